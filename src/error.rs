@@ -1,0 +1,151 @@
+//! Every way that a run can fail through what a user did or has, in words that say what to do next.
+
+use crate::step::StrategyKind;
+
+/// A failure that the person at the keyboard can do something about.
+///
+/// Programming mistakes (shapes that do not fit one another, say) are not here: those panic.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing on this machine can run the shaders.
+    #[error("no GPU adapter was found{}; install a Vulkan, Metal or DirectX 12 driver (on Linux without a GPU, Mesa's software driver: the package mesa-vulkan-drivers), then run `streambp devices`", matching(.wanted))]
+    NoAdapter {
+        /// The part of an adapter's name that was asked for, if one was.
+        wanted: Option<String>,
+    },
+    /// The browser has no WebGPU, or has it switched off.
+    #[error(
+        "this browser offers no WebGPU; use Chrome or Edge 113 or later, Firefox 141 or later (older versions: set dom.webgpu.enabled to true in about:config), or Safari 26 or later, and switch hardware acceleration on in its settings"
+    )]
+    NoWebGpu,
+    /// The adapter is there, but what a device needs was refused.
+    #[error("the adapter {adapter} refused a device ({reason}); choose another one with --adapter, or update its driver")]
+    NoDevice {
+        /// The adapter's name.
+        adapter: String,
+        /// The driver's or the browser's words.
+        reason: String,
+    },
+    /// A limit below what base WebGPU guarantees.
+    #[error("the adapter {adapter} has {limit} = {found}, and {needed} are needed; choose another one with --adapter")]
+    AdapterLimit {
+        /// The adapter's name.
+        adapter: String,
+        /// WebGPU's name of the limit.
+        limit: &'static str,
+        /// What the adapter has.
+        found: u64,
+        /// What is needed.
+        needed: u64,
+    },
+    /// One tensor does not fit into one binding.
+    #[error("the tensor {tensor} takes {bytes} bytes, and this adapter binds at most {limit} at once; use a shorter sequence{}, or a smaller vocabulary or model", .strategy.advice())]
+    BindingTooLarge {
+        /// The tensor's name.
+        tensor: String,
+        /// Its size.
+        bytes: u64,
+        /// The adapter's `max_storage_buffer_binding_size`.
+        limit: u64,
+        /// The strategy that was planned for.
+        strategy: StrategyKind,
+    },
+    /// The plan does not fit the budget.
+    #[error("the step needs {needed} bytes, {} more than the {budget} there are; {remedy}", .needed - .budget)]
+    OverBudget {
+        /// The plan's peak.
+        needed: u64,
+        /// What it was held against.
+        budget: u64,
+        /// What would fit.
+        remedy: String,
+    },
+    /// The device would not give the memory that the plan asks for.
+    #[error("the device has no room for the step's {needed} bytes (it failed at {buffer}); {remedy}")]
+    OutOfMemory {
+        /// The plan's peak.
+        needed: u64,
+        /// The buffer that could not be had.
+        buffer: String,
+        /// What to try.
+        remedy: String,
+    },
+    /// The device went away.
+    #[error("the GPU device was lost ({reason}); what was trained up to the last checkpoint is safe: start again with --resume")]
+    DeviceLost {
+        /// The driver's or the browser's words.
+        reason: String,
+    },
+    /// The device refused something that was thought to be valid.
+    #[error("the GPU device reported an error: {0}")]
+    Device(String),
+    /// A `config.json` that asks for what is not supported.
+    #[error("config.json: {field} {problem}")]
+    Config {
+        /// The field.
+        field: String,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// A safetensors file that is broken or of another model.
+    #[error("{file}: {problem}")]
+    Weights {
+        /// The file's name.
+        file: String,
+        /// What is wrong, with the tensor's name.
+        problem: String,
+    },
+    /// A text that cannot be trained on.
+    #[error("{0}")]
+    Data(String),
+    /// A checkpoint that does not belong to this run.
+    #[error("the checkpoint {path} {problem}")]
+    Checkpoint {
+        /// Where it is.
+        path: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The loss or the gradient is no number any more.
+    #[error(
+        "step {step}: the {what} is not finite, so nothing was updated and the last good state is kept; try a smaller learning rate or stronger clipping"
+    )]
+    NonFinite {
+        /// The step, from 1.
+        step: u64,
+        /// `loss` or `gradient`.
+        what: &'static str,
+    },
+    /// A setting that makes no sense.
+    #[error("{0}")]
+    Setting(String),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+/// The crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn config(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Config { field: field.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn weights(file: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Weights { file: file.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn io(path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
+        Error::Io { path: path.as_ref().display().to_string(), source }
+    }
+}
+
+fn matching(wanted: &Option<String>) -> String {
+    wanted.as_ref().map_or(String::new(), |name| format!(" whose name contains \"{name}\""))
+}

@@ -1,0 +1,4 @@
+//! StreamBP.
+pub mod error;
+pub mod model;
+pub mod step;

@@ -1,0 +1,179 @@
+//! A packed batch: its shape, its numbers, and how they are laid out for a program.
+
+use super::{IGNORED_LABEL, Program, TOKEN_TILE, TensorId};
+
+/// Lengths of the sequences that lie behind one another in a batch, without padding.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BatchShape {
+    lengths: Vec<u32>,
+}
+
+impl BatchShape {
+    /// Sequences of these lengths, in this order.
+    ///
+    /// # Panics
+    /// If there is none, if one is empty, or if all together exceed 2^31 tokens.
+    pub fn packed(lengths: Vec<u32>) -> Self {
+        let tokens: u64 = lengths.iter().map(|&t| u64::from(t)).sum();
+        assert!(!lengths.is_empty() && !lengths.contains(&0) && tokens <= 1 << 31, "sequences of {lengths:?} tokens");
+        BatchShape { lengths }
+    }
+
+    /// `sequences` of `seq_len` tokens each.
+    pub fn uniform(sequences: u32, seq_len: u32) -> Self {
+        Self::packed(vec![seq_len; sequences as usize])
+    }
+
+    /// T of every sequence.
+    pub fn lengths(&self) -> &[u32] {
+        &self.lengths
+    }
+
+    /// N: tokens of the batch.
+    pub fn tokens(&self) -> u32 {
+        self.lengths.iter().sum()
+    }
+
+    /// T of the longest sequence.
+    pub fn longest(&self) -> u32 {
+        *self.lengths.iter().max().expect("a batch has a sequence")
+    }
+
+    /// The first token of each token's sequence: `segment_start[i]`.
+    pub fn segment_starts(&self) -> Vec<u32> {
+        let mut starts = Vec::with_capacity(self.tokens() as usize);
+        for &length in &self.lengths {
+            let start = starts.len() as u32;
+            starts.extend(std::iter::repeat_n(start, length as usize));
+        }
+        starts
+    }
+
+    /// Pairs (query, key) with the key at or before the query and in its sequence.
+    pub fn visible_pairs(&self) -> u64 {
+        self.lengths.iter().map(|&t| u64::from(t) * (u64::from(t) + 1) / 2).sum()
+    }
+}
+
+/// The numbers of a packed batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Its shape.
+    pub shape: BatchShape,
+    /// Token ids (N).
+    pub input_ids: Vec<u32>,
+    /// The token to predict at each position, or [`IGNORED_LABEL`] (N).
+    pub labels: Vec<u32>,
+    /// -∂loss/∂log_prob of each token (N).
+    pub loss_weight: Vec<f32>,
+}
+
+impl Batch {
+    /// Sequences of token ids with, for each position, the token to predict there. Cross-entropy is the objective: the
+    /// mean over the labels of this batch that are not ignored.
+    ///
+    /// # Panics
+    /// If a sequence is empty, or has another number of labels than of tokens.
+    pub fn new(sequences: Vec<(Vec<u32>, Vec<u32>)>) -> Self {
+        let lengths = sequences.iter().map(|(ids, labels)| {
+            assert_eq!(ids.len(), labels.len(), "token ids and labels of a sequence");
+            ids.len() as u32
+        });
+        let shape = BatchShape::packed(lengths.collect());
+        let (input_ids, labels): (Vec<_>, Vec<_>) = sequences.into_iter().unzip();
+        let batch = Batch { shape, input_ids: input_ids.concat(), labels: labels.concat(), loss_weight: Vec::new() };
+        let labels = batch.label_count();
+        batch.averaged_over(labels)
+    }
+
+    /// Labels that take part in the loss.
+    pub fn label_count(&self) -> u64 {
+        self.labels.iter().filter(|&&label| label != IGNORED_LABEL).count() as u64
+    }
+
+    /// The same batch as a part of a larger one with so many labels in all, as gradient accumulation wants it.
+    pub fn averaged_over(mut self, labels: u64) -> Self {
+        let weight = if labels == 0 { 0.0 } else { (1.0 / labels as f64) as f32 };
+        self.loss_weight = self.labels.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { weight }).collect();
+        self
+    }
+
+    /// Positions sorted by token id, within an id from last to first, and where the run of each id starts (V+1).
+    pub fn tokens_by_id(&self, vocab_size: u32) -> (Vec<u32>, Vec<u32>) {
+        let mut start = vec![0u32; vocab_size as usize + 1];
+        self.input_ids.iter().for_each(|&id| start[id as usize + 1] += 1);
+        (0..vocab_size as usize).for_each(|id| start[id + 1] += start[id]);
+        let mut next = start.clone();
+        let mut order = vec![0; self.input_ids.len()];
+        for (position, &id) in self.input_ids.iter().enumerate().rev() {
+            order[next[id as usize] as usize] = position as u32;
+            next[id as usize] += 1;
+        }
+        (order, start)
+    }
+}
+
+impl Program {
+    /// What the host writes before a batch is run: a tensor and its bytes, each.
+    ///
+    /// # Panics
+    /// If the batch has another shape than the program was built for.
+    pub fn inputs(&self, batch: &Batch) -> Vec<(TensorId, Vec<u8>)> {
+        assert_eq!(batch.shape, self.batch, "a program is built for one shape of batch");
+        let (order, start) = batch.tokens_by_id(self.config.vocab_size);
+        let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();
+        let b = &self.bindings;
+        vec![
+            (b.input_ids, bytes(&batch.input_ids)),
+            (b.labels, bytes(&batch.labels)),
+            (b.loss_weight, bytemuck::cast_slice(&batch.loss_weight).to_vec()),
+            (b.token_order, bytes(&order)),
+            (b.token_start, bytes(&start)),
+        ]
+    }
+
+    /// What the host writes once, when the program's buffers are new: a tensor and its bytes, each.
+    pub fn constants(&self) -> Vec<(TensorId, Vec<u8>)> {
+        let b = &self.bindings;
+        vec![
+            (b.segment_start, bytemuck::cast_slice(&self.batch.segment_starts()).to_vec()),
+            (b.rope_table, bytemuck::cast_slice(&self.rope_table()).to_vec()),
+        ]
+    }
+
+    /// Cosines and sines of the rotary embedding, a row of E/2 pairs each: first for the positions 0 to 63, then for
+    /// 0, 64, 128 … A position's angle is the sum of one of each, so the table grows by a 64th of the positions only,
+    /// and no shader takes the sine of a large angle (WGSL promises three digits of it).
+    fn rope_table(&self) -> Vec<f32> {
+        let half = self.config.head_dim / 2;
+        let frequency = |e: u32| self.config.rope_theta.powf(-f64::from(e) / f64::from(half));
+        let rows = self.tensor(self.bindings.rope_table).row_count;
+        let position = |row: u32| if row < TOKEN_TILE { row } else { (row - TOKEN_TILE) * TOKEN_TILE };
+        (0..rows)
+            .flat_map(|row| (0..half).map(move |e| (row, e)))
+            .flat_map(|(row, e)| {
+                let (sin, cos) = (f64::from(position(row)) * frequency(e)).sin_cos();
+                [cos as f32, sin as f32]
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_of_an_id_run_from_last_to_first() {
+        let batch = Batch::new(vec![(vec![2, 0, 2, 1, 2], vec![0; 5])]);
+        let (order, start) = batch.tokens_by_id(4);
+        assert_eq!(order, [1, 3, 4, 2, 0]);
+        assert_eq!(start, [0, 1, 2, 5, 5]);
+    }
+
+    #[test]
+    fn the_mean_is_over_the_labels_that_count() {
+        let batch = Batch::new(vec![(vec![1, 2, 3], vec![2, IGNORED_LABEL, 1])]);
+        assert_eq!(batch.loss_weight, [0.5, 0.0, 0.5]);
+    }
+}

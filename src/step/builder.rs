@@ -1,0 +1,192 @@
+//! Writes a [`Program`] down, one operation after the other.
+
+use super::program::{Bindings, Block, Node, Pass, Program, Walk};
+use super::{BINDING_ALIGNMENT, BatchShape, Element, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId};
+use crate::model::{Config, Parameter, ParameterId, Parameters, Role};
+
+/// A program that is being written.
+pub struct Builder {
+    /// What has been written so far.
+    pub program: Program,
+    layer: Option<u32>,
+}
+
+/// Partial sums of squares that each parameter gets.
+pub(super) const SQUARE_SUM_PARTIALS: u32 = 256;
+
+impl Builder {
+    /// An empty program: only the batch's tensors and the parameters' values are there.
+    pub fn new(config: &Config, batch: BatchShape, strategy: Strategy) -> Self {
+        let parameters = Parameters::new(config);
+        let mut tensors = Vec::new();
+        let bindings = batch_tensors(config, &batch, &mut tensors);
+        let program = Program {
+            config: config.clone(),
+            parameters,
+            batch,
+            strategy,
+            tensors,
+            blocks: Vec::new(),
+            bindings,
+            weights: Vec::new(),
+            gradients: Vec::new(),
+            moments: Vec::new(),
+        };
+        let mut builder = Builder { program, layer: None };
+        builder.program.weights = builder.like_parameters("", Kind::Weights);
+        builder
+    }
+
+    /// Gives every parameter a gradient.
+    pub(super) fn add_gradients(&mut self) {
+        self.program.gradients = self.like_parameters("d_", Kind::Gradients);
+    }
+
+    /// Gives every parameter AdamW's two moments.
+    pub(super) fn add_moments(&mut self) {
+        let first = self.like_parameters("moment1.", Kind::Optimizer);
+        let second = self.like_parameters("moment2.", Kind::Optimizer);
+        self.program.moments = first.into_iter().zip(second).map(|(first, second)| [first, second]).collect();
+    }
+
+    fn like_parameters(&mut self, prefix: &str, kind: Kind) -> Vec<TensorId> {
+        let parameters: Vec<Parameter> = self.program.parameters.iter().map(|(_, p)| p.clone()).collect();
+        let own = |p: &Parameter| Tensor {
+            name: format!("{prefix}{}", p.name),
+            kind,
+            layer: p.layer,
+            rows: Rows::Fixed(p.padded_rows()),
+            row_count: p.padded_rows(),
+            cols: p.cols.padded(),
+            element: Element::F32,
+            storage: Storage::Own,
+        };
+        parameters.iter().map(|p| self.push_tensor(own(p))).collect()
+    }
+
+    fn push_tensor(&mut self, tensor: Tensor) -> TensorId {
+        push(&mut self.program.tensors, tensor)
+    }
+
+    /// The model's sizes.
+    pub(super) fn config(&self) -> &Config {
+        &self.program.config
+    }
+
+    /// N.
+    pub(super) fn tokens(&self) -> u32 {
+        self.program.tokens()
+    }
+
+    /// A parameter's values, by role, in the layer at hand.
+    pub(super) fn weight(&self, role: Role) -> TensorId {
+        self.program.weight(self.parameter(role))
+    }
+
+    /// A parameter's gradient, by role, in the layer at hand.
+    pub(super) fn gradient(&self, role: Role) -> TensorId {
+        self.program.gradient(self.parameter(role)).expect("a program that goes backward has gradients")
+    }
+
+    fn parameter(&self, role: Role) -> ParameterId {
+        let layer = match role {
+            Role::Embedding | Role::FinalNorm | Role::Head => None,
+            _ => self.layer,
+        };
+        self.program.parameters.find(role, layer)
+    }
+
+    /// A tensor that shares the arena; its name gets the layer at hand in front.
+    pub fn tensor(&mut self, name: &str, kind: Kind, rows: Rows, cols: u32) -> TensorId {
+        let row_count = match rows {
+            Rows::Fixed(count) | Rows::Chunk(count) => count,
+            Rows::Tokens => self.tokens(),
+        };
+        let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
+        self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element: Element::F32, storage: Storage::Arena })
+    }
+
+    /// What the tensor holds is still there when the block is run again.
+    pub(super) fn outlives_the_block(&mut self, id: TensorId) {
+        self.program.tensors[id.0 as usize].storage = Storage::Own;
+    }
+
+    /// Everything inside is of that layer.
+    pub(super) fn in_layer<T>(&mut self, layer: u32, write: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.layer.replace(layer);
+        let result = write(self);
+        self.layer = outer;
+        result
+    }
+
+    /// The operations inside are done for each chunk of the walk.
+    pub fn block<T>(&mut self, pass: Pass, title: &'static str, walk: Walk, write: impl FnOnce(&mut Self) -> T) -> T {
+        self.program.blocks.push(Block { pass, layer: self.layer, title, walk, nodes: Vec::new() });
+        write(self)
+    }
+
+    /// The next operation of the block at hand.
+    pub fn push(&mut self, op: Op) {
+        let node = Node { layer: self.layer, op };
+        self.program.blocks.last_mut().expect("operations stand in a block").nodes.push(node);
+    }
+
+    /// The program, with a uniform slot for each operation and each chunk.
+    pub fn finish(mut self) -> Program {
+        let slots = self.program.node_count() as u32;
+        let chunks = chunk_slots(&self.program);
+        for (id, count) in [(self.program.bindings.op_params, slots), (self.program.bindings.chunks, chunks)] {
+            let tensor = &mut self.program.tensors[id.0 as usize];
+            tensor.rows = Rows::Fixed(count);
+            tensor.row_count = count;
+        }
+        self.program
+    }
+}
+
+/// Chunks of all walks that differ from one another, since equal walks share their slots.
+fn chunk_slots(program: &Program) -> u32 {
+    let tokens = program.tokens();
+    let mut lengths: Vec<u32> = program.blocks.iter().map(|b| b.walk.chunk_len(tokens)).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    lengths.into_iter().map(|len| tokens.div_ceil(len)).sum()
+}
+
+fn push(tensors: &mut Vec<Tensor>, tensor: Tensor) -> TensorId {
+    tensors.push(tensor);
+    TensorId(tensors.len() as u32 - 1)
+}
+
+/// The tensors that hosts fill or read.
+fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>) -> Bindings {
+    let tokens = batch.tokens();
+    let slot = BINDING_ALIGNMENT as u32 / 4;
+    let mut add = |name: &str, kind, rows, cols, element, storage| {
+        let row_count = match rows {
+            Rows::Fixed(count) | Rows::Chunk(count) => count,
+            Rows::Tokens => tokens,
+        };
+        push(tensors, Tensor { name: name.to_owned(), kind, layer: None, rows, row_count, cols, element, storage })
+    };
+    let mut of_tokens = |name, element| add(name, Kind::Batch, Rows::Tokens, 1, element, Storage::Own);
+    let [input_ids, labels, segment_start, token_order] =
+        ["input_ids", "labels", "segment_start", "token_order"].map(|name| of_tokens(name, Element::U32));
+    let [loss_weight, log_probs] = ["loss_weight", "log_probs"].map(|name| of_tokens(name, Element::F32));
+    let mut fixed = |name, rows, cols, element, storage| add(name, Kind::Scratch, Rows::Fixed(rows), cols, element, storage);
+    Bindings {
+        input_ids,
+        labels,
+        segment_start,
+        loss_weight,
+        token_order,
+        log_probs,
+        token_start: fixed("token_start", config.vocab_size + 1, 1, Element::U32, Storage::Own),
+        rope_table: fixed("rope_table", TOKEN_TILE + batch.longest().div_ceil(TOKEN_TILE), config.head_dim, Element::F32, Storage::Own),
+        metrics: fixed("metrics", 1, 4, Element::F32, Storage::Own),
+        settings: fixed("settings", 1, 8, Element::F32, Storage::Own),
+        op_params: fixed("op_params", 0, slot, Element::U32, Storage::Uniform),
+        chunks: fixed("chunks", 0, slot, Element::U32, Storage::Uniform),
+        read_back: fixed("read_back", 1, 4, Element::F32, Storage::ReadBack),
+    }
+}

@@ -1,0 +1,115 @@
+//! What an operation costs, whatever device runs it: arithmetic and bytes moved.
+
+use std::ops::AddAssign;
+
+use super::{Block, Chunk, Op, Program, Rows, Walk};
+
+/// Arithmetic and traffic of an operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Floating-point operations; a multiply-add counts as two.
+    pub flops: u64,
+    /// Bytes that must be read and written at least, were every operand touched once.
+    pub bytes: u64,
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.flops += other.flops;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Program {
+    /// What an operation costs for one chunk.
+    pub fn cost(&self, op: &Op, chunk: Chunk) -> Cost {
+        let bytes =
+            op.operands().into_iter().map(|(name, id)| self.rows_touched(name, id, chunk) * u64::from(self.tensor(id).cols) * 4).sum();
+        Cost { flops: self.flops(op, chunk), bytes }
+    }
+
+    /// What a whole step costs.
+    pub fn step_cost(&self) -> Cost {
+        let mut sum = Cost::default();
+        self.blocks.iter().for_each(|block| sum += self.block_cost(block));
+        sum
+    }
+
+    /// What all chunks of a block cost together.
+    pub fn block_cost(&self, block: &Block) -> Cost {
+        let mut sum = Cost::default();
+        for chunk in block.walk.chunks(self.tokens()) {
+            block.nodes.iter().for_each(|node| sum += self.cost(&node.op, chunk));
+        }
+        sum
+    }
+
+    /// Arithmetic of a training step by the usual convention for a model's efficiency: nothing recomputed counts.
+    pub fn model_flops(&self) -> u64 {
+        let matrices: u64 = self.parameters.iter().filter(|(_, p)| p.rows.is_some()).map(|(_, p)| p.len() as u64).sum();
+        let lookup =
+            if self.config.tie_word_embeddings { 0 } else { u64::from(self.config.vocab_size) * u64::from(self.config.hidden_size) };
+        let heads = u64::from(self.config.num_attention_heads) * u64::from(self.config.head_dim) * u64::from(self.config.num_hidden_layers);
+        6 * (matrices - lookup) * u64::from(self.tokens()) + 12 * self.batch.visible_pairs() * heads
+    }
+
+    fn rows_touched(&self, operand: &str, id: super::TensorId, chunk: Chunk) -> u64 {
+        let tensor = self.tensor(id);
+        match tensor.rows {
+            Rows::Fixed(_) => u64::from(tensor.row_count),
+            Rows::Tokens if matches!(operand, "k" | "v") => u64::from(chunk.end()),
+            Rows::Tokens | Rows::Chunk(_) => u64::from(chunk.count),
+        }
+    }
+
+    fn flops(&self, op: &Op, chunk: Chunk) -> u64 {
+        let tokens = u64::from(chunk.count);
+        let elements = |id| tokens * u64::from(self.tensor(id).cols);
+        let matrix = |id| self.tensor(id).len();
+        let all = |id| self.tensor(id).len();
+        let head_dim = u64::from(self.config.head_dim);
+        let pairs = || self.visible_pairs(chunk) * u64::from(self.config.num_attention_heads);
+        match *op {
+            Op::Zero { .. } | Op::Embedding { .. } => 0,
+            Op::EmbeddingGrad { d_out, .. } => elements(d_out),
+            Op::RmsNorm { x, .. } => 4 * elements(x),
+            Op::RmsNormGrad { d_x, .. } => 8 * elements(d_x),
+            Op::RmsNormWeightGrad { x, .. } => 3 * elements(x),
+            Op::Linear { weight, .. } | Op::LinearGrad { weight, .. } => 2 * tokens * matrix(weight),
+            Op::LinearWeightGrad { d_weight, .. } => 2 * tokens * matrix(d_weight),
+            Op::Rope { x, .. } => 3 * elements(x),
+            Op::Attention { .. } => pairs() * (4 * head_dim + 4),
+            Op::AttentionQueryGrad { .. } => pairs() * (6 * head_dim + 6),
+            Op::AttentionKeyValueGrad { .. } => pairs() * (8 * head_dim + 6),
+            Op::SwiGlu { out, .. } => 6 * elements(out),
+            Op::SwiGluGrad { d_out, .. } => 12 * elements(d_out),
+            Op::CrossEntropy { logits, .. } => 6 * elements(logits),
+            Op::Loss { .. } => 2 * tokens,
+            Op::SquareSum { x, .. } => 2 * all(x),
+            Op::Clip { partials, .. } => all(partials),
+            Op::AdamW { weight, .. } => 14 * all(weight),
+        }
+    }
+
+    /// Pairs of a query in the chunk and a key that it sees.
+    fn visible_pairs(&self, chunk: Chunk) -> u64 {
+        let upto = |n: u64| n * (n + 1) / 2;
+        let mut start = 0u64;
+        let mut pairs = 0;
+        for &length in self.batch.lengths() {
+            let end = start + u64::from(length);
+            let first = u64::from(chunk.start).clamp(start, end) - start;
+            let last = u64::from(chunk.end()).clamp(start, end) - start;
+            pairs += upto(last) - upto(first);
+            start = end;
+        }
+        pairs
+    }
+}
+
+impl Walk {
+    /// Is the block done once for the whole batch?
+    pub fn is_once(self) -> bool {
+        self == Walk::Once
+    }
+}

@@ -1,0 +1,95 @@
+//! The operations that a step is made of. Each has one stem: its file in `shaders/`, `gpu/kernels/` and `reference/`.
+
+use super::TensorId;
+
+/// Writes the operations once; from the list come [`Op`], [`OpKind`], the stems and the operands of each.
+macro_rules! ops {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident $stem:literal { $($field:ident),* $(; optional $($maybe:ident),+)? $(; with $($extra:ident: $kind:ty),+)? }
+    )*) => {
+        /// One operation on named tensors. Shapes are in the letters of the crate's front page.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "the fields are the names in the formula above them")]
+        pub enum Op {
+            $($(#[$doc])* $name { $($field: TensorId,)* $($($maybe: Option<TensorId>,)+)? $($($extra: $kind,)+)? },)*
+        }
+
+        /// What an operation is, without its operands.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "documented at Op")]
+        pub enum OpKind { $($name,)* }
+
+        impl OpKind {
+            /// Every kind.
+            pub const ALL: &'static [OpKind] = &[$(OpKind::$name,)*];
+
+            /// The stem of its files, and its name for people.
+            pub const fn stem(self) -> &'static str {
+                match self { $(OpKind::$name => $stem,)* }
+            }
+        }
+
+        impl Op {
+            /// What it is.
+            pub const fn kind(&self) -> OpKind {
+                match self { $(Op::$name { .. } => OpKind::$name,)* }
+            }
+
+            /// Every tensor that it touches, by the name of the operand.
+            pub fn operands(&self) -> Vec<(&'static str, TensorId)> {
+                match self {
+                    $(Op::$name { $($field,)* $($($maybe,)+)? .. } => {
+                        #[allow(unused_mut, reason = "most operations have no optional operand")]
+                        let mut operands = vec![$((stringify!($field), *$field),)*];
+                        $($(operands.extend($maybe.map(|id| (stringify!($maybe), id)));)+)?
+                        operands
+                    })*
+                }
+            }
+        }
+    };
+}
+
+ops! {
+    /// `out = 0`.
+    Zero "zero" { out }
+    /// `out[i] = weight[input_ids[i]]`.
+    Embedding "embedding" { input_ids, weight, out }
+    /// `d_weight[v] += Σ d_out[i]` over the tokens i whose id is v, from the last to the first.
+    EmbeddingGrad "embedding_grad" { d_out, token_order, token_start, d_weight }
+    /// `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight`.
+    RmsNorm "rms_norm" { x, weight, out, rstd }
+    /// The gradient of `x`: added to `d_x` if `x` is given. Otherwise `d_x` holds `x` and is overwritten.
+    RmsNormGrad "rms_norm_grad" { rstd, weight, d_out, d_x; optional x }
+    /// `d_weight += Σ d_out[i] · x[i] · rstd[i]` over tokens.
+    RmsNormWeightGrad "rms_norm_weight_grad" { x, rstd, d_out, d_weight }
+    /// `out[i] = weight · x[i] (+ residual[i])`.
+    Linear "linear" { x, weight, out; optional residual }
+    /// `d_x[i] (+)= weightᵀ · d_out[i]`.
+    LinearGrad "linear_grad" { d_out, weight, d_x; with accumulate: bool }
+    /// `d_weight += Σ d_out[i] ⊗ x[i]` over tokens.
+    LinearWeightGrad "linear_weight_grad" { d_out, x, d_weight }
+    /// Turns the pairs (e, e + E/2) of every head of `x` by the angle of its position; backwards if `inverse`.
+    Rope "rope" { x, segment_start, table; with inverse: bool }
+    /// `out = softmax(q·kᵀ/√E)·v` over the visible keys; `stats[i, h].x` = the log of the sum of exponentials.
+    Attention "attention" { q, k, v, segment_start, out, stats }
+    /// The gradient of `q`; `stats[i, h].y` = `d_out · out` of the row, for the operation below.
+    AttentionQueryGrad "attention_query_grad" { q, k, v, segment_start, out, d_out, stats, d_q }
+    /// What the chunk's queries add to the gradients of all keys and values that they see.
+    AttentionKeyValueGrad "attention_key_value_grad" { q, k, v, segment_start, d_out, stats, d_k, d_v }
+    /// `out = silu(gate) · up`.
+    SwiGlu "swiglu" { gate, up, out }
+    /// `gate` and `up` are overwritten by their gradients.
+    SwiGluGrad "swiglu_grad" { d_out, gate, up }
+    /// `log_probs[i]` = the label's log-probability; the logits are overwritten by `loss_weight[i] · (softmax − onehot)`.
+    CrossEntropy "cross_entropy" { logits, labels, loss_weight, log_probs }
+    /// `metrics.loss += −Σ loss_weight[i] · log_probs[i]`.
+    Loss "loss" { log_probs, loss_weight, metrics }
+    /// `partials[slot] = ` sums of squares of parts of `x`.
+    SquareSum "square_sum" { x, partials; with slot: u32 }
+    /// The gradient's norm, the factor that clips it, and whether it is finite, into `metrics`.
+    Clip "clip" { partials, settings, metrics }
+    /// One step of AdamW on `weight` with the clipped gradient; nothing if the gradient is not finite.
+    AdamW "adamw" { gradient, settings, metrics, weight, moment1, moment2; with decay: bool }
+}

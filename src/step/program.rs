@@ -1,0 +1,219 @@
+//! The program of a step: tensors, and blocks of operations that are walked chunk by chunk.
+
+use super::{BatchShape, Op, OpKind, Strategy, TensorId, tensor::Tensor};
+use crate::model::{Config, ParameterId, Parameters};
+
+/// The parts of a step, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pass {
+    /// Gradients and metrics are set to zero.
+    Clear,
+    /// Token ids to the last hidden state.
+    Forward,
+    /// The last hidden state to the loss, and its gradient in the same place.
+    Loss,
+    /// The gradient from the last layer to the embedding.
+    Backward,
+    /// Clipping and AdamW.
+    Update,
+}
+
+impl Pass {
+    /// The name in JSON and on the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pass::Clear => "clear",
+            Pass::Forward => "forward",
+            Pass::Loss => "loss",
+            Pass::Backward => "backward",
+            Pass::Update => "update",
+        }
+    }
+}
+
+/// How a block goes through the tokens of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Walk {
+    /// Once, over all of them.
+    Once,
+    /// In chunks of that length, first to last.
+    Ascending(u32),
+    /// In chunks of that length, last to first.
+    Descending(u32),
+}
+
+/// A run of tokens of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Chunk {
+    /// Its place along the batch.
+    pub index: u32,
+    /// Its first token.
+    pub start: u32,
+    /// Its tokens.
+    pub count: u32,
+}
+
+impl Chunk {
+    /// One behind its last token.
+    pub fn end(&self) -> u32 {
+        self.start + self.count
+    }
+}
+
+impl Walk {
+    /// Tokens of a chunk.
+    pub fn chunk_len(self, tokens: u32) -> u32 {
+        match self {
+            Walk::Once => tokens,
+            Walk::Ascending(len) | Walk::Descending(len) => len,
+        }
+    }
+
+    /// Chunks of the walk.
+    pub fn chunk_count(self, tokens: u32) -> u32 {
+        tokens.div_ceil(self.chunk_len(tokens))
+    }
+
+    /// The chunks, in the order of the walk.
+    pub fn chunks(self, tokens: u32) -> impl Iterator<Item = Chunk> {
+        let (len, count) = (self.chunk_len(tokens), self.chunk_count(tokens));
+        (0..count).map(move |i| {
+            let index = if matches!(self, Walk::Descending(_)) { count - 1 - i } else { i };
+            Chunk { index, start: index * len, count: len.min(tokens - index * len) }
+        })
+    }
+}
+
+/// An operation in its place.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The layer it belongs to.
+    pub layer: Option<u32>,
+    /// What is done.
+    pub op: Op,
+}
+
+/// Operations that are all done for one chunk before the next chunk has its turn.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The part of the step.
+    pub pass: Pass,
+    /// The layer, where the block has one.
+    pub layer: Option<u32>,
+    /// What the block does, for people.
+    pub title: &'static str,
+    /// How it goes through the tokens.
+    pub walk: Walk,
+    /// What is done for every chunk.
+    pub nodes: Vec<Node>,
+}
+
+/// Tensors that hosts fill or read, and the tables that kernels share.
+#[derive(Clone, Debug)]
+pub struct Bindings {
+    /// Token ids (N).
+    pub input_ids: TensorId,
+    /// The token to predict at each position, or [`IGNORED_LABEL`](super::IGNORED_LABEL) (N).
+    pub labels: TensorId,
+    /// The first token of each token's sequence (N).
+    pub segment_start: TensorId,
+    /// -∂loss/∂log_prob of every token (N).
+    pub loss_weight: TensorId,
+    /// Token positions sorted by token id, within an id from last to first (N).
+    pub token_order: TensorId,
+    /// Where each id's run in `token_order` starts, and where the last one ends (V+1).
+    pub token_start: TensorId,
+    /// Cosines and sines of the rotary embedding; see [`crate::reference::rope`].
+    pub rope_table: TensorId,
+    /// The log-probability of every label (N); 0 where it is ignored.
+    pub log_probs: TensorId,
+    /// `[loss, grad_norm, gradient scale, 1 if the gradient is not finite]`.
+    pub metrics: TensorId,
+    /// What changes from step to step: see [`super::update::Settings`].
+    pub settings: TensorId,
+    /// A uniform slot for every operation.
+    pub op_params: TensorId,
+    /// A uniform slot for every chunk of every walk.
+    pub chunks: TensorId,
+    /// Where `metrics` is copied to be read.
+    pub read_back: TensorId,
+}
+
+/// One step of training (or of generation) as data.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The model.
+    pub config: Config,
+    /// Its parameters.
+    pub parameters: Parameters,
+    /// The batch.
+    pub batch: BatchShape,
+    /// How the grid of layers × chunks is walked.
+    pub strategy: Strategy,
+    /// Every tensor.
+    pub tensors: Vec<Tensor>,
+    /// Every operation, in blocks.
+    pub blocks: Vec<Block>,
+    /// Tensors that hosts fill or read.
+    pub bindings: Bindings,
+    pub(super) weights: Vec<TensorId>,
+    pub(super) gradients: Vec<TensorId>,
+    pub(super) moments: Vec<[TensorId; 2]>,
+}
+
+impl Program {
+    /// N: tokens of the batch.
+    pub fn tokens(&self) -> u32 {
+        self.batch.tokens()
+    }
+
+    /// The tensor with that place.
+    pub fn tensor(&self, id: TensorId) -> &Tensor {
+        &self.tensors[id.0 as usize]
+    }
+
+    /// Every tensor with its place.
+    pub fn tensors(&self) -> impl Iterator<Item = (TensorId, &Tensor)> {
+        self.tensors.iter().enumerate().map(|(i, tensor)| (TensorId(i as u32), tensor))
+    }
+
+    /// A parameter's values.
+    pub fn weight(&self, id: ParameterId) -> TensorId {
+        self.weights[id.0]
+    }
+
+    /// A parameter's gradient. A program that only generates has none.
+    pub fn gradient(&self, id: ParameterId) -> Option<TensorId> {
+        self.gradients.get(id.0).copied()
+    }
+
+    /// AdamW's first and second moment of a parameter. Only a program that updates has them.
+    pub fn moments(&self, id: ParameterId) -> Option<[TensorId; 2]> {
+        self.moments.get(id.0).copied()
+    }
+
+    /// Operations of the program, each counted once however many chunks it is walked for.
+    pub fn node_count(&self) -> usize {
+        self.blocks.iter().map(|block| block.nodes.len()).sum()
+    }
+
+    /// Operations that a step runs, counted for every chunk.
+    pub fn dispatch_count(&self) -> u64 {
+        let tokens = self.tokens();
+        self.blocks.iter().map(|b| u64::from(b.walk.chunk_count(tokens)) * b.nodes.len() as u64).sum()
+    }
+
+    /// Blocks of a pass, with their places.
+    pub fn pass(&self, pass: Pass) -> impl Iterator<Item = (usize, &Block)> {
+        self.blocks.iter().enumerate().filter(move |(_, block)| block.pass == pass)
+    }
+
+    /// The kinds of operations that occur.
+    pub fn op_kinds(&self) -> Vec<OpKind> {
+        let mut kinds: Vec<_> = self.blocks.iter().flat_map(|b| &b.nodes).map(|n| n.op.kind()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+}

@@ -1,0 +1,119 @@
+//! How a step walks the grid of layers × chunks, and what it keeps on the way.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::TOKEN_TILE;
+use crate::error::Error;
+
+/// The three ways to back-propagate that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrategyKind {
+    /// Keep every activation of every layer; recompute nothing.
+    Standard,
+    /// Keep layer inputs; recompute a layer at a time.
+    Checkpoint,
+    /// Keep layer inputs; recompute a chunk of a layer at a time.
+    Stream,
+}
+
+impl StrategyKind {
+    /// All of them, the hungriest first.
+    pub const ALL: [StrategyKind; 3] = [StrategyKind::Standard, StrategyKind::Checkpoint, StrategyKind::Stream];
+
+    /// The name in the terminal, in files and on the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            StrategyKind::Standard => "standard",
+            StrategyKind::Checkpoint => "checkpoint",
+            StrategyKind::Stream => "stream",
+        }
+    }
+
+    /// The end of a sentence that asks for less memory.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            StrategyKind::Stream => "",
+            _ => ", the strategy stream",
+        }
+    }
+}
+
+impl fmt::Display for StrategyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for StrategyKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        StrategyKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| Error::Setting(format!("there is no strategy \"{name}\"; there are standard, checkpoint and stream")))
+    }
+}
+
+/// A strategy with its chunk lengths, in whole token tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Strategy {
+    /// Which of the three.
+    pub kind: StrategyKind,
+    /// Tokens of a chunk in the layers; `None` is the whole batch.
+    chunk: Option<u32>,
+    /// Tokens of a chunk in the loss head; `None` is the whole batch.
+    logits_chunk: Option<u32>,
+}
+
+impl Strategy {
+    /// Standard back-propagation.
+    pub const STANDARD: Strategy = Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None };
+    /// Gradient checkpointing, a layer at a time.
+    pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, chunk: None, logits_chunk: None };
+
+    /// StreamBP with chunks of that many tokens, each rounded up to a whole number of token tiles.
+    pub fn stream(chunk: u32, logits_chunk: u32) -> Strategy {
+        let tiles = |tokens: u32| Some(tokens.max(1).div_ceil(TOKEN_TILE).saturating_mul(TOKEN_TILE));
+        Strategy { kind: StrategyKind::Stream, chunk: tiles(chunk), logits_chunk: tiles(logits_chunk) }
+    }
+
+    /// The strategy of that kind. The chunk lengths matter to `stream` alone.
+    pub fn new(kind: StrategyKind, chunk: u32, logits_chunk: u32) -> Strategy {
+        match kind {
+            StrategyKind::Standard => Strategy::STANDARD,
+            StrategyKind::Checkpoint => Strategy::CHECKPOINT,
+            StrategyKind::Stream => Strategy::stream(chunk, logits_chunk),
+        }
+    }
+
+    /// C: the chunk length in the layers, for a batch of that many tokens.
+    pub fn chunk(&self, tokens: u32) -> u32 {
+        self.chunk.map_or(tokens, |chunk| chunk.min(tokens))
+    }
+
+    /// C': the chunk length in the loss head, for a batch of that many tokens.
+    pub fn logits_chunk(&self, tokens: u32) -> u32 {
+        self.logits_chunk.map_or(tokens, |chunk| chunk.min(tokens))
+    }
+
+    /// Are activations kept from the forward pass, so that nothing is recomputed?
+    pub fn keeps_activations(&self) -> bool {
+        self.kind == StrategyKind::Standard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_whole_tiles_and_never_longer_than_the_batch() {
+        let strategy = Strategy::stream(65, 1);
+        assert_eq!((strategy.chunk(1000), strategy.logits_chunk(1000)), (128, 64));
+        assert_eq!((strategy.chunk(100), strategy.logits_chunk(10)), (100, 10));
+        assert_eq!(Strategy::STANDARD.chunk(1000), 1000);
+    }
+}

@@ -1,0 +1,138 @@
+//! What a step computes with: tensors by name, with their sizes and what they are for.
+
+/// A tensor's place in [`Program::tensors`](super::Program::tensors).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub u32);
+
+/// What a tensor's bytes are spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Parameters.
+    Weights,
+    /// Gradients of parameters.
+    Gradients,
+    /// AdamW's moments.
+    Optimizer,
+    /// Inputs of layers, kept from the forward pass.
+    LayerInputs,
+    /// The gradient of the hidden state (before the loss: the last hidden state).
+    HiddenGradient,
+    /// Keys and values of a layer.
+    KeysValues,
+    /// Gradients of keys and values of a layer.
+    KeysValuesGradients,
+    /// Everything else inside a layer or the final norm.
+    Activations,
+    /// Logits, and their gradient in the same place.
+    Logits,
+    /// Token ids, labels, weights of tokens, and what comes back of them.
+    Batch,
+    /// Uniforms, tables, partial sums, read-backs.
+    Scratch,
+}
+
+impl Kind {
+    /// All kinds, in the order in which pictures stack them.
+    pub const ALL: [Kind; 11] = [
+        Kind::Weights,
+        Kind::Gradients,
+        Kind::Optimizer,
+        Kind::Batch,
+        Kind::Scratch,
+        Kind::LayerInputs,
+        Kind::HiddenGradient,
+        Kind::KeysValues,
+        Kind::KeysValuesGradients,
+        Kind::Activations,
+        Kind::Logits,
+    ];
+
+    /// The name in JSON and in style sheets.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Weights => "weights",
+            Kind::Gradients => "gradients",
+            Kind::Optimizer => "optimizer",
+            Kind::LayerInputs => "layer_inputs",
+            Kind::HiddenGradient => "hidden_gradient",
+            Kind::KeysValues => "keys_values",
+            Kind::KeysValuesGradients => "keys_values_gradients",
+            Kind::Activations => "activations",
+            Kind::Logits => "logits",
+            Kind::Batch => "batch",
+            Kind::Scratch => "scratch",
+        }
+    }
+}
+
+/// What a row of a tensor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// A fixed number of rows that are no tokens.
+    Fixed(u32),
+    /// A row for every token of the batch; row i is token i.
+    Tokens,
+    /// A row for every token of a chunk of at most that many; row i is token `chunk.start + i`.
+    Chunk(u32),
+}
+
+/// Where a tensor's bytes come from, and so for how long they are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// A buffer of its own for as long as the program lives: a storage buffer that hosts and kernels read and write.
+    Own,
+    /// A uniform buffer of its own.
+    Uniform,
+    /// A buffer of its own that the host maps to read.
+    ReadBack,
+    /// Shares the arena with others whose lives do not overlap with its own.
+    Arena,
+}
+
+/// The type of an element; each takes four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// A float.
+    F32,
+    /// An index or a length.
+    U32,
+}
+
+/// One tensor of a step, a matrix in row-major order.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Its name. What is recomputed has the name of what was computed first.
+    pub name: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its layer, if it has one.
+    pub layer: Option<u32>,
+    /// What its rows are.
+    pub rows: Rows,
+    /// Rows for which there is memory.
+    pub row_count: u32,
+    /// Elements of a row, padding included; a multiple of four for every float matrix.
+    pub cols: u32,
+    /// The type of an element.
+    pub element: Element,
+    /// Where its bytes come from.
+    pub storage: Storage,
+}
+
+impl Tensor {
+    /// Elements, padding included.
+    pub fn len(&self) -> u64 {
+        u64::from(self.row_count) * u64::from(self.cols)
+    }
+
+    /// Bytes that a kernel may touch.
+    pub fn bytes(&self) -> u64 {
+        4 * self.len()
+    }
+
+    /// Does row i of it stand for token i of the batch (rather than of the chunk)?
+    pub fn is_absolute(&self) -> bool {
+        self.rows == Rows::Tokens
+    }
+}
