@@ -1,4 +1,5 @@
 //! StreamBP.
 pub mod error;
+pub mod gpu;
 pub mod model;
 pub mod step;

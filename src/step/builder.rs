@@ -134,7 +134,8 @@ impl Builder {
     /// The program, with a uniform slot for each operation and each chunk.
     pub fn finish(mut self) -> Program {
         let slots = self.program.node_count() as u32;
-        let chunks = chunk_slots(&self.program);
+        let tokens = self.tokens();
+        let chunks = self.program.chunk_lengths().into_iter().map(|len| tokens.div_ceil(len)).sum();
         for (id, count) in [(self.program.bindings.op_params, slots), (self.program.bindings.chunks, chunks)] {
             let tensor = &mut self.program.tensors[id.0 as usize];
             tensor.rows = Rows::Fixed(count);
@@ -142,15 +143,6 @@ impl Builder {
         }
         self.program
     }
-}
-
-/// Chunks of all walks that differ from one another, since equal walks share their slots.
-fn chunk_slots(program: &Program) -> u32 {
-    let tokens = program.tokens();
-    let mut lengths: Vec<u32> = program.blocks.iter().map(|b| b.walk.chunk_len(tokens)).collect();
-    lengths.sort_unstable();
-    lengths.dedup();
-    lengths.into_iter().map(|len| tokens.div_ceil(len)).sum()
 }
 
 fn push(tensors: &mut Vec<Tensor>, tensor: Tensor) -> TensorId {

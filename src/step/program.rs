@@ -204,6 +204,15 @@ impl Program {
         self.blocks.iter().map(|b| u64::from(b.walk.chunk_count(tokens)) * b.nodes.len() as u64).sum()
     }
 
+    /// Lengths of the chunks of all walks, each once: equal walks share the slots of their chunks.
+    pub fn chunk_lengths(&self) -> Vec<u32> {
+        let tokens = self.tokens();
+        let mut lengths: Vec<u32> = self.blocks.iter().map(|b| b.walk.chunk_len(tokens)).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        lengths
+    }
+
     /// Blocks of a pass, with their places.
     pub fn pass(&self, pass: Pass) -> impl Iterator<Item = (usize, &Block)> {
         self.blocks.iter().enumerate().filter(move |(_, block)| block.pass == pass)

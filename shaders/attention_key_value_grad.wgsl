@@ -1,0 +1,79 @@
+// What the chunk's queries add to d_k and d_v: d_v[j] += sum of p · d_out[i], d_k[j] += scale · sum of d_s · q[i], over the
+// queries that see key j, from the last to the first, and over the heads that share the key. A thread owns a key of one
+// key/value head. It goes on from what d_k and d_v hold, so a chunk's border is a store and a load and no more.
+
+struct Params {
+  head_vec4s: u32,
+  heads: u32,
+  queries_per_key: u32,
+  keys_row_vec4s: u32,
+  scale: f32,
+  q_absolute: u32,
+  d_out_absolute: u32,
+  stats_absolute: u32,
+}
+
+@group(0) @binding(2) var<storage, read_write> q: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> k: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> segment_start: array<u32>;
+@group(0) @binding(6) var<storage, read_write> d_out: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
+@group(0) @binding(8) var<storage, read_write> d_k: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read_write> d_v: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let chunk_end = chunk.start + chunk.count;
+  let first_key = workgroup.x * TOKEN_TILE;
+  let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;
+  // The chunk's sequences may all have started behind these keys.
+  if segment_start[chunk.start] > last_key { return; }
+  let key = min(first_key + lane, last_key);
+  let at = key * params.keys_row_vec4s + workgroup.y * params.head_vec4s;
+#for e in 0..$HEAD_VEC4S
+  let k$e = k[at + $eu];
+  let v$e = v[at + $eu];
+  var d_k$e = d_k[at + $eu];
+  var d_v$e = d_v[at + $eu];
+#end
+  let q_row = first_row(params.q_absolute);
+  let d_out_row = first_row(params.d_out_absolute);
+  let stats_row = first_row(params.stats_absolute);
+  let first_tile = max(first_key, chunk.start) / TOKEN_TILE;
+  for (var tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE; tile > first_tile; tile--) {
+    if segment_start[max((tile - 1u) * TOKEN_TILE, chunk.start)] > last_key { continue; }
+    // Always a whole tile, so that the loop is the same code for every tile; a query behind the end sees nothing.
+    for (var i = 1u; i <= TOKEN_TILE; i++) {
+      let query = tile * TOKEN_TILE - i;
+      let token = clamp(query, chunk.start, chunk_end - 1u);
+      let row = token - chunk.start;
+      let sees = query == token && key <= token && key >= segment_start[token];
+      for (var shared_by = 0u; shared_by < params.queries_per_key; shared_by++) {
+        let head = workgroup.y * params.queries_per_key + shared_by;
+        let q_at = ((q_row + row) * params.heads + head) * params.head_vec4s;
+        let d_out_at = ((d_out_row + row) * params.heads + head) * params.head_vec4s;
+        let log_sum_and_around = stats[(stats_row + row) * params.heads + head];
+        var s = 0.0;
+        var d_p = 0.0;
+#for e in 0..$HEAD_VEC4S
+        let q$e = q[q_at + $eu];
+        let d_out$e = d_out[d_out_at + $eu];
+        s += dot(q$e, k$e);
+        d_p += dot(d_out$e, v$e);
+#end
+        let p = select(0.0, exp(min(s * params.scale - log_sum_and_around.x, 0.0)), sees);
+        let d_s = select(0.0, p * (d_p - log_sum_and_around.y) * params.scale, sees);
+#for e in 0..$HEAD_VEC4S
+        d_v$e = fma(vec4(p), d_out$e, d_v$e);
+        d_k$e = fma(vec4(d_s), q$e, d_k$e);
+#end
+      }
+    }
+  }
+  if first_key + lane > last_key { return; }
+#for e in 0..$HEAD_VEC4S
+  d_k[at + $eu] = d_k$e;
+  d_v[at + $eu] = d_v$e;
+#end
+}

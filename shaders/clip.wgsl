@@ -1,0 +1,23 @@
+// From the partial sums of squares: the gradient's norm, the factor that clips it, and whether it is finite.
+#include reduce
+#include settings
+
+struct Params { partials: u32 }
+
+@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(3) var<storage, read> settings: Settings;
+@group(0) @binding(4) var<storage, read_write> metrics: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  var sum = 0.0;
+  for (var i = lane; i < params.partials; i += LANES) { sum += partials[i]; }
+  let total = workgroup_sum(sum, lane);
+  if lane != 0u { return; }
+  let norm = sqrt(total);
+  // The exponent's bits are all ones in infinities and in what is no number. A shader may take neither for granted in a comparison.
+  let is_finite = (bitcast<u32>(total) & 0x7f800000u) != 0x7f800000u;
+  metrics[1] = norm;
+  metrics[2] = select(0.0, min(1.0, settings.max_grad_norm / (norm + 1e-6)), is_finite);
+  metrics[3] = select(1.0, 0.0, is_finite);
+}

@@ -1,0 +1,16 @@
+// metrics.loss −= sum of loss_weight[i] · log_probs[i] over the batch.
+#include reduce
+
+struct Params { tokens: u32 }
+
+@group(0) @binding(2) var<storage, read_write> log_probs: array<f32>;
+@group(0) @binding(3) var<storage, read> loss_weight: array<f32>;
+@group(0) @binding(4) var<storage, read_write> metrics: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  var sum = 0.0;
+  for (var i = lane; i < params.tokens; i += LANES) { sum += loss_weight[i] * log_probs[i]; }
+  let total = workgroup_sum(sum, lane);
+  if lane == 0u { metrics[0] -= total; }
+}

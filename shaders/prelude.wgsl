@@ -1,0 +1,23 @@
+// Stands in front of every shader. A line that starts with # is for src/gpu/shader.rs, which writes the loops out:
+// registers must have names, since an array indexed by a loop's variable lies in memory on many drivers.
+
+// The tokens at work: `start` is the first one's place in the batch, `count` how many there are.
+struct Chunk { start: u32, count: u32 }
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> chunk: Chunk;
+
+// Every sum over tokens is cut at multiples of this, counted from the start of the batch.
+const TOKEN_TILE: u32 = 64u;
+const LANES: u32 = 64u;
+
+// A grid of more workgroups than one dimension may have is folded into two.
+fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
+  return workgroup.y * workgroups.x + workgroup.x;
+}
+
+// Where the chunk's rows start in a tensor: at its first token in one that holds the whole batch, at 0 in one that
+// holds a chunk.
+fn first_row(is_absolute: u32) -> u32 {
+  return is_absolute * chunk.start;
+}

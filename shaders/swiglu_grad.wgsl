@@ -1,0 +1,22 @@
+// gate and up are overwritten by their gradients. With s = sigmoid(gate):
+// d_gate = d_out · up · s · (1 + gate · (1 − s)), d_up = d_out · gate · s.
+
+struct Params { row_vec4s: u32, d_out_absolute: u32, gate_absolute: u32, up_absolute: u32 }
+
+@group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> gate: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> up: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
+  if i >= chunk.count * params.row_vec4s { return; }
+  let gate_at = first_row(params.gate_absolute) * params.row_vec4s + i;
+  let up_at = first_row(params.up_absolute) * params.row_vec4s + i;
+  let d = d_out[first_row(params.d_out_absolute) * params.row_vec4s + i];
+  let g = gate[gate_at];
+  let u = up[up_at];
+  let s = 1.0 / (1.0 + exp(min(-g, vec4(80.0))));
+  gate[gate_at] = d * u * s * (1.0 + g * (1.0 - s));
+  up[up_at] = d * g * s;
+}

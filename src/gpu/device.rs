@@ -1,0 +1,197 @@
+//! Finds an adapter, opens a device on it, and remembers what went wrong with it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::pipelines::Pipeline;
+use super::shader::Shader;
+use crate::error::{Error, Result};
+use crate::step::Limits;
+
+/// A device with its queue. Clones share it, and the pipelines that were compiled for it.
+#[derive(Clone)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) pipelines: Arc<Mutex<HashMap<Shader, Pipeline>>>,
+    summary: AdapterSummary,
+    trouble: Arc<Mutex<Option<Trouble>>>,
+}
+
+/// What a device reported outside of any call.
+#[derive(Clone, Debug)]
+enum Trouble {
+    Lost(String),
+    Error(String),
+}
+
+/// An adapter in words and numbers.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct AdapterSummary {
+    /// Its name.
+    pub name: String,
+    /// Vulkan, Metal, Dx12 or BrowserWebGpu.
+    pub backend: String,
+    /// DiscreteGpu, IntegratedGpu, VirtualGpu, Cpu or Other.
+    pub device_type: String,
+    /// The driver, with its version.
+    pub driver: String,
+    /// Bytes that one binding may have.
+    pub max_storage_buffer_binding_size: u64,
+    /// Bytes that one buffer may have.
+    pub max_buffer_size: u64,
+    /// What base WebGPU guarantees and this adapter lacks.
+    pub missing: Vec<String>,
+}
+
+impl AdapterSummary {
+    fn of(adapter: &wgpu::Adapter) -> Self {
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        let mut missing = Vec::new();
+        wgpu::Limits::default().check_limits_with_fail_fn(&limits, false, |name, needed, found| {
+            missing.push(format!("{name}: {found} of {needed}"));
+        });
+        AdapterSummary {
+            name: if info.name.is_empty() { "WebGPU adapter".to_owned() } else { info.name },
+            backend: format!("{:?}", info.backend),
+            device_type: format!("{:?}", info.device_type),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_buffer_size: limits.max_buffer_size,
+            missing,
+        }
+    }
+}
+
+impl Gpu {
+    /// Opens the adapter whose name contains `wanted` (natively, without one, what the environment variable
+    /// `WGPU_ADAPTER_NAME` asks for), or the fastest there is.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] or, in a browser, [`Error::NoWebGpu`]; [`Error::AdapterLimit`] and [`Error::NoDevice`] if the
+    /// adapter falls short of base WebGPU.
+    pub async fn open(wanted: Option<&str>) -> Result<Gpu> {
+        let adapter = choose(wanted).await?;
+        let summary = AdapterSummary::of(&adapter);
+        let limits = adapter.limits();
+        let mut required = wgpu::Limits::default();
+        let mut lacking = None;
+        required.check_limits_with_fail_fn(&limits, true, |limit, needed, found| lacking = Some((limit, needed, found)));
+        if let Some((limit, needed, found)) = lacking {
+            return Err(Error::AdapterLimit { adapter: summary.name, limit, found, needed });
+        }
+        required.max_buffer_size = limits.max_buffer_size;
+        required.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("streambp"),
+            required_limits: required,
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let refused = |e: wgpu::RequestDeviceError| Error::NoDevice { adapter: summary.name.clone(), reason: e.to_string() };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
+        let trouble = watch(&device);
+        Ok(Gpu { device, queue, pipelines: Arc::default(), summary, trouble })
+    }
+
+    /// Every adapter of this machine.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn adapters() -> Vec<AdapterSummary> {
+        instance().enumerate_adapters(wgpu::Backends::all()).await.iter().map(AdapterSummary::of).collect()
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.summary.name
+    }
+
+    /// The adapter in words and numbers.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// What the device allows a plan.
+    pub fn limits(&self) -> Limits {
+        Limits { buffer: self.summary.max_buffer_size, binding: self.summary.max_storage_buffer_binding_size }
+    }
+
+    /// Gives the device up: whatever runs on it from now on fails with [`Error::DeviceLost`].
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    /// Has the device reported anything?
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Device`].
+    pub(super) fn check(&self) -> Result<()> {
+        match self.trouble.lock().expect("no holder panics").clone() {
+            None => Ok(()),
+            Some(Trouble::Lost(reason)) => Err(Error::DeviceLost { reason }),
+            Some(Trouble::Error(message)) => Err(Error::Device(message)),
+        }
+    }
+
+    /// Reads a buffer that the host may map.
+    ///
+    /// # Errors
+    /// As [`Gpu::check`].
+    pub(super) async fn map(&self, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver is gone only if nobody wants the answer any more.
+            let _ = sender.send(result);
+        });
+        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        polled.map_err(|e| Error::Device(e.to_string()))?;
+        let mapped = receiver.await.map_err(|_| Error::DeviceLost { reason: "a read-back was abandoned".to_owned() })?;
+        self.check()?;
+        mapped.map_err(|e| Error::Device(e.to_string()))?;
+        let bytes = buffer.get_mapped_range(..).map_err(|e| Error::Device(e.to_string()))?.to_vec();
+        buffer.unmap();
+        Ok(bytes)
+    }
+}
+
+/// Keeps the first thing that the device reports; a loss outweighs an error.
+fn watch(device: &wgpu::Device) -> Arc<Mutex<Option<Trouble>>> {
+    let trouble: Arc<Mutex<Option<Trouble>>> = Arc::default();
+    let (lost, error) = (trouble.clone(), trouble.clone());
+    device.set_device_lost_callback(move |reason, message| {
+        let words = if message.is_empty() { format!("{reason:?}") } else { message };
+        *lost.lock().expect("no holder panics") = Some(Trouble::Lost(words));
+    });
+    device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
+        error.lock().expect("no holder panics").get_or_insert(Trouble::Error(e.to_string()));
+    }));
+    trouble
+}
+
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+}
+
+#[cfg(target_arch = "wasm32")]
+async fn choose(_wanted: Option<&str>) -> Result<wgpu::Adapter> {
+    let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    instance().request_adapter(&options).await.map_err(|_| Error::NoWebGpu)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+async fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
+    let wanted = wanted.map(str::to_owned).or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
+    let is_wanted = |adapter: &wgpu::Adapter| match &wanted {
+        Some(name) => adapter.get_info().name.to_lowercase().contains(&name.to_lowercase()),
+        None => true,
+    };
+    let rank = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Cpu => 3,
+        wgpu::DeviceType::Other => 4,
+    };
+    let adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
+    adapters.into_iter().filter(is_wanted).min_by_key(rank).ok_or(Error::NoAdapter { wanted })
+}

@@ -1,0 +1,324 @@
+//! A program on a device.
+
+use std::num::NonZeroU64;
+
+use web_time::{Duration, Instant};
+
+use super::device::Gpu;
+use super::launch::{Access, Grid, Launch};
+use super::{buffers, kernels, pipelines};
+use crate::error::Result;
+use crate::model::Weights;
+use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Pass, Program, Storage, TensorId};
+
+/// A program with its buffers, ready to run.
+pub struct Executor {
+    gpu: Gpu,
+    program: Program,
+    memory: Memory,
+    buffers: Vec<wgpu::Buffer>,
+    /// For every block, its operations.
+    blocks: Vec<Vec<Dispatch>>,
+    /// For every length of chunk that a walk has, the slot of its first chunk.
+    chunk_slots: Vec<(u32, u32)>,
+    pace: Pace,
+}
+
+/// An operation, ready to be encoded for any chunk.
+struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    params_offset: u32,
+    grid: Grid,
+}
+
+/// How much work goes into one submission. Devices that see no end of one for seconds are reset by their system, and a
+/// browser's window stands still behind a long one.
+struct Pace {
+    flops_per_submission: u64,
+    flops: u64,
+    since: Option<Instant>,
+}
+
+/// What a submission should take.
+const SUBMISSION: Duration = Duration::from_millis(100);
+
+impl Pace {
+    /// Learns from the work since the last call how fast the device is.
+    fn learn(&mut self) {
+        if let Some(since) = self.since.take() {
+            let seconds = since.elapsed().as_secs_f64().max(1e-6);
+            let speed = self.flops as f64 / seconds;
+            self.flops_per_submission = ((speed * SUBMISSION.as_secs_f64()) as u64).clamp(100_000_000, 1_000_000_000_000);
+        }
+        self.flops = 0;
+    }
+}
+
+impl Executor {
+    /// Allocates what the program's [`Memory`] says, compiles its shaders, and writes its constants.
+    ///
+    /// # Errors
+    /// If the device cannot bind or hold the plan, or is lost.
+    pub async fn new(gpu: &Gpu, program: Program) -> Result<Self> {
+        let memory = Memory::plan(&program, gpu.limits())?;
+        let buffers = buffers::create(gpu, &memory).await?;
+        let chunk_slots = chunk_slots(&program);
+        let pace = Pace { flops_per_submission: 1_000_000_000, flops: 0, since: None };
+        let mut executor = Executor { gpu: gpu.clone(), program, memory, buffers, blocks: Vec::new(), chunk_slots, pace };
+        executor.prepare();
+        executor.gpu.check()?;
+        Ok(executor)
+    }
+
+    fn prepare(&mut self) {
+        let mut offset = 0;
+        let mut params = Vec::new();
+        let mut blocks = Vec::new();
+        for block in &self.program.blocks {
+            let mut dispatches = Vec::new();
+            for node in &block.nodes {
+                let launch = kernels::launch(&self.program, &node.op);
+                params.resize(offset, 0);
+                params.extend(launch.param_bytes());
+                dispatches.push(self.dispatch(&launch, offset as u32));
+                offset += BINDING_ALIGNMENT as usize;
+            }
+            blocks.push(dispatches);
+        }
+        self.blocks = blocks;
+        self.write(self.program.bindings.op_params, &params);
+        self.write(self.program.bindings.chunks, &self.chunk_table());
+        for (id, bytes) in self.program.constants() {
+            self.write(id, &bytes);
+        }
+    }
+
+    fn dispatch(&self, launch: &Launch, params_offset: u32) -> Dispatch {
+        let pipeline = pipelines::pipeline(&self.gpu, launch);
+        let uniform = |id: TensorId| self.binding(id, BINDING_ALIGNMENT);
+        let tensor = |&(name, access, id): &(&str, Access, TensorId)| {
+            let tensor = self.program.tensor(id);
+            assert!(
+                access == Access::ReadWrite || tensor.storage == Storage::Own,
+                "{name}: {} is in the arena, bound to be read",
+                tensor.name
+            );
+            self.binding(id, tensor.bytes())
+        };
+        let bindings = &self.program.bindings;
+        let resources = [uniform(bindings.op_params), uniform(bindings.chunks)].into_iter().chain(launch.bindings.iter().map(tensor));
+        let entries: Vec<_> = (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
+        let bind_group = self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(launch.shader.kind.stem()),
+            layout: &pipeline.bindings,
+            entries: &entries,
+        });
+        Dispatch { pipeline: pipeline.pipeline, bind_group, params_offset, grid: launch.grid }
+    }
+
+    fn binding(&self, id: TensorId, size: u64) -> wgpu::BindingResource<'_> {
+        let place = self.memory.place(id);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffers[place.buffer],
+            offset: place.offset,
+            size: NonZeroU64::new(size),
+        })
+    }
+
+    /// A slot for each chunk of each walk: its first token and its number of tokens.
+    fn chunk_table(&self) -> Vec<u8> {
+        let tokens = self.program.tokens();
+        let chunks =
+            self.chunk_slots.iter().flat_map(|&(len, _)| (0..tokens.div_ceil(len)).map(move |i| [i * len, len.min(tokens - i * len)]));
+        let mut table = Vec::new();
+        for (slot, chunk) in chunks.enumerate() {
+            table.resize(slot * BINDING_ALIGNMENT as usize, 0);
+            table.extend_from_slice(bytemuck::cast_slice(&chunk));
+        }
+        table
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The plan of its memory.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Bytes of the buffers that were created, as the device's own objects tell.
+    pub fn created_bytes(&self) -> u64 {
+        self.buffers.iter().map(wgpu::Buffer::size).sum()
+    }
+
+    /// Writes a tensor, in the layout of the device.
+    ///
+    /// # Panics
+    /// If there are more bytes than the tensor has.
+    pub fn write(&self, id: TensorId, bytes: &[u8]) {
+        let tensor = self.program.tensor(id);
+        assert!(bytes.len() as u64 <= tensor.bytes(), "{} bytes for {}, which has {}", bytes.len(), tensor.name, tensor.bytes());
+        let place = self.memory.place(id);
+        self.gpu.queue.write_buffer(&self.buffers[place.buffer], place.offset, bytes);
+    }
+
+    /// Reads a tensor, in the layout of the device. The buffer by which it comes is no part of the plan, and gone at once.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn read(&self, id: TensorId) -> Result<Vec<u8>> {
+        let bytes = self.program.tensor(id).bytes();
+        self.read_range(id, 0, bytes).await
+    }
+
+    /// Reads a part of a tensor, from a byte on.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn read_range(&self, id: TensorId, from: u64, bytes: u64) -> Result<Vec<u8>> {
+        let staging = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read-back beside the plan"),
+            size: bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.copy_to(id, from, &staging);
+        self.gpu.map(&staging).await
+    }
+
+    /// Loss, gradient norm and what belongs to them, as [`crate::step::update::metrics`] orders them. Waits for the device.
+    ///
+    /// # Errors
+    /// If the device was lost or reported an error.
+    pub async fn metrics(&mut self) -> Result<[f32; 4]> {
+        let read_back = &self.buffers[self.memory.place(self.program.bindings.read_back).buffer];
+        self.copy_to(self.program.bindings.metrics, 0, read_back);
+        let bytes = self.gpu.map(read_back).await?;
+        self.pace.learn();
+        Ok(bytemuck::pod_read_unaligned(&bytes))
+    }
+
+    fn copy_to(&self, id: TensorId, from: u64, target: &wgpu::Buffer) {
+        let place = self.memory.place(id);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&self.buffers[place.buffer], place.offset + from, target, 0, target.size());
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    /// Writes all parameters' values.
+    pub fn load_weights(&self, weights: &Weights) {
+        for (id, parameter) in self.program.parameters.iter() {
+            self.write(self.program.weight(id), bytemuck::cast_slice(&parameter.pad(weights.get(id))));
+        }
+    }
+
+    /// Reads all parameters' values.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn weights(&self) -> Result<Weights> {
+        let mut values = Vec::new();
+        for (id, _) in self.program.parameters.iter() {
+            values.push(self.read_parameter(self.program.weight(id), id).await?);
+        }
+        Ok(Weights::new(&self.program.parameters, values))
+    }
+
+    /// Reads a tensor that lies like a parameter (its values, its gradient, a moment), without the padding.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn read_parameter(&self, tensor: TensorId, like: crate::model::ParameterId) -> Result<Vec<f32>> {
+        let padded: Vec<f32> = bytemuck::pod_collect_to_vec(&self.read(tensor).await?);
+        Ok(self.program.parameters.get(like).unpad(&padded))
+    }
+
+    /// Writes a batch.
+    pub fn load_batch(&self, batch: &Batch) {
+        for (id, bytes) in self.program.inputs(batch) {
+            self.write(id, &bytes);
+        }
+    }
+
+    /// Hands a part of the step to the device, a few chunks at a time. It does not wait for it.
+    ///
+    /// # Errors
+    /// If the device was lost or has reported an error.
+    pub async fn run(&mut self, pass: Pass) -> Result<()> {
+        let tokens = self.program.tokens();
+        let mut todo = Vec::new();
+        let mut flops = 0;
+        for (index, block) in self.program.pass(pass) {
+            for chunk in block.walk.chunks(tokens) {
+                todo.push((index, chunk));
+                let cost: u64 = block.nodes.iter().map(|node| self.program.cost(&node.op, chunk).flops).sum();
+                flops += cost;
+                self.pace.flops += cost;
+                if flops >= self.pace.flops_per_submission {
+                    self.submit(&todo);
+                    todo.clear();
+                    flops = 0;
+                }
+            }
+        }
+        self.submit(&todo);
+        self.pace.since.get_or_insert_with(Instant::now);
+        self.gpu.check()
+    }
+
+    /// Runs a block for tokens that need not be a chunk of its walk, as generation does.
+    ///
+    /// # Errors
+    /// If the device was lost or has reported an error.
+    pub async fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
+        let slot = self.chunk_offset(block, Chunk { index: 0, ..chunk });
+        let table = self.memory.place(self.program.bindings.chunks);
+        self.gpu.queue.write_buffer(&self.buffers[table.buffer], u64::from(slot), bytemuck::cast_slice(&[chunk.start, chunk.count]));
+        self.submit(&[(block, Chunk { index: 0, ..chunk })]);
+        self.gpu.check()
+    }
+
+    fn submit(&self, todo: &[(usize, Chunk)]) {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for &(block, chunk) in todo {
+                let chunk_offset = self.chunk_offset(block, chunk);
+                for dispatch in &self.blocks[block] {
+                    let [x, y, z] = dispatch.grid.workgroups(chunk);
+                    pass.set_pipeline(&dispatch.pipeline);
+                    pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, chunk_offset]);
+                    pass.dispatch_workgroups(x, y, z);
+                }
+            }
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {
+        let len = self.program.blocks[block].walk.chunk_len(self.program.tokens());
+        let (_, first) = self.chunk_slots.iter().find(|(l, _)| *l == len).expect("every walk has its slots");
+        (first + chunk.index) * BINDING_ALIGNMENT as u32
+    }
+}
+
+fn chunk_slots(program: &Program) -> Vec<(u32, u32)> {
+    let mut first = 0;
+    program
+        .chunk_lengths()
+        .into_iter()
+        .map(|len| {
+            let slot = (len, first);
+            first += program.tokens().div_ceil(len);
+            slot
+        })
+        .collect()
+}

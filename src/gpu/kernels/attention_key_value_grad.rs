@@ -1,0 +1,23 @@
+//! A thread has a key of one key/value head, and goes through all queries of the chunk.
+
+use super::attention::heads;
+use crate::gpu::launch::{Grid, Launch};
+use crate::step::{Op, Program};
+
+pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+    let Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v } = *op else { unreachable!("dispatched by kind") };
+    let launch = Launch::new(op.kind(), Grid::KeyTiles(program.config.num_key_value_heads))
+        .write("q", q)
+        .write("k", k)
+        .write("v", v)
+        .read("segment_start", segment_start)
+        .write("d_out", d_out)
+        .write("stats", stats)
+        .write("d_k", d_k)
+        .write("d_v", d_v);
+    heads(launch, program, k).absolute("q_absolute", program, q).absolute("d_out_absolute", program, d_out).absolute(
+        "stats_absolute",
+        program,
+        stats,
+    )
+}

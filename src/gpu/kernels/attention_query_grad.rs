@@ -1,0 +1,24 @@
+//! A thread has a query row of one head.
+
+use super::attention::heads;
+use crate::gpu::launch::{Grid, Launch};
+use crate::step::{Op, Program};
+
+pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+    let Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q } = *op else { unreachable!("dispatched by kind") };
+    let launch = Launch::new(op.kind(), Grid::TokenTiles(program.config.num_attention_heads))
+        .write("q", q)
+        .write("k", k)
+        .write("v", v)
+        .read("segment_start", segment_start)
+        .write("out", out)
+        .write("d_out", d_out)
+        .write("stats", stats)
+        .write("d_q", d_q);
+    heads(launch, program, k)
+        .absolute("q_absolute", program, q)
+        .absolute("out_absolute", program, out)
+        .absolute("d_out_absolute", program, d_out)
+        .absolute("stats_absolute", program, stats)
+        .absolute("d_q_absolute", program, d_q)
+}

@@ -1,0 +1,20 @@
+//! A workgroup has a token tile and a few columns.
+
+use super::{LINEAR_VEC4S, vec4s};
+use crate::gpu::launch::{Grid, Launch};
+use crate::step::{Op, Program};
+
+pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+    let Op::LinearGrad { d_out, weight, d_x, accumulate } = *op else { unreachable!("dispatched by kind") };
+    let columns = vec4s(program, weight);
+    Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(LINEAR_VEC4S)))
+        .write("d_out", d_out)
+        .read("weight", weight)
+        .write("d_x", d_x)
+        .u32("in_vec4s", columns)
+        .u32("out_vec4s", vec4s(program, d_out))
+        .absolute("d_out_absolute", program, d_out)
+        .absolute("d_x_absolute", program, d_x)
+        .constant("VEC4S", LINEAR_VEC4S)
+        .condition("ACCUMULATE", accumulate)
+}

@@ -1,0 +1,71 @@
+//! One file for each operation: what its shader is bound to, its constants and its grid. No arithmetic.
+
+mod adamw;
+mod attention;
+mod attention_key_value_grad;
+mod attention_query_grad;
+mod clip;
+mod cross_entropy;
+mod embedding;
+mod embedding_grad;
+mod linear;
+mod linear_grad;
+mod linear_weight_grad;
+mod loss;
+mod rms_norm;
+mod rms_norm_grad;
+mod rms_norm_weight_grad;
+mod rope;
+mod square_sum;
+mod swiglu;
+mod swiglu_grad;
+mod zero;
+
+use super::launch::Launch;
+use crate::step::{Op, Program, TensorId};
+
+/// How an operation of a program is put on a device.
+pub fn launch(program: &Program, op: &Op) -> Launch {
+    match op {
+        Op::Zero { .. } => zero::launch(program, op),
+        Op::Embedding { .. } => embedding::launch(program, op),
+        Op::EmbeddingGrad { .. } => embedding_grad::launch(program, op),
+        Op::RmsNorm { .. } => rms_norm::launch(program, op),
+        Op::RmsNormGrad { .. } => rms_norm_grad::launch(program, op),
+        Op::RmsNormWeightGrad { .. } => rms_norm_weight_grad::launch(program, op),
+        Op::Linear { .. } => linear::launch(program, op),
+        Op::LinearGrad { .. } => linear_grad::launch(program, op),
+        Op::LinearWeightGrad { .. } => linear_weight_grad::launch(program, op),
+        Op::Rope { .. } => rope::launch(program, op),
+        Op::Attention { .. } => attention::launch(program, op),
+        Op::AttentionQueryGrad { .. } => attention_query_grad::launch(program, op),
+        Op::AttentionKeyValueGrad { .. } => attention_key_value_grad::launch(program, op),
+        Op::SwiGlu { .. } => swiglu::launch(program, op),
+        Op::SwiGluGrad { .. } => swiglu_grad::launch(program, op),
+        Op::CrossEntropy { .. } => cross_entropy::launch(program, op),
+        Op::Loss { .. } => loss::launch(program, op),
+        Op::SquareSum { .. } => square_sum::launch(program, op),
+        Op::Clip { .. } => clip::launch(program, op),
+        Op::AdamW { .. } => adamw::launch(program, op),
+    }
+}
+
+/// Groups of four columns (or rows, for a weight's gradient) that a thread of the linear kernels has.
+///
+/// On a CPU's driver, which reads a vector's lanes one by one unless all are the same, the more the better until
+/// registers run out; a GPU is content with it.
+const LINEAR_VEC4S: u32 = 4;
+
+/// Groups of four columns of a tensor.
+fn vec4s(program: &Program, id: TensorId) -> u32 {
+    let tensor = program.tensor(id);
+    assert!(tensor.cols.is_multiple_of(4), "{} has {} columns", tensor.name, tensor.cols);
+    tensor.cols / 4
+}
+
+/// Groups of four elements of a tensor.
+fn all_vec4s(program: &Program, id: TensorId) -> u64 {
+    let len = program.tensor(id).len();
+    assert!(len.is_multiple_of(4) && len / 4 <= u64::from(u32::MAX), "{} has {len} elements", program.tensor(id).name);
+    len / 4
+}

@@ -1,0 +1,18 @@
+//! A thread has four columns of a token.
+
+use super::vec4s;
+use crate::gpu::launch::{Grid, Launch};
+use crate::step::{Op, Program};
+
+pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+    let Op::SwiGlu { gate, up, out } = *op else { unreachable!("dispatched by kind") };
+    let row = vec4s(program, out);
+    Launch::new(op.kind(), Grid::ThreadsPerToken(row))
+        .write("gate", gate)
+        .write("up", up)
+        .write("out", out)
+        .u32("row_vec4s", row)
+        .absolute("gate_absolute", program, gate)
+        .absolute("up_absolute", program, up)
+        .absolute("out_absolute", program, out)
+}

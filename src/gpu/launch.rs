@@ -1,0 +1,128 @@
+//! How an operation is put on a device: a shader, what it is bound to, its uniform, its grid.
+
+use super::shader::{Constants, Shader};
+use crate::step::{Chunk, OpKind, Program, TOKEN_TILE, TensorId};
+
+/// How a shader uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// `var<storage, read>`. Only for tensors with a buffer of their own, since a buffer may not be bound for reading and
+    /// for writing at once.
+    Read,
+    /// `var<storage, read_write>`. All tensors in the arena are bound so, read or written.
+    ReadWrite,
+}
+
+/// A field of a shader's `Params`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// An index, a length or a flag.
+    U32(u32),
+    /// A number.
+    F32(f32),
+}
+
+/// How many workgroups an operation gets for a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grid {
+    /// One for each token tile of the chunk, times so many.
+    TokenTiles(u32),
+    /// One for each token tile up to the chunk's end, times so many.
+    KeyTiles(u32),
+    /// One for each token.
+    Tokens,
+    /// One for each 64 of so many threads a token.
+    ThreadsPerToken(u32),
+    /// One for each 64 of so many threads.
+    Threads(u64),
+    /// So many, along x and y.
+    Workgroups(u32, u32),
+}
+
+/// WebGPU's `max_compute_workgroups_per_dimension`, on every adapter.
+const MAX_WORKGROUPS: u64 = 65_535;
+
+impl Grid {
+    /// Workgroups for a chunk.
+    pub fn workgroups(self, chunk: Chunk) -> [u32; 3] {
+        let tokens = u64::from(chunk.count);
+        match self {
+            Grid::TokenTiles(others) => [chunk.count.div_ceil(TOKEN_TILE), others, 1],
+            Grid::KeyTiles(others) => [chunk.end().div_ceil(TOKEN_TILE), others, 1],
+            Grid::Tokens => fold(tokens),
+            Grid::ThreadsPerToken(threads) => fold((tokens * u64::from(threads)).div_ceil(64)),
+            Grid::Threads(threads) => fold(threads.div_ceil(64)),
+            Grid::Workgroups(x, y) => [x, y, 1],
+        }
+    }
+}
+
+/// Two dimensions where one is too short. The shader unfolds them with `flat_workgroup`.
+fn fold(workgroups: u64) -> [u32; 3] {
+    let rows = workgroups.div_ceil(MAX_WORKGROUPS).max(1);
+    [workgroups.div_ceil(rows) as u32, rows as u32, 1]
+}
+
+/// Everything that a device must be told about an operation.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The shader.
+    pub shader: Shader,
+    /// Bindings 2, 3 … by the name of the variable in the shader.
+    pub bindings: Vec<(&'static str, Access, TensorId)>,
+    /// The fields of `Params`, in their order.
+    pub params: Vec<(&'static str, Value)>,
+    /// Workgroups.
+    pub grid: Grid,
+}
+
+impl Launch {
+    /// A launch with its bindings; the rest follows.
+    pub(super) fn new(kind: OpKind, grid: Grid) -> Self {
+        Launch { shader: Shader { kind, constants: Constants::new() }, bindings: Vec::new(), params: Vec::new(), grid }
+    }
+
+    pub(super) fn read(mut self, name: &'static str, tensor: TensorId) -> Self {
+        self.bindings.push((name, Access::Read, tensor));
+        self
+    }
+
+    pub(super) fn write(mut self, name: &'static str, tensor: TensorId) -> Self {
+        self.bindings.push((name, Access::ReadWrite, tensor));
+        self
+    }
+
+    pub(super) fn u32(mut self, name: &'static str, value: u32) -> Self {
+        self.params.push((name, Value::U32(value)));
+        self
+    }
+
+    pub(super) fn f32(mut self, name: &'static str, value: f32) -> Self {
+        self.params.push((name, Value::F32(value)));
+        self
+    }
+
+    /// Tells the shader whether row i of a tensor is token i of the batch or of the chunk.
+    pub(super) fn absolute(self, name: &'static str, program: &Program, tensor: TensorId) -> Self {
+        let is_absolute = program.tensor(tensor).is_absolute();
+        self.u32(name, u32::from(is_absolute))
+    }
+
+    pub(super) fn constant(mut self, name: &'static str, value: u32) -> Self {
+        self.shader.constants.push((name, value));
+        self
+    }
+
+    pub(super) fn condition(self, name: &'static str, holds: bool) -> Self {
+        if holds { self.constant(name, 1) } else { self }
+    }
+
+    /// The bytes of the uniform.
+    pub(super) fn param_bytes(&self) -> Vec<u8> {
+        let bytes = |(_, value): &(_, Value)| match value {
+            Value::U32(v) => v.to_le_bytes(),
+            Value::F32(v) => v.to_le_bytes(),
+        };
+        self.params.iter().flat_map(bytes).collect()
+    }
+}

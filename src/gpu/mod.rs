@@ -1,0 +1,18 @@
+//! Runs a [`Program`](crate::step::Program) on a device: one pipeline for each kind of operation, one bind group for each
+//! operation, one uniform slot for each operation and each chunk, all made once. A step only encodes and submits.
+//!
+//! Nothing here knows what a transformer is.
+
+mod buffers;
+mod device;
+mod executor;
+mod kernels;
+mod launch;
+mod pipelines;
+mod shader;
+
+pub use device::{AdapterSummary, Gpu};
+pub use executor::Executor;
+pub use kernels::launch;
+pub use launch::{Access, Grid, Launch, Value};
+pub use shader::Shader;
