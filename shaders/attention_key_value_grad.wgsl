@@ -1,5 +1,5 @@
 // What the chunk's queries add to d_k and d_v: d_v[j] += sum of p · d_out[i], d_k[j] += scale · sum of d_s · q[i], over the
-// queries that see key j, from the last to the first, and over the heads that share the key. A thread owns a key of one
+// queries that see key j, from the last to the first, and over the heads that share the key. A thread owns $TOKENS keys of one
 // key/value head. It goes on from what d_k and d_v hold, so a chunk's border is a store and a load and no more.
 
 struct Params {
@@ -22,20 +22,22 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> d_k: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> d_v: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let chunk_end = chunk.start + chunk.count;
   let first_key = workgroup.x * TOKEN_TILE;
   let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;
   // The chunk's sequences may all have started behind these keys.
   if segment_start[chunk.start] > last_key { return; }
-  let key = min(first_key + lane, last_key);
-  let at = key * params.keys_row_vec4s + workgroup.y * params.head_vec4s;
+#for t in 0..$TOKENS
+  let key$t = min(first_key + $tu * $LANESu + lane, last_key);
+  let at$t = key$t * params.keys_row_vec4s + workgroup.y * params.head_vec4s;
 #for e in 0..$HEAD_VEC4S
-  let k$e = k[at + $eu];
-  let v$e = v[at + $eu];
-  var d_k$e = d_k[at + $eu];
-  var d_v$e = d_v[at + $eu];
+  let k$t_$e = k[at$t + $eu];
+  let v$t_$e = v[at$t + $eu];
+  var d_k$t_$e = d_k[at$t + $eu];
+  var d_v$t_$e = d_v[at$t + $eu];
+#end
 #end
   let q_row = first_row(params.q_absolute);
   let d_out_row = first_row(params.d_out_absolute);
@@ -48,32 +50,45 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       let query = tile * TOKEN_TILE - i;
       let token = clamp(query, chunk.start, chunk_end - 1u);
       let row = token - chunk.start;
-      let sees = query == token && key <= token && key >= segment_start[token];
+#for t in 0..$TOKENS
+      let sees$t = query == token && key$t <= token && key$t >= segment_start[token];
+#end
       for (var shared_by = 0u; shared_by < params.queries_per_key; shared_by++) {
         let head = workgroup.y * params.queries_per_key + shared_by;
         let q_at = ((q_row + row) * params.heads + head) * params.head_vec4s;
         let d_out_at = ((d_out_row + row) * params.heads + head) * params.head_vec4s;
         let log_sum_and_around = stats[(stats_row + row) * params.heads + head];
-        var s = 0.0;
-        var d_p = 0.0;
+#for t in 0..$TOKENS
+        var s$t = 0.0;
+        var d_p$t = 0.0;
+#end
 #for e in 0..$HEAD_VEC4S
         let q$e = q[q_at + $eu];
         let d_out$e = d_out[d_out_at + $eu];
-        s += dot(q$e, k$e);
-        d_p += dot(d_out$e, v$e);
+#for t in 0..$TOKENS
+        s$t += dot(q$e, k$t_$e);
+        d_p$t += dot(d_out$e, v$t_$e);
 #end
-        let p = select(0.0, exp(min(s * params.scale - log_sum_and_around.x, 0.0)), sees);
-        let d_s = select(0.0, p * (d_p - log_sum_and_around.y) * params.scale, sees);
+#end
+#for t in 0..$TOKENS
+        let p$t = select(0.0, exp(min(s$t * params.scale - log_sum_and_around.x, 0.0)), sees$t);
+        let d_s$t = select(0.0, p$t * (d_p$t - log_sum_and_around.y) * params.scale, sees$t);
+#end
 #for e in 0..$HEAD_VEC4S
-        d_v$e = fma(vec4(p), d_out$e, d_v$e);
-        d_k$e = fma(vec4(d_s), q$e, d_k$e);
+#for t in 0..$TOKENS
+        d_v$t_$e = fma(vec4(p$t), d_out$e, d_v$t_$e);
+        d_k$t_$e = fma(vec4(d_s$t), q$e, d_k$t_$e);
+#end
 #end
       }
     }
   }
-  if first_key + lane > last_key { return; }
+#for t in 0..$TOKENS
+  if first_key + $tu * $LANESu + lane <= last_key {
 #for e in 0..$HEAD_VEC4S
-  d_k[at + $eu] = d_k$e;
-  d_v[at + $eu] = d_v$e;
+    d_k[at$t + $eu] = d_k$t_$e;
+    d_v[at$t + $eu] = d_v$t_$e;
+#end
+  }
 #end
 }

@@ -1,5 +1,5 @@
 // d_q, and stats[i, h].y = d_out · out of the row. With p = exp(s − log_sum) recomputed for every visible key:
-// d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has a query row of one head.
+// d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head.
 
 struct Params {
   head_vec4s: u32,
@@ -27,48 +27,61 @@ fn head_at(is_absolute: u32, row: u32, head: u32) -> u32 {
   return ((first_row(is_absolute) + row) * params.heads + head) * params.head_vec4s;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let tile_start = workgroup.x * TOKEN_TILE;
   let head = workgroup.y;
-  let row = min(tile_start + lane, chunk.count - 1u);
-  let token = chunk.start + row;
-  let first_key = segment_start[token];
   let last_key = chunk.start + min(tile_start + TOKEN_TILE, chunk.count) - 1u;
-
-  let q_at = head_at(params.q_absolute, row, head);
-  let d_out_at = head_at(params.d_out_absolute, row, head);
-  let out_at = head_at(params.out_absolute, row, head);
-  let stats_at = (first_row(params.stats_absolute) + row) * params.heads + head;
-  let log_sum = stats[stats_at].x;
-  var around = 0.0;
+#for t in 0..$TOKENS
+  let row$t = min(tile_start + $tu * $LANESu + lane, chunk.count - 1u);
+  let token$t = chunk.start + row$t;
+  let first_key$t = segment_start[token$t];
+  let q_at$t = head_at(params.q_absolute, row$t, head);
+  let d_out_at$t = head_at(params.d_out_absolute, row$t, head);
+  let out_at$t = head_at(params.out_absolute, row$t, head);
+  let stats_at$t = (first_row(params.stats_absolute) + row$t) * params.heads + head;
+  let log_sum$t = stats[stats_at$t].x;
+  var around$t = 0.0;
 #for e in 0..$HEAD_VEC4S
-  let q$e = q[q_at + $eu];
-  let d_out$e = d_out[d_out_at + $eu];
-  around += dot(d_out$e, out[out_at + $eu]);
-  var d_q$e = vec4(0.0);
+  let q$t_$e = q[q_at$t + $eu];
+  let d_out$t_$e = d_out[d_out_at$t + $eu];
+  around$t += dot(d_out$t_$e, out[out_at$t + $eu]);
+  var d_q$t_$e = vec4(0.0);
+#end
 #end
   let head_offset = head / params.queries_per_key * params.head_vec4s;
   for (var key = segment_start[chunk.start + tile_start]; key <= last_key; key++) {
     let at = key * params.keys_row_vec4s + head_offset;
-    var s = 0.0;
-    var d_p = 0.0;
+#for t in 0..$TOKENS
+    var s$t = 0.0;
+    var d_p$t = 0.0;
+#end
 #for e in 0..$HEAD_VEC4S
     let k$e = k[at + $eu];
-    s += dot(q$e, k$e);
-    d_p += dot(d_out$e, v[at + $eu]);
+    let v$e = v[at + $eu];
+#for t in 0..$TOKENS
+    s$t += dot(q$t_$e, k$e);
+    d_p$t += dot(d_out$t_$e, v$e);
 #end
-    let sees = key >= first_key && key <= token;
-    let p = exp(min(s * params.scale - log_sum, 0.0));
-    let d_s = select(0.0, p * (d_p - around) * params.scale, sees);
+#end
+#for t in 0..$TOKENS
+    let sees$t = key >= first_key$t && key <= token$t;
+    let p$t = exp(min(s$t * params.scale - log_sum$t, 0.0));
+    let d_s$t = select(0.0, p$t * (d_p$t - around$t) * params.scale, sees$t);
+#end
 #for e in 0..$HEAD_VEC4S
-    d_q$e = fma(vec4(d_s), k$e, d_q$e);
+#for t in 0..$TOKENS
+    d_q$t_$e = fma(vec4(d_s$t), k$e, d_q$t_$e);
+#end
 #end
   }
-  if tile_start + lane >= chunk.count { return; }
-  let d_q_at = head_at(params.d_q_absolute, row, head);
+#for t in 0..$TOKENS
+  if tile_start + $tu * $LANESu + lane < chunk.count {
+    let d_q_at = head_at(params.d_q_absolute, row$t, head);
 #for e in 0..$HEAD_VEC4S
-  d_q[d_q_at + $eu] = d_q$e;
+    d_q[d_q_at + $eu] = d_q$t_$e;
 #end
-  stats[stats_at] = vec2(log_sum, around);
+    stats[stats_at$t] = vec2(log_sum$t, around$t);
+  }
+#end
 }

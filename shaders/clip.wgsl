@@ -8,10 +8,10 @@ struct Params { partials: u32 }
 @group(0) @binding(3) var<storage, read> settings: Settings;
 @group(0) @binding(4) var<storage, read_write> metrics: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
   var sum = 0.0;
-  for (var i = lane; i < params.partials; i += LANES) { sum += partials[i]; }
+  for (var i = lane; i < params.partials; i += $LANESu) { sum += partials[i]; }
   let total = workgroup_sum(sum, lane);
   if lane != 0u { return; }
   let norm = sqrt(total);

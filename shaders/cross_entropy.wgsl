@@ -17,7 +17,7 @@ fn is_word(col: u32) -> vec4<bool> {
   return 4u * col + vec4(0u, 1u, 2u, 3u) < vec4(params.vocab_size);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count { return; }
@@ -28,19 +28,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   let label_logit = logits[start + label_col / 4u][label_col % 4u];
 
   var most = vec4(LOWEST);
-  for (var col = lane; col < params.row_vec4s; col += LANES) {
+  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     most = max(most, select(vec4(LOWEST), logits[start + col], is_word(col)));
   }
   let top = workgroup_max(max(max(most.x, most.y), max(most.z, most.w)), lane);
   var sum = 0.0;
-  for (var col = lane; col < params.row_vec4s; col += LANES) {
+  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     sum += dot(select(vec4(0.0), exp(logits[start + col] - top), is_word(col)), vec4(1.0));
   }
   let log_sum = top + log(workgroup_sum(sum, lane));
   if lane == 0u { log_probs[chunk.start + row] = select(0.0, label_logit - log_sum, is_counted); }
 
   let weight = loss_weight[chunk.start + row];
-  for (var col = lane; col < params.row_vec4s; col += LANES) {
+  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     let is_label = 4u * col + vec4(0u, 1u, 2u, 3u) == vec4(label_col);
     let probability = exp(min(logits[start + col] - log_sum, vec4(0.0)));
     let gradient = weight * (probability - select(vec4(0.0), vec4(1.0), is_label));

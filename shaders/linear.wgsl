@@ -10,42 +10,52 @@ struct Params { in_vec4s: u32, out_vec4s: u32, x_absolute: u32, out_absolute: u3
 @group(0) @binding(5) var<storage, read_write> residual: array<vec4<f32>>;
 #end
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let token = workgroup.x * TOKEN_TILE + lane;
-  let row = min(token, chunk.count - 1u);
-  let x_start = (first_row(params.x_absolute) + row) * params.in_vec4s;
+#for t in 0..$TOKENS
+  let token$t = workgroup.x * TOKEN_TILE + $tu * $LANESu + lane;
+  let row$t = min(token$t, chunk.count - 1u);
+  let x$t = (first_row(params.x_absolute) + row$t) * params.in_vec4s;
+#end
   let first = workgroup.y * $VEC4Su;
 #for j in 0..$VEC4S
   // Columns behind the last one are computed again and not stored.
   let col$j = min(first + $ju, params.out_vec4s - 1u);
-  var w$j = 4u * col$j * params.in_vec4s;
-  var sum$j = vec4(0.0);
+  let w$j = 4u * col$j * params.in_vec4s;
+#for t in 0..$TOKENS
+  var sum$t_$j = vec4(0.0);
+#end
 #end
   for (var k = 0u; k < params.in_vec4s; k++) {
-    let a = x[x_start + k];
+#for t in 0..$TOKENS
+    let a$t = x[x$t + k];
+#end
 #for j in 0..$VEC4S
 #for c in 0..4
-    let b$j_$c = weight[w$j + $cu * params.in_vec4s];
+    let b$j_$c = weight[w$j + $cu * params.in_vec4s + k];
 #end
-    sum$j = fma(vec4(a.x), vec4(b$j_0.x, b$j_1.x, b$j_2.x, b$j_3.x), sum$j);
-    sum$j = fma(vec4(a.y), vec4(b$j_0.y, b$j_1.y, b$j_2.y, b$j_3.y), sum$j);
-    sum$j = fma(vec4(a.z), vec4(b$j_0.z, b$j_1.z, b$j_2.z, b$j_3.z), sum$j);
-    sum$j = fma(vec4(a.w), vec4(b$j_0.w, b$j_1.w, b$j_2.w, b$j_3.w), sum$j);
-    w$j += 1u;
+#for e in 0..4
+    let e$j_$e = vec4(b$j_0[$eu], b$j_1[$eu], b$j_2[$eu], b$j_3[$eu]);
+#for t in 0..$TOKENS
+    sum$t_$j = fma(vec4(a$t[$eu]), e$j_$e, sum$t_$j);
+#end
+#end
 #end
   }
-  if token >= chunk.count { return; }
-  let out_start = (first_row(params.out_absolute) + row) * params.out_vec4s;
+#for t in 0..$TOKENS
+  if token$t < chunk.count {
+    let out_start = (first_row(params.out_absolute) + row$t) * params.out_vec4s;
 #if RESIDUAL
-  let residual_start = (first_row(params.residual_absolute) + row) * params.out_vec4s;
+    let residual_start = (first_row(params.residual_absolute) + row$t) * params.out_vec4s;
 #end
 #for j in 0..$VEC4S
-  if first + $ju < params.out_vec4s {
+    if first + $ju < params.out_vec4s {
 #if RESIDUAL
-    sum$j += residual[residual_start + col$j];
+      sum$t_$j += residual[residual_start + col$j];
 #end
-    out[out_start + col$j] = sum$j;
+      out[out_start + col$j] = sum$t_$j;
+    }
+#end
   }
 #end
 }

@@ -6,34 +6,45 @@ struct Params { in_vec4s: u32, out_vec4s: u32, d_out_absolute: u32, d_x_absolute
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> d_x: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let token = workgroup.x * TOKEN_TILE + lane;
-  let row = min(token, chunk.count - 1u);
-  let d_out_start = (first_row(params.d_out_absolute) + row) * params.out_vec4s;
+#for t in 0..$TOKENS
+  let token$t = workgroup.x * TOKEN_TILE + $tu * $LANESu + lane;
+  let row$t = min(token$t, chunk.count - 1u);
+  let d_out$t = (first_row(params.d_out_absolute) + row$t) * params.out_vec4s;
+#end
   let first = workgroup.y * $VEC4Su;
 #for j in 0..$VEC4S
   let col$j = min(first + $ju, params.in_vec4s - 1u);
-  var sum$j = vec4(0.0);
+#for t in 0..$TOKENS
+  var sum$t_$j = vec4(0.0);
 #end
-  var w = 0u;
+#end
   for (var n = 0u; n < params.out_vec4s; n++) {
-    let a = d_out[d_out_start + n];
-#for c in 0..4
-#for j in 0..$VEC4S
-    sum$j = fma(vec4(a[$cu]), weight[w + col$j], sum$j);
+#for t in 0..$TOKENS
+    let a$t = d_out[d_out$t + n];
 #end
-    w += params.in_vec4s;
+#for c in 0..4
+    let w$c = (4u * n + $cu) * params.in_vec4s;
+#for j in 0..$VEC4S
+    let b$j_$c = weight[w$c + col$j];
+#for t in 0..$TOKENS
+    sum$t_$j = fma(vec4(a$t[$cu]), b$j_$c, sum$t_$j);
+#end
+#end
 #end
   }
-  if token >= chunk.count { return; }
-  let d_x_start = (first_row(params.d_x_absolute) + row) * params.in_vec4s;
+#for t in 0..$TOKENS
+  if token$t < chunk.count {
+    let d_x_start = (first_row(params.d_x_absolute) + row$t) * params.in_vec4s;
 #for j in 0..$VEC4S
-  if first + $ju < params.in_vec4s {
+    if first + $ju < params.in_vec4s {
 #if ACCUMULATE
-    sum$j += d_x[d_x_start + col$j];
+      sum$t_$j += d_x[d_x_start + col$j];
 #end
-    d_x[d_x_start + col$j] = sum$j;
+      d_x[d_x_start + col$j] = sum$t_$j;
+    }
+#end
   }
 #end
 }

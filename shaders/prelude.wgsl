@@ -9,6 +9,7 @@ struct Chunk { start: u32, count: u32 }
 
 // Every sum over tokens is cut at multiples of this, counted from the start of the batch.
 const TOKEN_TILE: u32 = 64u;
+// Threads of a workgroup where each thread has elements of its own.
 const LANES: u32 = 64u;
 
 // A grid of more workgroups than one dimension may have is folded into two.

@@ -1,12 +1,12 @@
 // Sums and maxima over a workgroup, in one order whatever the device.
 
-var<workgroup> partial: array<f32, LANES>;
+var<workgroup> partial: array<f32, $LANES>;
 
 fn workgroup_sum(value: f32, lane: u32) -> f32 {
   partial[lane] = value;
   workgroupBarrier();
   var sum = 0.0;
-  for (var i = 0u; i < LANES; i++) { sum += partial[i]; }
+  for (var i = 0u; i < $LANESu; i++) { sum += partial[i]; }
   workgroupBarrier();
   return sum;
 }
@@ -15,7 +15,7 @@ fn workgroup_max(value: f32, lane: u32) -> f32 {
   partial[lane] = value;
   workgroupBarrier();
   var most = partial[0];
-  for (var i = 1u; i < LANES; i++) { most = max(most, partial[i]); }
+  for (var i = 1u; i < $LANESu; i++) { most = max(most, partial[i]); }
   workgroupBarrier();
   return most;
 }

@@ -8,20 +8,20 @@ struct Params { row_vec4s: u32, size: f32, epsilon: f32, x_absolute: u32, out_ab
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count { return; }
   let x_start = (first_row(params.x_absolute) + row) * params.row_vec4s;
   var squares = 0.0;
-  for (var col = lane; col < params.row_vec4s; col += LANES) {
+  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     let v = x[x_start + col];
     squares += dot(v, v);
   }
   let scale = inverseSqrt(workgroup_sum(squares, lane) / params.size + params.epsilon);
   if lane == 0u { rstd[first_row(params.rstd_absolute) + row] = scale; }
   let out_start = (first_row(params.out_absolute) + row) * params.row_vec4s;
-  for (var col = lane; col < params.row_vec4s; col += LANES) {
+  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     out[out_start + col] = x[x_start + col] * scale * weight[col];
   }
 }

@@ -13,7 +13,7 @@ struct Params { row_vec4s: u32, size: f32, rstd_absolute: u32, d_out_absolute: u
 @group(0) @binding(6) var<storage, read_write> x: array<vec4<f32>>;
 #end
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count { return; }
@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   let x_start = (first_row(params.x_absolute) + row) * params.row_vec4s;
 #end
   var products = 0.0;
-  for (var col = lane; col < params.row_vec4s; col += LANES) {
+  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
 #if X
     let y = x[x_start + col] * scale;
 #else
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
     products += dot(d_out[d_out_start + col] * weight[col], y);
   }
   let mean = workgroup_sum(products, lane) / params.size;
-  for (var col = lane; col < params.row_vec4s; col += LANES) {
+  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
 #if X
     let y = x[x_start + col] * scale;
     let around = d_x[d_x_start + col];

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::pipelines::Pipeline;
 use super::shader::Shader;
+use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::step::Limits;
 
@@ -15,6 +16,7 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Arc<Mutex<HashMap<Shader, Pipeline>>>,
     summary: AdapterSummary,
+    tuning: Tuning,
     trouble: Arc<Mutex<Option<Trouble>>>,
 }
 
@@ -73,6 +75,7 @@ impl Gpu {
     pub async fn open(wanted: Option<&str>) -> Result<Gpu> {
         let adapter = choose(wanted).await?;
         let summary = AdapterSummary::of(&adapter);
+        let tuning = tuning(&adapter.get_info());
         let limits = adapter.limits();
         let mut required = wgpu::Limits::default();
         let mut lacking = None;
@@ -91,7 +94,7 @@ impl Gpu {
         let refused = |e: wgpu::RequestDeviceError| Error::NoDevice { adapter: summary.name.clone(), reason: e.to_string() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
         let trouble = watch(&device);
-        Ok(Gpu { device, queue, pipelines: Arc::default(), summary, trouble })
+        Ok(Gpu { device, queue, pipelines: Arc::default(), summary, tuning, trouble })
     }
 
     /// Every adapter of this machine.
@@ -113,6 +116,16 @@ impl Gpu {
     /// What the device allows a plan.
     pub fn limits(&self) -> Limits {
         Limits { buffer: self.summary.max_buffer_size, binding: self.summary.max_storage_buffer_binding_size }
+    }
+
+    /// The sizes of its kernels' tiles.
+    pub fn tuning(&self) -> &Tuning {
+        &self.tuning
+    }
+
+    /// The same device with kernels for another class of adapter.
+    pub fn with_tuning(self, tuning: Tuning) -> Gpu {
+        Gpu { tuning, ..self }
     }
 
     /// Gives the device up: whatever runs on it from now on fails with [`Error::DeviceLost`].
@@ -152,6 +165,12 @@ impl Gpu {
         buffer.unmap();
         Ok(bytes)
     }
+}
+
+/// Browsers do not always say that an adapter runs on the CPU; no GPU has subgroups of no more than eight threads.
+fn tuning(info: &wgpu::AdapterInfo) -> Tuning {
+    let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || info.subgroup_max_size <= 8;
+    if runs_on_cpu { Tuning::CPU } else { Tuning::GPU }
 }
 
 /// Keeps the first thing that the device reports; a loss outweighs an error.

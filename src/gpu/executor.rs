@@ -78,7 +78,7 @@ impl Executor {
         for block in &self.program.blocks {
             let mut dispatches = Vec::new();
             for node in &block.nodes {
-                let launch = kernels::launch(&self.program, &node.op);
+                let launch = kernels::launch(&self.program, &node.op, self.gpu.tuning());
                 params.resize(offset, 0);
                 params.extend(launch.param_bytes());
                 dispatches.push(self.dispatch(&launch, offset as u32));

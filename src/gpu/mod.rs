@@ -10,9 +10,11 @@ mod kernels;
 mod launch;
 mod pipelines;
 mod shader;
+mod tuning;
 
 pub use device::{AdapterSummary, Gpu};
 pub use executor::Executor;
 pub use kernels::launch;
 pub use launch::{Access, Grid, Launch, Value};
 pub use shader::Shader;
+pub use tuning::{TokenTile, Tuning, WeightTile};

@@ -2,9 +2,10 @@
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
-use crate::step::{Op, Program, TensorId};
+use crate::gpu::tuning::Tuning;
+use crate::step::{Op, Program, TOKEN_TILE, TensorId};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::Attention { q, k, v, segment_start, out, stats } = *op else { unreachable!("dispatched by kind") };
     let launch = Launch::new(op.kind(), Grid::TokenTiles(program.config.num_attention_heads))
         .write("q", q)
@@ -13,7 +14,7 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .read("segment_start", segment_start)
         .write("out", out)
         .write("stats", stats);
-    heads(launch, program, k).absolute("q_absolute", program, q).absolute("out_absolute", program, out).absolute(
+    heads(launch, program, k, tuning).absolute("q_absolute", program, q).absolute("out_absolute", program, out).absolute(
         "stats_absolute",
         program,
         stats,
@@ -21,12 +22,15 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
 }
 
 /// What all three attention kernels are told about heads; keys and values are indexed by token of the batch.
-pub(super) fn heads(launch: Launch, program: &Program, k: TensorId) -> Launch {
+pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, tuning: &Tuning) -> Launch {
     assert!(program.tensor(k).is_absolute(), "a layer's keys are those of the whole batch");
     let config = &program.config;
     let head_vec4s = config.head_dim.div_ceil(4);
+    let tokens = tuning.attention_tokens(head_vec4s);
     launch
         .constant("HEAD_VEC4S", head_vec4s)
+        .constant("LANES", TOKEN_TILE / tokens)
+        .constant("TOKENS", tokens)
         .u32("head_vec4s", head_vec4s)
         .u32("heads", config.num_attention_heads)
         .u32("queries_per_key", config.queries_per_key())

@@ -2,11 +2,13 @@
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
+use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::CrossEntropy { logits, labels, loss_weight, log_probs } = *op else { unreachable!("dispatched by kind") };
     Launch::new(op.kind(), Grid::Tokens)
+        .constant("LANES", tuning.row_lanes)
         .write("logits", logits)
         .read("labels", labels)
         .read("loss_weight", loss_weight)

@@ -1,13 +1,15 @@
 //! A workgroup has a token tile and a few columns.
 
-use super::{LINEAR_VEC4S, vec4s};
+use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
-use crate::step::{Op, Program};
+use crate::gpu::tuning::Tuning;
+use crate::step::{Op, Program, TOKEN_TILE};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::Linear { x, weight, out, residual } = *op else { unreachable!("dispatched by kind") };
+    let tile = tuning.linear;
     let columns = vec4s(program, out);
-    let launch = Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(LINEAR_VEC4S)))
+    let launch = Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(tile.vec4s)))
         .write("x", x)
         .read("weight", weight)
         .write("out", out)
@@ -16,7 +18,9 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .absolute("x_absolute", program, x)
         .absolute("out_absolute", program, out)
         .absolute("residual_absolute", program, residual.unwrap_or(out))
-        .constant("VEC4S", LINEAR_VEC4S)
+        .constant("VEC4S", tile.vec4s)
+        .constant("LANES", TOKEN_TILE / tile.tokens)
+        .constant("TOKENS", tile.tokens)
         .condition("RESIDUAL", residual.is_some());
     match residual {
         Some(residual) => launch.write("residual", residual),

@@ -1,13 +1,15 @@
 //! A workgroup has a token tile and a few columns.
 
-use super::{LINEAR_VEC4S, vec4s};
+use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
-use crate::step::{Op, Program};
+use crate::gpu::tuning::Tuning;
+use crate::step::{Op, Program, TOKEN_TILE};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::LinearGrad { d_out, weight, d_x, accumulate } = *op else { unreachable!("dispatched by kind") };
+    let tile = tuning.linear_grad;
     let columns = vec4s(program, weight);
-    Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(LINEAR_VEC4S)))
+    Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(tile.vec4s)))
         .write("d_out", d_out)
         .read("weight", weight)
         .write("d_x", d_x)
@@ -15,6 +17,8 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .u32("out_vec4s", vec4s(program, d_out))
         .absolute("d_out_absolute", program, d_out)
         .absolute("d_x_absolute", program, d_x)
-        .constant("VEC4S", LINEAR_VEC4S)
+        .constant("VEC4S", tile.vec4s)
+        .constant("LANES", TOKEN_TILE / tile.tokens)
+        .constant("TOKENS", tile.tokens)
         .condition("ACCUMULATE", accumulate)
 }

@@ -1,14 +1,16 @@
 //! A thread has a few rows of four columns, and goes through all tokens of the chunk.
 
-use super::{LINEAR_VEC4S, vec4s};
+use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
+use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::LinearWeightGrad { d_out, x, d_weight } = *op else { unreachable!("dispatched by kind") };
+    let tile = tuning.linear_weight_grad;
     let columns = vec4s(program, d_weight);
     let rows = vec4s(program, d_out);
-    Launch::new(op.kind(), Grid::Workgroups(columns.div_ceil(32), rows.div_ceil(LINEAR_VEC4S)))
+    Launch::new(op.kind(), Grid::Workgroups(columns.div_ceil(tile.lanes * tile.cols), rows.div_ceil(tile.vec4s)))
         .write("d_out", d_out)
         .write("x", x)
         .write("d_weight", d_weight)
@@ -16,5 +18,7 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .u32("out_vec4s", rows)
         .absolute("d_out_absolute", program, d_out)
         .absolute("x_absolute", program, x)
-        .constant("VEC4S", LINEAR_VEC4S)
+        .constant("VEC4S", tile.vec4s)
+        .constant("LANES", tile.lanes)
+        .constant("COLS", tile.cols)
 }

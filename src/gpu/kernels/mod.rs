@@ -22,39 +22,34 @@ mod swiglu_grad;
 mod zero;
 
 use super::launch::Launch;
+use super::tuning::Tuning;
 use crate::step::{Op, Program, TensorId};
 
-/// How an operation of a program is put on a device.
-pub fn launch(program: &Program, op: &Op) -> Launch {
+/// How an operation of a program is put on a device of that class.
+pub fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     match op {
         Op::Zero { .. } => zero::launch(program, op),
         Op::Embedding { .. } => embedding::launch(program, op),
         Op::EmbeddingGrad { .. } => embedding_grad::launch(program, op),
-        Op::RmsNorm { .. } => rms_norm::launch(program, op),
-        Op::RmsNormGrad { .. } => rms_norm_grad::launch(program, op),
+        Op::RmsNorm { .. } => rms_norm::launch(program, op, tuning),
+        Op::RmsNormGrad { .. } => rms_norm_grad::launch(program, op, tuning),
         Op::RmsNormWeightGrad { .. } => rms_norm_weight_grad::launch(program, op),
-        Op::Linear { .. } => linear::launch(program, op),
-        Op::LinearGrad { .. } => linear_grad::launch(program, op),
-        Op::LinearWeightGrad { .. } => linear_weight_grad::launch(program, op),
+        Op::Linear { .. } => linear::launch(program, op, tuning),
+        Op::LinearGrad { .. } => linear_grad::launch(program, op, tuning),
+        Op::LinearWeightGrad { .. } => linear_weight_grad::launch(program, op, tuning),
         Op::Rope { .. } => rope::launch(program, op),
-        Op::Attention { .. } => attention::launch(program, op),
-        Op::AttentionQueryGrad { .. } => attention_query_grad::launch(program, op),
-        Op::AttentionKeyValueGrad { .. } => attention_key_value_grad::launch(program, op),
+        Op::Attention { .. } => attention::launch(program, op, tuning),
+        Op::AttentionQueryGrad { .. } => attention_query_grad::launch(program, op, tuning),
+        Op::AttentionKeyValueGrad { .. } => attention_key_value_grad::launch(program, op, tuning),
         Op::SwiGlu { .. } => swiglu::launch(program, op),
         Op::SwiGluGrad { .. } => swiglu_grad::launch(program, op),
-        Op::CrossEntropy { .. } => cross_entropy::launch(program, op),
-        Op::Loss { .. } => loss::launch(program, op),
+        Op::CrossEntropy { .. } => cross_entropy::launch(program, op, tuning),
+        Op::Loss { .. } => loss::launch(program, op, tuning),
         Op::SquareSum { .. } => square_sum::launch(program, op),
-        Op::Clip { .. } => clip::launch(program, op),
+        Op::Clip { .. } => clip::launch(program, op, tuning),
         Op::AdamW { .. } => adamw::launch(program, op),
     }
 }
-
-/// Groups of four columns (or rows, for a weight's gradient) that a thread of the linear kernels has.
-///
-/// On a CPU's driver, which reads a vector's lanes one by one unless all are the same, the more the better until
-/// registers run out; a GPU is content with it.
-const LINEAR_VEC4S: u32 = 4;
 
 /// Groups of four columns of a tensor.
 fn vec4s(program: &Program, id: TensorId) -> u32 {

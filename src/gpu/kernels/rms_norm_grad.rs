@@ -2,11 +2,13 @@
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
+use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::RmsNormGrad { rstd, weight, d_out, d_x, x } = *op else { unreachable!("dispatched by kind") };
     let launch = Launch::new(op.kind(), Grid::Tokens)
+        .constant("LANES", tuning.row_lanes)
         .write("rstd", rstd)
         .read("weight", weight)
         .write("d_out", d_out)
