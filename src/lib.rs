@@ -2,4 +2,5 @@
 pub mod error;
 pub mod gpu;
 pub mod model;
+pub mod reference;
 pub mod step;

@@ -1,1 +1,6 @@
 //! One binary, so that everything links once.
+
+mod support;
+
+mod fixtures;
+mod program;

@@ -1,0 +1,30 @@
+//! One step of AdamW with the clipped gradient: `m = β₁·m + (1−β₁)·g`, `v = β₂·v + (1−β₂)·g²`,
+//! `w −= lr · (m̂ / (√v̂ + ε) + decay · w)`.
+
+use super::Scope;
+use crate::step::TensorId;
+use crate::step::update::metrics::{NOT_FINITE, SCALE};
+
+impl Scope<'_> {
+    /// `gradient`, `weight` and both moments of the same shape, `settings` (8), `metrics` (4). Nothing happens if the
+    /// gradient is not finite.
+    pub(super) fn adamw(&mut self, ids: [TensorId; 6], decay: bool) {
+        let [mut gradient, settings, metrics, mut weight, mut moment1, mut moment2] = self.operands(ids);
+        let &[learning_rate, beta1, beta2, epsilon, weight_decay, _, bias_correction1, bias_correction2] = settings.row(0) else {
+            panic!("eight settings");
+        };
+        let metrics = metrics.row(0);
+        if metrics[NOT_FINITE] != 0.0 {
+            return;
+        }
+        let weight_decay = if decay { weight_decay } else { 0.0 };
+        let moments = moment1.rows_mut().iter_mut().zip(moment2.rows_mut());
+        for ((w, g), (m, v)) in weight.rows_mut().iter_mut().zip(gradient.rows_mut()).zip(moments) {
+            let g = *g * metrics[SCALE];
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            let direction = (*m / bias_correction1) / ((*v / bias_correction2).sqrt() + epsilon);
+            *w -= learning_rate * (direction + weight_decay * *w);
+        }
+    }
+}

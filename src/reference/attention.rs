@@ -1,0 +1,30 @@
+//! `out = softmax(q·kᵀ/√E)·v` over the visible keys, and the log of the sum of exponentials.
+
+use super::Scope;
+use super::heads::Heads;
+use super::rows::{add_scaled, for_each_row};
+use crate::step::TensorId;
+
+impl Scope<'_> {
+    /// `q` (C×H·E), `k` and `v` (N×K·E), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2), whose second numbers are left
+    /// as they are.
+    pub(super) fn attention(&mut self, [q, k, v, segment_start]: [TensorId; 4], out: TensorId, stats: TensorId) {
+        let heads = Heads::new(self.config, self.chunk);
+        let [q, k, v, segment_start, mut out, mut stats] = self.operands([q, k, v, segment_start, out, stats]);
+        let (out_cols, stats_cols) = (out.cols(), stats.cols());
+        for_each_row([(out.rows_mut(), out_cols), (stats.rows_mut(), stats_cols)], |i, [out, stats]| {
+            let keys = heads.keys_of(i, &segment_start);
+            for head in 0..heads.count {
+                let scores: Vec<f64> = keys.clone().map(|j| heads.score(&q, &k, i, j, head)).collect();
+                let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let log_sum = top + scores.iter().map(|s| (s - top).exp()).sum::<f64>().ln();
+                let out = &mut out[heads.range(head)];
+                out.fill(0.0);
+                for (j, s) in keys.clone().zip(scores) {
+                    add_scaled(out, (s - log_sum).exp(), &v.token(j)[heads.key_range(head)]);
+                }
+                stats[2 * head] = log_sum;
+            }
+        });
+    }
+}

@@ -1,0 +1,36 @@
+//! With `p = softmax(q·kᵀ/√E)`: `d_v += Σ p · d_out` and `d_k += Σ p · (d_out·v − d_out·out) · q / √E` over the chunk's
+//! queries that see the key, and over the query heads that share it.
+
+use super::Scope;
+use super::heads::Heads;
+use super::rows::{add_scaled, dot, for_each_row};
+use crate::step::TensorId;
+
+impl Scope<'_> {
+    /// `q` and `d_out` (C×H·E), `k`, `v`, `d_k` and `d_v` (N×K·E), `segment_start` (N), `stats` (C×H×2) with both numbers.
+    pub(super) fn attention_key_value_grad(
+        &mut self,
+        [q, k, v, segment_start]: [TensorId; 4],
+        d_out: TensorId,
+        stats: TensorId,
+        d_k: TensorId,
+        d_v: TensorId,
+    ) {
+        let heads = Heads::new(self.config, self.chunk);
+        let [q, k, v, segment_start, d_out, stats, mut d_k, mut d_v] = self.operands([q, k, v, segment_start, d_out, stats, d_k, d_v]);
+        let (d_k_cols, d_v_cols) = (d_k.cols(), d_v.cols());
+        for_each_row([(d_k.prefix_mut(), d_k_cols), (d_v.prefix_mut(), d_v_cols)], |j, [d_k, d_v]| {
+            for i in (0..q.len()).rev().filter(|&i| heads.keys_of(i, &segment_start).contains(&j)) {
+                for head in 0..heads.count {
+                    let (queries, keys) = (heads.range(head), heads.key_range(head));
+                    let d_out = &d_out.row(i)[queries.clone()];
+                    let (log_sum, around) = (stats.row(i)[2 * head], stats.row(i)[2 * head + 1]);
+                    let p = (heads.score(&q, &k, i, j, head) - log_sum).exp();
+                    let d_score = p * (dot(d_out, &v.token(j)[keys.clone()]) - around);
+                    add_scaled(&mut d_v[keys.clone()], p, d_out);
+                    add_scaled(&mut d_k[keys], d_score * heads.scale, &q.row(i)[queries]);
+                }
+            }
+        });
+    }
+}

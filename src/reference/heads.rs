@@ -1,0 +1,56 @@
+//! What the three operations of attention have in common.
+
+use std::ops::Range;
+
+use super::rows::dot;
+use super::tensors::Matrix;
+use crate::model::Config;
+use crate::step::Chunk;
+
+/// How heads lie in rows, and which keys a query sees.
+#[derive(Clone, Copy)]
+pub(super) struct Heads {
+    /// H: query heads.
+    pub count: usize,
+    /// Query heads that share a head of keys and values.
+    shared_by: usize,
+    /// Columns of a head, padding included. Padding is zero, so sums may go over it.
+    cols: usize,
+    /// `1/√E`.
+    pub scale: f64,
+    /// The chunk's first token.
+    start: usize,
+}
+
+impl Heads {
+    /// For the queries of a chunk.
+    pub fn new(config: &Config, chunk: Chunk) -> Self {
+        Heads {
+            count: config.num_attention_heads as usize,
+            shared_by: config.queries_per_key() as usize,
+            cols: config.head_dim.next_multiple_of(4) as usize,
+            scale: 1.0 / f64::from(config.head_dim).sqrt(),
+            start: chunk.start as usize,
+        }
+    }
+
+    /// Columns of a head in a row.
+    pub fn range(&self, head: usize) -> Range<usize> {
+        head * self.cols..(head + 1) * self.cols
+    }
+
+    /// Columns, in a row of keys or values, of the head that a query head reads.
+    pub fn key_range(&self, head: usize) -> Range<usize> {
+        self.range(head / self.shared_by)
+    }
+
+    /// The tokens whose keys query i of the chunk sees: those of its sequence, up to itself.
+    pub fn keys_of(&self, i: usize, segment_start: &Matrix) -> Range<usize> {
+        segment_start.scalar(i) as usize..self.start + i + 1
+    }
+
+    /// `q · k / √E` of query i of the chunk and the key of token j.
+    pub fn score(&self, q: &Matrix, k: &Matrix, i: usize, j: usize, head: usize) -> f64 {
+        self.scale * dot(&q.row(i)[self.range(head)], &k.token(j)[self.key_range(head)])
+    }
+}

@@ -1,0 +1,18 @@
+//! `d_weight += Σ d_out[i] ⊗ x[i]` over tokens.
+
+use super::Scope;
+use super::rows::{add_scaled, for_each_row};
+use crate::step::TensorId;
+
+impl Scope<'_> {
+    /// `d_out` (C×M), `x` (C×K), `d_weight` (M×K).
+    pub(super) fn linear_weight_grad(&mut self, d_out: TensorId, x: TensorId, d_weight: TensorId) {
+        let [d_out, x, mut d_weight] = self.operands([d_out, x, d_weight]);
+        let cols = d_weight.cols();
+        for_each_row([(d_weight.rows_mut(), cols)], |n, [d_weight]| {
+            for i in (0..x.len()).rev() {
+                add_scaled(d_weight, d_out.row(i)[n], x.row(i));
+            }
+        });
+    }
+}

@@ -1,0 +1,159 @@
+//! Every operation, and a whole [`Program`], in f64 on the CPU: plain loops that read like the formulas in [`Op`].
+//!
+//! It is what kernels and whole steps are measured against, so it shares nothing with the code for devices but the
+//! program and the layout of its tensors. There is a file for every operation, named by its stem.
+
+mod adamw;
+mod attention;
+mod attention_key_value_grad;
+mod attention_query_grad;
+mod clip;
+mod cross_entropy;
+mod embedding;
+mod embedding_grad;
+mod heads;
+mod linear;
+mod linear_grad;
+mod linear_weight_grad;
+mod loss;
+mod rms_norm;
+mod rms_norm_grad;
+mod rms_norm_weight_grad;
+mod rope;
+mod rows;
+mod square_sum;
+mod swiglu;
+mod swiglu_grad;
+mod tensors;
+mod zero;
+
+use crate::model::{Config, ParameterId, Weights};
+use crate::step::{Batch, Chunk, Element, Op, Pass, Program, TensorId};
+use tensors::Tensors;
+
+/// A program with its numbers, ready to run.
+pub struct Executor {
+    program: Program,
+    tensors: Tensors,
+}
+
+/// What an operation works with: the numbers, the model's sizes, and the chunk at hand.
+struct Scope<'a> {
+    tensors: &'a mut Tensors,
+    config: &'a Config,
+    chunk: Chunk,
+}
+
+impl Executor {
+    /// Makes room for every tensor of the program and writes its constants.
+    ///
+    /// What shares memory on a device is NaN until an operation writes it, so that nothing can be read before; the rest
+    /// is zero, as on a device.
+    pub fn new(program: &Program) -> Self {
+        let mut executor = Executor { program: program.clone(), tensors: Tensors::new(program) };
+        for (id, bytes) in program.constants() {
+            executor.write(id, &bytes);
+        }
+        executor
+    }
+
+    /// Writes a tensor from the bytes that a device would get: f32 or u32, row after row, padding included.
+    ///
+    /// # Panics
+    /// If there are more bytes than the tensor has.
+    pub fn write(&mut self, id: TensorId, bytes: &[u8]) {
+        let values: Vec<f64> = match self.program.tensor(id).element {
+            Element::F32 => bytemuck::pod_collect_to_vec::<u8, f32>(bytes).into_iter().map(f64::from).collect(),
+            Element::U32 => bytemuck::pod_collect_to_vec::<u8, u32>(bytes).into_iter().map(f64::from).collect(),
+        };
+        self.write_f64(id, &values);
+    }
+
+    /// Writes a tensor from its first element on, in the layout of the device.
+    ///
+    /// # Panics
+    /// If there are more values than the tensor has.
+    pub fn write_f64(&mut self, id: TensorId, values: &[f64]) {
+        self.tensors.all_mut(id)[..values.len()].copy_from_slice(values);
+    }
+
+    /// A tensor's values, in the layout of the device: row after row, padding included.
+    pub fn read(&self, id: TensorId) -> &[f64] {
+        self.tensors.all(id)
+    }
+
+    /// Writes all parameters' values.
+    pub fn load_weights(&mut self, weights: &Weights) {
+        for (id, parameter) in self.program.parameters.clone().iter() {
+            self.write(self.program.weight(id), bytemuck::cast_slice(&parameter.pad(weights.get(id))));
+        }
+    }
+
+    /// Writes a batch.
+    pub fn load_batch(&mut self, batch: &Batch) {
+        for (id, bytes) in self.program.inputs(batch) {
+            self.write(id, &bytes);
+        }
+    }
+
+    /// A parameter's gradient, in the layout of a file.
+    ///
+    /// # Panics
+    /// If the program computes no gradients.
+    pub fn gradient(&self, id: ParameterId) -> Vec<f64> {
+        let gradient = self.program.gradient(id).expect("the program goes backward");
+        self.program.parameters.get(id).unpad(self.read(gradient))
+    }
+
+    /// Runs a part of the step.
+    pub fn run(&mut self, pass: Pass) {
+        let tokens = self.program.tokens();
+        let blocks: Vec<_> = self.program.pass(pass).map(|(index, block)| (index, block.walk)).collect();
+        for (index, walk) in blocks {
+            walk.chunks(tokens).for_each(|chunk| self.run_chunk(index, chunk));
+        }
+    }
+
+    /// Runs a block for tokens that need not be a chunk of its walk, as generation does.
+    pub fn run_chunk(&mut self, block: usize, chunk: Chunk) {
+        let mut scope = Scope { tensors: &mut self.tensors, config: &self.program.config, chunk };
+        for node in &self.program.blocks[block].nodes {
+            scope.run(&node.op);
+        }
+    }
+}
+
+impl Scope<'_> {
+    fn run(&mut self, op: &Op) {
+        match *op {
+            Op::Zero { out } => self.zero(out),
+            Op::Embedding { input_ids, weight, out } => self.embedding(input_ids, weight, out),
+            Op::EmbeddingGrad { d_out, token_order, token_start, d_weight } => {
+                self.embedding_grad(d_out, token_order, token_start, d_weight);
+            }
+            Op::RmsNorm { x, weight, out, rstd } => self.rms_norm(x, weight, out, rstd),
+            Op::RmsNormGrad { rstd, weight, d_out, d_x, x } => self.rms_norm_grad(rstd, weight, d_out, d_x, x),
+            Op::RmsNormWeightGrad { x, rstd, d_out, d_weight } => self.rms_norm_weight_grad(x, rstd, d_out, d_weight),
+            Op::Linear { x, weight, out, residual } => self.linear(x, weight, out, residual),
+            Op::LinearGrad { d_out, weight, d_x, accumulate } => self.linear_grad(d_out, weight, d_x, accumulate),
+            Op::LinearWeightGrad { d_out, x, d_weight } => self.linear_weight_grad(d_out, x, d_weight),
+            Op::Rope { x, segment_start, inverse, .. } => self.rope(x, segment_start, inverse),
+            Op::Attention { q, k, v, segment_start, out, stats } => self.attention([q, k, v, segment_start], out, stats),
+            Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q } => {
+                self.attention_query_grad([q, k, v, segment_start], out, d_out, stats, d_q);
+            }
+            Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v } => {
+                self.attention_key_value_grad([q, k, v, segment_start], d_out, stats, d_k, d_v);
+            }
+            Op::SwiGlu { gate, up, out } => self.swiglu(gate, up, out),
+            Op::SwiGluGrad { d_out, gate, up } => self.swiglu_grad(d_out, gate, up),
+            Op::CrossEntropy { logits, labels, loss_weight, log_probs } => self.cross_entropy(logits, labels, loss_weight, log_probs),
+            Op::Loss { log_probs, loss_weight, metrics } => self.loss(log_probs, loss_weight, metrics),
+            Op::SquareSum { x, partials, slot } => self.square_sum(x, partials, slot),
+            Op::Clip { partials, settings, metrics } => self.clip(partials, settings, metrics),
+            Op::AdamW { gradient, settings, metrics, weight, moment1, moment2, decay } => {
+                self.adamw([gradient, settings, metrics, weight, moment1, moment2], decay);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The numbers of all tensors, and the rows of them that a chunk is about.
+
+use super::Scope;
+use crate::step::{Program, Rows, Storage, TensorId};
+
+/// Every tensor's values, in the layout of the device.
+pub(super) struct Tensors {
+    values: Vec<Vec<f64>>,
+    shapes: Vec<(Rows, usize)>,
+}
+
+/// A tensor as an operation sees it.
+pub(super) struct Matrix<'a> {
+    /// All rows, one behind the other.
+    all: &'a mut [f64],
+    /// Elements of a row, padding included.
+    cols: usize,
+    /// The first row that the chunk is about.
+    first: usize,
+    /// How many rows it is about: one for each of its tokens, or all if the rows are no tokens.
+    count: usize,
+}
+
+impl Tensors {
+    /// Room for all tensors that operations touch.
+    pub fn new(program: &Program) -> Self {
+        let values = program.tensors().map(|(_, tensor)| match tensor.storage {
+            Storage::Own => vec![0.0; tensor.len() as usize],
+            Storage::Arena => vec![f64::NAN; tensor.len() as usize],
+            Storage::Uniform | Storage::ReadBack => Vec::new(),
+        });
+        let shapes = program.tensors().map(|(_, tensor)| (tensor.rows, tensor.cols as usize));
+        Tensors { values: values.collect(), shapes: shapes.collect() }
+    }
+
+    /// All of a tensor.
+    pub fn all(&self, id: TensorId) -> &[f64] {
+        &self.values[id.0 as usize]
+    }
+
+    /// All of a tensor, to be written.
+    pub fn all_mut(&mut self, id: TensorId) -> &mut [f64] {
+        &mut self.values[id.0 as usize]
+    }
+}
+
+impl Scope<'_> {
+    /// The operands of an operation, in that order.
+    ///
+    /// # Panics
+    /// If a tensor stands there twice.
+    pub fn operands<const COUNT: usize>(&mut self, ids: [TensorId; COUNT]) -> [Matrix<'_>; COUNT] {
+        let (start, count) = (self.chunk.start as usize, self.chunk.count as usize);
+        let mut shapes = ids.map(|id| self.tensors.shapes[id.0 as usize]).into_iter();
+        let values = self.tensors.values.get_disjoint_mut(ids.map(|id| id.0 as usize)).expect("the operands are different tensors");
+        values.map(|all| {
+            let (rows, cols) = shapes.next().expect("as many shapes as tensors");
+            let (first, count) = match rows {
+                Rows::Fixed(rows) => (0, rows as usize),
+                Rows::Tokens => (start, count),
+                Rows::Chunk(_) => (0, count),
+            };
+            Matrix { all, cols, first, count }
+        })
+    }
+}
+
+impl Matrix<'_> {
+    /// How many rows the chunk is about.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Elements of a row, padding included.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Row i of those that the chunk is about.
+    pub fn row(&self, i: usize) -> &[f64] {
+        self.token(self.first + i)
+    }
+
+    /// Row i of those that the chunk is about, to be written.
+    pub fn row_mut(&mut self, i: usize) -> &mut [f64] {
+        let at = (self.first + i) * self.cols;
+        &mut self.all[at..at + self.cols]
+    }
+
+    /// The only element of row i, in a tensor with one column.
+    pub fn scalar(&self, i: usize) -> f64 {
+        self.row(i)[0]
+    }
+
+    /// The row of a token of the batch, in a tensor that has one for each.
+    pub fn token(&self, token: usize) -> &[f64] {
+        &self.all[token * self.cols..][..self.cols]
+    }
+
+    /// The rows that the chunk is about, one behind the other.
+    pub fn rows_mut(&mut self) -> &mut [f64] {
+        &mut self.all[self.first * self.cols..(self.first + self.count) * self.cols]
+    }
+
+    /// The rows of all tokens up to the chunk's last one, one behind the other.
+    pub fn prefix_mut(&mut self) -> &mut [f64] {
+        &mut self.all[..(self.first + self.count) * self.cols]
+    }
+}
