@@ -6,8 +6,8 @@ use super::rows::{add_scaled, for_each_row};
 use crate::step::TensorId;
 
 impl Scope<'_> {
-    /// `q` (C×H·E), `k` and `v` (N×K·E), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2), whose second numbers are left
-    /// as they are.
+    /// `q` (C×H·E), `k` and `v` (N×K·E), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2), whose second numbers
+    /// become zero until the backward pass has something for them.
     pub(super) fn attention(&mut self, [q, k, v, segment_start]: [TensorId; 4], out: TensorId, stats: TensorId) {
         let heads = Heads::new(self.config, self.chunk);
         let [q, k, v, segment_start, mut out, mut stats] = self.operands([q, k, v, segment_start, out, stats]);
@@ -23,7 +23,7 @@ impl Scope<'_> {
                 for (j, s) in keys.clone().zip(scores) {
                     add_scaled(out, (s - log_sum).exp(), &v.token(j)[heads.key_range(head)]);
                 }
-                stats[2 * head] = log_sum;
+                stats[2 * head..][..2].copy_from_slice(&[log_sum, 0.0]);
             }
         });
     }

@@ -23,6 +23,7 @@ pub fn each(what: &str, actual: &[f64], expected: &[f64], bounds: &[f64]) -> Res
     assert_eq!(expected.len(), bounds.len(), "{what}: a bound for each element");
     let mut most: f64 = 0.0;
     for (i, ((a, e), bound)) in actual.iter().zip(expected).zip(bounds).enumerate() {
+        assert!(*bound >= 0.0, "{what}[{i}]: no bound is {bound}");
         let error = (a - e).abs();
         if error > *bound {
             return Err(format!("{what}[{i}]: {a} instead of {e} is off by {error:.3e}, and {bound:.3e} is allowed"));

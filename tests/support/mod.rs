@@ -1,6 +1,8 @@
 //! What several tests need.
 
+pub mod bench;
 pub mod compare;
+pub mod device;
 pub mod fixture;
 pub mod model;
 pub mod random;

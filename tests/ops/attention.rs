@@ -1,0 +1,66 @@
+use streambp::model::{Axis, Config};
+use streambp::step::{Op, TensorId};
+
+use crate::support::bench::{self, Bench, Shape, Tolerance, Width};
+use crate::support::model;
+
+/// What all operations of attention work on.
+pub struct Operands {
+    pub q: TensorId,
+    pub k: TensorId,
+    pub v: TensorId,
+    pub segment_start: TensorId,
+    pub out: TensorId,
+    pub stats: TensorId,
+}
+
+/// Heads of several widths, and of one key/value head for one query head, for some and for all.
+pub fn configs() -> Vec<Config> {
+    let sizes = [(2, 3, 1), (6, 4, 2), (10, 2, 2), (32, 1, 1), (64, 4, 2)];
+    let config = |(head_dim, num_attention_heads, num_key_value_heads)| Config {
+        head_dim,
+        num_attention_heads,
+        num_key_value_heads,
+        ..model::odd_config()
+    };
+    sizes.into_iter().map(config).collect()
+}
+
+/// Attention, and room for the operations that come back through it.
+pub fn bench(shape: &Shape, config: &Config) -> (Bench, Operands) {
+    let mut b = Bench::new(config, shape);
+    let segment_start = b.program().bindings.segment_start;
+    let (queries, keys) = (queries(config), keys(config));
+    let (q, k, v) = (b.input("q", queries), b.batch_input("k", keys), b.batch_input("v", keys));
+    let out = b.output("out", queries);
+    let stats = b.output("stats", Width::Exact(2 * config.num_attention_heads));
+    b.op(Op::Attention { q, k, v, segment_start, out, stats });
+    (b, Operands { q, k, v, segment_start, out, stats })
+}
+
+pub fn queries(config: &Config) -> Axis {
+    Axis::heads(config.num_attention_heads, config.head_dim)
+}
+
+pub fn keys(config: &Config) -> Axis {
+    Axis::heads(config.num_key_value_heads, config.head_dim)
+}
+
+#[test]
+fn kernel_and_reference_agree() {
+    for config in configs() {
+        for shape in bench::shapes() {
+            let (b, Operands { out, stats, .. }) = bench(&shape, &config);
+            b.check(&[(out, Tolerance::Norm(1e-6)), (stats, Tolerance::Norm(1e-6))]);
+        }
+    }
+}
+
+/// Scores of hundreds, whose exponentials no f32 can hold.
+#[test]
+fn large_scores_do_not_overflow() {
+    let (mut b, Operands { q, out, stats, .. }) = bench(&Shape::whole(&[70, 59]), &model::odd_config());
+    b.values(q).iter_mut().for_each(|q| *q *= 200.0);
+    // Scores of up to 1500 are rounded by up to 6e-5, which becomes the relative error of their exponentials.
+    b.check(&[(out, Tolerance::Norm(6e-5)), (stats, Tolerance::Norm(1e-6))]);
+}

@@ -1,0 +1,38 @@
+use streambp::model::Axis;
+use streambp::step::Op;
+
+use crate::support::bench::{self, Bench, Shape, Tolerance};
+use crate::support::model;
+
+#[test]
+fn kernel_and_reference_agree() {
+    for (shape, rows, cols) in bench::matrix_shapes() {
+        check(&shape, rows, cols);
+    }
+}
+
+fn check(shape: &Shape, rows: Axis, cols: Axis) {
+    for accumulate in [false, true] {
+        let mut b = Bench::new(&model::odd_config(), shape);
+        let d_out = b.input("d_out", rows);
+        let weight = b.matrix("weight", rows, cols);
+        let d_x = if accumulate { b.input("d_x", cols) } else { b.output("d_x", cols) };
+        b.op(Op::LinearGrad { d_out, weight, d_x, accumulate });
+        b.check(&[(d_x, Tolerance::Terms(rows.size() + 1))]);
+    }
+}
+
+#[test]
+fn reference_is_the_slope() {
+    let (rows, cols) = (Axis::heads(2, 6), Axis::flat(9));
+    let mut b = Bench::new(&model::odd_config(), &Shape::whole(&[7]));
+    let x = b.input("x", cols);
+    let weight = b.matrix("weight", rows, cols);
+    let out = b.output("out", rows);
+    let d_out = b.input("d_out", rows);
+    let d_x = b.output("d_x", cols);
+    let weights = b.values(d_out).to_vec();
+    b.op(Op::Linear { x, weight, out, residual: None });
+    b.op(Op::LinearGrad { d_out, weight, d_x, accumulate: false });
+    b.check_slopes(out, &weights, &[(x, d_x)]);
+}

@@ -1,0 +1,37 @@
+use streambp::model::Axis;
+use streambp::step::Op;
+
+use crate::support::bench::{self, Bench, Shape, Tolerance};
+use crate::support::model;
+
+#[test]
+fn kernel_and_reference_agree() {
+    for (shape, rows, cols) in bench::matrix_shapes() {
+        check(&shape, rows, cols);
+    }
+}
+
+fn check(shape: &Shape, rows: Axis, cols: Axis) {
+    let mut b = Bench::new(&model::odd_config(), shape);
+    let d_out = b.input("d_out", rows);
+    let x = b.input("x", cols);
+    let d_weight = b.matrix("d_weight", rows, cols);
+    b.op(Op::LinearWeightGrad { d_out, x, d_weight });
+    let terms = b.tokens() + 1;
+    b.check(&[(d_weight, Tolerance::Terms(terms))]);
+}
+
+#[test]
+fn reference_is_the_slope() {
+    let (rows, cols) = (Axis::heads(2, 6), Axis::flat(9));
+    let mut b = Bench::new(&model::odd_config(), &Shape::whole(&[7]));
+    let x = b.input("x", cols);
+    let weight = b.matrix("weight", rows, cols);
+    let out = b.output("out", rows);
+    let d_out = b.input("d_out", rows);
+    let d_weight = b.zeros("d_weight", rows, cols);
+    let weights = b.values(d_out).to_vec();
+    b.op(Op::Linear { x, weight, out, residual: None });
+    b.op(Op::LinearWeightGrad { d_out, x, d_weight });
+    b.check_slopes(out, &weights, &[(weight, d_weight)]);
+}

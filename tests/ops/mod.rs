@@ -1,0 +1,22 @@
+//! Every operation: its kernel against the reference, and a gradient's reference against differences.
+
+mod adamw;
+mod attention;
+mod attention_key_value_grad;
+mod attention_query_grad;
+mod clip;
+mod cross_entropy;
+mod embedding;
+mod embedding_grad;
+mod linear;
+mod linear_grad;
+mod linear_weight_grad;
+mod loss;
+mod rms_norm;
+mod rms_norm_grad;
+mod rms_norm_weight_grad;
+mod rope;
+mod square_sum;
+mod swiglu;
+mod swiglu_grad;
+mod zero;

@@ -1,0 +1,52 @@
+use streambp::model::{Axis, Config};
+use streambp::step::{Op, TensorId};
+
+use crate::support::bench::{self, Bench, Shape, Tolerance, Width};
+use crate::support::model;
+
+/// What the operation is given, and where its gradient goes.
+struct Operands {
+    x: TensorId,
+    out: TensorId,
+    d_out: TensorId,
+    d_x: TensorId,
+}
+
+/// A norm and its gradient, in a place of its own or in that of `x`.
+fn bench(shape: &Shape, hidden_size: u32, in_place: bool) -> (Bench, Operands) {
+    // A row of one element has next to no gradient, unless ε is large.
+    let mut b = Bench::new(&Config { hidden_size, rms_norm_eps: 0.1, ..model::odd_config() }, shape);
+    let x = b.input("x", Axis::flat(hidden_size));
+    let weight = b.row("weight", Axis::flat(hidden_size));
+    let out = b.output("out", Axis::flat(hidden_size));
+    let rstd = b.output("rstd", Width::Exact(1));
+    let d_out = b.input("d_out", Axis::flat(hidden_size));
+    let d_x = if in_place { x } else { b.input("d_x", Axis::flat(hidden_size)) };
+    b.op(Op::RmsNorm { x, weight, out, rstd });
+    b.op(Op::RmsNormGrad { rstd, weight, d_out, d_x, x: (!in_place).then_some(x) });
+    (b, Operands { x, out, d_out, d_x })
+}
+
+#[test]
+fn kernel_and_reference_agree() {
+    for shape in bench::shapes() {
+        for hidden_size in [1, 5, 18, 130] {
+            for in_place in [false, true] {
+                let (b, Operands { d_x, .. }) = bench(&shape, hidden_size, in_place);
+                b.check(&[(d_x, Tolerance::Norm(1e-6))]);
+            }
+        }
+    }
+}
+
+#[test]
+fn reference_is_the_slope() {
+    for in_place in [false, true] {
+        let (mut b, Operands { x, out, d_out, d_x }) = bench(&Shape::whole(&[7]), 5, in_place);
+        if !in_place {
+            b.values(d_x).fill(0.0);
+        }
+        let weights = b.values(d_out).to_vec();
+        b.check_slopes(out, &weights, &[(x, d_x)]);
+    }
+}

@@ -1,0 +1,28 @@
+//! The device that tests run on: the one that `WGPU_ADAPTER_NAME` asks for, or the fastest there is. None is a failure.
+
+use std::sync::OnceLock;
+
+use streambp::gpu::{Executor, Gpu, Tuning};
+use streambp::step::{Program, TensorId};
+
+/// The device, with the kernels that it would get.
+pub fn gpu() -> Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| pollster::block_on(Gpu::open(None)).unwrap_or_else(|error| panic!("{error}"))).clone()
+}
+
+/// A program on the device, with kernels for some class of adapter.
+pub fn executor(program: &Program, tuning: Tuning) -> Executor {
+    let gpu = gpu().with_tuning(tuning);
+    pollster::block_on(Executor::new(&gpu, program.clone())).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A tensor's values, in the layout of the device.
+pub fn read(executor: &Executor, id: TensorId) -> Vec<f32> {
+    bytemuck::pod_collect_to_vec(&pollster::block_on(executor.read(id)).unwrap())
+}
+
+/// A tensor's values, in the layout of the device, for comparisons.
+pub fn read_f64(executor: &Executor, id: TensorId) -> Vec<f64> {
+    read(executor, id).into_iter().map(f64::from).collect()
+}
