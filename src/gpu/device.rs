@@ -170,7 +170,11 @@ impl Gpu {
 /// Browsers do not always say that an adapter runs on the CPU; no GPU has subgroups of no more than eight threads.
 fn tuning(info: &wgpu::AdapterInfo) -> Tuning {
     let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || info.subgroup_max_size <= 8;
-    if runs_on_cpu { Tuning::CPU } else { Tuning::GPU }
+    match info.subgroup_max_size {
+        _ if !runs_on_cpu => Tuning::GPU,
+        8 => Tuning::CPU,
+        _ => Tuning::SMALL_CPU,
+    }
 }
 
 /// Keeps the first thing that the device reports; a loss outweighs an error.

@@ -48,13 +48,23 @@ impl Tuning {
     };
 
     /// For drivers that run on a CPU: a workgroup is one vector of eight lanes, a barrier costs dearly, and a load costs as
-    /// much as four multiplications, so each thread holds as much as it can. Measured on lavapipe and SwiftShader.
+    /// much as four multiplications, so each thread holds as much as it can. Measured on lavapipe.
     pub const CPU: Tuning = Tuning {
         row_lanes: 8,
         linear: TokenTile { tokens: 8, vec4s: 4 },
         linear_grad: TokenTile { tokens: 8, vec4s: 8 },
         linear_weight_grad: WeightTile { lanes: 8, cols: 4, vec4s: 4 },
         attention_vec4s: 64,
+    };
+
+    /// The same for a driver with vectors of four lanes, whose compiler takes a time that grows with the square of a shader's
+    /// length: with the tiles above SwiftShader compiles for minutes, with these for a second.
+    pub const SMALL_CPU: Tuning = Tuning {
+        row_lanes: 4,
+        linear: TokenTile { tokens: 4, vec4s: 4 },
+        linear_grad: TokenTile { tokens: 4, vec4s: 4 },
+        linear_weight_grad: WeightTile { lanes: 4, cols: 2, vec4s: 4 },
+        attention_vec4s: 16,
     };
 
     /// Tokens of a thread of the attention kernels, for heads of so many groups of four columns.
