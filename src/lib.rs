@@ -4,3 +4,4 @@ pub mod gpu;
 pub mod model;
 pub mod reference;
 pub mod step;
+pub mod train;

@@ -3,7 +3,7 @@
 mod config;
 mod parameters;
 mod presets;
-mod weights;
+pub(crate) mod weights;
 
 pub use config::Config;
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};

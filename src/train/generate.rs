@@ -1,0 +1,158 @@
+//! Generation, token by token, with the keys and values of what went before at hand.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::error::{Error, Result};
+use crate::gpu::{Executor, Gpu};
+use crate::model::{Config, Weights};
+use crate::step::{Chunk, Program, TOKEN_TILE, TensorId};
+
+/// A model that continues a prompt.
+pub struct Generator {
+    executor: Executor,
+    logits: TensorId,
+    tokens: Vec<u32>,
+    /// Tokens whose keys and values are at hand.
+    done: usize,
+}
+
+/// How the next token is chosen.
+pub struct Sampler {
+    temperature: f64,
+    top_k: usize,
+    rng: ChaCha8Rng,
+}
+
+/// A token that was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Sampled {
+    /// Its id.
+    pub id: u32,
+    /// The probability that the model gave it, before temperature and top-k.
+    pub probability: f32,
+}
+
+impl Generator {
+    /// Room for `context` tokens, prompt included.
+    ///
+    /// # Errors
+    /// If the device cannot hold that many keys and values.
+    pub async fn new(gpu: &Gpu, config: &Config, context: u32) -> Result<Self> {
+        let (program, logits) = Program::decode(config, context);
+        Ok(Generator { executor: Executor::new(gpu, program).await?, logits, tokens: Vec::new(), done: 0 })
+    }
+
+    /// Takes other parameters. What was generated with earlier ones has to be started anew.
+    pub fn load_weights(&mut self, weights: &Weights) {
+        self.executor.load_weights(weights);
+        self.tokens.clear();
+        self.done = 0;
+    }
+
+    /// Starts with a prompt.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the prompt is empty, too long, or has a token that the model does not know.
+    pub fn start(&mut self, prompt: &[u32]) -> Result<()> {
+        let (context, vocab) = (self.executor.program().tokens() as usize, self.executor.program().config.vocab_size);
+        if prompt.is_empty() || prompt.len() >= context {
+            return Err(Error::Setting(format!(
+                "the prompt has {} tokens; with this context it may have 1 to {}",
+                prompt.len(),
+                context - 1
+            )));
+        }
+        if let Some(id) = prompt.iter().find(|&&id| id >= vocab) {
+            return Err(Error::Setting(format!("the prompt has the token {id}, and the model knows {vocab}")));
+        }
+        self.tokens = prompt.to_vec();
+        self.done = 0;
+        Ok(())
+    }
+
+    /// The next token.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the context is full; [`Error::DeviceLost`].
+    pub async fn next(&mut self, sampler: &mut Sampler) -> Result<Sampled> {
+        let context = self.executor.program().tokens() as usize;
+        if self.tokens.len() >= context {
+            return Err(Error::Setting(format!("the context of {context} tokens is full")));
+        }
+        let logits = self.logits().await?;
+        let sampled = sampler.choose(&logits);
+        self.tokens.push(sampled.id);
+        Ok(sampled)
+    }
+
+    /// Logits behind the last token.
+    async fn logits(&mut self) -> Result<Vec<f32>> {
+        let ids = self.executor.program().bindings.input_ids;
+        self.executor.write(ids, bytemuck::cast_slice(&self.tokens));
+        let mut last_row = 0;
+        while self.done < self.tokens.len() {
+            let count = (self.tokens.len() - self.done).min(TOKEN_TILE as usize) as u32;
+            self.executor.run_chunk(0, Chunk { index: 0, start: self.done as u32, count }).await?;
+            self.done += count as usize;
+            last_row = u64::from(count - 1);
+        }
+        let tensor = self.executor.program().tensor(self.logits);
+        let (stride, vocab) = (4 * u64::from(tensor.cols), 4 * u64::from(self.executor.program().config.vocab_size));
+        let bytes = self.executor.read_range(self.logits, last_row * stride, vocab).await?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+}
+
+impl Sampler {
+    /// Temperature 0 takes the likeliest token; `top_k` 0 leaves all tokens in.
+    pub fn new(temperature: f64, top_k: usize, seed: u64) -> Self {
+        Sampler { temperature, top_k, rng: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    fn choose(&mut self, logits: &[f32]) -> Sampled {
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+        let keep = if self.temperature <= 0.0 { 1 } else { self.top_k };
+        if keep > 0 {
+            order.truncate(keep);
+        }
+        let top = f64::from(logits[order[0]]);
+        let weight = |i: usize| ((f64::from(logits[i]) - top) / self.temperature.max(1e-9)).exp();
+        let total: f64 = order.iter().map(|&i| weight(i)).sum();
+        let mut left = (f64::from(self.rng.next_u32()) + 0.5) / 4_294_967_296.0 * total;
+        let mut id = order[0];
+        for i in order {
+            id = i;
+            left -= weight(i);
+            if left <= 0.0 {
+                break;
+            }
+        }
+        let sum: f64 = logits.iter().map(|&l| (f64::from(l) - top).exp()).sum();
+        Sampled { id: id as u32, probability: ((f64::from(logits[id]) - top).exp() / sum) as f32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_k_leaves_the_rest_out_and_zero_temperature_takes_the_best() {
+        let logits = [0.0, 3.0, 1.0, 2.0];
+        let mut sampler = Sampler::new(1.0, 2, 1);
+        assert!((0..200).all(|_| matches!(sampler.choose(&logits).id, 1 | 3)));
+        let mut greedy = Sampler::new(0.0, 0, 1);
+        assert!((0..20).all(|_| greedy.choose(&logits).id == 1));
+    }
+
+    #[test]
+    fn shares_follow_the_probabilities() {
+        let mut sampler = Sampler::new(1.0, 0, 9);
+        let logits = [0.0, 2f32.ln()];
+        let ones = (0..3000).filter(|_| sampler.choose(&logits).id == 1).count();
+        assert!((1900..2100).contains(&ones), "{ones}");
+        assert!((sampler.choose(&[0.0, 100.0]).probability - 1.0).abs() < 1e-6);
+    }
+}

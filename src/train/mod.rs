@@ -1,0 +1,23 @@
+//! Training: where batches come from, the step, its schedule, checkpoints, generation, and the proof of exactness.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod checkpoint;
+mod data;
+mod fit;
+mod generate;
+mod recall;
+mod schedule;
+mod snapshot;
+mod trainer;
+mod verify;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use checkpoint::{load_snapshot, save_snapshot};
+pub use data::Source;
+pub use fit::{longest_sequence, within_budget};
+pub use generate::{Generator, Sampled, Sampler};
+pub use recall::RecallTask;
+pub use schedule::learning_rate;
+pub use snapshot::{RunId, Snapshot};
+pub use trainer::{Settings, StepReport, Trainer, Validation};
+pub use verify::{ParameterReport, RunReport, VerifyReport, verify};

@@ -1,0 +1,98 @@
+//! Everything that a run needs to go on: weights, both moments, the step, and which run it is.
+
+use safetensors::SafeTensors;
+
+use super::Settings;
+use crate::error::{Error, Result};
+use crate::model::weights::{as_f32, f32_safetensors};
+use crate::model::{Config, Parameters, Weights};
+
+/// What must be the same for a run to be the same run.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct RunId {
+    /// The model's `config.json`.
+    pub config: String,
+    /// The settings.
+    pub settings: Settings,
+    /// The data's fingerprint.
+    pub data: u64,
+}
+
+/// The state of a run behind a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Which run.
+    pub run: RunId,
+    /// Steps done.
+    pub step: u64,
+    /// The parameters.
+    pub weights: Weights,
+    /// AdamW's first and second moments.
+    pub moments: [Weights; 2],
+}
+
+const PREFIXES: [&str; 3] = ["", "moment1.", "moment2."];
+
+impl Snapshot {
+    /// One safetensors file: the parameters under their names, the moments under `moment1.` and `moment2.` before them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let config = Config::from_json(&self.run.config).expect("a run has a valid model");
+        let parameters = Parameters::new(&config);
+        let sets = [&self.weights, &self.moments[0], &self.moments[1]];
+        let tensors = PREFIXES.iter().zip(sets).flat_map(|(prefix, set)| {
+            parameters.iter().map(move |(id, p)| (format!("{prefix}{}", p.name), p.shape(), set.get(id))).collect::<Vec<_>>()
+        });
+        let run = serde_json::to_string(&self.run).expect("a run can be written as JSON");
+        f32_safetensors(tensors, &[("run", &run), ("step", &self.step.to_string())])
+    }
+
+    /// Reads what [`Snapshot::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if the file is broken, or was written by something else.
+    pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self> {
+        let broken = |problem: String| Error::Checkpoint { path: path.to_owned(), problem };
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|e| broken(format!("is no complete safetensors file ({e}); start without --resume")))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(format!("has a broken header ({e})")))?;
+        let field = |name: &str| {
+            let found = header.metadata().as_ref().and_then(|m| m.get(name));
+            found.ok_or_else(|| broken(format!("has no field \"{name}\", so it was not written by a training run")))
+        };
+        let run: RunId = serde_json::from_str(field("run")?).map_err(|e| broken(format!("names a run that cannot be read ({e})")))?;
+        let step = field("step")?.parse().map_err(|_| broken("names no valid step".to_owned()))?;
+        let parameters = Parameters::new(&Config::from_json(&run.config)?);
+        let set = |prefix: &str| -> Result<Weights> {
+            let read = |name: String, len: usize| {
+                let values = file.tensor(&name).ok().and_then(|view| as_f32(&view)).filter(|values| values.len() == len);
+                values.ok_or_else(|| broken(format!("lacks the tensor {name}, or has it in another shape")))
+            };
+            let values = parameters.iter().map(|(_, p)| read(format!("{prefix}{}", p.name), p.len())).collect::<Result<_>>()?;
+            Ok(Weights::new(&parameters, values))
+        };
+        Ok(Snapshot { run, step, weights: set(PREFIXES[0])?, moments: [set(PREFIXES[1])?, set(PREFIXES[2])?] })
+    }
+
+    /// Is it a state of that run?
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] names what differs.
+    pub fn check_run(&self, path: &str, run: &RunId) -> Result<()> {
+        let other = |what: &str| {
+            Err(Error::Checkpoint {
+                path: path.to_owned(),
+                problem: format!("is of a run with {what}; give the same as then, or another --out directory"),
+            })
+        };
+        if self.run.config != run.config {
+            return other("another model");
+        }
+        if self.run.data != run.data {
+            return other("other data");
+        }
+        if self.run.settings != run.settings {
+            return other(&format!("other settings ({:?})", self.run.settings));
+        }
+        Ok(())
+    }
+}

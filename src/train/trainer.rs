@@ -1,0 +1,298 @@
+//! A run of training: a program on a device, a source of batches, a schedule.
+
+use web_time::Instant;
+
+use super::{RunId, Snapshot, Source, learning_rate};
+use crate::error::{Error, Result};
+use crate::gpu::{Executor, Gpu};
+use crate::model::{Config, ParameterId, Weights};
+use crate::step::update::{self, metrics};
+use crate::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, TensorId};
+
+/// The settings of a run.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Settings {
+    /// T: tokens of a sequence.
+    pub seq_len: u32,
+    /// Sequences of a batch.
+    pub batch: u32,
+    /// Batches whose gradients make one step.
+    pub accumulate: u32,
+    /// How the step walks the grid of layers × chunks.
+    pub strategy: Strategy,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// The learning rate at the end.
+    pub min_learning_rate: f64,
+    /// Steps over which the learning rate rises.
+    pub warmup: u64,
+    /// Steps of the run.
+    pub steps: u64,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f64,
+    /// The norm to which gradients are clipped.
+    pub max_grad_norm: f64,
+    /// The decay of the first moment.
+    pub beta1: f64,
+    /// The decay of the second moment.
+    pub beta2: f64,
+    /// What keeps AdamW's denominator away from zero.
+    pub epsilon: f64,
+    /// What the first weights and the order of the data are drawn from.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            seq_len: 512,
+            batch: 1,
+            accumulate: 1,
+            strategy: Strategy::stream(128, 128),
+            learning_rate: 3e-3,
+            min_learning_rate: 3e-4,
+            warmup: 20,
+            steps: 1000,
+            weight_decay: 0.1,
+            max_grad_norm: 1.0,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            seed: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// Do they make sense?
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the one that does not.
+    pub fn validate(&self) -> Result<()> {
+        let whole = [("sequence length", self.seq_len), ("batch", self.batch), ("number of accumulated batches", self.accumulate)];
+        if let Some((name, _)) = whole.into_iter().find(|&(_, value)| value == 0) {
+            return Err(Error::Setting(format!("the {name} must be 1 or more")));
+        }
+        if u64::from(self.seq_len) * u64::from(self.batch) > 1 << 31 {
+            return Err(Error::Setting(format!(
+                "{} sequences of {} tokens are more than 2^31 tokens; use fewer or shorter ones",
+                self.batch, self.seq_len
+            )));
+        }
+        let positive = [("learning rate", self.learning_rate), ("clipping norm", self.max_grad_norm), ("epsilon", self.epsilon)];
+        let not_negative = [("smallest learning rate", self.min_learning_rate), ("weight decay", self.weight_decay)];
+        let wrong = positive
+            .into_iter()
+            .find(|&(_, v)| !(v.is_finite() && v > 0.0))
+            .or_else(|| not_negative.into_iter().find(|&(_, v)| !(v.is_finite() && v >= 0.0)));
+        match wrong {
+            Some((name, value)) => Err(Error::Setting(format!("the {name} is {value}; it must be a positive number"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct StepReport {
+    /// Its number, from 1.
+    pub step: u64,
+    /// The mean loss over its labels, in nats.
+    pub loss: f64,
+    /// The gradient's norm before clipping.
+    pub grad_norm: f64,
+    /// Its learning rate.
+    pub learning_rate: f64,
+    /// Its tokens.
+    pub tokens: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Tokens by seconds.
+    pub tokens_per_second: f64,
+    /// Bytes of the device's buffers.
+    pub peak_bytes: u64,
+}
+
+/// How well the model does on what it never trained on.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Validation {
+    /// The mean loss over labels, in nats.
+    pub loss: f64,
+    /// The share of labels to which the model gives more than even odds, where there are right answers.
+    pub accuracy: Option<f64>,
+}
+
+/// A run in progress.
+pub struct Trainer {
+    executor: Executor,
+    settings: Settings,
+    source: Source,
+    validation: Vec<Batch>,
+    step: u64,
+}
+
+impl Trainer {
+    /// Plans, allocates and compiles a run.
+    ///
+    /// # Errors
+    /// If settings, data and model do not go together, or the device cannot hold the plan.
+    pub async fn new(gpu: &Gpu, config: &Config, settings: Settings, source: Source, weights: &Weights) -> Result<Self> {
+        settings.validate()?;
+        if source.vocab_size() > config.vocab_size {
+            let needed = source.vocab_size();
+            return Err(Error::Data(format!(
+                "the model knows {} tokens, and bytes need {needed}; take a model with a vocab_size of {needed} or more",
+                config.vocab_size
+            )));
+        }
+        let shape = BatchShape::uniform(settings.batch, source.seq_len());
+        let executor = Executor::new(gpu, Program::train(config, shape, settings.strategy)).await?;
+        executor.load_weights(weights);
+        let validation = source.validation(settings.batch);
+        Ok(Trainer { executor, settings, source, validation, step: 0 })
+    }
+
+    /// The program on its device.
+    pub fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// One step: gradients of all its batches, clipping, AdamW.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if loss or gradient is no number: nothing was updated then. [`Error::DeviceLost`].
+    pub async fn step(&mut self) -> Result<StepReport> {
+        let started = Instant::now();
+        let number = self.step + 1;
+        let first = self.step * u64::from(self.settings.accumulate);
+        let batch = |i| self.source.batch(self.settings.seed, first + u64::from(i), self.settings.batch);
+        let batches: Vec<Batch> = (0..self.settings.accumulate).map(batch).collect();
+        let labels = batches.iter().map(Batch::label_count).sum();
+        let tokens = batches.iter().map(|b| u64::from(b.shape.tokens())).sum();
+        self.executor.run(Pass::Clear).await?;
+        for batch in batches {
+            self.executor.load_batch(&batch.averaged_over(labels));
+            for pass in [Pass::Forward, Pass::Loss, Pass::Backward] {
+                self.executor.run(pass).await?;
+            }
+        }
+        let settings = self.update_settings(number);
+        self.executor.write(self.executor.program().bindings.settings, bytemuck::bytes_of(&settings));
+        self.executor.run(Pass::Update).await?;
+        let outcome = self.executor.metrics().await?;
+        if outcome[metrics::NOT_FINITE] != 0.0 || !outcome[metrics::LOSS].is_finite() {
+            let what = if outcome[metrics::LOSS].is_finite() { "gradient" } else { "loss" };
+            return Err(Error::NonFinite { step: number, what });
+        }
+        self.step = number;
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(StepReport {
+            step: number,
+            loss: f64::from(outcome[metrics::LOSS]),
+            grad_norm: f64::from(outcome[metrics::GRAD_NORM]),
+            learning_rate: f64::from(settings.learning_rate),
+            tokens,
+            seconds,
+            tokens_per_second: tokens as f64 / seconds,
+            peak_bytes: self.executor.created_bytes(),
+        })
+    }
+
+    fn update_settings(&self, step: u64) -> update::Settings {
+        let s = &self.settings;
+        let correction = |beta: f64| (1.0 - beta.powf(step as f64)) as f32;
+        update::Settings {
+            learning_rate: learning_rate(s, step) as f32,
+            beta1: s.beta1 as f32,
+            beta2: s.beta2 as f32,
+            epsilon: s.epsilon as f32,
+            weight_decay: s.weight_decay as f32,
+            max_grad_norm: s.max_grad_norm as f32,
+            bias_correction1: correction(s.beta1),
+            bias_correction2: correction(s.beta2),
+        }
+    }
+
+    /// The loss on the batches that are kept apart. It runs the same program up to the loss; what that leaves in the
+    /// gradients is cleared at the next step.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn validate(&mut self) -> Result<Validation> {
+        let labels: u64 = self.validation.iter().map(Batch::label_count).sum();
+        let (mut loss, mut sure) = (0.0, 0);
+        for batch in &self.validation {
+            self.executor.load_batch(&batch.clone().averaged_over(labels));
+            for pass in [Pass::Clear, Pass::Forward, Pass::Loss] {
+                self.executor.run(pass).await?;
+            }
+            loss += f64::from(self.executor.metrics().await?[metrics::LOSS]);
+            if self.source.has_answers() {
+                let log_probs: Vec<f32> =
+                    bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
+                let counted = log_probs.iter().zip(&batch.labels).filter(|(_, label)| **label != IGNORED_LABEL);
+                sure += counted.filter(|(log_prob, _)| log_prob.exp() > 0.5).count();
+            }
+        }
+        let accuracy = self.source.has_answers().then(|| sure as f64 / labels.max(1) as f64);
+        Ok(Validation { loss, accuracy })
+    }
+
+    /// The parameters as they are now.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn weights(&self) -> Result<Weights> {
+        self.executor.weights().await
+    }
+
+    /// What is the same in every snapshot of this run.
+    pub fn run_id(&self) -> RunId {
+        let config = self.executor.program().config.to_json();
+        RunId { config, settings: self.settings.clone(), data: self.source.fingerprint() }
+    }
+
+    /// Everything that the run needs to go on.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        let moments = [self.read_moment(0).await?, self.read_moment(1).await?];
+        Ok(Snapshot { run: self.run_id(), step: self.step, weights: self.weights().await?, moments })
+    }
+
+    /// Goes back (or on) to a snapshot of this run.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        self.executor.load_weights(&snapshot.weights);
+        let program = self.executor.program();
+        for (id, parameter) in program.parameters.iter() {
+            for (which, values) in snapshot.moments.iter().enumerate() {
+                self.executor.write(self.moment(id, which), bytemuck::cast_slice(&parameter.pad(values.get(id))));
+            }
+        }
+        self.step = snapshot.step;
+    }
+
+    fn moment(&self, id: ParameterId, which: usize) -> TensorId {
+        self.executor.program().moments(id).expect("a training program has moments")[which]
+    }
+
+    async fn read_moment(&self, which: usize) -> Result<Weights> {
+        let parameters = &self.executor.program().parameters;
+        let mut values = Vec::new();
+        for (id, _) in parameters.iter() {
+            values.push(self.executor.read_parameter(self.moment(id, which), id).await?);
+        }
+        Ok(Weights::new(parameters, values))
+    }
+}
