@@ -3,5 +3,7 @@
 mod support;
 
 mod fixtures;
+mod memory;
 mod ops;
 mod program;
+mod same_bits;

@@ -1,11 +1,12 @@
 //! Small models and batches, and steps of them in f64.
 
+use streambp::gpu::{self, Tuning};
 use streambp::model::{Config, ParameterId, Parameters, Weights};
 use streambp::reference;
 use streambp::step::update::metrics::LOSS;
 use streambp::step::{Batch, IGNORED_LABEL, Pass, Program, Strategy};
 
-use super::Random;
+use super::{Random, device};
 
 /// Sizes none of which is a multiple of four, with grouped queries.
 pub fn odd_config() -> Config {
@@ -65,5 +66,39 @@ pub fn reference_executor(program: &Program, weights: &Weights, batch: &Batch) -
     let weight = 1.0 / batch.label_count() as f64;
     let exact: Vec<f64> = batch.labels.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { weight }).collect();
     executor.write_f64(program.bindings.loss_weight, &exact);
+    executor
+}
+
+/// What a step leaves on the device.
+#[derive(Debug, PartialEq)]
+pub struct DeviceStep {
+    pub loss: f32,
+    /// In the order of the table of parameters, in the layout of a file.
+    pub gradients: Vec<Vec<f32>>,
+    /// N.
+    pub log_probs: Vec<f32>,
+}
+
+/// Runs a step on the device, with whatever is loaded, as far as the gradients.
+pub fn device_step(executor: &mut gpu::Executor) -> DeviceStep {
+    pollster::block_on(async {
+        for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward] {
+            executor.run(pass).await.unwrap();
+        }
+        let loss = executor.metrics().await.unwrap()[LOSS];
+        let program = executor.program();
+        let mut gradients = Vec::new();
+        for (id, _) in program.parameters.iter() {
+            gradients.push(executor.read_parameter(program.gradient(id).unwrap(), id).await.unwrap());
+        }
+        DeviceStep { loss, gradients, log_probs: device::read(executor, program.bindings.log_probs) }
+    })
+}
+
+/// A program on the device, loaded.
+pub fn device_executor(program: &Program, tuning: Tuning, weights: &Weights, batch: &Batch) -> gpu::Executor {
+    let executor = device::executor(program, tuning);
+    executor.load_weights(weights);
+    executor.load_batch(batch);
     executor
 }

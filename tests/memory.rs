@@ -1,0 +1,75 @@
+//! What the plan promises: the device's bytes, their growth with the sequence, and an answer in no time.
+
+use std::time::{Duration, Instant};
+
+use streambp::gpu::Tuning;
+use streambp::model::{Config, PRESETS};
+use streambp::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind};
+
+use crate::support::{device, model};
+
+fn plan(config: &Config, shape: BatchShape, strategy: Strategy) -> Memory {
+    Memory::plan(&Program::train(config, shape, strategy), Limits::NONE).unwrap()
+}
+
+#[test]
+fn the_device_holds_what_was_planned_to_the_byte() {
+    for config in [model::odd_config(), PRESETS[0].config.clone()] {
+        for kind in StrategyKind::ALL {
+            for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
+                let program = Program::train(&config, BatchShape::packed(lengths), Strategy::new(kind, 128, 64));
+                let executor = device::executor(&program, Tuning::CPU);
+                assert_eq!(executor.created_bytes(), executor.memory().peak_bytes(), "{kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn presets_are_packed_without_gaps() {
+    for preset in PRESETS {
+        for kind in StrategyKind::ALL {
+            for seq_len in [256, 1024, 5000, 65_536] {
+                let memory = plan(&preset.config, BatchShape::uniform(1, seq_len), Strategy::new(kind, 256, 128));
+                assert_eq!(memory.unused_bytes(), 0, "{}, {kind}, {seq_len} tokens", preset.name);
+            }
+        }
+    }
+}
+
+/// `4 · ((L+1)·D + 4·K·E)` bytes a token, whatever the vocabulary, with 2% for what belongs to a token beside them.
+#[test]
+fn a_token_more_costs_stream_no_more_than_promised() {
+    for preset in PRESETS {
+        for vocab_size in [256, 32_000, 128_256] {
+            let config = Config { vocab_size, ..preset.config.clone() };
+            let peak = |tokens| plan(&config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128)).peak_bytes();
+            let (short, long) = (1 << 14, 1 << 17);
+            let per_token = (peak(long) - peak(short)) as f64 / f64::from(long - short);
+            let words = (config.num_hidden_layers + 1) * config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
+            let promised = 4.0 * f64::from(words);
+            assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes a token, {promised} were promised", preset.name);
+        }
+    }
+}
+
+#[test]
+fn a_million_tokens_are_planned_in_a_second() {
+    let config = Config {
+        hidden_size: 2048,
+        intermediate_size: 8192,
+        num_hidden_layers: 16,
+        num_attention_heads: 32,
+        num_key_value_heads: 8,
+        head_dim: 64,
+        vocab_size: 128_256,
+        ..PRESETS[0].config.clone()
+    };
+    let start = Instant::now();
+    let program = Program::train(&config, BatchShape::uniform(1, 1_000_000), Strategy::stream(512, 512));
+    let memory = Memory::plan(&program, Limits::NONE).unwrap();
+    let cost = program.step_cost();
+    let elapsed = start.elapsed();
+    assert!(memory.peak_bytes() > 0 && cost.flops > 0);
+    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+}
