@@ -2,8 +2,10 @@
 
 mod support;
 
+mod decode;
 mod fixtures;
 mod memory;
 mod ops;
 mod program;
 mod same_bits;
+mod update;

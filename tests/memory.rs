@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use streambp::gpu::Tuning;
 use streambp::model::{Config, PRESETS};
-use streambp::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind};
+use streambp::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind, Tensor};
 
 use crate::support::{device, model};
 
@@ -72,4 +72,25 @@ fn a_million_tokens_are_planned_in_a_second() {
     let elapsed = start.elapsed();
     assert!(memory.peak_bytes() > 0 && cost.flops > 0);
     assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+}
+
+#[test]
+fn no_buffer_is_larger_than_the_device_allows() {
+    let program = Program::train(&PRESETS[0].config, BatchShape::uniform(1, 5000), Strategy::STANDARD);
+    let largest = program.tensors.iter().map(Tensor::bytes).max().unwrap();
+    let limits = Limits { buffer: largest + 1000, binding: largest };
+    let memory = Memory::plan(&program, limits).unwrap();
+    assert!(memory.buffers().iter().all(|buffer| buffer.bytes <= limits.buffer));
+    for (id, tensor) in program.tensors() {
+        let place = memory.place(id);
+        assert!(place.offset + tensor.bytes() <= memory.buffers()[place.buffer].bytes, "{}", tensor.name);
+    }
+}
+
+#[test]
+fn a_tensor_that_cannot_be_bound_is_named() {
+    let program = Program::train(&PRESETS[0].config, BatchShape::uniform(1, 5000), Strategy::STANDARD);
+    let limits = Limits { buffer: 1 << 30, binding: 5000 * 384 * 4 - 1 };
+    let error = Memory::plan(&program, limits).unwrap_err().to_string();
+    assert!(error.contains("layers.0.gate") && error.contains("the strategy stream"), "{error}");
 }

@@ -124,7 +124,8 @@ pub struct Bindings {
     pub token_order: TensorId,
     /// Where each id's run in `token_order` starts, and where the last one ends (V+1).
     pub token_start: TensorId,
-    /// Cosines and sines of the rotary embedding; see [`crate::reference::rope`].
+    /// Cosines and sines of the rotary embedding: a row of E/2 pairs for each of the positions 0 to 63, then for each
+    /// multiple of 64.
     pub rope_table: TensorId,
     /// The log-probability of every label (N); 0 where it is ignored.
     pub log_probs: TensorId,

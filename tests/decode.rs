@@ -1,0 +1,37 @@
+//! Generation computes what training computes, however the tokens come in.
+
+use streambp::gpu::Tuning;
+use streambp::step::{Chunk, Pass, Program, Strategy};
+
+use crate::support::{compare, device, model};
+
+#[test]
+fn logits_of_generation_give_the_log_probabilities_of_training() {
+    const CONTEXT: u32 = 200;
+    let config = model::odd_config();
+    let (weights, batch) = (model::weights(&config, 1), model::batch(&config, &[CONTEXT], 2));
+    let training = Program::gradients(&config, batch.shape.clone(), Strategy::STANDARD);
+    let mut reference = model::reference_executor(&training, &weights, &batch);
+    [Pass::Clear, Pass::Forward, Pass::Loss].into_iter().for_each(|pass| reference.run(pass));
+    let expected = reference.read(training.bindings.log_probs);
+
+    let (program, logits) = Program::decode(&config, CONTEXT);
+    let input_ids = program.bindings.input_ids;
+    let mut executor = device::executor(&program, Tuning::CPU);
+    executor.load_weights(&weights);
+    executor.write(input_ids, bytemuck::cast_slice(&batch.input_ids));
+    let mut start = 0;
+    for count in [1, 1, 62, 64, 5, 63, 1, 3] {
+        pollster::block_on(executor.run_chunk(0, Chunk { index: 0, start, count })).unwrap();
+        let logits = device::read_f64(&executor, logits);
+        for (token, row) in (start..start + count).zip(logits.chunks_exact(config.vocab_size.next_multiple_of(4) as usize)) {
+            // Where a label is ignored, the reference says 0.
+            let Some(logit) = row.get(batch.labels[token as usize] as usize) else { continue };
+            let sum: f64 = row[..config.vocab_size as usize].iter().map(|logit| logit.exp()).sum();
+            let what = format!("token {token} of a run of {count}");
+            compare::each(&what, &[logit - sum.ln()], &[expected[token as usize]], &[2e-6]).unwrap();
+        }
+        start += count;
+    }
+    assert_eq!(start, CONTEXT);
+}

@@ -1,0 +1,60 @@
+//! Whole steps of training, from several batches to new weights, on the device against f64.
+
+use streambp::gpu::Tuning;
+use streambp::step::update::{Settings, metrics};
+use streambp::step::{Batch, Pass, Program, Strategy};
+
+use crate::support::{compare, device, model};
+
+/// A large ε, since elsewhere AdamW's first step is the sign of the gradient, and that of a zero is a matter of rounding.
+const SETTINGS: Settings = Settings {
+    learning_rate: 0.1,
+    beta1: 0.9,
+    beta2: 0.95,
+    epsilon: 0.01,
+    weight_decay: 0.1,
+    max_grad_norm: 0.3,
+    bias_correction1: 0.1,
+    bias_correction2: 0.05,
+};
+
+#[test]
+fn weights_after_two_steps_of_two_batches() {
+    let config = model::odd_config();
+    let weights = model::weights(&config, 1);
+    let batches: Vec<Batch> = (0..2).map(|seed| model::batch(&config, &[70, 59], seed)).collect();
+    let labels = batches.iter().map(Batch::label_count).sum();
+    let batches: Vec<Batch> = batches.into_iter().map(|batch| batch.averaged_over(labels)).collect();
+    let program = Program::train(&config, batches[0].shape.clone(), Strategy::stream(64, 64));
+    let settings = bytemuck::bytes_of(&SETTINGS);
+
+    let mut expected = model::reference_executor(&program, &weights, &batches[0]);
+    let mut actual = model::device_executor(&program, Tuning::CPU, &weights, &batches[0]);
+    expected.write(program.bindings.settings, settings);
+    actual.write(program.bindings.settings, settings);
+    for _ in 0..2 {
+        expected.run(Pass::Clear);
+        pollster::block_on(actual.run(Pass::Clear)).unwrap();
+        for batch in &batches {
+            expected.load_batch(batch);
+            actual.load_batch(batch);
+            for pass in [Pass::Forward, Pass::Loss, Pass::Backward] {
+                expected.run(pass);
+                pollster::block_on(actual.run(pass)).unwrap();
+            }
+        }
+        expected.run(Pass::Update);
+        pollster::block_on(actual.run(Pass::Update)).unwrap();
+    }
+    let metrics = expected.read(program.bindings.metrics);
+    assert!(metrics[metrics::SCALE] < 1.0, "the gradient is clipped: {metrics:?}");
+    compare::norm("metrics", &device::read_f64(&actual, program.bindings.metrics), metrics, 1e-5).unwrap();
+    for (id, parameter) in program.parameters.iter() {
+        let tensor = program.weight(id);
+        let what = format!("{} after two steps", parameter.name);
+        let moved: Vec<f64> = expected.read(tensor).iter().zip(parameter.pad(weights.get(id))).map(|(a, b)| a - f64::from(b)).collect();
+        let values = device::read_f64(&actual, tensor);
+        let device_moved: Vec<f64> = values.iter().zip(parameter.pad(weights.get(id))).map(|(a, b)| a - f64::from(b)).collect();
+        compare::norm(&what, &device_moved, &moved, 1e-5).unwrap();
+    }
+}
