@@ -1,6 +1,5 @@
 //! Generation computes what training computes, however the tokens come in.
 
-use streambp::gpu::Tuning;
 use streambp::step::{Chunk, Pass, Program, Strategy};
 
 use crate::support::{compare, device, model};
@@ -17,7 +16,7 @@ fn logits_of_generation_give_the_log_probabilities_of_training() {
 
     let (program, logits) = Program::decode(&config, CONTEXT);
     let input_ids = program.bindings.input_ids;
-    let mut executor = device::executor(&program, Tuning::CPU);
+    let mut executor = device::executor(&program, device::own_tuning());
     executor.load_weights(&weights);
     executor.write(input_ids, bytemuck::cast_slice(&batch.input_ids));
     let mut start = 0;

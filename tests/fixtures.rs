@@ -1,11 +1,10 @@
 //! Whole models against the gradients that PyTorch computes in float64.
 
-use streambp::gpu::Tuning;
 use streambp::model::Parameters;
 use streambp::step::{Program, Strategy};
 
 use crate::support::fixture::{Fixture, NAMES};
-use crate::support::{compare, model};
+use crate::support::{compare, device, model};
 
 /// Both are float64, so what is left is rounding.
 #[test]
@@ -27,7 +26,7 @@ fn the_device_computes_what_pytorch_computes() {
     for name in NAMES {
         let fixture = Fixture::read(name);
         let program = Program::gradients(&fixture.config, fixture.batch.shape.clone(), Strategy::stream(64, 64));
-        for tuning in [Tuning::CPU, Tuning::GPU] {
+        for tuning in device::tunings() {
             let mut executor = model::device_executor(&program, tuning, &fixture.weights, &fixture.batch);
             let step = model::device_step(&mut executor);
             compare::norm(&format!("{name} loss"), &[f64::from(step.loss)], &[fixture.loss], 1e-6).unwrap();

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use streambp::gpu::Tuning;
 use streambp::model::{Config, PRESETS};
 use streambp::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind, Tensor};
 
@@ -18,7 +17,7 @@ fn the_device_holds_what_was_planned_to_the_byte() {
         for kind in StrategyKind::ALL {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
                 let program = Program::train(&config, BatchShape::packed(lengths), Strategy::new(kind, 128, 64));
-                let executor = device::executor(&program, Tuning::CPU);
+                let executor = device::executor(&program, device::own_tuning());
                 assert_eq!(executor.created_bytes(), executor.memory().peak_bytes(), "{kind}");
             }
         }

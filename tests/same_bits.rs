@@ -4,6 +4,7 @@ use streambp::gpu::Tuning;
 use streambp::model::{Config, PRESETS, Parameters};
 use streambp::step::{Batch, Program, Strategy};
 
+use crate::support::device;
 use crate::support::model::{self, DeviceStep};
 
 /// Every strategy, and chunks that divide the batch, that do not, and that are longer than it.
@@ -48,30 +49,32 @@ fn check(config: &Config, batch: &Batch, tuning: Tuning) {
 fn one_sequence() {
     let config = model::odd_config();
     for tokens in [500, 512, 449] {
-        check(&config, &model::batch(&config, &[tokens], 2), Tuning::CPU);
+        check(&config, &model::batch(&config, &[tokens], 2), device::own_tuning());
     }
 }
 
 #[test]
 fn several_sequences_with_a_tied_head() {
     let config = Config { tie_word_embeddings: true, hidden_size: 18, head_dim: 10, num_key_value_heads: 1, ..model::odd_config() };
-    check(&config, &model::batch(&config, &[70, 1, 57, 64, 200, 108], 3), Tuning::CPU);
+    check(&config, &model::batch(&config, &[70, 1, 57, 64, 200, 108], 3), device::own_tuning());
 }
 
 #[test]
 fn sizes_of_whole_tiles() {
     let config = Config { hidden_size: 32, head_dim: 8, intermediate_size: 48, vocab_size: 64, ..model::odd_config() };
-    check(&config, &model::batch(&config, &[256, 192], 4), Tuning::CPU);
+    check(&config, &model::batch(&config, &[256, 192], 4), device::own_tuning());
 }
 
 #[test]
-fn kernels_for_gpus() {
+fn kernels_for_other_classes_of_adapter() {
     let config = model::odd_config();
-    check(&config, &model::batch(&config, &[130, 1, 369], 5), Tuning::GPU);
+    for tuning in device::tunings() {
+        check(&config, &model::batch(&config, &[130, 1, 369], 5), tuning);
+    }
 }
 
 #[test]
 fn the_default_preset() {
     let config = &PRESETS[0].config;
-    check(config, &model::batch(config, &[300, 724], 6), Tuning::CPU);
+    check(config, &model::batch(config, &[300, 724], 6), device::own_tuning());
 }

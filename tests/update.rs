@@ -1,6 +1,5 @@
 //! Whole steps of training, from several batches to new weights, on the device against f64.
 
-use streambp::gpu::Tuning;
 use streambp::step::update::{Settings, metrics};
 use streambp::step::{Batch, Pass, Program, Strategy};
 
@@ -29,7 +28,7 @@ fn weights_after_two_steps_of_two_batches() {
     let settings = bytemuck::bytes_of(&SETTINGS);
 
     let mut expected = model::reference_executor(&program, &weights, &batches[0]);
-    let mut actual = model::device_executor(&program, Tuning::CPU, &weights, &batches[0]);
+    let mut actual = model::device_executor(&program, device::own_tuning(), &weights, &batches[0]);
     expected.write(program.bindings.settings, settings);
     actual.write(program.bindings.settings, settings);
     for _ in 0..2 {

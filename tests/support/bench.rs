@@ -211,7 +211,7 @@ impl Bench {
 
     /// Runs the operations on the device and reads a tensor.
     pub fn on_device(self, id: TensorId) -> Vec<f32> {
-        device::read(&self.ready().run_on_device(*device::gpu().tuning()), id)
+        device::read(&self.ready().run_on_device(device::own_tuning()), id)
     }
 
     /// Checks gradients that the operations compute, in f64, against differences of `Σ weights · out`: pairs of an operand
@@ -240,11 +240,11 @@ impl Ready {
     fn check(&self, outputs: &[(TensorId, Tolerance)]) {
         let expected = self.run_reference(|_, _, value| f64::from(value));
         let magnitudes = self.run_reference(|_, _, value| f64::from(value.abs()));
-        for (class, tuning) in [("CPU", Tuning::CPU), ("GPU", Tuning::GPU)] {
+        for tuning in device::tunings() {
             let executor = self.run_on_device(tuning);
             for &(id, tolerance) in outputs {
                 let actual = device::read_f64(&executor, id);
-                let what = format!("{} for a {class} at {:?}", self.program.tensor(id).name, self.shape);
+                let what = format!("{} at {:?} with {tuning:?}", self.program.tensor(id).name, self.shape);
                 check_values(&what, &actual, expected.read(id), magnitudes.read(id), tolerance);
                 let is_clean = |(value, is_padding): (&f64, &bool)| !is_padding || *value == 0.0;
                 assert!(actual.iter().zip(&self.operands[&id].padding).all(is_clean), "{what}: padding is not zero");

@@ -5,10 +5,22 @@ use std::sync::OnceLock;
 use streambp::gpu::{Executor, Gpu, Tuning};
 use streambp::step::{Program, TensorId};
 
-/// The device, with the kernels that it would get.
+/// The device.
 pub fn gpu() -> Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
     GPU.get_or_init(|| pollster::block_on(Gpu::open(None)).unwrap_or_else(|error| panic!("{error}"))).clone()
+}
+
+/// The kernels that it gets, and those for other classes of adapter that any compiler is done with in a moment.
+pub fn tunings() -> Vec<Tuning> {
+    let own = own_tuning();
+    let others = [Tuning::SMALL_CPU, Tuning::GPU].into_iter().filter(|&tuning| tuning != own);
+    [own].into_iter().chain(others).collect()
+}
+
+/// The kernels that it gets.
+pub fn own_tuning() -> Tuning {
+    *gpu().tuning()
 }
 
 /// A program on the device, with kernels for some class of adapter.
