@@ -141,7 +141,8 @@ impl Error {
         Error::Weights { file: file.into(), problem: problem.into() }
     }
 
-    pub(crate) fn io(path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
+    /// A failure of the system, with the file's name.
+    pub fn io(path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
         Error::Io { path: path.as_ref().display().to_string(), source }
     }
 }

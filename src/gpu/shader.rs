@@ -9,6 +9,13 @@ use crate::step::OpKind;
 /// What a shader's text is made with: names that may stand in it, and their values. A condition holds if its name is here.
 pub type Constants = Vec<(&'static str, u32)>;
 
+/// The shader that does nothing but multiply and add.
+pub(super) fn peak_wgsl() -> String {
+    let mut text = String::new();
+    expand(&mut file("peak").lines(), &[], true, &mut text);
+    text
+}
+
 /// A shader before it is compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shader {
@@ -24,7 +31,7 @@ macro_rules! files {
 
 const FILES: &[(&str, &str)] = files!(
     "prelude" "reduce" "settings" "adamw" "attention" "attention_key_value_grad" "attention_query_grad" "clip" "cross_entropy"
-    "embedding" "embedding_grad" "linear" "linear_grad" "linear_weight_grad" "loss" "rms_norm" "rms_norm_grad"
+    "embedding" "embedding_grad" "linear" "linear_grad" "linear_weight_grad" "loss" "peak" "rms_norm" "rms_norm_grad"
     "rms_norm_weight_grad" "rope" "square_sum" "swiglu" "swiglu_grad" "zero"
 );
 

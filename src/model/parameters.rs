@@ -109,7 +109,7 @@ impl Parameter {
     }
 
     /// Elements in a file.
-    pub fn len(&self) -> usize {
+    pub fn elements(&self) -> usize {
         self.shape().iter().product()
     }
 
@@ -120,7 +120,7 @@ impl Parameter {
 
     /// From a file's layout to the device's.
     pub fn pad(&self, values: &[f32]) -> Vec<f32> {
-        assert_eq!(values.len(), self.len(), "{}: {:?}", self.name, self.shape());
+        assert_eq!(values.len(), self.elements(), "{}: {:?}", self.name, self.shape());
         let mut padded = vec![0.0; self.padded_rows() as usize * self.cols.padded() as usize];
         self.for_each_run(|file, device| padded[device].copy_from_slice(&values[file]));
         padded
@@ -129,7 +129,7 @@ impl Parameter {
     /// From the device's layout to a file's.
     pub fn unpad<T: Copy + Default>(&self, padded: &[T]) -> Vec<T> {
         assert_eq!(padded.len(), self.padded_rows() as usize * self.cols.padded() as usize, "{}", self.name);
-        let mut values = vec![T::default(); self.len()];
+        let mut values = vec![T::default(); self.elements()];
         self.for_each_run(|file, device| values[file].copy_from_slice(&padded[device]));
         values
     }
@@ -202,7 +202,7 @@ impl Parameters {
 
     /// Elements of all of them together, in a file's layout.
     pub fn elements(&self) -> u64 {
-        self.table.iter().map(|p| p.len() as u64).sum()
+        self.table.iter().map(|p| p.elements() as u64).sum()
     }
 }
 

@@ -25,7 +25,7 @@ impl Weights {
     pub fn new(parameters: &Parameters, values: Vec<Vec<f32>>) -> Self {
         assert_eq!(values.len(), parameters.len());
         for ((_, parameter), values) in parameters.iter().zip(&values) {
-            assert_eq!(values.len(), parameter.len(), "{}: {:?}", parameter.name, parameter.shape());
+            assert_eq!(values.len(), parameter.elements(), "{}: {:?}", parameter.name, parameter.shape());
         }
         Weights { values }
     }
@@ -33,11 +33,11 @@ impl Weights {
     /// Fresh values. Each parameter draws from a stream of its own, so that none depends on the others' sizes.
     pub fn init(config: &Config, seed: u64) -> Self {
         let draw = |(id, parameter): (ParameterId, &Parameter)| match parameter.init {
-            Init::Ones => vec![1.0; parameter.len()],
+            Init::Ones => vec![1.0; parameter.elements()],
             Init::Normal { std } => {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 rng.set_stream(id.0 as u64);
-                normal(&mut rng, std, parameter.len())
+                normal(&mut rng, std, parameter.elements())
             }
         };
         Weights { values: Parameters::new(config).iter().map(draw).collect() }

@@ -46,7 +46,7 @@ impl Program {
 
     /// Arithmetic of a training step by the usual convention for a model's efficiency: nothing recomputed counts.
     pub fn model_flops(&self) -> u64 {
-        let matrices: u64 = self.parameters.iter().filter(|(_, p)| p.rows.is_some()).map(|(_, p)| p.len() as u64).sum();
+        let matrices: u64 = self.parameters.iter().filter(|(_, p)| p.rows.is_some()).map(|(_, p)| p.elements() as u64).sum();
         let lookup =
             if self.config.tie_word_embeddings { 0 } else { u64::from(self.config.vocab_size) * u64::from(self.config.hidden_size) };
         let heads = u64::from(self.config.num_attention_heads) * u64::from(self.config.head_dim) * u64::from(self.config.num_hidden_layers);
@@ -65,8 +65,8 @@ impl Program {
     fn flops(&self, op: &Op, chunk: Chunk) -> u64 {
         let tokens = u64::from(chunk.count);
         let elements = |id| tokens * u64::from(self.tensor(id).cols);
-        let matrix = |id| self.tensor(id).len();
-        let all = |id| self.tensor(id).len();
+        let matrix = |id| self.tensor(id).elements();
+        let all = |id| self.tensor(id).elements();
         let head_dim = u64::from(self.config.head_dim);
         let pairs = || self.visible_pairs(chunk) * u64::from(self.config.num_attention_heads);
         match *op {

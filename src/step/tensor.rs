@@ -14,6 +14,10 @@ pub enum Kind {
     Gradients,
     /// AdamW's moments.
     Optimizer,
+    /// Token ids, labels, weights of tokens, and what comes back of them.
+    Batch,
+    /// Uniforms, tables, partial sums, read-backs.
+    Scratch,
     /// Inputs of layers, kept from the forward pass.
     LayerInputs,
     /// The gradient of the hidden state (before the loss: the last hidden state).
@@ -26,10 +30,6 @@ pub enum Kind {
     Activations,
     /// Logits, and their gradient in the same place.
     Logits,
-    /// Token ids, labels, weights of tokens, and what comes back of them.
-    Batch,
-    /// Uniforms, tables, partial sums, read-backs.
-    Scratch,
 }
 
 impl Kind {
@@ -122,17 +122,27 @@ pub struct Tensor {
 
 impl Tensor {
     /// Elements, padding included.
-    pub fn len(&self) -> u64 {
+    pub fn elements(&self) -> u64 {
         u64::from(self.row_count) * u64::from(self.cols)
     }
 
     /// Bytes that a kernel may touch.
     pub fn bytes(&self) -> u64 {
-        4 * self.len()
+        4 * self.elements()
     }
 
     /// Does row i of it stand for token i of the batch (rather than of the chunk)?
     pub fn is_absolute(&self) -> bool {
         self.rows == Rows::Tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kinds_place_in_the_list_is_its_number() {
+        assert!(Kind::ALL.iter().enumerate().all(|(i, &kind)| kind as usize == i));
     }
 }

@@ -1,5 +1,6 @@
 //! Training: where batches come from, the step, its schedule, checkpoints, generation, and the proof of exactness.
 
+mod batch_file;
 #[cfg(not(target_arch = "wasm32"))]
 mod checkpoint;
 mod data;
@@ -11,8 +12,9 @@ mod snapshot;
 mod trainer;
 mod verify;
 
+pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
-pub use checkpoint::{load_snapshot, save_snapshot};
+pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};
 pub use data::Source;
 pub use fit::{longest_sequence, within_budget};
 pub use generate::{Generator, Sampled, Sampler};

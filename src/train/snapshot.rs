@@ -67,7 +67,7 @@ impl Snapshot {
                 let values = file.tensor(&name).ok().and_then(|view| as_f32(&view)).filter(|values| values.len() == len);
                 values.ok_or_else(|| broken(format!("lacks the tensor {name}, or has it in another shape")))
             };
-            let values = parameters.iter().map(|(_, p)| read(format!("{prefix}{}", p.name), p.len())).collect::<Result<_>>()?;
+            let values = parameters.iter().map(|(_, p)| read(format!("{prefix}{}", p.name), p.elements())).collect::<Result<_>>()?;
             Ok(Weights::new(&parameters, values))
         };
         Ok(Snapshot { run, step, weights: set(PREFIXES[0])?, moments: [set(PREFIXES[1])?, set(PREFIXES[2])?] })

@@ -9,7 +9,7 @@ fn kernel_and_reference_agree() {
     for (rows, cols) in [(1, 1), (5, 130), (37, 18), (257, 257)] {
         let mut b = Bench::new(&model::odd_config(), &Shape::whole(&[1]));
         let x = b.matrix("x", Axis::flat(rows), Axis::flat(cols));
-        let terms = b.program().tensor(x).len().div_ceil(256) as u32;
+        let terms = b.program().tensor(x).elements().div_ceil(256) as u32;
         // The parts of other parameters are left as they are.
         let partials = b.matrix("partials", Axis::flat(4), Width::Exact(256));
         b.op(Op::SquareSum { x, partials, slot: 2 });

@@ -173,7 +173,7 @@ impl Bench {
             let is_padded_col = matches!(cols, Width::Padded(axis) if is_behind(axis, i % width));
             is_padded_col || matrix_rows.is_some_and(|axis| is_behind(axis, i / width))
         };
-        let padding: Vec<bool> = (0..tensor.len() as u32).map(is_padding).collect();
+        let padding: Vec<bool> = (0..tensor.elements() as u32).map(is_padding).collect();
         let values = padding.iter().map(|&is_padding| if is_padding { 0.0 } else { self.random.real() }).collect();
         self.operands.insert(id, Operand { values, padding });
         id
@@ -183,14 +183,14 @@ impl Bench {
     pub fn adopt(&mut self, id: TensorId) -> &mut [f32] {
         let tensor = self.builder.program.tensor(id);
         assert_eq!(tensor.element, Element::F32, "{}", tensor.name);
-        let len = tensor.len() as usize;
+        let len = tensor.elements() as usize;
         self.operands.insert(id, Operand { values: vec![0.0; len], padding: vec![false; len] });
         self.values(id)
     }
 
     /// Fills a tensor of indices that every program has.
     pub fn indices(&mut self, id: TensorId, indices: Vec<u32>) {
-        assert_eq!(self.builder.program.tensor(id).len(), indices.len() as u64);
+        assert_eq!(self.builder.program.tensor(id).elements(), indices.len() as u64);
         self.indices.push((id, indices));
     }
 

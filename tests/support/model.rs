@@ -34,7 +34,7 @@ pub fn weights(config: &Config, seed: u64) -> Weights {
             None => (1.0, 0.3),
             Some(_) => (0.0, 1.0 / (parameter.cols.size() as f32).sqrt()),
         };
-        random.reals(parameter.len()).into_iter().map(|v| mean + spread * v).collect()
+        random.reals(parameter.elements()).into_iter().map(|v| mean + spread * v).collect()
     });
     Weights::new(&parameters, values.collect())
 }

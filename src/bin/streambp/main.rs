@@ -1,1 +1,69 @@
-fn main() {}
+//! The command-line program. Every command prints a table for people, or one JSON document with `--json`.
+
+mod bench;
+mod devices;
+mod generate;
+mod grad;
+mod options;
+mod plan;
+mod train;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exact back-propagation for long sequences, chunk by chunk.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    /// Part of the name of the adapter to use
+    #[arg(long, global = true, value_name = "SUBSTRING")]
+    adapter: Option<String>,
+    /// Print JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List adapters, with their limits and what they lack
+    Devices,
+    /// Train a model on a text or on the recall task
+    Train(train::Arguments),
+    /// Write the gradient of one batch to a file
+    Grad(grad::Arguments),
+    /// Tell what a step would need, without a GPU
+    Plan(plan::Arguments),
+    /// Verify, then time the strategies side by side
+    Bench(bench::Arguments),
+    /// Prove that all strategies and chunk lengths give the same bits
+    Verify(verify::Arguments),
+    /// Continue a prompt
+    Generate(generate::Arguments),
+}
+
+fn main() -> ExitCode {
+    let Cli { adapter, json, command } = Cli::parse();
+    let adapter = adapter.as_deref();
+    let outcome = pollster::block_on(async {
+        match command {
+            Command::Devices => devices::run(json).await,
+            Command::Train(arguments) => train::run(arguments, adapter, json).await,
+            Command::Grad(arguments) => grad::run(arguments, adapter, json).await,
+            Command::Plan(arguments) => plan::run(&arguments, json),
+            Command::Bench(arguments) => bench::run(arguments, adapter, json).await,
+            Command::Verify(arguments) => verify::run(arguments, adapter, json).await,
+            Command::Generate(arguments) => generate::run(arguments, adapter, json).await,
+        }
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -11,5 +11,5 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .write("partials", partials)
         .read("settings", settings)
         .write("metrics", metrics)
-        .u32("partials", program.tensor(partials).len() as u32)
+        .u32("partials", program.tensor(partials).elements() as u32)
 }

@@ -1,0 +1,58 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use streambp::error::{Error, Result};
+use streambp::gpu::{Executor, Gpu};
+use streambp::model::load_model;
+use streambp::step::{Pass, Program, update::metrics};
+use streambp::train::{read_batch, tensors_to_file};
+
+use crate::options::{StrategyOptions, human_bytes, print_json};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// A model directory, or a preset
+    #[arg(long)]
+    model: String,
+    /// A safetensors file with input_ids and labels, int64, [B, T]
+    #[arg(long)]
+    batch: PathBuf,
+    #[command(flatten)]
+    strategy: StrategyOptions,
+    /// The safetensors file to write: a gradient for each parameter, and loss
+    #[arg(long)]
+    out: PathBuf,
+    /// What a preset's weights are drawn from
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
+    let (config, weights) = load_model(&arguments.model, arguments.seed)?;
+    let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
+    let batch = read_batch(&arguments.batch.display().to_string(), &bytes, config.vocab_size)?;
+    let gpu = Gpu::open(adapter).await?;
+    let program = Program::gradients(&config, batch.shape.clone(), arguments.strategy.resolve());
+    let mut executor = Executor::new(&gpu, program).await?;
+    executor.load_weights(&weights);
+    executor.load_batch(&batch);
+    for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward] {
+        executor.run(pass).await?;
+    }
+    let loss = executor.metrics().await?[metrics::LOSS];
+    let mut tensors = vec![("loss".to_owned(), vec![1], vec![loss])];
+    for (id, parameter) in executor.program().parameters.iter() {
+        let gradient = executor.program().gradient(id).expect("a program of gradients has gradients");
+        tensors.push((parameter.name.clone(), parameter.shape(), executor.read_parameter(gradient, id).await?));
+    }
+    tensors_to_file(&arguments.out, &tensors)?;
+    let out = arguments.out.display();
+    if json {
+        print_json(&json!({ "loss": loss, "tensors": tensors.len(), "peak_bytes": executor.created_bytes(), "out": out.to_string() }));
+    } else {
+        println!("loss {loss}, {} gradients written to {out}, peak {}", tensors.len() - 1, human_bytes(executor.created_bytes()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

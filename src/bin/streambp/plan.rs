@@ -1,0 +1,80 @@
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+use streambp::error::{Error, Result};
+use streambp::model::load_config;
+use streambp::step::{BatchShape, Kind, Limits, Memory, Program};
+use streambp::train::longest_sequence;
+
+use crate::options::{StrategyOptions, human_bytes, parse_bytes, print_json};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// A preset, a model directory or a config.json
+    #[arg(long)]
+    model: String,
+    /// Tokens of a sequence
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    seq_len: u32,
+    /// Sequences of the batch
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    #[command(flatten)]
+    strategy: StrategyOptions,
+    /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits
+    #[arg(long, value_parser = parse_bytes)]
+    budget: Option<u64>,
+}
+
+pub fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
+    let config = load_config(&arguments.model)?;
+    if u64::from(arguments.batch) * u64::from(arguments.seq_len) > 1 << 31 {
+        return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
+    }
+    let strategy = arguments.strategy.resolve();
+    let shape = BatchShape::uniform(arguments.batch, arguments.seq_len);
+    let program = Program::train(&config, shape, strategy);
+    let memory = Memory::plan(&program, Limits::NONE)?;
+    let peak = memory.peak();
+    let node = &program.blocks[peak.block].nodes[peak.node];
+    let kinds = memory.by_kind(&program, peak);
+    let mut document = json!({
+        "peak_bytes": memory.peak_bytes(),
+        "peak_at": { "op": node.op.kind().stem(), "layer": node.layer, "chunk": memory.peak_chunk(&program).index },
+        "bytes_by_kind": Kind::ALL.iter().zip(kinds).map(|(kind, bytes)| (kind.name().to_owned(), json!(bytes))).collect::<Map<String, Value>>(),
+        "unused_bytes": memory.unused_bytes(),
+        "flops": program.step_cost().flops,
+        "ops": program.dispatch_count(),
+        "strategy": strategy.kind,
+        "chunk": strategy.chunk(program.tokens()),
+        "logits_chunk": strategy.logits_chunk(program.tokens()),
+    });
+    if let Some(budget) = arguments.budget {
+        document["max_seq_len"] = json!(longest_sequence(&config, arguments.batch, strategy, budget));
+    }
+    if json {
+        print_json(&document);
+    } else {
+        print_table(&document, &kinds, arguments.budget);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_table(document: &Value, kinds: &[u64; Kind::ALL.len()], budget: Option<u64>) {
+    let bytes = |field: &str| human_bytes(document[field].as_u64().unwrap_or(0));
+    println!("peak            {}", bytes("peak_bytes"));
+    let at = &document["peak_at"];
+    println!("reached at      {}, layer {}, chunk {}", at["op"].as_str().unwrap_or(""), at["layer"], at["chunk"]);
+    for (kind, &size) in Kind::ALL.iter().zip(kinds).filter(|(_, size)| **size > 0) {
+        println!("  {:22} {:>12}", kind.name().replace('_', " "), human_bytes(size));
+    }
+    println!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]);
+    println!("arithmetic      {:.1} GFLOP in {} operations", document["flops"].as_u64().unwrap_or(0) as f64 / 1e9, document["ops"]);
+    if let Some(budget) = budget {
+        match document["max_seq_len"].as_u64() {
+            Some(longest) => println!("fits {:>10} up to {longest} tokens a sequence", human_bytes(budget)),
+            None => println!("fits {:>10} no sequence of this model", human_bytes(budget)),
+        }
+    }
+}

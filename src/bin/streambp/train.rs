@@ -1,0 +1,197 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use streambp::error::{Error, Result};
+use streambp::gpu::Gpu;
+use streambp::model::{load_model, save_model};
+use streambp::step::BatchShape;
+use streambp::train::{RecallTask, Settings, Source, StepReport, Trainer, Validation, load_snapshot, save_snapshot, within_budget};
+
+use crate::options::{StrategyOptions, human_bytes, parse_bytes, print_json};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// A preset, or a model directory to go on from
+    #[arg(long)]
+    model: String,
+    /// A UTF-8 text file; or `own` (this project's sources), `recall` or `recall-cut` (a generated task)
+    #[arg(long)]
+    data: String,
+    /// Tokens of a sequence
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    seq_len: u32,
+    /// Steps of the run
+    #[arg(long)]
+    steps: u64,
+    /// Sequences of a batch
+    #[arg(long, default_value_t = 1)]
+    batch: u32,
+    /// Batches whose gradients make one step
+    #[arg(long, default_value_t = 1)]
+    accumulate: u32,
+    #[command(flatten)]
+    strategy: StrategyOptions,
+    /// The highest learning rate
+    #[arg(long, default_value_t = Settings::default().learning_rate)]
+    lr: f64,
+    /// The learning rate at the end [default: a tenth of --lr]
+    #[arg(long)]
+    min_lr: Option<f64>,
+    /// Steps over which the learning rate rises
+    #[arg(long, default_value_t = Settings::default().warmup)]
+    warmup: u64,
+    /// Decoupled weight decay of matrices
+    #[arg(long, default_value_t = Settings::default().weight_decay)]
+    weight_decay: f64,
+    /// The norm to which gradients are clipped
+    #[arg(long, default_value_t = Settings::default().max_grad_norm)]
+    clip: f64,
+    /// What first weights and the order of the data are drawn from
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Steps between validations
+    #[arg(long, default_value_t = 50)]
+    val_every: u64,
+    /// Where to keep checkpoint.safetensors, and the model at the end
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Steps between checkpoints
+    #[arg(long, default_value_t = 50)]
+    checkpoint_every: u64,
+    /// Go on from the checkpoint in --out
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// The most bytes that the step may take, as 2GiB
+    #[arg(long, value_parser = parse_bytes)]
+    budget: Option<u64>,
+}
+
+impl Arguments {
+    fn settings(&self) -> Settings {
+        Settings {
+            seq_len: self.seq_len,
+            batch: self.batch,
+            accumulate: self.accumulate,
+            strategy: self.strategy.resolve(),
+            learning_rate: self.lr,
+            min_learning_rate: self.min_lr.unwrap_or(self.lr / 10.0),
+            warmup: self.warmup,
+            steps: self.steps,
+            weight_decay: self.weight_decay,
+            max_grad_norm: self.clip,
+            seed: self.seed,
+            ..Settings::default()
+        }
+    }
+
+    fn source(&self) -> Result<Source> {
+        match self.data.as_str() {
+            "own" => Source::own(self.seq_len),
+            "recall" => Source::recall(RecallTask::default(), self.seq_len),
+            "recall-cut" => Source::recall(RecallTask { cut: true, ..RecallTask::default() }, self.seq_len),
+            path => {
+                let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+                if std::str::from_utf8(&bytes).is_err() {
+                    return Err(Error::Data(format!("{path} is no UTF-8 text; give a text file")));
+                }
+                Source::text(bytes, self.seq_len)
+            }
+        }
+    }
+
+    fn checkpoint(&self) -> Option<PathBuf> {
+        self.out.as_ref().map(|out| out.join("checkpoint.safetensors"))
+    }
+}
+
+pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
+    let settings = arguments.settings();
+    settings.validate()?;
+    let source = arguments.source()?;
+    let (config, weights) = load_model(&arguments.model, arguments.seed)?;
+    let gpu = Gpu::open(adapter).await?;
+    if let Some(budget) = arguments.budget {
+        within_budget(&config, &BatchShape::uniform(settings.batch, source.seq_len()), settings.strategy, budget, gpu.limits())?;
+    }
+    if let Some(out) = &arguments.out {
+        std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
+    }
+    let mut trainer = Trainer::new(&gpu, &config, settings, source, &weights).await?;
+    if let Some(path) = arguments.checkpoint().filter(|_| arguments.resume) {
+        let snapshot = load_snapshot(&path)?;
+        snapshot.check_run(&path.display().to_string(), &trainer.run_id())?;
+        trainer.restore(&snapshot);
+    }
+    if !json {
+        let memory = human_bytes(trainer.executor().created_bytes());
+        println!("{} on {}, {} parameters, {memory}", arguments.model, gpu.name(), trainer.executor().program().parameters.elements());
+    }
+    train(&arguments, &mut trainer, json).await?;
+    if let Some(out) = &arguments.out {
+        save_model(out, &config, &trainer.weights().await?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn train(arguments: &Arguments, trainer: &mut Trainer, json: bool) -> Result<()> {
+    let bar = progress_bar(arguments.steps, trainer.steps_done());
+    while trainer.steps_done() < arguments.steps {
+        let report = match trainer.step().await {
+            Ok(report) => report,
+            Err(error @ Error::NonFinite { .. }) => {
+                // The device left the update out, so what it holds is the last good state.
+                save(arguments.checkpoint().as_deref(), trainer).await?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        let is_last = report.step == arguments.steps;
+        let validation = match report.step.is_multiple_of(arguments.val_every.max(1)) || is_last {
+            true => Some(trainer.validate().await?),
+            false => None,
+        };
+        if report.step.is_multiple_of(arguments.checkpoint_every.max(1)) || is_last {
+            save(arguments.checkpoint().as_deref(), trainer).await?;
+        }
+        bar.set_message(format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second));
+        bar.inc(1);
+        print_step(&report, validation, json, &bar);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+async fn save(path: Option<&Path>, trainer: &Trainer) -> Result<()> {
+    match path {
+        Some(path) => save_snapshot(path, &trainer.snapshot().await?),
+        None => Ok(()),
+    }
+}
+
+fn progress_bar(steps: u64, done: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec}, {eta} left  {msg}").expect("the template is valid");
+    ProgressBar::new(steps).with_style(style).with_position(done)
+}
+
+fn print_step(report: &StepReport, validation: Option<Validation>, json: bool, bar: &ProgressBar) {
+    if json {
+        let mut line = json!(report);
+        if let Some(validation) = validation {
+            line["validation_loss"] = json!(validation.loss);
+            line["validation_accuracy"] = json!(validation.accuracy);
+        }
+        bar.suspend(|| print_json(&line));
+        return;
+    }
+    if let Some(validation) = validation {
+        let accuracy = validation.accuracy.map_or(String::new(), |a| format!("  answers {:.1} %", 100.0 * a));
+        let line = format!(
+            "step {:6}  loss {:.4}  validation {:.4}{accuracy}  |g| {:.3}  lr {:.1e}  {:.0} tokens/s",
+            report.step, report.loss, validation.loss, report.grad_norm, report.learning_rate, report.tokens_per_second
+        );
+        bar.suspend(|| println!("{line}"));
+    }
+}

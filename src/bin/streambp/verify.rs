@@ -1,0 +1,87 @@
+use std::process::ExitCode;
+
+use clap::Args;
+use streambp::error::{Error, Result};
+use streambp::gpu::Gpu;
+use streambp::model::load_model;
+use streambp::step::{Batch, Strategy};
+use streambp::train::{Source, VerifyReport, verify};
+
+use crate::options::{human_bytes, print_json};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// A preset, or a model directory
+    #[arg(long)]
+    model: String,
+    /// Tokens of a sequence
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    seq_len: u32,
+    /// Sequences of the batch
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: u32,
+    /// Chunk lengths of stream [default: 64, 128, 192, 448 and the whole batch]
+    #[arg(long, value_delimiter = ',')]
+    chunks: Vec<u32>,
+    /// Leave out the comparison with f64, which takes the CPU a while
+    #[arg(long)]
+    no_reference: bool,
+    /// What a preset's weights and the batch are drawn from
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
+    let (config, weights) = load_model(&arguments.model, arguments.seed)?;
+    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, config.vocab_size)?;
+    let strategies = strategies(&arguments.chunks, batch.shape.tokens());
+    let gpu = Gpu::open(adapter).await?;
+    let report = verify(&gpu, &config, &weights, &batch, &strategies, !arguments.no_reference).await?;
+    if json {
+        print_json(&report);
+    } else {
+        print_report(&report, gpu.name());
+    }
+    Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A batch of this project's own text.
+pub fn own_batch(seq_len: u32, sequences: u32, seed: u64, vocab_size: u32) -> Result<Batch> {
+    let source = Source::own(seq_len)?;
+    if source.vocab_size() > vocab_size {
+        return Err(Error::Data(format!(
+            "the model knows {vocab_size} tokens, and bytes need {}; take a model with a larger vocab_size",
+            source.vocab_size()
+        )));
+    }
+    Ok(source.batch(seed, 0, sequences))
+}
+
+fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
+    let chunks = if chunks.is_empty() { vec![64, 128, 192, 448, tokens] } else { chunks.to_vec() };
+    let stream = chunks.iter().flat_map(|&chunk| [Strategy::stream(chunk, chunk), Strategy::stream(chunk, 64)]);
+    let mut strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).collect();
+    strategies.dedup();
+    strategies
+}
+
+fn print_report(report: &VerifyReport, adapter: &str) {
+    println!("{adapter}");
+    for run in &report.runs {
+        let verdict = if run.same_bits { "same bits".to_owned() } else { format!("DIFFERS in {}", run.different.join(", ")) };
+        println!(
+            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}",
+            run.strategy,
+            run.chunk,
+            run.logits_chunk,
+            run.loss,
+            human_bytes(run.peak_bytes)
+        );
+    }
+    println!();
+    for parameter in &report.parameters {
+        let verdict = if parameter.same_bits { "same bits" } else { "DIFFERS" };
+        let error = parameter.error.map_or(String::new(), |e| format!("{e:.1e} from f64"));
+        println!("{:50} {verdict}  {error}", parameter.name);
+    }
+}
