@@ -1,0 +1,51 @@
+//! The project's chores, as `cargo xtask <command>`. Each sets up what it needs, or says what to install.
+
+mod chores;
+mod page;
+mod process;
+mod system;
+mod tally;
+mod tests;
+mod tools;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use process::Result;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  serve [--port PORT]              build the page and serve it at 127.0.0.1
+  test [--only native|browser]     run all tests, natively and in Chromium and Firefox
+  check                            formatting, lints natively and for the browser, unit tests
+  fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    run(&arguments).unwrap_or_else(|sentence| {
+        eprintln!("error: {sentence}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &[&str]) -> Result<ExitCode> {
+    std::env::set_current_dir(root()?).map_err(|error| format!("the project's directory cannot be entered: {error}"))?;
+    match arguments {
+        ["serve"] => page::serve(None)?,
+        ["serve", "--port", port] => page::serve(Some(port))?,
+        ["test"] => return tests::test(&tests::ALL),
+        ["test", "--only", part] => return tests::test(&[tests::part_named(part)?]),
+        ["check"] => chores::check()?,
+        ["fixtures", rest @ ..] => chores::fixtures(rest)?,
+        [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),
+        _ => return Err(format!("`{}` is not a command here\n\n{USAGE}", arguments.join(" "))),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The directory of the workspace, so that a chore does the same from wherever it is called.
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "xtask must stand in the project's directory".to_owned())
+}
