@@ -18,4 +18,4 @@ pub use executor::Executor;
 pub use kernels::launch;
 pub use launch::{Access, Grid, Launch, Value};
 pub use shader::Shader;
-pub use tuning::{TokenTile, Tuning, WeightTile};
+pub use tuning::{HeadTile, TokenTile, Tuning, WeightTile};

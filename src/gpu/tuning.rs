@@ -12,9 +12,8 @@ pub struct Tuning {
     pub linear_grad: TokenTile,
     /// Tile of [`Op::LinearWeightGrad`](crate::step::Op::LinearWeightGrad).
     pub linear_weight_grad: WeightTile,
-    /// Tokens of a thread of the attention kernels, in groups of four columns of a head: as many as leave that many in
-    /// all, and one at least.
-    pub attention_vec4s: u32,
+    /// Tile of the attention kernels.
+    pub attention: HeadTile,
 }
 
 /// A workgroup has a token tile; a thread so many of its tokens, and so many groups of four columns.
@@ -37,6 +36,22 @@ pub struct WeightTile {
     pub vec4s: u32,
 }
 
+/// A thread has so many tokens of one head, fewer where a head is wide, and one at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadTile {
+    /// Tokens of a thread at most.
+    pub tokens: u32,
+    /// Groups of four columns of all its tokens at most.
+    pub vec4s: u32,
+}
+
+impl HeadTile {
+    /// Tokens of a thread for heads of so many groups of four columns: a power of two.
+    pub(super) fn tokens_of(self, head_vec4s: u32) -> u32 {
+        1 << (self.vec4s / head_vec4s).clamp(1, self.tokens).ilog2()
+    }
+}
+
 impl Tuning {
     /// For GPUs: few registers a thread, many threads.
     pub const GPU: Tuning = Tuning {
@@ -44,7 +59,7 @@ impl Tuning {
         linear: TokenTile { tokens: 2, vec4s: 4 },
         linear_grad: TokenTile { tokens: 2, vec4s: 4 },
         linear_weight_grad: WeightTile { lanes: 32, cols: 1, vec4s: 4 },
-        attention_vec4s: 8,
+        attention: HeadTile { tokens: 2, vec4s: 8 },
     };
 
     /// For drivers that run on a CPU: a workgroup is one vector of eight lanes, a barrier costs dearly, and a load costs as
@@ -54,7 +69,7 @@ impl Tuning {
         linear: TokenTile { tokens: 8, vec4s: 4 },
         linear_grad: TokenTile { tokens: 8, vec4s: 8 },
         linear_weight_grad: WeightTile { lanes: 8, cols: 4, vec4s: 4 },
-        attention_vec4s: 64,
+        attention: HeadTile { tokens: 8, vec4s: 64 },
     };
 
     /// The same for a driver with vectors of four lanes, whose compiler takes a time that grows with the square of a shader's
@@ -64,14 +79,8 @@ impl Tuning {
         linear: TokenTile { tokens: 4, vec4s: 4 },
         linear_grad: TokenTile { tokens: 4, vec4s: 4 },
         linear_weight_grad: WeightTile { lanes: 4, cols: 2, vec4s: 4 },
-        attention_vec4s: 16,
+        attention: HeadTile { tokens: 2, vec4s: 16 },
     };
-
-    /// Tokens of a thread of the attention kernels, for heads of so many groups of four columns.
-    pub(super) fn attention_tokens(&self, head_vec4s: u32) -> u32 {
-        let most = (self.attention_vec4s / head_vec4s).clamp(1, 8);
-        1 << most.ilog2()
-    }
 }
 
 #[cfg(test)]
@@ -80,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_thread_of_attention_holds_what_fits() {
-        assert_eq!([1, 3, 8, 9, 16, 64, 65].map(|head| Tuning::CPU.attention_tokens(head)), [8, 8, 8, 4, 4, 1, 1]);
-        assert_eq!([1, 4, 8, 32].map(|head| Tuning::GPU.attention_tokens(head)), [8, 2, 1, 1]);
+        assert_eq!([1, 3, 8, 9, 16, 64, 65].map(|head| Tuning::CPU.attention.tokens_of(head)), [8, 8, 8, 4, 4, 1, 1]);
+        assert_eq!([1, 4, 8, 32].map(|head| Tuning::GPU.attention.tokens_of(head)), [2, 2, 1, 1]);
     }
 }

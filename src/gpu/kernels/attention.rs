@@ -26,7 +26,7 @@ pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, tuning: &Tun
     assert!(program.tensor(k).is_absolute(), "a layer's keys are those of the whole batch");
     let config = &program.config;
     let head_vec4s = config.head_dim.div_ceil(4);
-    let tokens = tuning.attention_tokens(head_vec4s);
+    let tokens = tuning.attention.tokens_of(head_vec4s);
     launch
         .constant("HEAD_VEC4S", head_vec4s)
         .constant("LANES", TOKEN_TILE / tokens)
