@@ -22,8 +22,8 @@ impl Toolchain {
         let trunk = ensure_tool("trunk", &trunk_version()?, &["--locked"], "about 8 minutes on two cores")?;
         // Without --locked: the lock file published with it names a crate that a mirror of the registry may not have yet.
         let wasm_bindgen = ensure_tool("wasm-bindgen", &wasm_bindgen_version()?, &[], "about 2 minutes on two cores")?;
-        // Trunk is told to stay offline, so whatever the lock file names has to be here before.
-        run(&mut cargo(&["fetch", "--quiet", "--target", TARGET]), "see that the crates' registry can be reached")?;
+        // Trunk is told to stay offline, so whatever the lock file names has to be here before: it asks about every platform's crates.
+        run(&mut cargo(&["fetch", "--quiet"]), "see that the crates' registry can be reached")?;
         Ok(Toolchain { trunk, path: path_with(wasm_bindgen.parent())? })
     }
 
