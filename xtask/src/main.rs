@@ -3,6 +3,7 @@
 mod chores;
 mod page;
 mod process;
+mod runtime;
 mod system;
 mod tally;
 mod tests;

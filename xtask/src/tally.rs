@@ -59,8 +59,11 @@ impl AddAssign for Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        write!(out, "{} passed, {} failed", self.passed, self.failed)?;
-        if self.skipped > 0 { write!(out, ", {} skipped", self.skipped) } else { Ok(()) }
+        // What was skipped stands before, so that the last line always has the same form.
+        if self.skipped > 0 {
+            writeln!(out, "{} skipped", self.skipped)?;
+        }
+        write!(out, "{} passed, {} failed", self.passed, self.failed)
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
             ℹ tests 8\nℹ suites 2\nℹ pass 5\nℹ fail 1\nℹ cancelled 1\nℹ skipped 1\nℹ todo 0\nℹ duration_ms 75.29";
         output.lines().for_each(|line| tally.read(line));
         assert_eq!(tally, Tally { passed: 18, failed: 4, skipped: 4 });
-        assert_eq!(tally.to_string(), "18 passed, 4 failed, 4 skipped");
+        assert_eq!(tally.to_string(), "4 skipped\n18 passed, 4 failed");
     }
 
     #[test]

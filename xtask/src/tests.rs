@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 
 use crate::page;
 use crate::process::{Result, cargo, phase, run, run_reading};
+use crate::runtime::RuntimeDirectory;
 use crate::system::{self, Need};
 use crate::tally::Tally;
 use crate::tools::Toolchain;
@@ -82,7 +83,8 @@ fn in_browser_tests(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) ->
 /// Runs a test runner, and counts what it reports. A run without a test, or that breaks off, is a failure.
 fn count(command: &mut Command) -> Result<Tally> {
     let mut tally = Tally::default();
-    let succeeded = run_reading(command, |line| tally.read(line))?;
+    let runtime = RuntimeDirectory::ensure()?;
+    let succeeded = run_reading(runtime.give_to(command), |line| tally.read(line))?;
     if succeeded && tally.passed == 0 {
         return Err("no test ran: see why above".to_owned());
     }
