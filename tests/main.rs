@@ -8,4 +8,6 @@ mod memory;
 mod ops;
 mod program;
 mod same_bits;
+mod shaders;
+mod training;
 mod update;

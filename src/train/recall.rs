@@ -1,5 +1,5 @@
-//! A task that can only be learned across the whole sequence: keys and their values at the start, filler, and at the end
-//! the keys again, each to be answered by its value.
+//! A task that can only be learned across the whole sequence: bindings of keys to values at the start, filler, and at the
+//! end the keys, each to be answered by its value.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -7,27 +7,30 @@ use rand_chacha::rand_core::Rng;
 use crate::error::{Error, Result};
 use crate::step::IGNORED_LABEL;
 
-/// The recall task: `k1 v1 k2 v2 … filler … kᵢ vᵢ kⱼ vⱼ …`, where only the values behind the last keys count.
+/// The recall task: `b₁ b₂ … filler … kᵢ kⱼ …`. A binding is one token that stands for a key with a value; behind each of
+/// the last keys its value is to be predicted, and nothing else counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RecallTask {
-    /// Pairs of a key and a value; every one is asked for once.
-    pub pairs: u32,
-    /// Values to choose from: an answer by chance is right once in so many.
-    pub values: u32,
-    /// Leaves the pairs out of the sequence, so that the answers cannot be known.
+    /// Bindings of a sequence; each key is asked for once.
+    pub bindings: u32,
+    /// Leaves the bindings out of the sequence, so that the answers cannot be known.
     pub cut: bool,
 }
 
 impl Default for RecallTask {
     fn default() -> Self {
-        RecallTask { pairs: 8, values: 8, cut: false }
+        RecallTask { bindings: 8, cut: false }
     }
 }
 
+/// Keys there are.
+const KEYS: u32 = 16;
+/// Values there are: an answer by chance is right once in so many.
+pub const VALUES: u32 = 8;
 const FIRST_KEY: u32 = b'A' as u32;
-const MAX_KEYS: u32 = 26;
-const FIRST_VALUE: u32 = b'a' as u32;
-const MAX_VALUES: u32 = 26;
+const FIRST_VALUE: u32 = b'1' as u32;
+/// Bindings are the tokens from here on: no ASCII character stands for two things at once.
+const FIRST_BINDING: u32 = 128;
 const FILLER: &[u8] = b" .,;:-";
 
 impl RecallTask {
@@ -36,40 +39,38 @@ impl RecallTask {
     /// # Errors
     /// [`Error::Data`] says what would fit.
     pub(super) fn check(&self, seq_len: u32) -> Result<()> {
-        if self.pairs == 0 || self.pairs > MAX_KEYS || self.values < 2 || self.values > MAX_VALUES {
-            return Err(Error::Data(format!("the recall task takes 1 to {MAX_KEYS} pairs and 2 to {MAX_VALUES} values")));
+        if self.bindings == 0 || self.bindings > KEYS {
+            return Err(Error::Data(format!("the recall task takes 1 to {KEYS} bindings")));
         }
-        if seq_len < 4 * self.pairs {
+        if seq_len < 2 * self.bindings {
+            let (bindings, least) = (self.bindings, 2 * self.bindings);
             return Err(Error::Data(format!(
-                "the recall task with {} pairs needs sequences of {} tokens or more; this one has {seq_len}",
-                self.pairs,
-                4 * self.pairs
+                "the recall task with {bindings} bindings needs sequences of {least} tokens or more; this one has {seq_len}"
             )));
         }
         Ok(())
     }
 
-    /// Tokens of a sequence that are left, if the pairs are cut off.
+    /// Tokens of a sequence that are left, if the bindings are cut off.
     pub(super) fn visible(&self, seq_len: u32) -> u32 {
-        if self.cut { seq_len - 2 * self.pairs } else { seq_len }
+        if self.cut { seq_len - self.bindings } else { seq_len }
     }
 
     /// Token ids, and labels of which only the answers count.
     pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
         let mut below = |n: u32| (rng.next_u64() % u64::from(n)) as u32;
-        let keys = shuffled(MAX_KEYS, &mut below);
-        let pairs: Vec<[u32; 2]> =
-            keys.iter().take(self.pairs as usize).map(|key| [FIRST_KEY + key, FIRST_VALUE + below(self.values)]).collect();
-        let asked = shuffled(self.pairs, &mut below);
-        let filler = seq_len - 4 * self.pairs;
+        let keys = shuffled(KEYS, &mut below);
+        let bound: Vec<[u32; 2]> = keys.iter().take(self.bindings as usize).map(|&key| [key, below(VALUES)]).collect();
+        let asked = shuffled(self.bindings, &mut below);
+        let filler = seq_len - 2 * self.bindings;
 
-        let mut ids: Vec<u32> = pairs.concat();
+        let mut ids: Vec<u32> = bound.iter().map(|[key, value]| FIRST_BINDING + key * VALUES + value).collect();
         ids.extend((0..filler).map(|_| u32::from(FILLER[below(FILLER.len() as u32) as usize])));
         let mut labels = vec![IGNORED_LABEL; ids.len()];
-        for pair in asked {
-            let [key, value] = pairs[pair as usize];
-            ids.extend([key, value]);
-            labels.extend([value, IGNORED_LABEL]);
+        for which in asked {
+            let [key, value] = bound[which as usize];
+            ids.push(FIRST_KEY + key);
+            labels.push(FIRST_VALUE + value);
         }
         let hidden = (seq_len - self.visible(seq_len)) as usize;
         (ids.split_off(hidden), labels.split_off(hidden))
@@ -89,25 +90,24 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     #[test]
-    fn every_answer_stands_behind_its_key_at_the_start() {
+    fn every_answer_is_bound_to_its_key_at_the_start() {
         let task = RecallTask::default();
         let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
         assert_eq!((ids.len(), labels.len()), (100, 100));
         let answers: Vec<usize> = (0..100).filter(|&i| labels[i] != IGNORED_LABEL).collect();
-        assert_eq!(answers.len(), 8);
+        assert_eq!(answers, (92..100).collect::<Vec<_>>());
         for at in answers {
-            let first = ids.iter().position(|&id| id == ids[at]).unwrap();
-            assert!(first < 16 && at >= 84);
-            assert_eq!(ids[first + 1], labels[at]);
+            let binding = FIRST_BINDING + (ids[at] - FIRST_KEY) * VALUES + labels[at] - FIRST_VALUE;
+            assert_eq!(ids[..8].iter().filter(|&&id| id == binding).count(), 1);
         }
     }
 
     #[test]
-    fn a_cut_sequence_has_the_questions_and_not_the_pairs() {
+    fn a_cut_sequence_has_the_questions_and_not_the_bindings() {
         let task = RecallTask { cut: true, ..RecallTask::default() };
         let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
-        assert_eq!((ids.len(), labels.len()), (84, 84));
-        assert!(ids[..68].iter().all(|&id| FILLER.contains(&(id as u8))));
-        assert!(task.check(31).is_err());
+        assert_eq!((ids.len(), labels.len()), (92, 92));
+        assert!(ids[..84].iter().all(|&id| FILLER.contains(&(id as u8))));
+        assert!(task.check(15).is_err());
     }
 }

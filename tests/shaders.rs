@@ -1,0 +1,128 @@
+//! Every shader in every form that is ever compiled: valid with what a browser offers, and bound as Rust binds it.
+
+use std::collections::HashSet;
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
+use streambp::gpu::{Access, Launch, Shader, Tuning, Value, launch};
+use streambp::model::{Config, PRESETS};
+use streambp::step::update::Settings;
+use streambp::step::{BatchShape, OpKind, Program, Strategy};
+
+/// Base WebGPU's `max_storage_buffers_per_shader_stage`.
+const MAX_STORAGE_BUFFERS: usize = 8;
+/// Base WebGPU's `max_compute_invocations_per_workgroup`.
+const MAX_INVOCATIONS: u32 = 256;
+/// Bytes of the slot of an operation's uniform.
+const SLOT: u32 = 256;
+
+/// A launch for every shader that models of these sizes need on any class of adapter, each once.
+fn launches() -> Vec<Launch> {
+    let tiny = &PRESETS[0].config;
+    let head_dims = [2, 10, 32, 64, 128, 256].map(|head_dim| Config { head_dim, num_hidden_layers: 1, ..tiny.clone() });
+    let mut seen = HashSet::new();
+    let mut launches = Vec::new();
+    for config in head_dims {
+        let shape = BatchShape::uniform(2, 100);
+        let programs = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| Program::train(&config, shape.clone(), strategy));
+        let decode = Program::decode(&config, 100).0;
+        for program in programs.iter().chain([&decode]) {
+            for tuning in [Tuning::GPU, Tuning::CPU, Tuning::SMALL_CPU] {
+                let nodes = program.blocks.iter().flat_map(|block| &block.nodes);
+                launches.extend(nodes.map(|node| launch(program, &node.op, &tuning)).filter(|l| seen.insert(l.shader.clone())));
+            }
+        }
+    }
+    launches
+}
+
+fn parse(shader: &Shader) -> Module {
+    let text = shader.wgsl();
+    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    validator.validate(&module).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
+    module
+}
+
+#[test]
+fn every_operation_has_a_shader_that_browsers_take() {
+    let launches = launches();
+    let kinds: HashSet<OpKind> = launches.iter().map(|l| l.shader.kind).collect();
+    assert_eq!(kinds.len(), OpKind::ALL.len());
+    for launch in &launches {
+        let module = parse(&launch.shader);
+        let [entry] = &module.entry_points[..] else { panic!("{:?} has one entry point", launch.shader) };
+        assert!(entry.workgroup_size.iter().product::<u32>() <= MAX_INVOCATIONS);
+    }
+}
+
+#[test]
+fn bindings_are_those_that_rust_binds() {
+    for launch in launches() {
+        let module = parse(&launch.shader);
+        let mut found: Vec<(u32, &str, Access)> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, global)| match global.space {
+                AddressSpace::Storage { access } => {
+                    let writes = access.contains(StorageAccess::STORE);
+                    let access = if writes { Access::ReadWrite } else { Access::Read };
+                    Some((global.binding.expect("a storage buffer is bound").binding, global.name.as_deref().unwrap(), access))
+                }
+                _ => None,
+            })
+            .collect();
+        found.sort_by_key(|(binding, ..)| *binding);
+        let bound: Vec<_> = (2..).zip(&launch.bindings).map(|(i, &(name, access, _))| (i, name, access)).collect();
+        assert_eq!(found, bound, "{:?}", launch.shader);
+        assert!(bound.len() <= MAX_STORAGE_BUFFERS, "{:?}", launch.shader);
+    }
+}
+
+#[test]
+fn uniforms_lie_as_rust_lays_them() {
+    for launch in launches() {
+        let module = parse(&launch.shader);
+        let fields = struct_fields(&module, "Params");
+        let laid: Vec<_> = (0..)
+            .zip(&launch.params)
+            .map(|(i, &(name, value))| {
+                let kind = if matches!(value, Value::U32(_)) { ScalarKind::Uint } else { ScalarKind::Float };
+                (name.to_owned(), 4 * i, kind)
+            })
+            .collect();
+        assert_eq!(fields, laid, "{:?}", launch.shader);
+        assert!(4 * fields.len() as u32 <= SLOT);
+        assert_eq!(struct_fields(&module, "Chunk").iter().map(|f| &f.0[..]).collect::<Vec<_>>(), ["start", "count"]);
+    }
+}
+
+#[test]
+fn the_settings_lie_as_rust_lays_them() {
+    let adamw = launches().into_iter().find(|l| l.shader.kind == OpKind::AdamW).unwrap();
+    let fields = struct_fields(&parse(&adamw.shader), "Settings");
+    let offset = |field: usize, name: &str| (name.to_owned(), field as u32, ScalarKind::Float);
+    use std::mem::offset_of;
+    let laid = [
+        offset(offset_of!(Settings, learning_rate), "learning_rate"),
+        offset(offset_of!(Settings, beta1), "beta1"),
+        offset(offset_of!(Settings, beta2), "beta2"),
+        offset(offset_of!(Settings, epsilon), "epsilon"),
+        offset(offset_of!(Settings, weight_decay), "weight_decay"),
+        offset(offset_of!(Settings, max_grad_norm), "max_grad_norm"),
+        offset(offset_of!(Settings, bias_correction1), "bias_correction1"),
+        offset(offset_of!(Settings, bias_correction2), "bias_correction2"),
+    ];
+    assert_eq!(fields, laid);
+}
+
+/// Name, offset and kind of the fields of a struct of scalars.
+fn struct_fields(module: &Module, name: &str) -> Vec<(String, u32, ScalarKind)> {
+    let (_, found) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).unwrap_or_else(|| panic!("no struct {name}"));
+    let TypeInner::Struct { members, .. } = &found.inner else { panic!("{name} is no struct") };
+    let field = |member: &naga::StructMember| {
+        let TypeInner::Scalar(scalar) = module.types[member.ty].inner else { panic!("{name} has scalars only") };
+        (member.name.clone().unwrap(), member.offset, scalar.kind)
+    };
+    members.iter().map(field).collect()
+}

@@ -1,0 +1,50 @@
+//! Training that must learn, on real text and across a whole sequence.
+
+use pollster::block_on;
+use streambp::gpu::Gpu;
+use streambp::model::{Config, PRESETS, Weights};
+use streambp::step::Strategy;
+use streambp::train::{RecallTask, Settings, Source, Trainer, Validation};
+
+/// Trains a model and validates it.
+fn train(config: &Config, settings: &Settings, source: Source) -> Validation {
+    block_on(async {
+        let gpu = Gpu::open(None).await.unwrap();
+        let weights = Weights::init(config, settings.seed);
+        let mut trainer = Trainer::new(&gpu, config, settings.clone(), source, &weights).await.unwrap();
+        for _ in 0..settings.steps {
+            trainer.step().await.unwrap();
+        }
+        trainer.validate().await.unwrap()
+    })
+}
+
+fn small(hidden_size: u32, layers: u32) -> Config {
+    Config {
+        hidden_size,
+        intermediate_size: 2 * hidden_size,
+        num_hidden_layers: layers,
+        num_attention_heads: 2,
+        num_key_value_heads: 2,
+        head_dim: 32,
+        ..PRESETS[0].config.clone()
+    }
+}
+
+/// The entropy of single bytes of a text, in nats: what a model that sees no context can reach.
+fn unigram_entropy(text: &[u8]) -> f64 {
+    let mut counts = [0u32; 256];
+    text.iter().for_each(|&byte| counts[byte as usize] += 1);
+    let share = |count: u32| f64::from(count) / text.len() as f64;
+    counts.iter().filter(|&&c| c > 0).map(|&c| -share(c) * share(c).ln()).sum()
+}
+
+#[test]
+fn a_text_is_learned_beyond_the_frequencies_of_its_bytes() {
+    let text = include_bytes!("../src/step/memory.rs").to_vec();
+    let entropy = unigram_entropy(&text);
+    let source = Source::text(text, 128).unwrap();
+    let settings = Settings { seq_len: 128, batch: 4, steps: 120, strategy: Strategy::stream(64, 64), ..Settings::default() };
+    let validation = train(&small(64, 2), &settings, source);
+    assert!(validation.loss < 0.8 * entropy, "{} of {entropy}", validation.loss);
+}
