@@ -1,0 +1,16 @@
+//! The page and its worker. They talk by [`protocol`]; what pictures show is computed in [`picture`] and [`curve`], which
+//! know nothing of a browser.
+
+pub mod curve;
+pub mod form;
+pub mod format;
+pub mod grid;
+pub mod picture;
+pub mod protocol;
+pub mod texts;
+pub mod timeline;
+
+#[cfg(target_arch = "wasm32")]
+pub mod page;
+#[cfg(target_arch = "wasm32")]
+pub mod worker;

@@ -1,0 +1,53 @@
+//! The line to the worker.
+
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{ErrorEvent, MessageEvent, Worker};
+
+use super::state::State;
+use crate::web::protocol::ToWorker;
+use crate::web::texts;
+
+/// The script that loads the worker's module.
+const SCRIPT: &str = "start-worker.js";
+
+/// The worker there is. Browsers' objects stay on the page's own thread.
+#[derive(Clone, Copy)]
+pub struct Link(StoredValue<Worker, LocalStorage>);
+
+impl Link {
+    pub fn new() -> Self {
+        Link(StoredValue::new_local(spawn()))
+    }
+
+    /// Listens to the worker, and puts another one in its place if it dies.
+    pub fn connect(self, state: State) {
+        let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            let text = event.data().as_string().expect("messages are texts");
+            state.hear(serde_json::from_str(&text).expect("page and worker are of one build"));
+        });
+        let died = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| {
+            state.fail(texts::worker_stopped(&event.message()), false);
+            // One that never got as far as a device would only die again.
+            if state.device.with_untracked(Option::is_none) {
+                return;
+            }
+            self.0.with_value(Worker::terminate);
+            self.0.set_value(spawn());
+            self.connect(state);
+        });
+        self.0.with_value(|worker| {
+            worker.set_onmessage(Some(hear.into_js_value().unchecked_ref()));
+            worker.set_onerror(Some(died.into_js_value().unchecked_ref()));
+        });
+    }
+
+    pub fn send(self, message: &ToWorker) {
+        let text = serde_json::to_string(message).expect("messages are plain data");
+        self.0.with_value(|worker| worker.post_message(&JsValue::from_str(&text)).expect("texts can be posted"));
+    }
+}
+
+fn spawn() -> Worker {
+    Worker::new(SCRIPT).expect("a page may start a worker from its own site")
+}
