@@ -31,7 +31,7 @@ pub fn whole(value: u64) -> String {
     let text = value.to_string();
     let mut grouped = String::new();
     for (i, digit) in text.chars().enumerate() {
-        if i > 0 && (text.len() - i) % 3 == 0 {
+        if i > 0 && (text.len() - i).is_multiple_of(3) {
             grouped.push('\u{202f}');
         }
         grouped.push(digit);

@@ -105,7 +105,7 @@ impl Worker {
         let running = self.running.as_mut().expect("only a run that goes advances");
         let report = running.trainer.step().await?;
         tell(&self.scope, &FromWorker::Stepped(report));
-        let is_due = |every: u64| every > 0 && report.step % every == 0;
+        let is_due = |every: u64| every > 0 && report.step.is_multiple_of(every);
         if is_due(running.run.validate_every) {
             let validation = running.trainer.validate().await?;
             tell(&self.scope, &FromWorker::Validated(report.step, validation));
