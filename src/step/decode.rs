@@ -21,7 +21,7 @@ impl Program {
 fn decode(b: &mut Builder, chunk: u32) -> TensorId {
     let widths = Widths::of(b.config());
     let rows = Rows::Chunk(chunk);
-    let mut x = b.tensor("layers.0.input", Kind::Activations, rows, widths.hidden);
+    let mut x = b.in_layer(0, |b| b.tensor("input", Kind::Activations, rows, widths.hidden));
     forward::embed(b, x);
     for layer in 0..b.config().num_hidden_layers {
         x = b.in_layer(layer, |b| {

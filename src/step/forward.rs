@@ -99,11 +99,10 @@ pub fn write(b: &mut Builder) -> Kept {
     let mut input = embedded_input(b, keep);
     let mut kept = Vec::new();
     for layer in 0..layers {
-        let (kind, name) = match layer + 1 < layers {
-            true => (Kind::LayerInputs, format!("layers.{}.input", layer + 1)),
-            false => (Kind::HiddenGradient, "hidden".to_owned()),
+        let output = match layer + 1 {
+            next if next < layers => b.in_layer(next, |b| b.tensor("input", Kind::LayerInputs, Rows::Tokens, width)),
+            _ => b.tensor("hidden", Kind::HiddenGradient, Rows::Tokens, width),
         };
-        let output = b.tensor(&name, kind, Rows::Tokens, width);
         let rows = if keep { Rows::Tokens } else { Rows::Chunk(chunk) };
         let inside = b.in_layer(layer, |b| {
             b.block(Pass::Forward, "forward", Walk::Ascending(chunk), |b| {
@@ -128,7 +127,7 @@ fn embedded_input(b: &mut Builder, keep: bool) -> LayerInput {
         return LayerInput::Embedding;
     }
     let width = Widths::of(b.config()).hidden;
-    let out = b.tensor("layers.0.input", Kind::LayerInputs, Rows::Tokens, width);
+    let out = b.in_layer(0, |b| b.tensor("input", Kind::LayerInputs, Rows::Tokens, width));
     b.block(Pass::Forward, "embedding", Walk::Once, |b| embed(b, out));
     LayerInput::Kept(out)
 }
