@@ -2,11 +2,13 @@
 
 mod support;
 
+mod command_line;
 mod decode;
 mod fixtures;
 mod memory;
 mod ops;
 mod program;
+mod resume;
 mod same_bits;
 mod shaders;
 mod training;

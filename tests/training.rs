@@ -44,7 +44,26 @@ fn a_text_is_learned_beyond_the_frequencies_of_its_bytes() {
     let text = include_bytes!("../src/step/memory.rs").to_vec();
     let entropy = unigram_entropy(&text);
     let source = Source::text(text, 128).unwrap();
-    let settings = Settings { seq_len: 128, batch: 4, steps: 120, strategy: Strategy::stream(64, 64), ..Settings::default() };
+    let settings = Settings { seq_len: 128, batch: 4, steps: 200, strategy: Strategy::stream(64, 64), ..Settings::default() };
     let validation = train(&small(64, 2), &settings, source);
     assert!(validation.loss < 0.8 * entropy, "{} of {entropy}", validation.loss);
+}
+
+#[test]
+fn recall_is_learned_across_the_sequence_and_not_without_it() {
+    let settings = Settings {
+        seq_len: 128,
+        batch: 8,
+        steps: 300,
+        learning_rate: 4e-3,
+        weight_decay: 0.0,
+        strategy: Strategy::stream(128, 128),
+        ..Settings::default()
+    };
+    let recall = |cut| Source::recall(RecallTask { cut, ..RecallTask::default() }, settings.seq_len).unwrap();
+    let across = train(&small(64, 2), &settings, recall(false));
+    assert!(across.accuracy.unwrap() >= 0.95, "{across:?}");
+    let cut = train(&small(64, 2), &Settings { steps: 100, ..settings.clone() }, recall(true));
+    // Four values are equally likely: the loss of a guess is log 4.
+    assert!(cut.accuracy.unwrap() <= 0.3 && cut.loss > 0.95 * 4f64.ln(), "{cut:?}");
 }

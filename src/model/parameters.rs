@@ -206,8 +206,14 @@ impl Parameters {
     }
 }
 
-/// GPT-2's standard deviation, which keeps the first logits near zero at these widths.
+/// The standard deviation of embeddings: GPT-2's, which keeps the first logits near zero.
 const STD: f64 = 0.02;
+
+/// The standard deviation of a projection: at any width it keeps the variance of what it reads, so that attention can tell
+/// tokens apart from the first step on.
+fn fan_in(cols: Axis) -> f64 {
+    1.0 / f64::from(cols.size()).sqrt()
+}
 
 fn hidden(config: &Config) -> Axis {
     Axis::flat(config.hidden_size)
@@ -218,18 +224,20 @@ fn layer_parameters(config: &Config, layer: u32) -> [Parameter; 9] {
     let keys = Axis::heads(config.num_key_value_heads, config.head_dim);
     let mlp = Axis::flat(config.intermediate_size);
     // What is written to the residual stream adds up over 2·L projections; this keeps its variance at that of one.
-    let residual = STD / f64::from(2 * config.num_hidden_layers).sqrt();
-    let weight = |name, role, rows, cols, std| matrix(&format!("model.layers.{layer}.{name}.weight"), role, Some(layer), rows, cols, std);
+    let residual = 1.0 / f64::from(2 * config.num_hidden_layers).sqrt();
+    let weight = |name, role, rows, cols, scale| {
+        matrix(&format!("model.layers.{layer}.{name}.weight"), role, Some(layer), rows, cols, scale * fan_in(cols))
+    };
     let layer_norm = |name, role| norm(&format!("model.layers.{layer}.{name}.weight"), role, Some(layer), config);
     [
         layer_norm("input_layernorm", Role::AttentionNorm),
-        weight("self_attn.q_proj", Role::Query, queries, hidden(config), STD),
-        weight("self_attn.k_proj", Role::Key, keys, hidden(config), STD),
-        weight("self_attn.v_proj", Role::Value, keys, hidden(config), STD),
+        weight("self_attn.q_proj", Role::Query, queries, hidden(config), 1.0),
+        weight("self_attn.k_proj", Role::Key, keys, hidden(config), 1.0),
+        weight("self_attn.v_proj", Role::Value, keys, hidden(config), 1.0),
         weight("self_attn.o_proj", Role::Output, hidden(config), queries, residual),
         layer_norm("post_attention_layernorm", Role::MlpNorm),
-        weight("mlp.gate_proj", Role::Gate, mlp, hidden(config), STD),
-        weight("mlp.up_proj", Role::Up, mlp, hidden(config), STD),
+        weight("mlp.gate_proj", Role::Gate, mlp, hidden(config), 1.0),
+        weight("mlp.up_proj", Role::Up, mlp, hidden(config), 1.0),
         weight("mlp.down_proj", Role::Down, hidden(config), mlp, residual),
     ]
 }

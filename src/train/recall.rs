@@ -24,9 +24,9 @@ impl Default for RecallTask {
 }
 
 /// Keys there are.
-const KEYS: u32 = 16;
+const KEYS: u32 = 8;
 /// Values there are: an answer by chance is right once in so many.
-pub const VALUES: u32 = 8;
+const VALUES: u32 = 4;
 const FIRST_KEY: u32 = b'A' as u32;
 const FIRST_VALUE: u32 = b'1' as u32;
 /// Bindings are the tokens from here on: no ASCII character stands for two things at once.

@@ -1,0 +1,144 @@
+//! The program as a person runs it: what it prints, and the one sentence that it has for each thing that goes wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use streambp::model::{Config, PRESETS, Weights, save_model};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_streambp");
+
+/// An empty directory of that name for a test.
+pub fn directory(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// A model small enough to train in seconds, in a directory.
+pub fn small_model(directory: &Path) -> PathBuf {
+    let config = Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 2, head_dim: 8, ..PRESETS[0].config.clone() };
+    let path = directory.join("model");
+    save_model(&path, &config, &Weights::init(&config, 1)).unwrap();
+    path
+}
+
+pub fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().unwrap()
+}
+
+fn json(arguments: &[&str]) -> serde_json::Value {
+    let output = run(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The sentence with which the program gives up.
+fn complaint(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    let text = String::from_utf8(output.stderr).unwrap();
+    // Drivers may have words of their own before.
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: ") && !text.contains("panicked"), "{text}");
+    last.to_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn plan_answers_without_a_gpu() {
+    let plan = json(&["plan", "--model", "tiny", "--seq-len", "4096", "--chunk", "100", "--budget", "64MiB", "--json"]);
+    assert_eq!(plan["chunk"], 128);
+    assert_eq!(plan["unused_bytes"], 0);
+    let kinds: u64 = plan["bytes_by_kind"].as_object().unwrap().values().map(|v| v.as_u64().unwrap()).sum();
+    assert_eq!(kinds, plan["peak_bytes"].as_u64().unwrap());
+    assert!(plan["max_seq_len"].as_u64().unwrap() > 4096);
+    assert!(plan["peak_at"]["op"].is_string() && plan["flops"].as_u64().unwrap() > 0 && plan["ops"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn devices_names_an_adapter() {
+    let devices = json(&["devices", "--json"]);
+    assert!(!devices[0]["name"].as_str().unwrap().is_empty());
+}
+
+#[test]
+fn what_goes_wrong_is_said_in_a_sentence() {
+    let here = directory("complaints");
+    let model = small_model(&here);
+    let file = |name: &str, bytes: &[u8]| {
+        let path = here.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let short = file("short.txt", b"too short");
+    let binary = file("binary.txt", &[0xff, 0xfe, 0x00]);
+    let empty = file("empty.txt", b"");
+    let broken = here.join("broken");
+    fs::create_dir_all(&broken).unwrap();
+    fs::copy(model.join("config.json"), broken.join("config.json")).unwrap();
+    let weights = fs::read(model.join("model.safetensors")).unwrap();
+    fs::write(broken.join("model.safetensors"), &weights[..weights.len() / 2]).unwrap();
+    let gpt2 = file("gpt2.json", br#"{"model_type": "gpt2"}"#);
+
+    let train = |model: &Path, data: &Path, more: &[&str]| {
+        let arguments = ["train", "--model", text(model), "--data", text(data), "--seq-len", "64", "--steps", "1"];
+        complaint(&[&arguments[..], more].concat())
+    };
+    let own = Path::new("own");
+    for (said, expected) in [
+        (train(&model, &short, &[]), "9 bytes"),
+        (train(&model, &binary, &[]), "UTF-8"),
+        (train(&model, &empty, &[]), "empty"),
+        (train(&model, &here.join("nowhere.txt"), &[]), "nowhere.txt"),
+        (train(&broken, own, &[]), "model.safetensors"),
+        (train(Path::new("huge"), own, &[]), "tiny, small, medium, large"),
+        (train(&model, own, &["--adapter", "no such adapter"]), "no such adapter"),
+        (train(&model, own, &["--budget", "100kB"]), "bytes, "),
+        (train(&model, own, &["--lr", "-1"]), "learning rate"),
+        (complaint(&["plan", "--model", text(&gpt2), "--seq-len", "64"]), "model_type"),
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_state() {
+    let here = directory("not_finite");
+    let model = small_model(&here);
+    let out = here.join("out");
+    let arguments = ["train", "--model", text(&model), "--data", "own", "--seq-len", "64", "--steps", "50", "--warmup", "0"];
+    let said = complaint(&[&arguments[..], &["--lr", "1e30", "--out", text(&out)]].concat());
+    assert!(said.contains("not finite"), "{said}");
+    assert!(out.join("checkpoint.safetensors").is_file());
+}
+
+#[test]
+fn a_prompt_is_continued() {
+    let here = directory("generate");
+    let model = small_model(&here);
+    let arguments = ["generate", "--model", text(&model), "--prompt", "fn main", "--tokens", "70", "--json"];
+    let generated = json(&arguments);
+    assert!(generated["text"].as_str().unwrap().starts_with("fn main"));
+    assert_eq!(generated["tokens"].as_array().unwrap().len(), 70);
+    assert_eq!(generated, json(&arguments));
+}
+
+#[test]
+fn bench_and_verify_report_the_same_bits() {
+    let here = directory("bench");
+    let model = small_model(&here);
+    let bench = json(&["bench", "--model", text(&model), "--seq-len", "200", "--chunk", "64", "--steps", "1", "--json"]);
+    assert_eq!(bench["same_bits"], true);
+    for row in bench["strategies"].as_array().unwrap() {
+        assert_eq!(row["planned_bytes"], row["allocated_bytes"]);
+        assert!(row["step_millis"]["median"].as_f64().unwrap() > 0.0 && row["adapter_peak_gflops"].as_f64().unwrap() > 0.0);
+    }
+    let verify = json(&["verify", "--model", text(&model), "--seq-len", "150", "--batch", "2", "--json"]);
+    assert_eq!(verify["same_bits"], true);
+    assert!(verify["parameters"].as_array().unwrap().iter().all(|p| p["error"].as_f64().unwrap() < 1e-5));
+}

@@ -1,0 +1,68 @@
+//! A run that is killed and resumed ends with the bits of a run that was not.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::command_line::{PROGRAM, directory, run, small_model};
+
+const STEPS: &str = "60";
+
+fn arguments<'a>(model: &'a Path, out: &'a Path) -> Vec<&'a str> {
+    let (model, out) = (model.to_str().unwrap(), out.to_str().unwrap());
+    let run = ["train", "--model", model, "--data", "own", "--seq-len", "96", "--batch", "2", "--accumulate", "2", "--chunk", "64"];
+    [&run[..], &["--steps", STEPS, "--checkpoint-every", "3", "--out", out, "--json"]].concat()
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bits() {
+    let here = directory("resume");
+    let model = small_model(&here);
+    let (whole, killed) = (here.join("whole"), here.join("killed"));
+    assert!(run(&arguments(&model, &whole)).status.success());
+
+    let mut child = Command::new(PROGRAM).args(arguments(&model, &killed)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoint = killed.join("checkpoint.safetensors");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !checkpoint.is_file() {
+        assert!(Instant::now() < deadline, "no checkpoint was written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // On Unix this is SIGKILL: the program gets no chance to tidy up.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!killed.join("model.safetensors").is_file(), "the run was over before it could be killed");
+
+    let resumed = run(&[&arguments(&model, &killed)[..], &["--resume"]].concat());
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let first: serde_json::Value = serde_json::from_slice(resumed.stdout.split(|&b| b == b'\n').next().unwrap()).unwrap();
+    assert!(first["step"].as_u64().unwrap() > 1, "it started anew");
+    let weights = |directory: &Path| fs::read(directory.join("model.safetensors")).unwrap();
+    assert!(weights(&whole) == weights(&killed), "the weights differ");
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused() {
+    let here = directory("other_run");
+    let model = small_model(&here);
+    let out = here.join("out");
+    let short = |seed: &'static str| {
+        let (model, out) = (model.to_str().unwrap().to_owned(), out.to_str().unwrap().to_owned());
+        ["train", "--data", "own", "--seq-len", "64", "--steps", "2", "--seed", seed]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(["--model".into(), model, "--out".into(), out])
+            .collect::<Vec<String>>()
+    };
+    let strings = |list: &[String]| Command::new(PROGRAM).args(list).output().unwrap();
+    assert!(strings(&short("1")).status.success());
+    let refused = strings(&[short("2"), vec!["--resume".to_owned()]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("checkpoint.safetensors") && said.contains("other settings"), "{said}");
+
+    fs::write(out.join("checkpoint.safetensors"), b"nothing of the kind").unwrap();
+    let broken = strings(&[short("1"), vec!["--resume".to_owned()]].concat());
+    assert!(String::from_utf8_lossy(&broken.stderr).contains("no complete safetensors file"));
+}
