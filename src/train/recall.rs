@@ -19,12 +19,12 @@ pub struct RecallTask {
 
 impl Default for RecallTask {
     fn default() -> Self {
-        RecallTask { bindings: 8, cut: false }
+        RecallTask { bindings: 4, cut: false }
     }
 }
 
 /// Keys there are.
-const KEYS: u32 = 8;
+const KEYS: u32 = 4;
 /// Values there are: an answer by chance is right once in so many.
 const VALUES: u32 = 4;
 const FIRST_KEY: u32 = b'A' as u32;
@@ -95,10 +95,10 @@ mod tests {
         let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
         assert_eq!((ids.len(), labels.len()), (100, 100));
         let answers: Vec<usize> = (0..100).filter(|&i| labels[i] != IGNORED_LABEL).collect();
-        assert_eq!(answers, (92..100).collect::<Vec<_>>());
+        assert_eq!(answers, (96..100).collect::<Vec<_>>());
         for at in answers {
             let binding = FIRST_BINDING + (ids[at] - FIRST_KEY) * VALUES + labels[at] - FIRST_VALUE;
-            assert_eq!(ids[..8].iter().filter(|&&id| id == binding).count(), 1);
+            assert_eq!(ids[..4].iter().filter(|&&id| id == binding).count(), 1);
         }
     }
 
@@ -106,8 +106,8 @@ mod tests {
     fn a_cut_sequence_has_the_questions_and_not_the_bindings() {
         let task = RecallTask { cut: true, ..RecallTask::default() };
         let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
-        assert_eq!((ids.len(), labels.len()), (92, 92));
-        assert!(ids[..84].iter().all(|&id| FILLER.contains(&(id as u8))));
-        assert!(task.check(15).is_err());
+        assert_eq!((ids.len(), labels.len()), (96, 96));
+        assert!(ids[..92].iter().all(|&id| FILLER.contains(&(id as u8))));
+        assert!(task.check(7).is_err());
     }
 }
