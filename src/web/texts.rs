@@ -99,7 +99,7 @@ pub fn source(choice: SourceChoice) -> &'static str {
 /// What a source of text is.
 pub fn source_about(choice: SourceChoice) -> &'static str {
     match choice {
-        SourceChoice::OwnSource => "About 90 KB of Rust, byte by byte; the last tenth is kept for validation.",
+        SourceChoice::OwnSource => "Rust, byte by byte; the last tenth is kept for validation.",
         SourceChoice::Recall => {
             "Keys and values early in the sequence, questions late: it can be learned only if the gradient reaches across the whole sequence."
         }

@@ -66,6 +66,11 @@ impl State {
             link: Link::new(),
         };
         state.link.connect(state);
+        // What was wrong with a run that did not begin is out of date as soon as the visitor changes something.
+        Effect::new(move |_| {
+            form.track();
+            state.mend();
+        });
         state
     }
 
@@ -101,9 +106,20 @@ impl State {
 
     /// Takes a text of the visitor's.
     pub fn take_text(self, name: String, text: String) {
-        self.error.set(None);
+        self.mend();
         self.text.set(Some(GivenText { name, text }));
         self.form.update(|form| form.source = SourceChoice::Text);
+    }
+
+    /// Takes an error back, unless it is that there is no device.
+    fn mend(self) {
+        if self.device.with_untracked(Option::is_none) {
+            return;
+        }
+        self.error.set(None);
+        if self.phase.get_untracked() == Phase::Error {
+            self.phase.set(if self.has_run.get_untracked() { Phase::Paused } else { Phase::Ready });
+        }
     }
 
     /// What the worker said.
@@ -124,8 +140,8 @@ impl State {
             FromWorker::WasReset => {
                 self.forget();
                 self.has_run.set(false);
-                self.error.set(None);
-                self.phase.set(Phase::Ready);
+                self.phase.set(if self.device.with_untracked(Option::is_some) { Phase::Ready } else { Phase::Error });
+                self.mend();
             }
             FromWorker::Failed { message, run_survives } => self.fail(message, run_survives),
         }
