@@ -1,0 +1,46 @@
+// The browsers that the page is tested in. They run without a GPU: Chromium computes WebGPU with SwiftShader, Firefox with
+// whatever Vulkan driver there is.
+
+import puppeteer from 'puppeteer-core';
+
+/** Each needs its path, which `cargo xtask test` finds and passes on. Every launch has a fresh profile. */
+export const BROWSERS = [
+  { name: 'Chromium', launch: launchChromium },
+  { name: 'Firefox', launch: launchFirefox },
+];
+
+function launchChromium({ webgpu, scheme }) {
+  return puppeteer.launch({
+    browser: 'chrome',
+    executablePath: executable('CHROMIUM'),
+    args: [
+      // Its sandbox needs rights that containers lack; only our own page is opened.
+      '--no-sandbox',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-quic',
+      `--blink-settings=preferredColorScheme=${scheme === 'dark' ? 0 : 1}`,
+      ...(webgpu ? ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'] : ['--disable-blink-features=WebGPU']),
+    ],
+  });
+}
+
+function launchFirefox({ webgpu, scheme }) {
+  return puppeteer.launch({
+    browser: 'firefox',
+    executablePath: executable('FIREFOX'),
+    extraPrefsFirefox: {
+      'dom.webgpu.enabled': webgpu,
+      'dom.webgpu.workers.enabled': webgpu,
+      'gfx.webgpu.ignore-blocklist': webgpu,
+      'layout.css.prefers-color-scheme.content-override': scheme === 'dark' ? 0 : 1,
+    },
+  });
+}
+
+function executable(variable) {
+  const path = process.env[variable];
+  if (!path) throw new Error(`${variable} is not set: run these tests with \`cargo xtask test --only browser\``);
+  return path;
+}

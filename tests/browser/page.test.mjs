@@ -1,0 +1,218 @@
+// The page, driven as a visitor would: one body of tests for every browser.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { BROWSERS } from './browsers.mjs';
+import { serve } from './server.mjs';
+import { openTrainer } from './trainer.mjs';
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const SOURCES = path.join(HERE, '../../src');
+const BROKEN = path.join(HERE, 'broken');
+const SCREENSHOTS = path.join(HERE, 'screenshots');
+
+const TINY_LAYERS = 4;
+const SHORT_RUN = { preset: 'tiny', sequenceLength: 256, strategy: 'stream', chunk: 64 };
+
+let server;
+let texts;
+let longText;
+let shortText;
+
+before(async () => {
+  assert(process.env.PAGE, 'PAGE is not set: run these tests with `cargo xtask test --only browser`');
+  server = await serve(process.env.PAGE);
+  texts = await mkdtemp(path.join(tmpdir(), 'streambp-'));
+  longText = path.join(texts, 'sources.txt');
+  shortText = path.join(texts, 'short.txt');
+  await writeFile(longText, await ownSources());
+  await writeFile(shortText, 'Too short.');
+  await mkdir(SCREENSHOTS, { recursive: true });
+});
+
+after(async () => {
+  server?.close();
+  if (texts) await rm(texts, { recursive: true });
+});
+
+for (const { name, launch } of BROWSERS) {
+  describe(name, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('no fault goes unnoticed', () => noticesFaults(browser));
+    test('trains on a text that is dropped in', () => withTrainer(browser, trainsOnAText));
+    test('pauses, makes a single step, goes on and starts anew', () => withTrainer(browser, pausesAndGoesOn));
+    test('trains on every source', () => withTrainer(browser, trainsOnEverySource));
+    test('changes the strategy', () => withTrainer(browser, changesTheStrategy));
+    test('answers a text that is too short with a sentence', () => withTrainer(browser, refusesAShortText));
+  });
+
+  describe(`${name} without WebGPU`, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: false, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('names browsers that have it', () => withTrainer(browser, namesBrowsers));
+  });
+
+  for (const scheme of ['light', 'dark']) {
+    describe(`${name} in ${scheme}`, () => {
+      let browser;
+      before(async () => { browser = await launch({ webgpu: true, scheme }); });
+      after(() => browser?.close());
+
+      test('fits windows of every width', () => withTrainer(browser, (trainer) => fitsEveryWidth(trainer, `${name}-${scheme}`)));
+    });
+  }
+}
+
+/** Every other test trusts that a fault of the page or of its worker is collected. */
+async function noticesFaults(browser) {
+  const broken = await serve(BROKEN);
+  const faults = ['console', 'throw', 'reject', 'missing'];
+  for (const fault of [...faults, ...faults.map((fault) => `worker-${fault}`)]) {
+    const trainer = await openTrainer(browser, `${broken.url}#${fault}`);
+    for (let waited = 0; trainer.problems.length === 0 && waited < 10_000; waited += 50) await setTimeout(50);
+    assert.match(trainer.problems.join(), /broken/, fault);
+    await trainer.close();
+  }
+  broken.close();
+}
+
+/** Runs a test on a newly opened page, and fails if the page's console shows an error. */
+async function withTrainer(browser, body) {
+  const trainer = await openTrainer(browser, server.url);
+  try {
+    await body(trainer);
+    assert.deepEqual(trainer.problems, []);
+  } finally {
+    await trainer.close();
+  }
+}
+
+async function trainsOnAText(trainer) {
+  await startShortRun(trainer);
+  const losses = await trainer.waitForLosses(3);
+  assert(losses.every(Number.isFinite) && losses.at(-1) < losses[0], `the loss does not fall: ${losses}`);
+  const shown = await trainer.shownLoss();
+  assert(shown.step >= 3 && shown.loss < losses[0] && /\d\.\d/.test(shown.text), `the loss is not shown: ${JSON.stringify(shown)}`);
+
+  assert.deepEqual((await trainer.memoryBars()).sort(), grid(TINY_LAYERS, SHORT_RUN.sequenceLength / SHORT_RUN.chunk));
+  const { standard, checkpoint, stream } = await trainer.peaks();
+  assert(stream > 0 && stream < checkpoint && checkpoint < standard, `${stream} < ${checkpoint} < ${standard} bytes is expected`);
+  assert(await trainer.waitForSample());
+}
+
+async function pausesAndGoesOn(trainer) {
+  await startShortRun(trainer);
+  await trainer.waitForLosses(1);
+  const paused = await pause(trainer);
+  await setTimeout(3000);
+  assert.equal((await trainer.waitForLosses(paused)).length, paused, 'a paused run went on');
+
+  await trainer.press('step');
+  await trainer.waitForLosses(paused + 1);
+  await trainer.waitForState('paused');
+  await trainer.press('start');
+  await trainer.waitForLosses(paused + 2);
+
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+  assert.equal((await trainer.waitForLosses(0)).length, 0, 'losses are still there');
+}
+
+async function trainsOnEverySource(trainer) {
+  await trainer.waitForState('ready');
+  await trainer.choose(SHORT_RUN);
+  const pasted = (await readFile(longText, 'utf8')).slice(0, 4000);
+  const ownSource = () => trainer.choose({ source: 'own-source' });
+  const recall = () => trainer.choose({ source: 'recall' });
+  for (const take of [() => trainer.paste(pasted), ownSource, recall]) {
+    await take();
+    await trainer.press('start');
+    await trainer.waitForLosses(1);
+    await trainer.press('reset');
+    await trainer.waitForState('ready');
+  }
+}
+
+async function changesTheStrategy(trainer) {
+  await startShortRun(trainer);
+  await trainer.waitForLosses(1);
+  for (const strategy of ['checkpoint', 'standard']) {
+    await pause(trainer);
+    await trainer.press('reset');
+    await trainer.waitForState('ready');
+    await trainer.choose({ strategy });
+    await trainer.press('start');
+    await trainer.waitForLosses(1);
+    assert.deepEqual((await trainer.memoryBars()).sort(), grid(TINY_LAYERS, 1), `bars of ${strategy}`);
+  }
+}
+
+async function refusesAShortText(trainer) {
+  await trainer.waitForState('ready');
+  await trainer.dropIn(shortText);
+  await trainer.choose(SHORT_RUN);
+  await trainer.press('start');
+  assert.match(await trainer.waitForError(), /short/);
+  await trainer.dropIn(longText);
+  await trainer.press('start');
+  await trainer.waitForState('training');
+  await trainer.waitForLosses(1);
+  assert.equal(await trainer.page.$('#error'), null, 'the error is still shown');
+}
+
+async function namesBrowsers(trainer) {
+  await trainer.waitForState('error');
+  const sentence = await trainer.waitForError();
+  for (const wanted of [/WebGPU/, /Chrome/, /Firefox/]) assert.match(sentence, wanted);
+}
+
+async function fitsEveryWidth(trainer, name) {
+  await startShortRun(trainer);
+  await trainer.waitForLosses(3);
+  await trainer.waitForSample();
+  await pause(trainer);
+  for (const width of [390, 1280, 1920]) {
+    await trainer.page.setViewport({ width, height: width < 500 ? 844 : 1080 });
+    await trainer.page.screenshot({ path: path.join(SCREENSHOTS, `${name.toLowerCase()}-${width}.png`), fullPage: true });
+    assert.equal(await trainer.overflow(), 0, `at ${width} pixels the page scrolls sideways`);
+  }
+}
+
+async function startShortRun(trainer) {
+  await trainer.waitForState('ready');
+  await trainer.dropIn(longText);
+  await trainer.choose(SHORT_RUN);
+  await trainer.press('start');
+}
+
+/** Pauses, and tells how many steps had been trained by then. */
+async function pause(trainer) {
+  await trainer.press('pause');
+  await trainer.waitForState('paused');
+  return (await trainer.waitForLosses(1)).length;
+}
+
+function grid(layers, chunks) {
+  const all = Array.from({ length: layers * chunks }, (_, index) => `${Math.floor(index / chunks)}:${index % chunks}`);
+  return all.sort();
+}
+
+/** The project's own sources in one text: real, long enough, and always there. */
+async function ownSources() {
+  const names = (await readdir(SOURCES, { recursive: true })).filter((name) => name.endsWith('.rs')).sort();
+  const files = await Promise.all(names.map((name) => readFile(path.join(SOURCES, name), 'utf8')));
+  const text = files.join('\n');
+  assert(text.length > 20_000, 'the sources are too short to train on');
+  return text;
+}

@@ -1,0 +1,125 @@
+// The page as its visitor sees it: what can be filled in and pressed, and what it shows.
+
+import { setTimeout } from 'node:timers/promises';
+
+const POLL_MS = 100;
+const READY_MS = 60_000;
+const STEPS_MS = 240_000;
+
+/** Opens the page, and collects everything that a visitor's developer console would show in red. */
+export async function openTrainer(browser, url) {
+  const page = await browser.newPage();
+  const problems = [];
+  page.on('pageerror', (error) => problems.push(`uncaught: ${error.message ?? error}`));
+  page.on('console', (message) => message.type() === 'error' && problems.push(`console: ${message.text()}`));
+  page.on('requestfailed', (request) => problems.push(`request failed: ${request.url()}`));
+  page.on('response', (response) => response.status() >= 400 && problems.push(`${response.status()}: ${response.url()}`));
+  await page.goto(url, { waitUntil: 'load' });
+  return new Trainer(page, problems);
+}
+
+class Trainer {
+  constructor(page, problems) {
+    this.page = page;
+    this.problems = problems;
+  }
+
+  close() {
+    return this.page.close();
+  }
+
+  /** Waits until `#status` says one of these states. */
+  waitForState(...states) {
+    return this.#waitFor(READY_MS, `state ${states.join(' or ')}`, (states) => {
+      return states.includes(document.querySelector('#status')?.dataset.state);
+    }, states);
+  }
+
+  /** Waits until so many steps have been trained, and gives their losses. An error ends the wait. */
+  async waitForLosses(count) {
+    const losses = await this.#waitFor(STEPS_MS, `${count} trained steps`, (count) => {
+      const losses = JSON.parse(document.querySelector('[data-losses]')?.dataset.losses ?? '[]');
+      if (losses.length >= count) return losses;
+      return document.querySelector('#status')?.dataset.state === 'error' && 'error';
+    }, count);
+    if (losses === 'error') throw await this.#failure(`an error instead of ${count} trained steps`);
+    return losses;
+  }
+
+  /** Waits for an error, and gives its sentence. */
+  waitForError() {
+    return this.#waitFor(READY_MS, 'an error shown', () => {
+      const error = document.querySelector('#error[role=alert]');
+      return error?.checkVisibility() ? error.textContent.trim() || null : null;
+    });
+  }
+
+  /** Waits for a text sampled from the model. */
+  waitForSample() {
+    return this.#waitFor(STEPS_MS, 'a sampled text', () => document.querySelector('#sample')?.textContent.trim() || null);
+  }
+
+  async dropIn(file) {
+    const input = await this.page.$('#file');
+    await input.uploadFile(file);
+  }
+
+  async paste(text) {
+    await this.page.locator('#paste').fill(text);
+    await this.press('use-paste');
+  }
+
+  async choose({ source, preset, sequenceLength, strategy, chunk }) {
+    if (source) await this.page.select('#source', source);
+    if (preset) await this.page.select('#preset', preset);
+    if (sequenceLength) await this.page.locator('#seq-len').fill(String(sequenceLength));
+    if (strategy) await this.page.select('#strategy', strategy);
+    if (chunk) await this.page.locator('#chunk').fill(String(chunk));
+  }
+
+  press(button) {
+    return this.page.locator(`#${button}`).click();
+  }
+
+  /** The step and the loss that are shown. */
+  shownLoss() {
+    return this.page.evaluate(() => {
+      const { dataset, textContent } = document.querySelector('#loss');
+      return { step: Number(dataset.step), loss: Number(dataset.loss), text: textContent };
+    });
+  }
+
+  /** `layer:chunk` of every bar of the memory picture that takes up room. */
+  memoryBars() {
+    // In one evaluation, as are all reads: the page may draw anew between two.
+    return this.page.evaluate(() => Array.from(document.querySelectorAll('#memory .memory-bar'))
+      .filter((bar) => bar.getBoundingClientRect().width * bar.getBoundingClientRect().height > 0)
+      .map(({ dataset }) => `${dataset.layer}:${dataset.chunk}`));
+  }
+
+  /** Peak bytes of a step under each strategy. */
+  peaks() {
+    return this.page.evaluate(() => Object.fromEntries(Array.from(document.querySelectorAll('#peaks [data-strategy]'))
+      .map(({ dataset }) => [dataset.strategy, Number(dataset.peakBytes)])));
+  }
+
+  /** How far the page is wider than the window, in pixels. */
+  overflow() {
+    return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  }
+
+  async #waitFor(timeout, what, condition, ...values) {
+    for (const end = Date.now() + timeout; Date.now() < end; await setTimeout(POLL_MS)) {
+      const result = await this.page.evaluate(condition, ...values);
+      if (result) return result;
+    }
+    throw await this.#failure(`no ${what} within ${timeout / 1000} s`);
+  }
+
+  /** An error with what the page shows at this moment. */
+  async #failure(what) {
+    const shown = await this.page.evaluate(() => ['#status', '#error', '#loss']
+      .map((selector) => `${selector}: ${document.querySelector(selector)?.outerHTML ?? 'absent'}`).join('\n'));
+    return new Error([what, shown, ...this.problems].join('\n'));
+  }
+}
