@@ -89,13 +89,14 @@ fn curve(state: State) -> impl IntoView {
     };
     view! {
         <ul class="legend"><li class="line-training">{texts::LOSS}</li><li class="line-validation">{texts::VALIDATION_LOSS}</li></ul>
-        <div class="curve" role="img" aria-label=words.clone()>
+        <div class="curve" role="img" aria-label=words>
             {ticks.collect_view()}
             <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">
                 <g class="lines">{lines.collect_view()}</g>
                 <polyline class="line-training" points=axes.line(&training)/>
                 <polyline class="line-validation" points=axes.line(&validation)/>
             </svg>
+            {training.is_empty().then(|| view! { <span class="empty" aria-hidden="true">{texts::CURVE_EMPTY}</span> })}
             {dot("line-training", training.last())}
             {dot("line-validation", validation.last())}
         </div>
