@@ -1,5 +1,5 @@
-//! A task that can only be learned across the whole sequence: bindings of keys to values at the start, filler, and at the
-//! end the keys, each to be answered by its value.
+//! A task that can only be learned across the whole sequence: bindings of keys to values at the start, filler, and in the
+//! last quarter keys, each to be answered by its value.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -11,7 +11,7 @@ use crate::step::IGNORED_LABEL;
 /// the last keys its value is to be predicted, and nothing else counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RecallTask {
-    /// Bindings of a sequence; each key is asked for once.
+    /// Bindings of a sequence.
     pub bindings: u32,
     /// Leaves the bindings out of the sequence, so that the answers cannot be known.
     pub cut: bool,
@@ -42,8 +42,8 @@ impl RecallTask {
         if self.bindings == 0 || self.bindings > KEYS {
             return Err(Error::Data(format!("the recall task takes 1 to {KEYS} bindings")));
         }
-        if seq_len < 2 * self.bindings {
-            let (bindings, least) = (self.bindings, 2 * self.bindings);
+        if seq_len < 4 * self.bindings {
+            let (bindings, least) = (self.bindings, 4 * self.bindings);
             return Err(Error::Data(format!(
                 "the recall task with {bindings} bindings needs sequences of {least} tokens or more; this one has {seq_len}"
             )));
@@ -61,14 +61,14 @@ impl RecallTask {
         let mut below = |n: u32| (rng.next_u64() % u64::from(n)) as u32;
         let keys = shuffled(KEYS, &mut below);
         let bound: Vec<[u32; 2]> = keys.iter().take(self.bindings as usize).map(|&key| [key, below(VALUES)]).collect();
-        let asked = shuffled(self.bindings, &mut below);
-        let filler = seq_len - 2 * self.bindings;
+        let questions = seq_len / 4;
+        let filler = seq_len - self.bindings - questions;
 
         let mut ids: Vec<u32> = bound.iter().map(|[key, value]| FIRST_BINDING + key * VALUES + value).collect();
         ids.extend((0..filler).map(|_| u32::from(FILLER[below(FILLER.len() as u32) as usize])));
         let mut labels = vec![IGNORED_LABEL; ids.len()];
-        for which in asked {
-            let [key, value] = bound[which as usize];
+        for _ in 0..questions {
+            let [key, value] = bound[below(self.bindings) as usize];
             ids.push(FIRST_KEY + key);
             labels.push(FIRST_VALUE + value);
         }
@@ -95,7 +95,7 @@ mod tests {
         let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
         assert_eq!((ids.len(), labels.len()), (100, 100));
         let answers: Vec<usize> = (0..100).filter(|&i| labels[i] != IGNORED_LABEL).collect();
-        assert_eq!(answers, (96..100).collect::<Vec<_>>());
+        assert_eq!(answers, (75..100).collect::<Vec<_>>());
         for at in answers {
             let binding = FIRST_BINDING + (ids[at] - FIRST_KEY) * VALUES + labels[at] - FIRST_VALUE;
             assert_eq!(ids[..4].iter().filter(|&&id| id == binding).count(), 1);
@@ -107,7 +107,7 @@ mod tests {
         let task = RecallTask { cut: true, ..RecallTask::default() };
         let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
         assert_eq!((ids.len(), labels.len()), (96, 96));
-        assert!(ids[..92].iter().all(|&id| FILLER.contains(&(id as u8))));
-        assert!(task.check(7).is_err());
+        assert!(ids[..71].iter().all(|&id| FILLER.contains(&(id as u8))));
+        assert!(task.check(15).is_err());
     }
 }

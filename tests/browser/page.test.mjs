@@ -18,7 +18,7 @@ const BROKEN = path.join(HERE, 'broken');
 const SCREENSHOTS = path.join(HERE, 'screenshots');
 
 const TINY_LAYERS = 4;
-const SHORT_RUN = { preset: 'tiny', sequenceLength: 256, strategy: 'stream', chunk: 64 };
+const SHORT_RUN = { preset: 'tiny', sequenceLength: 256, strategy: 'stream', chunk: 64, sampleEvery: 2 };
 
 let server;
 let texts;
@@ -52,6 +52,7 @@ for (const { name, launch } of BROWSERS) {
     test('pauses, makes a single step, goes on and starts anew', () => withTrainer(browser, pausesAndGoesOn));
     test('trains on every source', () => withTrainer(browser, trainsOnEverySource));
     test('changes the strategy', () => withTrainer(browser, changesTheStrategy));
+    test('answers a pasted text that is too short with a sentence', () => withTrainer(browser, refusesAShortPaste));
     test('answers a text that is too short with a sentence', () => withTrainer(browser, refusesAShortText));
   });
 
@@ -115,18 +116,25 @@ async function pausesAndGoesOn(trainer) {
   await startShortRun(trainer);
   await trainer.waitForLosses(1);
   const paused = await pause(trainer);
-  await setTimeout(3000);
-  assert.equal((await trainer.waitForLosses(paused)).length, paused, 'a paused run went on');
+  await staysAt(trainer, paused);
 
   await trainer.press('step');
   await trainer.waitForLosses(paused + 1);
   await trainer.waitForState('paused');
+  await staysAt(trainer, paused + 1);
+
   await trainer.press('start');
   await trainer.waitForLosses(paused + 2);
 
   await trainer.press('reset');
   await trainer.waitForState('ready');
   assert.equal((await trainer.waitForLosses(0)).length, 0, 'losses are still there');
+}
+
+/** Sees that no further step is trained for a while. */
+async function staysAt(trainer, steps) {
+  await setTimeout(3000);
+  assert.equal((await trainer.waitForLosses(steps)).length, steps, 'a paused run went on');
 }
 
 async function trainsOnEverySource(trainer) {
@@ -163,12 +171,20 @@ async function refusesAShortText(trainer) {
   await trainer.dropIn(shortText);
   await trainer.choose(SHORT_RUN);
   await trainer.press('start');
-  assert.match(await trainer.waitForError(), /short/);
+  assert.match(await trainer.waitForError(), /longer text/);
   await trainer.dropIn(longText);
   await trainer.press('start');
   await trainer.waitForState('training');
   await trainer.waitForLosses(1);
   assert.equal(await trainer.page.$('#error'), null, 'the error is still shown');
+}
+
+async function refusesAShortPaste(trainer) {
+  await trainer.waitForState('ready');
+  await trainer.choose(SHORT_RUN);
+  await trainer.paste('Too short.');
+  await trainer.press('start');
+  assert.match(await trainer.waitForError(), /longer text/);
 }
 
 async function namesBrowsers(trainer) {

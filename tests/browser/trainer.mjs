@@ -56,7 +56,7 @@ class Trainer {
 
   /** Waits for a text sampled from the model. */
   waitForSample() {
-    return this.#waitFor(STEPS_MS, 'a sampled text', () => document.querySelector('#sample')?.textContent.trim() || null);
+    return this.#waitFor(STEPS_MS, 'a sampled text', () => document.querySelector('#sample[data-step]')?.textContent.trim() || null);
   }
 
   async dropIn(file) {
@@ -65,16 +65,19 @@ class Trainer {
   }
 
   async paste(text) {
+    // Its field may be folded away.
+    await this.page.$eval('#paste', (field) => { const fold = field.closest('details'); if (fold) fold.open = true; });
     await this.page.locator('#paste').fill(text);
     await this.press('use-paste');
   }
 
-  async choose({ source, preset, sequenceLength, strategy, chunk }) {
+  async choose({ source, preset, sequenceLength, strategy, chunk, sampleEvery }) {
     if (source) await this.page.select('#source', source);
     if (preset) await this.page.select('#preset', preset);
     if (sequenceLength) await this.page.locator('#seq-len').fill(String(sequenceLength));
     if (strategy) await this.page.select('#strategy', strategy);
     if (chunk) await this.page.locator('#chunk').fill(String(chunk));
+    if (sampleEvery) await this.page.locator('#sample-every').fill(String(sampleEvery));
   }
 
   press(button) {
