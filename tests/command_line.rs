@@ -99,7 +99,7 @@ fn what_goes_wrong_is_said_in_a_sentence() {
         (train(Path::new("huge"), own, &[]), "tiny, small, medium, large"),
         (train(&model, own, &["--adapter", "no such adapter"]), "no such adapter"),
         (train(&model, own, &["--budget", "100kB"]), "bytes, "),
-        (train(&model, own, &["--lr", "-1"]), "learning rate"),
+        (train(&model, own, &["--lr", "0"]), "learning rate"),
         (complaint(&["plan", "--model", text(&gpt2), "--seq-len", "64"]), "model_type"),
     ] {
         assert!(said.contains(expected), "{said}");

@@ -1,5 +1,5 @@
-//! A task that can only be learned across the whole sequence: bindings of keys to values at the start, filler, and in the
-//! last quarter keys, each to be answered by its value.
+//! A task that can only be learned across the whole sequence: in the first quarter keys are bound to values, half of it is
+//! filler, and the last quarter asks for the values of the keys.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -11,7 +11,7 @@ use crate::step::IGNORED_LABEL;
 /// the last keys its value is to be predicted, and nothing else counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RecallTask {
-    /// Bindings of a sequence.
+    /// Keys that are bound in a sequence, each again and again over its first quarter.
     pub bindings: u32,
     /// Leaves the bindings out of the sequence, so that the answers cannot be known.
     pub cut: bool,
@@ -53,7 +53,7 @@ impl RecallTask {
 
     /// Tokens of a sequence that are left, if the bindings are cut off.
     pub(super) fn visible(&self, seq_len: u32) -> u32 {
-        if self.cut { seq_len - self.bindings } else { seq_len }
+        if self.cut { seq_len - seq_len / 4 } else { seq_len }
     }
 
     /// Token ids, and labels of which only the answers count.
@@ -61,13 +61,15 @@ impl RecallTask {
         let mut below = |n: u32| (rng.next_u64() % u64::from(n)) as u32;
         let keys = shuffled(KEYS, &mut below);
         let bound: Vec<[u32; 2]> = keys.iter().take(self.bindings as usize).map(|&key| [key, below(VALUES)]).collect();
-        let questions = seq_len / 4;
-        let filler = seq_len - self.bindings - questions;
-
-        let mut ids: Vec<u32> = bound.iter().map(|[key, value]| FIRST_BINDING + key * VALUES + value).collect();
-        ids.extend((0..filler).map(|_| u32::from(FILLER[below(FILLER.len() as u32) as usize])));
+        let quarter = seq_len / 4;
+        let binding = |i: u32| {
+            let [key, value] = bound[(i % self.bindings) as usize];
+            FIRST_BINDING + key * VALUES + value
+        };
+        let mut ids: Vec<u32> = (0..quarter).map(binding).collect();
+        ids.extend((0..seq_len - 2 * quarter).map(|_| u32::from(FILLER[below(FILLER.len() as u32) as usize])));
         let mut labels = vec![IGNORED_LABEL; ids.len()];
-        for _ in 0..questions {
+        for _ in 0..quarter {
             let [key, value] = bound[below(self.bindings) as usize];
             ids.push(FIRST_KEY + key);
             labels.push(FIRST_VALUE + value);
@@ -98,7 +100,7 @@ mod tests {
         assert_eq!(answers, (75..100).collect::<Vec<_>>());
         for at in answers {
             let binding = FIRST_BINDING + (ids[at] - FIRST_KEY) * VALUES + labels[at] - FIRST_VALUE;
-            assert_eq!(ids[..4].iter().filter(|&&id| id == binding).count(), 1);
+            assert!(ids[..25].contains(&binding));
         }
     }
 
@@ -106,8 +108,8 @@ mod tests {
     fn a_cut_sequence_has_the_questions_and_not_the_bindings() {
         let task = RecallTask { cut: true, ..RecallTask::default() };
         let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
-        assert_eq!((ids.len(), labels.len()), (96, 96));
-        assert!(ids[..71].iter().all(|&id| FILLER.contains(&(id as u8))));
+        assert_eq!((ids.len(), labels.len()), (75, 75));
+        assert!(ids[..50].iter().all(|&id| FILLER.contains(&(id as u8))));
         assert!(task.check(15).is_err());
     }
 }
