@@ -71,12 +71,13 @@ class Trainer {
     await this.press('use-paste');
   }
 
-  async choose({ source, preset, sequenceLength, strategy, chunk, sampleEvery }) {
+  async choose({ source, preset, sequenceLength, strategy, chunk, batch, sampleEvery }) {
     if (source) await this.page.select('#source', source);
     if (preset) await this.page.select('#preset', preset);
     if (sequenceLength) await this.page.locator('#seq-len').fill(String(sequenceLength));
     if (strategy) await this.page.select('#strategy', strategy);
     if (chunk) await this.page.locator('#chunk').fill(String(chunk));
+    if (batch) await this.page.locator('#batch').fill(String(batch));
     if (sampleEvery) await this.page.locator('#sample-every').fill(String(sampleEvery));
   }
 
