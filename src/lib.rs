@@ -9,19 +9,38 @@
 //!                      operations        and the peak
 //! ```
 //!
-//! A [`step::Program`] is the list of operations of one training step: forward, loss, backward, update, each a list of builder
-//! calls that reads like what it describes. Out of it come, without running anything, the life of every tensor, its place, the
-//! peak, and the cost of every operation. An executor allocates what the plan says and runs the list. [`train`] makes a run of steps,
-//! and the page and the command line show it.
+//! A [`step::Program`] is the list of operations of one training step, in blocks that are walked chunk by chunk. Each part is a list
+//! of builder calls that reads like what it describes:
+//!
+//! 1. gradients and metrics are cleared;
+//! 2. [`step::forward`]: layer by layer, chunks from first to last; of a layer its input is kept (by the strategy `stream`);
+//! 3. [`step::loss`]: chunks from last to first; the last hidden state is overwritten by its gradient;
+//! 4. [`step::backward`]: layers from last to first, chunks from last to first; a chunk is recomputed, and the gradient goes
+//!    through it in place;
+//! 5. [`step::update`]: clipping and AdamW.
+//!
+//! Out of it come, without running anything, the life of every tensor, its place, the peak, and the cost of every operation. An executor
+//! allocates what the plan says and runs the list. [`train`] makes a run of steps, and the page and the command line show it.
 //!
 //! # Map
 //!
-//! [`error`], [`model`], [`step`], [`reference`], [`gpu`], [`train`], [`web`]: each module imports only from those before it.
-//! `step` and `model` know no GPU, `gpu` knows no transformer, `reference` never sees the GPU's code.
+//! | module | has |
+//! |---|---|
+//! | [`error`] | every way that a run can fail |
+//! | [`model`] | sizes, the table of parameters, files, presets |
+//! | [`step`] | one training step as data, with its memory and cost |
+//! | [`reference`] | every operation and whole programs in f64 on the CPU |
+//! | [`gpu`] | a program on a device |
+//! | [`train`] | the run, its data, snapshots, generation, the proof of exactness |
+//! | [`web`] | the page and its worker |
+//!
+//! Each module imports only from those above it. `step` and `model` know no GPU, `gpu` knows no transformer, `reference` never sees
+//! the GPU's code.
 //!
 //! # Invariants
 //!
-//! - The gradients are the same bits for every chunk length and strategy on one adapter. `docs/backward.md` says why.
+//! - The gradients are the same bits for every chunk length and strategy on one adapter. `docs/backward.md` says why. So every sum
+//!   over tokens keeps its order, and nothing about a kernel but its uniforms and its grid may depend on the chunk.
 //! - The bytes of the buffers created are those of the plan.
 //! - A batch is packed: sequences lie behind one another without padding.
 //! - On the device every row is padded with zeros to a multiple of four floats, each head apart, and padding stays zero.

@@ -1,4 +1,4 @@
-//! A thread has a query row of one head.
+//! A thread has a few query rows of one head.
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};

@@ -1,4 +1,4 @@
-//! A thread has a key of one key/value head, and goes through all queries of the chunk.
+//! A thread has a few keys of one key/value head, and goes through all queries of the chunk.
 
 use super::attention::heads;
 use crate::gpu::launch::{Grid, Launch};

@@ -1,4 +1,4 @@
-//! A thread has a few rows of four columns, and goes through all tokens of the chunk.
+//! A thread has a few groups of rows and of columns, and goes through all tokens of the chunk.
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
