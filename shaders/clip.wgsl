@@ -8,6 +8,11 @@ struct Params { partials: u32 }
 @group(0) @binding(3) var<storage, read> settings: Settings;
 @group(0) @binding(4) var<storage, read_write> metrics: array<f32>;
 
+// The exponent's bits are all ones in infinities and in what is no number; a comparison may take both for granted.
+fn has_value(number: f32) -> bool {
+  return (bitcast<u32>(number) & 0x7f800000u) != 0x7f800000u;
+}
+
 @compute @workgroup_size($LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
   var sum = 0.0;
@@ -15,8 +20,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   let total = workgroup_sum(sum, lane);
   if lane != 0u { return; }
   let norm = sqrt(total);
-  // The exponent's bits are all ones in infinities and in what is no number. A shader may take neither for granted in a comparison.
-  let is_finite = (bitcast<u32>(total) & 0x7f800000u) != 0x7f800000u;
+  // The loss is looked at too: logits that overflow can give one that is no number beside a gradient of ordinary size.
+  let is_finite = has_value(total) && has_value(metrics[0]);
   metrics[1] = norm;
   metrics[2] = select(0.0, min(1.0, settings.max_grad_norm / (norm + 1e-6)), is_finite);
   metrics[3] = select(1.0, 0.0, is_finite);

@@ -39,7 +39,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   let log_sum = top + log(workgroup_sum(sum, lane));
   if lane == 0u { log_probs[chunk.start + row] = select(0.0, label_logit - log_sum, is_counted); }
 
-  let weight = loss_weight[chunk.start + row];
+  // The label's logit was read by every thread, and is overwritten by one.
+  storageBarrier();
+  let weight = select(0.0, loss_weight[chunk.start + row], is_counted);
   for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     let is_label = 4u * col + vec4(0u, 1u, 2u, 3u) == vec4(label_col);
     let probability = exp(min(logits[start + col] - log_sum, vec4(0.0)));

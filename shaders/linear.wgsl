@@ -1,4 +1,4 @@
-// out[i, n] = sum over k of x[i, k] · weight[n, k] (+ residual[i, n]). A thread has one token and $VEC4S · 4 columns: the
+// out[i, n] = sum over k of x[i, k] · weight[n, k] (+ residual[i, n]). A thread has $TOKENS tokens and $VEC4S · 4 columns: the
 // weights that a workgroup reads are the same for all of its threads, so they are read once and shared without a barrier.
 
 struct Params { in_vec4s: u32, out_vec4s: u32, x_absolute: u32, out_absolute: u32, residual_absolute: u32 }

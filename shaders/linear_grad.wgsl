@@ -1,4 +1,4 @@
-// d_x[i, k] (+)= sum over n of d_out[i, n] · weight[n, k]. A thread has one token and $VEC4S · 4 columns, as in linear.wgsl.
+// d_x[i, k] (+)= sum over n of d_out[i, n] · weight[n, k]. A thread has $TOKENS tokens and $VEC4S · 4 columns, as in linear.wgsl.
 
 struct Params { in_vec4s: u32, out_vec4s: u32, d_out_absolute: u32, d_x_absolute: u32 }
 

@@ -167,9 +167,10 @@ impl Gpu {
     }
 }
 
-/// Browsers do not always say that an adapter runs on the CPU; no GPU has subgroups of no more than eight threads.
+/// Browsers do not always say that an adapter runs on the CPU; no GPU has subgroups of no more than eight threads
+/// (0 is a browser that does not tell).
 fn tuning(info: &wgpu::AdapterInfo) -> Tuning {
-    let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || info.subgroup_max_size <= 8;
+    let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || (1..=8).contains(&info.subgroup_max_size);
     match info.subgroup_max_size {
         _ if !runs_on_cpu => Tuning::GPU,
         8 => Tuning::CPU,

@@ -1,22 +1,23 @@
-//! The gradient's norm `√Σ partials`, the factor that clips it, `min(1, max_grad_norm / (norm + 1e-6))`, and whether it is
-//! finite.
+//! The gradient's norm `√Σ partials`, the factor that clips it, `min(1, max_grad_norm / (norm + 1e-6))`, and whether it and
+//! the loss are finite.
 
 use std::mem::offset_of;
 
 use super::Scope;
 use crate::step::TensorId;
 use crate::step::update::Settings;
-use crate::step::update::metrics::{GRAD_NORM, NOT_FINITE, SCALE};
+use crate::step::update::metrics::{GRAD_NORM, LOSS, NOT_FINITE, SCALE};
 
 impl Scope<'_> {
     /// `partials` of any shape, `settings` (8), `metrics` (4), of which the loss is left as it is.
     pub(super) fn clip(&mut self, partials: TensorId, settings: TensorId, metrics: TensorId) {
         let [mut partials, settings, mut metrics] = self.operands([partials, settings, metrics]);
         let norm = partials.rows_mut().iter().sum::<f64>().sqrt();
+        let is_finite = norm.is_finite() && metrics.row_mut(0)[LOSS].is_finite();
         let max_grad_norm = settings.row(0)[offset_of!(Settings, max_grad_norm) / size_of::<f32>()];
         let metrics = metrics.row_mut(0);
         metrics[GRAD_NORM] = norm;
-        metrics[SCALE] = if norm.is_finite() { (max_grad_norm / (norm + 1e-6)).min(1.0) } else { 0.0 };
-        metrics[NOT_FINITE] = f64::from(u8::from(!norm.is_finite()));
+        metrics[SCALE] = if is_finite { (max_grad_norm / (norm + 1e-6)).min(1.0) } else { 0.0 };
+        metrics[NOT_FINITE] = f64::from(u8::from(!is_finite));
     }
 }

@@ -37,3 +37,11 @@ fn a_gradient_that_is_not_finite_is_noticed() {
         assert_eq!((values[metrics::LOSS], values[metrics::SCALE], values[metrics::NOT_FINITE]), (0.5, 0.0, 1.0), "{bad}");
     }
 }
+
+#[test]
+fn a_loss_that_is_not_finite_is_noticed() {
+    let (mut b, id, _) = bench(3, 1.0);
+    b.values(id)[metrics::LOSS] = f32::NAN;
+    let values = b.on_device(id);
+    assert_eq!((values[metrics::SCALE], values[metrics::NOT_FINITE]), (0.0, 1.0));
+}
