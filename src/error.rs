@@ -19,7 +19,7 @@ pub enum Error {
     )]
     NoWebGpu,
     /// The adapter is there, but what a device needs was refused.
-    #[error("the adapter {adapter} refused a device ({reason}); choose another one with --adapter, or update its driver")]
+    #[error("the adapter {adapter} refused a device ({reason}); choose another adapter, or update its driver")]
     NoDevice {
         /// The adapter's name.
         adapter: String,
@@ -27,7 +27,7 @@ pub enum Error {
         reason: String,
     },
     /// A limit below what base WebGPU guarantees.
-    #[error("the adapter {adapter} has {limit} = {found}, and {needed} are needed; choose another one with --adapter")]
+    #[error("the adapter {adapter} has {limit} = {found}, and {needed} are needed; choose another adapter")]
     AdapterLimit {
         /// The adapter's name.
         adapter: String,
@@ -71,7 +71,7 @@ pub enum Error {
         remedy: String,
     },
     /// The device went away.
-    #[error("the GPU device was lost ({reason}); what was trained up to the last checkpoint is safe: start again with --resume")]
+    #[error("the GPU device was lost ({reason}); a checkpoint that was saved is safe: start again from it, or anew")]
     DeviceLost {
         /// The driver's or the browser's words.
         reason: String,
