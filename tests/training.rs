@@ -1,6 +1,7 @@
 //! Training that must learn, on real text and across a whole sequence.
 
 use pollster::block_on;
+use streambp::error::Error;
 use streambp::gpu::Gpu;
 use streambp::model::{Config, PRESETS, Weights};
 use streambp::step::Strategy;
@@ -66,4 +67,28 @@ fn recall_is_learned_across_the_sequence_and_not_without_it() {
     let cut = train(&small(64, 2), &settings, recall(true));
     // Four values are equally likely: the loss of a guess is log 4.
     assert!(cut.accuracy.unwrap() <= 0.3 && cut.loss > 0.95 * 4f64.ln(), "{cut:?}");
+}
+
+#[test]
+fn a_lost_device_is_said_and_a_run_goes_on_from_its_snapshot() {
+    let settings = Settings { seq_len: 64, batch: 1, strategy: Strategy::stream(64, 64), ..Settings::default() };
+    let config = small(32, 1);
+    let open = async || {
+        let gpu = Gpu::open(None).await.unwrap();
+        let weights = Weights::init(&config, settings.seed);
+        let trainer = Trainer::new(&gpu, &config, settings.clone(), Source::own(settings.seq_len).unwrap(), &weights).await.unwrap();
+        (gpu, trainer)
+    };
+    block_on(async {
+        let (gpu, mut trainer) = open().await;
+        trainer.step().await.unwrap();
+        let snapshot = trainer.snapshot().await.unwrap();
+        gpu.destroy();
+        let error = trainer.step().await.unwrap_err();
+        assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+
+        let (_gpu, mut resumed) = open().await;
+        resumed.restore(&snapshot);
+        assert_eq!(resumed.step().await.unwrap().step, 2);
+    });
 }
