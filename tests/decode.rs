@@ -11,7 +11,7 @@ fn logits_of_generation_give_the_log_probabilities_of_training() {
     let (weights, batch) = (model::weights(&config, 1), model::batch(&config, &[CONTEXT], 2));
     let training = Program::gradients(&config, batch.shape.clone(), Strategy::STANDARD);
     let mut reference = model::reference_executor(&training, &weights, &batch);
-    [Pass::Clear, Pass::Forward, Pass::Loss].into_iter().for_each(|pass| reference.run(pass));
+    reference.run(Pass::Clear..=Pass::Loss);
     let expected = reference.read(training.bindings.log_probs);
 
     let (program, logits) = Program::decode(&config, CONTEXT);

@@ -25,6 +25,25 @@ fn the_device_holds_what_was_planned_to_the_byte() {
 }
 
 #[test]
+fn every_buffer_is_counted_while_it_lives() {
+    pollster::block_on(async {
+        let gpu = streambp::gpu::Gpu::open(None).await.unwrap();
+        let config = model::odd_config();
+        let program = Program::train(&config, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
+        let executor = streambp::gpu::Executor::new(&gpu, program).await.unwrap();
+        assert_eq!(gpu.buffers(), [("step", executor.created_bytes())]);
+        let decode = Program::decode(&config, 100).0;
+        let samples = streambp::gpu::Executor::new(&gpu.used_for("samples"), decode).await.unwrap();
+        assert_eq!(gpu.buffers(), [("samples", samples.created_bytes()), ("step", executor.created_bytes())]);
+        executor.read(executor.program().bindings.metrics).await.unwrap();
+        drop(samples);
+        assert_eq!(gpu.buffers(), [("step", executor.created_bytes())], "a read-back's buffer is gone at once");
+        drop(executor);
+        assert_eq!(gpu.buffers(), []);
+    });
+}
+
+#[test]
 fn presets_are_packed_without_gaps() {
     for preset in PRESETS {
         for kind in StrategyKind::ALL {

@@ -48,7 +48,7 @@ fn check_slopes(config: &Config, batch: &Batch, strategy: Strategy) {
     let mut executor = model::reference_executor(&program, &weights, batch);
     let mut loss_at = |tensor, values: &[f64]| {
         executor.write_f64(tensor, values);
-        [Pass::Clear, Pass::Forward, Pass::Loss].into_iter().for_each(|pass| executor.run(pass));
+        executor.run(Pass::Clear..=Pass::Loss);
         executor.read(program.bindings.metrics)[LOSS]
     };
     let (_, gradients) = model::reference_step(config, &weights, batch, strategy);

@@ -4,7 +4,7 @@ use pollster::block_on;
 use streambp::error::Error;
 use streambp::gpu::Gpu;
 use streambp::model::{Config, PRESETS, Weights};
-use streambp::step::Strategy;
+use streambp::step::{Strategy, Stride};
 use streambp::train::{RecallTask, Settings, Source, Trainer, Validation};
 
 /// Trains a model and validates it.
@@ -90,5 +90,51 @@ fn a_lost_device_is_said_and_a_run_goes_on_from_its_snapshot() {
         let (_gpu, mut resumed) = open().await;
         resumed.restore(&snapshot);
         assert_eq!(resumed.step().await.unwrap().step, 2);
+    });
+}
+
+#[test]
+fn a_step_in_slow_motion_has_the_bits_of_one_at_full_speed() {
+    let settings = Settings { seq_len: 150, batch: 1, accumulate: 2, strategy: Strategy::stream(64, 64), ..Settings::default() };
+    let config = small(32, 2);
+    block_on(async {
+        let gpu = Gpu::open(None).await.unwrap();
+        let weights = Weights::init(&config, settings.seed);
+        let source = || Source::own(settings.seq_len).unwrap();
+        let mut fast = Trainer::new(&gpu, &config, settings.clone(), source(), &weights).await.unwrap();
+        let mut slow = Trainer::new(&gpu, &config, settings.clone(), source(), &weights).await.unwrap();
+        for strides in [&[Stride::Operation][..], &[Stride::Chunk], &[Stride::Layer], &[Stride::Pass], &[Stride::Operation, Stride::Step]] {
+            let mut turns = vec![0];
+            let mut strides = strides.iter().cycle();
+            let report = loop {
+                if let Some(report) = slow.advance(*strides.next().unwrap()).await.unwrap() {
+                    break report;
+                }
+                turns.push(slow.next_turn());
+            };
+            let expected = fast.step().await.unwrap();
+            assert_eq!((report.step, report.loss.to_bits()), (expected.step, expected.loss.to_bits()));
+            assert_eq!(slow.weights().await.unwrap(), fast.weights().await.unwrap());
+            assert_eq!(slow.next_turn(), 0);
+        }
+    });
+}
+
+#[test]
+fn attention_is_a_distribution_over_what_a_token_sees() {
+    let settings = Settings { seq_len: 150, batch: 2, strategy: Strategy::stream(64, 64), ..Settings::default() };
+    let config = small(32, 2);
+    block_on(async {
+        let gpu = Gpu::open(None).await.unwrap();
+        let weights = Weights::init(&config, settings.seed);
+        let source = Source::recall(RecallTask::default(), settings.seq_len).unwrap();
+        let mut trainer = Trainer::new(&gpu, &config, settings, source, &weights).await.unwrap();
+        let pattern = trainer.attention(1, 1).await.unwrap();
+        assert_eq!(pattern.queries, (256..300).collect::<Vec<u32>>(), "those of the last chunk");
+        assert_eq!(pattern.keys, 150..300);
+        for (&query, row) in pattern.queries.iter().zip(&pattern.weights) {
+            let (seen, unseen) = row.split_at((query - 150 + 1) as usize);
+            assert!((seen.iter().sum::<f32>() - 1.0).abs() < 1e-5 && unseen.iter().all(|&w| w == 0.0));
+        }
     });
 }

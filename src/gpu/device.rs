@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use super::buffers::Ledger;
 use super::pipelines::Pipeline;
 use super::shader::Shader;
 use super::tuning::Tuning;
@@ -15,6 +16,9 @@ pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Arc<Mutex<HashMap<Shader, Pipeline>>>,
+    pub(super) ledger: Ledger,
+    /// What programs that are opened on this handle are for.
+    pub(super) used_for: &'static str,
     summary: AdapterSummary,
     tuning: Tuning,
     trouble: Arc<Mutex<Option<Trouble>>>,
@@ -94,7 +98,8 @@ impl Gpu {
         let refused = |e: wgpu::RequestDeviceError| Error::NoDevice { adapter: summary.name.clone(), reason: e.to_string() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
         let trouble = watch(&device);
-        Ok(Gpu { device, queue, pipelines: Arc::default(), summary, tuning, trouble })
+        let (pipelines, ledger) = (Arc::default(), Ledger::default());
+        Ok(Gpu { device, queue, pipelines, ledger, used_for: "step", summary, tuning, trouble })
     }
 
     /// Every adapter of this machine.
@@ -128,9 +133,36 @@ impl Gpu {
         Gpu { tuning, ..self }
     }
 
+    /// The same device, with another name for what the buffers of programs opened on it are for.
+    pub fn used_for(&self, what: &'static str) -> Gpu {
+        Gpu { used_for: what, ..self.clone() }
+    }
+
+    /// Bytes of all buffers that exist on the device now, by what they are for.
+    pub fn buffers(&self) -> Vec<(&'static str, u64)> {
+        self.ledger.entries()
+    }
+
     /// Gives the device up: whatever runs on it from now on fails with [`Error::DeviceLost`].
     pub fn destroy(&self) {
         self.device.destroy();
+    }
+
+    /// Waits until the device has done all it was given.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Device`].
+    pub async fn wait(&self) -> Result<()> {
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        self.queue.on_submitted_work_done(move || {
+            // The receiver is gone only if nobody waits any more.
+            let _ = sender.send(());
+        });
+        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        polled.map_err(|e| Error::Device(e.to_string()))?;
+        receiver.await.map_err(|_| Error::DeviceLost { reason: "a wait was abandoned".to_owned() })?;
+        self.check()
     }
 
     /// Has the device reported anything?

@@ -1,27 +1,32 @@
 //! A program on a device.
 
 use std::num::NonZeroU64;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use web_time::{Duration, Instant};
 
+use super::buffers::{self, OwnedBuffer};
 use super::device::Gpu;
 use super::launch::{Access, Grid, Launch};
-use super::{buffers, kernels, pipelines};
+use super::{kernels, pipelines};
 use crate::error::Result;
 use crate::model::Weights;
-use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Pass, Program, Storage, TensorId};
+use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Pass, Program, Storage, TensorId, Turn};
 
 /// A program with its buffers, ready to run.
 pub struct Executor {
     gpu: Gpu,
     program: Program,
     memory: Memory,
-    buffers: Vec<wgpu::Buffer>,
+    buffers: Vec<OwnedBuffer>,
     /// For every block, its operations.
     blocks: Vec<Vec<Dispatch>>,
     /// For every length of chunk that a walk has, the slot of its first chunk.
     chunk_slots: Vec<(u32, u32)>,
     pace: Pace,
+    done: Arc<AtomicU64>,
 }
 
 /// An operation, ready to be encoded for any chunk.
@@ -65,7 +70,8 @@ impl Executor {
         let buffers = buffers::create(gpu, &memory).await?;
         let chunk_slots = chunk_slots(&program);
         let pace = Pace { flops_per_submission: 1_000_000_000, flops: 0, since: None };
-        let mut executor = Executor { gpu: gpu.clone(), program, memory, buffers, blocks: Vec::new(), chunk_slots, pace };
+        let mut executor =
+            Executor { gpu: gpu.clone(), program, memory, buffers, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
         executor.prepare();
         executor.gpu.check()?;
         Ok(executor)
@@ -156,7 +162,7 @@ impl Executor {
 
     /// Bytes of the buffers that were created, as the device's own objects tell.
     pub fn created_bytes(&self) -> u64 {
-        self.buffers.iter().map(wgpu::Buffer::size).sum()
+        self.buffers.iter().map(|buffer| buffer.size()).sum()
     }
 
     /// Writes a tensor, in the layout of the device.
@@ -184,12 +190,7 @@ impl Executor {
     /// # Errors
     /// If the device was lost.
     pub async fn read_range(&self, id: TensorId, from: u64, bytes: u64) -> Result<Vec<u8>> {
-        let staging = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("read-back beside the plan"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let staging = OwnedBuffer::new(&self.gpu, "read-back", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         self.copy_to(id, from, &staging);
         self.gpu.map(&staging).await
     }
@@ -232,6 +233,17 @@ impl Executor {
         Ok(Weights::new(&self.program.parameters, values))
     }
 
+    /// A parameter's gradient, in the layout of a file.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    ///
+    /// # Panics
+    /// If the program computes no gradients.
+    pub async fn gradient(&self, id: crate::model::ParameterId) -> Result<Vec<f32>> {
+        self.read_parameter(self.program.gradient(id).expect("the program goes backward"), id).await
+    }
+
     /// Reads a tensor that lies like a parameter (its values, its gradient, a moment), without the padding.
     ///
     /// # Errors
@@ -248,30 +260,49 @@ impl Executor {
         }
     }
 
-    /// Hands a part of the step to the device, a few chunks at a time. It does not wait for it.
+    /// Hands some passes of the step to the device, a little at a time. It does not wait for it.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
-    pub async fn run(&mut self, pass: Pass) -> Result<()> {
-        let tokens = self.program.tokens();
+    pub async fn run(&mut self, passes: RangeInclusive<Pass>) -> Result<()> {
+        self.run_turns(self.program.span(passes)).await
+    }
+
+    /// Hands some turns of the step to the device, a little at a time. It does not wait for it.
+    ///
+    /// # Errors
+    /// If the device was lost or has reported an error.
+    pub async fn run_turns(&mut self, numbers: Range<u64>) -> Result<()> {
         let mut todo = Vec::new();
         let mut flops = 0;
-        for (index, block) in self.program.pass(pass) {
-            for chunk in block.walk.chunks(tokens) {
-                todo.push((index, chunk));
-                let cost: u64 = block.nodes.iter().map(|node| self.program.cost(&node.op, chunk).flops).sum();
-                flops += cost;
-                self.pace.flops += cost;
-                if flops >= self.pace.flops_per_submission {
-                    self.submit(&todo);
-                    todo.clear();
-                    flops = 0;
-                }
+        let mut all = 0;
+        for (number, turn) in (numbers.start + 1..).zip(self.program.turns(numbers.clone())) {
+            todo.push(turn);
+            let cost = self.program.flops(&self.program.blocks[turn.block].nodes[turn.node].op, turn.chunk);
+            flops += cost;
+            all += cost;
+            if flops >= self.pace.flops_per_submission {
+                self.submit(&todo);
+                self.note_when_done(number);
+                todo.clear();
+                flops = 0;
             }
         }
         self.submit(&todo);
+        self.note_when_done(numbers.end);
+        self.pace.flops += all;
         self.pace.since.get_or_insert_with(Instant::now);
         self.gpu.check()
+    }
+
+    /// Turns of the step that the device is known to have done. It lags behind by a submission.
+    pub fn turns_done(&self) -> Arc<AtomicU64> {
+        self.done.clone()
+    }
+
+    fn note_when_done(&self, number: u64) {
+        let done = self.done.clone();
+        self.gpu.queue.on_submitted_work_done(move || done.store(number, Ordering::Relaxed));
     }
 
     /// Runs a block for tokens that need not be a chunk of its walk, as generation does.
@@ -279,25 +310,25 @@ impl Executor {
     /// # Errors
     /// If the device was lost or has reported an error.
     pub async fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
-        let slot = self.chunk_offset(block, Chunk { index: 0, ..chunk });
+        let chunk = Chunk { index: 0, ..chunk };
+        let slot = self.chunk_offset(block, chunk);
         let table = self.memory.place(self.program.bindings.chunks);
         self.gpu.queue.write_buffer(&self.buffers[table.buffer], u64::from(slot), bytemuck::cast_slice(&[chunk.start, chunk.count]));
-        self.submit(&[(block, Chunk { index: 0, ..chunk })]);
+        let turns: Vec<Turn> = (0..self.blocks[block].len()).map(|node| Turn { block, chunk, node }).collect();
+        self.submit(&turns);
         self.gpu.check()
     }
 
-    fn submit(&self, todo: &[(usize, Chunk)]) {
+    fn submit(&self, todo: &[Turn]) {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for &(block, chunk) in todo {
-                let chunk_offset = self.chunk_offset(block, chunk);
-                for dispatch in &self.blocks[block] {
-                    let [x, y, z] = dispatch.grid.workgroups(chunk);
-                    pass.set_pipeline(&dispatch.pipeline);
-                    pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, chunk_offset]);
-                    pass.dispatch_workgroups(x, y, z);
-                }
+            for &Turn { block, chunk, node } in todo {
+                let dispatch = &self.blocks[block][node];
+                let [x, y, z] = dispatch.grid.workgroups(chunk);
+                pass.set_pipeline(&dispatch.pipeline);
+                pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
+                pass.dispatch_workgroups(x, y, z);
             }
         }
         self.gpu.queue.submit([encoder.finish()]);

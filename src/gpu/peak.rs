@@ -2,6 +2,7 @@
 
 use web_time::Instant;
 
+use super::buffers::OwnedBuffer;
 use super::device::Gpu;
 use super::shader;
 use crate::error::Result;
@@ -43,9 +44,7 @@ impl Gpu {
 
     async fn time_rounds(&self, pipeline: &wgpu::ComputePipeline, rounds: u32) -> Result<f64> {
         use wgpu::BufferUsages as Usage;
-        let buffer = |size, usage| {
-            self.device.create_buffer(&wgpu::BufferDescriptor { label: Some("peak"), size, usage, mapped_at_creation: false })
-        };
+        let buffer = |size, usage| OwnedBuffer::new(self, "speed measurement", size, usage);
         let params = buffer(16, Usage::UNIFORM | Usage::COPY_DST);
         let out = buffer(u64::from(THREADS) * 16, Usage::STORAGE | Usage::COPY_SRC);
         let read_back = buffer(16, Usage::MAP_READ | Usage::COPY_DST);

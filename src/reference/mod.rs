@@ -27,8 +27,10 @@ mod swiglu_grad;
 mod tensors;
 mod zero;
 
+use std::ops::RangeInclusive;
+
 use crate::model::{Config, ParameterId, Weights};
-use crate::step::{Batch, Chunk, Element, Op, Pass, Program, TensorId};
+use crate::step::{Batch, Chunk, Element, Op, Pass, Program, TensorId, Turn};
 use tensors::Tensors;
 
 /// A program with its numbers, ready to run.
@@ -105,12 +107,12 @@ impl Executor {
         self.program.parameters.get(id).unpad(self.read(gradient))
     }
 
-    /// Runs a part of the step.
-    pub fn run(&mut self, pass: Pass) {
-        let tokens = self.program.tokens();
-        let blocks: Vec<_> = self.program.pass(pass).map(|(index, block)| (index, block.walk)).collect();
-        for (index, walk) in blocks {
-            walk.chunks(tokens).for_each(|chunk| self.run_chunk(index, chunk));
+    /// Runs some passes of the step.
+    pub fn run(&mut self, passes: RangeInclusive<Pass>) {
+        let turns: Vec<Turn> = self.program.turns(self.program.span(passes)).collect();
+        for turn in turns {
+            let mut scope = Scope { tensors: &mut self.tensors, config: &self.program.config, chunk: turn.chunk };
+            scope.run(&self.program.blocks[turn.block].nodes[turn.node].op);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use super::{Block, Chunk, Op, Program, Rows, Walk};
+use super::{Block, Chunk, Op, Program, Rows};
 
 /// Arithmetic and traffic of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,8 @@ impl Program {
         }
     }
 
-    fn flops(&self, op: &Op, chunk: Chunk) -> u64 {
+    /// The arithmetic of an operation for one chunk.
+    pub fn flops(&self, op: &Op, chunk: Chunk) -> u64 {
         let tokens = u64::from(chunk.count);
         let elements = |id| tokens * u64::from(self.tensor(id).cols);
         let matrix = |id| self.tensor(id).elements();
@@ -104,12 +105,5 @@ impl Program {
             start = end;
         }
         pairs
-    }
-}
-
-impl Walk {
-    /// Is the block done once for the whole batch?
-    pub fn is_once(self) -> bool {
-        self == Walk::Once
     }
 }

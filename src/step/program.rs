@@ -1,6 +1,8 @@
 //! The program of a step: tensors, and blocks of operations that are walked chunk by chunk.
 
-use super::{BatchShape, Op, OpKind, Strategy, TensorId, tensor::Tensor};
+use std::ops::RangeInclusive;
+
+use super::{BatchShape, Op, Strategy, TensorId, tensor::Tensor};
 use crate::model::{Config, ParameterId, Parameters};
 
 /// The parts of a step, in their order.
@@ -20,6 +22,11 @@ pub enum Pass {
 }
 
 impl Pass {
+    /// What it takes to have a batch's gradients.
+    pub const GRADIENTS: RangeInclusive<Pass> = Pass::Clear..=Pass::Backward;
+    /// A whole step on one batch.
+    pub const STEP: RangeInclusive<Pass> = Pass::Clear..=Pass::Update;
+
     /// The name in JSON and on the page.
     pub fn name(self) -> &'static str {
         match self {
@@ -77,11 +84,17 @@ impl Walk {
 
     /// The chunks, in the order of the walk.
     pub fn chunks(self, tokens: u32) -> impl Iterator<Item = Chunk> {
-        let (len, count) = (self.chunk_len(tokens), self.chunk_count(tokens));
-        (0..count).map(move |i| {
-            let index = if matches!(self, Walk::Descending(_)) { count - 1 - i } else { i };
+        let len = self.chunk_len(tokens);
+        (0..self.chunk_count(tokens)).map(move |i| {
+            let index = self.order(i, tokens);
             Chunk { index, start: index * len, count: len.min(tokens - index * len) }
         })
+    }
+
+    /// How many chunks of the walk come before the chunk of that index; the other way round, the index of the chunk before
+    /// which so many come.
+    pub fn order(self, index: u32, tokens: u32) -> u32 {
+        if matches!(self, Walk::Descending(_)) { self.chunk_count(tokens) - 1 - index } else { index }
     }
 }
 
@@ -199,12 +212,6 @@ impl Program {
         self.blocks.iter().map(|block| block.nodes.len()).sum()
     }
 
-    /// Operations that a step runs, counted for every chunk.
-    pub fn dispatch_count(&self) -> u64 {
-        let tokens = self.tokens();
-        self.blocks.iter().map(|b| u64::from(b.walk.chunk_count(tokens)) * b.nodes.len() as u64).sum()
-    }
-
     /// Lengths of the chunks of all walks, each once: equal walks share the slots of their chunks.
     pub fn chunk_lengths(&self) -> Vec<u32> {
         let tokens = self.tokens();
@@ -217,13 +224,5 @@ impl Program {
     /// Blocks of a pass, with their places.
     pub fn pass(&self, pass: Pass) -> impl Iterator<Item = (usize, &Block)> {
         self.blocks.iter().enumerate().filter(move |(_, block)| block.pass == pass)
-    }
-
-    /// The kinds of operations that occur.
-    pub fn op_kinds(&self) -> Vec<OpKind> {
-        let mut kinds: Vec<_> = self.blocks.iter().flat_map(|b| &b.nodes).map(|n| n.op.kind()).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        kinds
     }
 }

@@ -1,5 +1,6 @@
 //! Training: where batches come from, the step, its schedule, checkpoints, generation, and the proof of exactness.
 
+mod attention;
 mod batch_file;
 #[cfg(not(target_arch = "wasm32"))]
 mod checkpoint;
@@ -12,6 +13,7 @@ mod snapshot;
 mod trainer;
 mod verify;
 
+pub use attention::AttentionPattern;
 pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};

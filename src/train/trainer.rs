@@ -1,5 +1,8 @@
 //! A run of training: a program on a device, a source of batches, a schedule.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+
 use web_time::Instant;
 
 use super::{RunId, Snapshot, Source, learning_rate};
@@ -7,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu};
 use crate::model::{Config, ParameterId, Weights};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, TensorId};
+use crate::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, Stride, TensorId};
 
 /// The settings of a run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -129,6 +132,17 @@ pub struct Trainer {
     source: Source,
     validation: Vec<Batch>,
     step: u64,
+    under_way: Option<UnderWay>,
+}
+
+/// A step that has begun.
+struct UnderWay {
+    started: Instant,
+    tokens: u64,
+    /// Batches whose gradients are still to come.
+    batches: VecDeque<Batch>,
+    /// The number of the turn that comes next.
+    next: u64,
 }
 
 impl Trainer {
@@ -149,7 +163,7 @@ impl Trainer {
         let executor = Executor::new(gpu, Program::train(config, shape, settings.strategy)).await?;
         executor.load_weights(weights);
         let validation = source.validation(settings.batch);
-        Ok(Trainer { executor, settings, source, validation, step: 0 })
+        Ok(Trainer { executor, settings, source, validation, step: 0, under_way: None })
     }
 
     /// The program on its device.
@@ -167,43 +181,95 @@ impl Trainer {
         self.step
     }
 
-    /// One step: gradients of all its batches, clipping, AdamW.
+    /// One step, or what is left of the one that has begun: gradients of all its batches, clipping, AdamW.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if loss or gradient is no number: nothing was updated then. [`Error::DeviceLost`].
     pub async fn step(&mut self) -> Result<StepReport> {
+        Ok(self.advance(Stride::Step).await?.expect("that is a stride to the end"))
+    }
+
+    /// Goes on by a stride, from where the last one ended, or from the start of the next step. What the stride does is done by
+    /// the device when this returns. A report comes with the end of the step.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`]; the step that had begun is given up then.
+    pub async fn advance(&mut self, stride: Stride) -> Result<Option<StepReport>> {
+        let mut under_way = match self.under_way.take() {
+            Some(under_way) => under_way,
+            None => self.begin(),
+        };
+        let gradients_end = self.executor.program().span(Pass::GRADIENTS).end;
+        let all = self.executor.program().turn_count();
+        loop {
+            let last = if under_way.next < gradients_end { gradients_end } else { all };
+            let end = self.executor.program().stride_end(under_way.next, stride).min(last);
+            self.executor.run_turns(under_way.next..end).await?;
+            under_way.next = end;
+            if end == gradients_end {
+                self.after_gradients(&mut under_way);
+            }
+            if end == all {
+                return self.finish(&under_way).await.map(Some);
+            }
+            if stride != Stride::Step {
+                self.executor.gpu().wait().await?;
+                self.under_way = Some(under_way);
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The number of the turn that comes next; 0 between steps.
+    pub fn next_turn(&self) -> u64 {
+        self.under_way.as_ref().map_or(0, |under_way| under_way.next)
+    }
+
+    /// Draws the batches of the next step, and loads the first.
+    fn begin(&self) -> UnderWay {
         let started = Instant::now();
-        let number = self.step + 1;
         let first = self.step * u64::from(self.settings.accumulate);
         let batch = |i| self.source.batch(self.settings.seed, first + u64::from(i), self.settings.batch);
         let batches: Vec<Batch> = (0..self.settings.accumulate).map(batch).collect();
         let labels = batches.iter().map(Batch::label_count).sum();
         let tokens = batches.iter().map(|b| u64::from(b.shape.tokens())).sum();
-        self.executor.run(Pass::Clear).await?;
-        for batch in batches {
-            self.executor.load_batch(&batch.averaged_over(labels));
-            for pass in [Pass::Forward, Pass::Loss, Pass::Backward] {
-                self.executor.run(pass).await?;
+        let mut batches: VecDeque<Batch> = batches.into_iter().map(|batch| batch.averaged_over(labels)).collect();
+        self.executor.load_batch(&batches.pop_front().expect("a step has a batch"));
+        UnderWay { started, tokens, batches, next: 0 }
+    }
+
+    /// The next batch's gradients are added to those there are; behind the last batch comes the update.
+    fn after_gradients(&self, under_way: &mut UnderWay) {
+        match under_way.batches.pop_front() {
+            Some(batch) => {
+                self.executor.load_batch(&batch);
+                under_way.next = self.executor.program().span(Pass::Forward..=Pass::Forward).start;
+            }
+            None => {
+                let settings = self.update_settings(self.step + 1);
+                self.executor.write(self.executor.program().bindings.settings, bytemuck::bytes_of(&settings));
             }
         }
-        let settings = self.update_settings(number);
-        self.executor.write(self.executor.program().bindings.settings, bytemuck::bytes_of(&settings));
-        self.executor.run(Pass::Update).await?;
+    }
+
+    /// Waits for the device, and reports.
+    async fn finish(&mut self, under_way: &UnderWay) -> Result<StepReport> {
+        let number = self.step + 1;
         let outcome = self.executor.metrics().await?;
         if outcome[metrics::NOT_FINITE] != 0.0 || !outcome[metrics::LOSS].is_finite() {
             let what = if outcome[metrics::LOSS].is_finite() { "gradient" } else { "loss" };
             return Err(Error::NonFinite { step: number, what });
         }
         self.step = number;
-        let seconds = started.elapsed().as_secs_f64();
+        let seconds = under_way.started.elapsed().as_secs_f64();
         Ok(StepReport {
             step: number,
             loss: f64::from(outcome[metrics::LOSS]),
             grad_norm: f64::from(outcome[metrics::GRAD_NORM]),
-            learning_rate: f64::from(settings.learning_rate),
-            tokens,
+            learning_rate: learning_rate(&self.settings, number),
+            tokens: under_way.tokens,
             seconds,
-            tokens_per_second: tokens as f64 / seconds,
+            tokens_per_second: under_way.tokens as f64 / seconds,
             peak_bytes: self.executor.created_bytes(),
         })
     }
@@ -228,14 +294,16 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
+    ///
+    /// # Panics
+    /// In the middle of a step, whose work it would undo.
     pub async fn validate(&mut self) -> Result<Validation> {
+        assert!(self.under_way.is_none(), "a validation within a step");
         let labels: u64 = self.validation.iter().map(Batch::label_count).sum();
         let (mut loss, mut sure) = (0.0, 0);
         for batch in &self.validation {
             self.executor.load_batch(&batch.clone().averaged_over(labels));
-            for pass in [Pass::Clear, Pass::Forward, Pass::Loss] {
-                self.executor.run(pass).await?;
-            }
+            self.executor.run(Pass::Clear..=Pass::Loss).await?;
             loss += f64::from(self.executor.metrics().await?[metrics::LOSS]);
             if self.source.has_answers() {
                 let log_probs: Vec<f32> =
@@ -246,6 +314,20 @@ impl Trainer {
         }
         let accuracy = self.source.has_answers().then(|| sure as f64 / labels.max(1) as f64);
         Ok(Validation { loss, accuracy })
+    }
+
+    /// The first batch that is kept apart.
+    pub(super) fn validation_batch(&self) -> &Batch {
+        &self.validation[0]
+    }
+
+    /// Runs turns of the step for their intermediate tensors.
+    ///
+    /// # Panics
+    /// In the middle of a step, whose work it would undo.
+    pub(super) async fn run_turns(&mut self, numbers: Range<u64>) -> Result<()> {
+        assert!(self.under_way.is_none(), "other work within a step");
+        self.executor.run_turns(numbers).await
     }
 
     /// The parameters as they are now.
@@ -281,6 +363,7 @@ impl Trainer {
             }
         }
         self.step = snapshot.step;
+        self.under_way = None;
     }
 
     fn moment(&self, id: ParameterId, which: usize) -> TensorId {

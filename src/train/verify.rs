@@ -83,14 +83,11 @@ async fn gradients(gpu: &Gpu, config: &Config, weights: &Weights, batch: &Batch,
     let mut executor = Executor::new(gpu, Program::gradients(config, batch.shape.clone(), strategy)).await?;
     executor.load_weights(weights);
     executor.load_batch(batch);
-    for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward] {
-        executor.run(pass).await?;
-    }
+    executor.run(Pass::GRADIENTS).await?;
     let loss = f64::from(executor.metrics().await?[metrics::LOSS]);
     let mut gradients = Vec::new();
     for (id, _) in executor.program().parameters.iter() {
-        let tensor = executor.program().gradient(id).expect("a program of gradients has gradients");
-        gradients.push(executor.read_parameter(tensor, id).await?);
+        gradients.push(executor.gradient(id).await?);
     }
     let tokens = batch.shape.tokens();
     let report = RunReport {
@@ -122,9 +119,7 @@ fn reference_gradients(config: &Config, weights: &Weights, batch: &Batch, strate
     let mut executor = reference::Executor::new(&program);
     executor.load_weights(weights);
     executor.load_batch(batch);
-    for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward] {
-        executor.run(pass);
-    }
+    executor.run(Pass::GRADIENTS);
     program.parameters.iter().map(|(id, _)| executor.gradient(id)).collect()
 }
 

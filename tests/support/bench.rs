@@ -262,7 +262,7 @@ impl Ready {
         for (id, indices) in &self.indices {
             executor.write(*id, bytemuck::cast_slice(indices));
         }
-        executor.run(Pass::Forward);
+        executor.run(Pass::Forward..=Pass::Forward);
         executor
     }
 
@@ -274,7 +274,7 @@ impl Ready {
         for (id, indices) in &self.indices {
             executor.write(*id, bytemuck::cast_slice(indices));
         }
-        pollster::block_on(executor.run(Pass::Forward)).unwrap();
+        pollster::block_on(executor.run(Pass::Forward..=Pass::Forward)).unwrap();
         executor
     }
 

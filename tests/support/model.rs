@@ -53,7 +53,7 @@ pub fn batch(config: &Config, lengths: &[u32], seed: u64) -> Batch {
 pub fn reference_step(config: &Config, weights: &Weights, batch: &Batch, strategy: Strategy) -> (f64, Vec<Vec<f64>>) {
     let program = Program::gradients(config, batch.shape.clone(), strategy);
     let mut executor = reference_executor(&program, weights, batch);
-    [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward].into_iter().for_each(|pass| executor.run(pass));
+    executor.run(Pass::GRADIENTS);
     let gradients = (0..program.parameters.len()).map(|i| executor.gradient(ParameterId(i))).collect();
     (executor.read(program.bindings.metrics)[LOSS], gradients)
 }
@@ -82,14 +82,12 @@ pub struct DeviceStep {
 /// Runs a step on the device, with whatever is loaded, as far as the gradients.
 pub fn device_step(executor: &mut gpu::Executor) -> DeviceStep {
     pollster::block_on(async {
-        for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward] {
-            executor.run(pass).await.unwrap();
-        }
+        executor.run(Pass::GRADIENTS).await.unwrap();
         let loss = executor.metrics().await.unwrap()[LOSS];
         let program = executor.program();
         let mut gradients = Vec::new();
         for (id, _) in program.parameters.iter() {
-            gradients.push(executor.read_parameter(program.gradient(id).unwrap(), id).await.unwrap());
+            gradients.push(executor.gradient(id).await.unwrap());
         }
         DeviceStep { loss, gradients, log_probs: device::read(executor, program.bindings.log_probs) }
     })

@@ -85,9 +85,7 @@ async fn time(
     for round in 0..=steps {
         for contestant in &mut contestants {
             let started = std::time::Instant::now();
-            for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward, Pass::Update] {
-                contestant.executor.run(pass).await?;
-            }
+            contestant.executor.run(Pass::STEP).await?;
             contestant.executor.metrics().await?;
             if round > 0 {
                 contestant.millis.push(started.elapsed().as_secs_f64() * 1e3);

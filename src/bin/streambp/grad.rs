@@ -38,14 +38,11 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
     let mut executor = Executor::new(&gpu, program).await?;
     executor.load_weights(&weights);
     executor.load_batch(&batch);
-    for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward] {
-        executor.run(pass).await?;
-    }
+    executor.run(Pass::GRADIENTS).await?;
     let loss = executor.metrics().await?[metrics::LOSS];
     let mut tensors = vec![("loss".to_owned(), vec![1], vec![loss])];
     for (id, parameter) in executor.program().parameters.iter() {
-        let gradient = executor.program().gradient(id).expect("a program of gradients has gradients");
-        tensors.push((parameter.name.clone(), parameter.shape(), executor.read_parameter(gradient, id).await?));
+        tensors.push((parameter.name.clone(), parameter.shape(), executor.gradient(id).await?));
     }
     tensors_to_file(&arguments.out, &tensors)?;
     let out = arguments.out.display();

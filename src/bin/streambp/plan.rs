@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
         "bytes_by_kind": Kind::ALL.iter().zip(kinds).map(|(kind, bytes)| (kind.name().to_owned(), json!(bytes))).collect::<Map<String, Value>>(),
         "unused_bytes": memory.unused_bytes(),
         "flops": program.step_cost().flops,
-        "ops": program.dispatch_count(),
+        "ops": program.turn_count(),
         "strategy": strategy.kind,
         "chunk": strategy.chunk(program.tokens()),
         "logits_chunk": strategy.logits_chunk(program.tokens()),

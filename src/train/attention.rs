@@ -1,0 +1,121 @@
+//! Where a head looks: the weights of its attention, read off a forward pass that is stopped in its middle.
+
+use std::ops::Range;
+
+use super::Trainer;
+use crate::error::{Error, Result};
+use crate::model::Config;
+use crate::step::{Batch, Chunk, Op, Pass, TensorId, Turn};
+
+/// The attention of one head, for the queries of the last chunk.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct AttentionPattern {
+    /// The layer.
+    pub layer: u32,
+    /// The query head.
+    pub head: u32,
+    /// Tokens that look.
+    pub queries: Vec<u32>,
+    /// Tokens of their sequence, which they look at.
+    pub keys: Range<u32>,
+    /// For each query a weight for each key; 0 where the query does not see it.
+    pub weights: Vec<Vec<f32>>,
+    /// Token ids of the sequence.
+    pub input_ids: Vec<u32>,
+}
+
+/// Queries of a pattern, at most: the last ones.
+const MOST_QUERIES: u32 = 64;
+
+impl Trainer {
+    /// Where a head looks in the first batch that is kept apart for validation.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the model has no such head; [`Error::DeviceLost`].
+    ///
+    /// # Panics
+    /// In the middle of a step, whose work it would undo.
+    pub async fn attention(&mut self, layer: u32, head: u32) -> Result<AttentionPattern> {
+        let config = self.executor().program().config.clone();
+        if layer >= config.num_hidden_layers || head >= config.num_attention_heads {
+            let (layers, heads) = (config.num_hidden_layers, config.num_attention_heads);
+            return Err(Error::Setting(format!(
+                "there is no head {head} in layer {layer}: the model has {layers} layers of {heads} heads, counted from 0"
+            )));
+        }
+        let batch = self.validation_batch().clone();
+        let (number, [q, k]) = self.attention_turn(layer);
+        let start = self.executor().program().span(Pass::Forward..=Pass::Forward).start;
+        self.executor().load_batch(&batch);
+        self.run_turns(start..number + 1).await?;
+        let chunk = self.executor().program().turn(number).chunk;
+        let first_row = if self.executor().program().tensor(q).is_absolute() { 0 } else { chunk.start };
+        let scores = Scores { q: self.read(q).await?, k: self.read(k).await?, config, chunk, first_row, head };
+        Ok(self.pattern(&batch, layer, &scores))
+    }
+
+    /// The attention of the layer's last chunk in the forward pass, with its queries and keys.
+    fn attention_turn(&self, layer: u32) -> (u64, [TensorId; 2]) {
+        let program = self.executor().program();
+        let of_layer = program.pass(Pass::Forward).filter(|(_, block)| block.layer == Some(layer));
+        let found = of_layer.flat_map(|(index, block)| block.nodes.iter().enumerate().map(move |(node, n)| (index, block, node, &n.op)));
+        let mut found = found.filter_map(|(index, block, node, op)| match *op {
+            Op::Attention { q, k, .. } => Some((index, block, node, [q, k])),
+            _ => None,
+        });
+        let (block, walk, node, tensors) = found.next().map(|(i, b, n, t)| (i, b.walk, n, t)).expect("every layer has attention");
+        let chunk = walk.chunks(program.tokens()).last().expect("a batch has a token");
+        (program.turn_number(Turn { block, chunk, node }), tensors)
+    }
+
+    async fn read(&self, id: TensorId) -> Result<Vec<f32>> {
+        Ok(bytemuck::pod_collect_to_vec(&self.executor().read(id).await?))
+    }
+
+    fn pattern(&self, batch: &Batch, layer: u32, scores: &Scores) -> AttentionPattern {
+        let last = batch.shape.tokens();
+        let start = last - batch.shape.lengths().last().expect("a batch has a sequence");
+        let first = scores.chunk.start.max(start).max(last.saturating_sub(MOST_QUERIES));
+        let queries: Vec<u32> = (first..last).collect();
+        AttentionPattern {
+            layer,
+            head: scores.head,
+            weights: queries.iter().map(|&query| scores.row(query, start..last)).collect(),
+            keys: start..last,
+            input_ids: batch.input_ids[start as usize..].to_vec(),
+            queries,
+        }
+    }
+}
+
+/// Queries and keys of a layer, in the layout of the device.
+struct Scores {
+    q: Vec<f32>,
+    k: Vec<f32>,
+    config: Config,
+    chunk: Chunk,
+    /// The token of the first row of `q`.
+    first_row: u32,
+    head: u32,
+}
+
+impl Scores {
+    /// The softmax of a query's scores; keys behind it get 0.
+    fn row(&self, query: u32, keys: Range<u32>) -> Vec<f32> {
+        let config = &self.config;
+        let part = |values: &[f32], row: u32, heads: u32, head: u32| {
+            let cols = config.head_dim.next_multiple_of(4);
+            let at = ((row * heads + head) * cols) as usize;
+            values[at..at + cols as usize].to_vec()
+        };
+        let q = part(&self.q, query - self.first_row, config.num_attention_heads, self.head);
+        let score = |key: u32| {
+            let k = part(&self.k, key, config.num_key_value_heads, self.head / config.queries_per_key());
+            q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() / (config.head_dim as f32).sqrt()
+        };
+        let scores: Vec<f32> = keys.map(|key| if key <= query { score(key) } else { f32::NEG_INFINITY }).collect();
+        let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f32 = scores.iter().map(|score| (score - most).exp()).sum();
+        scores.iter().map(|score| (score - most).exp() / total).collect()
+    }
+}
