@@ -148,6 +148,11 @@ impl Gpu {
         self.device.destroy();
     }
 
+    /// Is it gone?
+    pub fn is_lost(&self) -> bool {
+        matches!(self.check(), Err(Error::DeviceLost { .. }))
+    }
+
     /// Waits until the device has done all it was given.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 
 /// A Llama-type decoder. The fields have the names that a Hugging Face `config.json` has.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// D: the width of the residual stream.
     pub hidden_size: u32,

@@ -158,6 +158,33 @@ impl Memory {
         sums
     }
 
+    /// [`Memory::by_kind`] of every moment, in the time that it takes to go through them once.
+    pub fn kinds_over_time(&self, program: &Program) -> Vec<[u64; Kind::ALL.len()]> {
+        let mut sums = [0; Kind::ALL.len()];
+        let mut changes: Vec<(u32, usize, i64)> = Vec::new();
+        for ((tensor, life), &bytes) in program.tensors.iter().zip(&self.lives).zip(&self.reserved) {
+            let kind = tensor.kind as usize;
+            match life {
+                None => sums[kind] += bytes,
+                Some((start, end)) => changes.extend([(*start, kind, bytes as i64), (end + 1, kind, -(bytes as i64))]),
+            }
+        }
+        changes.sort_unstable_by_key(|&(time, ..)| time);
+        let mut changes = changes.into_iter().peekable();
+        let at = |time| {
+            while let Some((_, kind, by)) = changes.next_if(|&(t, ..)| t <= time) {
+                sums[kind] = sums[kind].wrapping_add_signed(by);
+            }
+            sums
+        };
+        (0..self.moments.len() as u32).map(at).collect()
+    }
+
+    /// The first and the last moment at which a tensor is alive. `None` if it always is.
+    pub fn life(&self, id: TensorId) -> Option<[Moment; 2]> {
+        self.lives[id.0 as usize].map(|(start, end)| [self.moments[start as usize], self.moments[end as usize]])
+    }
+
     /// The chunk that is at work when the peak is first reached.
     pub fn peak_chunk(&self, program: &Program) -> Chunk {
         let walk = program.blocks[self.peak().block].walk;

@@ -34,6 +34,17 @@ pub enum Stride {
 impl Stride {
     /// All of them, the shortest first.
     pub const ALL: [Stride; 5] = [Stride::Operation, Stride::Chunk, Stride::Layer, Stride::Pass, Stride::Step];
+
+    /// The name on the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stride::Operation => "operation",
+            Stride::Chunk => "chunk",
+            Stride::Layer => "layer",
+            Stride::Pass => "pass",
+            Stride::Step => "step",
+        }
+    }
 }
 
 impl Program {

@@ -8,7 +8,7 @@ use crate::step::update::metrics;
 use crate::step::{Batch, Pass, Program, Strategy};
 
 /// The outcome of the proof.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct VerifyReport {
     /// Are all bits of all runs the same?
     pub same_bits: bool,
@@ -19,7 +19,7 @@ pub struct VerifyReport {
 }
 
 /// One strategy with its chunk lengths.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunReport {
     /// The strategy.
     pub strategy: String,
@@ -38,7 +38,7 @@ pub struct RunReport {
 }
 
 /// One parameter.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ParameterReport {
     /// Its name.
     pub name: String,

@@ -1,8 +1,8 @@
-//! What the visitor has set: texts as typed, and what they mean.
+//! What the visitor has set: texts as typed, and what they mean. The page's link carries the same.
 
-use super::protocol::{Data, Run};
+use super::protocol::{Data, Run, Start, TaskKind};
 use crate::error::{Error, Result};
-use crate::model::{Config, Preset};
+use crate::model::{Config, PRESETS, Preset};
 use crate::step::{BatchShape, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
 
@@ -11,41 +11,122 @@ use crate::train::Settings;
 pub enum SourceChoice {
     /// This project's own source code.
     OwnSource,
-    /// The recall task.
-    Recall,
     /// The visitor's text.
     Text,
+    /// A generated task.
+    Task(TaskKind),
 }
 
 impl SourceChoice {
     /// All of them, in the order of the list.
-    pub const ALL: [SourceChoice; 3] = [SourceChoice::OwnSource, SourceChoice::Recall, SourceChoice::Text];
+    pub const ALL: [SourceChoice; 6] = [
+        SourceChoice::OwnSource,
+        SourceChoice::Task(TaskKind::Recall),
+        SourceChoice::Task(TaskKind::Copy),
+        SourceChoice::Task(TaskKind::Sort),
+        SourceChoice::Task(TaskKind::Sum),
+        SourceChoice::Text,
+    ];
 
-    /// The value in the page's list.
+    /// The value in the page's list and link.
     pub fn name(self) -> &'static str {
         match self {
             SourceChoice::OwnSource => "own-source",
-            SourceChoice::Recall => "recall",
             SourceChoice::Text => "text",
+            SourceChoice::Task(task) => task.name(),
         }
+    }
+
+    fn named(name: &str) -> Option<SourceChoice> {
+        Self::ALL.into_iter().find(|choice| choice.name() == name)
     }
 }
 
-/// Every field, as it was typed.
+/// Writes the fields once; from the list come [`Field`], the names and where each stands.
+macro_rules! fields {
+    ($($field:ident $name:literal $group:ident;)*) => {
+        /// A number or a text that the visitor types.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "their texts are in the files of texts, by their names")]
+        pub enum Field { $($field,)* }
+
+        impl Field {
+            /// All of them.
+            pub const ALL: &'static [Field] = &[$(Field::$field,)*];
+
+            /// Its control's id, its key in the link and in the files of texts.
+            pub fn name(self) -> &'static str {
+                match self { $(Field::$field => $name,)* }
+            }
+
+            /// Where it stands on the page.
+            pub fn group(self) -> Group {
+                match self { $(Field::$field => Group::$group,)* }
+            }
+        }
+    };
+}
+
+/// Where a field stands on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// With what is learned from.
+    Data,
+    /// With the step.
+    Step,
+    /// With the sizes of the model.
+    Sizes,
+    /// With the optimizer.
+    Training,
+    /// With what is watched.
+    Watch,
+    /// With the memory picture.
+    Budget,
+}
+
+fields! {
+    Distance "distance" Data;
+    SeqLen "seq-len" Step;
+    Batch "batch" Step;
+    Chunk "chunk" Step;
+    LogitsChunk "logits-chunk" Step;
+    HiddenSize "hidden-size" Sizes;
+    IntermediateSize "intermediate-size" Sizes;
+    Layers "num-hidden-layers" Sizes;
+    Heads "num-attention-heads" Sizes;
+    KeyValueHeads "num-key-value-heads" Sizes;
+    HeadDim "head-dim" Sizes;
+    VocabSize "vocab-size" Sizes;
+    RopeTheta "rope-theta" Sizes;
+    LearningRate "learning-rate" Training;
+    MinLearningRate "min-learning-rate" Training;
+    Warmup "warmup" Training;
+    Steps "steps" Training;
+    Accumulate "accumulate" Training;
+    WeightDecay "weight-decay" Training;
+    MaxGradNorm "max-grad-norm" Training;
+    Beta1 "beta1" Training;
+    Beta2 "beta2" Training;
+    Epsilon "epsilon" Training;
+    Seed "seed" Training;
+    ValidateEvery "validate-every" Watch;
+    SampleEvery "sample-every" Watch;
+    Prompt "prompt" Watch;
+    Budget "budget" Budget;
+}
+
+/// Every control, as it was left.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the controls of the page")]
 pub struct Form {
+    /// Where the text comes from.
     pub source: SourceChoice,
+    /// The preset whose sizes were taken; empty if there is none.
     pub preset: String,
-    pub seq_len: String,
-    pub batch: String,
+    /// How the step is walked.
     pub strategy: StrategyKind,
-    pub chunk: String,
-    pub logits_chunk: String,
-    pub learning_rate: String,
-    pub steps: String,
-    pub sample_every: String,
-    pub prompt: String,
+    /// Is one matrix embedding and head?
+    pub tied: bool,
+    values: Vec<String>,
 }
 
 /// What decides about memory.
@@ -59,80 +140,241 @@ pub struct Plan {
     pub strategy: Strategy,
     /// C and C' as typed, for the strategies that were not chosen.
     pub chunks: [u32; 2],
+    /// Bytes that the visitor allows.
+    pub budget: u64,
 }
 
-/// Steps between two validations.
-const VALIDATE_EVERY: u64 = 10;
+const MIB: f64 = 1_048_576.0;
 
 impl Default for Form {
     fn default() -> Self {
-        let settings = Settings::default();
-        Form {
+        let preset = &PRESETS[0];
+        let mut form = Form {
             source: SourceChoice::OwnSource,
-            preset: crate::model::PRESETS[0].name.to_owned(),
-            seq_len: "1024".to_owned(),
-            batch: "1".to_owned(),
+            preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
-            chunk: "128".to_owned(),
-            logits_chunk: "128".to_owned(),
-            learning_rate: settings.learning_rate.to_string(),
-            steps: settings.steps.to_string(),
-            sample_every: "20".to_owned(),
-            prompt: "pub fn ".to_owned(),
-        }
+            tied: true,
+            values: vec![String::new(); Field::ALL.len()],
+        };
+        form.set_settings(&Settings { strategy: Strategy::stream(128, 128), ..Settings::default() });
+        form.set_config(&preset.config);
+        let fixed = [(Field::Distance, "128"), (Field::Chunk, "128"), (Field::LogitsChunk, "128"), (Field::ValidateEvery, "10")];
+        let more = [(Field::SampleEvery, "20"), (Field::Prompt, "pub fn "), (Field::Budget, "64")];
+        fixed.into_iter().chain(more).for_each(|(field, value)| form.set(field, value));
+        form
     }
 }
 
 impl Form {
+    /// A field, as it was typed.
+    pub fn get(&self, field: Field) -> &str {
+        &self.values[field as usize]
+    }
+
+    /// Types into a field.
+    pub fn set(&mut self, field: Field, value: impl ToString) {
+        self.values[field as usize] = value.to_string();
+    }
+
+    /// Takes a preset's sizes.
+    pub fn take_preset(&mut self, preset: &Preset) {
+        self.preset = preset.name.to_owned();
+        self.set_config(&preset.config);
+    }
+
+    /// The form of a run.
+    pub fn of_run(run: &Run) -> Form {
+        let mut form = Form::default();
+        form.source = match &run.data {
+            Data::OwnSource => SourceChoice::OwnSource,
+            Data::Text(_) => SourceChoice::Text,
+            Data::Task(kind, distance) => {
+                form.set(Field::Distance, distance);
+                SourceChoice::Task(*kind)
+            }
+        };
+        form.set_config(&run.config);
+        form.preset = PRESETS.iter().find(|preset| preset.config == run.config).map_or("", |preset| preset.name).to_owned();
+        form.set_settings(&run.settings);
+        form.set(Field::ValidateEvery, run.validate_every);
+        form.set(Field::SampleEvery, run.sample_every);
+        form.set(Field::Prompt, &run.prompt);
+        form.set(Field::Budget, run.budget as f64 / MIB);
+        form.set(Field::Chunk, run.chunks[0]);
+        form.set(Field::LogitsChunk, run.chunks[1]);
+        form
+    }
+
+    /// Takes a model's sizes.
+    pub fn set_config(&mut self, config: &Config) {
+        let sizes = [
+            (Field::HiddenSize, config.hidden_size),
+            (Field::IntermediateSize, config.intermediate_size),
+            (Field::Layers, config.num_hidden_layers),
+            (Field::Heads, config.num_attention_heads),
+            (Field::KeyValueHeads, config.num_key_value_heads),
+            (Field::HeadDim, config.head_dim),
+            (Field::VocabSize, config.vocab_size),
+        ];
+        sizes.into_iter().for_each(|(field, size)| self.set(field, size));
+        self.set(Field::RopeTheta, config.rope_theta);
+        self.tied = config.tie_word_embeddings;
+    }
+
+    fn set_settings(&mut self, s: &Settings) {
+        self.strategy = s.strategy.kind;
+        if s.strategy.kind == StrategyKind::Stream {
+            self.set(Field::Chunk, s.strategy.chunk(u32::MAX));
+            self.set(Field::LogitsChunk, s.strategy.logits_chunk(u32::MAX));
+        }
+        let whole = [(Field::SeqLen, s.seq_len), (Field::Batch, s.batch), (Field::Accumulate, s.accumulate)];
+        whole.into_iter().for_each(|(field, value)| self.set(field, value));
+        let long = [(Field::Warmup, s.warmup), (Field::Steps, s.steps), (Field::Seed, s.seed)];
+        long.into_iter().for_each(|(field, value)| self.set(field, value));
+        let reals = [
+            (Field::LearningRate, s.learning_rate),
+            (Field::MinLearningRate, s.min_learning_rate),
+            (Field::WeightDecay, s.weight_decay),
+            (Field::MaxGradNorm, s.max_grad_norm),
+            (Field::Beta1, s.beta1),
+            (Field::Beta2, s.beta2),
+            (Field::Epsilon, s.epsilon),
+        ];
+        reals.into_iter().for_each(|(field, value)| self.set(field, value));
+    }
+
     /// What decides about memory.
     ///
     /// # Errors
     /// A sentence about the field that makes no sense.
     pub fn plan(&self) -> Result<Plan> {
         let settings = self.settings()?;
-        let chunks = [positive("chunk length", &self.chunk)?, positive("logits chunk", &self.logits_chunk)?];
+        let chunks = [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?];
         let shape = BatchShape::uniform(settings.batch, settings.seq_len);
-        Ok(Plan { config: self.preset()?.config.clone(), shape, strategy: settings.strategy, chunks })
+        let budget = (self.number(Field::Budget)? * MIB) as u64;
+        Ok(Plan { config: self.config()?, shape, strategy: settings.strategy, chunks, budget })
     }
 
     /// Everything that makes a run. `text` is what the visitor gave.
     ///
     /// # Errors
     /// A sentence about the field that makes no sense, or that a text is missing.
-    pub fn run(&self, text: Option<String>) -> Result<Run> {
+    pub fn run(&self, text: Option<String>, start: Start) -> Result<Run> {
         let data = match self.source {
             SourceChoice::OwnSource => Data::OwnSource,
-            SourceChoice::Recall => Data::Recall,
-            SourceChoice::Text => Data::Text(text.ok_or_else(|| Error::Data(super::texts::NO_TEXT.to_owned()))?),
+            SourceChoice::Task(task) => Data::Task(task, self.positive(Field::Distance)?),
+            SourceChoice::Text => Data::Text(text.ok_or_else(|| {
+                Error::Data("there is no text yet; drop a text file, choose one or paste some text, or take a built-in source".to_owned())
+            })?),
         };
         Ok(Run {
-            preset: self.preset()?.name.to_owned(),
+            config: self.config()?,
             settings: self.settings()?,
             data,
-            validate_every: VALIDATE_EVERY,
-            sample_every: u64::from(whole("number of steps between samples", &self.sample_every)?),
-            prompt: self.prompt.clone(),
+            start,
+            validate_every: self.whole(Field::ValidateEvery)?,
+            sample_every: self.whole(Field::SampleEvery)?,
+            prompt: self.get(Field::Prompt).to_owned(),
+            budget: (self.number(Field::Budget)? * MIB) as u64,
+            chunks: [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?],
         })
     }
 
-    fn preset(&self) -> Result<&'static Preset> {
-        Preset::named(&self.preset).ok_or_else(|| Error::Setting(format!("there is no preset \"{}\"", self.preset)))
+    fn config(&self) -> Result<Config> {
+        let config = Config {
+            hidden_size: self.positive(Field::HiddenSize)?,
+            intermediate_size: self.positive(Field::IntermediateSize)?,
+            num_hidden_layers: self.positive(Field::Layers)?,
+            num_attention_heads: self.positive(Field::Heads)?,
+            num_key_value_heads: self.positive(Field::KeyValueHeads)?,
+            head_dim: self.positive(Field::HeadDim)?,
+            vocab_size: self.positive(Field::VocabSize)?,
+            rope_theta: self.number(Field::RopeTheta)?,
+            tie_word_embeddings: self.tied,
+            ..PRESETS[0].config.clone()
+        };
+        // The file's own checks: one place says what a model may be.
+        Config::from_json(&config.to_json())
     }
 
     fn settings(&self) -> Result<Settings> {
-        let [chunk, logits_chunk] = [positive("chunk length", &self.chunk)?, positive("logits chunk", &self.logits_chunk)?];
-        let learning_rate = number("learning rate", &self.learning_rate)?;
         let settings = Settings {
-            seq_len: positive("sequence length", &self.seq_len)?,
-            batch: positive("batch", &self.batch)?,
-            strategy: Strategy::new(self.strategy, chunk, logits_chunk),
-            learning_rate,
-            min_learning_rate: learning_rate / 10.0,
-            steps: u64::from(positive("number of steps", &self.steps)?),
-            ..Settings::default()
+            seq_len: self.positive(Field::SeqLen)?,
+            batch: self.positive(Field::Batch)?,
+            accumulate: self.positive(Field::Accumulate)?,
+            strategy: Strategy::new(self.strategy, self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?),
+            learning_rate: self.number(Field::LearningRate)?,
+            min_learning_rate: self.number(Field::MinLearningRate)?,
+            warmup: self.whole(Field::Warmup)?,
+            steps: u64::from(self.positive(Field::Steps)?),
+            weight_decay: self.number(Field::WeightDecay)?,
+            max_grad_norm: self.number(Field::MaxGradNorm)?,
+            beta1: self.number(Field::Beta1)?,
+            beta2: self.number(Field::Beta2)?,
+            epsilon: self.number(Field::Epsilon)?,
+            seed: self.whole(Field::Seed)?,
         };
         settings.validate()?;
         Ok(settings)
+    }
+
+    fn whole(&self, field: Field) -> Result<u64> {
+        let typed = self.get(field);
+        typed.trim().parse().map_err(|_| Error::Setting(format!("the {} is \"{typed}\"; it must be a whole number", words(field))))
+    }
+
+    fn positive(&self, field: Field) -> Result<u32> {
+        let value = self.whole(field)?;
+        match u32::try_from(value) {
+            Ok(0) => Err(Error::Setting(format!("the {} must be 1 or more", words(field)))),
+            Ok(value) => Ok(value),
+            Err(_) => Err(Error::Setting(format!("the {} is {value}; it must be smaller than 2^32", words(field)))),
+        }
+    }
+
+    fn number(&self, field: Field) -> Result<f64> {
+        let typed = self.get(field);
+        typed.trim().parse().map_err(|_| Error::Setting(format!("the {} is \"{typed}\"; it must be a number", words(field))))
+    }
+
+    /// What differs from the first form, as names and values for a link.
+    pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
+        let first = Form::default();
+        let fixed = [
+            ("source", self.source.name().to_owned(), first.source.name().to_owned()),
+            ("preset", self.preset.clone(), first.preset.clone()),
+            ("strategy", self.strategy.name().to_owned(), first.strategy.name().to_owned()),
+            ("tied", self.tied.to_string(), first.tied.to_string()),
+        ];
+        let typed = Field::ALL.iter().map(|&field| (field.name(), self.get(field).to_owned(), first.get(field).to_owned()));
+        fixed.into_iter().chain(typed).filter(|(_, value, first)| value != first).map(|(name, value, _)| (name, value)).collect()
+    }
+
+    /// The first form, changed by the names and values of a link. What is not known is left out.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Form {
+        let mut form = Form::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "source" => form.source = SourceChoice::named(&value).unwrap_or(form.source),
+                "preset" => form.preset = value,
+                "strategy" => form.strategy = value.parse().unwrap_or(form.strategy),
+                "tied" => form.tied = value == "true",
+                _ => {
+                    let field = Field::ALL.iter().find(|field| field.name() == name);
+                    field.iter().for_each(|&&field| form.set(field, &value));
+                }
+            }
+        }
+        form
+    }
+}
+
+/// A field's name in a sentence.
+fn words(field: Field) -> String {
+    match field {
+        Field::SeqLen => "sequence length".to_owned(),
+        Field::Chunk => "chunk length".to_owned(),
+        _ => field.name().replace('-', " "),
     }
 }
 
@@ -143,38 +385,43 @@ pub fn rounded_up(typed: &str) -> Option<u32> {
     (rounded != length).then_some(rounded)
 }
 
-fn whole(what: &str, typed: &str) -> Result<u32> {
-    typed.trim().parse().map_err(|_| Error::Setting(format!("the {what} is \"{typed}\"; it must be a whole number")))
-}
-
-fn positive(what: &str, typed: &str) -> Result<u32> {
-    match whole(what, typed)? {
-        0 => Err(Error::Setting(format!("the {what} must be 1 or more"))),
-        value => Ok(value),
-    }
-}
-
-fn number(what: &str, typed: &str) -> Result<f64> {
-    typed.trim().parse().map_err(|_| Error::Setting(format!("the {what} is \"{typed}\"; it must be a number")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn with(field: Field, value: &str) -> Form {
+        let mut form = Form::default();
+        form.set(field, value);
+        form
+    }
+
     #[test]
-    fn the_first_form_makes_a_run() {
-        let run = Form::default().run(None).unwrap();
-        assert_eq!((run.settings.seq_len, run.data), (1024, Data::OwnSource));
+    fn the_first_form_makes_a_run_and_a_run_its_form() {
+        let run = Form::default().run(None, Start::Seed).unwrap();
+        assert_eq!((run.settings.seq_len, &run.data), (512, &Data::OwnSource));
+        assert_eq!(Form::of_run(&run), Form::default());
     }
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        let form = Form { chunk: "a".to_owned(), ..Form::default() };
-        assert_eq!(form.plan().unwrap_err().to_string(), "the chunk length is \"a\"; it must be a whole number");
-        let form = Form { batch: "0".to_owned(), ..Form::default() };
-        assert_eq!(form.plan().unwrap_err().to_string(), "the batch must be 1 or more");
-        assert!(Form { source: SourceChoice::Text, ..Form::default() }.run(None).is_err());
+        let sentence = |field, value| with(field, value).plan().unwrap_err().to_string();
+        assert_eq!(sentence(Field::Chunk, "a"), "the chunk length is \"a\"; it must be a whole number");
+        assert_eq!(sentence(Field::Batch, "0"), "the batch must be 1 or more");
+        assert!(sentence(Field::Heads, "3").contains("num_key_value_heads"), "{}", sentence(Field::Heads, "3"));
+        assert!(sentence(Field::Steps, "99999999999").contains("smaller"));
+        assert!(Form { source: SourceChoice::Text, ..Form::default() }.run(None, Start::Seed).is_err());
+    }
+
+    #[test]
+    fn a_link_carries_every_control() {
+        assert_eq!(Form::default().to_pairs(), []);
+        let mut form = Form { source: SourceChoice::Task(TaskKind::Sort), strategy: StrategyKind::Standard, ..Form::default() };
+        (form.tied, form.preset) = (false, String::new());
+        Field::ALL.iter().zip(3..).for_each(|(&field, value)| form.set(field, value));
+        let pairs = form.to_pairs();
+        assert_eq!(pairs.len(), 4 + Field::ALL.len());
+        assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
+        assert_eq!(Form::from_pairs([("nonsense".to_owned(), "1".to_owned())]), Form::default());
     }
 
     #[test]

@@ -4,11 +4,9 @@
 pub mod curve;
 pub mod form;
 pub mod format;
-pub mod grid;
 pub mod picture;
 pub mod protocol;
 pub mod texts;
-pub mod timeline;
 
 #[cfg(target_arch = "wasm32")]
 pub mod page;

@@ -1,8 +1,10 @@
-//! What page and worker say to one another: one JSON text for each message.
+//! What page and worker say to one another: one JSON text for each message, with bytes beside it where there are many.
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::{Settings, StepReport, Validation};
+use crate::model::Config;
+use crate::step::{StrategyKind, Stride};
+use crate::train::{AttentionPattern, Settings, StepReport, Validation, VerifyReport};
 
 /// What the page wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,36 +13,76 @@ pub enum ToWorker {
     Begin(Box<Run>, Go),
     /// Go on with the run.
     Continue(Go),
-    /// Stop behind the step that is running.
+    /// Stop: at full speed behind the step that is running, in slow motion at once.
     Pause,
     /// Forget the run and give its memory back.
     Reset,
+    /// What are the numbers of that tensor now?
+    Inspect(u32),
+    /// Where does that head of that layer look?
+    Attention {
+        /// The layer.
+        layer: u32,
+        /// The query head.
+        head: u32,
+    },
+    /// Time a step under every strategy.
+    Compare(Box<Run>),
+    /// Show that the gradients are the same bits.
+    Prove(Box<Run>),
+    /// Give the run's model as a zip.
+    Export,
+    /// Take a model from these files: their names; their bytes lie one behind the other in the bytes beside the message.
+    Import(Vec<(String, u32)>),
+    /// Go on with the run that was saved.
+    Resume,
+    /// Forget the run that was saved.
+    Forget,
 }
 
-/// How far to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How to go.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Go {
-    /// Until told otherwise.
+    /// At full speed, until told otherwise.
     On,
-    /// One step.
+    /// To the end of the step.
     Once,
+    /// One stride.
+    Stride(Stride),
+    /// Strides, so many in a second.
+    Slow(Stride, f64),
 }
 
 /// Everything that makes a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// The name of the model's preset.
-    pub preset: String,
+    /// The model's sizes.
+    pub config: Config,
     /// How it is trained.
     pub settings: Settings,
     /// What it is trained on.
     pub data: Data,
+    /// Where its weights come from.
+    pub start: Start,
     /// Steps between validations; 0 for none.
     pub validate_every: u64,
     /// Steps between samples; 0 for none.
     pub sample_every: u64,
     /// What samples begin with.
     pub prompt: String,
+    /// Bytes that the visitor allows.
+    pub budget: u64,
+    /// C and C' as typed, for the strategies that were not chosen.
+    pub chunks: [u32; 2],
+}
+
+/// Where the first weights come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Start {
+    /// Drawn from the seed.
+    Seed,
+    /// The model that was imported last.
+    Imported,
 }
 
 /// Something to learn from.
@@ -48,10 +90,35 @@ pub struct Run {
 pub enum Data {
     /// This project's own source code.
     OwnSource,
-    /// The recall task.
-    Recall,
+    /// A generated task, with the distance across which its answers lie.
+    Task(TaskKind, u32),
     /// A text of the visitor's.
     Text(String),
+}
+
+/// A generated task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskKind {
+    /// Keys bound to values at the start are asked for at the end.
+    Recall,
+    /// What came some way back is to be repeated.
+    Copy,
+    /// Letters are to be put in order, after a while.
+    Sort,
+    /// Digits of some way back are to be added up.
+    Sum,
+}
+
+impl TaskKind {
+    /// The value in the page's list and link.
+    pub fn name(self) -> &'static str {
+        match self {
+            TaskKind::Recall => "recall",
+            TaskKind::Copy => "copy",
+            TaskKind::Sort => "sort",
+            TaskKind::Sum => "sum",
+        }
+    }
 }
 
 /// What the worker reports.
@@ -59,6 +126,10 @@ pub enum Data {
 pub enum FromWorker {
     /// There is a device.
     Ready(Device),
+    /// There is a run that was saved, and how many steps it had done.
+    Saved(Box<Run>, u64),
+    /// There is none any more.
+    Forgotten,
     /// The run's buffers exist.
     Began {
         /// What the plan said.
@@ -66,23 +137,106 @@ pub enum FromWorker {
         /// What the device's own objects add up to.
         created_bytes: u64,
     },
+    /// A run that was saved goes on: what it is, and what it has done.
+    Resumed(Box<Run>, History),
+    /// The device was lost, and the run goes on from the end of that step on a new one.
+    Recovered {
+        /// The last good step.
+        step: u64,
+        /// The browser's words.
+        reason: String,
+    },
+    /// So many turns of the step are done; the second number is the step under way.
+    At(u64, u64),
+    /// All buffers on the device, by what they are for.
+    Buffers(Vec<(String, u64)>),
     /// A step is done.
     Stepped(StepReport),
     /// How the model does on what it never saw.
     Validated(u64, Validation),
     /// What the model writes after a step.
-    Sampled(u64, String),
+    Sampled(u64, Sample),
     /// The run stands still.
     Paused,
     /// The run is forgotten.
     WasReset,
+    /// The numbers of a tensor.
+    Inspected(Box<TensorView>),
+    /// Where a head looks.
+    Looked(u64, Box<AttentionPattern>),
+    /// Seconds of a step under each strategy, or what is in the way; the message is sent whenever one more is known.
+    Compared(Vec<(StrategyKind, Result<f64, String>)>),
+    /// How far the proof has come: runs done, of all.
+    Proving(usize, usize),
+    /// The proof.
+    Proved(Box<VerifyReport>),
+    /// What the device does at most, in 10⁹ operations a second.
+    Peak(f64),
+    /// The model's zip is in the bytes beside the message; the steps it had.
+    Exported(u64),
+    /// A model was taken: its sizes.
+    Imported(Box<Config>),
     /// Something went wrong.
     Failed {
         /// What, in a sentence.
         message: String,
         /// Can the run go on?
         run_survives: bool,
+        /// What would fit, if it was too large.
+        remedy: Option<Remedy>,
     },
+}
+
+/// What to change so that a step fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// Tokens of a chunk, with the strategy `stream`.
+    pub chunk: u32,
+    /// Tokens of a sequence.
+    pub seq_len: u32,
+}
+
+/// What a run has done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Its steps.
+    pub steps: Vec<StepReport>,
+    /// Its validations, each with its step.
+    pub validations: Vec<(u64, Validation)>,
+}
+
+/// A text that the model wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// What it began with.
+    pub prompt: String,
+    /// What was written, character by character, each with the probability that the model gave it.
+    pub written: Vec<(String, f32)>,
+}
+
+/// The numbers of a tensor at a moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TensorView {
+    /// The place of the tensor in the program.
+    pub tensor: u32,
+    /// The number of the turn that comes next.
+    pub turn: u64,
+    /// Rows and columns that were looked at, padding included.
+    pub shape: [u32; 2],
+    /// The smallest number.
+    pub min: f64,
+    /// The largest number.
+    pub max: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// The root of their mean square.
+    pub rms: f64,
+    /// Numbers that are none (infinite or NaN).
+    pub not_finite: u64,
+    /// Rows and columns of the small picture.
+    pub picture_shape: [u32; 2],
+    /// Means over equal parts of the tensor, row by row.
+    pub picture: Vec<f32>,
 }
 
 /// What the page has to know of the device.
@@ -99,18 +253,13 @@ pub struct Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::form::Form;
 
     #[test]
     fn a_run_arrives_as_it_was_sent() {
-        let run = Run {
-            preset: "tiny".to_owned(),
-            settings: Settings::default(),
-            data: Data::Text("„Text“\n\u{2028}".to_owned()),
-            validate_every: 10,
-            sample_every: 0,
-            prompt: "\"".to_owned(),
-        };
-        let message = ToWorker::Begin(Box::new(run), Go::Once);
+        let mut run = Form::default().run(None, Start::Seed).unwrap();
+        run.data = Data::Text("„Text“\n\u{2028}\"".to_owned());
+        let message = ToWorker::Begin(Box::new(run), Go::Slow(Stride::Chunk, 2.5));
         let sent = serde_json::to_string(&message).unwrap();
         assert_eq!(serde_json::from_str::<ToWorker>(&sent).unwrap(), message);
     }

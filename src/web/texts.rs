@@ -1,192 +1,186 @@
-//! Every text of the page, in one place.
+//! Every text of the page. A language is a file in `www/texts`; English is part of the program, others are fetched when they
+//! are asked for.
 
-use super::form::SourceChoice;
-use super::format::{bytes, whole};
-use super::picture::{Bar, Part};
-use crate::step::{Pass, StrategyKind};
+use std::collections::HashMap;
 
-pub const TITLE: &str = "StreamBP";
-pub const SUBTITLE: &str = "Exact back-propagation for long sequences, chunk by chunk";
-pub const ABOUT: &str = "Training a language model needs far more memory than running it, because the backward pass wants every \
-    activation again. StreamBP keeps only the layers' inputs and recomputes the rest for one chunk of one layer at a time, so the \
-    gradient is the same to the last bit and the memory is a fraction; this page trains a small model with it, on your own GPU, in this tab.";
+use serde::Deserialize;
 
-pub const DATA: &str = "Data";
-pub const SOURCE: &str = "Learn from";
-pub const FILE: &str = "Drop a text file here, or choose one";
-pub const PASTE: &str = "Or paste a text";
-pub const USE_PASTE: &str = "Use this text";
-pub const NO_TEXT: &str = "there is no text yet; drop a text file, choose one or paste some text, or take a built-in source";
-pub const EMPTY_PASTE: &str = "the text field is empty; paste some text first";
-pub const RUN_IN_PROGRESS: &str = "a run is in progress; reset it before you give it another text";
-pub const LOCKED: &str = "These settings belong to the run in progress. Reset it to change them.";
+use super::form::{Field, SourceChoice};
+use super::picture::Part;
+use crate::step::{Pass, StrategyKind, Stride};
 
-pub const MODEL: &str = "Model and step";
-pub const PRESET: &str = "Preset";
-pub const SEQ_LEN: &str = "Sequence length";
-pub const BATCH: &str = "Sequences in a batch";
-pub const STRATEGY: &str = "Strategy";
-pub const CHUNK: &str = "Chunk length";
-pub const LOGITS_CHUNK: &str = "Logits chunk";
-pub const LEARNING_RATE: &str = "Learning rate";
-pub const STEPS: &str = "Steps";
-pub const SAMPLE_EVERY: &str = "Steps to a sample";
-pub const PROMPT: &str = "Samples begin with";
-pub const TOKENS: &str = "tokens";
-pub const CHUNKS_UNUSED: &str = "Only the strategy stream has chunks.";
+/// Languages there are: the name of the file, and the name in its own words.
+pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
 
-pub const TRAINING: &str = "Training";
-pub const START: &str = "Start";
-pub const CONTINUE: &str = "Continue";
-pub const PAUSE: &str = "Pause";
-pub const STEP: &str = "One step";
-pub const RESET: &str = "Reset";
-pub const LOADING: &str = "Looking for a GPU …";
-pub const READY: &str = "Ready";
-pub const TRAINS: &str = "Training";
-pub const PAUSED: &str = "Paused";
-pub const STOPPED: &str = "Stopped by an error";
+/// Declares sections of the files of texts: a text that is missing, or that nobody shows, is an error.
+macro_rules! sections {
+    ($($section:ident { $($text:ident),* $(,)? })*) => {$(
+        /// A section of the files of texts.
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        #[allow(missing_docs, reason = "the files say what they are")]
+        pub struct $section { $(pub $text: String,)* }
+    )*};
+}
 
-pub const LOSS: &str = "Loss";
-pub const VALIDATION_LOSS: &str = "Validation loss";
-pub const ACCURACY: &str = "Right answers";
-pub const TOKENS_PER_SECOND: &str = "Tokens per second";
-pub const STEP_TIME: &str = "Time of a step";
-pub const GRAD_NORM: &str = "Gradient norm";
-pub const STEPS_DONE: &str = "Steps done";
-pub const CURVE: &str = "Loss curve";
-pub const CURVE_EMPTY: &str = "The curve begins with the first step.";
-pub const CURVE_AXES: &str = "Loss in nats per token, over steps";
-pub const AS_TABLE: &str = "The same as a table";
-pub const LAST_STEPS: &str = "The last steps";
-pub const SAMPLE: &str = "What the model writes";
-pub const SAMPLE_EMPTY: &str = "Nothing yet. It will be noise at first, then words, then something like the text.";
-pub const SAMPLE_RECALL: &str = "The recall task is judged by its answers, not by what the model writes.";
+/// The texts of a language.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "sections and lists of texts, by the names of what they are about")]
+pub struct Texts {
+    pub head: Head,
+    pub data: Data,
+    pub model: Model,
+    pub controls: Controls,
+    pub stage: Stage,
+    pub inspector: Inspector,
+    pub training: Training,
+    pub compare: Compare,
+    pub reach: Reach,
+    pub keep: Keep,
+    pub failures: Failures,
+    fields: HashMap<String, FieldText>,
+    sources: HashMap<String, FieldText>,
+    strategies: HashMap<String, String>,
+    parts: HashMap<String, String>,
+    passes: HashMap<String, String>,
+    strides: HashMap<String, String>,
+    buffers: HashMap<String, String>,
+}
 
-pub const MEMORY: &str = "Memory of a step";
-pub const MEMORY_ABOUT: &str = "Planned before anything is allocated, and redrawn as you type.";
-pub const MEMORY_NONE: &str = "There is no plan for these settings: mend the one that the message above names.";
-pub const PEAKS: &str = "The same step under three strategies";
-pub const PEAKS_ABOUT: &str = "Bytes of all GPU buffers, on one scale. Loss and gradients are the same bits in all three.";
-pub const GRID: &str = "Memory per chunk";
-pub const GRID_ABOUT: &str = "What is held for each chunk of each layer when the backward pass, from the top row down and from right to \
-    left, is at work on it. Areas are bytes: a bar is as wide as its chunk has tokens. Plain: kept since the forward pass. Hatched: \
-    there only while it is the turn of this chunk, or of this layer.";
-pub const GRID_SHARED: &str = "all chunks";
-pub const GRID_HEAD: &str = "Loss head";
-pub const GRID_CHUNK: &str = "chunks, first to last";
-pub const GRID_COLUMNS: [&str; 5] = ["Row", "Chunks", "Bytes of the first chunk", "Kept", "In its turn only"];
-pub const TIMELINE: &str = "Memory through the step";
-pub const TIMELINE_ABOUT: &str = "Bytes alive at every operation, in the order of the step; what is repeated for each chunk is drawn once.";
-pub const PEAK: &str = "Peak";
-pub const UNUSED: &str = "Gaps";
-pub const PART: &str = "Part";
-pub const PLANNED: &str = "Planned";
-pub const CREATED: &str = "Buffers created by the run";
-pub const NOT_CREATED: &str = "none yet";
-pub const SAMPLES_EXTRA: &str = "Samples use a few buffers of their own beside the step's.";
-pub const TOO_LARGE: &str = "more than this device can hold";
+/// The name of something, and a sentence about it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldText {
+    /// Its name.
+    pub name: String,
+    /// A sentence about it.
+    pub about: String,
+}
 
-/// The name of a source of text.
-pub fn source(choice: SourceChoice) -> &'static str {
-    match choice {
-        SourceChoice::OwnSource => "This project's source code",
-        SourceChoice::Recall => "The recall task",
-        SourceChoice::Text => "My text",
+sections! {
+    Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
+    Data { title, source, file, paste, use_paste, url, use_url, given, locked }
+    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, imported, use_seed }
+    Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy }
+    Stage {
+        title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
+        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, play_plan, keys, as_table, row, chunks, kept, passing, planned, created, none_yet, beside,
+        change, legend, export_svg, export_png, export_trace,
+    }
+    Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
+    Training {
+        title, loss, validation_loss, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
+        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, sample, sample_empty, sample_task, probability,
+        attention, attention_about, attention_look, attention_layer, attention_head, attention_text, runs, runs_about, runs_empty, run, settings, memory, overlay, forget_run,
+    }
+    Compare { title, about, peaks, peaks_about, share, peak_at, too_large, measure, measuring, time, longest, not_measured, timelines, part, gaps, proof, proof_about, prove, proving, same_bits, different_bits, parameter, error, run_row, against_f64 }
+    Reach { title, about, seq_len, model, own_model, without_model, axes, fits, fits_not, shortest, longest, longest_is, computing, nothing_fits, as_table }
+    Keep { title, about, export, exported, import, import_folder, imported, saved, resume, forget, storage_about }
+    Failures { no_text, empty_paste, run_in_progress, not_utf8, unreadable, not_fetched, worker_stopped, no_plan }
+}
+
+impl Texts {
+    /// English.
+    pub fn english() -> &'static Texts {
+        Self::parse(include_str!("../../www/texts/en.json")).expect("a test reads the same file")
+    }
+
+    /// Reads a file of texts. A page has few languages, and keeps those that it has read.
+    ///
+    /// # Errors
+    /// If a text is missing, or one too many.
+    pub fn parse(json: &str) -> Result<&'static Texts, serde_json::Error> {
+        Ok(Box::leak(Box::new(serde_json::from_str(json)?)))
+    }
+
+    /// A field of the form.
+    pub fn field(&self, field: Field) -> &FieldText {
+        &self.fields[field.name()]
+    }
+
+    /// Something to learn from.
+    pub fn source(&self, choice: SourceChoice) -> &FieldText {
+        &self.sources[choice.name()]
+    }
+
+    /// What a strategy does.
+    pub fn strategy(&self, kind: StrategyKind) -> &str {
+        &self.strategies[kind.name()]
+    }
+
+    /// What bytes are for.
+    pub fn part(&self, part: Part) -> &str {
+        &self.parts[part.name()]
+    }
+
+    /// A pass of the step.
+    pub fn pass(&self, pass: Pass) -> &str {
+        &self.passes[pass.name()]
+    }
+
+    /// How far to go at once.
+    pub fn stride(&self, stride: Stride) -> &str {
+        &self.strides[stride.name()]
+    }
+
+    /// What buffers are for; the device's own word if it is not known.
+    pub fn buffer<'a>(&'a self, used_for: &'a str) -> &'a str {
+        self.buffers.get(used_for).map_or(used_for, String::as_str)
     }
 }
 
-/// What a source of text is.
-pub fn source_about(choice: SourceChoice) -> &'static str {
-    match choice {
-        SourceChoice::OwnSource => "Rust, byte by byte; the last tenth is kept for validation.",
-        SourceChoice::Recall => {
-            "Keys and values early in the sequence, questions late: it can be learned only if the gradient reaches across the whole sequence."
+/// Puts values in the places of a text that name them, as in `{count}`.
+pub fn fill(text: &str, values: &[(&str, &dyn std::fmt::Display)]) -> String {
+    values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), &value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The places for values in a text, sorted.
+    fn places(text: &str) -> Vec<String> {
+        let mut places: Vec<String> = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned()).collect();
+        places.sort();
+        places
+    }
+
+    /// Every text of a file, by its path.
+    fn leaves(value: &serde_json::Value, path: &str, found: &mut Vec<(String, String)>) {
+        match value {
+            serde_json::Value::Object(map) => map.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), found)),
+            other => found.push((path.to_owned(), other.as_str().unwrap_or_else(|| panic!("{path} is no text")).to_owned())),
         }
-        SourceChoice::Text => "Your text stays in this tab. The last tenth is kept for validation.",
     }
-}
 
-/// What a strategy does.
-pub fn strategy_about(kind: StrategyKind) -> &'static str {
-    match kind {
-        StrategyKind::Standard => "Keeps every activation of every layer; recomputes nothing.",
-        StrategyKind::Checkpoint => "Keeps the layers' inputs; recomputes a layer at a time.",
-        StrategyKind::Stream => "Keeps the layers' inputs; recomputes a chunk of a layer at a time.",
+    #[test]
+    fn every_language_has_every_text_with_the_same_values() {
+        let mut english = Vec::new();
+        leaves(&serde_json::from_str(include_str!("../../www/texts/en.json")).unwrap(), "", &mut english);
+        for (name, _) in LANGUAGES {
+            let file = std::fs::read_to_string(format!("www/texts/{name}.json")).unwrap();
+            let texts = Texts::parse(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+            Field::ALL.iter().for_each(|&field| assert!(!texts.field(field).name.is_empty()));
+            SourceChoice::ALL.into_iter().for_each(|choice| assert!(!texts.source(choice).about.is_empty()));
+            StrategyKind::ALL.into_iter().for_each(|kind| assert!(!texts.strategy(kind).is_empty()));
+            Part::ALL.into_iter().for_each(|part| assert!(!texts.part(part).is_empty()));
+            Stride::ALL.into_iter().for_each(|stride| assert!(!texts.stride(stride).is_empty()));
+            for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward, Pass::Update] {
+                assert!(!texts.pass(pass).is_empty());
+            }
+            let mut own = Vec::new();
+            leaves(&serde_json::from_str(&file).unwrap(), "", &mut own);
+            assert_eq!(own.len(), english.len(), "{name}");
+            for ((path, text), (english_path, english_text)) in own.iter().zip(&english) {
+                assert_eq!(path, english_path, "{name}");
+                assert_eq!(places(text), places(english_text), "{name}: {path}");
+            }
+        }
     }
-}
 
-/// What a part of the memory is.
-pub fn part(part: Part) -> &'static str {
-    match part {
-        Part::Weights => "Weights",
-        Part::Gradients => "Gradients",
-        Part::Optimizer => "Optimizer",
-        Part::Tables => "Batch and tables",
-        Part::LayerInputs => "Layer inputs",
-        Part::Hidden => "Hidden state and its gradient",
-        Part::KeysValues => "Keys and values",
-        Part::Activations => "Chunk activations",
-        Part::Logits => "Logits",
+    #[test]
+    fn values_are_put_in_their_places() {
+        assert_eq!(fill("{a} of {b}, {a}", &[("a", &1), ("b", &"x")]), "1 of x, 1");
     }
-}
-
-/// A part of the step.
-pub fn pass(pass: Pass) -> &'static str {
-    match pass {
-        Pass::Clear => "clear",
-        Pass::Forward => "forward",
-        Pass::Loss => "loss",
-        Pass::Backward => "backward",
-        Pass::Update => "update",
-    }
-}
-
-/// The text that was given.
-pub fn given(name: &str, length: usize) -> String {
-    format!("{name}: {} bytes", whole(length as u64))
-}
-
-/// That a chunk is longer than what was typed.
-pub fn rounded(length: u32) -> String {
-    format!("Rounded up to {length}: a chunk is a whole number of tiles of 64 tokens.")
-}
-
-/// A strategy's share of the largest.
-pub fn peak(bar: &Bar, standard: u64) -> String {
-    let share = 100.0 * bar.peak_bytes as f64 / standard.max(1) as f64;
-    format!("{} ({share:.0} %)", bytes(bar.peak_bytes))
-}
-
-/// Where the peak is.
-pub fn peak_at(bar: &Bar) -> String {
-    match bar.at.1 {
-        Some(layer) => format!("peak at {}, layer {layer}", bar.at.0),
-        None => format!("peak at {}", bar.at.0),
-    }
-}
-
-/// A row of the grid.
-pub fn layer(number: u32) -> String {
-    format!("Layer {number}")
-}
-
-/// That a bar stands for several chunks.
-pub fn merged(chunks: u32) -> String {
-    format!("There are more chunks than fit: each bar stands for the first of {chunks} alike.")
-}
-
-/// A file that is no text.
-pub fn not_utf8(name: &str) -> String {
-    format!("{name} is not UTF-8 text; save it as UTF-8, or choose another file")
-}
-
-/// A file that the browser would not read.
-pub fn unreadable(name: &str) -> String {
-    format!("{name} could not be read; choose it again, or another file")
-}
-
-/// A worker that stopped.
-pub fn worker_stopped(reason: &str) -> String {
-    format!("the worker stopped ({reason}); it has been started anew, and what was measured is still here: press start for a new run")
 }

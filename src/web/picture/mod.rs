@@ -1,0 +1,13 @@
+//! What the pictures show, computed from a step's program and its memory. Nothing here knows of a browser.
+
+mod inspector;
+mod part;
+mod planned;
+mod stage;
+mod timeline;
+
+pub use inspector::{Entry, entries};
+pub use part::{Part, Parts};
+pub use planned::Planned;
+pub use stage::{CellState, Stage, StageCell, StageRow};
+pub use timeline::{Column, HEIGHT, Timeline};

@@ -1,0 +1,303 @@
+//! The worker's side: holds the device and the run, does what the page says, reports what comes of it.
+
+mod inspect;
+mod lab;
+mod post;
+mod running;
+mod store;
+
+use futures_channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use wasm_bindgen::prelude::*;
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+use super::protocol::{Device, FromWorker, Go, Remedy, Run, ToWorker};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::model::{Config, Weights, archive};
+use crate::step::Stride;
+use post::{Watch, tell, tell_with};
+use running::Running;
+use store::Store;
+
+/// What wakes the worker.
+enum Event {
+    /// A message of the page's, with the bytes beside it.
+    Message(ToWorker, Vec<u8>),
+    /// It is time for the next stride of slow motion.
+    Tick,
+    /// The device went away while nothing was asked of it.
+    Lost,
+}
+
+/// Starts to listen.
+pub fn start() {
+    console_error_panic_hook::set_once();
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    let (sender, inbox) = mpsc::unbounded();
+    let to_itself = sender.clone();
+    let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        let (message, bytes) = post::unpack(&event.data()).expect("page and worker are of one build");
+        sender.unbounded_send(Event::Message(message, bytes)).expect("the worker never stops listening");
+    });
+    scope.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
+    let watch = Watch::start(to_itself.clone());
+    let worker = Worker { gpu: None, running: None, imported: None, is_measured: false, store: Store::default(), watch, to_itself };
+    wasm_bindgen_futures::spawn_local(worker.serve(inbox));
+}
+
+struct Worker {
+    gpu: Option<Gpu>,
+    running: Option<Running>,
+    imported: Option<(Config, Weights)>,
+    /// Is it known what the device does at most?
+    is_measured: bool,
+    store: Store,
+    watch: Watch,
+    to_itself: UnboundedSender<Event>,
+}
+
+impl Worker {
+    async fn serve(mut self, mut inbox: UnboundedReceiver<Event>) {
+        if let Err(error) = self.open().await {
+            self.fail(&error);
+        }
+        if let Some((run, step)) = self.store.describe().await {
+            tell(&FromWorker::Saved(Box::new(run), step));
+        }
+        loop {
+            let at_full_speed = self.running.as_ref().is_some_and(|running| matches!(running.go, Some(Go::On | Go::Once)));
+            // Every step waits for the device once, and so lets messages in.
+            let event = if at_full_speed { inbox.try_recv().ok() } else { inbox.recv().await.ok() };
+            let outcome = match event {
+                Some(Event::Message(message, bytes)) => self.obey(message, &bytes).await,
+                Some(Event::Lost) => Err(Error::DeviceLost { reason: "it went away while nothing was running".to_owned() }),
+                Some(Event::Tick) | None => self.advance().await,
+            };
+            if let Err(error) = outcome {
+                self.mend(error).await;
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<Gpu> {
+        if let Some(gpu) = &self.gpu {
+            return Ok(gpu.clone());
+        }
+        let gpu = Gpu::open(None).await?;
+        let limits = gpu.limits();
+        tell(&FromWorker::Ready(Device { name: gpu.name().to_owned(), max_buffer: limits.buffer, max_binding: limits.binding }));
+        self.watch.device(Some(gpu.clone()));
+        Ok(self.gpu.insert(gpu).clone())
+    }
+
+    async fn obey(&mut self, message: ToWorker, bytes: &[u8]) -> Result<()> {
+        match message {
+            ToWorker::Begin(run, go) => self.begin(*run, go).await?,
+            ToWorker::Continue(go) => self.go(go),
+            ToWorker::Pause => self.pause().await,
+            ToWorker::Reset => {
+                self.drop_run();
+                tell(&FromWorker::WasReset);
+            }
+            ToWorker::Inspect(tensor) => {
+                if let Some(running) = &self.running {
+                    tell(&FromWorker::Inspected(Box::new(inspect::view(&running.trainer, tensor).await?)));
+                }
+            }
+            ToWorker::Attention { layer, head } => {
+                if let Some(running) = &mut self.running {
+                    let pattern = running.attention(layer, head).await?;
+                    tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern)));
+                }
+            }
+            ToWorker::Compare(run) => lab::compare(&self.open().await?, &run).await?,
+            ToWorker::Prove(run) => lab::prove(&self.open().await?, &run).await?,
+            ToWorker::Export => {
+                if let Some(running) = &self.running {
+                    let weights = running.trainer.weights().await?;
+                    tell_with(&FromWorker::Exported(running.trainer.steps_done()), &archive::to_zip(&running.run.config, &weights));
+                }
+            }
+            ToWorker::Import(files) => {
+                let imported = archive::from_files(split(files, bytes))?;
+                tell(&FromWorker::Imported(Box::new(imported.0.clone())));
+                self.imported = Some(imported);
+            }
+            ToWorker::Resume => self.resume().await?,
+            ToWorker::Forget => {
+                self.store.forget().await;
+                tell(&FromWorker::Forgotten);
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self, run: Run, go: Go) -> Result<()> {
+        self.drop_run();
+        let gpu = self.open().await?;
+        let running = Running::begin(&gpu, run, self.imported.as_ref()).await?;
+        self.take(running, go);
+        Ok(())
+    }
+
+    async fn resume(&mut self) -> Result<()> {
+        self.drop_run();
+        let gpu = self.open().await?;
+        let Some(saved) = self.store.load().await else {
+            return Err(Error::Data("the saved run could not be read; start a new one".to_owned()));
+        };
+        let mut running = Running::begin(&gpu, saved.run, None).await?;
+        running.restore(saved.snapshot, saved.history.clone())?;
+        tell(&FromWorker::Resumed(Box::new(running.run.clone()), saved.history));
+        self.take(running, Go::On);
+        self.pause().await;
+        Ok(())
+    }
+
+    fn take(&mut self, running: Running, go: Go) {
+        let executor = running.trainer.executor();
+        tell(&FromWorker::Began { planned_bytes: executor.memory().peak_bytes(), created_bytes: executor.created_bytes() });
+        self.watch.run(Some(executor.turns_done()));
+        self.running = Some(running);
+        self.go(go);
+        self.report_buffers();
+    }
+
+    fn go(&mut self, go: Go) {
+        let Some(running) = &mut self.running else { return };
+        running.go = Some(go);
+        if matches!(go, Go::Stride(_) | Go::Slow(..)) {
+            self.to_itself.unbounded_send(Event::Tick).expect("the worker listens to itself");
+        }
+    }
+
+    async fn pause(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.go = None;
+            if running.trainer.next_turn() == 0 {
+                self.store.save(running).await;
+            }
+        }
+        tell(&FromWorker::Paused);
+    }
+
+    /// Goes on as far as the run was told to go.
+    async fn advance(&mut self) -> Result<()> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        let Some(go) = running.go else { return Ok(()) };
+        let stride = match go {
+            Go::On | Go::Once => Stride::Step,
+            Go::Stride(stride) | Go::Slow(stride, _) => stride,
+        };
+        self.watch.step(running.trainer.steps_done() + 1);
+        let report = running.advance(stride).await?;
+        tell(&FromWorker::At(running.trainer.next_turn(), running.trainer.steps_done() + 1));
+        if report.is_some() {
+            self.store.save_now_and_then(self.running.as_mut().expect("it was there")).await;
+            self.measure_once().await?;
+            self.report_buffers();
+        }
+        let is_over = self.running.as_ref().is_some_and(Running::is_over);
+        match go {
+            _ if is_over => self.pause().await,
+            Go::Slow(_, per_second) => post::tick_after(&self.to_itself, 1.0 / per_second.clamp(0.1, 1000.0)),
+            Go::Stride(_) | Go::Once => self.pause().await,
+            Go::On => {}
+        }
+        Ok(())
+    }
+
+    /// Measures what the device does at most, once, behind a step that has shown that it works.
+    async fn measure_once(&mut self) -> Result<()> {
+        let steps = self.running.as_ref().map_or(0, |running| running.trainer.steps_done());
+        if steps >= 2 && !self.is_measured {
+            let gpu = self.open().await?;
+            tell(&FromWorker::Peak(gpu.peak_gflops().await?));
+            self.is_measured = true;
+        }
+        Ok(())
+    }
+
+    /// Goes on from the last good state if the device was lost; says what is wrong otherwise.
+    async fn mend(&mut self, error: Error) {
+        let lost = match &error {
+            Error::DeviceLost { reason } => reason.clone(),
+            _ => return self.fail(&error),
+        };
+        self.drop_device();
+        let Some(running) = self.running.take() else {
+            // Nothing was lost with it but the device itself.
+            return match self.open().await {
+                Ok(_) => tell(&FromWorker::Recovered { step: 0, reason: lost }),
+                Err(error) => self.fail(&error),
+            };
+        };
+        match self.begin_again(running, lost).await {
+            Ok(()) => {}
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    async fn begin_again(&mut self, lost: Running, reason: String) -> Result<()> {
+        let (go, run, good) = (lost.go, lost.run.clone(), lost.last_good());
+        // The lost device's buffers go before the new one's come.
+        drop(lost);
+        let gpu = self.open().await?;
+        let mut running = Running::begin(&gpu, run, self.imported.as_ref()).await?;
+        if let Some((snapshot, history)) = good {
+            running.restore(snapshot, history)?;
+        }
+        let step = running.trainer.steps_done();
+        let is_at_full_speed = matches!(go, Some(Go::On | Go::Once));
+        self.take(running, go.unwrap_or(Go::Once));
+        tell(&FromWorker::Recovered { step, reason });
+        if !is_at_full_speed {
+            self.pause().await;
+        }
+        Ok(())
+    }
+
+    /// Reports an error, and keeps the run if it is still good.
+    fn fail(&mut self, error: &Error) {
+        let remedy = self.running.is_none().then(|| remedy(error)).flatten();
+        if matches!(error, Error::DeviceLost { .. } | Error::Device(_) | Error::OutOfMemory { .. }) {
+            self.drop_run();
+            self.drop_device();
+        }
+        self.running.iter_mut().for_each(|running| running.go = None);
+        tell(&FromWorker::Failed { message: error.to_string(), run_survives: self.running.is_some(), remedy });
+    }
+
+    fn drop_run(&mut self) {
+        self.watch.run(None);
+        self.running = None;
+        self.report_buffers();
+    }
+
+    fn drop_device(&mut self) {
+        self.watch.run(None);
+        self.watch.device(None);
+        self.gpu = None;
+    }
+
+    fn report_buffers(&self) {
+        let buffers = self.gpu.as_ref().map_or_else(Vec::new, Gpu::buffers);
+        tell(&FromWorker::Buffers(buffers.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()));
+    }
+}
+
+fn remedy(_error: &Error) -> Option<Remedy> {
+    None
+}
+
+/// Cuts the bytes beside a message into its files.
+fn split(files: Vec<(String, u32)>, mut bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    files
+        .into_iter()
+        .map(|(name, length)| {
+            let (file, rest) = bytes.split_at(length as usize);
+            bytes = rest;
+            (name, file.to_vec())
+        })
+        .collect()
+}

@@ -1,0 +1,110 @@
+//! Messages, timers, and a watch on what the device has done.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_channel::mpsc::UnboundedSender;
+use js_sys::{Array, Uint8Array};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+use web_sys::DedicatedWorkerGlobalScope;
+
+use super::Event;
+use crate::gpu::Gpu;
+use crate::web::protocol::FromWorker;
+
+/// How often the page hears where the device is.
+const WATCH_MILLIS: i32 = 80;
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+/// A message with the bytes beside it, as [`pack`] put them together.
+pub fn unpack<M: DeserializeOwned>(data: &JsValue) -> Option<(M, Vec<u8>)> {
+    let pair: &Array = data.dyn_ref()?;
+    let message = serde_json::from_str(&pair.get(0).as_string()?).ok()?;
+    Some((message, pair.get(1).dyn_ref::<Uint8Array>()?.to_vec()))
+}
+
+/// A message with bytes beside it, and the list of what is handed over rather than copied.
+pub fn pack(message: &impl serde::Serialize, bytes: &[u8]) -> (Array, Array) {
+    let text = serde_json::to_string(message).expect("messages are plain data");
+    let bytes = Uint8Array::from(bytes);
+    let handed_over = Array::of1(&bytes.buffer());
+    (Array::of2(&JsValue::from_str(&text), &bytes), handed_over)
+}
+
+/// Tells the page something.
+pub fn tell(message: &FromWorker) {
+    tell_with(message, &[]);
+}
+
+/// Tells the page something, with bytes.
+pub fn tell_with(message: &FromWorker, bytes: &[u8]) {
+    let (pair, handed_over) = pack(message, bytes);
+    scope().post_message_with_transfer(&pair, &handed_over).expect("texts and bytes can be posted");
+}
+
+/// Wakes the worker later.
+pub fn tick_after(to: &UnboundedSender<Event>, seconds: f64) {
+    let to = to.clone();
+    let wake = Closure::once_into_js(move || to.unbounded_send(Event::Tick).expect("the worker listens to itself"));
+    let millis = (1000.0 * seconds) as i32;
+    scope().set_timeout_with_callback_and_timeout_and_arguments_0(wake.unchecked_ref(), millis).expect("a worker has timers");
+}
+
+/// Tells the page now and then how far the device is, and the worker when the device is gone.
+#[derive(Clone, Default)]
+pub struct Watch(Rc<RefCell<Watched>>);
+
+#[derive(Default)]
+struct Watched {
+    gpu: Option<Gpu>,
+    turns: Option<Arc<AtomicU64>>,
+    step: u64,
+    told: (u64, u64),
+}
+
+impl Watch {
+    /// Starts to look, again and again.
+    pub fn start(to: UnboundedSender<Event>) -> Self {
+        let watch = Watch::default();
+        let watched = watch.clone();
+        let look = Closure::<dyn Fn()>::new(move || watched.look(&to)).into_js_value();
+        let started = scope().set_interval_with_callback_and_timeout_and_arguments_0(look.unchecked_ref(), WATCH_MILLIS);
+        started.expect("a worker has timers");
+        watch
+    }
+
+    /// The device to look at.
+    pub fn device(&self, gpu: Option<Gpu>) {
+        self.0.borrow_mut().gpu = gpu;
+    }
+
+    /// The run to look at.
+    pub fn run(&self, turns: Option<Arc<AtomicU64>>) {
+        self.0.borrow_mut().turns = turns;
+    }
+
+    /// The step that is under way.
+    pub fn step(&self, step: u64) {
+        self.0.borrow_mut().step = step;
+    }
+
+    fn look(&self, to: &UnboundedSender<Event>) {
+        let mut watched = self.0.borrow_mut();
+        if watched.gpu.as_ref().is_some_and(Gpu::is_lost) {
+            watched.gpu = None;
+            to.unbounded_send(Event::Lost).expect("the worker listens to itself");
+        }
+        if let Some(turns) = &watched.turns {
+            let now = (turns.load(Ordering::Relaxed), watched.step);
+            if std::mem::replace(&mut watched.told, now) != now {
+                tell(&FromWorker::At(now.0, now.1));
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A run with what it needs on the device.
+
+use web_time::Instant;
+
+use super::post::tell;
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::model::{Config, Weights};
+use crate::step::{BatchShape, Stride};
+use crate::train::{AttentionPattern, Generator, Sampled, Sampler, Snapshot, Source, StepReport, Task, Trainer, within_budget};
+use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample, Start};
+
+/// Bytes of a sample, prompt included.
+const SAMPLE_BYTES: u32 = 192;
+const TEMPERATURE: f64 = 0.8;
+const TOP_K: usize = 40;
+/// Seconds between states to go back to.
+const GOOD_STATE_SECONDS: f64 = 4.0;
+
+/// A run in progress.
+pub struct Running {
+    pub run: Run,
+    pub trainer: Trainer,
+    pub history: History,
+    /// How to go; `None` while it stands still.
+    pub go: Option<Go>,
+    gpu: Gpu,
+    /// Made for the first sample, and kept.
+    generator: Option<Generator>,
+    good: Option<(Snapshot, History)>,
+    good_since: Instant,
+}
+
+impl Running {
+    /// Plans, allocates and compiles a run.
+    pub async fn begin(gpu: &Gpu, run: Run, imported: Option<&(Config, Weights)>) -> Result<Self> {
+        let settings = run.settings.clone();
+        let source = source(&run.data, settings.seq_len)?;
+        let shape = BatchShape::uniform(settings.batch, source.seq_len());
+        within_budget(&run.config, &shape, settings.strategy, run.budget, gpu.limits())?;
+        let weights = match (run.start, imported) {
+            (Start::Imported, Some((config, weights))) if *config == run.config => weights.clone(),
+            (Start::Imported, Some(_)) => {
+                let what = "the model that was imported has other sizes than these; import it again to take its sizes";
+                return Err(Error::Setting(what.to_owned()));
+            }
+            _ => Weights::init(&run.config, settings.seed),
+        };
+        let trainer = Trainer::new(gpu, &run.config, settings, source, &weights).await?;
+        let history = History::default();
+        Ok(Running { run, trainer, history, go: None, gpu: gpu.clone(), generator: None, good: None, good_since: Instant::now() })
+    }
+
+    /// Goes back to a state of this run.
+    pub fn restore(&mut self, snapshot: Snapshot, history: History) -> Result<()> {
+        snapshot.check_run("of this run", &self.trainer.run_id())?;
+        self.trainer.restore(&snapshot);
+        self.history = history.clone();
+        self.good = Some((snapshot, history));
+        Ok(())
+    }
+
+    /// The last state that is known to be good.
+    pub fn last_good(self) -> Option<(Snapshot, History)> {
+        self.good
+    }
+
+    /// Are all its steps done?
+    pub fn is_over(&self) -> bool {
+        self.trainer.next_turn() == 0 && self.trainer.steps_done() >= self.run.settings.steps
+    }
+
+    /// The run's state behind its last step.
+    pub async fn state(&mut self) -> Result<&(Snapshot, History)> {
+        let snapshot = self.trainer.snapshot().await?;
+        self.good_since = Instant::now();
+        Ok(self.good.insert((snapshot, self.history.clone())))
+    }
+
+    /// One stride, and behind a step what is due.
+    pub async fn advance(&mut self, stride: Stride) -> Result<Option<StepReport>> {
+        let Some(report) = self.trainer.advance(stride).await? else { return Ok(None) };
+        self.history.steps.push(report);
+        tell(&FromWorker::Stepped(report));
+        let is_due = |every: u64| every > 0 && report.step.is_multiple_of(every);
+        if is_due(self.run.validate_every) {
+            let validation = self.trainer.validate().await?;
+            self.history.validations.push((report.step, validation));
+            tell(&FromWorker::Validated(report.step, validation));
+        }
+        // A generated task's sequences are no text: its answers are counted by the validation.
+        if is_due(self.run.sample_every) && !matches!(self.run.data, Data::Task(..)) {
+            let sample = self.sample(report.step).await?;
+            tell(&FromWorker::Sampled(report.step, sample));
+        }
+        if self.good.is_none() || self.good_since.elapsed().as_secs_f64() > GOOD_STATE_SECONDS {
+            self.state().await?;
+        }
+        Ok(Some(report))
+    }
+
+    /// Where a head looks.
+    pub async fn attention(&mut self, layer: u32, head: u32) -> Result<AttentionPattern> {
+        if self.trainer.next_turn() > 0 {
+            let what = "a step is under way, and looking at attention would undo it; go on to its end first";
+            return Err(Error::Setting(what.to_owned()));
+        }
+        self.trainer.attention(layer, head).await
+    }
+
+    /// What the model writes behind the prompt.
+    async fn sample(&mut self, step: u64) -> Result<Sample> {
+        let mut prompt: Vec<u8> = self.run.prompt.bytes().take(SAMPLE_BYTES as usize / 2).collect();
+        if prompt.is_empty() {
+            prompt.push(b'\n');
+        }
+        let generator = match &mut self.generator {
+            Some(generator) => generator,
+            none => none.insert(Generator::new(&self.gpu.used_for("samples"), &self.run.config, SAMPLE_BYTES).await?),
+        };
+        generator.load_weights(&self.trainer.weights().await?);
+        generator.start(&prompt.iter().map(|&byte| u32::from(byte)).collect::<Vec<_>>())?;
+        let mut sampler = Sampler::new(TEMPERATURE, TOP_K, step);
+        let mut written = Vec::new();
+        for _ in prompt.len()..SAMPLE_BYTES as usize {
+            written.push(generator.next(&mut sampler).await?);
+        }
+        Ok(Sample { prompt: String::from_utf8_lossy(&prompt).into_owned(), written: characters(&written) })
+    }
+}
+
+/// What a run learns from.
+pub fn source(data: &Data, seq_len: u32) -> Result<Source> {
+    match data {
+        Data::OwnSource => Source::own(seq_len),
+        Data::Text(text) => Source::text(text.clone().into_bytes(), seq_len),
+        Data::Task(kind, distance) => Source::task(Task::new(*kind, *distance), seq_len),
+    }
+}
+
+/// Bytes as characters; a character has the probability of all its bytes.
+fn characters(written: &[Sampled]) -> Vec<(String, f32)> {
+    let bytes: Vec<u8> = written.iter().map(|sampled| sampled.id as u8).collect();
+    let mut characters = Vec::new();
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        let valid = chunk.valid().chars().map(|c| (c, c.len_utf8()));
+        let broken = (!chunk.invalid().is_empty()).then_some((char::REPLACEMENT_CHARACTER, chunk.invalid().len()));
+        for (c, length) in valid.chain(broken) {
+            let probability: f32 = written[at..at + length].iter().map(|sampled| sampled.probability).product();
+            at += length;
+            // Control characters look different in every browser, and some show nothing.
+            let visible = if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+            characters.push((visible.to_string(), if probability.is_finite() { probability } else { 0.0 }));
+        }
+    }
+    characters
+}
