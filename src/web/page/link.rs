@@ -2,13 +2,13 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{ErrorEvent, MessageEvent, Worker};
+use web_sys::{ErrorEvent, Event, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use super::state::State;
 use crate::web::protocol::ToWorker;
 use crate::web::texts;
 
-/// The script that loads the worker's module.
+/// The script that starts the worker.
 const SCRIPT: &str = "start-worker.js";
 
 /// The worker there is. Browsers' objects stay on the page's own thread.
@@ -26,8 +26,10 @@ impl Link {
             let text = event.data().as_string().expect("messages are texts");
             state.hear(serde_json::from_str(&text).expect("page and worker are of one build"));
         });
-        let died = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| {
-            state.fail(texts::worker_stopped(&event.message()), false);
+        let died = Closure::<dyn Fn(Event)>::new(move |event: Event| {
+            // A script that cannot be loaded is an event without a message.
+            let reason = event.dyn_ref().map_or_else(|| SCRIPT.to_owned(), ErrorEvent::message);
+            state.fail(texts::worker_stopped(&reason), false);
             // One that never got as far as a device would only die again.
             if state.device.with_untracked(Option::is_none) {
                 return;
@@ -48,6 +50,11 @@ impl Link {
     }
 }
 
+/// Starts a worker, and hands it the program that this page runs: it need not be loaded and compiled again.
 fn spawn() -> Worker {
-    Worker::new(SCRIPT).expect("a page may start a worker from its own site")
+    let options = WorkerOptions::new();
+    options.set_type(WorkerType::Module);
+    let worker = Worker::new_with_options(SCRIPT, &options).expect("a page may start a worker from its own site");
+    worker.post_message(&wasm_bindgen::module()).expect("a compiled program can be posted");
+    worker
 }
