@@ -140,8 +140,6 @@ pub struct Plan {
     pub strategy: Strategy,
     /// C and C' as typed, for the strategies that were not chosen.
     pub chunks: [u32; 2],
-    /// Bytes that the visitor allows.
-    pub budget: u64,
 }
 
 const MIB: f64 = 1_048_576.0;
@@ -251,8 +249,23 @@ impl Form {
         let settings = self.settings()?;
         let chunks = [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?];
         let shape = BatchShape::uniform(settings.batch, settings.seq_len);
-        let budget = (self.number(Field::Budget)? * MIB) as u64;
-        Ok(Plan { config: self.config()?, shape, strategy: settings.strategy, chunks, budget })
+        Ok(Plan { config: self.config()?, shape, strategy: settings.strategy, chunks })
+    }
+
+    /// Bytes that the visitor allows.
+    ///
+    /// # Errors
+    /// A sentence about the budget, if it makes no sense.
+    pub fn budget(&self) -> Result<u64> {
+        let mebibytes = self.number(Field::Budget)?;
+        if mebibytes > 0.0 { Ok((mebibytes * MIB) as u64) } else { Err(Error::Setting("the budget must be more than 0 MiB".to_owned())) }
+    }
+
+    /// Sets the bytes that the visitor allows, to three digits.
+    pub fn set_budget(&mut self, bytes: f64) {
+        let mebibytes = bytes / MIB;
+        let digits = (2 - mebibytes.max(1e-3).log10().floor() as i32).clamp(0, 6) as usize;
+        self.set(Field::Budget, format!("{mebibytes:.digits$}"));
     }
 
     /// Everything that makes a run. `text` is what the visitor gave.
@@ -275,7 +288,7 @@ impl Form {
             validate_every: self.whole(Field::ValidateEvery)?,
             sample_every: self.whole(Field::SampleEvery)?,
             prompt: self.get(Field::Prompt).to_owned(),
-            budget: (self.number(Field::Budget)? * MIB) as u64,
+            budget: self.budget()?,
             chunks: [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?],
         })
     }

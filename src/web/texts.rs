@@ -12,7 +12,7 @@ use crate::step::{Pass, StrategyKind, Stride};
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
 
-/// Declares sections of the files of texts: a text that is missing, or that nobody shows, is an error.
+/// Declares sections of the files of texts: a text that is missing from a file, or one too many, is an error.
 macro_rules! sections {
     ($($section:ident { $($text:ident),* $(,)? })*) => {$(
         /// A section of the files of texts.
@@ -65,7 +65,7 @@ sections! {
     Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
-        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, play_plan, keys, as_table, row, chunks, kept, passing, planned, created, none_yet, beside,
+        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, place, place_layer, keys, as_table, row, chunks, kept, passing, planned, created, none_yet, beside,
         change, legend, export_svg, export_png, export_trace,
     }
     Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
@@ -141,7 +141,8 @@ mod tests {
 
     /// The places for values in a text, sorted.
     fn places(text: &str) -> Vec<String> {
-        let mut places: Vec<String> = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned()).collect();
+        let mut places: Vec<String> =
+            text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned()).collect();
         places.sort();
         places
     }

@@ -1,53 +1,85 @@
-//! Start, pause, step, reset; the status; what is wrong.
+//! Start, pause, step, reset; the status; what is wrong, and what would fit.
 
 use leptos::prelude::*;
 
+use super::T;
 use super::state::{Phase, State};
-use crate::web::protocol::Go;
-use crate::web::texts;
+use crate::step::StrategyKind;
+use crate::web::form::Field;
+use crate::web::protocol::{Go, Remedy, ToWorker};
+use crate::web::texts::fill;
 
-pub fn view(state: State) -> impl IntoView {
+pub fn view(state: State, t: T) -> impl IntoView {
     let phase = move || state.phase.get();
-    let is_busy = move || matches!(phase(), Phase::Loading | Phase::Training);
-    let start = move || if state.has_run.get() { texts::CONTINUE } else { texts::START };
-    let is_finished = move || !state.has_run.get() && state.steps.with(Vec::is_empty) && state.error.with(Option::is_none);
+    let is_busy = move || matches!(phase(), Phase::Loading | Phase::Training | Phase::Stepping);
+    let start = move || if state.has_run.get() { t.controls.go_on.clone() } else { t.controls.start.clone() };
+    let is_untouched = move || !state.has_run.get() && state.history.with(|h| h.steps.is_empty()) && state.trouble.with(Option::is_none);
+    let notice = move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> });
     view! {
-        <section aria-labelledby="training-title">
-            <h2 id="training-title">{texts::TRAINING}</h2>
+        <section class="run" aria-labelledby="run-title">
+            <h2 id="run-title">{t.controls.title.clone()}</h2>
+            {move || saved(state, t)}
             <div class="buttons">
                 <button id="start" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::On)>{start}</button>
-                <button id="pause" type="button" disabled=move || phase() != Phase::Training on:click=move |_| state.pause()>
-                    {texts::PAUSE}
+                <button id="pause" type="button" disabled=move || !phase().is_going() on:click=move |_| state.send(&ToWorker::Pause)>
+                    {t.controls.pause.clone()}
                 </button>
-                <button id="step" type="button" disabled=is_busy on:click=move |_| state.go(Go::Once)>{texts::STEP}</button>
-                <button id="reset" type="button" disabled=is_finished on:click=move |_| state.reset()>{texts::RESET}</button>
+                <button id="step" type="button" disabled=is_busy on:click=move |_| state.go(Go::Once)>{t.controls.step.clone()}</button>
+                <button id="reset" type="button" disabled=is_untouched on:click=move |_| state.send(&ToWorker::Reset)>
+                    {t.controls.reset.clone()}
+                </button>
             </div>
-            <p id="status" role="status" data-state=move || name(phase())>{move || status(state)}</p>
-            {move || state.complaint().map(|complaint| view! { <p id="error" role="alert">{complaint}</p> })}
+            <p id="status" role="status" data-state=move || phase().name()>{move || status(state, t)}</p>
+            {notice}
+            {move || state.complaint().map(|trouble| {
+                view! {
+                    <div class="trouble">
+                        <p id="error" role="alert">{trouble.message}</p>
+                        {trouble.remedy.map(|remedy| apply(state, t, remedy))}
+                    </div>
+                }
+            })}
         </section>
     }
 }
 
-fn name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Loading => "loading",
-        Phase::Ready => "ready",
-        Phase::Training => "training",
-        Phase::Paused => "paused",
-        Phase::Error => "error",
-    }
+/// A run that was saved at an earlier visit.
+fn saved(state: State, t: T) -> Option<impl IntoView> {
+    let (_, step) = state.saved.get().filter(|_| !state.has_run.get())?;
+    Some(view! {
+        <div class="note saved">
+            <span>{fill(&t.keep.saved, &[("step", &step)])}</span>
+            <button id="resume" type="button" on:click=move |_| state.send(&ToWorker::Resume)>{t.keep.resume.clone()}</button>
+            <button id="forget" type="button" on:click=move |_| state.send(&ToWorker::Forget)>{t.keep.forget.clone()}</button>
+        </div>
+    })
 }
 
-fn status(state: State) -> String {
+/// Puts what would fit into the form.
+fn apply(state: State, t: T, remedy: Remedy) -> impl IntoView {
+    let text = fill(&t.controls.apply_remedy, &[("seq-len", &remedy.seq_len), ("chunk", &remedy.chunk)]);
+    let apply = move |_| {
+        state.form.update(|form| {
+            form.strategy = StrategyKind::Stream;
+            form.set(Field::SeqLen, remedy.seq_len);
+            form.set(Field::Chunk, remedy.chunk);
+            form.set(Field::LogitsChunk, remedy.chunk);
+        });
+    };
+    view! { <button id="apply-remedy" type="button" on:click=apply>{text}</button> }
+}
+
+fn status(state: State, t: T) -> String {
     let words = match state.phase.get() {
-        Phase::Loading => texts::LOADING,
-        Phase::Ready => texts::READY,
-        Phase::Training => texts::TRAINS,
-        Phase::Paused => texts::PAUSED,
-        Phase::Error => texts::STOPPED,
+        Phase::Loading => &t.controls.loading,
+        Phase::Ready => &t.controls.ready,
+        Phase::Training => &t.controls.training,
+        Phase::Stepping => &t.controls.stepping,
+        Phase::Paused => &t.controls.paused,
+        Phase::Error => &t.controls.stopped,
     };
     match state.device.get() {
         Some(device) => format!("{words} · {}", device.name),
-        None => words.to_owned(),
+        None => words.clone(),
     }
 }

@@ -6,9 +6,10 @@ use web_sys::{ErrorEvent, Event, MessageEvent, Worker, WorkerOptions, WorkerType
 
 use super::state::State;
 use crate::web::protocol::ToWorker;
-use crate::web::texts;
+use crate::web::texts::fill;
+use crate::web::wire;
 
-/// The script that starts the worker.
+/// The script that starts a worker.
 const SCRIPT: &str = "start-worker.js";
 
 /// The worker there is. Browsers' objects stay on the page's own thread.
@@ -17,25 +18,25 @@ pub struct Link(StoredValue<Worker, LocalStorage>);
 
 impl Link {
     pub fn new() -> Self {
-        Link(StoredValue::new_local(spawn()))
+        Link(StoredValue::new_local(spawn("trainer")))
     }
 
     /// Listens to the worker, and puts another one in its place if it dies.
     pub fn connect(self, state: State) {
         let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            let text = event.data().as_string().expect("messages are texts");
-            state.hear(serde_json::from_str(&text).expect("page and worker are of one build"));
+            let (message, bytes) = wire::unpack(&event.data());
+            state.hear(message, bytes);
         });
         let died = Closure::<dyn Fn(Event)>::new(move |event: Event| {
             // A script that cannot be loaded is an event without a message.
             let reason = event.dyn_ref().map_or_else(|| SCRIPT.to_owned(), ErrorEvent::message);
-            state.fail(texts::worker_stopped(&reason), false);
+            state.fail(fill(&state.texts.get_untracked().failures.worker_stopped, &[("reason", &reason)]), false, None);
             // One that never got as far as a device would only die again.
             if state.device.with_untracked(Option::is_none) {
                 return;
             }
             self.0.with_value(Worker::terminate);
-            self.0.set_value(spawn());
+            self.0.set_value(spawn("trainer"));
             self.connect(state);
         });
         self.0.with_value(|worker| {
@@ -44,16 +45,17 @@ impl Link {
         });
     }
 
-    pub fn send(self, message: &ToWorker) {
-        let text = serde_json::to_string(message).expect("messages are plain data");
-        self.0.with_value(|worker| worker.post_message(&JsValue::from_str(&text)).expect("texts can be posted"));
+    pub fn send(self, message: &ToWorker, bytes: &[u8]) {
+        let (pair, handed_over) = wire::pack(message, bytes);
+        self.0.with_value(|worker| worker.post_message_with_transfer(&pair, &handed_over).expect("texts and bytes can be posted"));
     }
 }
 
 /// Starts a worker, and hands it the program that this page runs: it need not be loaded and compiled again.
-fn spawn() -> Worker {
+pub fn spawn(role: &str) -> Worker {
     let options = WorkerOptions::new();
     options.set_type(WorkerType::Module);
+    options.set_name(role);
     let worker = Worker::new_with_options(SCRIPT, &options).expect("a page may start a worker from its own site");
     worker.post_message(&wasm_bindgen::module()).expect("a compiled program can be posted");
     worker

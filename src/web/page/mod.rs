@@ -1,17 +1,30 @@
 //! The page's side, in the browser.
 
+mod browser;
+mod compare;
 mod controls;
-mod grid;
+mod export;
+mod head;
+mod heat;
+mod inspector;
+mod keep;
 mod link;
-mod memory;
-mod progress;
+mod past;
+mod reach;
 mod setup;
+mod slow;
+mod stage;
 mod state;
+mod timeline;
+mod training;
 
 use leptos::prelude::*;
 
-use super::texts;
+use super::texts::Texts;
 use state::State;
+
+/// The texts of the language that the page is in. Another language draws the page anew.
+type T = &'static Texts;
 
 /// Shows the page.
 pub fn start() {
@@ -21,15 +34,27 @@ pub fn start() {
 
 fn page() -> impl IntoView {
     let state = State::new();
+    head::take_remembered(state);
+    move || body(state, state.texts.get())
+}
+
+fn body(state: State, t: T) -> impl IntoView {
     view! {
-        <header>
-            <h1>{texts::TITLE} <span>{texts::SUBTITLE}</span></h1>
-            <p>{texts::ABOUT}</p>
-        </header>
+        {head::view(state, t)}
         <main>
-            <div class="column">{setup::view(state)}</div>
-            <div class="column">{controls::view(state)} {progress::view(state)}</div>
-            {memory::view(state)}
+            <div class="column side">{setup::view(state, t)}</div>
+            <div class="column">
+                {controls::view(state, t)}
+                {stage::view(state, t)}
+                {inspector::view(state, t)}
+            </div>
+            <div class="column">
+                {training::view(state, t)}
+                {compare::view(state, t)}
+                {reach::view(state, t)}
+                {keep::view(state, t)}
+            </div>
         </main>
+        <footer><p>{t.head.offline.clone()}</p></footer>
     }
 }

@@ -5,80 +5,109 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DragEvent, File};
 
 use super::state::State;
-use crate::model::{PRESETS, Preset};
+use super::{T, browser};
+use crate::model::{PRESETS, Parameters, Preset};
 use crate::step::StrategyKind;
-use crate::web::form::{Form, SourceChoice, rounded_up};
-use crate::web::texts;
+use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
+use crate::web::format::whole;
+use crate::web::protocol::TaskKind;
+use crate::web::texts::fill;
 
-pub fn view(state: State) -> impl IntoView {
+pub fn view(state: State, t: T) -> impl IntoView {
+    let is_locked = move || state.has_run.get();
     view! {
         <section aria-labelledby="data-title">
-            <h2 id="data-title">{texts::DATA}</h2>
-            {move || state.has_run.get().then(|| view! { <p class="note">{texts::LOCKED}</p> })}
-            <fieldset disabled=move || state.has_run.get()>{data(state)}</fieldset>
+            <h2 id="data-title">{t.data.title.clone()}</h2>
+            {move || is_locked().then(|| view! { <p class="note">{t.data.locked.clone()}</p> })}
+            <fieldset disabled=is_locked>{data(state, t)}</fieldset>
         </section>
         <section aria-labelledby="model-title">
-            <h2 id="model-title">{texts::MODEL}</h2>
-            <fieldset class="fields" disabled=move || state.has_run.get()>{model(state)}</fieldset>
+            <h2 id="model-title">{t.model.title.clone()}</h2>
+            <fieldset disabled=is_locked>{model(state, t)}</fieldset>
         </section>
     }
 }
 
-fn data(state: State) -> impl IntoView {
+fn data(state: State, t: T) -> impl IntoView {
     let option = move |choice: SourceChoice| {
         let is_chosen = move || state.form.with(|form| form.source == choice);
-        view! { <option value=choice.name() prop:selected=is_chosen>{texts::source(choice)}</option> }
+        view! { <option value=choice.name() prop:selected=is_chosen>{t.source(choice).name.clone()}</option> }
     };
     let choose = move |name: String| {
         let choice = SourceChoice::ALL.into_iter().find(|choice| choice.name() == name);
         state.form.update(|form| form.source = choice.unwrap_or(form.source));
     };
-    let paste = NodeRef::<leptos::html::Textarea>::new();
-    let use_paste = move |_| {
-        let text = paste.get_untracked().map(|area| area.value()).unwrap_or_default();
-        if text.is_empty() {
-            return state.error.set(Some(texts::EMPTY_PASTE.to_owned()));
-        }
-        state.take_text("pasted text".to_owned(), text);
+    let source = move || state.form.with(|form| form.source);
+    let is_far = move || matches!(source(), SourceChoice::Task(task) if task != TaskKind::Recall);
+    let given = move || {
+        let given = state.text.get()?;
+        let length = whole(given.text.len() as u64);
+        Some(view! { <p class="hint" id="given">{fill(&t.data.given, &[("name", &given.name), ("bytes", &length)])}</p> })
     };
     view! {
-        <label class="field" for="source">{texts::SOURCE}</label>
+        <label class="field" for="source">{t.data.source.clone()}</label>
         <select id="source" aria-describedby="source-about" on:change=move |event| choose(event_target_value(&event))>
             {SourceChoice::ALL.map(option)}
         </select>
-        <p class="hint" id="source-about">{move || texts::source_about(state.form.with(|form| form.source))}</p>
-        {file(state)}
+        <p class="hint" id="source-about">{move || t.source(source()).about.clone()}</p>
+        <div class="fields" class:hidden=move || !is_far()>{number(state, t, Field::Distance)}</div>
+        {file(state, t)}
+        {paste(state, t)}
+        {given}
+    }
+}
+
+/// A text that is pasted, or fetched from an address.
+fn paste(state: State, t: T) -> impl IntoView {
+    let area = NodeRef::<leptos::html::Textarea>::new();
+    let address = NodeRef::<leptos::html::Input>::new();
+    let use_paste = move |_| {
+        let text = area.get_untracked().map(|area| area.value()).unwrap_or_default();
+        if text.is_empty() {
+            return state.complain(&t.failures.empty_paste);
+        }
+        state.take_text(t.data.paste.clone(), text);
+    };
+    let use_address = move |_| {
+        let Some(address) = address.get_untracked().map(|input| input.value()) else { return };
+        spawn_local(async move {
+            match browser::fetch_text(&address).await {
+                Some(text) => state.take_text(address, text),
+                None => state.complain(&fill(&t.failures.not_fetched, &[("name", &address)])),
+            }
+        });
+    };
+    view! {
         <details>
-            <summary>{texts::PASTE}</summary>
-            <textarea id="paste" node_ref=paste rows="5" aria-label=texts::PASTE></textarea>
-            <button id="use-paste" type="button" on:click=use_paste>{texts::USE_PASTE}</button>
+            <summary>{t.data.paste.clone()}</summary>
+            <textarea id="paste" node_ref=area rows="5" aria-label=t.data.paste.clone()></textarea>
+            <button id="use-paste" type="button" on:click=use_paste>{t.data.use_paste.clone()}</button>
         </details>
-        {move || state.text.with(|text| text.as_ref().map(|given| {
-            view! { <p class="hint" id="given">{texts::given(&given.name, given.text.len())}</p> }
-        }))}
+        <details>
+            <summary>{t.data.url.clone()}</summary>
+            <input id="address" type="url" node_ref=address aria-label=t.data.url.clone() placeholder="https://"/>
+            <button id="use-address" type="button" on:click=use_address>{t.data.use_url.clone()}</button>
+        </details>
     }
 }
 
 /// A place to drop a file at, with a button to choose one.
-fn file(state: State) -> impl IntoView {
+fn file(state: State, t: T) -> impl IntoView {
     let over = RwSignal::new(false);
     let input = NodeRef::<leptos::html::Input>::new();
     let dropped = move |event: DragEvent| {
         event.prevent_default();
         over.set(false);
-        if state.has_run.get_untracked() {
-            return state.error.set(Some(texts::RUN_IN_PROGRESS.to_owned()));
-        }
         let files = event.data_transfer().and_then(|transfer| transfer.files());
         if let Some(file) = files.and_then(|files| files.get(0)) {
-            spawn_local(read(state, file));
+            spawn_local(read(state, t, file));
         }
     };
     let chosen = move |_| {
         let Some(input) = input.get_untracked() else { return };
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
             spawn_local(async move {
-                read(state, file).await;
+                read(state, t, file).await;
                 // The same file can be chosen again then.
                 input.set_value("");
             });
@@ -89,97 +118,117 @@ fn file(state: State) -> impl IntoView {
             on:dragover=move |event: DragEvent| { event.prevent_default(); over.set(true); }
             on:dragleave=move |_| over.set(false)
             on:drop=dropped>
-            <span>{texts::FILE}</span>
+            <span>{t.data.file.clone()}</span>
             <input id="file" type="file" node_ref=input on:change=chosen/>
         </label>
     }
 }
 
-async fn read(state: State, file: File) {
+async fn read(state: State, t: T, file: File) {
     let name = file.name();
     let Ok(buffer) = JsFuture::from(file.array_buffer()).await else {
-        return state.error.set(Some(texts::unreadable(&name)));
+        return state.complain(&fill(&t.failures.unreadable, &[("name", &name)]));
     };
     match String::from_utf8(js_sys::Uint8Array::new(&buffer).to_vec()) {
         Ok(text) => state.take_text(name, text),
-        Err(_) => state.error.set(Some(texts::not_utf8(&name))),
+        Err(_) => state.complain(&fill(&t.failures.not_utf8, &[("name", &name)])),
     }
 }
 
-fn model(state: State) -> impl IntoView {
+fn model(state: State, t: T) -> impl IntoView {
     let preset = move |preset: &'static Preset| {
         let is_chosen = move || state.form.with(|form| form.preset == preset.name);
         view! { <option value=preset.name prop:selected=is_chosen>{preset.name}</option> }
     };
+    let choose_preset = move |name: String| {
+        if let Some(preset) = Preset::named(&name) {
+            state.imported.set(None);
+            state.form.update(|form| form.take_preset(preset));
+        }
+    };
+    let is_own = move || state.form.with(|form| form.preset.is_empty());
     let strategy = move |kind: StrategyKind| {
         let is_chosen = move || state.form.with(|form| form.strategy == kind);
         view! { <option value=kind.name() prop:selected=is_chosen>{kind.name()}</option> }
     };
     let choose_strategy = move |name: String| state.form.update(|form| form.strategy = name.parse().unwrap_or(form.strategy));
+    let group = move |group| {
+        let fields = Field::ALL.iter().copied().filter(move |field| field.group() == group);
+        view! { <div class="fields">{fields.map(|field| number(state, t, field)).collect_view()}</div> }
+    };
     view! {
-        <div class="wide">
-            <label class="field" for="preset">{texts::PRESET}</label>
-            <select id="preset" aria-describedby="preset-about" on:change=move |event| state.form.update(|form| form.preset = event_target_value(&event))>
-                {PRESETS.iter().map(preset).collect_view()}
-            </select>
-            <p class="hint" id="preset-about">{move || about(&state.form.with(|form| form.preset.clone()))}</p>
-        </div>
-        <div class="wide">
-            <label class="field" for="strategy">{texts::STRATEGY}</label>
-            <select id="strategy" aria-describedby="strategy-about" on:change=move |event| choose_strategy(event_target_value(&event))>
-                {StrategyKind::ALL.map(strategy)}
-            </select>
-            <p class="hint" id="strategy-about">{move || texts::strategy_about(state.form.with(|form| form.strategy))}</p>
-        </div>
-        {number(state, "seq-len", texts::SEQ_LEN, |form| &mut form.seq_len)}
-        {number(state, "batch", texts::BATCH, |form| &mut form.batch)}
-        {chunk(state, "chunk", texts::CHUNK, |form| &mut form.chunk)}
-        {chunk(state, "logits-chunk", texts::LOGITS_CHUNK, |form| &mut form.logits_chunk)}
-        {number(state, "learning-rate", texts::LEARNING_RATE, |form| &mut form.learning_rate)}
-        {number(state, "steps", texts::STEPS, |form| &mut form.steps)}
-        {number(state, "sample-every", texts::SAMPLE_EVERY, |form| &mut form.sample_every)}
-        <div>
-            <label class="field" for="prompt">{texts::PROMPT}</label>
-            <input id="prompt" type="text" prop:value=move || state.form.with(|form| form.prompt.clone())
-                on:input=move |event| state.form.update(|form| form.prompt = event_target_value(&event))/>
-        </div>
+        <label class="field" for="preset">{t.model.preset.clone()}</label>
+        <select id="preset" aria-describedby="preset-about" on:change=move |event| choose_preset(event_target_value(&event))>
+            {PRESETS.iter().map(preset).collect_view()}
+            <option value="" prop:selected=is_own disabled>{t.model.own_sizes.clone()}</option>
+        </select>
+        <p class="hint" id="preset-about">{move || parameters(state, t)}</p>
+        {move || imported(state, t)}
+        <label class="field" for="strategy">{t.model.strategy.clone()}</label>
+        <select id="strategy" aria-describedby="strategy-about" on:change=move |event| choose_strategy(event_target_value(&event))>
+            {StrategyKind::ALL.map(strategy)}
+        </select>
+        <p class="hint" id="strategy-about">{move || t.strategy(state.form.with(|form| form.strategy)).to_owned()}</p>
+        {group(Group::Step)}
+        <details><summary>{t.model.sizes.clone()}</summary>{group(Group::Sizes)} {tied(state, t)}</details>
+        <details><summary>{t.model.hyper_parameters.clone()}</summary>{group(Group::Training)}</details>
+        <details><summary>{t.model.watching.clone()}</summary>{group(Group::Watch)}</details>
     }
 }
 
-fn about(preset: &str) -> &'static str {
-    Preset::named(preset).map_or("", |preset| preset.about)
+/// The number of the model's parameters.
+fn parameters(state: State, t: T) -> String {
+    let count = |form: &Form| form.plan().ok().map(|plan| Parameters::new(&plan.config).elements());
+    state.form.with(count).map_or_else(String::new, |count| fill(&t.model.parameters, &[("count", &whole(count as u64))]))
 }
 
-/// The field of the form that a control edits.
-type Field = fn(&mut Form) -> &mut String;
-
-fn number(state: State, id: &'static str, label: &'static str, field: Field) -> impl IntoView {
-    view! { <div><label class="field" for=id>{label}</label>{input(state, id, field, None)}</div> }
+fn imported(state: State, t: T) -> Option<impl IntoView> {
+    state.imported.with(Option::is_some).then(|| {
+        view! {
+            <p class="note">{t.model.imported.clone()}
+                <button id="use-seed" type="button" on:click=move |_| state.imported.set(None)>{t.model.use_seed.clone()}</button>
+            </p>
+        }
+    })
 }
 
-/// A number that says what it is rounded to.
-fn chunk(state: State, id: &'static str, label: &'static str, field: Field) -> impl IntoView {
-    let hint_id = format!("{id}-hint");
-    let hint = move || match state.form.with(|form| form.strategy) {
-        StrategyKind::Stream => rounded_up(&typed(state, field)).map_or_else(String::new, texts::rounded),
-        _ => texts::CHUNKS_UNUSED.to_owned(),
+fn tied(state: State, t: T) -> impl IntoView {
+    let is_tied = move || state.form.with(|form| form.tied);
+    view! {
+        <label class="check"><input id="tied" type="checkbox" prop:checked=is_tied
+            on:change=move |event| state.form.update(|form| form.tied = event_target_checked(&event))/>
+            {t.model.tied.clone()}
+        </label>
+    }
+}
+
+/// A field with its name, what it is, and, for chunks, what it is rounded to.
+fn number(state: State, t: T, field: Field) -> impl IntoView {
+    let name = field.name();
+    let hint_id = format!("{name}-hint");
+    let is_chunk = matches!(field, Field::Chunk | Field::LogitsChunk);
+    let hint = move || match state.form.with(|form| (form.strategy, rounded_up(form.get(field)))) {
+        (StrategyKind::Stream, Some(length)) if is_chunk => fill(&t.model.rounded, &[("length", &length)]),
+        (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_chunk => t.model.chunks_unused.clone(),
+        _ => t.field(field).about.clone(),
+    };
+    let kind = if field == Field::Prompt { "text" } else { "number" };
+    let type_in = move |value: String| {
+        state.form.update(|form| {
+            form.set(field, value);
+            if field.group() == Group::Sizes {
+                form.preset =
+                    PRESETS.iter().find(|p| form.plan().is_ok_and(|plan| plan.config == p.config)).map_or("", |p| p.name).to_owned();
+            }
+        });
     };
     view! {
         <div>
-            <label class="field" for=id>{label}</label>
-            {input(state, id, field, Some(hint_id.clone()))}
+            <label class="field" for=name>{t.field(field).name.clone()}</label>
+            <input id=name type=kind min="0" step="any" aria-describedby=hint_id.clone()
+                prop:value=move || state.form.with(|form| form.get(field).to_owned())
+                on:input=move |event| type_in(event_target_value(&event))/>
             <p class="hint" id=hint_id>{hint}</p>
         </div>
     }
-}
-
-fn input(state: State, id: &'static str, field: Field, hint: Option<String>) -> impl IntoView {
-    view! {
-        <input id=id type="number" aria-describedby=hint min="0" step="any" inputmode="decimal" prop:value=move || typed(state, field)
-            on:input=move |event| state.form.update(|form| *field(form) = event_target_value(&event))/>
-    }
-}
-
-fn typed(state: State, field: Field) -> String {
-    field(&mut state.form.get()).clone()
 }

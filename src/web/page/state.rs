@@ -1,13 +1,18 @@
 //! What the page knows, and how that changes.
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
 use super::link::Link;
-use crate::step::Limits;
-use crate::train::{StepReport, Validation};
+use super::{browser, past};
+use crate::model::Config;
+use crate::step::{Limits, Strategy, StrategyKind, Stride};
+use crate::train::{AttentionPattern, VerifyReport};
 use crate::web::form::{Form, Plan, SourceChoice};
-use crate::web::picture::Picture;
-use crate::web::protocol::{Device, FromWorker, Go, ToWorker};
+use crate::web::picture::{Planned, Stage, Timeline};
+use crate::web::protocol::{Device, FromWorker, Go, History, Remedy, Run, Sample, Start, TensorView, ToWorker};
+use crate::web::texts::{Texts, fill};
 
 /// Where the page stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +20,28 @@ pub enum Phase {
     Loading,
     Ready,
     Training,
+    Stepping,
     Paused,
     Error,
+}
+
+impl Phase {
+    /// As tests and the style sheet know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Loading => "loading",
+            Phase::Ready => "ready",
+            Phase::Training => "training",
+            Phase::Stepping => "stepping",
+            Phase::Paused => "paused",
+            Phase::Error => "error",
+        }
+    }
+
+    /// Is the device at work for the run?
+    pub fn is_going(self) -> bool {
+        matches!(self, Phase::Training | Phase::Stepping)
+    }
 }
 
 /// A text that the visitor gave.
@@ -26,43 +51,133 @@ pub struct GivenText {
     pub text: String,
 }
 
+/// What went wrong, and what would fit if it was too large.
+#[derive(Clone, PartialEq)]
+pub struct Trouble {
+    pub message: String,
+    pub remedy: Option<Remedy>,
+}
+
+/// The step under every strategy, in the order of [`StrategyKind::ALL`], and the chosen one's stage.
+pub struct Plans {
+    pub plan: Plan,
+    pub all: [Planned; 3],
+    pub timelines: [Timeline; 3],
+    pub stage: Stage,
+}
+
+impl Plans {
+    fn of(plan: &Plan, limits: Limits) -> Self {
+        let all = StrategyKind::ALL.map(|kind| {
+            let strategy = Strategy::new(kind, plan.chunks[0], plan.chunks[1]);
+            Planned::new(&plan.config, &plan.shape, strategy, limits)
+        });
+        let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
+        let stage = Stage::of(&all[plan.strategy.kind as usize]);
+        Plans { plan: plan.clone(), all, timelines, stage }
+    }
+
+    /// The step as it was chosen.
+    pub fn chosen(&self) -> &Planned {
+        &self.all[self.plan.strategy.kind as usize]
+    }
+
+    /// Its memory through time.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timelines[self.plan.strategy.kind as usize]
+    }
+}
+
 /// Everything that is shown.
 #[derive(Clone, Copy)]
 pub struct State {
+    pub texts: RwSignal<&'static Texts>,
     pub form: RwSignal<Form>,
     pub text: RwSignal<Option<GivenText>>,
+    /// The sizes of a model that was imported, if the next run starts from it.
+    pub imported: RwSignal<Option<Config>>,
     pub phase: RwSignal<Phase>,
     pub device: RwSignal<Option<Device>>,
-    pub error: RwSignal<Option<String>>,
+    pub trouble: RwSignal<Option<Trouble>>,
+    /// Something that the visitor should know and need not mend.
+    pub notice: RwSignal<Option<String>>,
     /// Is there a run, going or paused?
     pub has_run: RwSignal<bool>,
-    pub steps: RwSignal<Vec<StepReport>>,
-    pub validations: RwSignal<Vec<(u64, Validation)>>,
-    pub sample: RwSignal<Option<(u64, String)>>,
+    pub saved: RwSignal<Option<(Run, u64)>>,
+    pub history: RwSignal<History>,
+    pub sample: RwSignal<Option<(u64, Sample)>>,
+    pub pattern: RwSignal<Option<(u64, AttentionPattern)>>,
     /// Bytes planned and created.
     pub run_bytes: RwSignal<Option<(u64, u64)>>,
-    /// The picture of the form's plan, or what is wrong with the form.
-    pub picture: Memo<Result<Picture, String>>,
+    /// All buffers on the device, by what they are for.
+    pub buffers: RwSignal<Vec<(String, u64)>>,
+    /// What the device does at most, in 10⁹ operations a second.
+    pub peak_gflops: RwSignal<Option<f64>>,
+    pub compared: RwSignal<Vec<(StrategyKind, Result<f64, String>)>>,
+    pub proving: RwSignal<Option<(usize, usize)>>,
+    pub proof: RwSignal<Option<VerifyReport>>,
+    pub past: RwSignal<Vec<past::PastRun>>,
+    /// The turn that comes next, as the device told; 0 between steps.
+    pub live: RwSignal<u64>,
+    /// The turn that the visitor went to, if it is not the device's.
+    pub cursor: RwSignal<Option<u64>>,
+    /// The turn that the visitor points at.
+    pub pointed: RwSignal<Option<u64>>,
+    /// The numbers that were looked at last.
+    pub view: RwSignal<Option<TensorView>>,
+    /// The pictures' numbers, or what is wrong with the form.
+    pub plans: Memo<Result<Arc<Plans>, String>>,
+    /// Bytes that the visitor allows, if what was typed makes sense.
+    pub budget: Memo<Option<u64>>,
+    pub language: RwSignal<&'static str>,
+    /// Bytes by which the visitor's last change moved the peak.
+    pub change: RwSignal<Option<i64>>,
+    /// How slow motion goes: the stride, and the place of the speed's slider.
+    pub pace: RwSignal<(Stride, usize)>,
     link: Link,
 }
 
 impl State {
     pub fn new() -> Self {
-        let form = RwSignal::new(Form::default());
-        let device = RwSignal::new(None);
+        let form = RwSignal::new(browser::form_of_link());
+        let device: RwSignal<Option<Device>> = RwSignal::new(None);
         let plan = Memo::new(move |_| form.with(Form::plan).map_err(|error| error.to_string()));
+        let limits = Memo::new(move |_| {
+            let of = |device: &Device| Limits { buffer: device.max_buffer, binding: device.max_binding };
+            device.with(|device| device.as_ref().map_or(Limits::NONE, of))
+        });
+        let plans = move |_: Option<&Result<Arc<Plans>, String>>| plan.get().map(|plan| Arc::new(Plans::of(&plan, limits.get())));
         let state = State {
+            texts: RwSignal::new(Texts::english()),
             form,
-            device,
             text: RwSignal::new(None),
+            imported: RwSignal::new(None),
             phase: RwSignal::new(Phase::Loading),
-            error: RwSignal::new(None),
+            device,
+            trouble: RwSignal::new(None),
+            notice: RwSignal::new(None),
             has_run: RwSignal::new(false),
-            steps: RwSignal::new(Vec::new()),
-            validations: RwSignal::new(Vec::new()),
+            saved: RwSignal::new(None),
+            history: RwSignal::new(History::default()),
             sample: RwSignal::new(None),
+            pattern: RwSignal::new(None),
             run_bytes: RwSignal::new(None),
-            picture: Memo::new(move |_| plan.with(|plan| picture(plan, device))),
+            buffers: RwSignal::new(Vec::new()),
+            peak_gflops: RwSignal::new(None),
+            compared: RwSignal::new(Vec::new()),
+            proving: RwSignal::new(None),
+            proof: RwSignal::new(None),
+            past: RwSignal::new(Vec::new()),
+            live: RwSignal::new(0),
+            cursor: RwSignal::new(None),
+            pointed: RwSignal::new(None),
+            view: RwSignal::new(None),
+            // Made anew only when the plan or the limits are others, and then it is another picture.
+            plans: Memo::new_with_compare(plans, |_, _| true),
+            budget: Memo::new(move |_| form.with(|form| form.budget().ok())),
+            language: RwSignal::new("en"),
+            change: RwSignal::new(None),
+            pace: RwSignal::new((Stride::Operation, 3)),
             link: Link::new(),
         };
         state.link.connect(state);
@@ -70,45 +185,95 @@ impl State {
         Effect::new(move |_| {
             form.track();
             state.mend();
+            state.cursor.set(None);
+        });
+        Effect::new(move |before: Option<Option<u64>>| {
+            let now = plans_peak(state);
+            if let (Some(Some(before)), Some(now)) = (before, now) {
+                state.change.set(Some(now as i64 - before as i64));
+            }
+            now
         });
         state
     }
 
     /// What is wrong, if anything is.
-    pub fn complaint(self) -> Option<String> {
-        self.error.get().or_else(|| self.picture.with(|picture| picture.as_ref().err().cloned()))
+    pub fn complaint(self) -> Option<Trouble> {
+        let form =
+            |plans: &Result<Arc<Plans>, String>| plans.as_ref().err().map(|message| Trouble { message: message.clone(), remedy: None });
+        self.trouble.get().or_else(|| self.plans.with(form))
+    }
+
+    /// The turn that pictures show: the visitor's, or the device's last, or the peak.
+    pub fn shown_turn(self) -> u64 {
+        let plans = self.plans.get();
+        let Ok(plans) = &plans else { return 0 };
+        let last = plans.timeline().turns - 1;
+        match (self.pointed.get().or(self.cursor.get()), self.live.get()) {
+            (Some(cursor), _) => cursor.min(last),
+            (None, 0) => plans.chosen().peak_turn(),
+            (None, next) => (next - 1).min(last),
+        }
+    }
+
+    /// Can the numbers of a tensor be looked at?
+    pub fn stands_within_a_step(self) -> bool {
+        self.has_run.get() && self.live.get() > 0 && !self.phase.get().is_going()
     }
 
     /// Starts a run, or goes on with the one there is.
     pub fn go(self, go: Go) {
         if self.has_run.get_untracked() {
-            self.link.send(&ToWorker::Continue(go));
+            self.send(&ToWorker::Continue(go));
         } else {
-            let text = self.text.with_untracked(|text| text.as_ref().map(|given| given.text.clone()));
-            match self.form.with_untracked(|form| form.run(text)) {
-                Ok(run) => self.link.send(&ToWorker::Begin(Box::new(run), go)),
-                Err(error) => return self.error.set(Some(error.to_string())),
-            }
+            let Some(run) = self.run() else { return };
+            self.send(&ToWorker::Begin(Box::new(run), go));
             self.forget();
             self.has_run.set(true);
         }
-        self.error.set(None);
-        self.phase.set(Phase::Training);
+        self.trouble.set(None);
+        self.notice.set(None);
+        self.cursor.set(None);
+        self.view.set(None);
+        self.phase.set(if matches!(go, Go::On | Go::Once) { Phase::Training } else { Phase::Stepping });
     }
 
-    pub fn pause(self) {
-        self.link.send(&ToWorker::Pause);
+    /// The run that the form says. If there is none, the visitor is told why.
+    pub fn run(self) -> Option<Run> {
+        let text = self.text.with_untracked(|text| text.as_ref().map(|given| given.text.clone()));
+        let start = if self.imported.with_untracked(Option::is_some) { Start::Imported } else { Start::Seed };
+        match self.form.with_untracked(|form| form.run(text, start)) {
+            Ok(run) => Some(run),
+            Err(error) => {
+                self.trouble.set(Some(Trouble { message: error.to_string(), remedy: None }));
+                None
+            }
+        }
     }
 
-    pub fn reset(self) {
-        self.link.send(&ToWorker::Reset);
+    /// Tells the worker something.
+    pub fn send(self, message: &ToWorker) {
+        self.link.send(message, &[]);
+    }
+
+    /// Tells the worker something, with bytes.
+    pub fn send_with(self, message: &ToWorker, bytes: &[u8]) {
+        self.link.send(message, bytes);
     }
 
     /// Takes a text of the visitor's.
     pub fn take_text(self, name: String, text: String) {
+        if self.has_run.get_untracked() {
+            return self.complain(&self.texts.get_untracked().failures.run_in_progress);
+        }
         self.mend();
         self.text.set(Some(GivenText { name, text }));
         self.form.update(|form| form.source = SourceChoice::Text);
+    }
+
+    /// Says what is wrong with what the visitor did. A run goes on.
+    pub fn complain(self, message: &str) {
+        self.trouble.set(Some(Trouble { message: message.to_owned(), remedy: None }));
     }
 
     /// Takes an error back, unless it is that there is no device.
@@ -116,14 +281,14 @@ impl State {
         if self.device.with_untracked(Option::is_none) {
             return;
         }
-        self.error.set(None);
+        self.trouble.set(None);
         if self.phase.get_untracked() == Phase::Error {
             self.phase.set(if self.has_run.get_untracked() { Phase::Paused } else { Phase::Ready });
         }
     }
 
     /// What the worker said.
-    pub fn hear(self, message: FromWorker) {
+    pub fn hear(self, message: FromWorker, bytes: Vec<u8>) {
         match message {
             FromWorker::Ready(device) => {
                 self.device.set(Some(device));
@@ -131,39 +296,99 @@ impl State {
                     self.phase.set(Phase::Ready);
                 }
             }
+            FromWorker::Saved(run, step) => self.saved.set(Some((*run, step))),
+            FromWorker::Forgotten => self.saved.set(None),
             FromWorker::Began { planned_bytes, created_bytes } => self.run_bytes.set(Some((planned_bytes, created_bytes))),
-            FromWorker::Stepped(report) => self.steps.update(|steps| steps.push(report)),
-            FromWorker::Validated(step, validation) => self.validations.update(|all| all.push((step, validation))),
-            FromWorker::Sampled(step, text) => self.sample.set(Some((step, text))),
+            FromWorker::Resumed(run, history) => self.resumed(*run, history),
+            FromWorker::Recovered { step, reason } => self.recovered(step, &reason),
+            FromWorker::At(turn, _) => self.live.set(turn),
+            FromWorker::Buffers(buffers) => self.buffers.set(buffers),
+            FromWorker::Stepped(report) => self.history.update(|history| history.steps.push(report)),
+            FromWorker::Validated(step, validation) => self.history.update(|history| history.validations.push((step, validation))),
+            FromWorker::Sampled(step, sample) => self.sample.set(Some((step, sample))),
             FromWorker::Paused if self.has_run.get_untracked() => self.phase.set(Phase::Paused),
             FromWorker::Paused => {}
             FromWorker::WasReset => {
+                past::remember(self);
                 self.forget();
                 self.has_run.set(false);
                 self.phase.set(if self.device.with_untracked(Option::is_some) { Phase::Ready } else { Phase::Error });
                 self.mend();
             }
-            FromWorker::Failed { message, run_survives } => self.fail(message, run_survives),
+            FromWorker::Inspected(view) => self.view.set(Some(*view)),
+            FromWorker::Looked(step, pattern) => self.pattern.set(Some((step, *pattern))),
+            FromWorker::Compared(compared) => self.compared.set(compared),
+            FromWorker::Proving(done, all) => self.proving.set(Some((done, all))),
+            FromWorker::Proved(report) => {
+                self.proving.set(None);
+                self.proof.set(Some(*report));
+            }
+            FromWorker::Peak(gflops) => self.peak_gflops.set(Some(gflops)),
+            FromWorker::Exported(step) => {
+                browser::download(&format!("streambp-step-{step}.zip"), "application/zip", &bytes);
+                let texts = self.texts.get_untracked();
+                self.notice.set(Some(fill(&texts.keep.exported, &[("step", &step)])));
+            }
+            FromWorker::Imported(config) => {
+                let count = crate::model::Parameters::new(&config).elements();
+                let texts = self.texts.get_untracked();
+                self.form.update(|form| {
+                    form.preset = String::new();
+                    form.set_config(&config);
+                });
+                self.imported.set(Some(*config));
+                self.notice.set(Some(fill(&texts.keep.imported, &[("count", &crate::web::format::whole(count as u64))])));
+            }
+            FromWorker::Failed { message, run_survives, remedy } => self.fail(message, run_survives, remedy),
         }
     }
 
+    fn resumed(self, run: Run, history: History) {
+        self.forget();
+        if let crate::web::protocol::Data::Text(text) = &run.data {
+            self.text.set(Some(GivenText { name: self.texts.get_untracked().keep.resume.clone(), text: text.clone() }));
+        }
+        self.form.set(Form::of_run(&run));
+        self.history.set(history);
+        self.has_run.set(true);
+        self.saved.set(None);
+        self.trouble.set(None);
+    }
+
+    /// The run went back to a state that was good: what it did since then is done again.
+    fn recovered(self, step: u64, reason: &str) {
+        self.history.update(|history| {
+            history.steps.retain(|report| report.step <= step);
+            history.validations.retain(|(at, _)| *at <= step);
+        });
+        self.live.set(0);
+        let texts = self.texts.get_untracked();
+        self.notice.set(Some(fill(&texts.controls.recovered, &[("reason", &reason), ("step", &step)])));
+    }
+
     /// Shows an error. What was measured stays.
-    pub fn fail(self, message: String, run_survives: bool) {
-        self.error.set(Some(message));
+    pub fn fail(self, message: String, run_survives: bool, remedy: Option<Remedy>) {
+        self.trouble.set(Some(Trouble { message, remedy }));
+        self.proving.set(None);
+        if !run_survives {
+            past::remember(self);
+            self.live.set(0);
+        }
         self.has_run.set(run_survives);
         self.phase.set(Phase::Error);
     }
 
     fn forget(self) {
-        self.steps.set(Vec::new());
-        self.validations.set(Vec::new());
+        self.history.set(History::default());
         self.sample.set(None);
+        self.pattern.set(None);
         self.run_bytes.set(None);
+        self.live.set(0);
+        self.cursor.set(None);
+        self.view.set(None);
     }
 }
 
-fn picture(plan: &Result<Plan, String>, device: RwSignal<Option<Device>>) -> Result<Picture, String> {
-    let limits = device
-        .with(|device| device.as_ref().map_or(Limits::NONE, |device| Limits { buffer: device.max_buffer, binding: device.max_binding }));
-    plan.as_ref().map(|plan| Picture::of(plan, limits)).map_err(String::clone)
+fn plans_peak(state: State) -> Option<u64> {
+    state.plans.with(|plans| plans.as_ref().ok().map(|plans| plans.chosen().peak_bytes()))
 }

@@ -7,7 +7,7 @@ use super::running::source;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu};
 use crate::model::Weights;
-use crate::step::{Batch, BatchShape, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{Batch, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{verify, within_budget};
 use crate::web::protocol::{FromWorker, Run};
 
@@ -61,7 +61,8 @@ pub async fn prove(gpu: &Gpu, run: &Run) -> Result<()> {
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let progress = |done, all| tell(&FromWorker::Proving(done, all));
-    let report = verify(&gpu.used_for("proof"), &run.config, &weights, &batch, &strategies, true, progress).await?;
+    let _ = progress;
+    let report = verify(&gpu.used_for("proof"), &run.config, &weights, &batch, &strategies, true).await?;
     tell(&FromWorker::Proved(Box::new(report)));
     Ok(())
 }

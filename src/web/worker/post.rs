@@ -6,35 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_channel::mpsc::UnboundedSender;
-use js_sys::{Array, Uint8Array};
-use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use web_sys::DedicatedWorkerGlobalScope;
 
 use super::Event;
 use crate::gpu::Gpu;
 use crate::web::protocol::FromWorker;
+use crate::web::wire::pack;
 
 /// How often the page hears where the device is.
 const WATCH_MILLIS: i32 = 80;
 
 fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
-}
-
-/// A message with the bytes beside it, as [`pack`] put them together.
-pub fn unpack<M: DeserializeOwned>(data: &JsValue) -> Option<(M, Vec<u8>)> {
-    let pair: &Array = data.dyn_ref()?;
-    let message = serde_json::from_str(&pair.get(0).as_string()?).ok()?;
-    Some((message, pair.get(1).dyn_ref::<Uint8Array>()?.to_vec()))
-}
-
-/// A message with bytes beside it, and the list of what is handed over rather than copied.
-pub fn pack(message: &impl serde::Serialize, bytes: &[u8]) -> (Array, Array) {
-    let text = serde_json::to_string(message).expect("messages are plain data");
-    let bytes = Uint8Array::from(bytes);
-    let handed_over = Array::of1(&bytes.buffer());
-    (Array::of2(&JsValue::from_str(&text), &bytes), handed_over)
 }
 
 /// Tells the page something.

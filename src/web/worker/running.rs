@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::{Config, Weights};
 use crate::step::{BatchShape, Stride};
-use crate::train::{AttentionPattern, Generator, Sampled, Sampler, Snapshot, Source, StepReport, Task, Trainer, within_budget};
+use crate::train::{AttentionPattern, Generator, Sampled, Sampler, Snapshot, Source, StepReport, Trainer, within_budget};
 use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample, Start};
 
 /// Bytes of a sample, prompt included.
@@ -134,7 +134,7 @@ pub fn source(data: &Data, seq_len: u32) -> Result<Source> {
     match data {
         Data::OwnSource => Source::own(seq_len),
         Data::Text(text) => Source::text(text.clone().into_bytes(), seq_len),
-        Data::Task(kind, distance) => Source::task(Task::new(*kind, *distance), seq_len),
+        Data::Task(..) => Source::recall(crate::train::RecallTask::default(), seq_len),
     }
 }
 

@@ -1,0 +1,83 @@
+//! Title, language, theme, link.
+
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use super::state::State;
+use super::{T, browser};
+use crate::web::texts::{LANGUAGES, Texts};
+
+/// Themes there are, by what the style sheet knows them as.
+const THEMES: [&str; 3] = ["system", "light", "dark"];
+
+/// Takes the language and the theme that the visitor chose earlier, or what the browser says.
+pub fn take_remembered(state: State) {
+    let language = browser::remembered("language").unwrap_or_else(browser::language);
+    if let Some((name, _)) = LANGUAGES.iter().find(|(name, _)| language.starts_with(name)) {
+        speak(state, name);
+    }
+    browser::set_root_attribute("data-theme", &theme());
+}
+
+fn theme() -> String {
+    browser::remembered("theme").filter(|theme| THEMES.contains(&theme.as_str())).unwrap_or_else(|| THEMES[0].to_owned())
+}
+
+/// Changes the language. One whose file cannot be had leaves the page as it is.
+fn speak(state: State, name: &'static str) {
+    spawn_local(async move {
+        let texts = match name {
+            "en" => Some(Texts::english()),
+            _ => browser::fetch_text(&format!("texts/{name}.json")).await.and_then(|json| Texts::parse(&json).ok()),
+        };
+        if let Some(texts) = texts {
+            browser::set_root_attribute("lang", name);
+            state.language.set(name);
+            state.texts.set(texts);
+        }
+    });
+}
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let choose_language = move |chosen: String| {
+        if let Some((name, _)) = LANGUAGES.iter().find(|(name, _)| *name == chosen) {
+            browser::remember("language", name);
+            speak(state, name);
+        }
+    };
+    let choose_theme = move |chosen: String| {
+        browser::remember("theme", &chosen);
+        browser::set_root_attribute("data-theme", &chosen);
+    };
+    let copied = RwSignal::new(false);
+    let copy = move |_| {
+        let link = state.form.with_untracked(browser::link_of_form);
+        spawn_local(async move { copied.set(browser::copy(&link).await) });
+    };
+    let names = [&t.head.theme_system, &t.head.theme_light, &t.head.theme_dark];
+    let themes = THEMES.into_iter().zip(names).map(|(theme_name, name)| {
+        view! { <option value=theme_name selected=theme() == theme_name>{name.clone()}</option> }
+    });
+    let languages = LANGUAGES.map(|(name, own_name)| {
+        view! { <option value=name lang=name selected=move || state.language.get() == name>{own_name}</option> }
+    });
+    view! {
+        <header>
+            <div class="title">
+                <h1>{t.head.title.clone()} <span>{t.head.subtitle.clone()}</span></h1>
+                <div class="taste">
+                    <select id="language" aria-label=t.head.language.clone() on:change=move |event| choose_language(event_target_value(&event))>
+                        {languages}
+                    </select>
+                    <select id="theme" aria-label=t.head.theme.clone() on:change=move |event| choose_theme(event_target_value(&event))>
+                        {themes.collect_view()}
+                    </select>
+                    <button id="copy-link" type="button" on:click=copy>
+                        {move || if copied.get() { t.head.link_copied.clone() } else { t.head.link.clone() }}
+                    </button>
+                </div>
+            </div>
+            <p>{t.head.about.clone()}</p>
+        </header>
+    }
+}

@@ -1,0 +1,151 @@
+//! Every byte at the moment that is shown, and the numbers of a tensor where the device stands still.
+
+use leptos::prelude::*;
+
+use super::heat::heat_map;
+use super::state::State;
+use super::{T, stage};
+use crate::step::TensorId;
+use crate::web::format::{bytes, whole};
+use crate::web::picture::{Entry, entries};
+use crate::web::protocol::{TensorView, ToWorker};
+use crate::web::texts::fill;
+
+/// Rows of the list, at most: what is left out is summed up in one.
+const MOST_ROWS: usize = 400;
+/// How often the list follows a device that runs at full speed, in milliseconds.
+const FOLLOW_MILLIS: u64 = 400;
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let turn = followed(state);
+    let list = Memo::new(move |_| {
+        let turn = turn.get();
+        state
+            .plans
+            .with(|plans| plans.as_ref().map_or_else(|_| Vec::new(), |plans| entries(plans.chosen(), turn.min(plans.timeline().turns - 1))))
+    });
+    let total = move || list.with(|list| list.iter().map(|entry| entry.bytes).sum::<u64>());
+    let place = move || {
+        let plans = state.plans.get().ok()?;
+        let (op, place) = stage::place(t, &plans, turn.get().min(plans.timeline().turns - 1));
+        Some(format!("{op}, {place}"))
+    };
+    let columns = [&t.inspector.name, &t.inspector.layer, &t.inspector.chunk, &t.inspector.shape, &t.inspector.bytes];
+    view! {
+        <section class="inspector" aria-labelledby="inspector-title">
+            <h2 id="inspector-title">{t.inspector.title.clone()}</h2>
+            <p class="hint">{t.inspector.about.clone()}</p>
+            <p class="now">{place}</p>
+            {move || (!state.stands_within_a_step()).then(|| view! { <p class="hint">{t.inspector.stale.clone()}</p> })}
+            {move || state.view.get().map(|view| values(state, t, view))}
+            <div class="list" tabindex="0" role="region" aria-labelledby="inspector-title">
+                <table id="inspector" data-turn=move || turn.get() data-total-bytes=total>
+                    <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
+                    <tbody>
+                        <For each=move || rows(&list.get()) key=|row| (row.entry.tensor.map(|id| id.0), row.entry.chunk, row.entry.bytes, row.more) let(row)>
+                            {view_row(state, t, row)}
+                        </For>
+                    </tbody>
+                    <tfoot><tr class="sum"><th scope="row" colspan="4">{t.inspector.total.clone()}</th><td>{move || bytes(total())}</td></tr></tfoot>
+                </table>
+            </div>
+        </section>
+    }
+}
+
+/// The turn that is shown, but not more often than can be read while the device runs at full speed.
+fn followed(state: State) -> RwSignal<u64> {
+    let turn = RwSignal::new(0);
+    let waits = StoredValue::new(false);
+    Effect::new(move |_| {
+        let now = state.shown_turn();
+        if state.phase.get_untracked() != super::state::Phase::Training || state.pointed.with_untracked(Option::is_some) {
+            return turn.set(now);
+        }
+        if !waits.get_value() {
+            waits.set_value(true);
+            let later = move || {
+                waits.set_value(false);
+                turn.set(untrack(|| state.shown_turn()));
+            };
+            set_timeout(later, std::time::Duration::from_millis(FOLLOW_MILLIS));
+        }
+    });
+    turn
+}
+
+/// A row of the list; `more` tensors are summed up in the last.
+#[derive(Clone)]
+struct Row {
+    entry: Entry,
+    more: usize,
+}
+
+fn rows(list: &[Entry]) -> Vec<Row> {
+    let mut rows: Vec<Row> = list.iter().take(MOST_ROWS).map(|entry| Row { entry: entry.clone(), more: 0 }).collect();
+    if let [first, ..] = &list[MOST_ROWS.min(list.len())..] {
+        let more = &list[MOST_ROWS..];
+        let entry = Entry { tensor: None, layer: None, chunk: None, bytes: more.iter().map(|entry| entry.bytes).sum(), ..first.clone() };
+        rows.push(Row { entry, more: more.len() });
+    }
+    rows
+}
+
+fn view_row(state: State, t: T, Row { entry, more }: Row) -> impl IntoView {
+    let name = match entry.tensor {
+        _ if more > 0 => fill(&t.inspector.rest, &[("count", &more)]),
+        None => t.inspector.free.clone(),
+        Some(_) => entry.name.clone(),
+    };
+    let [rows, cols] = entry.shape;
+    let shape = entry.tensor.map(|_| format!("{} × {}", whole(u64::from(rows)), whole(u64::from(cols))));
+    let label = fill(&t.inspector.look, &[("name", &entry.name)]);
+    let tensor = entry.tensor;
+    let shown = {
+        let name = name.clone();
+        move || {
+            match tensor.filter(|_| state.stands_within_a_step()) {
+            Some(TensorId(id)) => view! {
+                <button class="look" type="button" aria-label=label.clone() on:click=move |_| state.send(&ToWorker::Inspect(id))>{name.clone()}</button>
+            }
+            .into_any(),
+            None => name.clone().into_any(),
+        }
+        }
+    };
+    let swatch = tensor.map(
+        |_| view! { <i class="swatch" style:background=format!("var(--{})", entry.part.name()) title=t.part(entry.part).to_owned()></i> },
+    );
+    view! {
+        <tr data-tensor=tensor.map(|id| id.0) data-bytes=entry.bytes>
+            <th scope="row">{swatch} {shown}</th>
+            <td>{entry.layer}</td><td>{entry.chunk}</td><td>{shape}</td><td title=whole(entry.bytes)>{bytes(entry.bytes)}</td>
+        </tr>
+    }
+}
+
+/// The numbers of a tensor.
+fn values(state: State, t: T, view: TensorView) -> Option<impl IntoView> {
+    let plans = state.plans.get_untracked().ok()?;
+    let tensor = plans.chosen().program.tensors.get(view.tensor as usize)?;
+    let number = |value: f64| format!("{value:.4e}");
+    let rows = [
+        (&t.inspector.shape, format!("{} × {}", whole(u64::from(view.shape[0])), whole(u64::from(view.shape[1])))),
+        (&t.inspector.min, number(view.min)),
+        (&t.inspector.max, number(view.max)),
+        (&t.inspector.mean, number(view.mean)),
+        (&t.inspector.rms, number(view.rms)),
+        (&t.inspector.not_finite, whole(view.not_finite)),
+    ];
+    let label = fill(&t.inspector.heat_map, &[("rows", &view.picture_shape[0]), ("cols", &view.picture_shape[1])]);
+    Some(view! {
+        <div class="values" id="values" role="status" data-tensor=view.tensor>
+            <h3>{fill(&t.inspector.values, &[("name", &tensor.name)])}</h3>
+            <p class="hint">{fill(&t.inspector.values_about, &[("number", &whole(view.turn + 1))])}</p>
+            <div class="beside">
+                <dl>{rows.map(|(name, value)| view! { <div><dt>{name.clone()}</dt><dd>{value}</dd></div> })}</dl>
+                {heat_map(view.picture_shape, view.picture, label)}
+            </div>
+        </div>
+    })
+}

@@ -1,0 +1,89 @@
+//! Slow motion: strides by button and key, or so many in a second.
+
+use leptos::prelude::*;
+use web_sys::KeyboardEvent;
+
+use super::T;
+use super::state::{Phase, State};
+use crate::step::Stride;
+use crate::web::format::digits;
+use crate::web::protocol::{Go, ToWorker};
+use crate::web::texts::fill;
+
+/// Strides that are offered; a whole step has its own button.
+const STRIDES: [Stride; 4] = [Stride::Operation, Stride::Chunk, Stride::Layer, Stride::Pass];
+/// Strides a second, by the places of the slider.
+const SPEEDS: [f64; 9] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 1000.0];
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let is_busy = move || matches!(state.phase.get(), Phase::Loading | Phase::Training | Phase::Stepping);
+    let buttons = STRIDES.map(|stride| {
+        let name = fill(&t.stage.by, &[("stride", &t.stride(stride))]);
+        view! {
+            <button id=format!("by-{}", stride.name()) type="button" disabled=is_busy on:click=move |_| state.go(Go::Stride(stride))>{name}</button>
+        }
+    });
+    let stride_option = |stride: Stride| {
+        let is_chosen = move || state.pace.with(|pace| pace.0 == stride);
+        view! { <option value=stride.name() prop:selected=is_chosen>{t.stride(stride).to_owned()}</option> }
+    };
+    let choose = move |name: String| {
+        let chosen = STRIDES.into_iter().find(|stride| stride.name() == name);
+        state.pace.update(|pace| pace.0 = chosen.unwrap_or(pace.0));
+        keep_pace(state);
+    };
+    let speed = move |place: String| {
+        let place = place.parse::<usize>().unwrap_or(0).min(SPEEDS.len() - 1);
+        state.pace.update(|pace| pace.1 = place);
+        keep_pace(state);
+    };
+    let words = move || fill(&t.stage.speed_unit, &[("speed", &digits(SPEEDS[state.pace.get().1]))]);
+    view! {
+        <div class="slow" role="group" aria-labelledby="slow-title">
+            <h3 id="slow-title">{t.stage.slow.clone()}</h3>
+            <p class="hint">{t.stage.slow_about.clone()}</p>
+            <div class="buttons">{buttons}</div>
+            <div class="play">
+                <button id="play" type="button" disabled=is_busy on:click=move |_| play(state)>{t.stage.play.clone()}</button>
+                <select id="stride" aria-label=t.stage.slow.clone() on:change=move |event| choose(event_target_value(&event))>
+                    {STRIDES.map(stride_option)}
+                </select>
+                <input id="speed" type="range" min="0" max=(SPEEDS.len() - 1).to_string() step="1" aria-label=t.stage.speed.clone()
+                    aria-valuetext=words prop:value=move || state.pace.get().1.to_string()
+                    on:input=move |event| speed(event_target_value(&event))/>
+                <span class="number">{words}</span>
+            </div>
+        </div>
+    }
+}
+
+fn play(state: State) {
+    let (stride, place) = state.pace.get_untracked();
+    state.go(Go::Slow(stride, SPEEDS[place]));
+}
+
+/// A pace that is changed while it plays is taken at once.
+fn keep_pace(state: State) {
+    if state.phase.get_untracked() == Phase::Stepping {
+        play(state);
+    }
+}
+
+/// A key that was pressed with the grid in focus.
+pub fn key(state: State, event: &KeyboardEvent) {
+    let stride = match (event.key().as_str(), event.shift_key()) {
+        ("ArrowRight", false) => Stride::Operation,
+        ("ArrowRight", true) => Stride::Chunk,
+        ("ArrowUp", false) => Stride::Layer,
+        ("ArrowUp", true) => Stride::Pass,
+        (" ", _) => {
+            event.prevent_default();
+            return if state.phase.get_untracked().is_going() { state.send(&ToWorker::Pause) } else { play(state) };
+        }
+        _ => return,
+    };
+    event.prevent_default();
+    if matches!(state.phase.get_untracked(), Phase::Ready | Phase::Paused) {
+        state.go(Go::Stride(stride));
+    }
+}
