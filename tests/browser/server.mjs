@@ -18,19 +18,31 @@ const TYPES = {
   '.woff2': 'font/woff2',
 };
 
-/** Serves a directory at 127.0.0.1, at a port that is free. */
-export async function serve(directory) {
-  const server = createServer((request, response) => answer(path.resolve(directory), request, response));
+/**
+ * Serves a directory at 127.0.0.1, at a port that is free; `under` is the path at which it starts, and `instead` has files that
+ * stand in for some of its own. `served` collects the files that were asked for.
+ */
+export async function serve(directory, { under = '/', instead = {} } = {}) {
+  const served = new Set();
+  const site = { directory: path.resolve(directory), under, instead, served };
+  const server = createServer((request, response) => answer(site, request, response));
   await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { url: `http://127.0.0.1:${server.address().port}${under}`, served, close };
 }
 
-async function answer(directory, request, response) {
+async function answer({ directory, under, instead, served }, request, response) {
   try {
-    const name = decodeURIComponent(new URL(request.url, 'http://127.0.0.1').pathname);
-    const file = path.join(directory, name.endsWith('/') ? `${name}index.html` : name);
-    if (!file.startsWith(directory + path.sep)) throw new Error('outside of the directory');
+    const address = decodeURIComponent(new URL(request.url, 'http://127.0.0.1').pathname);
+    if (!address.startsWith(under)) throw new Error('outside of the site');
+    const name = address.slice(under.length);
+    const file = instead[name] ?? path.join(directory, name === '' || name.endsWith('/') ? `${name}index.html` : name);
+    if (!instead[name] && !file.startsWith(directory + path.sep)) throw new Error('outside of the directory');
     const body = await readFile(file);
+    served.add(file);
     response.writeHead(200, { 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream' }).end(body);
   } catch {
     response.writeHead(404, { 'Content-Type': 'text/plain; charset=utf-8' }).end('not found');

@@ -29,6 +29,9 @@ pub fn part_named(name: &str) -> Result<Part> {
     }
 }
 
+/// One file after another: they measure, and a browser without a GPU takes all cores. Node finds the files itself.
+const RUN_TESTS: [&str; 3] = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
+
 /// Runs parts of the tests. The last line adds up what all runners counted.
 pub fn test(parts: &[Part]) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(parts)))?;
@@ -68,7 +71,7 @@ fn browser() -> Result<Tally> {
         // A driver's install scripts would download browsers of their own.
         let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
         run(&mut in_browser_tests(system::npm()?, &install), "see that the packages' registry can be reached")?;
-        let mut tests = in_browser_tests(system::node()?, &["--test", "--test-reporter=spec", "page.test.mjs"]);
+        let mut tests = in_browser_tests(system::node()?, &RUN_TESTS);
         tests.env("PAGE", std::path::absolute(page).map_err(|error| error.to_string())?);
         count(tests.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?))
     })

@@ -1,0 +1,44 @@
+// How much a visitor loads before the model learns anything.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+
+import { BROWSERS } from './browsers.mjs';
+import { serve } from './server.mjs';
+import { openTrainer } from './trainer.mjs';
+
+const BUDGET_BYTES = 500_000;
+
+let server;
+before(async () => { server = await serve(process.env.PAGE); });
+after(() => server?.close());
+
+for (const { name, launch } of BROWSERS) {
+  test(`${name} loads less than 500 KB up to the first training step`, async () => {
+    const browser = await launch({ webgpu: true, scheme: 'light' });
+    try {
+      await loadsLittle(browser);
+    } finally {
+      await browser.close();
+    }
+  });
+}
+
+async function loadsLittle(browser) {
+  server.served.clear();
+  const trainer = await openTrainer(browser, server.url);
+  await trainer.waitForState('ready');
+  await trainer.choose({ preset: 'tiny', sequenceLength: 256, source: 'own-source' });
+  await trainer.press('start');
+  await trainer.waitForLosses(1);
+  const sizes = await Promise.all([...server.served].map(async (file) => {
+    return [path.basename(file), gzipSync(await readFile(file), { level: 9 }).length];
+  }));
+  assert(sizes.some(([name]) => name === 'page_bg.wasm'), `the program was not asked for: ${sizes}`);
+  const sum = sizes.reduce((sum, [, bytes]) => sum + bytes, 0);
+  console.log(`${sum} bytes compressed: ${sizes.map(([name, bytes]) => `${name} ${bytes}`).join(', ')}`);
+  assert(sum < BUDGET_BYTES, `${sum} bytes are loaded: ${sizes.join('; ')}`);
+}
