@@ -1,4 +1,4 @@
-//! What page and worker say to one another: one JSON text for each message, with bytes beside it where there are many.
+//! What page and worker say to one another, with bytes beside it where there are many.
 
 use serde::{Deserialize, Serialize};
 
@@ -260,7 +260,7 @@ mod tests {
         let mut run = Form::default().run(None, Start::Seed).unwrap();
         run.data = Data::Text("„Text“\n\u{2028}\"".to_owned());
         let message = ToWorker::Begin(Box::new(run), Go::Slow(Stride::Chunk, 2.5));
-        let sent = serde_json::to_string(&message).unwrap();
-        assert_eq!(serde_json::from_str::<ToWorker>(&sent).unwrap(), message);
+        let sent = postcard::to_allocvec(&message).unwrap();
+        assert_eq!(postcard::from_bytes::<ToWorker>(&sent).unwrap(), message);
     }
 }

@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-
 use super::form::{Field, SourceChoice};
 use super::picture::Part;
 use crate::step::{Pass, StrategyKind, Stride};
@@ -12,20 +10,40 @@ use crate::step::{Pass, StrategyKind, Stride};
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
 
-/// Declares sections of the files of texts: a text that is missing from a file, or one too many, is an error.
+/// Texts of a section, by their keys.
+type Section = HashMap<String, String>;
+
+/// Declares sections of the files of texts. They are read one text at a time: a derived reader for each would be most of what
+/// the page loads.
 macro_rules! sections {
     ($($section:ident { $($text:ident),* $(,)? })*) => {$(
         /// A section of the files of texts.
-        #[derive(Debug, Deserialize)]
-        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
         #[allow(missing_docs, reason = "the files say what they are")]
         pub struct $section { $(pub $text: String,)* }
+
+        impl $section {
+            fn read(file: &mut File) -> Result<Self, String> {
+                let mut section: Section = take(file, stringify!($section))?;
+                let read = $section { $($text: take(&mut section, stringify!($text))?,)* };
+                match section.into_keys().next() {
+                    Some(key) => Err(format!("nothing shows {key}")),
+                    None => Ok(read),
+                }
+            }
+        }
     )*};
 }
 
+/// A file of texts: lists and sections by their keys.
+type File = HashMap<String, Section>;
+
+/// Takes what has the key of a Rust name.
+fn take<V>(map: &mut HashMap<String, V>, name: &str) -> Result<V, String> {
+    let key = name.replace('_', "-").to_lowercase();
+    map.remove(&key).ok_or_else(|| format!("{key} is missing"))
+}
+
 /// The texts of a language.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "sections and lists of texts, by the names of what they are about")]
 pub struct Texts {
     pub head: Head,
@@ -39,23 +57,15 @@ pub struct Texts {
     pub reach: Reach,
     pub keep: Keep,
     pub failures: Failures,
-    fields: HashMap<String, FieldText>,
-    sources: HashMap<String, FieldText>,
-    strategies: HashMap<String, String>,
-    parts: HashMap<String, String>,
-    passes: HashMap<String, String>,
-    strides: HashMap<String, String>,
-    buffers: HashMap<String, String>,
-}
-
-/// The name of something, and a sentence about it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FieldText {
-    /// Its name.
-    pub name: String,
-    /// A sentence about it.
-    pub about: String,
+    fields: Section,
+    fields_about: Section,
+    sources: Section,
+    sources_about: Section,
+    strategies: Section,
+    parts: Section,
+    passes: Section,
+    strides: Section,
+    buffers: Section,
 }
 
 sections! {
@@ -89,19 +99,51 @@ impl Texts {
     /// Reads a file of texts. A page has few languages, and keeps those that it has read.
     ///
     /// # Errors
-    /// If a text is missing, or one too many.
-    pub fn parse(json: &str) -> Result<&'static Texts, serde_json::Error> {
-        Ok(Box::leak(Box::new(serde_json::from_str(json)?)))
+    /// Names the text that is missing, or one too many.
+    pub fn parse(json: &str) -> Result<&'static Texts, String> {
+        let file: &mut File = &mut serde_json::from_str(json).map_err(|error| error.to_string())?;
+        Ok(Box::leak(Box::new(Texts {
+            head: Head::read(file)?,
+            data: Data::read(file)?,
+            model: Model::read(file)?,
+            controls: Controls::read(file)?,
+            stage: Stage::read(file)?,
+            inspector: Inspector::read(file)?,
+            training: Training::read(file)?,
+            compare: Compare::read(file)?,
+            reach: Reach::read(file)?,
+            keep: Keep::read(file)?,
+            failures: Failures::read(file)?,
+            fields: take(file, "fields")?,
+            fields_about: take(file, "fields-about")?,
+            sources: take(file, "sources")?,
+            sources_about: take(file, "sources-about")?,
+            strategies: take(file, "strategies")?,
+            parts: take(file, "parts")?,
+            passes: take(file, "passes")?,
+            strides: take(file, "strides")?,
+            buffers: take(file, "buffers")?,
+        })))
     }
 
     /// A field of the form.
-    pub fn field(&self, field: Field) -> &FieldText {
+    pub fn field(&self, field: Field) -> &str {
         &self.fields[field.name()]
     }
 
+    /// What a field of the form is.
+    pub fn field_about(&self, field: Field) -> &str {
+        &self.fields_about[field.name()]
+    }
+
     /// Something to learn from.
-    pub fn source(&self, choice: SourceChoice) -> &FieldText {
+    pub fn source(&self, choice: SourceChoice) -> &str {
         &self.sources[choice.name()]
+    }
+
+    /// What it is that is learned from.
+    pub fn source_about(&self, choice: SourceChoice) -> &str {
+        &self.sources_about[choice.name()]
     }
 
     /// What a strategy does.
@@ -162,8 +204,10 @@ mod tests {
         for (name, _) in LANGUAGES {
             let file = std::fs::read_to_string(format!("www/texts/{name}.json")).unwrap();
             let texts = Texts::parse(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
-            Field::ALL.iter().for_each(|&field| assert!(!texts.field(field).name.is_empty()));
-            SourceChoice::ALL.into_iter().for_each(|choice| assert!(!texts.source(choice).about.is_empty()));
+            Field::ALL.iter().for_each(|&field| assert!(!texts.field(field).is_empty() && !texts.field_about(field).is_empty()));
+            SourceChoice::ALL
+                .into_iter()
+                .for_each(|choice| assert!(!texts.source(choice).is_empty() && !texts.source_about(choice).is_empty()));
             StrategyKind::ALL.into_iter().for_each(|kind| assert!(!texts.strategy(kind).is_empty()));
             Part::ALL.into_iter().for_each(|part| assert!(!texts.part(part).is_empty()));
             Stride::ALL.into_iter().for_each(|stride| assert!(!texts.stride(stride).is_empty()));

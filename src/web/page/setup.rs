@@ -31,7 +31,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn data(state: State, t: T) -> impl IntoView {
     let option = move |choice: SourceChoice| {
         let is_chosen = move || state.form.with(|form| form.source == choice);
-        view! { <option value=choice.name() prop:selected=is_chosen>{t.source(choice).name.clone()}</option> }
+        view! { <option value=choice.name() prop:selected=is_chosen>{t.source(choice).to_owned()}</option> }
     };
     let choose = move |name: String| {
         let choice = SourceChoice::ALL.into_iter().find(|choice| choice.name() == name);
@@ -49,7 +49,7 @@ fn data(state: State, t: T) -> impl IntoView {
         <select id="source" aria-describedby="source-about" on:change=move |event| choose(event_target_value(&event))>
             {SourceChoice::ALL.map(option)}
         </select>
-        <p class="hint" id="source-about">{move || t.source(source()).about.clone()}</p>
+        <p class="hint" id="source-about">{move || t.source_about(source()).to_owned()}</p>
         <div class="fields" class:hidden=move || !is_far()>{number(state, t, Field::Distance)}</div>
         {file(state, t)}
         {paste(state, t)}
@@ -210,7 +210,7 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
     let hint = move || match state.form.with(|form| (form.strategy, rounded_up(form.get(field)))) {
         (StrategyKind::Stream, Some(length)) if is_chunk => fill(&t.model.rounded, &[("length", &length)]),
         (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_chunk => t.model.chunks_unused.clone(),
-        _ => t.field(field).about.clone(),
+        _ => t.field_about(field).to_owned(),
     };
     let kind = if field == Field::Prompt { "text" } else { "number" };
     let type_in = move |value: String| {
@@ -224,7 +224,7 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
     };
     view! {
         <div>
-            <label class="field" for=name>{t.field(field).name.clone()}</label>
+            <label class="field" for=name>{t.field(field).to_owned()}</label>
             <input id=name type=kind min="0" step="any" aria-describedby=hint_id.clone()
                 prop:value=move || state.form.with(|form| form.get(field).to_owned())
                 on:input=move |event| type_in(event_target_value(&event))/>

@@ -30,7 +30,7 @@ fn summed_up(tensor: u32, turn: u64, shape: [u32; 2], values: &[f32]) -> TensorV
     let count = finite().count().max(1) as f64;
     let least = finite().fold(f64::INFINITY, f64::min);
     let most = finite().fold(f64::NEG_INFINITY, f64::max);
-    // JSON has no infinities.
+    // A tensor may hold no number at all.
     let or_zero = |v: f64| if v.is_finite() { v } else { 0.0 };
     let [rows, cols] = shape.map(|size| size as usize);
     let picture_shape = [rows.min(PICTURE), cols.min(PICTURE)];

@@ -76,7 +76,7 @@ impl Store {
         let run = running.run.clone();
         let Ok((snapshot, history)) = running.state().await else { return };
         let header = Header { number, run, history: history.clone() };
-        let header = serde_json::to_vec(&header).expect("a run is plain data");
+        let header = postcard::to_allocvec(&header).expect("a run is plain data");
         let bytes = [&(header.len() as u64).to_le_bytes()[..], &header, &snapshot.to_bytes()].concat();
         let Ok(directory) = directory().await else { return };
         if write(&directory, FILES[(number % 2) as usize], &bytes).await.is_ok() {
@@ -99,7 +99,7 @@ impl Saved {
         let (length, rest) = bytes.split_first_chunk::<8>()?;
         let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|&length| length <= rest.len())?;
         let (header, snapshot) = rest.split_at(length);
-        let Header { number, run, history } = serde_json::from_slice(header).ok()?;
+        let Header { number, run, history } = postcard::from_bytes(header).ok()?;
         Some(Saved { run, history, snapshot: Snapshot::from_bytes(name, snapshot).ok()?, number })
     }
 }
