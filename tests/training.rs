@@ -5,7 +5,7 @@ use streambp::error::Error;
 use streambp::gpu::Gpu;
 use streambp::model::{Config, PRESETS, Weights};
 use streambp::step::{Strategy, Stride};
-use streambp::train::{RecallTask, Settings, Source, Trainer, Validation};
+use streambp::train::{CopyTask, RecallTask, Settings, Source, Task, Trainer, Validation};
 
 /// Trains a model and validates it.
 fn train(config: &Config, settings: &Settings, source: Source) -> Validation {
@@ -61,12 +61,28 @@ fn recall_is_learned_across_the_sequence_and_not_without_it() {
         strategy: Strategy::stream(256, 256),
         ..Settings::default()
     };
-    let recall = |cut| Source::recall(RecallTask { cut, ..RecallTask::default() }, settings.seq_len).unwrap();
+    let recall = |cut| Source::task(Task::Recall(RecallTask { cut, ..RecallTask::default() }), settings.seq_len).unwrap();
     let across = train(&small(64, 2), &settings, recall(false));
     assert!(across.accuracy.unwrap() >= 0.95, "{across:?}");
     let cut = train(&small(64, 2), &settings, recall(true));
     // Four values are equally likely: the loss of a guess is log 4.
     assert!(cut.accuracy.unwrap() <= 0.3 && cut.loss > 0.95 * 4f64.ln(), "{cut:?}");
+}
+
+#[test]
+fn what_came_some_way_back_is_learned() {
+    let settings = Settings {
+        seq_len: 128,
+        batch: 8,
+        steps: 150,
+        learning_rate: 4e-3,
+        weight_decay: 0.0,
+        strategy: Strategy::stream(128, 128),
+        ..Settings::default()
+    };
+    let copied = train(&small(64, 2), &settings, Source::task(Task::Copy(CopyTask { distance: 16 }), 128).unwrap());
+    // One letter in eight is right by chance.
+    assert!(copied.accuracy.unwrap() > 0.5, "{copied:?}");
 }
 
 #[test]
@@ -127,7 +143,7 @@ fn attention_is_a_distribution_over_what_a_token_sees() {
     block_on(async {
         let gpu = Gpu::open(None).await.unwrap();
         let weights = Weights::init(&config, settings.seed);
-        let source = Source::recall(RecallTask::default(), settings.seq_len).unwrap();
+        let source = Source::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
         let mut trainer = Trainer::new(&gpu, &config, settings, source, &weights).await.unwrap();
         let pattern = trainer.attention(1, 1).await.unwrap();
         assert_eq!(pattern.queries, (256..300).collect::<Vec<u32>>(), "those of the last chunk");

@@ -4,8 +4,9 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::RecallTask;
+use super::Task;
 use crate::error::{Error, Result};
+use crate::model::Config;
 use crate::step::Batch;
 
 /// Something to learn from, in sequences of one length.
@@ -20,9 +21,11 @@ enum SourceKind {
     /// Bytes to train on, and bytes to validate on.
     Text { training: Vec<u8>, validation: Vec<u8> },
     /// Sequences that are made up.
-    Recall(RecallTask),
+    Task(Task),
 }
 
+/// Tokens of the byte vocabulary.
+const BYTES: u32 = 256;
 /// Batches that a validation looks at, at most.
 const VALIDATION_BATCHES: u32 = 4;
 
@@ -76,41 +79,51 @@ impl Source {
         Self::text(OWN_SOURCE.concat().into_bytes(), seq_len)
     }
 
-    /// The recall task.
+    /// A generated task.
     ///
     /// # Errors
     /// [`Error::Data`] if a sequence cannot hold it.
-    pub fn recall(task: RecallTask, seq_len: u32) -> Result<Self> {
+    pub fn task(task: Task, seq_len: u32) -> Result<Self> {
         task.check(seq_len)?;
-        Ok(Source { seq_len, kind: SourceKind::Recall(task) })
+        Ok(Source { seq_len, kind: SourceKind::Task(task) })
     }
 
     /// T: tokens of a sequence.
     pub fn seq_len(&self) -> u32 {
         match &self.kind {
             SourceKind::Text { .. } => self.seq_len,
-            SourceKind::Recall(task) => task.visible(self.seq_len),
+            SourceKind::Task(task) => task.visible(self.seq_len),
         }
     }
 
-    /// The smallest vocabulary in which every token of it is a word.
-    pub fn vocab_size(&self) -> u32 {
-        256
+    /// Does the model know every token of it?
+    ///
+    /// # Errors
+    /// [`Error::Data`] says how many it has to know.
+    pub fn check_vocab(&self, config: &Config) -> Result<()> {
+        if config.vocab_size < BYTES {
+            return Err(Error::Data(format!(
+                "the model knows {} tokens, and bytes need {BYTES}; take a model with a vocab_size of {BYTES} or more",
+                config.vocab_size
+            )));
+        }
+        Ok(())
     }
 
     /// Are there right answers, so that it makes sense to count them?
     pub fn has_answers(&self) -> bool {
-        matches!(self.kind, SourceKind::Recall(_))
+        matches!(self.kind, SourceKind::Task(_))
     }
 
     /// A number that differs where the data differ.
     pub fn fingerprint(&self) -> u64 {
-        let text = match &self.kind {
-            SourceKind::Text { training, validation } => [&training[..], &validation[..]].concat(),
-            SourceKind::Recall(task) => format!("{task:?}").into_bytes(),
-        };
         // FNV-1a: short, and the same on every platform.
-        text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+        let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        let start = 0xcbf2_9ce4_8422_2325;
+        match &self.kind {
+            SourceKind::Text { training, validation } => training.iter().chain(validation).fold(start, hash),
+            SourceKind::Task(task) => format!("{task:?}").as_bytes().iter().fold(start, hash),
+        }
     }
 
     /// The batch of that number.
@@ -129,7 +142,7 @@ impl Source {
                 let at = |i: u32| window(validation, (i % windows * self.seq_len) as usize, self.seq_len);
                 (0..batches).map(|b| Batch::new((0..sequences).map(|s| at(b * sequences + s)).collect())).collect()
             }
-            SourceKind::Recall(task) => {
+            SourceKind::Task(task) => {
                 let mut rng = ChaCha8Rng::seed_from_u64(u64::MAX);
                 let mut batch = || Batch::new((0..sequences).map(|_| task.sequence(self.seq_len, &mut rng)).collect());
                 (0..VALIDATION_BATCHES).map(|_| batch()).collect()
@@ -143,7 +156,7 @@ impl Source {
                 let starts = (training.len() - self.seq_len as usize) as u64;
                 window(training, (rng.next_u64() % starts) as usize, self.seq_len)
             }
-            SourceKind::Recall(task) => task.sequence(self.seq_len, rng),
+            SourceKind::Task(task) => task.sequence(self.seq_len, rng),
         }
     }
 }

@@ -152,13 +152,7 @@ impl Trainer {
     /// If settings, data and model do not go together, or the device cannot hold the plan.
     pub async fn new(gpu: &Gpu, config: &Config, settings: Settings, source: Source, weights: &Weights) -> Result<Self> {
         settings.validate()?;
-        if source.vocab_size() > config.vocab_size {
-            let needed = source.vocab_size();
-            return Err(Error::Data(format!(
-                "the model knows {} tokens, and bytes need {needed}; take a model with a vocab_size of {needed} or more",
-                config.vocab_size
-            )));
-        }
+        source.check_vocab(config)?;
         let shape = BatchShape::uniform(settings.batch, source.seq_len());
         let executor = Executor::new(gpu, Program::train(config, shape, settings.strategy)).await?;
         executor.load_weights(weights);

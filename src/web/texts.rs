@@ -22,13 +22,11 @@ macro_rules! sections {
         pub struct $section { $(pub $text: String,)* }
 
         impl $section {
-            fn read(file: &mut File) -> Result<Self, String> {
-                let mut section: Section = take(file, stringify!($section))?;
-                let read = $section { $($text: take(&mut section, stringify!($text))?,)* };
-                match section.into_keys().next() {
-                    Some(key) => Err(format!("nothing shows {key}")),
-                    None => Ok(read),
-                }
+            fn read(file: &mut File, problems: &mut Vec<String>) -> Self {
+                let mut section: Section = take(file, stringify!($section), problems);
+                let read = $section { $($text: take(&mut section, stringify!($text), problems),)* };
+                problems.extend(section.into_keys().map(|key| format!("nothing shows {key}")));
+                read
             }
         }
     )*};
@@ -38,9 +36,12 @@ macro_rules! sections {
 type File = HashMap<String, Section>;
 
 /// Takes what has the key of a Rust name.
-fn take<V>(map: &mut HashMap<String, V>, name: &str) -> Result<V, String> {
+fn take<V: Default>(map: &mut HashMap<String, V>, name: &str, problems: &mut Vec<String>) -> V {
     let key = name.replace('_', "-").to_lowercase();
-    map.remove(&key).ok_or_else(|| format!("{key} is missing"))
+    map.remove(&key).unwrap_or_else(|| {
+        problems.push(format!("{key} is missing"));
+        V::default()
+    })
 }
 
 /// The texts of a language.
@@ -102,28 +103,30 @@ impl Texts {
     /// Names the text that is missing, or one too many.
     pub fn parse(json: &str) -> Result<&'static Texts, String> {
         let file: &mut File = &mut serde_json::from_str(json).map_err(|error| error.to_string())?;
-        Ok(Box::leak(Box::new(Texts {
-            head: Head::read(file)?,
-            data: Data::read(file)?,
-            model: Model::read(file)?,
-            controls: Controls::read(file)?,
-            stage: Stage::read(file)?,
-            inspector: Inspector::read(file)?,
-            training: Training::read(file)?,
-            compare: Compare::read(file)?,
-            reach: Reach::read(file)?,
-            keep: Keep::read(file)?,
-            failures: Failures::read(file)?,
-            fields: take(file, "fields")?,
-            fields_about: take(file, "fields-about")?,
-            sources: take(file, "sources")?,
-            sources_about: take(file, "sources-about")?,
-            strategies: take(file, "strategies")?,
-            parts: take(file, "parts")?,
-            passes: take(file, "passes")?,
-            strides: take(file, "strides")?,
-            buffers: take(file, "buffers")?,
-        })))
+        let problems = &mut Vec::new();
+        let texts = Texts {
+            head: Head::read(file, problems),
+            data: Data::read(file, problems),
+            model: Model::read(file, problems),
+            controls: Controls::read(file, problems),
+            stage: Stage::read(file, problems),
+            inspector: Inspector::read(file, problems),
+            training: Training::read(file, problems),
+            compare: Compare::read(file, problems),
+            reach: Reach::read(file, problems),
+            keep: Keep::read(file, problems),
+            failures: Failures::read(file, problems),
+            fields: take(file, "fields", problems),
+            fields_about: take(file, "fields-about", problems),
+            sources: take(file, "sources", problems),
+            sources_about: take(file, "sources-about", problems),
+            strategies: take(file, "strategies", problems),
+            parts: take(file, "parts", problems),
+            passes: take(file, "passes", problems),
+            strides: take(file, "strides", problems),
+            buffers: take(file, "buffers", problems),
+        };
+        if problems.is_empty() { Ok(Box::leak(Box::new(texts))) } else { Err(problems.join(", ")) }
     }
 
     /// A field of the form.

@@ -48,7 +48,7 @@ struct Contestant {
 
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
     let (config, weights) = load_model(&arguments.model, arguments.seed)?;
-    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, config.vocab_size)?;
+    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &config)?;
     let logits_chunk = arguments.logits_chunk.unwrap_or(arguments.chunk);
     let strategies: Vec<Strategy> = arguments.strategies.iter().map(|&kind| Strategy::new(kind, arguments.chunk, logits_chunk)).collect();
     let gpu = Gpu::open(adapter).await?;

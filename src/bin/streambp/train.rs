@@ -8,7 +8,10 @@ use streambp::error::{Error, Result};
 use streambp::gpu::Gpu;
 use streambp::model::{load_model, save_model};
 use streambp::step::BatchShape;
-use streambp::train::{RecallTask, Settings, Source, StepReport, Trainer, Validation, load_snapshot, save_snapshot, within_budget};
+use streambp::train::{
+    CopyTask, RecallTask, Settings, SortTask, Source, StepReport, SumTask, Task, Trainer, Validation, load_snapshot, save_snapshot,
+    within_budget,
+};
 
 use crate::options::{StrategyOptions, human_bytes, parse_bytes, print_json};
 
@@ -17,9 +20,12 @@ pub struct Arguments {
     /// A preset, or a model directory to go on from
     #[arg(long)]
     model: String,
-    /// A UTF-8 text file; or `own` (this project's sources), `recall` or `recall-cut` (a generated task)
+    /// A UTF-8 text file; or `own` (this project's sources); or a generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
     #[arg(long)]
     data: String,
+    /// How far back the answers of `copy`, `sort` and `sum` lie
+    #[arg(long, default_value_t = 64)]
+    distance: u32,
     /// Tokens of a sequence
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     seq_len: u32,
@@ -88,10 +94,14 @@ impl Arguments {
     }
 
     fn source(&self) -> Result<Source> {
+        let distance = self.distance;
         match self.data.as_str() {
             "own" => Source::own(self.seq_len),
-            "recall" => Source::recall(RecallTask::default(), self.seq_len),
-            "recall-cut" => Source::recall(RecallTask { cut: true, ..RecallTask::default() }, self.seq_len),
+            "recall" => Source::task(Task::Recall(RecallTask::default()), self.seq_len),
+            "recall-cut" => Source::task(Task::Recall(RecallTask { cut: true, ..RecallTask::default() }), self.seq_len),
+            "copy" => Source::task(Task::Copy(CopyTask { distance }), self.seq_len),
+            "sort" => Source::task(Task::Sort(SortTask { distance }), self.seq_len),
+            "sum" => Source::task(Task::Sum(SumTask { distance }), self.seq_len),
             path => {
                 let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
                 if std::str::from_utf8(&bytes).is_err() {

@@ -1,9 +1,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use streambp::error::{Error, Result};
+use streambp::error::Result;
 use streambp::gpu::Gpu;
-use streambp::model::load_model;
+use streambp::model::{Config, load_model};
 use streambp::step::{Batch, Strategy};
 use streambp::train::{Source, VerifyReport, verify};
 
@@ -33,7 +33,7 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
     let (config, weights) = load_model(&arguments.model, arguments.seed)?;
-    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, config.vocab_size)?;
+    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &config)?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
     let gpu = Gpu::open(adapter).await?;
     let report = verify(&gpu, &config, &weights, &batch, &strategies, !arguments.no_reference).await?;
@@ -46,14 +46,9 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
 }
 
 /// A batch of this project's own text.
-pub fn own_batch(seq_len: u32, sequences: u32, seed: u64, vocab_size: u32) -> Result<Batch> {
+pub fn own_batch(seq_len: u32, sequences: u32, seed: u64, config: &Config) -> Result<Batch> {
     let source = Source::own(seq_len)?;
-    if source.vocab_size() > vocab_size {
-        return Err(Error::Data(format!(
-            "the model knows {vocab_size} tokens, and bytes need {}; take a model with a larger vocab_size",
-            source.vocab_size()
-        )));
-    }
+    source.check_vocab(config)?;
     Ok(source.batch(seed, 0, sequences))
 }
 

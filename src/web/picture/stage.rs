@@ -259,8 +259,8 @@ mod tests {
         assert!(states[3][2].passing[Part::Activations as usize] > 0);
 
         // The layers' last chunk in the backward pass: only the first cell of the layer still holds its input.
-        let walks = planned.program.pass(Pass::Backward).filter(|(_, block)| matches!(block.walk, Walk::Descending(_)));
-        let (block, walk) = walks.map(|(index, block)| (index, block)).nth(1).unwrap();
+        let mut walks = planned.program.pass(Pass::Backward).filter(|(_, block)| matches!(block.walk, Walk::Descending(_)));
+        let (block, walk) = walks.nth(1).unwrap();
         let chunk = walk.walk.chunks(1000).nth(6).unwrap();
         let states = stage.at(&planned, planned.program.turn_number(Turn { block, chunk, node: 0 }));
         assert_eq!(chunk.index, 1);

@@ -7,8 +7,11 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::{Config, Weights};
 use crate::step::{BatchShape, Stride};
-use crate::train::{AttentionPattern, Generator, Sampled, Sampler, Snapshot, Source, StepReport, Trainer, within_budget};
-use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample, Start};
+use crate::train::{
+    AttentionPattern, CopyTask, Generator, RecallTask, Sampled, Sampler, Snapshot, SortTask, Source, StepReport, SumTask, Task, Trainer,
+    within_budget,
+};
+use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample, Start, TaskKind};
 
 /// Bytes of a sample, prompt included.
 const SAMPLE_BYTES: u32 = 192;
@@ -134,7 +137,16 @@ pub fn source(data: &Data, seq_len: u32) -> Result<Source> {
     match data {
         Data::OwnSource => Source::own(seq_len),
         Data::Text(text) => Source::text(text.clone().into_bytes(), seq_len),
-        Data::Task(..) => Source::recall(crate::train::RecallTask::default(), seq_len),
+        Data::Task(kind, distance) => Source::task(task(*kind, *distance), seq_len),
+    }
+}
+
+fn task(kind: TaskKind, distance: u32) -> Task {
+    match kind {
+        TaskKind::Recall => Task::Recall(RecallTask::default()),
+        TaskKind::Copy => Task::Copy(CopyTask { distance }),
+        TaskKind::Sort => Task::Sort(SortTask { distance }),
+        TaskKind::Sum => Task::Sum(SumTask { distance }),
     }
 }
 

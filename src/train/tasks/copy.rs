@@ -1,0 +1,38 @@
+//! Random letters, of which each is to be repeated some way later.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::below;
+use crate::step::IGNORED_LABEL;
+
+/// The copy task: at every token the letter is to be named that came `distance` before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CopyTask {
+    /// How far back the letter lies.
+    pub distance: u32,
+}
+
+/// Letters there are: an answer by chance is right once in so many.
+const LETTERS: u32 = 8;
+
+impl CopyTask {
+    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
+        let ids: Vec<u32> = (0..seq_len).map(|_| u32::from(b'a') + below(rng, LETTERS)).collect();
+        let unknown = std::iter::repeat_n(IGNORED_LABEL, self.distance.min(seq_len) as usize);
+        let labels = unknown.chain(ids.iter().copied()).take(ids.len()).collect();
+        (ids, labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::rand_core::SeedableRng;
+
+    #[test]
+    fn an_answer_is_the_letter_that_came_before() {
+        let (ids, labels) = CopyTask { distance: 7 }.sequence(50, &mut ChaCha8Rng::seed_from_u64(1));
+        assert!(labels[..7].iter().all(|&label| label == IGNORED_LABEL));
+        assert!((7..50).all(|at| labels[at] == ids[at - 7]));
+    }
+}

@@ -1,0 +1,67 @@
+//! Letters, a pause, and the same letters in order.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::below;
+use crate::step::IGNORED_LABEL;
+
+/// The sort task: `dacb … >abcd`. Behind the mark the letters are to be named in order, each of them seen before the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SortTask {
+    /// Tokens between the letters and the mark.
+    pub distance: u32,
+}
+
+/// Letters to be sorted at once.
+const LETTERS: u32 = 8;
+/// Letters there are.
+const KINDS: u32 = 8;
+const FILLER: u32 = b'.' as u32;
+const MARK: u32 = b'>' as u32;
+
+impl SortTask {
+    /// Tokens that it takes: letters, pause, mark and all letters but the last, which is only an answer.
+    pub(super) fn instance(&self) -> u32 {
+        self.distance.saturating_add(2 * LETTERS)
+    }
+
+    /// As often as it fits, and fillers behind that.
+    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
+        let (mut ids, mut labels) = (Vec::new(), Vec::new());
+        for _ in 0..seq_len / self.instance() {
+            let letters: Vec<u32> = (0..LETTERS).map(|_| u32::from(b'a') + below(rng, KINDS)).collect();
+            let mut sorted = letters.clone();
+            sorted.sort_unstable();
+            ids.extend(letters);
+            ids.extend((0..self.distance).map(|_| FILLER));
+            labels.resize(ids.len(), IGNORED_LABEL);
+            ids.push(MARK);
+            ids.extend(&sorted[..sorted.len() - 1]);
+            labels.extend(sorted);
+        }
+        ids.resize(seq_len as usize, FILLER);
+        labels.resize(seq_len as usize, IGNORED_LABEL);
+        (ids, labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::rand_core::SeedableRng;
+
+    #[test]
+    fn the_answers_are_the_letters_in_order() {
+        let task = SortTask { distance: 5 };
+        let (ids, labels) = task.sequence(50, &mut ChaCha8Rng::seed_from_u64(1));
+        for start in [0, 21] {
+            assert_eq!(ids[start + 13], MARK);
+            let mut letters = ids[start..start + 8].to_vec();
+            letters.sort_unstable();
+            assert_eq!(labels[start + 13..start + 21], letters);
+            assert_eq!(ids[start + 14..start + 21], letters[..7]);
+            assert!(labels[start..start + 13].iter().all(|&label| label == IGNORED_LABEL));
+        }
+        assert!(ids[42..].iter().all(|&id| id == FILLER));
+    }
+}
