@@ -35,6 +35,11 @@ impl Program {
         sum
     }
 
+    /// The arithmetic of a whole step.
+    pub fn step_flops(&self) -> u64 {
+        self.turns(0..self.turn_count()).map(|turn| self.flops(&self.blocks[turn.block].nodes[turn.node].op, turn.chunk)).sum()
+    }
+
     /// What all chunks of a block cost together.
     pub fn block_cost(&self, block: &Block) -> Cost {
         let mut sum = Cost::default();

@@ -13,27 +13,64 @@ pub fn within_budget(config: &Config, shape: &BatchShape, strategy: Strategy, bu
     if memory.peak_bytes() <= budget {
         return Ok(memory);
     }
-    let sequences = shape.lengths().len() as u32;
-    Err(Error::OverBudget { needed: memory.peak_bytes(), budget, remedy: remedy(config, sequences, shape.longest(), strategy, budget) })
-}
-
-fn remedy(config: &Config, sequences: u32, seq_len: u32, strategy: Strategy, budget: u64) -> String {
-    let shape = BatchShape::uniform(sequences, seq_len);
-    let fits = |chunk| peak(config, &shape, Strategy::stream(chunk, chunk)) <= budget;
-    let now = if strategy.kind == StrategyKind::Stream { strategy.chunk(shape.tokens()) } else { u32::MAX };
-    let chunks = (0..8).rev().map(|doublings| TOKEN_TILE << doublings);
-    if let Some(chunk) = chunks.filter(|&chunk| chunk < now && chunk < shape.tokens()).find(|&chunk| fits(chunk)) {
-        return format!("the strategy stream with chunks of {chunk} tokens fits");
-    }
-    match longest_sequence(config, sequences, Strategy::stream(TOKEN_TILE, TOKEN_TILE), budget) {
-        Some(longest) => format!("the strategy stream with chunks of {TOKEN_TILE} fits up to {longest} tokens a sequence"),
+    let remedy = match remedy(config, shape, strategy, budget, limits) {
+        Some(Remedy { chunk, seq_len }) if seq_len == shape.longest() => {
+            format!("the strategy stream with chunks of {chunk} tokens fits")
+        }
+        Some(Remedy { chunk, seq_len }) => format!("the strategy stream with chunks of {chunk} fits up to {seq_len} tokens a sequence"),
         None => "no sequence of this model fits: take a smaller model".to_owned(),
-    }
+    };
+    Err(Error::OverBudget { needed: memory.peak_bytes(), budget, remedy })
 }
 
-/// The longest sequence whose training step fits into so many bytes. `None` if not even one token does.
-pub fn longest_sequence(config: &Config, sequences: u32, strategy: Strategy, budget: u64) -> Option<u32> {
-    let fits = |seq_len: u32| peak(config, &BatchShape::uniform(sequences, seq_len), strategy) <= budget;
+/// What fits, with the strategy `stream`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Remedy {
+    /// Tokens of a chunk.
+    pub chunk: u32,
+    /// Tokens of a sequence.
+    pub seq_len: u32,
+}
+
+/// What to do about a step that does not fit: chunks, as long as may be but shorter than now; or shorter sequences too.
+/// `None` if not even one token fits.
+pub fn remedy(config: &Config, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Option<Remedy> {
+    let (sequences, seq_len) = (shape.lengths().len() as u32, shape.longest());
+    let shape = BatchShape::uniform(sequences, seq_len);
+    let now = if strategy.kind == StrategyKind::Stream { strategy.chunk(shape.tokens()) } else { u32::MAX };
+    let chunks: Vec<u32> = chunk_lengths(shape.tokens()).filter(|&chunk| chunk < now).collect();
+    if let Some(&chunk) = chunks.iter().rev().find(|&&chunk| fits(config, &shape, Strategy::stream(chunk, chunk), budget, limits)) {
+        return Some(Remedy { chunk, seq_len });
+    }
+    let longest = longest_sequence(config, sequences, Strategy::stream(TOKEN_TILE, TOKEN_TILE), budget, limits)?;
+    Some(Remedy { chunk: TOKEN_TILE, seq_len: longest })
+}
+
+/// The strategy whose step does the least arithmetic of those that fit, and of these the one with the fewest turns.
+pub fn shortest_step(config: &Config, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
+    let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
+    let candidates = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams);
+    let fitting = candidates.filter(|&strategy| fits(config, shape, strategy, budget, limits));
+    fitting.min_by_key(|&strategy| {
+        let program = Program::train(config, shape.clone(), strategy);
+        (program.step_flops(), program.turn_count())
+    })
+}
+
+/// The longest sequence that fits with the strategy `stream`, and the strategy: chunks as long as cost no more than a
+/// fiftieth of the length.
+pub fn longest(config: &Config, sequences: u32, budget: u64, limits: Limits) -> Option<(Strategy, u32)> {
+    let reach = |chunk: u32| longest_sequence(config, sequences, Strategy::stream(chunk, chunk), budget, limits);
+    let furthest = reach(TOKEN_TILE)?;
+    let reaches = chunk_lengths(furthest.saturating_mul(sequences)).map(|chunk| (chunk, reach(chunk).unwrap_or(0)));
+    let good_enough = reaches.take_while(|&(_, length)| u64::from(length) * 50 >= u64::from(furthest) * 49);
+    let (chunk, length) = good_enough.last().unwrap_or((TOKEN_TILE, furthest));
+    Some((Strategy::stream(chunk, chunk), length))
+}
+
+/// The longest sequence whose training step fits. `None` if not even one token does.
+pub fn longest_sequence(config: &Config, sequences: u32, strategy: Strategy, budget: u64, limits: Limits) -> Option<u32> {
+    let fits = |seq_len: u32| fits(config, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
     let most = (1u32 << 30) / sequences.max(1);
     let mut too_long = 1;
     while too_long <= most && fits(too_long) {
@@ -47,9 +84,14 @@ pub fn longest_sequence(config: &Config, sequences: u32, strategy: Strategy, bud
     (longest > 0).then_some(longest)
 }
 
-fn peak(config: &Config, shape: &BatchShape, strategy: Strategy) -> u64 {
-    let memory = Memory::plan(&Program::train(config, shape.clone(), strategy), Limits::NONE);
-    memory.expect("without limits every plan can be made").peak_bytes()
+/// Lengths of chunks that are worth trying: doublings of a tile, up to 8,192 tokens or the whole batch.
+fn chunk_lengths(tokens: u32) -> impl Iterator<Item = u32> {
+    (0..8).map(|doublings| TOKEN_TILE << doublings).take_while(move |&chunk| chunk == TOKEN_TILE || chunk < tokens)
+}
+
+fn fits(config: &Config, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
+    let plan = Memory::plan(&Program::train(config, shape.clone(), strategy), limits);
+    plan.is_ok_and(|memory| memory.peak_bytes() <= budget)
 }
 
 #[cfg(test)]
@@ -57,23 +99,68 @@ mod tests {
     use super::*;
     use crate::model::PRESETS;
 
+    const BUDGET: u64 = 64 << 20;
+
+    fn peak(shape: &BatchShape, strategy: Strategy) -> u64 {
+        Memory::plan(&Program::train(&PRESETS[0].config, shape.clone(), strategy), Limits::NONE).unwrap().peak_bytes()
+    }
+
     #[test]
     fn one_token_more_than_the_longest_does_not_fit() {
         let config = &PRESETS[0].config;
         for strategy in [Strategy::STANDARD, Strategy::stream(128, 128)] {
-            let budget = 64 << 20;
-            let longest = longest_sequence(config, 2, strategy, budget).unwrap();
-            assert!(peak(config, &BatchShape::uniform(2, longest), strategy) <= budget);
-            assert!(peak(config, &BatchShape::uniform(2, longest + 1), strategy) > budget);
+            let longest = longest_sequence(config, 2, strategy, BUDGET, Limits::NONE).unwrap();
+            assert!(peak(&BatchShape::uniform(2, longest), strategy) <= BUDGET);
+            assert!(peak(&BatchShape::uniform(2, longest + 1), strategy) > BUDGET);
         }
-        assert_eq!(longest_sequence(config, 1, Strategy::STANDARD, 1000), None);
+        assert_eq!(longest_sequence(config, 1, Strategy::STANDARD, 1000, Limits::NONE), None);
+    }
+
+    #[test]
+    fn what_a_device_cannot_bind_does_not_fit() {
+        let limits = Limits { buffer: 1 << 30, binding: 1 << 20 };
+        let longest = longest_sequence(&PRESETS[0].config, 1, Strategy::stream(64, 64), u64::MAX, limits).unwrap();
+        assert_eq!(longest, (1 << 20) / (4 * 128), "one layer's input fills a binding");
     }
 
     #[test]
     fn what_does_not_fit_says_what_would() {
         let config = &PRESETS[0].config;
-        let shape = BatchShape::uniform(1, 8192);
-        let error = within_budget(config, &shape, Strategy::STANDARD, 64 << 20, Limits::NONE).unwrap_err().to_string();
-        assert!(error.contains("stream with chunks of"), "{error}");
+        let sentence = |seq_len, strategy| {
+            let shape = BatchShape::uniform(1, seq_len);
+            let error = within_budget(config, &shape, strategy, BUDGET, Limits::NONE).unwrap_err();
+            (error.to_string(), remedy(config, &shape, strategy, BUDGET, Limits::NONE))
+        };
+        let (error, remedy) = sentence(8192, Strategy::STANDARD);
+        let chunk = remedy.unwrap().chunk;
+        assert!(error.contains(&format!("stream with chunks of {chunk} tokens fits")), "{error}");
+        assert_eq!(remedy.unwrap().seq_len, 8192);
+        assert!(peak(&BatchShape::uniform(1, 8192), Strategy::stream(chunk, chunk)) <= BUDGET);
+        assert!(peak(&BatchShape::uniform(1, 8192), Strategy::stream(2 * chunk, 2 * chunk)) > BUDGET);
+
+        let (error, remedy) = sentence(1 << 20, Strategy::stream(64, 64));
+        let Remedy { chunk, seq_len } = remedy.unwrap();
+        assert!(chunk == 64 && error.contains(&format!("up to {seq_len} tokens")), "{error}");
+    }
+
+    #[test]
+    fn the_shortest_step_keeps_what_there_is_room_for() {
+        let shape = BatchShape::uniform(1, 1024);
+        let config = &PRESETS[0].config;
+        let shortest = |budget| shortest_step(config, &shape, budget, Limits::NONE);
+        assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
+        assert_eq!(shortest(peak(&shape, Strategy::STANDARD) - 1), Some(Strategy::CHECKPOINT));
+        let tight = peak(&shape, Strategy::stream(256, 256));
+        assert_eq!(shortest(tight), Some(Strategy::stream(256, 256)));
+        assert_eq!(shortest(1000), None);
+    }
+
+    #[test]
+    fn the_longest_sequence_has_chunks_that_cost_it_little() {
+        let (strategy, length) = longest(&PRESETS[0].config, 1, BUDGET, Limits::NONE).unwrap();
+        let furthest = longest_sequence(&PRESETS[0].config, 1, Strategy::stream(64, 64), BUDGET, Limits::NONE).unwrap();
+        assert!(u64::from(length) * 50 >= u64::from(furthest) * 49 && length <= furthest);
+        assert!(peak(&BatchShape::uniform(1, length), strategy) <= BUDGET);
+        assert_eq!(longest(&PRESETS[0].config, 1, 1000, Limits::NONE), None);
     }
 }

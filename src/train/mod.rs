@@ -18,7 +18,7 @@ pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};
 pub use data::Source;
-pub use fit::{longest_sequence, within_budget};
+pub use fit::{Remedy, longest, longest_sequence, remedy, shortest_step, within_budget};
 pub use generate::{Generator, Sampled, Sampler};
 pub use schedule::learning_rate;
 pub use snapshot::{RunId, Snapshot};

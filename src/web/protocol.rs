@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Config;
 use crate::step::{StrategyKind, Stride};
-use crate::train::{AttentionPattern, Settings, StepReport, Validation, VerifyReport};
+use crate::train::{AttentionPattern, Remedy, Settings, StepReport, Validation, VerifyReport};
 
 /// What the page wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -185,15 +185,6 @@ pub enum FromWorker {
         /// What would fit, if it was too large.
         remedy: Option<Remedy>,
     },
-}
-
-/// What to change so that a step fits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remedy {
-    /// Tokens of a chunk, with the strategy `stream`.
-    pub chunk: u32,
-    /// Tokens of a sequence.
-    pub seq_len: u32,
 }
 
 /// What a run has done.

@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
         "logits_chunk": strategy.logits_chunk(program.tokens()),
     });
     if let Some(budget) = arguments.budget {
-        document["max_seq_len"] = json!(longest_sequence(&config, arguments.batch, strategy, budget));
+        document["max_seq_len"] = json!(longest_sequence(&config, arguments.batch, strategy, budget, Limits::NONE));
     }
     if json {
         print_json(&document);

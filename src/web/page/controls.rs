@@ -5,8 +5,9 @@ use leptos::prelude::*;
 use super::T;
 use super::state::{Phase, State};
 use crate::step::StrategyKind;
+use crate::train::Remedy;
 use crate::web::form::Field;
-use crate::web::protocol::{Go, Remedy, ToWorker};
+use crate::web::protocol::{Go, ToWorker};
 use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {

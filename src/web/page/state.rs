@@ -8,10 +8,10 @@ use super::link::Link;
 use super::{browser, past};
 use crate::model::Config;
 use crate::step::{Limits, Strategy, StrategyKind, Stride};
-use crate::train::{AttentionPattern, VerifyReport};
+use crate::train::{AttentionPattern, Remedy, VerifyReport};
 use crate::web::form::{Form, Plan, SourceChoice};
 use crate::web::picture::{Planned, Stage, Timeline};
-use crate::web::protocol::{Device, FromWorker, Go, History, Remedy, Run, Sample, Start, TensorView, ToWorker};
+use crate::web::protocol::{Device, FromWorker, Go, History, Run, Sample, Start, TensorView, ToWorker};
 use crate::web::texts::{Texts, fill};
 
 /// Where the page stands.

@@ -10,12 +10,13 @@ use futures_channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use super::protocol::{Device, FromWorker, Go, Remedy, Run, ToWorker};
+use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::{Config, Weights};
-use crate::step::Stride;
+use crate::step::{BatchShape, Limits, Stride};
+use crate::train::{self, Remedy};
 use post::{Watch, tell, tell_with};
 use running::Running;
 use store::Store;
@@ -137,8 +138,10 @@ impl Worker {
     async fn begin(&mut self, run: Run, go: Go) -> Result<()> {
         self.drop_run();
         let gpu = self.open().await?;
-        let running = Running::begin(&gpu, run, self.imported.as_ref()).await?;
-        self.take(running, go);
+        match Running::begin(&gpu, run.clone(), self.imported.as_ref()).await {
+            Ok(running) => self.take(running, go),
+            Err(error) => self.refuse(&error, remedy(&error, &run, gpu.limits())),
+        }
         Ok(())
     }
 
@@ -259,7 +262,10 @@ impl Worker {
 
     /// Reports an error, and keeps the run if it is still good.
     fn fail(&mut self, error: &Error) {
-        let remedy = self.running.is_none().then(|| remedy(error)).flatten();
+        self.refuse(error, None);
+    }
+
+    fn refuse(&mut self, error: &Error, remedy: Option<Remedy>) {
         if matches!(error, Error::DeviceLost { .. } | Error::Device(_) | Error::OutOfMemory { .. }) {
             self.drop_run();
             self.drop_device();
@@ -286,8 +292,16 @@ impl Worker {
     }
 }
 
-fn remedy(_error: &Error) -> Option<Remedy> {
-    None
+/// What would fit, if the run was too large. Where the device ran out of memory nobody knows how much it had, but it was
+/// less than was asked for.
+fn remedy(error: &Error, run: &Run, limits: Limits) -> Option<Remedy> {
+    let budget = match error {
+        Error::OverBudget { .. } | Error::BindingTooLarge { .. } => run.budget,
+        Error::OutOfMemory { needed, .. } => run.budget.min(needed / 4 * 3),
+        _ => return None,
+    };
+    let shape = BatchShape::uniform(run.settings.batch, run.settings.seq_len);
+    train::remedy(&run.config, &shape, run.settings.strategy, budget, limits)
 }
 
 /// Cuts the bytes beside a message into its files.
