@@ -34,9 +34,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <ul class="legend" aria-label=t.stage.legend.clone()>
                 {Part::ALL.map(|part| view! { <li style:--colour=format!("var(--{})", part.name())>{t.part(part).to_owned()}</li> })}
             </ul>
-            {slow::view(state, t)}
             {picture}
             {move || planned(state, t)}
+            {slow::view(state, t)}
             <details><summary>{t.stage.as_table.clone()}</summary>{move || table(state, t, states)}</details>
         </section>
     }

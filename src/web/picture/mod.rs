@@ -3,11 +3,13 @@
 mod inspector;
 mod part;
 mod planned;
+mod poster;
 mod stage;
 mod timeline;
 
 pub use inspector::{Entry, entries};
 pub use part::{Part, Parts};
 pub use planned::Planned;
+pub use poster::{SIZE as POSTER_SIZE, Words, poster};
 pub use stage::{CellState, Stage, StageCell, StageRow};
 pub use timeline::{Column, HEIGHT, Timeline};
