@@ -61,6 +61,17 @@ fn plan_answers_without_a_gpu() {
 }
 
 #[test]
+fn plan_writes_the_memory_of_the_step_over_time() {
+    let path = directory("trace").join("step.pickle");
+    let arguments = ["plan", "--model", "tiny", "--seq-len", "4096", "--trace"];
+    assert!(run(&[&arguments[..], &[text(&path)]].concat()).status.success());
+    let trace = fs::read(&path).unwrap();
+    assert!(trace.starts_with(&[0x80, 4]) && trace.ends_with(b"."), "a pickle of protocol 4");
+    let nowhere = path.join("step.pickle");
+    assert!(complaint(&[&arguments[..], &[text(&nowhere)]].concat()).contains(text(&nowhere)));
+}
+
+#[test]
 fn devices_names_an_adapter() {
     let devices = json(&["devices", "--json"]);
     assert!(!devices[0]["name"].as_str().unwrap().is_empty());

@@ -22,6 +22,7 @@ mod packing;
 mod program;
 mod strategy;
 mod tensor;
+mod trace;
 
 pub use batch::{Batch, BatchShape};
 pub use builder::Builder;

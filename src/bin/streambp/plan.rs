@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
+    /// A file for the memory of the step over time, to open at https://pytorch.org/memory_viz
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
@@ -36,6 +40,9 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
     let shape = BatchShape::uniform(arguments.batch, arguments.seq_len);
     let program = Program::train(&config, shape, strategy);
     let memory = Memory::plan(&program, Limits::NONE)?;
+    if let Some(path) = &arguments.trace {
+        std::fs::write(path, program.memory_trace(&memory)).map_err(|e| Error::io(path, e))?;
+    }
     let peak = memory.peak();
     let node = &program.blocks[peak.block].nodes[peak.node];
     let kinds = memory.by_kind(&program, peak);

@@ -1,0 +1,363 @@
+//! The memory of a step as a snapshot of PyTorch's allocator, which <https://pytorch.org/memory_viz> draws.
+//!
+//! The file is what `torch.cuda.memory._dump_snapshot` writes, with the fields that the page reads. A buffer of the plan is a
+//! segment, a tensor is a block in it, and the place of a stack trace is taken by the tensor's name and the operation
+//! that touches it first. Addresses are made up, and a microsecond stands for a turn.
+
+mod pickle;
+mod schedule;
+
+use pickle::{Kept, Pickle};
+use schedule::Schedule;
+
+use super::{Memory, Moment, Node, Program, Storage, TensorId};
+
+/// Events beyond which chunks in the middle of a walk are left out: what the page can still show.
+const MOST_EVENTS: u64 = 200_000;
+
+/// Where buffers begin: a multiple of that, as PyTorch's segments do.
+const SEGMENT_ALIGNMENT: u64 = 2 << 20;
+
+/// The page colours blocks by category and needs this one among them. What comes first has the colour of small blocks
+/// that it sums up.
+const NO_CATEGORY: &str = "unknown";
+
+impl Program {
+    /// Every tensor of the step, from its allocation to its end, as a file for <https://pytorch.org/memory_viz>.
+    ///
+    /// Of a very long step, chunks in the middle of walks are left out; events named `snapshot` say where, and how many.
+    pub fn memory_trace(&self, memory: &Memory) -> Vec<u8> {
+        trace(self, memory, MOST_EVENTS)
+    }
+}
+
+fn trace(program: &Program, memory: &Memory, most_events: u64) -> Vec<u8> {
+    let schedule = Schedule::new(program, memory);
+    let kept_chunks = schedule.kept_chunks(program, memory, most_events);
+    let mut writer = Writer::new(program, memory);
+    writer.pickle.open_dict();
+    writer.pickle.name("segments");
+    writer.segments();
+    writer.pickle.name("device_traces");
+    writer.pickle.open_list();
+    writer.events(&schedule, kept_chunks);
+    writer.pickle.append();
+    writer.pickle.close_dict();
+    writer.pickle.finish()
+}
+
+/// What an event is about.
+struct Event {
+    action: &'static str,
+    turn: u64,
+    address: u64,
+    bytes: u64,
+    category: &'static str,
+}
+
+struct Writer<'a> {
+    program: &'a Program,
+    memory: &'a Memory,
+    /// Where each buffer begins.
+    addresses: Vec<u64>,
+    /// The operation that touches each tensor first.
+    first_uses: Vec<Option<Moment>>,
+    /// The frames with which each tensor was allocated last.
+    frames: Vec<Option<Kept>>,
+    pickle: Pickle,
+}
+
+impl<'a> Writer<'a> {
+    fn new(program: &'a Program, memory: &'a Memory) -> Self {
+        let mut next = SEGMENT_ALIGNMENT;
+        let place = |bytes: u64| {
+            let address = next;
+            next += bytes.next_multiple_of(SEGMENT_ALIGNMENT);
+            address
+        };
+        let addresses = memory.buffers().iter().map(|buffer| buffer.bytes).map(place).collect();
+        let mut first_uses = vec![None; program.tensors.len()];
+        for &moment in memory.moments() {
+            for (_, id) in program.blocks[moment.block].nodes[moment.node].op.operands() {
+                first_uses[id.0 as usize].get_or_insert(moment);
+            }
+        }
+        Writer { program, memory, addresses, first_uses, frames: vec![None; program.tensors.len()], pickle: Pickle::new() }
+    }
+
+    /// What is left behind by the step: its buffers, with nothing alive in them.
+    fn segments(&mut self) {
+        self.pickle.open_list();
+        for (index, buffer) in self.memory.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
+            self.pickle.open_dict();
+            for (name, value) in [("device", 0), ("address", self.addresses[index]), ("total_size", buffer.bytes), ("stream", 0)] {
+                self.pickle.name(name);
+                self.pickle.int(value);
+            }
+            self.buffer_frames(index);
+            self.pickle.name("blocks");
+            self.pickle.open_list();
+            self.pickle.open_dict();
+            self.pickle.name("size");
+            self.pickle.int(buffer.bytes);
+            self.pickle.name("state");
+            self.pickle.name("inactive");
+            self.pickle.close_dict();
+            self.pickle.append();
+            self.pickle.close_dict();
+            self.pickle.append();
+        }
+    }
+
+    fn events(&mut self, schedule: &Schedule, kept_chunks: u32) {
+        self.pickle.open_list();
+        self.note(0, "start", &format!("one step over {} tokens by the strategy {}", self.program.tokens(), self.program.strategy.kind));
+        self.allocate_buffers();
+        for &id in &schedule.always {
+            self.allocate(id, 0, None);
+        }
+        let mut turns = 0;
+        for block in 0..self.program.blocks.len() {
+            turns = self.walk(schedule, block, turns, kept_chunks);
+        }
+        for &id in schedule.always.iter().rev() {
+            self.free(id, turns);
+        }
+    }
+
+    /// A block from the turn at which it begins to the one that it returns, which is the next block's.
+    fn walk(&mut self, schedule: &Schedule, index: usize, begin: u64, kept_chunks: u32) -> u64 {
+        let block = &self.program.blocks[index];
+        let chunks = block.walk.chunk_count(self.program.tokens());
+        let nodes = block.nodes.len() as u64;
+        let head = chunks.min(kept_chunks.div_ceil(2));
+        let tail = (chunks - head).min(kept_chunks / 2);
+        for order in (0..head).chain(chunks - tail..chunks) {
+            let chunk = begin + u64::from(order) * nodes;
+            let left_out = chunks - head - tail;
+            if order == chunks - tail && left_out > 0 && schedule.lives_of_a_chunk(index) > 0 {
+                self.note(chunk, block.title, &format!("{left_out} chunks are left out here: they come and go like those around them"));
+            }
+            for (turn, changes) in (chunk..).zip(&schedule.blocks[index]) {
+                for change in changes.born.iter().filter(|c| c.is_each || order == 0) {
+                    let chunk = block.walk.order(order, self.program.tokens());
+                    self.allocate(change.tensor, turn, change.is_each.then_some(chunk));
+                }
+                for change in changes.dead.iter().filter(|c| c.is_each || order == chunks - 1) {
+                    self.free(change.tensor, turn);
+                }
+            }
+        }
+        begin + u64::from(chunks) * nodes
+    }
+
+    fn allocate_buffers(&mut self) {
+        let mut categories = vec![NO_CATEGORY; self.memory.buffers().len()];
+        for (id, tensor) in self.program.tensors().filter(|(_, t)| t.storage != Storage::Arena) {
+            categories[self.memory.place(id).buffer] = tensor.kind.name();
+        }
+        for (index, buffer) in self.memory.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
+            let address = self.addresses[index];
+            self.open_event(&Event { action: "segment_alloc", turn: 0, address, bytes: buffer.bytes, category: categories[index] });
+            self.buffer_frames(index);
+            self.close_event();
+        }
+    }
+
+    fn allocate(&mut self, id: TensorId, turn: u64, chunk: Option<u32>) {
+        self.open_event(&self.block_event("alloc", id, turn));
+        self.pickle.name("frames");
+        let kept = self.tensor_frames(id, turn, chunk);
+        self.frames[id.0 as usize] = Some(kept);
+        self.close_event();
+    }
+
+    fn free(&mut self, id: TensorId, turn: u64) {
+        for action in ["free_requested", "free_completed"] {
+            self.open_event(&self.block_event(action, id, turn));
+            self.pickle.name("frames");
+            self.pickle.again(self.frames[id.0 as usize].expect("what is freed was allocated"));
+            self.close_event();
+        }
+    }
+
+    fn block_event(&self, action: &'static str, id: TensorId, turn: u64) -> Event {
+        let place = self.memory.place(id);
+        let address = self.addresses[place.buffer] + place.offset;
+        Event { action, turn, address, bytes: self.memory.reserved(id), category: self.program.tensor(id).kind.name() }
+    }
+
+    /// A remark in the list of events.
+    fn note(&mut self, turn: u64, filename: &'static str, text: &str) {
+        self.open_event(&Event { action: "snapshot", turn, address: 0, bytes: 0, category: NO_CATEGORY });
+        self.pickle.name("frames");
+        self.pickle.open_list();
+        self.frame(filename, turn, text);
+        self.close_event();
+    }
+
+    /// The fields of an event but its frames.
+    fn open_event(&mut self, event: &Event) {
+        self.pickle.open_dict();
+        for (name, value) in [("addr", event.address), ("size", event.bytes), ("stream", 0), ("time_us", event.turn)] {
+            self.pickle.name(name);
+            self.pickle.int(value);
+        }
+        for (name, value) in [("action", event.action), ("category", event.category)] {
+            self.pickle.name(name);
+            self.pickle.name(value);
+        }
+    }
+
+    fn close_event(&mut self) {
+        self.pickle.close_dict();
+        self.pickle.append();
+    }
+
+    fn buffer_frames(&mut self, index: usize) {
+        self.pickle.name("frames");
+        self.pickle.open_list();
+        self.frame("buffer", index as u64, &self.memory.buffers()[index].label);
+    }
+
+    /// The tensor, and the operation that touches it first.
+    fn tensor_frames(&mut self, id: TensorId, turn: u64, chunk: Option<u32>) -> Kept {
+        let tensor = self.program.tensor(id);
+        let chunk = chunk.map_or(String::new(), |chunk| format!(", chunk {chunk}"));
+        let text = format!("{}{chunk} ({})", tensor.name, tensor.kind.name().replace('_', " "));
+        self.pickle.open_list();
+        match self.first_uses[id.0 as usize] {
+            None => self.frame("step", turn, &text),
+            Some(first) => {
+                let block = &self.program.blocks[first.block];
+                let Node { op, layer } = &block.nodes[first.node];
+                let pass = if tensor.storage == Storage::Arena { block.pass.name() } else { "step" };
+                self.frame(pass, turn, &text);
+                let layer = layer.map_or(String::new(), |layer| format!(", layer {layer}"));
+                self.frame(block.title, first.node as u64, &format!("first touched by {}{layer}", op.kind().stem()));
+            }
+        }
+        self.pickle.keep()
+    }
+
+    fn frame(&mut self, filename: &'static str, line: u64, name: &str) {
+        self.pickle.open_dict();
+        self.pickle.name("filename");
+        self.pickle.name(filename);
+        self.pickle.name("line");
+        self.pickle.int(line);
+        self.pickle.name("name");
+        // The page takes functions whose name contains "_start" for those of the C library and hides them.
+        self.pickle.text(&name.replace("_start", " start"));
+        self.pickle.close_dict();
+        self.pickle.append();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::model::PRESETS;
+    use crate::step::{BatchShape, Limits, Strategy, StrategyKind};
+
+    fn program(tokens: u32, kind: StrategyKind) -> Program {
+        Program::train(&PRESETS[0].config, BatchShape::uniform(1, tokens), Strategy::new(kind, 128, 64))
+    }
+
+    fn number(event: &Value, field: &str) -> u64 {
+        event[field].as_u64().unwrap()
+    }
+
+    fn events(snapshot: &Value) -> &[Value] {
+        snapshot["device_traces"][0].as_array().unwrap()
+    }
+
+    /// Goes through the events as an allocator would, and returns the most bytes that were alive at once.
+    fn replay(snapshot: &Value) -> u64 {
+        let mut segments: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut blocks: BTreeMap<u64, u64> = BTreeMap::new();
+        let (mut alive, mut most, mut turn) = (0, 0, 0);
+        for event in events(snapshot) {
+            let (address, size) = (number(event, "addr"), number(event, "size"));
+            assert!(number(event, "time_us") >= turn && !event["frames"].as_array().unwrap().is_empty());
+            turn = number(event, "time_us");
+            let is_apart = |others: &BTreeMap<u64, u64>| {
+                let before = others.range(..=address).next_back().is_none_or(|(&a, &s)| a + s <= address);
+                before && others.range(address..).next().is_none_or(|(&a, _)| address + size <= a)
+            };
+            match event["action"].as_str().unwrap() {
+                "segment_alloc" => {
+                    assert!(is_apart(&segments));
+                    segments.insert(address, size);
+                }
+                "alloc" => {
+                    let (start, bytes) = segments.range(..=address).next_back().unwrap();
+                    assert!(address + size <= start + bytes && is_apart(&blocks), "{event}");
+                    blocks.insert(address, size);
+                    alive += size;
+                    most = most.max(alive);
+                }
+                "free_requested" => assert_eq!(blocks.get(&address), Some(&size)),
+                "free_completed" => {
+                    assert_eq!(blocks.remove(&address), Some(size), "{event}");
+                    alive -= size;
+                }
+                action => assert_eq!(action, "snapshot"),
+            }
+        }
+        assert!(blocks.is_empty(), "all is freed in the end");
+        let left = snapshot["segments"].as_array().unwrap().iter().map(|s| (number(s, "address"), number(s, "total_size")));
+        assert_eq!(left.collect::<BTreeMap<u64, u64>>(), segments);
+        most
+    }
+
+    #[test]
+    fn the_most_bytes_alive_are_those_of_the_plan() {
+        for kind in StrategyKind::ALL {
+            for limit in [u64::MAX, 8 << 20] {
+                let program = program(700, kind);
+                let memory = Memory::plan(&program, Limits { buffer: limit, binding: u64::MAX }).unwrap();
+                let snapshot = pickle::read(&program.memory_trace(&memory));
+                assert_eq!(replay(&snapshot), memory.alive_bytes(memory.peak()), "{kind}");
+                let last = events(&snapshot).last().unwrap();
+                assert_eq!(number(last, "time_us"), program.turn_count(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lives_for_a_chunk_comes_once_for_each() {
+        let program = program(700, StrategyKind::Stream);
+        let memory = Memory::plan(&program, Limits::NONE).unwrap();
+        let snapshot = pickle::read(&program.memory_trace(&memory));
+        let logits = events(&snapshot).iter().filter(|e| e["action"] == "alloc" && e["category"] == "logits");
+        let names: Vec<&str> = logits.map(|e| e["frames"][0]["name"].as_str().unwrap()).collect();
+        let expected: Vec<String> = (0..11).rev().map(|chunk| format!("logits, chunk {chunk} (logits)")).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn of_a_long_step_the_middle_is_left_out() {
+        let program = program(100_000_000, StrategyKind::Stream);
+        let memory = Memory::plan(&program, Limits::NONE).unwrap();
+        let most = 5000;
+        let snapshot = pickle::read(&trace(&program, &memory, most));
+        let notes = events(&snapshot).iter().filter(|e| e["action"] == "snapshot").count();
+        assert!(events(&snapshot).len() - notes <= most as usize && notes > 1);
+        assert_eq!(replay(&snapshot), memory.alive_bytes(memory.peak()));
+        assert_eq!(number(events(&snapshot).last().unwrap(), "time_us"), program.turn_count());
+    }
+
+    #[test]
+    fn the_page_hides_no_frame() {
+        let program = program(300, StrategyKind::Checkpoint);
+        let memory = Memory::plan(&program, Limits::NONE).unwrap();
+        let snapshot = pickle::read(&program.memory_trace(&memory));
+        let frames = events(&snapshot).iter().flat_map(|event| event["frames"].as_array().unwrap());
+        assert!(frames.into_iter().all(|frame| !frame["name"].as_str().unwrap().contains("_start")));
+    }
+}
