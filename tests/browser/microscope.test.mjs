@@ -1,0 +1,199 @@
+// The step, drawn: its grid, its timeline, slow motion, and every byte accounted for.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+import { BROWSERS } from './browsers.mjs';
+import { serveInstrumented } from './server.mjs';
+import { pause, prepare, visit } from './visit.mjs';
+
+let server;
+
+before(async () => {
+  assert(process.env.PAGE, 'PAGE is not set: run these tests with `cargo xtask test --only browser`');
+  server = await serveInstrumented(process.env.PAGE);
+});
+after(() => server?.close());
+
+for (const { name, launch } of BROWSERS) {
+  describe(`${name}: the step`, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('adds up to the byte at the peak', () => visit(browser, server.url, addsUp));
+    test('stops behind every stride, and shows the numbers there', () => visit(browser, server.url, stepsByEveryStride));
+    test('plays and pauses in slow motion, by keyboard alone', () => visit(browser, server.url, playsByKeyboard));
+    test('shows any moment that is pointed at', () => visit(browser, server.url, pointsAtMoments));
+    test('has a budget that can be dragged', () => visit(browser, server.url, dragsTheBudget));
+    test('is filled from below and emptied from the right', () => visit(browser, server.url, fillsAndEmpties));
+  });
+}
+
+/** What the inspector lists, in one reading. */
+function inspector(trainer) {
+  return trainer.page.evaluate(() => {
+    const table = document.querySelector('#inspector');
+    const rows = Array.from(table.querySelectorAll('tbody tr'));
+    const bytes = (row) => Number(row.dataset.bytes);
+    return {
+      turn: Number(table.dataset.turn),
+      total: Number(table.dataset.totalBytes),
+      sum: rows.reduce((sum, row) => sum + bytes(row), 0),
+      sorted: rows.filter((row) => row.dataset.tensor).every((row, at, all) => at === 0 || bytes(all[at - 1]) >= bytes(row)),
+      names: rows.map((row) => row.querySelector('th').textContent.trim()),
+    };
+  });
+}
+
+function bytesOf(trainer, id) {
+  return trainer.page.$eval(`#${id}`, ({ dataset }) => Number(dataset.bytes));
+}
+
+/** Goes to a moment by the slider, as the keyboard would. */
+async function goTo(trainer, turn) {
+  await trainer.page.$eval('#moment', (slider, turn) => {
+    slider.value = turn;
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+  }, turn);
+  await trainer.page.waitForFunction((turn) => document.querySelector('#inspector').dataset.turn === String(turn), {}, turn);
+}
+
+async function addsUp(trainer) {
+  await prepare(trainer);
+  await trainer.press('start');
+  await trainer.waitForLosses(1);
+  await pause(trainer);
+  const [planned, created] = [await bytesOf(trainer, 'planned'), await bytesOf(trainer, 'created')];
+  assert.equal(planned, created);
+  const peak = await trainer.page.$eval('#timeline', ({ dataset }) => Number(dataset.peakTurn));
+  await goTo(trainer, peak);
+  const list = await inspector(trainer);
+  assert.equal(list.sum, created, 'what is listed at the peak is not what was created');
+  assert.equal(list.total, created);
+  assert(list.sorted, `the largest is not first: ${list.names}`);
+
+  // The package wraps WebGPU from outside, and knows nothing of the plan.
+  const { memory } = await trainer.webgpuMemory();
+  const counted = await trainer.page.$eval('.planned', ({ dataset }) => Number(dataset.totalBytes));
+  assert.equal(memory.buffer, counted, 'webgpu-memory counts something else than the page names');
+  assert(counted >= created);
+}
+
+async function stepsByEveryStride(trainer) {
+  await prepare(trainer);
+  let before = -1;
+  for (const stride of ['operation', 'operation', 'chunk', 'layer', 'pass', 'operation', 'chunk']) {
+    await trainer.press(`by-${stride}`);
+    await trainer.waitForState('paused');
+    await trainer.page.waitForFunction((before) => Number(document.querySelector('#inspector').dataset.turn) > before, {}, before);
+    const list = await inspector(trainer);
+    assert.equal(list.sum, list.total, stride);
+    before = list.turn;
+  }
+  const clear = (await inspector(trainer)).names;
+  await trainer.press('by-pass');
+  await trainer.page.waitForFunction((before) => Number(document.querySelector('#inspector').dataset.turn) > before, {}, before);
+  assert.notDeepEqual((await inspector(trainer)).names, clear, 'the list of living tensors does not change');
+
+  await trainer.page.click('button.look');
+  await trainer.page.waitForSelector('#values');
+  const values = await trainer.page.$eval('#values', ({ textContent }) => textContent);
+  assert.match(values, /Smallest-?\d.*Largest-?\d.*Mean-?\d/);
+  assert(await trainer.page.$eval('#values canvas', ({ width, height }) => width > 1 && height > 1));
+
+  // The rest of the step, at full speed.
+  await trainer.press('step');
+  const losses = await trainer.waitForLosses(1);
+  assert(losses.length === 1 && Number.isFinite(losses[0]));
+}
+
+async function playsByKeyboard(trainer) {
+  const { page } = trainer;
+  await prepare(trainer);
+  await page.focus('#memory');
+  for (const key of ['ArrowRight', 'ArrowUp']) {
+    await page.keyboard.press(key);
+    await trainer.waitForState('paused');
+  }
+  await page.keyboard.down('Shift');
+  for (const key of ['ArrowRight', 'ArrowUp']) {
+    await page.keyboard.press(key);
+    await trainer.waitForState('paused');
+  }
+  await page.keyboard.up('Shift');
+  const at = (await inspector(trainer)).turn;
+  await page.keyboard.press('Space');
+  await trainer.waitForState('stepping');
+  await page.waitForFunction((at) => Number(document.querySelector('#inspector').dataset.turn) > at + 2, {}, at);
+  await page.keyboard.press('Space');
+  await trainer.waitForState('paused');
+  const stood = (await inspector(trainer)).turn;
+  await setTimeout(1500);
+  assert.equal((await inspector(trainer)).turn, stood, 'it went on');
+}
+
+async function pointsAtMoments(trainer) {
+  const { page } = trainer;
+  const picture = await page.$('.timeline .picture');
+  const { x, y, width, height } = await picture.boundingBox();
+  const turns = new Set();
+  for (const share of [0.1, 0.5, 0.9]) {
+    await page.mouse.move(x + share * width, y + height / 2);
+    await setTimeout(300);
+    const list = await inspector(trainer);
+    assert.equal(list.sum, list.total);
+    turns.add(list.turn);
+  }
+  assert.equal(turns.size, 3, `it does not follow the pointer: ${[...turns]}`);
+}
+
+async function dragsTheBudget(trainer) {
+  const { page } = trainer;
+  const budget = () => page.$eval('#budget-line', (line) => Number(line.getAttribute('aria-valuenow')));
+  const line = await page.$('#budget-line');
+  const track = await (await page.$('.budget-track')).boundingBox();
+  await line.scrollIntoView();
+  const { x, y, width, height } = await line.boundingBox();
+  const before = await budget();
+  await page.mouse.move(x + width / 2, y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(x + width / 2, y + height / 2 + track.height * 0.6, { steps: 4 });
+  await page.mouse.up();
+  const dragged = await budget();
+  assert(dragged < before, `${dragged} is no less than ${before}`);
+  assert(await page.$eval('#budget-line', ({ classList }) => classList.contains('over')), 'the plan is over the budget');
+
+  await line.focus();
+  await page.keyboard.press('ArrowUp');
+  assert(await budget() > dragged, 'a key does not move it');
+
+  // What does not fit is refused, with what would.
+  await page.locator('#budget').fill('14.5');
+  await trainer.choose({ sequenceLength: 2048, chunk: 512 });
+  await trainer.press('start');
+  assert.match(await trainer.waitForError(), /more than the/);
+  await trainer.press('apply-remedy');
+  await trainer.press('start');
+  await trainer.waitForState('training');
+}
+
+async function fillsAndEmpties(trainer) {
+  await prepare(trainer);
+  const { page } = trainer;
+  const passes = await page.$$eval('.passes span', (spans) => spans.map(({ title }) => title));
+  assert.deepEqual(passes, ['clear', 'forward', 'loss', 'backward', 'update']);
+  const turns = await page.$eval('#timeline', ({ dataset }) => Number(dataset.turns));
+  const filled = () => page.$$eval('.memory-bar', (bars) => bars.filter(({ dataset }) => Number(dataset.bytes) > 0).length);
+  const lit = () => page.$$eval('.cell.lit', (cells) => cells.length);
+  const counts = [];
+  for (const share of [0.08, 0.2, 0.34, 0.6, 0.8, 0.97]) {
+    await goTo(trainer, Math.floor(share * turns));
+    counts.push(await filled());
+  }
+  const [start, early, full, later, late, end] = counts;
+  assert(start < early && early <= full && full > later && later > late && late >= end, `${counts}`);
+  await goTo(trainer, Math.floor(0.6 * turns));
+  assert.equal(await lit(), 1, 'one cell is at work');
+}

@@ -1,0 +1,83 @@
+// What the tests of the page have in common: texts to train on, and a visit that fails if anything turns red.
+
+import assert from 'node:assert/strict';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { openTrainer } from './trainer.mjs';
+
+const SOURCES = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../src');
+
+/** A run whose steps take no longer than they must. */
+export const SHORT_RUN = { preset: 'tiny', sequenceLength: 256, strategy: 'stream', chunk: 64, sampleEvery: 0 };
+
+/** Runs a test on a newly opened page, and fails if the page's console shows an error. */
+export async function visit(browser, url, body) {
+  const trainer = await openTrainer(browser, url);
+  try {
+    await trainer.waitForState('ready');
+    await body(trainer);
+    assert.deepEqual(trainer.problems, []);
+  } finally {
+    await trainer.close();
+  }
+}
+
+/** Sets a short run up, with what the test wants otherwise. */
+export async function prepare(trainer, more = {}) {
+  await trainer.choose({ ...SHORT_RUN, ...more });
+}
+
+/** Pauses, and tells how many steps had been trained by then. */
+export async function pause(trainer) {
+  await trainer.press('pause');
+  await trainer.waitForState('paused');
+  return (await trainer.waitForLosses(0)).length;
+}
+
+/** The project's own sources in one text: real, long enough, and always there. */
+export async function ownSources() {
+  const names = (await readdir(SOURCES, { recursive: true })).filter((name) => name.endsWith('.rs')).sort();
+  const files = await Promise.all(names.map((name) => readFile(path.join(SOURCES, name), 'utf8')));
+  const text = files.join('\n');
+  assert(text.length > 20_000, 'the sources are too short to train on');
+  return text;
+}
+
+/** Keeps what the page gives its visitor instead of saving it: a name and the bytes of each file. */
+export async function catchDownloads(page) {
+  await page.evaluate(() => {
+    globalThis.caught = [];
+    const blobs = new Map();
+    const create = URL.createObjectURL.bind(URL);
+    URL.createObjectURL = (blob) => {
+      const url = create(blob);
+      blobs.set(url, blob);
+      return url;
+    };
+    HTMLAnchorElement.prototype.click = function click() {
+      globalThis.caught.push({ name: this.download, blob: blobs.get(this.href) });
+    };
+  });
+}
+
+/** The next file that the page gave. */
+export async function caught(page) {
+  await page.waitForFunction(() => globalThis.caught.length > 0, { timeout: 30_000 });
+  const { name, base64 } = await page.evaluate(async () => {
+    const { name, blob } = globalThis.caught.shift();
+    const bytes = new Uint8Array(await blob.arrayBuffer());
+    let text = '';
+    for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+    return { name, base64: btoa(text) };
+  });
+  return { name, bytes: Buffer.from(base64, 'base64') };
+}
+
+/** Writes a file that a test hands to the page. */
+export async function file(directory, name, content) {
+  const at = path.join(directory, name);
+  await writeFile(at, content);
+  return at;
+}
