@@ -3,7 +3,10 @@
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Response, Url, UrlSearchParams};
+use web_sys::{
+    Blob, BlobPropertyBag, CanvasRenderingContext2d, HtmlAnchorElement, HtmlCanvasElement, HtmlElement, HtmlImageElement, Response, Url,
+    UrlSearchParams,
+};
 
 use crate::web::form::Form;
 
@@ -20,8 +23,11 @@ pub fn download(name: &str, kind: &str, bytes: &[u8]) {
     let properties = BlobPropertyBag::new();
     properties.set_type(kind);
     let parts = Array::of1(&Uint8Array::from(bytes));
-    let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &properties).expect("bytes make a blob");
-    let url = Url::create_object_url_with_blob(&blob).expect("a blob has an address");
+    save(name, &Blob::new_with_u8_array_sequence_and_options(&parts, &properties).expect("bytes make a blob"));
+}
+
+fn save(name: &str, blob: &Blob) {
+    let url = Url::create_object_url_with_blob(blob).expect("a blob has an address");
     let anchor: HtmlAnchorElement = document().create_element("a").expect("there are anchors").unchecked_into();
     anchor.set_href(&url);
     anchor.set_download(name);
@@ -29,6 +35,38 @@ pub fn download(name: &str, kind: &str, bytes: &[u8]) {
     // The browser has taken the blob by the next turn of its loop, but says nothing of it.
     let revoke = Closure::once_into_js(move || Url::revoke_object_url(&url));
     let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(revoke.unchecked_ref(), 10_000);
+}
+
+/// Gives the visitor an SVG picture as PNG, with two pixels for each of its own.
+pub fn download_png(svg: &str, name: &str, [width, height]: [u32; 2]) {
+    let image = HtmlImageElement::new().expect("there are images");
+    let canvas: HtmlCanvasElement = document().create_element("canvas").expect("there are canvases").unchecked_into();
+    (canvas.set_width(2 * width), canvas.set_height(2 * height));
+    let (drawn, name) = (image.clone(), name.to_owned());
+    let draw = Closure::once_into_js(move || {
+        let context = canvas.get_context("2d").ok().flatten().and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());
+        let Some(context) = context else { return };
+        let [w, h] = [width, height].map(|size| f64::from(2 * size));
+        if context.draw_image_with_html_image_element_and_dw_and_dh(&drawn, 0.0, 0.0, w, h).is_err() {
+            return;
+        }
+        let save = Closure::once_into_js(move |blob: Blob| save(&name, &blob));
+        let _ = canvas.to_blob_with_type(save.unchecked_ref(), "image/png");
+    });
+    image.set_onload(Some(draw.unchecked_ref()));
+    image.set_src(&format!("data:image/svg+xml;charset=utf-8,{}", js_sys::encode_uri_component(svg)));
+}
+
+/// A colour of the style sheet, as the theme has it now.
+pub fn css_colour(name: &str) -> String {
+    let probe: HtmlElement = document().create_element("span").expect("there are spans").unchecked_into();
+    let body = document().body().expect("a page has a body");
+    let _ = probe.style().set_property("color", &format!("var(--{name})"));
+    let _ = body.append_child(&probe);
+    let style = window().get_computed_style(&probe).ok().flatten();
+    let colour = style.and_then(|style| style.get_property_value("color").ok()).unwrap_or_default();
+    probe.remove();
+    colour
 }
 
 /// The form that the page's address asks for.

@@ -4,7 +4,59 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::T;
 use super::state::{Plans, State};
+use super::{T, browser, stage};
+use crate::step::Pass;
+use crate::web::format::bytes;
+use crate::web::picture::{POSTER_SIZE, Part, Words, poster};
+use crate::web::texts::fill;
 
-pub fn view(_state: State, _t: T, _plans: Arc<Plans>) -> impl IntoView {}
+pub fn view(state: State, t: T, plans: Arc<Plans>) -> impl IntoView {
+    let name = format!("streambp-{}-{}", plans.plan.strategy.kind, plans.plan.shape.tokens());
+    let svg = {
+        let plans = plans.clone();
+        move || svg(t, &plans, state.shown_turn_untracked())
+    };
+    let (as_svg, as_png) = (svg.clone(), svg);
+    let (svg_name, png_name, trace_name) = (format!("{name}.svg"), format!("{name}.png"), format!("{name}.pickle"));
+    let trace = move |_| {
+        let planned = plans.chosen();
+        browser::download(&trace_name, "application/octet-stream", &planned.program.memory_trace(&planned.memory));
+    };
+    view! {
+        <div class="buttons exports">
+            <button id="export-svg" type="button" on:click=move |_| browser::download(&svg_name, "image/svg+xml", as_svg().as_bytes())>
+                {t.stage.export_svg.clone()}
+            </button>
+            <button id="export-png" type="button" on:click=move |_| browser::download_png(&as_png(), &png_name, POSTER_SIZE)>
+                {t.stage.export_png.clone()}
+            </button>
+            <button id="export-trace" type="button" on:click=trace>{t.stage.export_trace.clone()}</button>
+        </div>
+    }
+}
+
+fn svg(t: T, plans: &Plans, turn: u64) -> String {
+    let (planned, timeline) = (plans.chosen(), plans.timeline());
+    let at = planned.program.turn(turn);
+    let alive = bytes(planned.memory.alive_bytes(crate::step::Moment { block: at.block, node: at.node }));
+    let (op, place) = stage::place(t, plans, turn);
+    let (peak_op, peak_place) = stage::place(t, plans, timeline.peak);
+    let peak = bytes(planned.peak_bytes());
+    let words = Words {
+        title: format!(
+            "{}: {}, {} × {}",
+            t.head.title,
+            plans.plan.strategy.kind,
+            plans.plan.shape.lengths().len(),
+            plans.plan.shape.longest()
+        ),
+        moment: fill(&t.stage.now, &[("op", &op), ("place", &place), ("bytes", &alive)]),
+        peak: fill(&t.stage.peak, &[("bytes", &peak), ("op", &peak_op), ("place", &peak_place)]),
+        row: &|layer| layer.map_or_else(|| t.stage.head_row.clone(), |layer| fill(&t.stage.layer, &[("layer", &layer)])),
+        part: &|part: Part| t.part(part).to_owned(),
+        pass: &|pass: Pass| t.pass(pass).to_owned(),
+        colour: &|name| browser::css_colour(name),
+    };
+    poster(planned, &plans.stage, timeline, turn, &words)
+}

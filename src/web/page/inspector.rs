@@ -66,7 +66,7 @@ fn followed(state: State) -> RwSignal<u64> {
             waits.set_value(true);
             let later = move || {
                 waits.set_value(false);
-                turn.set(untrack(|| state.shown_turn()));
+                turn.set(state.shown_turn_untracked());
             };
             set_timeout(later, std::time::Duration::from_millis(FOLLOW_MILLIS));
         }

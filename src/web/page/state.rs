@@ -216,6 +216,11 @@ impl State {
         }
     }
 
+    /// [`State::shown_turn`] for something that happens once.
+    pub fn shown_turn_untracked(self) -> u64 {
+        untrack(|| self.shown_turn())
+    }
+
     /// Can the numbers of a tensor be looked at?
     pub fn stands_within_a_step(self) -> bool {
         self.has_run.get() && self.live.get() > 0 && !self.phase.get().is_going()
