@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use super::{Config, Preset, Weights};
+use super::{Config, Preset, Weights, archive};
 use crate::error::{Error, Result};
 
 /// The sizes of a model: a preset's name, a directory, or a `config.json`.
@@ -43,14 +43,16 @@ pub fn load_model(model: &str, seed: u64) -> Result<(Config, Weights)> {
     Ok((config, weights))
 }
 
-/// Writes `config.json` and `model.safetensors` into a directory, each in one piece.
+/// Writes `config.json`, `model.safetensors` and, for the byte vocabulary, its tokenizer into a directory, each in one piece.
 ///
 /// # Errors
 /// [`Error::Io`] with the file's name.
 pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Result<()> {
     fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
-    write_atomically(&directory.join("model.safetensors"), &weights.to_safetensors(config))?;
-    write_atomically(&directory.join("config.json"), config.to_json().as_bytes())
+    for (name, bytes) in archive::files(config, weights) {
+        write_atomically(&directory.join(name), &bytes)?;
+    }
+    Ok(())
 }
 
 /// Writes a file beside the old one, makes sure that it is on the disk, and only then puts it in the old one's place.
