@@ -121,8 +121,7 @@ impl Worker {
                 }
             }
             ToWorker::Import(files) => {
-                let _ = split(files, bytes);
-                let imported: (Config, Weights) = todo!();
+                let imported = archive::from_files(split(files, bytes))?;
                 tell(&FromWorker::Imported(Box::new(imported.0.clone())));
                 self.imported = Some(imported);
             }
