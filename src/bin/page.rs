@@ -1,14 +1,14 @@
-//! The page and its worker: one program, so that a visitor loads and compiles it once.
+//! The page and its workers: one program, so that a visitor loads and compiles it once.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
     use streambp::web;
     use wasm_bindgen::JsCast;
 
-    if js_sys::global().is_instance_of::<web_sys::DedicatedWorkerGlobalScope>() {
-        web::worker::start();
-    } else {
-        web::page::start();
+    match js_sys::global().dyn_into::<web_sys::DedicatedWorkerGlobalScope>() {
+        Ok(worker) if worker.name() == web::planner::NAME => web::planner::start(),
+        Ok(_) => web::worker::start(),
+        Err(_) => web::page::start(),
     }
 }
 

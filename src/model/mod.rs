@@ -13,5 +13,5 @@ pub use config::Config;
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory::{load_config, load_model, save_model};
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
-pub use presets::{PRESETS, Preset};
+pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use weights::Weights;

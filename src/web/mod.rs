@@ -6,10 +6,13 @@ pub mod form;
 pub mod format;
 pub mod picture;
 pub mod protocol;
+pub mod reach;
 pub mod texts;
 
 #[cfg(target_arch = "wasm32")]
 pub mod page;
+#[cfg(target_arch = "wasm32")]
+pub mod planner;
 #[cfg(target_arch = "wasm32")]
 mod wire;
 #[cfg(target_arch = "wasm32")]

@@ -85,8 +85,18 @@ sections! {
         curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, sample, sample_empty, sample_task, probability,
         attention, attention_about, attention_look, attention_layer, attention_head, attention_text, runs, runs_about, runs_empty, run, settings, memory, overlay, forget_run,
     }
-    Compare { title, about, peaks, peaks_about, share, peak_at, too_large, measure, measuring, time, longest, not_measured, timelines, part, gaps, proof, proof_about, prove, proving, same_bits, different_bits, parameter, error, run_row, against_f64 }
-    Reach { title, about, seq_len, model, own_model, without_model, axes, fits, fits_not, shortest, longest, longest_is, computing, nothing_fits, as_table }
+    Compare {
+        title, about, chosen, share, peak_at, over, within, too_large, measure, measuring, time, longest, longest_about, tokens,
+        no_sequence, not_measured, planning, as_table, peaks, part, gaps, sum, proof, proof_about, prove, proving, starting,
+        same_bits, different_bits, worst, runs, run, chunked, loss, bytes, bits, same, first, differs, loss_differs, parameters,
+        parameter, error,
+    }
+    Reach {
+        title, about, model, own_model, published, published_about, budget, without_model, seq_len, seq_len_number, tokens, at,
+        strategy, reaches, none, over, fits, device, device_limit, budget_line, model_line, picture, axis, shortest, longest,
+        choose_about, set, set_chunks, marker_only, computing, nothing_fits, nothing_fits_model, nothing_chosen, no_question,
+        as_table, length,
+    }
     Keep { title, about, export, exported, import, import_folder, imported, saved, resume, forget, storage_about }
     Failures { no_text, empty_paste, run_in_progress, not_utf8, unreadable, not_fetched, worker_stopped, no_plan }
 }

@@ -1,6 +1,165 @@
+//! The comparison: the step under every strategy, on one scale; times as measured here; how long a sequence each could take.
+
 use leptos::prelude::*;
 
-use super::T;
-use super::state::State;
+use super::planning::{Planning, planning};
+use super::state::{Plans, State};
+use super::{T, proof, stage, timeline};
+use crate::step::StrategyKind;
+use crate::web::form::Form;
+use crate::web::format::{bytes, digits, seconds, whole};
+use crate::web::picture::{Part, Planned};
+use crate::web::protocol::ToWorker;
+use crate::web::texts::fill;
 
-pub fn view(_state: State, _t: T) -> impl IntoView {}
+/// Room above the highest peak, as a share of it.
+const HEADROOM: f64 = 1.06;
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let planning = planning();
+    let pictures = move || {
+        state.plans.with(|plans| match plans {
+            Ok(plans) => view! {
+                <ol id="peaks" class="cards">{StrategyKind::ALL.map(|kind| card(state, t, planning, plans, kind)).collect_view()}</ol>
+                <p class="hint">{move || state.budget.get().map(|budget| fill(&t.compare.longest_about, &[("budget", &bytes(budget))]))}</p>
+                {measure(state, t, planning)}
+                <details><summary>{t.compare.as_table.clone()}</summary>{table(t, plans)}</details>
+            }
+            .into_any(),
+            Err(_) => view! { <p class="note">{t.failures.no_plan.clone()}</p> }.into_any(),
+        })
+    };
+    view! {
+        <section class="compare" aria-labelledby="compare-title">
+            <h2 id="compare-title">{t.compare.title.clone()}</h2>
+            <p class="hint">{t.compare.about.clone()}</p>
+            {pictures}
+            {proof::view(state, t)}
+        </section>
+    }
+}
+
+fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKind) -> impl IntoView {
+    let planned = &plans.all[kind as usize];
+    let peak = planned.peak_bytes();
+    let [standard, highest] = [plans.all[0].peak_bytes(), plans.all.iter().map(Planned::peak_bytes).max().unwrap_or(0)];
+    let most = (highest as f64 * HEADROOM) as u64;
+    let share = fill(&t.compare.share, &[("percent", &digits(100.0 * peak as f64 / standard.max(1) as f64))]);
+    let (op, place) = stage::place_in(t, &planned.program, planned.peak_turn());
+    let is_chosen = kind == plans.plan.strategy.kind;
+    view! {
+        <li class="card" class:chosen=is_chosen data-strategy=kind.name() data-peak-bytes=peak>
+            <h3>{kind.name()} {is_chosen.then(|| view! { <span class="badge">{t.compare.chosen.clone()}</span> })}</h3>
+            <p class="hint">{t.strategy(kind).to_owned()}</p>
+            <p class="peak-bytes"><strong>{bytes(peak)}</strong> <span>{(kind != StrategyKind::Standard).then_some(share)}</span></p>
+            <div class="small-timeline">
+                {timeline::areas(t, &plans.timelines[kind as usize], most)}
+                {budget_line(state, most)}
+            </div>
+            <p class="peak-at">{fill(&t.compare.peak_at, &[("op", &op), ("place", &place)])}</p>
+            {stacked(t, planned, highest)}
+            {verdict(state, t, planned)}
+            <dl>
+                <div><dt>{t.compare.time.clone()}</dt><dd data-time>{move || time(state, t, planning, kind)}</dd></div>
+                <div><dt>{t.compare.longest.clone()}</dt><dd data-longest=move || longest(planning, kind).flatten()>{move || longest_text(t, planning, kind)}</dd></div>
+            </dl>
+        </li>
+    }
+}
+
+/// The budget, where it lies within the picture.
+fn budget_line(state: State, most: u64) -> impl IntoView {
+    let bottom = move || state.budget.get().map_or(200.0, |budget| 100.0 * budget as f64 / most as f64);
+    let is_above = move || bottom() > 100.0;
+    view! { <div class="budget-mark" class:hidden=is_above style:bottom=move || format!("{:.2}%", bottom().min(100.0))></div> }
+}
+
+/// What lies in the buffers at the peak.
+fn stacked(t: T, planned: &Planned, highest: u64) -> impl IntoView {
+    let segment = |part: Part| {
+        let of_part = planned.peak_parts()[part as usize];
+        let width = format!("{:.3}%", 100.0 * of_part as f64 / highest.max(1) as f64);
+        let title = format!("{}: {}", t.part(part), bytes(of_part));
+        view! { <span style:width=width style:background=format!("var(--{})", part.name()) title=title></span> }
+    };
+    view! { <span class="bar" aria-hidden="true">{Part::ALL.map(segment).collect_view()}</span> }
+}
+
+/// Does it fit? If not, by how much, or what the device says.
+fn verdict(state: State, t: T, planned: &Planned) -> impl IntoView {
+    let (peak, refusal) = (planned.peak_bytes(), planned.refusal.clone());
+    move || {
+        let over = state.budget.get().and_then(|budget| peak.checked_sub(budget)).filter(|over| *over > 0);
+        let (class, text) = match (&refusal, over) {
+            (Some(reason), _) => ("verdict refusal", format!("{}: {reason}", t.compare.too_large)),
+            (None, Some(over)) => ("verdict over", fill(&t.compare.over, &[("bytes", &bytes(over))])),
+            (None, None) => ("verdict", t.compare.within.clone()),
+        };
+        view! { <p class=class>{text}</p> }
+    }
+}
+
+/// Is that the plan that was timed?
+fn is_timed(state: State, planning: Planning) -> bool {
+    planning.timed.with(|timed| timed.is_some() && *timed == state.form.with(|form| Form::plan(form).ok()))
+}
+
+fn is_measuring(state: State, planning: Planning) -> bool {
+    is_timed(state, planning) && state.compared.with(Vec::len) < StrategyKind::ALL.len() && state.trouble.with(Option::is_none)
+}
+
+fn time(state: State, t: T, planning: Planning, kind: StrategyKind) -> String {
+    let found = |compared: &Vec<(StrategyKind, Result<f64, String>)>| compared.iter().find(|(of, _)| *of == kind).cloned();
+    match state.compared.with(found).filter(|_| is_timed(state, planning)) {
+        Some((_, Ok(time))) => seconds(time),
+        Some((_, Err(reason))) => reason,
+        None if is_measuring(state, planning) => t.compare.measuring.clone(),
+        None => t.compare.not_measured.clone(),
+    }
+}
+
+/// `None` as long as it is not known; `None` inside if not even one token fits.
+fn longest(planning: Planning, kind: StrategyKind) -> Option<Option<u32>> {
+    planning.own_chart().map(|chart| chart.lines[kind as usize].longest)
+}
+
+fn longest_text(t: T, planning: Planning, kind: StrategyKind) -> String {
+    match longest(planning, kind) {
+        Some(Some(tokens)) => fill(&t.compare.tokens, &[("tokens", &whole(u64::from(tokens)))]),
+        Some(None) => t.compare.no_sequence.clone(),
+        None => t.compare.planning.clone(),
+    }
+}
+
+fn measure(state: State, t: T, planning: Planning) -> impl IntoView {
+    let is_busy = move || state.phase.get().is_going() || state.device.with(Option::is_none) || is_measuring(state, planning);
+    let measure = move |_| {
+        let Some(run) = state.run() else { return };
+        state.compared.set(Vec::new());
+        planning.timed.set(state.form.with_untracked(|form| form.plan().ok()));
+        state.send(&ToWorker::Compare(Box::new(run)));
+    };
+    let text = move || if is_measuring(state, planning) { t.compare.measuring.clone() } else { t.compare.measure.clone() };
+    view! { <div class="buttons"><button id="measure" type="button" disabled=is_busy on:click=measure>{text}</button></div> }
+}
+
+fn table(t: T, plans: &Plans) -> impl IntoView {
+    let cells = |of: &dyn Fn(&Planned) -> u64| plans.all.iter().map(|planned| view! { <td>{bytes(of(planned))}</td> }).collect_view();
+    let row = |part: Part| {
+        view! { <tr><th scope="row">{t.part(part).to_owned()}</th>{cells(&|planned| planned.peak_parts()[part as usize])}</tr> }
+    };
+    view! {
+        <table tabindex="0">
+            <caption>{t.compare.peaks.clone()}</caption>
+            <thead><tr>
+                <th scope="col">{t.compare.part.clone()}</th>
+                {StrategyKind::ALL.map(|kind| view! { <th scope="col">{kind.name()}</th> }).collect_view()}
+            </tr></thead>
+            <tbody>
+                {Part::ALL.map(row).collect_view()}
+                <tr><th scope="row">{t.compare.gaps.clone()}</th>{cells(&|planned| planned.memory.unused_bytes())}</tr>
+                <tr class="sum"><th scope="row">{t.compare.sum.clone()}</th>{cells(&Planned::peak_bytes)}</tr>
+            </tbody>
+        </table>
+    }
+}

@@ -10,6 +10,8 @@ mod inspector;
 mod keep;
 mod link;
 mod past;
+mod planning;
+mod proof;
 mod reach;
 mod setup;
 mod slow;
@@ -34,6 +36,7 @@ pub fn start() {
 
 fn page() -> impl IntoView {
     let state = State::new();
+    planning::provide(state);
     head::take_remembered(state);
     move || body(state, state.texts.get())
 }

@@ -1,0 +1,223 @@
+//! What the page asks of the planner, and what is known of it.
+
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{Event, MessageEvent, Worker};
+
+use super::link;
+use super::state::{Phase, State};
+use crate::model::{Config, Preset};
+use crate::step::{Strategy, StrategyKind};
+use crate::web::form::{Field, Form, Plan};
+use crate::web::planner::NAME;
+use crate::web::reach::{Chart, FromPlanner, Question, ToPlanner, Topic};
+use crate::web::{protocol::Device, wire};
+
+const GIB: f64 = 1_073_741_824.0;
+
+/// A chart, and which question it answers.
+pub type Answer = RwSignal<Option<(u32, Chart)>>;
+
+/// What the sections on lengths know beside the page's state. It outlives a change of the language.
+#[derive(Clone, Copy)]
+pub struct Planning {
+    /// The published model that is looked at; otherwise it is the form's.
+    pub model: RwSignal<Option<&'static Preset>>,
+    pub without_model: RwSignal<bool>,
+    /// The budget of published models, as typed.
+    pub gib: RwSignal<String>,
+    /// The length that the visitor went to, where that is not the form's.
+    pub length: RwSignal<Option<u32>>,
+    /// What is asked of the form's model, and of the one that is shown.
+    pub own_question: Memo<Option<Question>>,
+    pub question: Memo<Option<Question>>,
+    own: Answer,
+    shown: Answer,
+    /// The numbers of the newest questions: by the slots of their topics.
+    asked: RwSignal<[u32; 3]>,
+    /// What the planner chose last. `None` inside if nothing fits.
+    pub chosen: RwSignal<Option<Option<(Strategy, u32)>>>,
+    pub is_choosing: RwSignal<bool>,
+    /// The plan whose step was timed last, and the model of the last proof.
+    pub timed: RwSignal<Option<Plan>>,
+    pub proved: RwSignal<Option<Config>>,
+    worker: StoredValue<Option<Worker>, LocalStorage>,
+}
+
+/// Puts it where [`planning`] finds it.
+pub fn provide(state: State) {
+    let model: RwSignal<Option<&'static Preset>> = RwSignal::new(None);
+    let (without_model, gib) = (RwSignal::new(false), RwSignal::new("80".to_owned()));
+    let own_question = Memo::new(move |_| own_question(state));
+    let question = Memo::new(move |_| match model.get() {
+        None => own_question.get().map(|own| Question { without_model: without_model.get(), ..own }),
+        Some(preset) => {
+            let budget: f64 = gib.with(|gib| gib.trim().parse().ok()).filter(|gib| *gib > 0.0)?;
+            let chunks = own_question.with(|own| own.as_ref().map(|own| own.chunks)).unwrap_or([128, 128]);
+            Some(Question {
+                config: preset.config.clone(),
+                sequences: 1,
+                chunks,
+                budget: (budget * GIB) as u64,
+                limits: [u64::MAX; 2],
+                without_model: without_model.get(),
+            })
+        }
+    });
+    let planning = Planning {
+        model,
+        without_model,
+        gib,
+        length: RwSignal::new(None),
+        own_question,
+        question,
+        own: RwSignal::new(None),
+        shown: RwSignal::new(None),
+        asked: RwSignal::new([0; 3]),
+        chosen: RwSignal::new(None),
+        is_choosing: RwSignal::new(false),
+        timed: RwSignal::new(None),
+        proved: RwSignal::new(None),
+        worker: StoredValue::new_local(None),
+    };
+    // The trainer's start comes first: it is what a visitor waits for.
+    let is_open = Memo::new(move |_| state.phase.get() != Phase::Loading);
+    Effect::new(move |_| {
+        if let Some(question) = own_question.get().filter(|_| is_open.get()) {
+            planning.ask(state, Topic::Own, question);
+        }
+    });
+    Effect::new(move |_| {
+        let own = own_question.get();
+        if let Some(question) = question.get().filter(|question| is_open.get() && own.as_ref() != Some(question)) {
+            planning.ask(state, Topic::Shown, question);
+        }
+    });
+    // A choice that was made is the form's until the visitor changes it.
+    Effect::new(move |_| {
+        state.form.track();
+        planning
+            .chosen
+            .update_untracked(|chosen| *chosen = chosen.filter(|choice| choice.is_some_and(|(_, tokens)| length(state) == Some(tokens))));
+        planning.chosen.notify();
+    });
+    provide_context(planning);
+}
+
+/// What [`provide`] put there.
+pub fn planning() -> Planning {
+    expect_context()
+}
+
+fn own_question(state: State) -> Option<Question> {
+    let plan = state.form.with(Form::plan).ok()?;
+    let limits = |device: &Device| [device.max_buffer, device.max_binding];
+    Some(Question {
+        sequences: plan.shape.lengths().len() as u32,
+        config: plan.config,
+        chunks: plan.chunks,
+        budget: state.budget.get()?,
+        limits: state.device.with(|device| device.as_ref().map_or([u64::MAX; 2], limits)),
+        without_model: false,
+    })
+}
+
+/// The length that the form says.
+fn length(state: State) -> Option<u32> {
+    state.form.with(|form| form.get(Field::SeqLen).trim().parse().ok()).filter(|&tokens| tokens > 0)
+}
+
+impl Planning {
+    /// Does moving the slider change the form?
+    pub fn is_bound(self, state: State) -> bool {
+        self.model.with(Option::is_none) && !state.has_run.get()
+    }
+
+    /// The length that is looked at.
+    pub fn shown_length(self, state: State) -> u32 {
+        let moved = if self.is_bound(state) { None } else { self.length.get() };
+        moved.or(length(state)).unwrap_or(512)
+    }
+
+    /// Goes to a length.
+    pub fn go_to(self, state: State, tokens: u32) {
+        self.length.set(Some(tokens));
+        if untrack(|| self.is_bound(state)) {
+            state.form.update(|form| form.set(Field::SeqLen, tokens));
+        }
+    }
+
+    /// The chart of the form's model, if it is not out of date.
+    pub fn own_chart(self) -> Option<Chart> {
+        self.own.get().filter(|(number, _)| *number == self.asked.get()[Topic::Own.slot()]).map(|(_, chart)| chart)
+    }
+
+    /// The chart to be shown, and whether it is out of date.
+    pub fn chart(self) -> Option<(Chart, bool)> {
+        let is_own = self.own_question.with(|own| self.question.with(|shown| own == shown));
+        let (answer, topic) = if is_own { (self.own, Topic::Own) } else { (self.shown, Topic::Shown) };
+        let (number, chart) = answer.get()?;
+        Some((chart, number != self.asked.get()[topic.slot()]))
+    }
+
+    /// Lets the planner choose a strategy.
+    pub fn choose(self, state: State, topic: Topic) {
+        if let Some(question) = self.own_question.get_untracked() {
+            self.is_choosing.set(true);
+            self.chosen.set(None);
+            self.ask(state, topic, question);
+        }
+    }
+
+    fn ask(self, state: State, topic: Topic, question: Question) {
+        let number = self.asked.with_untracked(|asked| asked[topic.slot()]) + 1;
+        self.asked.update(|asked| asked[topic.slot()] = number);
+        if self.worker.with_value(Option::is_none) {
+            self.worker.set_value(Some(self.start(state)));
+        }
+        let (pair, handed_over) = wire::pack(&ToPlanner { topic, number, question }, &[]);
+        let send = |worker: &Worker| worker.post_message_with_transfer(&pair, &handed_over).expect("messages can be posted");
+        self.worker.with_value(|worker| worker.iter().for_each(send));
+    }
+
+    fn start(self, state: State) -> Worker {
+        let worker = link::spawn(NAME);
+        let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| self.hear(state, wire::unpack(&event.data()).0));
+        // The next question starts another one.
+        let died = Closure::<dyn Fn(Event)>::new(move |_| {
+            self.is_choosing.set(false);
+            self.worker.set_value(None);
+        });
+        worker.set_onmessage(Some(hear.into_js_value().unchecked_ref()));
+        worker.set_onerror(Some(died.into_js_value().unchecked_ref()));
+        worker
+    }
+
+    fn hear(self, state: State, message: FromPlanner) {
+        let newest = self.asked.get_untracked();
+        match message {
+            FromPlanner::Charted(topic, number, chart) if number == newest[topic.slot()] => {
+                let answer = if topic == Topic::Own { self.own } else { self.shown };
+                answer.set(Some((number, chart)));
+            }
+            FromPlanner::Chosen(number, choice) if number == newest[Topic::Longest.slot()] => {
+                self.is_choosing.set(false);
+                if let Some((strategy, tokens)) = choice.filter(|_| !state.has_run.get_untracked()) {
+                    state.form.update(|form| put(form, strategy, tokens));
+                }
+                self.chosen.set(Some(choice));
+            }
+            FromPlanner::Charted(..) | FromPlanner::Chosen(..) => {}
+        }
+    }
+}
+
+/// Puts a choice of the planner's into the form.
+fn put(form: &mut Form, strategy: Strategy, tokens: u32) {
+    form.strategy = strategy.kind;
+    form.set(Field::SeqLen, tokens);
+    if strategy.kind == StrategyKind::Stream {
+        form.set(Field::Chunk, strategy.chunk(u32::MAX));
+        form.set(Field::LogitsChunk, strategy.logits_chunk(u32::MAX));
+    }
+}

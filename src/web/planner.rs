@@ -1,0 +1,105 @@
+//! The planner: a second worker, without a device, that computes what takes too long for the page's own thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+use super::reach::{Chart, FromPlanner, Line, Question, ToPlanner, Topic, model_bytes};
+use super::wire;
+use crate::step::{BatchShape, Limits, StrategyKind};
+use crate::train::{longest, shortest_step};
+
+/// The worker's name, by which it knows what it is for.
+pub const NAME: &str = "planner";
+
+/// The newest message of every topic that has not been answered.
+#[derive(Clone, Default)]
+struct Waiting(Rc<RefCell<[Option<ToPlanner>; 3]>>);
+
+/// Starts to listen.
+pub fn start() {
+    console_error_panic_hook::set_once();
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    let waiting = Waiting::default();
+    let is_busy = Rc::new(RefCell::new(false));
+    let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        let (message, _): (ToPlanner, _) = wire::unpack(&event.data());
+        let slot = message.topic.slot();
+        waiting.0.borrow_mut()[slot] = Some(message);
+        if !is_busy.replace(true) {
+            let (waiting, is_busy) = (waiting.clone(), is_busy.clone());
+            spawn_local(async move {
+                waiting.serve().await;
+                is_busy.replace(false);
+            });
+        }
+    });
+    scope.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
+}
+
+impl Waiting {
+    /// Answers until nothing waits.
+    async fn serve(&self) {
+        loop {
+            listen().await;
+            let Some(message) = self.0.borrow_mut().iter_mut().find_map(Option::take) else { return };
+            let ToPlanner { topic, number, question } = message;
+            let answer = match topic {
+                Topic::Own | Topic::Shown => self.chart(&question, topic).await.map(|chart| FromPlanner::Charted(topic, number, chart)),
+                Topic::Shortest(seq_len) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len))),
+                Topic::Longest => {
+                    Some(FromPlanner::Chosen(number, longest(&question.config, question.sequences, question.budget, limits(&question))))
+                }
+            };
+            answer.iter().for_each(tell);
+        }
+    }
+
+    /// `None` if a newer message on that topic came in between.
+    async fn chart(&self, question: &Question, topic: Topic) -> Option<Chart> {
+        let is_newest = async || {
+            listen().await;
+            self.0.borrow()[topic.slot()].is_none()
+        };
+        // It goes furthest, and so says how far the chart goes.
+        let stream = Line::plan(question, StrategyKind::Stream, None);
+        let end = stream.end();
+        let mut lines = Vec::new();
+        for kind in [StrategyKind::Standard, StrategyKind::Checkpoint] {
+            if !is_newest().await {
+                return None;
+            }
+            lines.push(Line::plan(question, kind, Some(end)));
+        }
+        lines.push(stream);
+        Some(Chart { model_bytes: model_bytes(&question.config), end, lines })
+    }
+}
+
+fn shortest(question: &Question, seq_len: u32) -> Option<(crate::step::Strategy, u32)> {
+    let shape = BatchShape::uniform(question.sequences, seq_len);
+    shortest_step(&question.config, &shape, question.budget, limits(question)).map(|strategy| (strategy, seq_len))
+}
+
+fn limits(question: &Question) -> Limits {
+    let [buffer, binding] = question.limits;
+    Limits { buffer, binding }
+}
+
+fn tell(message: &FromPlanner) {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    let (pair, handed_over) = wire::pack(message, &[]);
+    scope.post_message_with_transfer(&pair, &handed_over).expect("messages can be posted");
+}
+
+/// Lets in the messages that have arrived.
+async fn listen() {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    let wait = js_sys::Promise::new(&mut |resolve, _| {
+        scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, 0).expect("a worker has timers");
+    });
+    JsFuture::from(wait).await.expect("a timer does not fail");
+}
