@@ -14,7 +14,7 @@ use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::model::{Config, Weights};
+use crate::model::{Config, Weights, archive};
 use crate::step::{BatchShape, Limits, Stride};
 use crate::train::{self, Remedy};
 use post::{Watch, tell, tell_with};
