@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
-/// More than any model that can be trained here: an entry that claims more is an attack or a mistake.
-const MAX_ENTRY_BYTES: u64 = 4 << 30;
+/// What the memory of a page can hold in one piece: an entry that claims more is an attack or a mistake.
+const MAX_ENTRY_BYTES: u64 = 2 << 30;
 
 /// The files of a model by name: `config.json` is the last, since it makes the others a model.
 pub(super) fn files(config: &Config, weights: &Weights) -> Vec<(&'static str, Vec<u8>)> {
@@ -120,23 +120,17 @@ fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, index: usize, file: &str) -> Resul
     if claimed > MAX_ENTRY_BYTES {
         return Err(problem(format!("claims {claimed} bytes, and {MAX_ENTRY_BYTES} are the most; choose the zip of a smaller model")));
     }
-    let reader = zip.by_index(index).map_err(|e| match e {
-        ZipError::CompressionMethodNotSupported(_) | ZipError::UnsupportedArchive(_) => {
-            problem(format!("cannot be unpacked ({e}); pack the model again, by deflate or without compression"))
-        }
-        e => damaged(file, &e),
-    })?;
-    // Memory is asked for as bytes arrive, so that a claim alone costs none.
-    let mut bytes = Vec::new();
-    let read = reader.take(claimed + 1).read_to_end(&mut bytes);
-    if bytes.len() as u64 > claimed {
-        return Err(problem(format!("holds more than the {claimed} bytes that it claims; pack the model again")));
+    if !matches!(about.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
+        return Err(problem("is compressed in a way that cannot be read here; pack the model again, by deflate".to_owned()));
     }
-    read.map_err(|e| match e.kind() {
+    // Memory is taken as bytes arrive, so that a claim alone costs none; a byte beyond the claim is an error of the reader.
+    let mut bytes = Vec::new();
+    let mut reader = zip.by_index(index).map_err(|e| damaged(file, &e))?;
+    reader.read_to_end(&mut bytes).map_err(|e| match e.kind() {
         std::io::ErrorKind::OutOfMemory => problem(format!("takes {claimed} bytes, for which there is no memory; close other programs")),
         _ => damaged(file, &e.into()),
     })?;
-    if (bytes.len() as u64) < claimed {
+    if bytes.len() as u64 != claimed {
         return Err(problem(format!("holds {} bytes and claims {claimed}; pack the model again", bytes.len())));
     }
     Ok(bytes)
@@ -144,4 +138,164 @@ fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, index: usize, file: &str) -> Resul
 
 fn damaged(file: &str, error: &ZipError) -> Error {
     Error::weights(file, format!("is a zip that was cut short or damaged ({error}); download or copy it again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PRESETS;
+
+    fn config() -> Config {
+        Config { num_hidden_layers: 1, hidden_size: 6, intermediate_size: 5, vocab_size: 7, ..PRESETS[0].config.clone() }
+    }
+
+    fn model() -> (Config, Weights) {
+        (config(), Weights::init(&config(), 7))
+    }
+
+    fn model_files() -> Vec<(String, Vec<u8>)> {
+        let (config, weights) = model();
+        files(&config, &weights).into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+    }
+
+    fn in_folder(folder: &str, files: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+        files.into_iter().map(|(name, bytes)| (format!("{folder}{name}"), bytes)).collect()
+    }
+
+    /// Packs files as other programs do: deflated, and in a stream that cannot go back to note sizes before the data.
+    fn packed(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut zip = ZipWriter::new_stream(Vec::new());
+        for (name, bytes) in files {
+            zip.start_file(name, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated)).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn open(zip: Vec<u8>) -> Result<(Config, Weights)> {
+        from_files(vec![("upload.zip".to_owned(), zip)])
+    }
+
+    fn assert_refused(result: Result<(Config, Weights)>, words: &[&str]) {
+        let error = result.unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{words:?}: {error}");
+    }
+
+    /// Overwrites bytes of the entry's record in the zip's directory.
+    fn patch(zip: &mut [u8], name: &str, field: usize, bytes: &[u8]) {
+        const NAME: usize = 46;
+        let record = (0..zip.len())
+            .find(|&at| zip[at..].starts_with(b"PK\x01\x02") && zip[at + NAME..].starts_with(name.as_bytes()))
+            .expect("the entry is in the directory");
+        zip[record + field..][..bytes.len()].copy_from_slice(bytes);
+    }
+    const FLAGS: usize = 8;
+    const METHOD: usize = 10;
+    const SIZE: usize = 24;
+
+    #[test]
+    fn a_model_zipped_is_the_model_read() {
+        let (config, weights) = model();
+        assert_eq!(open(to_zip(&config, &weights)).unwrap(), model());
+        assert_eq!(from_files(vec![("no suffix".to_owned(), to_zip(&config, &weights))]).unwrap(), model());
+        let bytes = Config { vocab_size: 256, ..config };
+        let weights = Weights::init(&bytes, 7);
+        assert_eq!(open(to_zip(&bytes, &weights)).unwrap(), (bytes, weights));
+    }
+
+    #[test]
+    fn the_tokenizer_goes_with_the_byte_vocabulary_alone() {
+        let names = |config: &Config| files(config, &Weights::init(config, 7)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(&config()), [WEIGHTS, CONFIG]);
+        let bytes = Config { vocab_size: 256, ..config() };
+        assert_eq!(names(&bytes), [WEIGHTS, "tokenizer.json", "tokenizer_config.json", CONFIG]);
+    }
+
+    #[test]
+    fn a_zip_packed_by_others_opens() {
+        for folder in ["", "model/", "a/b/", "model\\"] {
+            assert_eq!(open(packed(&in_folder(folder, model_files()))).unwrap(), model(), "{folder}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_a_folder_open_and_the_outermost_model_is_meant() {
+        for folder in ["", "model/", "a/b/"] {
+            let mut files = in_folder(folder, model_files());
+            files.insert(0, (format!("{folder}checkpoint/config.json"), Vec::new()));
+            files.insert(1, (format!("{folder}checkpoint/model.safetensors"), Vec::new()));
+            files.push((format!("{folder}README.md"), Vec::new()));
+            assert_eq!(from_files(files).unwrap(), model(), "{folder}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let [weights, config] = <[_; 2]>::try_from(model_files()).unwrap();
+        assert_refused(from_files(Vec::new()), &["no config.json"]);
+        assert_refused(from_files(vec![weights.clone()]), &["no config.json"]);
+        assert_refused(from_files(vec![config.clone()]), &["no model.safetensors"]);
+        assert_refused(from_files(vec![("a/config.json".to_owned(), config.1.clone()), weights.clone()]), &["beside a/config.json"]);
+        assert_refused(open(packed(&[])), &["no config.json"]);
+        assert_refused(open(packed(&[weights])), &["no config.json"]);
+        assert_refused(open(packed(&[config])), &["no model.safetensors"]);
+    }
+
+    #[test]
+    fn weights_of_another_shape_are_named() {
+        let mut files = model_files();
+        files[1].1 = Config { hidden_size: 8, ..config() }.to_json().into_bytes();
+        assert_refused(open(packed(&files)), &["model.safetensors", "model.embed_tokens.weight"]);
+        assert_refused(from_files(files), &["model.safetensors", "model.embed_tokens.weight"]);
+    }
+
+    #[test]
+    fn what_is_no_zip_or_cut_short_is_refused() {
+        assert_refused(open(b"text".to_vec()), &["upload.zip", "no zip"]);
+        assert_refused(open(Vec::new()), &["upload.zip", "no zip"]);
+        let zip = to_zip(&config(), &Weights::init(&config(), 7));
+        for length in 4..zip.len() {
+            assert_refused(open(zip[..length].to_vec()), &["upload.zip", "cut short"]);
+        }
+        let mut damaged = zip;
+        damaged[100] ^= 1;
+        assert_refused(open(damaged), &["upload.zip", "damaged"]);
+    }
+
+    #[test]
+    fn no_flipped_bit_panics_or_changes_the_model() {
+        let zip = packed(&model_files());
+        for at in 0..zip.len() * 8 {
+            let mut flipped = zip.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            if let Ok(read) = open(flipped) {
+                assert_eq!(read, model(), "bit {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_that_lies_about_its_size_is_refused() {
+        let sizes: [(u32, &str); 4] = [
+            (3 << 30, "claims 3221225472 bytes"),
+            (10, "larger than its declared"),
+            (0, "larger than its declared"),
+            (1 << 20, "claims 1048576"),
+        ];
+        for (size, words) in sizes {
+            let mut zip = packed(&model_files());
+            patch(&mut zip, WEIGHTS, SIZE, &size.to_le_bytes());
+            assert_refused(open(zip), &["upload.zip", words]);
+        }
+    }
+
+    #[test]
+    fn an_encrypted_entry_and_an_unknown_compression_are_refused() {
+        let mut zip = packed(&model_files());
+        patch(&mut zip, CONFIG, FLAGS, &[1]);
+        assert_refused(open(zip), &["upload.zip", CONFIG, "password"]);
+        let mut zip = packed(&model_files());
+        patch(&mut zip, CONFIG, METHOD, &9u16.to_le_bytes());
+        assert_refused(open(zip), &["upload.zip", CONFIG, "deflate"]);
+    }
 }
