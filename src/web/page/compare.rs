@@ -46,6 +46,7 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
     let most = (highest as f64 * HEADROOM) as u64;
     let share = fill(&t.compare.share, &[("percent", &digits(100.0 * peak as f64 / standard.max(1) as f64))]);
     let (op, place) = stage::place_in(t, &planned.program, planned.peak_turn());
+    let newest = move || planning.own_longest(kind).filter(|(_, is_old)| !is_old).map(|(tokens, _)| tokens.unwrap_or(0));
     let is_chosen = kind == plans.plan.strategy.kind;
     view! {
         <li class="card" class:chosen=is_chosen data-strategy=kind.name() data-peak-bytes=peak>
@@ -61,7 +62,10 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
             {verdict(state, t, planned)}
             <dl>
                 <div><dt>{t.compare.time.clone()}</dt><dd data-time>{move || time(state, t, planning, kind)}</dd></div>
-                <div><dt>{t.compare.longest.clone()}</dt><dd data-longest=move || longest(planning, kind).flatten()>{move || longest_text(t, planning, kind)}</dd></div>
+                <div>
+                    <dt>{t.compare.longest.clone()}</dt>
+                    <dd data-longest=newest class:stale=move || newest().is_none()>{move || longest_text(t, planning, kind)}</dd>
+                </div>
             </dl>
         </li>
     }
@@ -118,15 +122,10 @@ fn time(state: State, t: T, planning: Planning, kind: StrategyKind) -> String {
     }
 }
 
-/// `None` as long as it is not known; `None` inside if not even one token fits.
-fn longest(planning: Planning, kind: StrategyKind) -> Option<Option<u32>> {
-    planning.own_chart().map(|chart| chart.lines[kind as usize].longest)
-}
-
 fn longest_text(t: T, planning: Planning, kind: StrategyKind) -> String {
-    match longest(planning, kind) {
-        Some(Some(tokens)) => fill(&t.compare.tokens, &[("tokens", &whole(u64::from(tokens)))]),
-        Some(None) => t.compare.no_sequence.clone(),
+    match planning.own_longest(kind) {
+        Some((Some(tokens), _)) => fill(&t.compare.tokens, &[("tokens", &whole(u64::from(tokens)))]),
+        Some((None, _)) => t.compare.no_sequence.clone(),
         None => t.compare.planning.clone(),
     }
 }

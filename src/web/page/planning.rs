@@ -147,9 +147,11 @@ impl Planning {
         }
     }
 
-    /// The chart of the form's model, if it is not out of date.
-    pub fn own_chart(self) -> Option<Chart> {
-        self.own.get().filter(|(number, _)| *number == self.asked.get()[Topic::Own.slot()]).map(|(_, chart)| chart)
+    /// The longest sequence of the form's model, and whether that is out of date. `None` as long as nothing is known; `None`
+    /// inside if not even one token fits.
+    pub fn own_longest(self, kind: StrategyKind) -> Option<(Option<u32>, bool)> {
+        let newest = self.asked.get()[Topic::Own.slot()];
+        self.own.with(|own| own.as_ref().map(|(number, chart)| (chart.lines[kind as usize].longest, *number != newest)))
     }
 
     /// The chart to be shown, and whether it is out of date.

@@ -236,7 +236,7 @@ fn slider(state: State, t: T, planning: Planning, drawn: Memo<Option<Drawn>>) ->
     };
     let type_in = move |value: String| match value.trim().parse() {
         Ok(tokens) if tokens > 0 => planning.go_to(state, tokens),
-        _ if planning.is_bound(state) => state.form.update(|form| form.set(Field::SeqLen, value)),
+        _ if untrack(|| planning.is_bound(state)) => state.form.update(|form| form.set(Field::SeqLen, value)),
         _ => {}
     };
     let note = move || (!planning.is_bound(state)).then(|| t.reach.marker_only.clone());
