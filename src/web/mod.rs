@@ -4,6 +4,7 @@
 pub mod curve;
 pub mod form;
 pub mod format;
+pub mod metrics;
 pub mod picture;
 pub mod protocol;
 pub mod reach;

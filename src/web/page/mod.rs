@@ -1,8 +1,10 @@
 //! The page's side, in the browser.
 
+mod attention;
 mod browser;
 mod compare;
 mod controls;
+mod curves;
 mod export;
 mod head;
 mod heat;
@@ -13,6 +15,9 @@ mod past;
 mod planning;
 mod proof;
 mod reach;
+mod reactive;
+mod runs;
+mod sample;
 mod setup;
 mod slow;
 mod stage;

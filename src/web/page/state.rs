@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::link::Link;
-use super::{browser, past};
+use super::{browser, curves, past};
 use crate::model::Config;
 use crate::step::{Limits, Strategy, StrategyKind, Stride};
 use crate::train::{AttentionPattern, Remedy, VerifyReport};
@@ -64,6 +64,7 @@ pub struct Plans {
     pub all: [Planned; 3],
     pub timelines: [Timeline; 3],
     pub stage: Stage,
+    flops: u64,
 }
 
 impl Plans {
@@ -74,7 +75,13 @@ impl Plans {
         });
         let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
         let stage = Stage::of(&all[plan.strategy.kind as usize]);
-        Plans { plan: plan.clone(), all, timelines, stage }
+        let flops = all[plan.strategy.kind as usize].program.step_flops();
+        Plans { plan: plan.clone(), all, timelines, stage, flops }
+    }
+
+    /// The arithmetic of the chosen step.
+    pub fn flops(&self) -> u64 {
+        self.flops
     }
 
     /// The step as it was chosen.
@@ -132,6 +139,10 @@ pub struct State {
     pub language: RwSignal<&'static str>,
     /// Bytes by which the visitor's last change moved the peak.
     pub change: RwSignal<Option<i64>>,
+    /// How the visitor wants the curves.
+    pub look: RwSignal<curves::Look>,
+    /// The layer and the head whose attention is looked at.
+    pub head: RwSignal<[u32; 2]>,
     /// How slow motion goes: the stride, and the place of the speed's slider.
     pub pace: RwSignal<(Stride, usize)>,
     link: Link,
@@ -177,6 +188,8 @@ impl State {
             budget: Memo::new(move |_| form.with(|form| form.budget().ok())),
             language: RwSignal::new("en"),
             change: RwSignal::new(None),
+            look: RwSignal::new(curves::Look::default()),
+            head: RwSignal::new([0, 0]),
             pace: RwSignal::new((Stride::Operation, 3)),
             link: Link::new(),
         };

@@ -7,7 +7,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
 use super::state::{Plans, State};
-use super::{T, export, stage};
+use super::{T, browser, export, stage};
 use crate::step::Pass;
 use crate::web::format::{bytes, whole};
 use crate::web::picture::{HEIGHT, Part, Timeline};
@@ -22,9 +22,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
     let peak_bytes = plans.chosen().peak_bytes();
     let most = (peak_bytes as f64 * HEADROOM) as u64;
     let point = move |event: PointerEvent| {
-        let Some(picture) = event.current_target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
-        let bounds = picture.get_bounding_client_rect();
-        let share = (f64::from(event.client_x()) - bounds.left()) / bounds.width().max(1.0);
+        let share = browser::share_across(&event);
         state.pointed.set(Some(((share * turns as f64) as u64).min(turns - 1)));
     };
     let moment = {

@@ -1,6 +1,75 @@
+//! How the run is doing: numbers, curves, what the model writes, where it looks, earlier runs.
+
 use leptos::prelude::*;
 
-use super::T;
+use super::reactive::{shown, words};
 use super::state::State;
+use super::{T, attention, curves, runs, sample};
+use crate::train::{StepReport, Validation};
+use crate::web::form::SourceChoice;
+use crate::web::format::{digits, seconds, whole};
+use crate::web::texts::fill;
 
-pub fn view(_state: State, _t: T) -> impl IntoView {}
+/// Stands for a number that is not known yet.
+const NONE: &str = "–";
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    view! {
+        {numbers(state, t).into_any()}
+        {curves::view(state, t).into_any()}
+        {sample::view(state, t).into_any()}
+        {attention::view(state, t).into_any()}
+        {runs::view(state, t).into_any()}
+    }
+}
+
+fn last(state: State) -> Option<StepReport> {
+    state.history.with(|history| history.steps.last().copied())
+}
+
+fn numbers(state: State, t: T) -> impl IntoView {
+    let step = move |of: fn(StepReport) -> String| words(move || last(state).map_or_else(|| NONE.to_owned(), of));
+    let validation = move |of: fn(Validation) -> Option<String>| {
+        words(move || state.history.with(|history| history.validations.last().and_then(|&(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned()))
+    };
+    let number = |name: &str, value: Signal<String>| view! { <div><dt>{name.to_owned()}</dt><dd>{value}</dd></div> }.into_any();
+    let texts = &t.training;
+    view! {
+        <dl class="numbers">
+            {number(&texts.steps_done, words(move || steps_done(state)))}
+            <div>
+                <dt>{texts.loss.clone()}</dt>
+                <dd id="loss" data-step=words(move || last(state).map_or_else(String::new, |r| r.step.to_string()))
+                    data-loss=words(move || last(state).map_or_else(String::new, |r| r.loss.to_string()))>{step(|r| format!("{:.4}", r.loss))}</dd>
+            </div>
+            {number(&texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
+            {shown(move || matches!(state.form.with(|form| form.source), SourceChoice::Task(_)).then(|| {
+                number(&t.training.accuracy, validation(|v| v.accuracy.map(|share| format!("{:.0} %", 100.0 * share))))
+            }))}
+            {number(&texts.tokens_per_second, step(|r| digits(r.tokens_per_second)))}
+            {number(&texts.step_time, step(|r| seconds(r.seconds)))}
+            {number(&texts.flops, words(move || arithmetic(state, t)))}
+            {number(&texts.grad_norm, step(|r| digits(r.grad_norm)))}
+            {number(&texts.learning_rate, step(|r| format!("{:.1e}", r.learning_rate)))}
+        </dl>
+    }
+}
+
+fn steps_done(state: State) -> String {
+    let done = last(state).map_or(0, |report| report.step);
+    format!("{} / {}", whole(done), state.form.with(|form| form.get(crate::web::form::Field::Steps).to_owned()))
+}
+
+/// Operations a second of the last step, against what the device does at most.
+fn arithmetic(state: State, t: T) -> String {
+    let flops = state.plans.with(|plans| plans.as_ref().ok().map(|plans| plans.flops()));
+    let (Some(flops), Some(report)) = (flops, last(state)) else { return NONE.to_owned() };
+    let tokens = state.plans.with(|plans| plans.as_ref().map_or(1, |plans| plans.plan.shape.tokens()));
+    // A step may be of several batches.
+    let batches = (report.tokens / u64::from(tokens)).max(1);
+    let gflops = digits((flops * batches) as f64 / report.seconds / 1e9);
+    match state.peak_gflops.get() {
+        Some(peak) => fill(&t.training.flops_of, &[("gflops", &gflops), ("peak", &digits(peak))]),
+        None => format!("{gflops} GFLOP/s"),
+    }
+}

@@ -1,0 +1,145 @@
+//! What a run has measured: as curves, smoothed or not, and as a table for other programs.
+
+use std::fmt::Write;
+
+use super::curve::Point;
+use super::protocol::History;
+
+/// A quantity that has a curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// The loss, and that of validation.
+    Loss,
+    /// The share of right answers.
+    Accuracy,
+    /// The gradient's norm before clipping.
+    GradNorm,
+    /// The learning rate.
+    LearningRate,
+    /// Tokens a second.
+    Speed,
+}
+
+impl Quantity {
+    /// All of them, in the order of the list.
+    pub const ALL: [Quantity; 5] = [Quantity::Loss, Quantity::Accuracy, Quantity::GradNorm, Quantity::LearningRate, Quantity::Speed];
+
+    /// The value in the page's list.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quantity::Loss => "loss",
+            Quantity::Accuracy => "accuracy",
+            Quantity::GradNorm => "grad-norm",
+            Quantity::LearningRate => "learning-rate",
+            Quantity::Speed => "speed",
+        }
+    }
+
+    /// Its values step by step; none for what only validations measure.
+    pub fn of_steps(self, history: &History) -> Vec<Point> {
+        let steps = history.steps.iter();
+        match self {
+            Quantity::Loss => steps.map(|report| (report.step, report.loss)).collect(),
+            Quantity::Accuracy => Vec::new(),
+            Quantity::GradNorm => steps.map(|report| (report.step, report.grad_norm)).collect(),
+            Quantity::LearningRate => steps.map(|report| (report.step, report.learning_rate)).collect(),
+            Quantity::Speed => steps.map(|report| (report.step, report.tokens_per_second)).collect(),
+        }
+    }
+
+    /// Its values at validations.
+    pub fn of_validations(self, history: &History) -> Vec<Point> {
+        let validations = history.validations.iter();
+        match self {
+            Quantity::Loss => validations.map(|&(step, validation)| (step, validation.loss)).collect(),
+            Quantity::Accuracy => validations.filter_map(|&(step, validation)| Some((step, validation.accuracy?))).collect(),
+            Quantity::GradNorm | Quantity::LearningRate | Quantity::Speed => Vec::new(),
+        }
+    }
+}
+
+/// How much of the mean so far a smoothed curve keeps at each step.
+const KEEP: f64 = 0.9;
+
+/// An exponential mean, corrected for its start.
+pub fn smoothed(points: &[Point]) -> Vec<Point> {
+    let (mut mean, mut weight) = (0.0, 0.0);
+    let smooth = |&(step, value): &Point| {
+        (mean, weight) = (KEEP * mean + (1.0 - KEEP) * value, KEEP * weight + (1.0 - KEEP));
+        (step, mean / weight)
+    };
+    points.iter().map(smooth).collect()
+}
+
+/// The value in the middle of all that are given; 0 for none.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// All metrics, a line for each step.
+pub fn csv(history: &History) -> String {
+    let mut text = "step,loss,validation_loss,accuracy,grad_norm,learning_rate,tokens,seconds,tokens_per_second,peak_bytes\n".to_owned();
+    for r in &history.steps {
+        let validation = history.validations.iter().find(|(step, _)| *step == r.step).map(|(_, validation)| validation);
+        let optional = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+        let [loss, accuracy] = [validation.map(|v| v.loss), validation.and_then(|v| v.accuracy)].map(optional);
+        let _ = writeln!(
+            text,
+            "{},{},{loss},{accuracy},{},{},{},{},{},{}",
+            r.step, r.loss, r.grad_norm, r.learning_rate, r.tokens, r.seconds, r.tokens_per_second, r.peak_bytes
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{StepReport, Validation};
+
+    fn history() -> History {
+        let step = |step: u64, loss: f64| StepReport {
+            step,
+            loss,
+            grad_norm: 1.5,
+            learning_rate: 0.001,
+            tokens: 64,
+            seconds: 0.5,
+            tokens_per_second: 128.0,
+            peak_bytes: 1000,
+        };
+        let validations = vec![(2, Validation { loss: 3.5, accuracy: None })];
+        History { steps: vec![step(1, 5.0), step(2, 4.0)], validations }
+    }
+
+    #[test]
+    fn metrics_are_a_table_with_a_line_for_each_step() {
+        let text = csv(&history());
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().all(|line| line.len() == 10));
+        assert_eq!(lines[2], ["2", "4", "3.5", "", "1.5", "0.001", "64", "0.5", "128", "1000"]);
+        assert_eq!(lines[1][2], "");
+    }
+
+    #[test]
+    fn a_smoothed_curve_starts_where_the_raw_one_does_and_follows_it() {
+        let points: Vec<Point> = (1..=100).map(|step| (step, if step <= 50 { 1.0 } else { 2.0 })).collect();
+        let smooth = smoothed(&points);
+        assert!((smooth[0].1 - 1.0).abs() < 1e-12 && (smooth[49].1 - 1.0).abs() < 1e-12);
+        assert!(smooth[50].1 > 1.0 && smooth[50].1 < 1.2 && smooth[99].1 > 1.99);
+        assert_eq!(smoothed(&[]), []);
+    }
+
+    #[test]
+    fn quantities_are_found_where_they_are_measured() {
+        let history = history();
+        assert_eq!(Quantity::Loss.of_steps(&history), [(1, 5.0), (2, 4.0)]);
+        assert_eq!(Quantity::Loss.of_validations(&history), [(2, 3.5)]);
+        assert_eq!(Quantity::Accuracy.of_validations(&history), []);
+        assert_eq!(Quantity::Speed.of_steps(&history)[1], (2, 128.0));
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+    }
+}

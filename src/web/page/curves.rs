@@ -1,0 +1,192 @@
+//! Curves of what was measured, with earlier runs laid over.
+
+use leptos::prelude::*;
+use web_sys::PointerEvent;
+
+use super::reactive::{shown, truth, words};
+use super::state::State;
+use super::{T, browser};
+use crate::train::StepReport;
+use crate::web::curve::{Axes, Point, SIZE};
+use crate::web::format::{digits, seconds, whole};
+use crate::web::metrics::{Quantity, csv, smoothed};
+use crate::web::texts::fill;
+
+/// Steps in the table.
+const TABLE_ROWS: usize = 20;
+
+/// How the visitor wants the curves.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Look {
+    pub quantity: Quantity,
+    pub raw: bool,
+    pub smoothed: bool,
+    pub log: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Look { quantity: Quantity::Loss, raw: true, smoothed: true, log: false }
+    }
+}
+
+/// A curve with its look and its name.
+struct Line {
+    points: Vec<Point>,
+    class: &'static str,
+    name: String,
+}
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let look = state.look;
+    let option = move |quantity: Quantity| {
+        view! { <option value=quantity.name() prop:selected=truth(move || look.get().quantity == quantity)>{name(t, quantity)}</option> }
+    };
+    let choose = move |chosen: String| {
+        let quantity = Quantity::ALL.into_iter().find(|quantity| quantity.name() == chosen);
+        look.update(|look| look.quantity = quantity.unwrap_or(look.quantity));
+    };
+    let check = move |id: &'static str, name: &str, field: fn(&mut Look) -> &mut bool| {
+        view! {
+            <label class="check"><input id=id type="checkbox" prop:checked=truth(move || *field(&mut look.get()))
+                on:change=move |event| look.update(|look| *field(look) = event_target_checked(&event))/> {name.to_owned()}</label>
+        }
+        .into_any()
+    };
+    let give_csv = move |_| browser::download("metrics.csv", "text/csv", state.history.with_untracked(csv).as_bytes());
+    let nothing = truth(move || state.history.with(|history| history.steps.is_empty()));
+    view! {
+        <section aria-labelledby="curve-title">
+            <h2 id="curve-title">{t.training.curve.clone()}</h2>
+            <div class="options">
+                <select id="quantity" aria-label=t.training.quantity.clone() on:change=move |event| choose(event_target_value(&event))>
+                    {Quantity::ALL.map(option)}
+                </select>
+                {check("raw", &t.training.raw, |look| &mut look.raw)}
+                {check("smoothed", &t.training.smoothed, |look| &mut look.smoothed)}
+                {check("log-scale", &t.training.log_scale, |look| &mut look.log)}
+            </div>
+            <div id="history" data-losses=words(move || losses(state))>{shown(move || curves(state, t))}</div>
+            <div class="buttons exports">
+                <button id="export-csv" type="button" disabled=nothing on:click=give_csv>{t.training.export_csv.clone()}</button>
+            </div>
+            <details><summary>{t.training.as_table.clone()}</summary>{shown(move || table(state, t))}</details>
+        </section>
+    }
+}
+
+fn name(t: T, quantity: Quantity) -> String {
+    match quantity {
+        Quantity::Loss => &t.training.loss,
+        Quantity::Accuracy => &t.training.accuracy,
+        Quantity::GradNorm => &t.training.grad_norm,
+        Quantity::LearningRate => &t.training.learning_rate,
+        Quantity::Speed => &t.training.tokens_per_second,
+    }
+    .clone()
+}
+
+fn losses(state: State) -> String {
+    let losses = state.history.with(|history| history.steps.iter().map(|report| report.loss.to_string()).collect::<Vec<_>>());
+    format!("[{}]", losses.join(","))
+}
+
+/// Everything that is drawn, what matters most last.
+fn lines(state: State, t: T, look: Look) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for run in state.past.get().iter().filter(|run| run.is_shown.get()) {
+        let steps = look.quantity.of_steps(&run.history);
+        let points = if steps.is_empty() { look.quantity.of_validations(&run.history) } else { smoothed(&steps) };
+        lines.push(Line { points, class: "line-past", name: format!("{} {}", t.training.run, run.number) });
+    }
+    state.history.with(|history| {
+        let steps = look.quantity.of_steps(history);
+        let both = look.raw && look.smoothed;
+        if look.raw {
+            let class = if both { "line-training faint" } else { "line-training" };
+            lines.push(Line { points: steps.clone(), class, name: if both { String::new() } else { name(t, look.quantity) } });
+        }
+        if look.smoothed {
+            lines.push(Line { points: smoothed(&steps), class: "line-training", name: name(t, look.quantity) });
+        }
+        let validation = if look.quantity == Quantity::Loss { t.training.validation_loss.clone() } else { name(t, look.quantity) };
+        lines.push(Line { points: look.quantity.of_validations(history), class: "line-validation", name: validation });
+    });
+    lines.retain(|line| !line.points.is_empty());
+    lines
+}
+
+fn curves(state: State, t: T) -> impl IntoView {
+    let look = state.look.get();
+    let lines = lines(state, t, look);
+    let points: Vec<&[Point]> = lines.iter().map(|line| &line.points[..]).collect();
+    let axes = Axes::of(&points, look.log);
+    let percent = |value: f64| format!("{:.2}%", 100.0 * value / SIZE);
+    let ticks = axes.ticks.iter().map(|&value| {
+        let place = percent(axes.y(value));
+        view! { <span class="tick" style:top=place>{short(value)}</span> }.into_any()
+    });
+    let across = axes.ticks.iter().map(|&value| view! { <line x1="0" x2=SIZE y1=axes.y(value) y2=axes.y(value)/> }.into_any());
+    let drawn = lines.iter().map(|line| view! { <polyline class=line.class points=axes.line(&line.points)/> }.into_any()).collect_view();
+    let legend = lines.iter().filter(|line| !line.name.is_empty()).map(|line| {
+        let last = line.points.last().map_or_else(String::new, |&(_, value)| short(value));
+        view! { <li class=line.class>{format!("{} {last}", line.name)}</li> }.into_any()
+    });
+    let legend = legend.collect_view();
+    let quantity = fill(&t.training.curve_axes, &[("quantity", &name(t, look.quantity))]);
+    let words =
+        lines.iter().filter_map(|line| line.points.last().map(|&(step, value)| format!("{}: {} ({step})", line.name, short(value))));
+    let words = format!("{quantity}. {}", words.collect::<Vec<_>>().join("; "));
+    let is_empty = lines.is_empty();
+    let last_step = axes.steps;
+    let reading = RwSignal::new(String::new());
+    let point = move |event: PointerEvent| {
+        let share = browser::share_across(&event);
+        let step = 1 + (share * (last_step - 1) as f64).round() as u64;
+        let at = lines.iter().filter(|line| !line.name.is_empty()).filter_map(|line| {
+            let &(at, value) = line.points.iter().rev().find(|(at, _)| *at <= step)?;
+            Some(format!("{} {} ({at})", line.name, short(value)))
+        });
+        reading.set(at.collect::<Vec<_>>().join(" · "));
+    };
+    view! {
+        <ul class="legend">{legend}</ul>
+        <div class="curve" role="img" aria-label=words on:pointermove=point on:pointerleave=move |_| reading.set(String::new())>
+            {ticks.collect_view()}
+            <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">
+                <g>{across.collect_view()}</g>
+                {drawn}
+            </svg>
+            {is_empty.then(|| view! { <span class="empty" aria-hidden="true">{t.training.curve_empty.clone()}</span> }.into_any())}
+        </div>
+        <p class="axis"><span>"1"</span><span>{quantity}</span><span>{whole(last_step)}</span></p>
+        <p class="hint reading">{move || reading.get()}</p>
+    }
+}
+
+/// A value with as many digits as it takes to tell it from its neighbours.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
+        _ => format!("{}", (value * 1e4).round() / 1e4),
+    }
+}
+
+fn table(state: State, t: T) -> impl IntoView {
+    let row = |report: &StepReport| {
+        let rate = format!("{:.1e}", report.learning_rate);
+        let cells =
+            [format!("{:.4}", report.loss), digits(report.grad_norm), rate, digits(report.tokens_per_second), seconds(report.seconds)];
+        view! { <tr><th scope="row">{report.step}</th>{cells.map(|cell| view! { <td>{cell}</td> })}</tr> }.into_any()
+    };
+    let texts = &t.training;
+    let columns = [&texts.step, &texts.loss, &texts.grad_norm, &texts.learning_rate, &texts.tokens_per_second, &texts.step_time];
+    view! {
+        <table>
+            <caption>{texts.last_steps.clone()}</caption>
+            <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
+            <tbody>{state.history.with(|history| history.steps.iter().rev().take(TABLE_ROWS).map(row).collect_view())}</tbody>
+        </table>
+    }
+}

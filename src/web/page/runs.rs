@@ -1,0 +1,82 @@
+//! The runs that are over, in a table.
+
+use leptos::prelude::*;
+
+use super::T;
+use super::past::PastRun;
+use super::reactive::{shown, truth};
+use super::state::State;
+use crate::web::form::Field;
+use crate::web::format::{bytes, digits, whole};
+use crate::web::metrics::median;
+use crate::web::texts::fill;
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    view! {
+        <section aria-labelledby="runs-title">
+            <h2 id="runs-title">{t.training.runs.clone()}</h2>
+            <p class="hint">{t.training.runs_about.clone()}</p>
+            {shown(move || match state.past.get() {
+                runs if runs.is_empty() => view! { <p class="hint">{t.training.runs_empty.clone()}</p> }.into_any(),
+                runs => table(state, t, &runs).into_any(),
+            })}
+        </section>
+    }
+}
+
+fn table(state: State, t: T, runs: &[PastRun]) -> impl IntoView {
+    let texts = &t.training;
+    let columns = [
+        &texts.run,
+        &texts.settings,
+        &texts.memory,
+        &texts.steps_done,
+        &texts.loss,
+        &texts.validation_loss,
+        &texts.tokens_per_second,
+        &texts.overlay,
+    ];
+    view! {
+        <table id="runs">
+            <caption class="unseen">{texts.runs.clone()}</caption>
+            <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}<th></th></tr></thead>
+            <tbody>{runs.iter().map(|run| row(state, t, run).into_any()).collect_view()}</tbody>
+        </table>
+    }
+}
+
+fn row(state: State, t: T, run: &PastRun) -> impl IntoView {
+    let number = run.number;
+    let history = &run.history;
+    let last_loss = history.steps.last().map_or_else(String::new, |report| format!("{:.3}", report.loss));
+    let last_validation = history.validations.last().map_or_else(String::new, |(_, validation)| format!("{:.3}", validation.loss));
+    let speed = digits(median(history.steps.iter().map(|report| report.tokens_per_second)));
+    let cells = [settings(run), bytes(run.bytes), whole(history.steps.len() as u64), last_loss, last_validation, speed];
+    let is_shown = run.is_shown;
+    let form = run.form.clone();
+    let take = move |_| state.form.set(form.clone());
+    let forget = move |_| state.past.update(|past| past.retain(|run| run.number != number));
+    let overlay = format!("{}: {} {number}", t.training.overlay, t.training.run);
+    view! {
+        <tr>
+            <th scope="row">{number}</th>
+            {cells.map(|cell| view! { <td>{cell}</td> })}
+            <td><input type="checkbox" aria-label=overlay prop:checked=truth(move || is_shown.get())
+                on:change=move |event| is_shown.set(event_target_checked(&event))/></td>
+            <td class="small">
+                <button type="button" disabled=truth(move || state.has_run.get()) on:click=take>{t.training.take.clone()}</button>
+                <button type="button" on:click=forget>{fill(&t.training.forget_run, &[("run", &number)])}</button>
+            </td>
+        </tr>
+    }
+}
+
+/// What was run, and what was set otherwise than the page sets it.
+fn settings(run: &PastRun) -> String {
+    let form = &run.form;
+    let chunk = if form.strategy == crate::step::StrategyKind::Stream { format!(" {}", form.get(Field::Chunk)) } else { String::new() };
+    let first = format!("{}, {}{chunk}, {}", form.preset, form.strategy, form.get(Field::SeqLen));
+    let known = ["preset", "strategy", "chunk", "seq-len"];
+    let other = form.to_pairs().into_iter().filter(|(name, _)| !known.contains(name)).map(|(name, value)| format!("{name} {value}"));
+    [first].into_iter().chain(other).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,320 @@
+// How the page bears what happens to it: a lost device, a reload, too large a plan, a hidden tab, a visitor in a hurry.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+import { BROWSERS } from './browsers.mjs';
+import { serveInstrumented } from './server.mjs';
+import { audit } from './trainer.mjs';
+import { catchDownloads, caught, file, ownSources, pause, prepare, visit } from './visit.mjs';
+
+const MOST_DELAY_MILLIS = 200;
+
+let server;
+let directory;
+
+before(async () => {
+  assert(process.env.PAGE, 'PAGE is not set: run these tests with `cargo xtask test --only browser`');
+  server = await serveInstrumented(process.env.PAGE);
+  directory = await mkdtemp(path.join(tmpdir(), 'streambp-'));
+});
+after(async () => {
+  server?.close();
+  if (directory) await rm(directory, { recursive: true });
+});
+
+for (const { name, launch } of BROWSERS) {
+  describe(`${name}: the page`, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('goes on when the device is lost', () => visit(browser, server.url, survivesALostDevice));
+    test('goes on with a run after a reload', () => visit(browser, server.url, resumesAfterAReload));
+    test('offers what fits when too much is asked for', () => visit(browser, server.url, offersWhatFits));
+    test('gives its model away and takes it back with the same loss', () => visit(browser, server.url, takesItsModelBack));
+    test('answers at once while it trains', () => visit(browser, server.url, answersAtOnce));
+    test('trains on in a hidden tab', () => visit(browser, server.url, trainsOnHidden));
+    test('speaks Korean, and is light or dark as it is told', () => visit(browser, server.url, changesLanguageAndTheme));
+    test('carries its settings in its link', () => visit(browser, server.url, carriesSettings));
+    test('fetches a text, and learns a task', () => visit(browser, server.url, fetchesAText));
+    test('gives pictures, traces and metrics', () => visit(browser, server.url, givesFiles));
+    test('is used by keyboard alone', () => visit(browser, server.url, usedByKeyboard));
+    test('has no serious hindrance in any state', () => visit(browser, server.url, hasNoHindrance));
+  });
+}
+
+async function survivesALostDevice(trainer) {
+  await prepare(trainer);
+  await trainer.press('start');
+  const losses = await trainer.waitForLosses(3);
+  await trainer.destroyDevice();
+  await trainer.page.waitForSelector('#notice', { timeout: 60_000 });
+  assert.match(await trainer.page.$eval('#notice', ({ textContent }) => textContent), /lost.*goes on from step \d/);
+  const again = await trainer.waitForLosses(losses.length + 1);
+  assert.deepEqual(again.slice(0, 3), losses.slice(0, 3), 'it did not go on to the same bits');
+  assert.equal(await trainer.page.$('#error'), null);
+  await pause(trainer);
+}
+
+async function resumesAfterAReload(trainer) {
+  await prepare(trainer);
+  await trainer.press('start');
+  await trainer.waitForLosses(2);
+  const steps = await pause(trainer);
+  const losses = await trainer.waitForLosses(steps);
+  await trainer.page.reload();
+  await trainer.waitForState('ready');
+  await trainer.page.waitForSelector('#resume');
+  await trainer.press('resume');
+  assert.deepEqual(await trainer.waitForLosses(steps), losses);
+  await trainer.waitForState('paused');
+  await trainer.press('start');
+  await trainer.waitForLosses(steps + 1);
+  await pause(trainer);
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+  await trainer.page.reload();
+  await trainer.waitForState('ready');
+  await trainer.page.waitForSelector('#forget');
+  await trainer.press('forget');
+  await trainer.page.waitForFunction(() => !document.querySelector('#resume'));
+}
+
+async function offersWhatFits(trainer) {
+  await trainer.page.locator('#budget').fill('100000');
+  // More than any of these adapters binds at once.
+  await prepare(trainer, { sequenceLength: 3_000_000, strategy: 'standard' });
+  await trainer.press('start');
+  assert.match(await trainer.waitForError(), /binds at most/);
+  await trainer.press('apply-remedy');
+  const [length, strategy] = await trainer.page.evaluate(() => ['seq-len', 'strategy'].map((id) => document.getElementById(id).value));
+  assert(Number(length) > 1000 && Number(length) < 3_000_000 && strategy === 'stream', `${length} ${strategy}`);
+  assert.equal(await trainer.page.$('#error'), null);
+}
+
+/** A text that holds one sequence to train on and one to validate: every step sees the same batch. */
+async function oneSequence() {
+  return file(directory, 'one.txt', (await ownSources()).replaceAll(/[^\x20-\x7e]/g, ' ').slice(0, 2 * 257));
+}
+
+async function takesItsModelBack(trainer) {
+  const { page } = trainer;
+  await catchDownloads(page);
+  await trainer.dropIn(await oneSequence());
+  await prepare(trainer);
+  for (let step = 1; step <= 3; step++) {
+    await trainer.press('step');
+    await trainer.waitForLosses(step);
+    await trainer.waitForState('paused');
+  }
+  await trainer.press('export');
+  const { name, bytes } = await caught(page);
+  assert.equal(name, 'streambp-step-3.zip');
+  await trainer.press('step');
+  const [first, , , fourth] = await trainer.waitForLosses(4);
+  await trainer.waitForState('paused');
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+
+  const zip = await file(directory, 'model.zip', bytes);
+  await (await page.$('#import')).uploadFile(zip);
+  await page.waitForSelector('#use-seed');
+  await trainer.press('step');
+  const [imported] = await trainer.waitForLosses(1);
+  assert.equal(imported, fourth, 'the imported model has another loss than the exported one');
+  assert(imported < first);
+  await trainer.waitForState('paused');
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+
+  await (await page.$('#import')).uploadFile(await file(directory, 'broken.zip', bytes.subarray(0, bytes.length / 2)));
+  assert.match(await trainer.waitForError(), /broken\.zip|zip/);
+}
+
+/** How long the page takes from a visitor's input to the picture after it, while the device is at work. */
+async function answersAtOnce(trainer) {
+  const { page } = trainer;
+  await prepare(trainer, { sequenceLength: 512 });
+  await trainer.press('start');
+  await trainer.waitForLosses(1);
+  await page.evaluate(() => {
+    globalThis.delays = [];
+    for (const kind of ['pointerdown', 'keydown']) {
+      addEventListener(kind, ({ timeStamp }) => requestAnimationFrame(() => globalThis.delays.push(performance.now() - timeStamp)), true);
+    }
+  });
+  for (let i = 0; i < 12; i++) {
+    await page.mouse.click(5, 5);
+    await page.focus('#moment');
+    await page.keyboard.press(i % 2 ? 'ArrowLeft' : 'ArrowRight');
+    await setTimeout(150);
+  }
+  const delays = await page.evaluate(() => globalThis.delays);
+  assert(delays.length >= 20, `${delays.length} inputs were seen`);
+  const longest = Math.max(...delays);
+  console.log(`longest input delay: ${longest.toFixed(0)} ms, of ${delays.length}`);
+  assert(longest < MOST_DELAY_MILLIS, `an input waited for ${longest} ms: ${delays.map(Math.round)}`);
+  assert.equal(await page.$eval('#status', ({ dataset }) => dataset.state), 'training');
+}
+
+async function trainsOnHidden(trainer) {
+  await prepare(trainer);
+  await trainer.press('start');
+  const before = (await trainer.waitForLosses(1)).length;
+  const other = await trainer.page.browser().newPage();
+  await other.goto('about:blank');
+  await other.bringToFront();
+  await setTimeout(8000);
+  await other.close();
+  await trainer.page.bringToFront();
+  const after = (await trainer.waitForLosses(before)).length;
+  assert(after >= before + 2, `${after - before} steps in 8 s of a hidden tab`);
+}
+
+async function changesLanguageAndTheme(trainer) {
+  const { page } = trainer;
+  const heading = () => page.$eval('#stage-title', ({ textContent }) => textContent);
+  const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const english = await heading();
+  await page.select('#language', 'ko');
+  await page.waitForFunction(() => document.documentElement.lang === 'ko');
+  assert.match(await heading(), /[가-힣]/);
+  const light = await ground();
+  await page.select('#theme', 'dark');
+  assert.notEqual(await ground(), light);
+  await page.reload();
+  await trainer.waitForState('ready');
+  await page.waitForFunction(() => document.documentElement.lang === 'ko');
+  assert.notEqual(await ground(), light, 'the theme is forgotten');
+  await page.select('#language', 'en');
+  await page.waitForFunction((english) => document.querySelector('#stage-title').textContent === english, {}, english);
+  await page.select('#theme', 'system');
+  assert.equal(await ground(), light);
+}
+
+async function carriesSettings(trainer) {
+  const { page } = trainer;
+  await trainer.choose({ source: 'sort', preset: 'small', sequenceLength: 320, strategy: 'checkpoint' });
+  await page.$eval('#learning-rate', (field) => { field.closest('details').open = true; });
+  await page.locator('#learning-rate').fill('0.00123');
+  await trainer.press('copy-link');
+  const link = await page.evaluate(() => location.href);
+  await page.goto('about:blank');
+  await page.goto(link);
+  await trainer.waitForState('ready');
+  const values = await page.evaluate(() => ['source', 'preset', 'seq-len', 'strategy', 'learning-rate', 'hidden-size']
+    .map((id) => document.getElementById(id).value));
+  assert.deepEqual(values, ['sort', 'small', '320', 'checkpoint', '0.00123', '256']);
+}
+
+async function fetchesAText(trainer) {
+  const { page } = trainer;
+  await page.$eval('#address', (field) => { field.closest('details').open = true; });
+  await page.locator('#address').fill(new URL('style.css', server.url).href);
+  await trainer.press('use-address');
+  await page.waitForSelector('#given');
+  await prepare(trainer);
+  await trainer.press('step');
+  await trainer.waitForLosses(1);
+  await trainer.waitForState('paused');
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+  for (const source of ['copy', 'sort', 'sum']) {
+    await trainer.choose({ source, sequenceLength: 128 });
+    await page.locator('#distance').fill('16');
+    await trainer.press('step');
+    await trainer.waitForLosses(1);
+    await trainer.waitForState('paused');
+    await trainer.press('reset');
+    await trainer.waitForState('ready');
+  }
+  await page.locator('#address').fill('https://nowhere.invalid/text.txt');
+  await trainer.press('use-address');
+  assert.match(await trainer.waitForError(), /nowhere\.invalid/);
+  trainer.problems.splice(0).forEach((problem) => assert.match(problem, /nowhere\.invalid|Failed to load resource|NetworkError|CORS/));
+}
+
+async function givesFiles(trainer) {
+  const { page } = trainer;
+  await prepare(trainer);
+  await trainer.press('step');
+  await trainer.waitForLosses(1);
+  await trainer.waitForState('paused');
+  await catchDownloads(page);
+  await trainer.press('export-svg');
+  const svg = await caught(page);
+  assert.match(svg.name, /\.svg$/);
+  const text = svg.bytes.toString();
+  assert(text.startsWith('<svg') && text.includes('</svg>') && !text.includes('light-dark') && !text.includes('var('), text.slice(0, 300));
+  await trainer.press('export-png');
+  const png = await caught(page);
+  assert.deepEqual([...png.bytes.subarray(0, 4)], [0x89, 0x50, 0x4e, 0x47]);
+  assert(png.bytes.length > 10_000);
+  await trainer.press('export-trace');
+  const trace = await caught(page);
+  assert(trace.name.endsWith('.pickle') && trace.bytes[0] === 0x80 && trace.bytes.includes('device_traces'));
+  await trainer.press('export-csv');
+  const csv = (await caught(page)).bytes.toString().trim().split('\n');
+  assert(csv.length === 2 && csv[0].startsWith('step,loss,') && csv[1].startsWith('1,5.'), csv.join(' / '));
+}
+
+/** Reaches everything by Tab, and does with keys what the mouse does elsewhere. */
+async function usedByKeyboard(trainer) {
+  const { page } = trainer;
+  const focused = () => page.evaluate(() => document.activeElement?.id ?? '');
+  const reach = async (id) => {
+    for (let presses = 0; presses < 120; presses++) {
+      if (await focused() === id) return;
+      await page.keyboard.press('Tab');
+    }
+    assert.fail(`${id} is not reached by Tab`);
+  };
+  await page.evaluate(() => { document.activeElement?.blur(); });
+  await reach('seq-len');
+  await page.keyboard.down('Control');
+  await page.keyboard.press('a');
+  await page.keyboard.up('Control');
+  await page.keyboard.type('256');
+  await reach('step');
+  await page.keyboard.press('Enter');
+  await trainer.waitForLosses(1);
+  await trainer.waitForState('paused');
+  for (const id of ['memory', 'budget-line', 'moment', 'by-operation']) await reach(id);
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('button.look') !== null);
+  await page.focus('button.look');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#values');
+  for (const id of ['prove', 'export']) await reach(id);
+}
+
+async function hasNoHindrance(trainer) {
+  const { page } = trainer;
+  const check = async (state) => assert.deepEqual(await audit(trainer), [], state);
+  await check('ready');
+  await page.$$eval('details', (all) => all.forEach((details) => { details.open = true; }));
+  await check('everything unfolded');
+  await prepare(trainer);
+  await trainer.press('by-chunk');
+  await trainer.waitForState('paused');
+  await page.click('button.look');
+  await page.waitForSelector('#values');
+  await check('within a step');
+  await trainer.press('start');
+  await trainer.waitForLosses(2);
+  await check('training');
+  await pause(trainer);
+  await page.select('#theme', 'dark');
+  await check('dark');
+  await page.select('#theme', 'system');
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+  await trainer.choose({ chunk: 0 });
+  await trainer.waitForError();
+  await check('an error');
+}
