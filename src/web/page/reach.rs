@@ -43,9 +43,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let has_question = Memo::new(move |_| planning.question.with(Option::is_some));
     let picture = move || match drawn.get() {
         _ if !has_question.get() => view! { <p class="note">{t.reach.no_question.clone()}</p> }.into_any(),
-        Some(drawn) => view! { {chart(state, t, planning, &drawn)} {readout(state, t, planning, &drawn)} }.into_any(),
+        Some(drawn) => chart(state, t, planning, &drawn).into_any(),
         None => ().into_any(),
     };
+    let values = move || drawn.get().filter(|_| has_question.get()).map(|drawn| readout(state, t, planning, &drawn));
     let lines_table = move || drawn.get().map(|drawn| table(t, &drawn.chart));
     view! {
         <section class="reach" aria-labelledby="reach-title">
@@ -57,6 +58,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 <p class="planning" class:hidden=move || !(is_out_of_date() && has_question.get())>{t.reach.computing.clone()}</p>
             </div>
             {slider(state, t, planning, drawn)}
+            {values}
             {choose(state, t, planning)}
             <details><summary>{t.reach.as_table.clone()}</summary>{lines_table}</details>
         </section>
@@ -72,7 +74,7 @@ fn choice(t: T, planning: Planning) -> impl IntoView {
     let choose = move |name: String| planning.model.set(PUBLISHED.iter().find(|preset| preset.name == name));
     let about = move || planning.model.get().map(|preset| fill(&t.reach.published_about, &[("about", &preset.about)]));
     view! {
-        <div class="fields">
+        <div class="reach-choice">
             <div>
                 <label class="field" for="reach-model">{t.reach.model.clone()}</label>
                 <select id="reach-model" aria-describedby="reach-model-about" on:change=move |event| choose(event_target_value(&event))>
@@ -100,9 +102,11 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
     let horizontal = |y: f64| view! { <line x1="0" x2=SIDE y1=SIDE / 100.0 * y y2=SIDE / 100.0 * y/> };
     let vertical = |x: f64| view! { <line y1="0" y2=SIDE x1=SIDE / 100.0 * x x2=SIDE / 100.0 * x/> };
     let path = |line: &Line| view! { <path class=class_of(line.kind) d=axes.path(line)/> };
-    let ends: Vec<f64> = chart.lines.iter().map(|line| axes.y(line.bytes_at(chart.end))).collect();
-    let labels = chart.lines.iter().zip(spread(&ends, LABEL_GAP)).map(|(line, y)| {
-        view! { <span class=format!("label {}", class_of(line.kind)) style:top=percent(y)>{line.kind.name()}</span> }
+    let ends: Vec<f64> = chart.lines.iter().map(|line| axes.y(line.bytes_at(chart.end))).chain([axes.y(budget)]).collect();
+    let names = chart.lines.iter().map(|line| (class_of(line.kind), line.kind.name().to_owned()));
+    let names = names.chain([("of-budget", t.stage.budget.clone())]);
+    let labels = names.zip(spread(&ends, LABEL_GAP)).map(|((class, name), y)| {
+        view! { <span class=format!("label {class}") style:top=percent(y)>{name}</span> }
     });
     let cross = |line: &Line| {
         let tokens = line.longest.filter(|&tokens| tokens < chart.end)?;
@@ -116,9 +120,9 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
         move || format!("{:.2}%", axes.x(planning.shown_length(state)))
     };
     let dot = |line: &Line| {
-        let (axes, line) = (axes.clone(), line.clone());
+        let (axes, line, class) = (axes.clone(), line.clone(), class_of(line.kind));
         let y = move || format!("{:.2}%", axes.y(line.bytes_at(planning.shown_length(state))));
-        view! { <i style:top=y></i> }
+        view! { <i class=class style:top=y></i> }
     };
     let model_line = (!without_model).then(|| {
         let text = fill(&t.reach.model_line, &[("bytes", &bytes(chart.model_bytes))]);
@@ -135,7 +139,7 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
                     {chart.lines.iter().map(path).collect_view()}
                 </svg>
                 {model_line}
-                <span class="level" style:top=percent(axes.y(budget))><b>{fill(&t.reach.budget_line, &[("bytes", &bytes(budget))])}</b></span>
+                <span class="level" style:top=percent(axes.y(budget))></span>
                 {axes.byte_ticks().into_iter().map(|value| view! { <span class="tick" style:top=percent(axes.y(value))>{short_bytes(value)}</span> }).collect_view()}
                 {axes.token_ticks().into_iter().map(|value| view! { <span class="tick-x" style:left=percent(axes.x(value))>{tokens(value)}</span> }).collect_view()}
                 {labels.collect_view()}
@@ -164,7 +168,7 @@ fn class_of(kind: StrategyKind) -> &'static str {
 }
 
 /// What the marker shows, and how far each strategy goes.
-fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView {
+fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView + use<> {
     let row = |line: &Line| {
         let (line, budget) = (line.clone(), drawn.budget);
         let kind = line.kind;
@@ -202,6 +206,7 @@ fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoVi
     view! {
         {nothing}
         <table id="reach-values" tabindex="0">
+            <caption>{fill(&t.reach.budget_line, &[("bytes", &bytes(drawn.budget))])}</caption>
             <thead><tr>
                 <th scope="col">{t.reach.strategy.clone()}</th><th scope="col" colspan="2">{at}</th>
                 <th scope="col">{t.reach.reaches.clone()}</th>
