@@ -48,7 +48,8 @@ pub struct ParameterReport {
     pub error: Option<f64>,
 }
 
-/// Runs every strategy on the device, and (if wanted) the first in f64 on the CPU.
+/// Runs every strategy on the device, and (if wanted) the first in f64 on the CPU. `progress` hears how many runs are done, of
+/// how many.
 ///
 /// # Errors
 /// If the device cannot hold one of the plans, or is lost.
@@ -59,12 +60,16 @@ pub async fn verify(
     batch: &Batch,
     strategies: &[Strategy],
     with_reference: bool,
+    progress: impl Fn(usize, usize),
 ) -> Result<VerifyReport> {
+    let all = strategies.len() + usize::from(with_reference);
     let mut runs: Vec<(RunReport, Vec<Vec<f32>>)> = Vec::new();
     for &strategy in strategies {
+        progress(runs.len(), all);
         let run = gradients(gpu, config, weights, batch, strategy).await?;
         runs.push(compare(run, runs.first(), config));
     }
+    progress(strategies.len(), all);
     let reference = with_reference.then(|| reference_gradients(config, weights, batch, strategies[0]));
     let (_, first) = &runs[0];
     let parameters = crate::model::Parameters::new(config)
@@ -105,7 +110,9 @@ async fn gradients(gpu: &Gpu, config: &Config, weights: &Weights, batch: &Batch,
 fn compare(run: (RunReport, Vec<Vec<f32>>), first: Option<&(RunReport, Vec<Vec<f32>>)>, config: &Config) -> (RunReport, Vec<Vec<f32>>) {
     let (mut report, gradients) = run;
     if let Some((first_report, first)) = first {
-        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        fn bits(values: &[f32]) -> &[u32] {
+            bytemuck::cast_slice(values)
+        }
         let parameters = crate::model::Parameters::new(config);
         let differs = parameters.iter().filter(|(id, _)| bits(&gradients[id.0]) != bits(&first[id.0]));
         report.different = differs.map(|(_, p)| p.name.clone()).collect();

@@ -3,6 +3,9 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
 
 const TYPES = {
   '.css': 'text/css; charset=utf-8',
@@ -15,6 +18,7 @@ const TYPES = {
   '.svg': 'image/svg+xml',
   '.txt': 'text/plain; charset=utf-8',
   '.wasm': 'application/wasm',
+  '.webmanifest': 'application/manifest+json',
   '.woff2': 'font/woff2',
 };
 
@@ -32,6 +36,16 @@ export async function serve(directory, { under = '/', instead = {} } = {}) {
     server.closeAllConnections();
   };
   return { url: `http://127.0.0.1:${server.address().port}${under}`, served, close };
+}
+
+/** Serves the page with instruments in its worker, which `destroyDevice` and `webgpuMemory` need. */
+export function serveInstrumented(directory) {
+  const instead = {
+    'start-worker.js': path.join(HERE, 'instruments/start-worker.js'),
+    'start-worker-itself.js': path.join(directory, 'start-worker.js'),
+    'webgpu-memory.js': path.join(HERE, 'node_modules/webgpu-memory/dist/1.x/webgpu-memory.module.js'),
+  };
+  return serve(directory, { instead });
 }
 
 async function answer({ directory, under, instead, served }, request, response) {

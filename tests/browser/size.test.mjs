@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 
 import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
@@ -35,10 +35,13 @@ async function loadsLittle(browser) {
   await trainer.press('start');
   await trainer.waitForLosses(1);
   const sizes = await Promise.all([...server.served].map(async (file) => {
-    return [path.basename(file), gzipSync(await readFile(file), { level: 9 }).length];
+    const content = await readFile(file);
+    // As hosts send it: the first to browsers that take it, which are all that have WebGPU.
+    return [path.basename(file), brotliCompressSync(content).length, gzipSync(content, { level: 9 }).length];
   }));
   assert(sizes.some(([name]) => name === 'page_bg.wasm'), `the program was not asked for: ${sizes}`);
-  const sum = sizes.reduce((sum, [, bytes]) => sum + bytes, 0);
-  console.log(`${sum} bytes compressed: ${sizes.map(([name, bytes]) => `${name} ${bytes}`).join(', ')}`);
+  const sum = sizes.reduce((sum, [, brotli]) => sum + brotli, 0);
+  const gzipped = sizes.reduce((sum, [, , gzip]) => sum + gzip, 0);
+  console.log(`${sum} bytes by brotli, ${gzipped} by gzip: ${sizes.map(([name, bytes]) => `${name} ${bytes}`).join(', ')}`);
   assert(sum < BUDGET_BYTES, `${sum} bytes are loaded: ${sizes.join('; ')}`);
 }

@@ -2,6 +2,8 @@
 
 import { setTimeout } from 'node:timers/promises';
 
+import axe from 'axe-core';
+
 const POLL_MS = 100;
 const READY_MS = 60_000;
 const STEPS_MS = 240_000;
@@ -112,6 +114,29 @@ class Trainer {
     return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   }
 
+  /** Takes the device away, as a driver that is started anew does. The page has to come from `serveInstrumented`. */
+  destroyDevice() {
+    return this.#ask('destroy');
+  }
+
+  /** What the package webgpu-memory counts on the device. The page has to come from `serveInstrumented`. */
+  webgpuMemory() {
+    return this.#ask('memory');
+  }
+
+  /** Asks the instruments in the worker. */
+  #ask(question) {
+    return this.page.evaluate((question) => new Promise((resolve) => {
+      const channel = new BroadcastChannel('instruments');
+      channel.onmessage = ({ data }) => {
+        if (data.to !== question) return;
+        channel.close();
+        resolve(data.answer);
+      };
+      channel.postMessage(question);
+    }), question);
+  }
+
   async #waitFor(timeout, what, condition, ...values) {
     for (const end = Date.now() + timeout; Date.now() < end; await setTimeout(POLL_MS)) {
       const result = await this.page.evaluate(condition, ...values);
@@ -126,4 +151,14 @@ class Trainer {
       .map((selector) => `${selector}: ${document.querySelector(selector)?.outerHTML ?? 'absent'}`).join('\n'));
     return new Error([what, shown, ...this.problems].join('\n'));
   }
+}
+
+/** What axe-core finds to be a serious or a critical hindrance in what the page shows, a line for each element. */
+export async function audit(trainer) {
+  await trainer.page.evaluate(axe.source);
+  return trainer.page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run({ resultTypes: ['violations'] });
+    const hindrances = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    return hindrances.flatMap(({ id, help, nodes }) => nodes.map(({ target }) => `${id} (${help}): ${target.join(' ')}`));
+  });
 }

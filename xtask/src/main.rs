@@ -18,6 +18,7 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
   serve [--port PORT]              build the page and serve it at 127.0.0.1
+  build                            build the page into dist, for any directory of a static host
   test [--only native|browser]     run all tests, natively and in Chromium and Firefox
   check                            formatting, lints natively and for the browser, unit tests
   fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them";
@@ -36,6 +37,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
     match arguments {
         ["serve"] => page::serve(None)?,
         ["serve", "--port", port] => page::serve(Some(port))?,
+        ["build"] => page::build_for_host()?,
         ["test"] => return tests::test(&tests::ALL),
         ["test", "--only", part] => return tests::test(&[tests::part_named(part)?]),
         ["check"] => chores::check()?,

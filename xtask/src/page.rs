@@ -16,6 +16,15 @@ pub fn build(toolchain: &Toolchain, directory: &Path) -> Result {
     run(toolchain.trunk(&["build", "--release", "--dist"]).arg(directory), BUILD_ADVICE)
 }
 
+/// Builds the page into the directory that a host's visitors are to see.
+pub fn build_for_host() -> Result {
+    let directory = Path::new("dist");
+    let toolchain = phase("set-up", Toolchain::ensure)?;
+    phase("build", || build(&toolchain, directory))?;
+    println!("The page is in {}: put these files anywhere on a host that serves https.", directory.display());
+    Ok(())
+}
+
 /// Builds the page and serves it until it is interrupted; builds it again when a source changes.
 pub fn serve(port: Option<&str>) -> Result {
     let port = free_port(port)?;

@@ -36,7 +36,7 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &config)?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
     let gpu = Gpu::open(adapter).await?;
-    let report = verify(&gpu, &config, &weights, &batch, &strategies, !arguments.no_reference).await?;
+    let report = verify(&gpu, &config, &weights, &batch, &strategies, !arguments.no_reference, |_, _| ()).await?;
     if json {
         print_json(&report);
     } else {

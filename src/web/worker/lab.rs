@@ -61,8 +61,7 @@ pub async fn prove(gpu: &Gpu, run: &Run) -> Result<()> {
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let progress = |done, all| tell(&FromWorker::Proving(done, all));
-    let _ = progress;
-    let report = verify(&gpu.used_for("proof"), &run.config, &weights, &batch, &strategies, true).await?;
+    let report = verify(&gpu.used_for("proof"), &run.config, &weights, &batch, &strategies, true, progress).await?;
     tell(&FromWorker::Proved(Box::new(report)));
     Ok(())
 }

@@ -1,0 +1,46 @@
+// The instruments that tests look into the page with.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { BROWSERS } from './browsers.mjs';
+import { serveInstrumented } from './server.mjs';
+import { audit, openTrainer } from './trainer.mjs';
+
+let server;
+before(async () => { server = await serveInstrumented(process.env.PAGE); });
+after(() => server?.close());
+
+for (const { name, launch } of BROWSERS) {
+  describe(`${name} with instruments`, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('counts the memory on the device, and loses it', () => countsAndLoses(browser));
+    test('finds hindrances, and none in a fresh page', () => findsHindrances(browser));
+  });
+}
+
+async function countsAndLoses(browser) {
+  const trainer = await openTrainer(browser, server.url);
+  await trainer.waitForState('ready');
+  await trainer.choose({ source: 'own-source', preset: 'tiny', sequenceLength: 256 });
+  await trainer.press('start');
+  await trainer.waitForLosses(1);
+  const created = await trainer.page.$eval('#created', ({ dataset }) => Number(dataset.bytes));
+  const { memory } = await trainer.webgpuMemory();
+  assert(created > 0 && memory.buffer >= created, `${memory.buffer} bytes are counted, ${created} were created`);
+  await trainer.destroyDevice();
+  assert.match(await trainer.waitForError(), /device/);
+  await trainer.close();
+}
+
+async function findsHindrances(browser) {
+  const trainer = await openTrainer(browser, server.url);
+  await trainer.waitForState('ready');
+  assert.deepEqual(await audit(trainer), []);
+  await trainer.page.evaluate(() => document.querySelector('#start').replaceChildren());
+  assert.match((await audit(trainer)).join(), /#start/);
+  await trainer.close();
+}

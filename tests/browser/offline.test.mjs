@@ -1,0 +1,40 @@
+// The page without a network, from a site's directory.
+
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { BROWSERS } from './browsers.mjs';
+import { serve } from './server.mjs';
+import { openTrainer } from './trainer.mjs';
+
+test('every file of the page is kept', async () => {
+  const script = await readFile(path.join(process.env.PAGE, 'service-worker.js'), 'utf8');
+  const kept = script.match(/FILES = \[([^\]]*)\]/)[1].match(/[^', \n]+/g).map((name) => (name === './' ? 'index.html' : name));
+  const built = (await readdir(process.env.PAGE, { recursive: true })).filter((name) => name.includes('.') && name !== 'service-worker.js');
+  assert.deepEqual(kept.sort(), built.sort());
+});
+
+for (const { name, launch } of BROWSERS) {
+  test(`${name} opens the page without a network`, async () => {
+    const browser = await launch({ webgpu: true, scheme: 'light' });
+    try {
+      await worksOffline(browser);
+    } finally {
+      await browser.close();
+    }
+  });
+}
+
+async function worksOffline(browser) {
+  const server = await serve(process.env.PAGE, { under: '/streambp/' });
+  const trainer = await openTrainer(browser, server.url);
+  await trainer.waitForState('ready');
+  await trainer.page.evaluate(() => navigator.serviceWorker.ready.then(() => null));
+  server.close();
+  await trainer.page.reload({ waitUntil: 'load' });
+  await trainer.waitForState('ready');
+  assert.deepEqual(trainer.problems, []);
+  await trainer.close();
+}
