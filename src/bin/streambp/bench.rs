@@ -52,7 +52,7 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
     let logits_chunk = arguments.logits_chunk.unwrap_or(arguments.chunk);
     let strategies: Vec<Strategy> = arguments.strategies.iter().map(|&kind| Strategy::new(kind, arguments.chunk, logits_chunk)).collect();
     let gpu = Gpu::open(adapter).await?;
-    let report = verify(&gpu, &config, &weights, &batch, &strategies, false).await?;
+    let report = verify(&gpu, &config, &weights, &batch, &strategies, false, |_, _| ()).await?;
     let contestants = time(&gpu, &config, &weights, &batch, &strategies, arguments.steps).await?;
     let peak = gpu.peak_gflops().await?;
     let rows: Vec<Value> = contestants.iter().map(|contestant| row(contestant, peak)).collect();
