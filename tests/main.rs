@@ -13,3 +13,4 @@ mod same_bits;
 mod shaders;
 mod training;
 mod update;
+mod verify;

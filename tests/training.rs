@@ -5,7 +5,7 @@ use streambp::error::Error;
 use streambp::gpu::Gpu;
 use streambp::model::{Config, PRESETS, Weights};
 use streambp::step::{Strategy, Stride};
-use streambp::train::{CopyTask, RecallTask, Settings, Source, Task, Trainer, Validation};
+use streambp::train::{CopyTask, RecallTask, Settings, Source, SumTask, Task, Trainer, Validation};
 
 /// Trains a model and validates it.
 fn train(config: &Config, settings: &Settings, source: Source) -> Validation {
@@ -80,9 +80,11 @@ fn what_came_some_way_back_is_learned() {
         strategy: Strategy::stream(128, 128),
         ..Settings::default()
     };
-    let copied = train(&small(64, 2), &settings, Source::task(Task::Copy(CopyTask { distance: 16 }), 128).unwrap());
-    // One letter in eight is right by chance.
-    assert!(copied.accuracy.unwrap() > 0.5, "{copied:?}");
+    for task in [Task::Copy(CopyTask { distance: 16 }), Task::Sum(SumTask { distance: 16 })] {
+        let learned = train(&small(64, 2), &settings, Source::task(task, settings.seq_len).unwrap());
+        // No answer is more likely than one in five by chance.
+        assert!(learned.accuracy.unwrap() > 0.5, "{task:?}: {learned:?}");
+    }
 }
 
 #[test]

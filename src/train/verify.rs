@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu};
-use crate::model::{Config, Weights};
+use crate::model::{Config, Parameter, ParameterId, Parameters, Weights};
 use crate::reference;
 use crate::step::update::metrics;
 use crate::step::{Batch, Pass, Program, Strategy};
@@ -48,8 +48,8 @@ pub struct ParameterReport {
     pub error: Option<f64>,
 }
 
-/// Runs every strategy on the device, and (if wanted) the first in f64 on the CPU. `progress` hears how many runs are done, of
-/// how many.
+/// Runs every strategy on the device, and (if wanted) the first in f64 on the CPU. Before each of these runs, and when all
+/// are done, `progress` is told how many are done of how many.
 ///
 /// # Errors
 /// If the device cannot hold one of the plans, or is lost.
@@ -62,25 +62,30 @@ pub async fn verify(
     with_reference: bool,
     progress: impl Fn(usize, usize),
 ) -> Result<VerifyReport> {
+    let parameters = Parameters::new(config);
     let all = strategies.len() + usize::from(with_reference);
-    let mut runs: Vec<(RunReport, Vec<Vec<f32>>)> = Vec::new();
-    for &strategy in strategies {
-        progress(runs.len(), all);
-        let run = gradients(gpu, config, weights, batch, strategy).await?;
-        runs.push(compare(run, runs.first(), config));
+    let mut runs: Vec<RunReport> = Vec::new();
+    let mut first = Vec::new();
+    for (done, &strategy) in strategies.iter().enumerate() {
+        progress(done, all);
+        let (mut run, gradients) = gradients(gpu, config, weights, batch, strategy).await?;
+        match runs.first() {
+            Some(first_run) => compare(&mut run, &gradients, first_run, &first, &parameters),
+            None => first = gradients,
+        }
+        runs.push(run);
     }
-    progress(strategies.len(), all);
-    let reference = with_reference.then(|| reference_gradients(config, weights, batch, strategies[0]));
-    let (_, first) = &runs[0];
-    let parameters = crate::model::Parameters::new(config)
-        .iter()
-        .map(|(id, parameter)| ParameterReport {
-            name: parameter.name.clone(),
-            same_bits: runs.iter().all(|(run, _)| !run.different.contains(&parameter.name)),
-            error: reference.as_ref().map(|r| relative_error(&first[id.0], &r[id.0])),
-        })
-        .collect();
-    let runs: Vec<RunReport> = runs.into_iter().map(|(run, _)| run).collect();
+    let reference = with_reference.then(|| {
+        progress(strategies.len(), all);
+        reference_gradients(config, weights, batch, strategies[0])
+    });
+    progress(all, all);
+    let report = |(id, parameter): (ParameterId, &Parameter)| ParameterReport {
+        name: parameter.name.clone(),
+        same_bits: runs.iter().all(|run| !run.different.contains(&parameter.name)),
+        error: reference.as_ref().map(|r| relative_error(&first[id.0], &r[id.0])),
+    };
+    let parameters = parameters.iter().map(report).collect();
     Ok(VerifyReport { same_bits: runs.iter().all(|run| run.same_bits), runs, parameters })
 }
 
@@ -107,18 +112,12 @@ async fn gradients(gpu: &Gpu, config: &Config, weights: &Weights, batch: &Batch,
     Ok((report, gradients))
 }
 
-fn compare(run: (RunReport, Vec<Vec<f32>>), first: Option<&(RunReport, Vec<Vec<f32>>)>, config: &Config) -> (RunReport, Vec<Vec<f32>>) {
-    let (mut report, gradients) = run;
-    if let Some((first_report, first)) = first {
-        fn bits(values: &[f32]) -> &[u32] {
-            bytemuck::cast_slice(values)
-        }
-        let parameters = crate::model::Parameters::new(config);
-        let differs = parameters.iter().filter(|(id, _)| bits(&gradients[id.0]) != bits(&first[id.0]));
-        report.different = differs.map(|(_, p)| p.name.clone()).collect();
-        report.same_bits = report.different.is_empty() && report.loss.to_bits() == first_report.loss.to_bits();
-    }
-    (report, gradients)
+/// Notes in a run's report which of its bits are not those of the first run.
+fn compare(run: &mut RunReport, gradients: &[Vec<f32>], first_run: &RunReport, first: &[Vec<f32>], parameters: &Parameters) {
+    let same_bits = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+    let differs = parameters.iter().filter(|(id, _)| !gradients[id.0].iter().zip(&first[id.0]).all(same_bits));
+    run.different = differs.map(|(_, parameter)| parameter.name.clone()).collect();
+    run.same_bits = run.different.is_empty() && run.loss.to_bits() == first_run.loss.to_bits();
 }
 
 fn reference_gradients(config: &Config, weights: &Weights, batch: &Batch, strategy: Strategy) -> Vec<Vec<f64>> {
@@ -134,4 +133,32 @@ fn relative_error(values: &[f32], exact: &[f64]) -> f64 {
     let norm = exact.iter().map(|e| e * e).sum::<f64>().sqrt();
     let distance = values.iter().zip(exact).map(|(v, e)| (f64::from(*v) - e).powi(2)).sum::<f64>().sqrt();
     if norm == 0.0 { distance } else { distance / norm }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PRESETS;
+
+    fn report(loss: f64) -> RunReport {
+        let strategy = Strategy::STANDARD.kind.name().to_owned();
+        RunReport { strategy, chunk: 64, logits_chunk: 64, loss, peak_bytes: 0, same_bits: true, different: Vec::new() }
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let parameters = Parameters::new(&PRESETS[0].config);
+        let first: Vec<Vec<f32>> = parameters.iter().map(|_| vec![0.0, 1.0]).collect();
+        let compared = |loss, gradients: &[Vec<f32>]| {
+            let mut run = report(loss);
+            compare(&mut run, gradients, &report(2.0), &first, &parameters);
+            (run.same_bits, run.different)
+        };
+        assert_eq!(compared(2.0, &first), (true, Vec::new()));
+        assert_eq!(compared(2.0 + f64::EPSILON * 2.0, &first), (false, Vec::new()));
+        let mut other = first.clone();
+        // The same number, and other bits.
+        other[1][0] = -0.0;
+        assert_eq!(compared(2.0, &other), (false, vec!["model.layers.0.input_layernorm.weight".to_owned()]));
+    }
 }

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use indicatif::ProgressBar;
 use streambp::error::Result;
 use streambp::gpu::Gpu;
 use streambp::model::{Config, load_model};
@@ -36,7 +37,13 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &config)?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
     let gpu = Gpu::open(adapter).await?;
-    let report = verify(&gpu, &config, &weights, &batch, &strategies, !arguments.no_reference, |_, _| ()).await?;
+    let bar = ProgressBar::no_length();
+    let progress = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let report = verify(&gpu, &config, &weights, &batch, &strategies, !arguments.no_reference, progress).await?;
+    bar.finish_and_clear();
     if json {
         print_json(&report);
     } else {
