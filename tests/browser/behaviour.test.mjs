@@ -88,7 +88,7 @@ async function resumesAfterAReload(trainer) {
 async function offersWhatFits(trainer) {
   await trainer.page.locator('#budget').fill('100000');
   // More than any of these adapters binds at once.
-  await prepare(trainer, { sequenceLength: 3_000_000, strategy: 'standard' });
+  await prepare(trainer, { source: 'copy', sequenceLength: 3_000_000, strategy: 'standard' });
   await trainer.press('start');
   assert.match(await trainer.waitForError(), /binds at most/);
   await trainer.press('apply-remedy');
@@ -287,7 +287,9 @@ async function usedByKeyboard(trainer) {
   for (const id of ['memory', 'budget-line', 'moment', 'by-operation']) await reach(id);
   await page.keyboard.press('Enter');
   await page.waitForFunction(() => document.querySelector('button.look') !== null);
-  await page.focus('button.look');
+  await page.focus('.list');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Enter');
   await page.waitForSelector('#values');
   for (const id of ['prove', 'export']) await reach(id);

@@ -137,6 +137,7 @@ async function playsByKeyboard(trainer) {
 async function pointsAtMoments(trainer) {
   const { page } = trainer;
   const picture = await page.$('.timeline .picture');
+  await picture.scrollIntoView();
   const { x, y, width, height } = await picture.boundingBox();
   const turns = new Set();
   for (const share of [0.1, 0.5, 0.9]) {
@@ -153,8 +154,8 @@ async function dragsTheBudget(trainer) {
   const { page } = trainer;
   const budget = () => page.$eval('#budget-line', (line) => Number(line.getAttribute('aria-valuenow')));
   const line = await page.$('#budget-line');
-  const track = await (await page.$('.budget-track')).boundingBox();
   await line.scrollIntoView();
+  const track = await (await page.$('.budget-track')).boundingBox();
   const { x, y, width, height } = await line.boundingBox();
   const before = await budget();
   await page.mouse.move(x + width / 2, y + height / 2);
@@ -193,7 +194,7 @@ async function fillsAndEmpties(trainer) {
     counts.push(await filled());
   }
   const [start, early, full, later, late, end] = counts;
-  assert(start < early && early <= full && full > later && later > late && late >= end, `${counts}`);
+  assert(start < early && early <= full && full > later && later >= late && late > end, `${counts}`);
   await goTo(trainer, Math.floor(0.6 * turns));
   assert.equal(await lit(), 1, 'one cell is at work');
 }

@@ -123,6 +123,16 @@ pub fn share_across(event: &PointerEvent) -> f64 {
     ((f64::from(event.client_x()) - bounds.left()) / bounds.width().max(1.0)).clamp(0.0, 1.0)
 }
 
+/// Moves the focus among the elements that a selector finds; to the first if it is on none of them. Is there one to move to?
+pub fn focus_next(selector: &str, by: i32) -> bool {
+    let Ok(found) = document().query_selector_all(selector) else { return false };
+    let active = document().active_element();
+    let elements = || (0..found.length()).filter_map(|i| found.item(i)?.dyn_into::<HtmlElement>().ok());
+    let at = elements().position(|element| active.as_ref().is_some_and(|active| element.is_same_node(Some(active))));
+    let next = at.map_or(Some(0), |at| at.checked_add_signed(by as isize));
+    next.and_then(|next| elements().nth(next)).is_some_and(|element| element.focus().is_ok())
+}
+
 /// The first of the browser's languages, as `en` or `ko-KR`.
 pub fn language() -> String {
     window().navigator().language().unwrap_or_default()

@@ -1,10 +1,11 @@
 //! Every byte at the moment that is shown, and the numbers of a tensor where the device stands still.
 
 use leptos::prelude::*;
+use web_sys::KeyboardEvent;
 
 use super::heat::heat_map;
 use super::state::State;
-use super::{T, stage};
+use super::{T, browser, stage};
 use crate::step::TensorId;
 use crate::web::format::{bytes, whole};
 use crate::web::picture::{Entry, entries};
@@ -38,7 +39,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <p class="now">{place}</p>
             {move || (!state.stands_within_a_step()).then(|| view! { <p class="hint">{t.inspector.stale.clone()}</p> })}
             {move || state.view.get().map(|view| values(state, t, view))}
-            <div class="list" tabindex="0" role="region" aria-labelledby="inspector-title">
+            <div class="list" tabindex="0" role="region" aria-labelledby="inspector-title" on:keydown=move |event| walk(&event)>
                 <table id="inspector" data-turn=move || turn.get() data-total-bytes=total>
                     <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
                     <tbody>
@@ -50,6 +51,18 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 </table>
             </div>
         </section>
+    }
+}
+
+/// Hundreds of tensors would be as many stops for those who go by keyboard: within the list the arrows go up and down.
+fn walk(event: &KeyboardEvent) {
+    let by = match event.key().as_str() {
+        "ArrowDown" => 1,
+        "ArrowUp" => -1,
+        _ => return,
+    };
+    if browser::focus_next("button.look", by) {
+        event.prevent_default();
     }
 }
 
@@ -106,7 +119,7 @@ fn view_row(state: State, t: T, Row { entry, more }: Row) -> impl IntoView {
         move || {
             match tensor.filter(|_| state.stands_within_a_step()) {
             Some(TensorId(id)) => view! {
-                <button class="look" type="button" aria-label=label.clone() on:click=move |_| state.send(&ToWorker::Inspect(id))>{name.clone()}</button>
+                <button class="look" type="button" tabindex="-1" aria-label=label.clone() on:click=move |_| state.send(&ToWorker::Inspect(id))>{name.clone()}</button>
             }
             .into_any(),
             None => name.clone().into_any(),

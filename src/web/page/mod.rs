@@ -53,6 +53,7 @@ fn body(state: State, t: T) -> impl IntoView {
             <div class="column side">{setup::view(state, t)}</div>
             <div class="column">
                 {controls::view(state, t)}
+                {training::numbers(state, t)}
                 {stage::view(state, t)}
                 {inspector::view(state, t)}
             </div>

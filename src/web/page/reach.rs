@@ -84,7 +84,7 @@ fn choice(t: T, planning: Planning) -> impl IntoView {
             </div>
             <div class:hidden=move || name().is_empty()>
                 <label class="field" for="reach-budget">{t.reach.budget.clone()}</label>
-                <input id="reach-budget" type="number" min="0" step="any" prop:value=move || planning.gib.get()
+                <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || planning.gib.get()
                     on:input=move |event| planning.gib.set(event_target_value(&event))/>
             </div>
         </div>
@@ -251,7 +251,7 @@ fn slider(state: State, t: T, planning: Planning, drawn: Memo<Option<Drawn>>) ->
                 aria-valuetext=spoken aria-describedby="reach-note" prop:value=move || place_of(length()).to_string()
                 on:input=move |event| slide(event_target_value(&event))/>
             <label class="field" for="reach-number">{t.reach.seq_len_number.clone()}</label>
-            <input id="reach-number" type="number" min="1" step="1" prop:value=typed on:input=move |event| type_in(event_target_value(&event))/>
+            <input id="reach-number" type="text" inputmode="numeric" autocomplete="off" prop:value=typed on:input=move |event| type_in(event_target_value(&event))/>
         </div>
         <p class="hint" id="reach-note">{note}</p>
     }

@@ -212,7 +212,8 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
         (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_chunk => t.model.chunks_unused.clone(),
         _ => t.field_about(field).to_owned(),
     };
-    let kind = if field == Field::Prompt { "text" } else { "number" };
+    // Browsers give out nothing of a number while it is typed ("0." is none yet), so that it could not be kept.
+    let mode = if field == Field::Prompt { "text" } else { "decimal" };
     let type_in = move |value: String| {
         state.form.update(|form| {
             form.set(field, value);
@@ -225,7 +226,7 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
     view! {
         <div>
             <label class="field" for=name>{t.field(field).to_owned()}</label>
-            <input id=name type=kind min="0" step="any" aria-describedby=hint_id.clone()
+            <input id=name type="text" inputmode=mode autocomplete="off" aria-describedby=hint_id.clone()
                 prop:value=move || state.form.with(|form| form.get(field).to_owned())
                 on:input=move |event| type_in(event_target_value(&event))/>
             <p class="hint" id=hint_id>{hint}</p>

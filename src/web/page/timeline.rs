@@ -9,6 +9,7 @@ use web_sys::{Element, KeyboardEvent, PointerEvent};
 use super::state::{Plans, State};
 use super::{T, browser, export, stage};
 use crate::step::Pass;
+use crate::web::form::Field;
 use crate::web::format::{bytes, whole};
 use crate::web::picture::{HEIGHT, Part, Timeline};
 use crate::web::texts::fill;
@@ -53,6 +54,9 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
                 prop:value=move || state.shown_turn().to_string() on:input=move |event| moment(event_target_value(&event))/>
             <div class="moment">
                 <span class="number" id="moment-number">{number}</span>
+                <label class="inline" for="budget">{t.field(Field::Budget).to_owned()}</label>
+                <input id="budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || state.form.with(|form| form.get(Field::Budget).to_owned())
+                    on:input=move |event| state.form.update(|form| form.set(Field::Budget, event_target_value(&event)))/>
                 <button id="live" type="button" disabled=move || state.cursor.get().is_none() on:click=move |_| state.cursor.set(None)>
                     {t.stage.live.clone()}
                 </button>

@@ -15,7 +15,6 @@ const NONE: &str = "–";
 
 pub fn view(state: State, t: T) -> impl IntoView {
     view! {
-        {numbers(state, t).into_any()}
         {curves::view(state, t).into_any()}
         {sample::view(state, t).into_any()}
         {attention::view(state, t).into_any()}
@@ -27,7 +26,8 @@ fn last(state: State) -> Option<StepReport> {
     state.history.with(|history| history.steps.last().copied())
 }
 
-fn numbers(state: State, t: T) -> impl IntoView {
+/// The last step in numbers.
+pub fn numbers(state: State, t: T) -> impl IntoView {
     let step = move |of: fn(StepReport) -> String| words(move || last(state).map_or_else(|| NONE.to_owned(), of));
     let validation = move |of: fn(Validation) -> Option<String>| {
         words(move || state.history.with(|history| history.validations.last().and_then(|&(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned()))

@@ -21,6 +21,9 @@ use post::{Watch, tell, tell_with};
 use running::Running;
 use store::Store;
 
+/// Seconds until a loss is known for certain.
+const LOSS_SECONDS: f64 = 0.3;
+
 /// What wakes the worker.
 enum Event {
     /// A message of the page's, with the bytes beside it.
@@ -72,6 +75,8 @@ impl Worker {
             let event = if at_full_speed { inbox.try_recv().ok() } else { inbox.recv().await.ok() };
             let outcome = match event {
                 Some(Event::Message(message, bytes)) => self.obey(message, &bytes).await,
+                // It may have been replaced since then.
+                Some(Event::Lost) if !self.gpu.as_ref().is_some_and(Gpu::is_lost) => Ok(()),
                 Some(Event::Lost) => Err(Error::DeviceLost { reason: "it went away while nothing was running".to_owned() }),
                 Some(Event::Tick) | None => self.advance().await,
             };
@@ -117,7 +122,7 @@ impl Worker {
             ToWorker::Export => {
                 if let Some(running) = &self.running {
                     let weights = running.trainer.weights().await?;
-                    tell_with(&FromWorker::Exported(running.trainer.steps_done()), &weights.to_safetensors(&running.run.config));
+                    tell_with(&FromWorker::Exported(running.trainer.steps_done()), &archive::to_zip(&running.run.config, &weights));
                 }
             }
             ToWorker::Import(files) => {
@@ -195,6 +200,7 @@ impl Worker {
         };
         self.watch.step(running.trainer.steps_done() + 1);
         let report = running.advance(stride).await?;
+        self.watch.rest();
         tell(&FromWorker::At(running.trainer.next_turn(), running.trainer.steps_done() + 1));
         if report.is_some() {
             self.store.save_now_and_then(self.running.as_mut().expect("it was there")).await;
@@ -224,8 +230,13 @@ impl Worker {
 
     /// Goes on from the last good state if the device was lost; says what is wrong otherwise.
     async fn mend(&mut self, error: Error) {
+        if matches!(error, Error::Device(_)) {
+            // What a lost device breaks may be heard of before the loss itself.
+            post::sleep(LOSS_SECONDS).await;
+        }
         let lost = match &error {
             Error::DeviceLost { reason } => reason.clone(),
+            Error::Device(message) if self.gpu.as_ref().is_some_and(Gpu::is_lost) => message.clone(),
             _ => return self.fail(&error),
         };
         self.drop_device();

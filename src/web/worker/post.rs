@@ -40,6 +40,15 @@ pub fn tick_after(to: &UnboundedSender<Event>, seconds: f64) {
     scope().set_timeout_with_callback_and_timeout_and_arguments_0(wake.unchecked_ref(), millis).expect("a worker has timers");
 }
 
+/// Waits, and lets everything else go on.
+pub async fn sleep(seconds: f64) {
+    let wait = js_sys::Promise::new(&mut |resolve, _| {
+        let millis = (1000.0 * seconds) as i32;
+        scope().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, millis).expect("a worker has timers");
+    });
+    wasm_bindgen_futures::JsFuture::from(wait).await.expect("a timer does not fail");
+}
+
 /// Tells the page now and then how far the device is, and the worker when the device is gone.
 #[derive(Clone, Default)]
 pub struct Watch(Rc<RefCell<Watched>>);
@@ -49,6 +58,7 @@ struct Watched {
     gpu: Option<Gpu>,
     turns: Option<Arc<AtomicU64>>,
     step: u64,
+    is_going: bool,
     told: (u64, u64),
 }
 
@@ -75,7 +85,13 @@ impl Watch {
 
     /// The step that is under way.
     pub fn step(&self, step: u64) {
-        self.0.borrow_mut().step = step;
+        let mut watched = self.0.borrow_mut();
+        (watched.step, watched.is_going) = (step, true);
+    }
+
+    /// Nothing is under way: what the device does now is no part of a step.
+    pub fn rest(&self) {
+        self.0.borrow_mut().is_going = false;
     }
 
     fn look(&self, to: &UnboundedSender<Event>) {
@@ -84,7 +100,7 @@ impl Watch {
             watched.gpu = None;
             to.unbounded_send(Event::Lost).expect("the worker listens to itself");
         }
-        if let Some(turns) = &watched.turns {
+        if let Some(turns) = watched.turns.as_ref().filter(|_| watched.is_going) {
             let now = (turns.load(Ordering::Relaxed), watched.step);
             if std::mem::replace(&mut watched.told, now) != now {
                 tell(&FromWorker::At(now.0, now.1));
