@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use futures_channel::oneshot;
+
 use super::buffers::Ledger;
 use super::pipelines::Pipeline;
 use super::shader::Shader;
@@ -21,7 +23,25 @@ pub struct Gpu {
     pub(super) used_for: &'static str,
     summary: AdapterSummary,
     tuning: Tuning,
-    trouble: Arc<Mutex<Option<Trouble>>>,
+    watched: Arc<Mutex<Watched>>,
+}
+
+/// What is known of a device outside of any call.
+#[derive(Default)]
+struct Watched {
+    trouble: Option<Trouble>,
+    /// Answers that are waited for. Some browsers never give them once the device is lost.
+    pending: Vec<Pending>,
+}
+
+/// Who waits for an answer of the device's.
+type Pending = Arc<Mutex<Option<oneshot::Sender<Result<(), String>>>>>;
+
+fn answer(pending: &Pending, outcome: Result<(), String>) {
+    if let Some(waiting) = pending.lock().expect("no holder panics").take() {
+        // Nobody may want the answer any more.
+        let _ = waiting.send(outcome);
+    }
 }
 
 /// What a device reported outside of any call.
@@ -97,9 +117,9 @@ impl Gpu {
         };
         let refused = |e: wgpu::RequestDeviceError| Error::NoDevice { adapter: summary.name.clone(), reason: e.to_string() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
-        let trouble = watch(&device);
+        let watched = watch(&device);
         let (pipelines, ledger) = (Arc::default(), Ledger::default());
-        Ok(Gpu { device, queue, pipelines, ledger, used_for: "step", summary, tuning, trouble })
+        Ok(Gpu { device, queue, pipelines, ledger, used_for: "step", summary, tuning, watched })
     }
 
     /// Every adapter of this machine.
@@ -158,16 +178,29 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Device`].
     pub async fn wait(&self) -> Result<()> {
-        let (sender, receiver) = futures_channel::oneshot::channel();
-        self.queue.on_submitted_work_done(move || {
-            // The receiver is gone only if nobody waits any more.
-            let _ = sender.send(());
-        });
+        let (pending, receiver) = self.pending();
+        self.queue.on_submitted_work_done(move || answer(&pending, Ok(())));
+        self.outcome(receiver).await
+    }
+
+    /// Registers somebody who waits.
+    fn pending(&self) -> (Pending, oneshot::Receiver<Result<(), String>>) {
+        let (sender, receiver) = oneshot::channel();
+        let pending = Arc::new(Mutex::new(Some(sender)));
+        let mut watched = self.watched.lock().expect("no holder panics");
+        watched.pending.retain(|pending| Arc::strong_count(pending) > 1);
+        watched.pending.push(pending.clone());
+        (pending, receiver)
+    }
+
+    /// Waits for an answer.
+    async fn outcome(&self, receiver: oneshot::Receiver<Result<(), String>>) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
         polled.map_err(|e| Error::Device(e.to_string()))?;
-        receiver.await.map_err(|_| Error::DeviceLost { reason: "a wait was abandoned".to_owned() })?;
-        self.check()
+        let outcome = receiver.await.map_err(|_| Error::DeviceLost { reason: "an answer was abandoned".to_owned() })?;
+        self.check()?;
+        outcome.map_err(Error::Device)
     }
 
     /// Has the device reported anything?
@@ -175,7 +208,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Device`].
     pub(super) fn check(&self) -> Result<()> {
-        match self.trouble.lock().expect("no holder panics").clone() {
+        match self.watched.lock().expect("no holder panics").trouble.clone() {
             None => Ok(()),
             Some(Trouble::Lost(reason)) => Err(Error::DeviceLost { reason }),
             Some(Trouble::Error(message)) => Err(Error::Device(message)),
@@ -187,17 +220,9 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::check`].
     pub(super) async fn map(&self, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
-        let (sender, receiver) = futures_channel::oneshot::channel();
-        buffer.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The receiver is gone only if nobody wants the answer any more.
-            let _ = sender.send(result);
-        });
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
-        self.check()?;
-        polled.map_err(|e| Error::Device(e.to_string()))?;
-        let mapped = receiver.await.map_err(|_| Error::DeviceLost { reason: "a read-back was abandoned".to_owned() })?;
-        self.check()?;
-        mapped.map_err(|e| Error::Device(e.to_string()))?;
+        let (pending, receiver) = self.pending();
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| answer(&pending, result.map_err(|e| e.to_string())));
+        self.outcome(receiver).await?;
         let bytes = buffer.get_mapped_range(..).map_err(|e| Error::Device(e.to_string()))?.to_vec();
         buffer.unmap();
         Ok(bytes)
@@ -215,18 +240,23 @@ fn tuning(info: &wgpu::AdapterInfo) -> Tuning {
     }
 }
 
-/// Keeps the first thing that the device reports; a loss outweighs an error.
-fn watch(device: &wgpu::Device) -> Arc<Mutex<Option<Trouble>>> {
-    let trouble: Arc<Mutex<Option<Trouble>>> = Arc::default();
-    let (lost, error) = (trouble.clone(), trouble.clone());
+/// Keeps the first thing that the device reports; a loss outweighs an error, and ends all waiting.
+fn watch(device: &wgpu::Device) -> Arc<Mutex<Watched>> {
+    let watched: Arc<Mutex<Watched>> = Arc::default();
+    let (lost, error) = (watched.clone(), watched.clone());
     device.set_device_lost_callback(move |reason, message| {
         let words = if message.is_empty() { format!("{reason:?}") } else { message };
-        *lost.lock().expect("no holder panics") = Some(Trouble::Lost(words));
+        let pending = {
+            let mut watched = lost.lock().expect("no holder panics");
+            watched.trouble = Some(Trouble::Lost(words.clone()));
+            std::mem::take(&mut watched.pending)
+        };
+        pending.iter().for_each(|pending| answer(pending, Err(words.clone())));
     });
     device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
-        error.lock().expect("no holder panics").get_or_insert(Trouble::Error(e.to_string()));
+        error.lock().expect("no holder panics").trouble.get_or_insert(Trouble::Error(e.to_string()));
     }));
-    trouble
+    watched
 }
 
 fn instance() -> wgpu::Instance {

@@ -121,7 +121,9 @@ fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, index: usize, file: &str) -> Resul
         return Err(problem(format!("claims {claimed} bytes, and {MAX_ENTRY_BYTES} are the most; choose the zip of a smaller model")));
     }
     if !is_readable(about.compression()) {
-        return Err(problem("is compressed in a way that cannot be read here; unpack the zip, and choose the files of its directory".to_owned()));
+        return Err(problem(
+            "is compressed in a way that cannot be read here; unpack the zip, and choose the files of its directory".to_owned(),
+        ));
     }
     // Memory is taken as bytes arrive, so that a claim alone costs none; a byte beyond the claim is an error of the reader.
     let mut bytes = Vec::new();

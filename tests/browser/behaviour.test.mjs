@@ -86,7 +86,7 @@ async function resumesAfterAReload(trainer) {
 }
 
 async function offersWhatFits(trainer) {
-  await trainer.page.locator('#budget').fill('100000');
+  await trainer.type('budget', 100_000);
   // More than any of these adapters binds at once.
   await prepare(trainer, { source: 'copy', sequenceLength: 3_000_000, strategy: 'standard' });
   await trainer.press('start');
@@ -200,8 +200,7 @@ async function changesLanguageAndTheme(trainer) {
 async function carriesSettings(trainer) {
   const { page } = trainer;
   await trainer.choose({ source: 'sort', preset: 'small', sequenceLength: 320, strategy: 'checkpoint' });
-  await page.$eval('#learning-rate', (field) => { field.closest('details').open = true; });
-  await page.locator('#learning-rate').fill('0.00123');
+  await trainer.type('learning-rate', '0.00123');
   await trainer.press('copy-link');
   const link = await page.evaluate(() => location.href);
   await page.goto('about:blank');
@@ -214,8 +213,7 @@ async function carriesSettings(trainer) {
 
 async function fetchesAText(trainer) {
   const { page } = trainer;
-  await page.$eval('#address', (field) => { field.closest('details').open = true; });
-  await page.locator('#address').fill(new URL('style.css', server.url).href);
+  await trainer.type('address', new URL('style.css', server.url).href);
   await trainer.press('use-address');
   await page.waitForSelector('#given');
   await prepare(trainer);
@@ -226,14 +224,14 @@ async function fetchesAText(trainer) {
   await trainer.waitForState('ready');
   for (const source of ['copy', 'sort', 'sum']) {
     await trainer.choose({ source, sequenceLength: 128 });
-    await page.locator('#distance').fill('16');
+    await trainer.type('distance', 16);
     await trainer.press('step');
     await trainer.waitForLosses(1);
     await trainer.waitForState('paused');
     await trainer.press('reset');
     await trainer.waitForState('ready');
   }
-  await page.locator('#address').fill('https://nowhere.invalid/text.txt');
+  await trainer.type('address', 'https://nowhere.invalid/text.txt');
   await trainer.press('use-address');
   assert.match(await trainer.waitForError(), /nowhere\.invalid/);
   trainer.problems.splice(0).forEach((problem) => assert.match(problem, /nowhere\.invalid|Failed to load resource|NetworkError|CORS/));

@@ -171,7 +171,7 @@ async function dragsTheBudget(trainer) {
   assert(await budget() > dragged, 'a key does not move it');
 
   // What does not fit is refused, with what would.
-  await page.locator('#budget').fill('14.5');
+  await trainer.type('budget', 14.5);
   await trainer.choose({ sequenceLength: 2048, chunk: 512 });
   await trainer.press('start');
   assert.match(await trainer.waitForError(), /more than the/);

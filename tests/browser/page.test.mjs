@@ -1,7 +1,7 @@
 // The page, driven as a visitor would: one body of tests for every browser.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -11,14 +11,14 @@ import { fileURLToPath } from 'node:url';
 import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
 import { openTrainer } from './trainer.mjs';
+import { SHORT_RUN as RUN, ownSources } from './visit.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
-const SOURCES = path.join(HERE, '../../src');
 const BROKEN = path.join(HERE, 'broken');
 const SCREENSHOTS = path.join(HERE, 'screenshots');
 
 const TINY_LAYERS = 4;
-const SHORT_RUN = { preset: 'tiny', sequenceLength: 256, strategy: 'stream', chunk: 64, sampleEvery: 2 };
+const SHORT_RUN = { ...RUN, sampleEvery: 2 };
 
 let server;
 let texts;
@@ -224,13 +224,4 @@ async function pause(trainer) {
 function grid(layers, chunks) {
   const all = Array.from({ length: layers * chunks }, (_, index) => `${Math.floor(index / chunks)}:${index % chunks}`);
   return all.sort();
-}
-
-/** The project's own sources in one text: real, long enough, and always there. */
-async function ownSources() {
-  const names = (await readdir(SOURCES, { recursive: true })).filter((name) => name.endsWith('.rs')).sort();
-  const files = await Promise.all(names.map((name) => readFile(path.join(SOURCES, name), 'utf8')));
-  const text = files.join('\n');
-  assert(text.length > 20_000, 'the sources are too short to train on');
-  return text;
 }

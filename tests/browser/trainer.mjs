@@ -67,20 +67,26 @@ class Trainer {
   }
 
   async paste(text) {
-    // Its field may be folded away.
-    await this.page.$eval('#paste', (field) => { const fold = field.closest('details'); if (fold) fold.open = true; });
-    await this.page.locator('#paste').fill(text);
+    await this.type('paste', text);
     await this.press('use-paste');
   }
 
-  async choose({ source, preset, sequenceLength, strategy, chunk, batch, sampleEvery }) {
+  async choose({ source, preset, strategy, sequenceLength, chunk, batch, sampleEvery }) {
     if (source) await this.page.select('#source', source);
     if (preset) await this.page.select('#preset', preset);
-    if (sequenceLength) await this.page.locator('#seq-len').fill(String(sequenceLength));
     if (strategy) await this.page.select('#strategy', strategy);
-    if (chunk) await this.page.locator('#chunk').fill(String(chunk));
-    if (batch) await this.page.locator('#batch').fill(String(batch));
-    if (sampleEvery) await this.page.locator('#sample-every').fill(String(sampleEvery));
+    const typed = { 'seq-len': sequenceLength, chunk, batch, 'sample-every': sampleEvery };
+    for (const [id, value] of Object.entries(typed)) if (value !== undefined) await this.type(id, value);
+  }
+
+  /** Types into a field, which may be folded away. */
+  async type(id, value) {
+    await this.unfold(id);
+    await this.page.locator(`#${id}`).fill(String(value));
+  }
+
+  unfold(id) {
+    return this.page.$eval(`#${id}`, (field) => { const fold = field.closest('details'); if (fold) fold.open = true; });
   }
 
   press(button) {

@@ -1,0 +1,147 @@
+// The comparison, the proof, how far a device goes, and what a run tells of itself.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { BROWSERS } from './browsers.mjs';
+import { serve } from './server.mjs';
+import { pause, prepare, visit } from './visit.mjs';
+
+const LONG_MS = 180_000;
+const STRATEGIES = ['standard', 'checkpoint', 'stream'];
+
+let server;
+
+before(async () => {
+  assert(process.env.PAGE, 'PAGE is not set: run these tests with `cargo xtask test --only browser`');
+  server = await serve(process.env.PAGE);
+});
+after(() => server?.close());
+
+for (const { name, launch } of BROWSERS) {
+  describe(`${name}: the comparison`, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('puts three strategies side by side, and times them', () => visit(browser, server.url, comparesStrategies));
+    test('proves that the gradients are the same bits', () => visit(browser, server.url, provesTheBits));
+    test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar));
+    test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget));
+    test('plans the published models', () => visit(browser, server.url, plansPublishedModels));
+    test('shows what a run does, and keeps it to be compared', () => visit(browser, server.url, keepsRuns));
+  });
+}
+
+/** Rows of the table of lengths. */
+function reach(trainer) {
+  return trainer.page.$$eval('#reach-values [data-strategy]', (rows) => Object.fromEntries(rows.map(({ dataset }) => [dataset.strategy, {
+    bytes: Number(dataset.bytes), fits: dataset.fits === 'true', longest: Number(dataset.longest),
+  }])));
+}
+
+/** Waits until the planner has answered what is shown now. */
+function planned(trainer) {
+  return trainer.page.waitForFunction(() => {
+    const rows = document.querySelectorAll('#reach-values [data-strategy]');
+    return rows.length === 3 && !document.querySelector('.reach-picture[aria-busy=true]')
+      && Array.from(rows).every(({ dataset }) => Number(dataset.bytes) > 0);
+  }, { timeout: LONG_MS });
+}
+
+async function comparesStrategies(trainer) {
+  await prepare(trainer);
+  const { standard, checkpoint, stream } = await trainer.peaks();
+  assert(stream > 0 && stream < checkpoint && checkpoint < standard, `${stream} < ${checkpoint} < ${standard} bytes is expected`);
+  assert.equal(await trainer.page.$$eval('#peaks svg', ({ length }) => length), 3, 'there is a timeline for each');
+  await trainer.press('measure');
+  await trainer.page.waitForFunction(() => {
+    const cards = Array.from(document.querySelectorAll('#peaks [data-strategy]'));
+    return cards.length === 3 && cards.every(({ textContent }) => /\d (ms|s)\b/.test(textContent));
+  }, { timeout: LONG_MS });
+}
+
+async function provesTheBits(trainer) {
+  await prepare(trainer);
+  await trainer.press('prove');
+  await trainer.page.waitForSelector('#proof-verdict', { timeout: LONG_MS });
+  const verdict = await trainer.page.$eval('#proof-verdict', ({ dataset, textContent }) => ({ ...dataset, textContent }));
+  assert.equal(verdict.sameBits, 'true');
+  assert.match(verdict.textContent, /same bits/i);
+  const rows = await trainer.page.$$eval('#proof-parameters tbody tr', (rows) => rows.map(({ textContent }) => textContent));
+  assert.equal(rows.length, 38, 'a row for each parameter of the preset');
+  assert(rows.every((row) => /same.*10⁻/.test(row)), rows.join('\n'));
+  assert(await trainer.page.$$eval('#proof-runs tbody tr', ({ length }) => length) >= 5);
+}
+
+async function saysHowFar(trainer) {
+  await prepare(trainer);
+  await planned(trainer);
+  const before = await reach(trainer);
+  assert.deepEqual(Object.keys(before).sort(), [...STRATEGIES].sort());
+  assert(before.standard.longest < before.checkpoint.longest && before.checkpoint.longest < before.stream.longest);
+  // The plan and the chart know the same.
+  const peaks = await trainer.peaks();
+  for (const strategy of STRATEGIES) {
+    const { bytes } = before[strategy];
+    assert(Math.abs(bytes / peaks[strategy] - 1) < 0.05, `${strategy}: ${bytes} against ${peaks[strategy]}`);
+  }
+  await trainer.page.focus('#reach-length');
+  for (let i = 0; i < 12; i++) await trainer.page.keyboard.press('PageUp');
+  await trainer.page.waitForFunction(() => Number(document.querySelector('#seq-len').value) > 10_000);
+  await planned(trainer);
+  const after = await reach(trainer);
+  assert(STRATEGIES.every((strategy) => after[strategy].bytes > before[strategy].bytes));
+  assert(!after.standard.fits, 'the longest sequence does not fit the standard way');
+}
+
+async function choosesForTheBudget(trainer) {
+  await prepare(trainer);
+  await planned(trainer);
+  await trainer.press('longest');
+  await trainer.page.waitForSelector('#choice');
+  await trainer.page.waitForFunction(() => Number(document.querySelector('#seq-len').value) > 10_000, { timeout: LONG_MS });
+  const { stream } = await trainer.peaks();
+  assert(stream <= 64 * 2 ** 20, `${stream} bytes are over the budget`);
+  await prepare(trainer, { sequenceLength: 512, strategy: 'stream' });
+  await trainer.press('shortest');
+  await trainer.page.waitForFunction(() => document.querySelector('#strategy').value === 'standard', { timeout: LONG_MS });
+}
+
+async function plansPublishedModels(trainer) {
+  const names = await trainer.page.$$eval('#reach-model option', (options) => options.map(({ value, textContent }) => [value, textContent]));
+  const [value] = names.find(([, text]) => /Qwen3.*32B/.test(text));
+  await trainer.page.select('#reach-model', value);
+  await trainer.page.waitForFunction(() => {
+    const row = document.querySelector('#reach-values [data-strategy=stream]');
+    return row && Number(row.dataset.bytes) > 2 ** 37 && !document.querySelector('.reach-picture[aria-busy=true]');
+  }, { timeout: LONG_MS });
+  const { standard, stream } = await reach(trainer);
+  assert(standard.bytes > stream.bytes);
+}
+
+async function keepsRuns(trainer) {
+  const { page } = trainer;
+  await prepare(trainer, { sampleEvery: 2 });
+  await trainer.type('validate-every', 2);
+  await trainer.press('start');
+  await trainer.waitForLosses(4);
+  await trainer.waitForSample();
+  const steps = await pause(trainer);
+  const written = await page.$$eval('.written span', (spans) => spans.map(({ title }) => title));
+  assert(written.length > 50 && written.every((title) => /\d %/.test(title)), 'every character has its probability');
+  assert.match(await page.$eval('.numbers', ({ textContent }) => textContent), /GFLOP\/s/);
+  assert(await page.$$eval('.curve polyline', ({ length }) => length) >= 3, 'raw, smoothed and validation');
+  await page.select('#quantity', 'grad-norm');
+  await page.click('#log-scale');
+  assert.match(await page.$eval('.curve', (curve) => curve.getAttribute('aria-label')), /Gradient norm/);
+  await trainer.press('look');
+  await page.waitForSelector('#pattern canvas');
+
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+  const row = await page.$eval('#runs tbody tr', ({ textContent }) => textContent);
+  assert.match(row, new RegExp(`stream 64, 256.*${steps}`), row);
+  await page.click('#runs input[type=checkbox]');
+  assert.equal(await page.$$eval('.curve polyline.line-past', ({ length }) => length), 1);
+}
