@@ -12,7 +12,7 @@ use super::device::Gpu;
 use super::launch::{Access, Grid, Launch};
 use super::{kernels, pipelines};
 use crate::error::Result;
-use crate::model::Weights;
+use crate::model::{Parameter, ParameterId, Weights};
 use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Pass, Program, Storage, TensorId, Turn};
 
 /// A program with its buffers, ready to run.
@@ -45,6 +45,8 @@ struct Pace {
     since: Option<Instant>,
 }
 
+/// Bytes that are read at once, where several tensors are: they take as much memory beside the plan.
+const READ_AT_ONCE: u64 = 64 << 20;
 /// What a submission should take.
 const SUBMISSION: Duration = Duration::from_millis(100);
 
@@ -226,31 +228,60 @@ impl Executor {
     /// # Errors
     /// If the device was lost.
     pub async fn weights(&self) -> Result<Weights> {
-        let mut values = Vec::new();
-        for (id, _) in self.program.parameters.iter() {
-            values.push(self.read_parameter(self.program.weight(id), id).await?);
-        }
+        let values = self.read_like_parameters(|id| self.program.weight(id)).await?;
         Ok(Weights::new(&self.program.parameters, values))
     }
 
-    /// A parameter's gradient, in the layout of a file.
+    /// All parameters' gradients, in the layout of a file.
     ///
     /// # Errors
     /// If the device was lost.
     ///
     /// # Panics
     /// If the program computes no gradients.
-    pub async fn gradient(&self, id: crate::model::ParameterId) -> Result<Vec<f32>> {
-        self.read_parameter(self.program.gradient(id).expect("the program goes backward"), id).await
+    pub async fn gradients(&self) -> Result<Vec<Vec<f32>>> {
+        self.read_like_parameters(|id| self.program.gradient(id).expect("the program goes backward")).await
     }
 
-    /// Reads a tensor that lies like a parameter (its values, its gradient, a moment), without the padding.
+    /// Reads for every parameter a tensor that lies like it (its values, its gradient, a moment), without the padding.
     ///
     /// # Errors
     /// If the device was lost.
-    pub async fn read_parameter(&self, tensor: TensorId, like: crate::model::ParameterId) -> Result<Vec<f32>> {
-        let padded: Vec<f32> = bytemuck::pod_collect_to_vec(&self.read(tensor).await?);
-        Ok(self.program.parameters.get(like).unpad(&padded))
+    pub async fn read_like_parameters(&self, tensor: impl Fn(ParameterId) -> TensorId) -> Result<Vec<Vec<f32>>> {
+        let parameters: Vec<(ParameterId, &Parameter)> = self.program.parameters.iter().collect();
+        let ids: Vec<TensorId> = parameters.iter().map(|&(id, _)| tensor(id)).collect();
+        let padded = self.read_all(&ids).await?;
+        Ok(parameters.iter().zip(padded).map(|((_, parameter), bytes)| parameter.unpad(&bytemuck::pod_collect_to_vec(&bytes))).collect())
+    }
+
+    /// Reads many tensors at once: some browsers take a tenth of a second for every answer, however short it is.
+    async fn read_all(&self, ids: &[TensorId]) -> Result<Vec<Vec<u8>>> {
+        let mut read = Vec::new();
+        let mut rest = ids;
+        while !rest.is_empty() {
+            let ends: Vec<u64> = rest
+                .iter()
+                .scan(0, |end, &id| {
+                    *end += self.program.tensor(id).bytes();
+                    Some(*end)
+                })
+                .collect();
+            let count = ends.iter().take_while(|&&end| end <= READ_AT_ONCE).count().max(1);
+            let (now, later) = rest.split_at(count);
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            let staging = OwnedBuffer::new(&self.gpu, "read-back", ends[count - 1], usage);
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            for (&id, end) in now.iter().zip(&ends) {
+                let (place, bytes) = (self.memory.place(id), self.program.tensor(id).bytes());
+                encoder.copy_buffer_to_buffer(&self.buffers[place.buffer], place.offset, &staging, end - bytes, bytes);
+            }
+            self.gpu.queue.submit([encoder.finish()]);
+            let bytes = self.gpu.map(&staging).await?;
+            let starts = [0].into_iter().chain(ends.iter().copied());
+            read.extend(starts.zip(&ends[..count]).map(|(start, &end)| bytes[start as usize..end as usize].to_vec()));
+            rest = later;
+        }
+        Ok(read)
     }
 
     /// Writes a batch.

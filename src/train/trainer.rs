@@ -365,11 +365,7 @@ impl Trainer {
     }
 
     async fn read_moment(&self, which: usize) -> Result<Weights> {
-        let parameters = &self.executor.program().parameters;
-        let mut values = Vec::new();
-        for (id, _) in parameters.iter() {
-            values.push(self.executor.read_parameter(self.moment(id, which), id).await?);
-        }
-        Ok(Weights::new(parameters, values))
+        let values = self.executor.read_like_parameters(|id| self.moment(id, which)).await?;
+        Ok(Weights::new(&self.executor.program().parameters, values))
     }
 }

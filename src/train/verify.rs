@@ -95,10 +95,7 @@ async fn gradients(gpu: &Gpu, config: &Config, weights: &Weights, batch: &Batch,
     executor.load_batch(batch);
     executor.run(Pass::GRADIENTS).await?;
     let loss = f64::from(executor.metrics().await?[metrics::LOSS]);
-    let mut gradients = Vec::new();
-    for (id, _) in executor.program().parameters.iter() {
-        gradients.push(executor.gradient(id).await?);
-    }
+    let gradients = executor.gradients().await?;
     let tokens = batch.shape.tokens();
     let report = RunReport {
         strategy: strategy.kind.name().to_owned(),

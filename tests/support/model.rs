@@ -84,12 +84,8 @@ pub fn device_step(executor: &mut gpu::Executor) -> DeviceStep {
     pollster::block_on(async {
         executor.run(Pass::GRADIENTS).await.unwrap();
         let loss = executor.metrics().await.unwrap()[LOSS];
-        let program = executor.program();
-        let mut gradients = Vec::new();
-        for (id, _) in program.parameters.iter() {
-            gradients.push(executor.gradient(id).await.unwrap());
-        }
-        DeviceStep { loss, gradients, log_probs: device::read(executor, program.bindings.log_probs) }
+        let gradients = executor.gradients().await.unwrap();
+        DeviceStep { loss, gradients, log_probs: device::read(executor, executor.program().bindings.log_probs) }
     })
 }
 

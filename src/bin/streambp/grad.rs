@@ -41,9 +41,9 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
     executor.run(Pass::GRADIENTS).await?;
     let loss = executor.metrics().await?[metrics::LOSS];
     let mut tensors = vec![("loss".to_owned(), vec![1], vec![loss])];
-    for (id, parameter) in executor.program().parameters.iter() {
-        tensors.push((parameter.name.clone(), parameter.shape(), executor.gradient(id).await?));
-    }
+    let gradients = executor.gradients().await?;
+    let parameters = executor.program().parameters.iter().zip(gradients);
+    tensors.extend(parameters.map(|((_, parameter), gradient)| (parameter.name.clone(), parameter.shape(), gradient)));
     tensors_to_file(&arguments.out, &tensors)?;
     let out = arguments.out.display();
     if json {
