@@ -15,7 +15,7 @@ pub enum Error {
     },
     /// The browser has no WebGPU, or has it switched off.
     #[error(
-        "this browser offers no WebGPU; use Chrome or Edge 113 or later, Firefox 141 or later (older versions: set dom.webgpu.enabled to true in about:config), or Safari 26 or later, and switch hardware acceleration on in its settings"
+        "this browser offers no WebGPU; use Chrome or Edge 127 or later, Firefox 141 or later (older versions: set dom.webgpu.enabled to true in about:config), or Safari 26 or later, and switch hardware acceleration on in its settings"
     )]
     NoWebGpu,
     /// The adapter is there, but what a device needs was refused.

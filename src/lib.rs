@@ -32,7 +32,7 @@
 //! | [`reference`] | every operation and whole programs in f64 on the CPU |
 //! | [`gpu`] | a program on a device |
 //! | [`train`] | the run, its data, snapshots, generation, the proof of exactness |
-//! | [`web`] | the page and its worker |
+//! | [`web`] | the page and its workers |
 //!
 //! Each module imports only from those above it. `step` and `model` know no GPU, `gpu` knows no transformer, `reference` never sees
 //! the GPU's code.

@@ -57,7 +57,7 @@ async function comparesStrategies(trainer) {
   await trainer.press('measure');
   await trainer.page.waitForFunction(() => {
     const cards = Array.from(document.querySelectorAll('#peaks [data-strategy]'));
-    return cards.length === 3 && cards.every(({ textContent }) => /\d (ms|s)\b/.test(textContent));
+    return cards.length === 3 && cards.every(({ textContent }) => /\d (ms|s)/.test(textContent));
   }, { timeout: LONG_MS });
 }
 

@@ -139,6 +139,8 @@ pub struct State {
     pub language: RwSignal<&'static str>,
     /// Bytes by which the visitor's last change moved the peak.
     pub change: RwSignal<Option<i64>>,
+    /// Is only that shown through time which grows with the sequence?
+    pub without_model: RwSignal<bool>,
     /// How the visitor wants the curves.
     pub look: RwSignal<curves::Look>,
     /// The layer and the head whose attention is looked at.
@@ -188,6 +190,7 @@ impl State {
             budget: Memo::new(move |_| form.with(|form| form.budget().ok())),
             language: RwSignal::new("en"),
             change: RwSignal::new(None),
+            without_model: RwSignal::new(false),
             look: RwSignal::new(curves::Look::default()),
             head: RwSignal::new([0, 0]),
             pace: RwSignal::new((Stride::Operation, 3)),

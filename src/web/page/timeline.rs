@@ -37,6 +37,16 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
             format!("{op}, {place}")
         }
     };
+    let picture = {
+        let plans = plans.clone();
+        move || match state.without_model.get() {
+            false => areas(t, plans.timeline(), most).into_any(),
+            true => {
+                let timeline = plans.timeline().without_model();
+                areas(t, &timeline, (timeline.most() as f64 * HEADROOM) as u64).into_any()
+            }
+        }
+    };
     let number = move || fill(&t.stage.moment_at, &[("number", &whole(state.shown_turn() + 1)), ("all", &whole(turns))]);
     let cursor = move || format!("{:.3}%", 100.0 * (state.shown_turn() as f64 + 0.5) / turns as f64);
     view! {
@@ -44,11 +54,11 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
         <p class="hint">{t.stage.timeline_about.clone()}</p>
         <div class="timeline" id="timeline" data-peak-turn=timeline.peak data-turns=turns>
             <div class="picture" on:pointermove=point on:pointerleave=move |_| state.pointed.set(None)>
-                {areas(t, timeline, most)}
+                {picture}
                 {peak(t, plans)}
                 <div class="cursor" style:left=cursor></div>
             </div>
-            {budget(state, t, most, peak_bytes)}
+            <div class:hidden=move || state.without_model.get()>{budget(state, t, most, peak_bytes)}</div>
             {passes(t, timeline)}
             <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.stage.moment.clone() aria-valuetext=spoken
                 prop:value=move || state.shown_turn().to_string() on:input=move |event| moment(event_target_value(&event))/>
@@ -62,6 +72,8 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
                 </button>
             </div>
         </div>
+        <label class="check"><input id="timeline-without-model" type="checkbox" prop:checked=move || state.without_model.get()
+            on:change=move |event| state.without_model.set(event_target_checked(&event))/> {t.reach.without_model.clone()}</label>
         {export::view(state, t, plans.clone())}
     }
 }

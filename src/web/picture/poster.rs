@@ -92,7 +92,7 @@ fn grid(svg: &mut String, planned: &Planned, stage: &Stage, turn: u64, words: &W
 fn through_time(svg: &mut String, timeline: &Timeline, turn: u64, words: &Words, place: std::ops::Range<f64>) {
     let colour = words.colour;
     let (high, turns) = (place.end - place.start, timeline.turns as f64);
-    let most = timeline.columns.iter().map(|column| column.parts.iter().sum::<u64>()).max().unwrap_or(1);
+    let most = timeline.most();
     let x = |turn: u64| LEFT + WIDTH * (turn as f64 + 0.5) / turns;
     rect(svg, [LEFT, place.start, WIDTH, high], &colour("track"));
     let (across, down) = (WIDTH / turns, high / HEIGHT);

@@ -47,6 +47,20 @@ impl Timeline {
         Timeline { columns, turns, peak: planned.peak_turn(), passes }
     }
 
+    /// The same without what is there whatever the length of the sequence.
+    pub fn without_model(&self) -> Self {
+        let mut timeline = self.clone();
+        for column in &mut timeline.columns {
+            Part::ALL.into_iter().filter(|part| part.is_the_models()).for_each(|part| column.parts[part as usize] = 0);
+        }
+        timeline
+    }
+
+    /// The most bytes that are alive at once.
+    pub fn most(&self) -> u64 {
+        self.columns.iter().map(|column| column.parts.iter().sum()).max().unwrap_or(0)
+    }
+
     /// The outline of a part's area as an SVG path: one unit wide for each turn, [`HEIGHT`] high for `most` bytes.
     pub fn area(&self, part: Part, most: u64) -> String {
         let scale = HEIGHT / most.max(1) as f64;
@@ -121,6 +135,8 @@ mod tests {
                 let planned = planned(kind, seq_len);
                 let timeline = Timeline::of(&planned);
                 let most = planned.peak_bytes() - planned.memory.unused_bytes();
+                assert_eq!(timeline.most(), most);
+                assert!(timeline.without_model().most() < most);
                 let sums = || timeline.columns.iter().map(|column| column.parts.iter().sum::<u64>());
                 assert_eq!(sums().max(), Some(most));
                 let at = timeline.columns.iter().rposition(|column| column.start <= timeline.peak).unwrap();
