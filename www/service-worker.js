@@ -1,10 +1,9 @@
 // Keeps the page usable without a network: what it needs is kept on its first visit. The network is asked first all the same,
-// so that a new release is seen at once.
+// so that a new release is seen at once. Another language than English, which is part of the program, is kept once it is asked for.
 
 const STORE = 'streambp';
 const FILES = [
   './', 'icon-maskable.svg', 'icon.svg', 'manifest.webmanifest', 'page.js', 'page_bg.wasm', 'start-worker.js', 'start.js', 'style.css',
-  'texts/en.json', 'texts/ko.json',
 ];
 
 addEventListener('install', (event) => event.waitUntil(keepAll()));

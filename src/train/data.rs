@@ -41,9 +41,6 @@ const OWN_SOURCE: &[&str] = &[
     include_str!("../step/memory.rs"),
     include_str!("../step/packing.rs"),
     include_str!("../step/cost.rs"),
-    include_str!("../model/config.rs"),
-    include_str!("../model/parameters.rs"),
-    include_str!("../model/weights.rs"),
 ];
 
 impl Source {

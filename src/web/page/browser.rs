@@ -41,7 +41,8 @@ fn save(name: &str, blob: &Blob) {
 pub fn download_png(svg: &str, name: &str, [width, height]: [u32; 2]) {
     let image = HtmlImageElement::new().expect("there are images");
     let canvas: HtmlCanvasElement = document().create_element("canvas").expect("there are canvases").unchecked_into();
-    (canvas.set_width(2 * width), canvas.set_height(2 * height));
+    canvas.set_width(2 * width);
+    canvas.set_height(2 * height);
     let (drawn, name) = (image.clone(), name.to_owned());
     let draw = Closure::once_into_js(move || {
         let context = canvas.get_context("2d").ok().flatten().and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());

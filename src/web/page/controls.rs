@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::T;
+use super::reactive::{shown, truth, words};
 use super::state::{Phase, State};
 use crate::step::StrategyKind;
 use crate::train::Remedy;
@@ -12,17 +13,17 @@ use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let phase = move || state.phase.get();
-    let is_busy = move || matches!(phase(), Phase::Loading | Phase::Training | Phase::Stepping);
-    let start = move || if state.has_run.get() { t.controls.go_on.clone() } else { t.controls.start.clone() };
+    let is_busy = truth(move || matches!(phase(), Phase::Loading | Phase::Training | Phase::Stepping));
+    let start = words(move || if state.has_run.get() { t.controls.go_on.clone() } else { t.controls.start.clone() });
     let is_untouched = move || !state.has_run.get() && state.history.with(|h| h.steps.is_empty()) && state.trouble.with(Option::is_none);
-    let notice = move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> });
+    let notice = shown(move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> }));
     view! {
         <section class="run" aria-labelledby="run-title">
             <h2 id="run-title">{t.controls.title.clone()}</h2>
-            {move || saved(state, t)}
+            {shown(move || saved(state, t))}
             <div class="buttons">
                 <button id="start" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::On)>{start}</button>
-                <button id="pause" type="button" disabled=move || !phase().is_going() on:click=move |_| state.send(&ToWorker::Pause)>
+                <button id="pause" type="button" disabled=truth(move || !phase().is_going()) on:click=move |_| state.send(&ToWorker::Pause)>
                     {t.controls.pause.clone()}
                 </button>
                 <button id="step" type="button" disabled=is_busy on:click=move |_| state.go(Go::Once)>{t.controls.step.clone()}</button>
@@ -30,7 +31,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                     {t.controls.reset.clone()}
                 </button>
             </div>
-            <p id="status" role="status" data-state=move || phase().name()>{move || status(state, t)}</p>
+            <p id="status" role="status" data-state=words(move || phase().name().to_owned())>{words(move || status(state, t))}</p>
             {notice}
             {move || state.complaint().map(|trouble| {
                 view! {

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DragEvent, File};
 
+use super::reactive::{shown, truth, words};
 use super::state::State;
 use super::{T, browser};
 use crate::model::{PRESETS, Parameters, Preset};
@@ -14,11 +15,11 @@ use crate::web::protocol::TaskKind;
 use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
-    let is_locked = move || state.has_run.get();
+    let is_locked = truth(move || state.has_run.get());
     view! {
         <section aria-labelledby="data-title">
             <h2 id="data-title">{t.data.title.clone()}</h2>
-            {move || is_locked().then(|| view! { <p class="note">{t.data.locked.clone()}</p> })}
+            {shown(move || is_locked.get().then(|| view! { <p class="note">{t.data.locked.clone()}</p> }))}
             <fieldset disabled=is_locked>{data(state, t)}</fieldset>
         </section>
         <section aria-labelledby="model-title">
@@ -30,7 +31,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
 
 fn data(state: State, t: T) -> impl IntoView {
     let option = move |choice: SourceChoice| {
-        let is_chosen = move || state.form.with(|form| form.source == choice);
+        let is_chosen = truth(move || state.form.with(|form| form.source == choice));
         view! { <option value=choice.name() prop:selected=is_chosen>{t.source(choice).to_owned()}</option> }
     };
     let choose = move |name: String| {
@@ -49,11 +50,11 @@ fn data(state: State, t: T) -> impl IntoView {
         <select id="source" aria-describedby="source-about" on:change=move |event| choose(event_target_value(&event))>
             {SourceChoice::ALL.map(option)}
         </select>
-        <p class="hint" id="source-about">{move || t.source_about(source()).to_owned()}</p>
-        <div class="fields" class:hidden=move || !is_far()>{number(state, t, Field::Distance)}</div>
+        <p class="hint" id="source-about">{words(move || t.source_about(source()).to_owned())}</p>
+        <div class="fields" class:hidden=truth(move || !is_far())>{number(state, t, Field::Distance)}</div>
         {file(state, t)}
         {paste(state, t)}
-        {given}
+        {shown(given)}
     }
 }
 
@@ -114,7 +115,7 @@ fn file(state: State, t: T) -> impl IntoView {
         }
     };
     view! {
-        <label class="drop" class:over=move || over.get() for="file"
+        <label class="drop" class:over=truth(move || over.get()) for="file"
             on:dragover=move |event: DragEvent| { event.prevent_default(); over.set(true); }
             on:dragleave=move |_| over.set(false)
             on:drop=dropped>
@@ -137,7 +138,7 @@ async fn read(state: State, t: T, file: File) {
 
 fn model(state: State, t: T) -> impl IntoView {
     let preset = move |preset: &'static Preset| {
-        let is_chosen = move || state.form.with(|form| form.preset == preset.name);
+        let is_chosen = truth(move || state.form.with(|form| form.preset == preset.name));
         view! { <option value=preset.name prop:selected=is_chosen>{preset.name}</option> }
     };
     let choose_preset = move |name: String| {
@@ -146,9 +147,9 @@ fn model(state: State, t: T) -> impl IntoView {
             state.form.update(|form| form.take_preset(preset));
         }
     };
-    let is_own = move || state.form.with(|form| form.preset.is_empty());
+    let is_own = truth(move || state.form.with(|form| form.preset.is_empty()));
     let strategy = move |kind: StrategyKind| {
-        let is_chosen = move || state.form.with(|form| form.strategy == kind);
+        let is_chosen = truth(move || state.form.with(|form| form.strategy == kind));
         view! { <option value=kind.name() prop:selected=is_chosen>{kind.name()}</option> }
     };
     let choose_strategy = move |name: String| state.form.update(|form| form.strategy = name.parse().unwrap_or(form.strategy));
@@ -162,13 +163,13 @@ fn model(state: State, t: T) -> impl IntoView {
             {PRESETS.iter().map(preset).collect_view()}
             <option value="" prop:selected=is_own disabled>{t.model.own_sizes.clone()}</option>
         </select>
-        <p class="hint" id="preset-about">{move || parameters(state, t)}</p>
-        {move || imported(state, t)}
+        <p class="hint" id="preset-about">{words(move || parameters(state, t))}</p>
+        {shown(move || imported(state, t))}
         <label class="field" for="strategy">{t.model.strategy.clone()}</label>
         <select id="strategy" aria-describedby="strategy-about" on:change=move |event| choose_strategy(event_target_value(&event))>
             {StrategyKind::ALL.map(strategy)}
         </select>
-        <p class="hint" id="strategy-about">{move || t.strategy(state.form.with(|form| form.strategy)).to_owned()}</p>
+        <p class="hint" id="strategy-about">{words(move || t.strategy(state.form.with(|form| form.strategy)).to_owned())}</p>
         {group(Group::Step)}
         <details><summary>{t.model.sizes.clone()}</summary>{group(Group::Sizes)} {tied(state, t)}</details>
         <details><summary>{t.model.hyper_parameters.clone()}</summary>{group(Group::Training)}</details>
@@ -179,7 +180,7 @@ fn model(state: State, t: T) -> impl IntoView {
 /// The number of the model's parameters.
 fn parameters(state: State, t: T) -> String {
     let count = |form: &Form| form.plan().ok().map(|plan| Parameters::new(&plan.config).elements());
-    state.form.with(count).map_or_else(String::new, |count| fill(&t.model.parameters, &[("count", &whole(count as u64))]))
+    state.form.with(count).map_or_else(String::new, |count| fill(&t.model.parameters, &[("count", &whole(count))]))
 }
 
 fn imported(state: State, t: T) -> Option<impl IntoView> {
@@ -193,7 +194,7 @@ fn imported(state: State, t: T) -> Option<impl IntoView> {
 }
 
 fn tied(state: State, t: T) -> impl IntoView {
-    let is_tied = move || state.form.with(|form| form.tied);
+    let is_tied = truth(move || state.form.with(|form| form.tied));
     view! {
         <label class="check"><input id="tied" type="checkbox" prop:checked=is_tied
             on:change=move |event| state.form.update(|form| form.tied = event_target_checked(&event))/>
@@ -227,9 +228,9 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
         <div>
             <label class="field" for=name>{t.field(field).to_owned()}</label>
             <input id=name type="text" inputmode=mode autocomplete="off" aria-describedby=hint_id.clone()
-                prop:value=move || state.form.with(|form| form.get(field).to_owned())
+                prop:value=words(move || state.form.with(|form| form.get(field).to_owned()))
                 on:input=move |event| type_in(event_target_value(&event))/>
-            <p class="hint" id=hint_id>{hint}</p>
+            <p class="hint" id=hint_id>{words(hint)}</p>
         </div>
     }
 }

@@ -358,7 +358,7 @@ impl State {
                     form.set_config(&config);
                 });
                 self.imported.set(Some(*config));
-                self.notice.set(Some(fill(&texts.keep.imported, &[("count", &crate::web::format::whole(count as u64))])));
+                self.notice.set(Some(fill(&texts.keep.imported, &[("count", &crate::web::format::whole(count))])));
             }
             FromWorker::Failed { message, run_survives, remedy } => self.fail(message, run_survives, remedy),
         }
