@@ -56,12 +56,12 @@ fn body(state: State, t: T) -> impl IntoView {
                 {training::numbers(state, t)}
                 {stage::view(state, t)}
                 {inspector::view(state, t)}
+                {keep::view(state, t)}
             </div>
             <div class="column">
                 {training::view(state, t)}
                 {compare::view(state, t)}
                 {reach::view(state, t)}
-                {keep::view(state, t)}
             </div>
         </main>
         <footer><p>{t.head.offline.clone()}</p></footer>
