@@ -11,8 +11,8 @@ use crate::error::Result;
 const THREADS: u32 = 64 * 1024;
 /// What a thread does in a round: 16 chains of four multiply-adds, two operations each.
 const FLOPS_PER_ROUND: f64 = 16.0 * 4.0 * 2.0;
-/// A measurement should take about this long.
-const SECONDS: f64 = 0.2;
+/// A round should take about this long: more, and a browser's window would stand still.
+const SECONDS: f64 = 0.04;
 
 impl Gpu {
     /// The most f32 operations a second that a loop of nothing but `fma` reaches, in 10⁹.

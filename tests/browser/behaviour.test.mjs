@@ -290,7 +290,7 @@ async function usedByKeyboard(trainer) {
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Enter');
   await page.waitForSelector('#values');
-  for (const id of ['prove', 'export']) await reach(id);
+  for (const id of ['export', 'prove']) await reach(id);
 }
 
 async function hasNoHindrance(trainer) {

@@ -124,10 +124,10 @@ async function playsByKeyboard(trainer) {
   }
   await page.keyboard.up('Shift');
   const at = (await inspector(trainer)).turn;
-  await page.keyboard.press('Space');
+  await page.keyboard.press(' ');
   await trainer.waitForState('stepping');
   await page.waitForFunction((at) => Number(document.querySelector('#inspector').dataset.turn) > at + 2, {}, at);
-  await page.keyboard.press('Space');
+  await page.keyboard.press(' ');
   await trainer.waitForState('paused');
   const stood = (await inspector(trainer)).turn;
   await setTimeout(1500);

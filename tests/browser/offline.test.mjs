@@ -35,6 +35,7 @@ async function worksOffline(browser) {
   server.close();
   await trainer.page.reload({ waitUntil: 'load' });
   await trainer.waitForState('ready');
-  assert.deepEqual(trainer.problems, []);
+  // That nothing answers any more is what it is about; some browsers tell of it.
+  assert.deepEqual(trainer.problems.filter((problem) => !problem.startsWith('request failed')), []);
   await trainer.close();
 }

@@ -101,11 +101,11 @@ class Trainer {
     });
   }
 
-  /** `layer:chunk` of every bar of the memory picture that takes up room. */
+  /** `layer:chunk` of every cell of the grid that takes up room; how high its bar is depends on the moment. */
   memoryBars() {
     // In one evaluation, as are all reads: the page may draw anew between two.
     return this.page.evaluate(() => Array.from(document.querySelectorAll('#memory .memory-bar'))
-      .filter((bar) => bar.getBoundingClientRect().width * bar.getBoundingClientRect().height > 0)
+      .filter((bar) => bar.parentElement.getBoundingClientRect().width * bar.parentElement.getBoundingClientRect().height > 0)
       .map(({ dataset }) => `${dataset.layer}:${dataset.chunk}`));
   }
 
