@@ -9,6 +9,7 @@ mod store;
 use futures_channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+use web_time::Instant;
 
 use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
@@ -21,8 +22,8 @@ use post::{Watch, tell, tell_with};
 use running::Running;
 use store::Store;
 
-/// Seconds until a loss is known for certain.
-const LOSS_SECONDS: f64 = 0.3;
+/// Seconds within which a browser that is busy tells of a loss.
+const LOSS_SECONDS: f64 = 5.0;
 
 /// What wakes the worker.
 enum Event {
@@ -76,7 +77,7 @@ impl Worker {
             let outcome = match event {
                 Some(Event::Message(message, bytes)) => self.obey(message, &bytes).await,
                 // It may have been replaced since then.
-                Some(Event::Lost) if !self.gpu.as_ref().is_some_and(Gpu::is_lost) => Ok(()),
+                Some(Event::Lost) if !self.is_lost() => Ok(()),
                 Some(Event::Lost) => Err(Error::DeviceLost { reason: "it went away while nothing was running".to_owned() }),
                 Some(Event::Tick) | None => self.advance().await,
             };
@@ -230,13 +231,14 @@ impl Worker {
 
     /// Goes on from the last good state if the device was lost; says what is wrong otherwise.
     async fn mend(&mut self, error: Error) {
-        if matches!(error, Error::Device(_)) {
-            // What a lost device breaks may be heard of before the loss itself.
-            post::sleep(LOSS_SECONDS).await;
+        // What a lost device breaks may be heard of before the loss itself.
+        let heard = Instant::now();
+        while matches!(error, Error::Device(_)) && !self.is_lost() && heard.elapsed().as_secs_f64() < LOSS_SECONDS {
+            post::sleep(0.1).await;
         }
         let lost = match &error {
             Error::DeviceLost { reason } => reason.clone(),
-            Error::Device(message) if self.gpu.as_ref().is_some_and(Gpu::is_lost) => message.clone(),
+            Error::Device(message) if self.is_lost() => message.clone(),
             _ => return self.fail(&error),
         };
         self.drop_device();
@@ -294,6 +296,10 @@ impl Worker {
         self.watch.run(None);
         self.watch.device(None);
         self.gpu = None;
+    }
+
+    fn is_lost(&self) -> bool {
+        self.gpu.as_ref().is_some_and(Gpu::is_lost)
     }
 
     fn report_buffers(&self) {
