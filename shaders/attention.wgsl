@@ -1,6 +1,7 @@
 // out = softmax(q · kᵀ · scale) · v over the keys that a query sees; stats[i, h].x = the log of the sum of exponentials.
 // A thread has $TOKENS query rows of one head. All threads of a workgroup read the same key at the same time, four keys at once,
 // with one running maximum (online softmax), so no row of scores is ever in memory.
+#include scores
 
 struct Params {
   head_vec4s: u32,
@@ -8,6 +9,8 @@ struct Params {
   queries_per_key: u32,
   keys_row_vec4s: u32,
   scale: f32,
+  softcap: f32,
+  window: u32,
   q_absolute: u32,
   out_absolute: u32,
   stats_absolute: u32,
@@ -30,7 +33,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #for t in 0..$TOKENS
   let row$t = min(tile_start + $tu * $LANESu + lane, chunk.count - 1u);
   let token$t = chunk.start + row$t;
-  let first_key$t = segment_start[token$t];
+  let first_key$t = first_visible(token$t);
   let q_at$t = ((first_row(params.q_absolute) + row$t) * params.heads + head) * params.head_vec4s;
   var most$t = LOWEST;
   var sum$t = 0.0;
@@ -41,7 +44,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
   let head_offset = head / params.queries_per_key * params.head_vec4s;
   // Blocks of four start at multiples of four, so that a row's sums are cut in the same places wherever its chunk starts.
-  for (var key = segment_start[chunk.start + tile_start] / 4u * 4u; key <= last_key; key += 4u) {
+  for (var key = first_visible(chunk.start + tile_start) / 4u * 4u; key <= last_key; key += 4u) {
 #for j in 0..4
     // A key behind the last one is behind every query of the tile, and so hidden.
     let at$j = min(key + $ju, last_key) * params.keys_row_vec4s + head_offset;
@@ -56,7 +59,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
 #for t in 0..$TOKENS
     let sees$t_$j = key + $ju >= first_key$t && key + $ju <= token$t;
-    s$t_$j = select(LOWEST, s$t_$j * params.scale, sees$t_$j);
+    s$t_$j = select(LOWEST, score(s$t_$j), sees$t_$j);
 #end
 #end
 #for t in 0..$TOKENS

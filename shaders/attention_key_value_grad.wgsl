@@ -1,6 +1,7 @@
 // What the chunk's queries add to d_k and d_v: d_v[j] += sum of p · d_out[i], d_k[j] += scale · sum of d_s · q[i], over the
 // queries that see key j, from the last to the first, and over the heads that share the key. A thread owns $TOKENS keys of one
 // key/value head. It goes on from what d_k and d_v hold, so a chunk's border is a store and a load and no more.
+#include scores
 
 struct Params {
   head_vec4s: u32,
@@ -8,6 +9,8 @@ struct Params {
   queries_per_key: u32,
   keys_row_vec4s: u32,
   scale: f32,
+  softcap: f32,
+  window: u32,
   q_absolute: u32,
   d_out_absolute: u32,
   stats_absolute: u32,
@@ -27,8 +30,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let chunk_end = chunk.start + chunk.count;
   let first_key = workgroup.x * TOKEN_TILE;
   let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;
-  // The chunk's sequences may all have started behind these keys.
-  if segment_start[chunk.start] > last_key { return; }
+  // These keys may lie before all that the chunk's queries see.
+  if first_visible(chunk.start) > last_key { return; }
 #for t in 0..$TOKENS
   let key$t = min(first_key + $tu * $LANESu + lane, last_key);
   let at$t = key$t * params.keys_row_vec4s + workgroup.y * params.head_vec4s;
@@ -44,14 +47,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let stats_row = first_row(params.stats_absolute);
   let first_tile = max(first_key, chunk.start) / TOKEN_TILE;
   for (var tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE; tile > first_tile; tile--) {
-    if segment_start[max((tile - 1u) * TOKEN_TILE, chunk.start)] > last_key { continue; }
+    if first_visible(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }
     // Always a whole tile, so that the loop is the same code for every tile; a query behind the end sees nothing.
     for (var i = 1u; i <= TOKEN_TILE; i++) {
       let query = tile * TOKEN_TILE - i;
       let token = clamp(query, chunk.start, chunk_end - 1u);
       let row = token - chunk.start;
 #for t in 0..$TOKENS
-      let sees$t = query == token && key$t <= token && key$t >= segment_start[token];
+      let sees$t = query == token && key$t <= token && key$t >= first_visible(token);
 #end
       for (var shared_by = 0u; shared_by < params.queries_per_key; shared_by++) {
         let head = workgroup.y * params.queries_per_key + shared_by;
@@ -71,8 +74,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
 #end
 #for t in 0..$TOKENS
-        let p$t = select(0.0, exp(min(s$t * params.scale - log_sum_and_around.x, 0.0)), sees$t);
-        let d_s$t = select(0.0, p$t * (d_p$t - log_sum_and_around.y) * params.scale, sees$t);
+        let p$t = select(0.0, exp(min(score(s$t) - log_sum_and_around.x, 0.0)), sees$t);
+        let d_s$t = select(0.0, p$t * (d_p$t - log_sum_and_around.y) * score_slope(s$t) * params.scale, sees$t);
 #end
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS

@@ -1,5 +1,6 @@
 // d_q, and stats[i, h].y = d_out · out of the row. With p = exp(s − log_sum) recomputed for every visible key:
 // d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head.
+#include scores
 
 struct Params {
   head_vec4s: u32,
@@ -7,6 +8,8 @@ struct Params {
   queries_per_key: u32,
   keys_row_vec4s: u32,
   scale: f32,
+  softcap: f32,
+  window: u32,
   q_absolute: u32,
   out_absolute: u32,
   d_out_absolute: u32,
@@ -35,7 +38,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #for t in 0..$TOKENS
   let row$t = min(tile_start + $tu * $LANESu + lane, chunk.count - 1u);
   let token$t = chunk.start + row$t;
-  let first_key$t = segment_start[token$t];
+  let first_key$t = first_visible(token$t);
   let q_at$t = head_at(params.q_absolute, row$t, head);
   let d_out_at$t = head_at(params.d_out_absolute, row$t, head);
   let out_at$t = head_at(params.out_absolute, row$t, head);
@@ -50,7 +53,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
 #end
   let head_offset = head / params.queries_per_key * params.head_vec4s;
-  for (var key = segment_start[chunk.start + tile_start]; key <= last_key; key++) {
+  for (var key = first_visible(chunk.start + tile_start); key <= last_key; key++) {
     let at = key * params.keys_row_vec4s + head_offset;
 #for t in 0..$TOKENS
     var s$t = 0.0;
@@ -66,8 +69,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
 #for t in 0..$TOKENS
     let sees$t = key >= first_key$t && key <= token$t;
-    let p$t = exp(min(s$t * params.scale - log_sum$t, 0.0));
-    let d_s$t = select(0.0, p$t * (d_p$t - around$t) * params.scale, sees$t);
+    let p$t = exp(min(score(s$t) - log_sum$t, 0.0));
+    let d_s$t = select(0.0, p$t * (d_p$t - around$t) * score_slope(s$t) * params.scale, sees$t);
 #end
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS

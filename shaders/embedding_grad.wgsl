@@ -1,7 +1,7 @@
-// d_weight[v] += sum of d_out[i] over the tokens i whose id is v, from the last to the first. A thread owns four columns
+// d_weight[v] += scale · sum of d_out[i] over the tokens i whose id is v, from the last to the first. A thread owns four columns
 // of a row of d_weight, so no two threads add to one place, and the host's order of the tokens is the order of the sum.
 
-struct Params { row_vec4s: u32, vocab_size: u32 }
+struct Params { row_vec4s: u32, first_id: u32, ids: u32, scale: f32 }
 
 @group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> token_order: array<u32>;
@@ -11,13 +11,14 @@ struct Params { row_vec4s: u32, vocab_size: u32 }
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
-  let id = i / params.row_vec4s;
+  let row = i / params.row_vec4s;
   let col = i % params.row_vec4s;
-  if id >= params.vocab_size { return; }
+  if row >= params.ids { return; }
+  let id = params.first_id + row;
   var sum = d_weight[i];
   let end = token_start[id + 1u];
   for (var at = token_start[id]; at < end; at++) {
-    sum += d_out[token_order[at] * params.row_vec4s + col];
+    sum += params.scale * d_out[token_order[at] * params.row_vec4s + col];
   }
   d_weight[i] = sum;
 }

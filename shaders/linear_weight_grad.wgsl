@@ -1,7 +1,7 @@
 // d_weight[n, k] += sum over tokens of d_out[i, n] · x[i, k], from the last token to the first. A thread owns $VEC4S · 4
-// rows of four columns. It goes on from what d_weight holds, so a chunk's border is a store and a load and no more.
+// rows of four columns, of those that are at work. It goes on from what d_weight holds, so a chunk's border is a store and a load and no more.
 
-struct Params { in_vec4s: u32, out_vec4s: u32, d_out_absolute: u32, x_absolute: u32 }
+struct Params { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first_col_vec4: u32, d_out_absolute: u32, x_absolute: u32 }
 
 @group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
@@ -18,9 +18,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let col$k = min(first_col + $ku * $LANESu, params.in_vec4s - 1u);
 #end
 #for j in 0..$VEC4S
-  let n$j = min(first_row_vec4 + $ju, params.out_vec4s - 1u);
+  let n$j = min(first_row_vec4 + $ju, params.vec4s - 1u);
 #for c in 0..4
-  let at$j_$c = (4u * n$j + $cu) * params.in_vec4s;
+  let at$j_$c = (params.first_row + 4u * n$j + $cu) * params.in_vec4s;
 #for k in 0..$COLS
   var sum$j_$c_$k = d_weight[at$j_$c + col$k];
 #end
@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       let token = tile * TOKEN_TILE - i;
       let row = min(token, chunk.count - 1u);
       let x_start = (x_row + row) * params.in_vec4s;
-      let d_out_start = (d_out_row + row) * params.out_vec4s;
+      let d_out_start = (d_out_row + row) * params.out_vec4s + params.first_col_vec4;
 #for k in 0..$COLS
       let b$k = select(vec4(0.0), x[x_start + col$k], token < chunk.count);
 #end
@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
 #for j in 0..$VEC4S
 #for k in 0..$COLS
-  if first_row_vec4 + $ju < params.out_vec4s && first_col + $ku * $LANESu < params.in_vec4s {
+  if first_row_vec4 + $ju < params.vec4s && first_col + $ku * $LANESu < params.in_vec4s {
 #for c in 0..4
     d_weight[at$j_$c + col$k] = sum$j_$c_$k;
 #end

@@ -1,27 +1,45 @@
-// rstd[i] = 1 / sqrt(mean(x[i]²) + ε), out[i] = x[i] · rstd[i] · weight. A workgroup has a row.
+// rstd[i] = 1 / sqrt(mean(x[i]²) + ε), out[i] = x[i] · rstd[i] · weight (+ residual[i]). A workgroup has a row, or one of its groups.
 #include reduce
+#include norm_weight
 
-struct Params { row_vec4s: u32, size: f32, epsilon: f32, x_absolute: u32, out_absolute: u32, rstd_absolute: u32 }
+struct Params {
+  row_vec4s: u32,
+  groups: u32,
+  size: f32,
+  epsilon: f32,
+  x_absolute: u32,
+  out_absolute: u32,
+  rstd_absolute: u32,
+  residual_absolute: u32,
+}
 
 @group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
+#if RESIDUAL
+@group(0) @binding(6) var<storage, read_write> residual: array<vec4<f32>>;
+#end
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = flat_workgroup(workgroup, workgroups);
-  if row >= chunk.count { return; }
-  let x_start = (first_row(params.x_absolute) + row) * params.row_vec4s;
+  if row >= chunk.count * params.groups { return; }
+  let x_start = (first_row(params.x_absolute) * params.groups + row) * params.row_vec4s;
   var squares = 0.0;
   for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     let v = x[x_start + col];
     squares += dot(v, v);
   }
   let scale = inverseSqrt(workgroup_sum(squares, lane) / params.size + params.epsilon);
-  if lane == 0u { rstd[first_row(params.rstd_absolute) + row] = scale; }
-  let out_start = (first_row(params.out_absolute) + row) * params.row_vec4s;
+  if lane == 0u { rstd[first_row(params.rstd_absolute) * params.groups + row] = scale; }
+  let out_start = (first_row(params.out_absolute) * params.groups + row) * params.row_vec4s;
   for (var col = lane; col < params.row_vec4s; col += $LANESu) {
-    out[out_start + col] = x[x_start + col] * scale * weight[col];
+    let normed = x[x_start + col] * scale * norm_weight(col);
+#if RESIDUAL
+    out[out_start + col] = residual[(first_row(params.residual_absolute) * params.groups + row) * params.row_vec4s + col] + normed;
+#else
+    out[out_start + col] = normed;
+#end
   }
 }

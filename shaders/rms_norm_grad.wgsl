@@ -1,9 +1,10 @@
-// The gradient of an RMSNorm's input. A workgroup has a row. With y = x · rstd and g = weight · d_out:
+// The gradient of an RMSNorm's input. A workgroup has a row, or one of its groups. With y = x · rstd and g = weight · d_out:
 // d_x = rstd · (g − y · mean(g · y)).
 // With X it is added to d_x. Without, d_x holds x and is overwritten: the loss has no other place for its gradient.
 #include reduce
+#include norm_weight
 
-struct Params { row_vec4s: u32, size: f32, rstd_absolute: u32, d_out_absolute: u32, d_x_absolute: u32, x_absolute: u32 }
+struct Params { row_vec4s: u32, groups: u32, size: f32, rstd_absolute: u32, d_out_absolute: u32, d_x_absolute: u32, x_absolute: u32 }
 
 @group(0) @binding(2) var<storage, read_write> rstd: array<f32>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
@@ -16,12 +17,12 @@ struct Params { row_vec4s: u32, size: f32, rstd_absolute: u32, d_out_absolute: u
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = flat_workgroup(workgroup, workgroups);
-  if row >= chunk.count { return; }
-  let scale = rstd[first_row(params.rstd_absolute) + row];
-  let d_out_start = (first_row(params.d_out_absolute) + row) * params.row_vec4s;
-  let d_x_start = (first_row(params.d_x_absolute) + row) * params.row_vec4s;
+  if row >= chunk.count * params.groups { return; }
+  let scale = rstd[first_row(params.rstd_absolute) * params.groups + row];
+  let d_out_start = (first_row(params.d_out_absolute) * params.groups + row) * params.row_vec4s;
+  let d_x_start = (first_row(params.d_x_absolute) * params.groups + row) * params.row_vec4s;
 #if X
-  let x_start = (first_row(params.x_absolute) + row) * params.row_vec4s;
+  let x_start = (first_row(params.x_absolute) * params.groups + row) * params.row_vec4s;
 #end
   var products = 0.0;
   for (var col = lane; col < params.row_vec4s; col += $LANESu) {
@@ -30,7 +31,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
 #else
     let y = d_x[d_x_start + col] * scale;
 #end
-    products += dot(d_out[d_out_start + col] * weight[col], y);
+    products += dot(d_out[d_out_start + col] * norm_weight(col), y);
   }
   let mean = workgroup_sum(products, lane) / params.size;
   for (var col = lane; col < params.row_vec4s; col += $LANESu) {
@@ -41,6 +42,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
     let y = d_x[d_x_start + col] * scale;
     let around = vec4(0.0);
 #end
-    d_x[d_x_start + col] = around + scale * (d_out[d_out_start + col] * weight[col] - y * mean);
+    d_x[d_x_start + col] = around + scale * (d_out[d_out_start + col] * norm_weight(col) - y * mean);
   }
 }

@@ -1,6 +1,6 @@
-// d_weight += sum of d_out[i] · x[i] · rstd[i] over tokens, from the last to the first. A thread owns four columns.
+// d_weight += sum of d_out[i] · x[i] · rstd[i] over tokens and their groups, from the last to the first. A thread owns four columns.
 
-struct Params { row_vec4s: u32, x_absolute: u32, rstd_absolute: u32, d_out_absolute: u32 }
+struct Params { row_vec4s: u32, groups: u32, x_absolute: u32, rstd_absolute: u32, d_out_absolute: u32 }
 
 @group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> rstd: array<f32>;
@@ -20,8 +20,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var i = 1u; i <= TOKEN_TILE; i++) {
       let token = tile * TOKEN_TILE - i;
       let row = min(token, chunk.count - 1u);
-      let term = d_out[(d_out_row + row) * params.row_vec4s + col] * (x[(x_row + row) * params.row_vec4s + col] * rstd[rstd_row + row]);
-      sum += select(vec4(0.0), term, token < chunk.count);
+      for (var group = 0u; group < params.groups; group++) {
+        let x_at = (x_row + row) * params.groups + group;
+        let d_out_at = (d_out_row + row) * params.groups + group;
+        let term = d_out[d_out_at * params.row_vec4s + col] * (x[x_at * params.row_vec4s + col] * rstd[(rstd_row + row) * params.groups + group]);
+        sum += select(vec4(0.0), term, token < chunk.count);
+      }
     }
   }
   d_weight[col] = sum;

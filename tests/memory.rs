@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use streambp::model::{Config, PRESETS};
+use streambp::model::{Config, Layout, PRESETS, Parameters, Precision, Projection};
 use streambp::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind, Tensor};
 
 use crate::support::{device, model};
@@ -13,10 +13,12 @@ fn plan(config: &Config, shape: BatchShape, strategy: Strategy) -> Memory {
 
 #[test]
 fn the_device_holds_what_was_planned_to_the_byte() {
-    for config in [model::odd_config(), PRESETS[0].config.clone()] {
+    let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Precision::Bf16);
+    let full = [model::odd_config(), PRESETS[0].config.clone()].into_iter().chain(model::families());
+    for layout in full.map(|config| Layout::from(&config)).chain([adapted]) {
         for kind in StrategyKind::ALL {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
-                let program = Program::train(&config, BatchShape::packed(lengths), Strategy::new(kind, 128, 64));
+                let program = Program::train(&layout, BatchShape::packed(lengths), Strategy::new(kind, 128, 64));
                 let executor = device::executor(&program, device::own_tuning());
                 assert_eq!(executor.created_bytes(), executor.memory().peak_bytes(), "{kind}");
             }
@@ -111,4 +113,20 @@ fn a_tensor_that_cannot_be_bound_is_named() {
     let limits = Limits { buffer: 1 << 30, binding: 5000 * 384 * 4 - 1 };
     let error = Memory::plan(&program, limits).unwrap_err().to_string();
     assert!(error.contains("layers.0.gate") && error.contains("the strategy stream"), "{error}");
+}
+
+#[test]
+fn frozen_weights_cost_what_they_are_stored_in() {
+    let config = &PRESETS[0].config;
+    for (frozen, bytes) in [(Precision::Bf16, 2.0), (Precision::F16, 2.0), (Precision::Int8, 1.125)] {
+        let layout = model::lora(config, &[Projection::Query], frozen);
+        let program = Program::train(&layout, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
+        let executor = device::executor(&program, device::own_tuning());
+        assert_eq!(executor.created_bytes(), executor.memory().peak_bytes());
+        for (id, parameter) in Parameters::new(&layout).iter().filter(|(_, p)| p.rows.is_some() && !p.is_trained) {
+            let planned: u64 = program.weight(id).iter().map(|part| program.tensor(part.tensor).bytes()).sum();
+            assert_eq!(planned as f64, bytes * parameter.elements() as f64, "{}", parameter.name);
+            assert!(program.gradient(id).is_empty() && program.moment(id, 0).is_empty(), "{}", parameter.name);
+        }
+    }
 }

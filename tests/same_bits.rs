@@ -1,7 +1,7 @@
 //! Loss, log-probabilities and every gradient are the same bits for all strategies and all lengths of chunks.
 
 use streambp::gpu::Tuning;
-use streambp::model::{Config, PRESETS, Parameters};
+use streambp::model::{Config, Layout, ModelType, PRESETS, Parameters, Precision, Projection};
 use streambp::step::{Batch, Program, Strategy};
 
 use crate::support::device;
@@ -17,12 +17,12 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn assert_same_bits(config: &Config, what: &str, step: &DeviceStep, first: &DeviceStep) {
+fn assert_same_bits(layout: &Layout, what: &str, step: &DeviceStep, first: &DeviceStep) {
     assert!(step.loss.is_finite() && step.loss > 0.0, "{what}: the loss is {}", step.loss);
     assert_eq!(step.loss.to_bits(), first.loss.to_bits(), "{what}: loss {} and {}", step.loss, first.loss);
     assert!(bits(&step.log_probs) == bits(&first.log_probs), "{what}: log-probabilities");
-    for (id, parameter) in Parameters::new(config).iter() {
-        let (gradient, other) = (&step.gradients[id.0], &first.gradients[id.0]);
+    for (i, (_, parameter)) in Parameters::new(layout).trained().enumerate() {
+        let (gradient, other) = (&step.gradients[i], &first.gradients[i]);
         assert!(gradient.iter().all(|value| value.is_finite()) && gradient.iter().any(|&value| value != 0.0), "{what}: {}", parameter.name);
         let different = gradient.iter().zip(other).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         assert_eq!(different, 0, "{what}: {} differs in {different} of {} elements", parameter.name, gradient.len());
@@ -30,16 +30,17 @@ fn assert_same_bits(config: &Config, what: &str, step: &DeviceStep, first: &Devi
 }
 
 /// Twice each strategy, so that nothing that a step leaves behind can matter to the next.
-fn check(config: &Config, batch: &Batch, tuning: Tuning) {
-    let weights = model::weights(config, 1);
+fn check(layout: impl Into<Layout>, batch: &Batch, tuning: Tuning) {
+    let layout = layout.into();
+    let weights = model::weights(&layout, 1);
     let mut first: Option<DeviceStep> = None;
     for strategy in strategies(batch.shape.tokens()) {
-        let program = Program::gradients(config, batch.shape.clone(), strategy);
+        let program = Program::gradients(&layout, batch.shape.clone(), strategy);
         let mut executor = model::device_executor(&program, tuning, &weights, batch);
         for time in ["first", "second"] {
             let step = model::device_step(&mut executor);
-            let what = format!("{:?}, {strategy:?}, {time} time", batch.shape.lengths());
-            assert_same_bits(config, &what, &step, first.as_ref().unwrap_or(&step));
+            let what = format!("{:?}, {:?}, {strategy:?}, {time} time", layout.config.model_type, batch.shape.lengths());
+            assert_same_bits(&layout, &what, &step, first.as_ref().unwrap_or(&step));
             first.get_or_insert(step);
         }
     }
@@ -77,4 +78,46 @@ fn kernels_for_other_classes_of_adapter() {
 fn the_default_preset() {
     let config = &PRESETS[0].config;
     check(config, &model::batch(config, &[300, 724], 6), device::own_tuning());
+}
+
+#[test]
+fn every_family() {
+    for config in model::families() {
+        check(&config, &model::batch(&config, &[130, 1, 369], 7), device::own_tuning());
+    }
+}
+
+#[test]
+fn adapters_on_frozen_weights() {
+    let all: &[Projection] = &Projection::ALL;
+    let layouts = [
+        (model::odd_config(), all, Precision::Bf16),
+        (model::families().pop().unwrap(), all, Precision::F16),
+        (Config { model_type: ModelType::Qwen3, ..model::odd_config() }, &[Projection::Query, Projection::Down][..], Precision::Int8),
+    ];
+    for (config, targets, frozen) in layouts {
+        check(model::lora(&config, targets, frozen), &model::batch(&config, &[130, 1, 369], 8), device::own_tuning());
+    }
+}
+
+/// A vocabulary in several tensors and several blocks of logits gives the bits of one tensor and one block.
+#[test]
+fn cut_matrices_and_blocks_of_words() {
+    let config = Config { vocab_size: 2500, ..model::odd_config() };
+    let batch = model::batch(&config, &[130, 70], 9);
+    let weights = model::weights(&config, 1);
+    let step = |part_bytes: u64, strategy: Strategy| {
+        let layout = Layout { part_bytes, ..Layout::from(&config) };
+        let program = Program::gradients(&layout, batch.shape.clone(), strategy);
+        let mut executor = model::device_executor(&program, device::own_tuning(), &weights, &batch);
+        (program.tensors.len(), layout, model::device_step(&mut executor))
+    };
+    let (tensors, _, whole) = step(1 << 27, Strategy::stream(64, 128));
+    for part_bytes in [1 << 27, 1100 * 12 * 4] {
+        for strategy in [Strategy::stream(64, 128).with_logits_bytes(1), Strategy::stream(128, 64).with_logits_bytes(2048 * 64 * 4)] {
+            let (others, layout, cut) = step(part_bytes, strategy);
+            assert!(others > tensors, "something is cut");
+            assert_same_bits(&layout, &format!("parts of {part_bytes} bytes, {strategy:?}"), &cut, &whole);
+        }
+    }
 }

@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use streambp::gpu::{Access, Launch, Shader, Tuning, Value, launch};
-use streambp::model::{Config, PRESETS};
+use streambp::model::{Config, Layout, PRESETS, Precision, Projection};
 use streambp::step::update::Settings;
 use streambp::step::{BatchShape, OpKind, Program, Strategy};
+
+use crate::support::model;
 
 /// Base WebGPU's `max_storage_buffers_per_shader_stage`.
 const MAX_STORAGE_BUFFERS: usize = 8;
@@ -20,12 +22,14 @@ const SLOT: u32 = 256;
 fn launches() -> Vec<Launch> {
     let tiny = &PRESETS[0].config;
     let head_dims = [2, 10, 32, 64, 128, 256].map(|head_dim| Config { head_dim, num_hidden_layers: 1, ..tiny.clone() });
+    let adapted = [Precision::F16, Precision::Bf16, Precision::Int8].map(|frozen| model::lora(tiny, &Projection::ALL, frozen));
+    let layouts = head_dims.into_iter().chain(model::families()).map(|config| Layout::from(&config)).chain(adapted);
     let mut seen = HashSet::new();
     let mut launches = Vec::new();
-    for config in head_dims {
+    for layout in layouts {
         let shape = BatchShape::uniform(2, 100);
-        let programs = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| Program::train(&config, shape.clone(), strategy));
-        let decode = Program::decode(&config, 100).0;
+        let programs = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| Program::train(&layout, shape.clone(), strategy));
+        let decode = Program::decode(&layout, 100).0;
         for program in programs.iter().chain([&decode]) {
             for tuning in [Tuning::GPU, Tuning::CPU, Tuning::SMALL_CPU] {
                 let nodes = program.blocks.iter().flat_map(|block| &block.nodes);
@@ -39,7 +43,8 @@ fn launches() -> Vec<Launch> {
 fn parse(shader: &Shader) -> Module {
     let text = shader.wgsl();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    // Base WebGPU unpacks halves, which naga counts as a capability.
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
     validator.validate(&module).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
     module
 }

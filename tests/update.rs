@@ -47,7 +47,7 @@ fn weights_after_two_steps_of_two_batches() {
     assert!(metrics[metrics::SCALE] < 1.0, "the gradient is clipped: {metrics:?}");
     compare::norm("metrics", &device::read_f64(&actual, program.bindings.metrics), metrics, 1e-5).unwrap();
     for (id, parameter) in program.parameters.iter() {
-        let tensor = program.weight(id);
+        let tensor = program.weight(id)[0].tensor;
         let what = format!("{} after two steps", parameter.name);
         let moved: Vec<f64> = expected.read(tensor).iter().zip(parameter.pad(weights.get(id))).map(|(a, b)| a - f64::from(b)).collect();
         let values = device::read_f64(&actual, tensor);

@@ -12,8 +12,8 @@ use super::device::Gpu;
 use super::launch::{Access, Grid, Launch};
 use super::{kernels, pipelines};
 use crate::error::Result;
-use crate::model::{Parameter, ParameterId, Weights};
-use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Pass, Program, Storage, TensorId, Turn};
+use crate::model::{Parameter, ParameterId, Values, Weights};
+use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Part, Pass, Program, Storage, TensorId, Turn};
 
 /// A program with its buffers, ready to run.
 pub struct Executor {
@@ -47,6 +47,8 @@ struct Pace {
 
 /// Bytes that are read at once, where several tensors are: they take as much memory beside the plan.
 const READ_AT_ONCE: u64 = 64 << 20;
+/// Bytes that are written before the device has to take them over.
+const WRITTEN_AT_ONCE: u64 = 32 << 20;
 /// What a submission should take.
 const SUBMISSION: Duration = Duration::from_millis(100);
 
@@ -219,39 +221,83 @@ impl Executor {
     /// Writes all parameters' values.
     pub fn load_weights(&self, weights: &Weights) {
         for (id, parameter) in self.program.parameters.iter() {
-            self.write(self.program.weight(id), bytemuck::cast_slice(&parameter.pad(weights.get(id))));
+            self.write_like(parameter, self.program.weight(id), weights.get(id));
         }
     }
 
-    /// Reads all parameters' values.
+    /// Writes what lies like a parameter (its values, a moment) from the layout of a file.
+    pub fn write_like(&self, parameter: &Parameter, parts: &[Part], values: &[f32]) {
+        let width = parameter.cols.size() as usize;
+        for part in parts {
+            let read = |row: u32, into: &mut [f32]| into.copy_from_slice(&values[row as usize * width..][..width]);
+            let padded = parameter.pad_rows(part.first_row..part.first_row + part.rows, read);
+            self.write(part.tensor, &parameter.precision.encode(&padded, parameter.padded_cols()));
+        }
+    }
+
+    /// Writes all parameters' values from where they are, a few rows at a time: neither the host nor the driver holds a second copy.
+    /// `progress` is told how many elements are done.
+    ///
+    /// # Errors
+    /// What the values' own file says, or if the device was lost.
+    pub async fn load(&self, values: &dyn Values, mut progress: impl FnMut(u64)) -> Result<()> {
+        let mut done = 0;
+        for (id, parameter) in self.program.parameters.iter() {
+            for part in self.program.weight(id) {
+                let row_bytes = self.program.tensor(part.tensor).row_bytes();
+                let at_once = (WRITTEN_AT_ONCE / row_bytes.max(1)).clamp(1, u64::from(u32::MAX)) as u32;
+                for first in (0..part.rows).step_by(at_once as usize) {
+                    let rows = first..(first + at_once).min(part.rows);
+                    self.load_rows(values, parameter, part, rows.clone(), row_bytes)?;
+                    self.gpu.wait().await?;
+                    done += rows.len() as u64 * u64::from(parameter.cols.size());
+                    progress(done);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load_rows(&self, values: &dyn Values, parameter: &Parameter, part: &Part, rows: Range<u32>, row_bytes: u64) -> Result<()> {
+        let device_rows = part.first_row + rows.start..part.first_row + rows.end;
+        let padded = values.padded_rows(parameter, device_rows)?;
+        let bytes = parameter.precision.encode(&padded, parameter.padded_cols());
+        let place = self.memory.place(part.tensor);
+        self.gpu.queue.write_buffer(&self.buffers[place.buffer], place.offset + u64::from(rows.start) * row_bytes, &bytes);
+        self.gpu.queue.submit([]);
+        Ok(())
+    }
+
+    /// Reads the values of all parameters that learn.
     ///
     /// # Errors
     /// If the device was lost.
     pub async fn weights(&self) -> Result<Weights> {
         let values = self.read_like_parameters(|id| self.program.weight(id)).await?;
-        Ok(Weights::new(&self.program.parameters, values))
+        Ok(Weights::of_trained(&self.program.parameters, values))
     }
 
-    /// All parameters' gradients, in the layout of a file.
+    /// The gradients of all parameters that learn, in the layout of a file.
     ///
     /// # Errors
     /// If the device was lost.
-    ///
-    /// # Panics
-    /// If the program computes no gradients.
     pub async fn gradients(&self) -> Result<Vec<Vec<f32>>> {
-        self.read_like_parameters(|id| self.program.gradient(id).expect("the program goes backward")).await
+        self.read_like_parameters(|id| self.program.gradient(id)).await
     }
 
-    /// Reads for every parameter a tensor that lies like it (its values, its gradient, a moment), without the padding.
+    /// Reads for every parameter that learns what lies like it (its values, its gradient, a moment), without the padding.
     ///
     /// # Errors
     /// If the device was lost.
-    pub async fn read_like_parameters(&self, tensor: impl Fn(ParameterId) -> TensorId) -> Result<Vec<Vec<f32>>> {
-        let parameters: Vec<(ParameterId, &Parameter)> = self.program.parameters.iter().collect();
-        let ids: Vec<TensorId> = parameters.iter().map(|&(id, _)| tensor(id)).collect();
-        let padded = self.read_all(&ids).await?;
-        Ok(parameters.iter().zip(padded).map(|((_, parameter), bytes)| parameter.unpad(&bytemuck::pod_collect_to_vec(&bytes))).collect())
+    pub async fn read_like_parameters<'a>(&'a self, parts: impl Fn(ParameterId) -> &'a [Part]) -> Result<Vec<Vec<f32>>> {
+        let trained: Vec<(ParameterId, &Parameter)> = self.program.parameters.trained().collect();
+        let ids: Vec<TensorId> = trained.iter().flat_map(|&(id, _)| parts(id)).map(|part| part.tensor).collect();
+        let mut tensors = self.read_all(&ids).await?.into_iter();
+        let read = |&(id, parameter): &(ParameterId, &Parameter)| {
+            let bytes: Vec<u8> = tensors.by_ref().take(parts(id).len()).flatten().collect();
+            parameter.unpad(&bytemuck::pod_collect_to_vec::<u8, f32>(&bytes))
+        };
+        Ok(trained.iter().map(read).collect())
     }
 
     /// Reads many tensors at once: some browsers take a tenth of a second for every answer, however short it is.

@@ -1,7 +1,8 @@
 //! How an operation is put on a device: a shader, what it is bound to, its uniform, its grid.
 
 use super::shader::{Constants, Shader};
-use crate::step::{Chunk, OpKind, Program, TOKEN_TILE, TensorId};
+use crate::model::Precision;
+use crate::step::{Chunk, Element, OpKind, Program, TOKEN_TILE, TensorId};
 
 /// How a shader uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,8 +30,8 @@ pub enum Grid {
     TokenTiles(u32),
     /// One for each token tile up to the chunk's end, times so many.
     KeyTiles(u32),
-    /// One for each token.
-    Tokens,
+    /// So many for each token.
+    PerToken(u32),
     /// One for each 64 of so many threads a token.
     ThreadsPerToken(u32),
     /// One for each 64 of so many threads.
@@ -49,7 +50,7 @@ impl Grid {
         match self {
             Grid::TokenTiles(others) => [chunk.count.div_ceil(TOKEN_TILE), others, 1],
             Grid::KeyTiles(others) => [chunk.end().div_ceil(TOKEN_TILE), others, 1],
-            Grid::Tokens => fold(tokens),
+            Grid::PerToken(others) => fold(tokens * u64::from(others)),
             Grid::ThreadsPerToken(threads) => fold((tokens * u64::from(threads)).div_ceil(64)),
             Grid::Threads(threads) => fold(threads.div_ceil(64)),
             Grid::Workgroups(x, y) => [x, y, 1],
@@ -90,6 +91,18 @@ impl Launch {
     pub(super) fn write(mut self, name: &'static str, tensor: TensorId) -> Self {
         self.bindings.push((name, Access::ReadWrite, tensor));
         self
+    }
+
+    /// Binds a matrix, in whatever precision it is stored.
+    pub(super) fn weight(self, program: &Program, weight: TensorId) -> Self {
+        let stored = match program.tensor(weight).element {
+            Element::Float(precision) => precision,
+            Element::U32 => panic!("{} is no matrix", program.tensor(weight).name),
+        };
+        self.read("weight", weight)
+            .condition("BF16", stored == Precision::Bf16)
+            .condition("F16", stored == Precision::F16)
+            .condition("INT8", stored == Precision::Int8)
     }
 
     pub(super) fn u32(mut self, name: &'static str, value: u32) -> Self {

@@ -30,9 +30,9 @@ macro_rules! files {
 }
 
 const FILES: &[(&str, &str)] = files!(
-    "prelude" "reduce" "settings" "adamw" "attention" "attention_key_value_grad" "attention_query_grad" "clip" "cross_entropy"
-    "embedding" "embedding_grad" "linear" "linear_grad" "linear_weight_grad" "loss" "peak" "rms_norm" "rms_norm_grad"
-    "rms_norm_weight_grad" "rope" "square_sum" "swiglu" "swiglu_grad" "zero"
+    "prelude" "activation" "logits" "norm_weight" "reduce" "scores" "settings" "tanh" "weight" "adamw" "attention" "attention_key_value_grad" "attention_query_grad" "bias_grad" "clip" "cross_entropy"
+    "embedding" "embedding_grad" "glu" "glu_grad" "linear" "linear_grad" "linear_weight_grad" "log_sum_exp" "loss" "peak" "rms_norm" "rms_norm_grad"
+    "rms_norm_weight_grad" "rope" "square_sum" "zero"
 );
 
 impl Shader {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Config;
+use super::{Config, Layout, Precision, Projection, Training};
 
 /// One axis of a parameter: `groups` runs of `len` elements (heads, say; otherwise one run).
 ///
@@ -44,29 +44,31 @@ impl Axis {
     }
 }
 
-/// What a parameter is for.
+/// What a parameter is for. All matrices are (rows×columns) as in files: what they yield by what they read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// `embed_tokens` (V×D).
     Embedding,
     /// `input_layernorm` (D).
     AttentionNorm,
-    /// `q_proj` (H·E×D).
-    Query,
-    /// `k_proj` (K·E×D).
-    Key,
-    /// `v_proj` (K·E×D).
-    Value,
-    /// `o_proj` (D×H·E).
-    Output,
-    /// `post_attention_layernorm` (D).
+    /// A projection's matrix.
+    Weight(Projection),
+    /// A projection's bias.
+    Bias(Projection),
+    /// The matrix of an adapter that reads (rank×columns).
+    LoraA(Projection),
+    /// The matrix of an adapter that writes (rows×rank).
+    LoraB(Projection),
+    /// `q_norm` (E).
+    QueryNorm,
+    /// `k_norm` (E).
+    KeyNorm,
+    /// The norm of what attention yields (D).
+    AttentionOutputNorm,
+    /// The norm of what the MLP reads (D).
     MlpNorm,
-    /// `gate_proj` (F×D).
-    Gate,
-    /// `up_proj` (F×D).
-    Up,
-    /// `down_proj` (D×F).
-    Down,
+    /// The norm of what the MLP yields (D).
+    MlpOutputNorm,
     /// The last `norm` (D).
     FinalNorm,
     /// `lm_head` (V×D), where it is not the embedding.
@@ -76,6 +78,8 @@ pub enum Role {
 /// How a parameter starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
+    /// All zeros.
+    Zeros,
     /// All ones.
     Ones,
     /// Normally distributed around zero.
@@ -100,6 +104,10 @@ pub struct Parameter {
     pub cols: Axis,
     /// How it starts.
     pub init: Init,
+    /// Does it learn?
+    pub is_trained: bool,
+    /// How it lies on the device.
+    pub precision: Precision,
 }
 
 impl Parameter {
@@ -118,34 +126,51 @@ impl Parameter {
         self.rows.map_or(1, Axis::padded)
     }
 
+    /// Elements of a row on the device.
+    pub fn padded_cols(&self) -> u32 {
+        self.cols.padded()
+    }
+
     /// From a file's layout to the device's.
     pub fn pad(&self, values: &[f32]) -> Vec<f32> {
         assert_eq!(values.len(), self.elements(), "{}: {:?}", self.name, self.shape());
-        let mut padded = vec![0.0; self.padded_rows() as usize * self.cols.padded() as usize];
-        self.for_each_run(|file, device| padded[device].copy_from_slice(&values[file]));
+        self.pad_rows(0..self.padded_rows(), |row, into| {
+            let width = self.cols.size() as usize;
+            into.copy_from_slice(&values[row as usize * width..][..width]);
+        })
+    }
+
+    /// Some rows as they lie on the device, from the rows of a file. `read` fills in a row of the file, whose number it is given.
+    pub fn pad_rows(&self, rows: Range<u32>, mut read: impl FnMut(u32, &mut [f32])) -> Vec<f32> {
+        let (width, padded_width) = (self.cols.size() as usize, self.padded_cols() as usize);
+        let mut padded = vec![0.0; rows.len() * padded_width];
+        let mut row = vec![0.0; width];
+        for (device_row, padded) in rows.zip(padded.chunks_exact_mut(padded_width)) {
+            let Some(file_row) = self.file_row(device_row) else { continue };
+            read(file_row, &mut row);
+            self.cols.runs().for_each(|(file, device, len)| padded[device..device + len].copy_from_slice(&row[file..file + len]));
+        }
         padded
+    }
+
+    /// The row of a file that a row on the device holds; none if that is padding.
+    pub fn file_row(&self, device_row: u32) -> Option<u32> {
+        let Some(rows) = self.rows else { return (device_row == 0).then_some(0) };
+        let (group, at) = (device_row / rows.len.next_multiple_of(4), device_row % rows.len.next_multiple_of(4));
+        (group < rows.groups && at < rows.len).then_some(group * rows.len + at)
     }
 
     /// From the device's layout to a file's.
     pub fn unpad<T: Copy + Default>(&self, padded: &[T]) -> Vec<T> {
-        assert_eq!(padded.len(), self.padded_rows() as usize * self.cols.padded() as usize, "{}", self.name);
-        let mut values = vec![T::default(); self.elements()];
-        self.for_each_run(|file, device| values[file].copy_from_slice(&padded[device]));
-        values
-    }
-
-    fn for_each_run(&self, mut copy: impl FnMut(Range<usize>, Range<usize>)) {
-        let (width, padded_width) = (self.cols.size() as usize, self.cols.padded() as usize);
-        let mut row = |file_row: usize, device_row: usize| {
-            for (file, device, len) in self.cols.runs() {
-                let (file, device) = (file_row * width + file, device_row * padded_width + device);
-                copy(file..file + len, device..device + len);
+        let padded_width = self.padded_cols() as usize;
+        assert_eq!(padded.len(), self.padded_rows() as usize * padded_width, "{}", self.name);
+        let mut values = Vec::with_capacity(self.elements());
+        for (device_row, padded) in (0..).zip(padded.chunks_exact(padded_width)) {
+            if self.file_row(device_row).is_some() {
+                self.cols.runs().for_each(|(_, device, len)| values.extend_from_slice(&padded[device..device + len]));
             }
-        };
-        match self.rows {
-            None => row(0, 0),
-            Some(rows) => rows.runs().for_each(|(file, device, len)| (0..len).for_each(|i| row(file + i, device + i))),
         }
+        values
     }
 }
 
@@ -161,14 +186,19 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// The table for a model of these sizes.
-    pub fn new(config: &Config) -> Self {
-        let mut table =
-            vec![matrix("model.embed_tokens.weight", Role::Embedding, None, Axis::flat(config.vocab_size), hidden(config), STD)];
-        (0..config.num_hidden_layers).for_each(|layer| table.extend(layer_parameters(config, layer)));
-        table.push(norm("model.norm.weight", Role::FinalNorm, None, config));
+    /// The table of a model.
+    pub fn new(layout: impl Into<Layout>) -> Self {
+        let layout = layout.into();
+        let config = &layout.config;
+        let vocabulary = Axis::flat(config.vocab_size);
+        let mut table = vec![matrix("model.embed_tokens.weight", Role::Embedding, None, vocabulary, hidden(config), STD)];
+        (0..config.num_hidden_layers).for_each(|layer| table.extend(layer_parameters(&layout, layer)));
+        table.push(norm("model.norm.weight", Role::FinalNorm, None, hidden(config), config));
         if !config.tie_word_embeddings {
-            table.push(matrix("lm_head.weight", Role::Head, None, Axis::flat(config.vocab_size), hidden(config), STD));
+            table.push(matrix("lm_head.weight", Role::Head, None, vocabulary, hidden(config), STD));
+        }
+        if let Training::Lora { frozen, .. } = layout.training {
+            table.iter_mut().for_each(|parameter| parameter.freeze(frozen));
         }
         Parameters { table, tied: config.tie_word_embeddings }
     }
@@ -178,31 +208,49 @@ impl Parameters {
         self.table.iter().enumerate().map(|(i, parameter)| (ParameterId(i), parameter))
     }
 
+    /// Those that learn.
+    pub fn trained(&self) -> impl Iterator<Item = (ParameterId, &Parameter)> {
+        self.iter().filter(|(_, parameter)| parameter.is_trained)
+    }
+
     /// The parameter at that place.
     pub fn get(&self, id: ParameterId) -> &Parameter {
         &self.table[id.0]
     }
 
     /// The place of the parameter with that role in that layer. A tied head is the embedding.
+    ///
+    /// # Panics
+    /// If the model has none.
     pub fn find(&self, role: Role, layer: Option<u32>) -> ParameterId {
+        self.get_if_any(role, layer).unwrap_or_else(|| panic!("no parameter {role:?} in layer {layer:?}"))
+    }
+
+    /// The same, where not every model has one.
+    pub fn get_if_any(&self, role: Role, layer: Option<u32>) -> Option<ParameterId> {
         let role = if role == Role::Head && self.tied { Role::Embedding } else { role };
-        let found = self.table.iter().position(|p| p.role == role && p.layer == layer);
-        ParameterId(found.unwrap_or_else(|| panic!("no parameter {role:?} in layer {layer:?}")))
+        self.table.iter().position(|p| p.role == role && p.layer == layer).map(ParameterId)
     }
 
     /// Parameters in the table.
+    #[expect(clippy::len_without_is_empty, reason = "every model has parameters")]
     pub fn len(&self) -> usize {
         self.table.len()
-    }
-
-    /// Is there none? Never, but clippy and readers expect the question to be possible.
-    pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
     }
 
     /// Elements of all of them together, in a file's layout.
     pub fn elements(&self) -> u64 {
         self.table.iter().map(|p| p.elements() as u64).sum()
+    }
+}
+
+impl Parameter {
+    /// Adapters go on learning; matrices lie as they may.
+    fn freeze(&mut self, precision: Precision) {
+        self.is_trained = matches!(self.role, Role::LoraA(_) | Role::LoraB(_));
+        if !self.is_trained && self.rows.is_some() {
+            self.precision = precision;
+        }
     }
 }
 
@@ -219,35 +267,87 @@ fn hidden(config: &Config) -> Axis {
     Axis::flat(config.hidden_size)
 }
 
-fn layer_parameters(config: &Config, layer: u32) -> [Parameter; 9] {
+/// What a projection yields and what it reads.
+pub(super) fn axes(config: &Config, projection: Projection) -> [Axis; 2] {
     let queries = Axis::heads(config.num_attention_heads, config.head_dim);
     let keys = Axis::heads(config.num_key_value_heads, config.head_dim);
     let mlp = Axis::flat(config.intermediate_size);
+    match projection {
+        Projection::Query => [queries, hidden(config)],
+        Projection::Key | Projection::Value => [keys, hidden(config)],
+        Projection::Output => [hidden(config), queries],
+        Projection::Gate | Projection::Up => [mlp, hidden(config)],
+        Projection::Down => [hidden(config), mlp],
+    }
+}
+
+fn layer_parameters(layout: &Layout, layer: u32) -> Vec<Parameter> {
+    let config = &layout.config;
+    let family = config.family();
+    let layer_norm = |name: &str, role, axis| norm(&format!("model.layers.{layer}.{name}.weight"), role, Some(layer), axis, config);
+    let wide = hidden(config);
+    let head = Axis::flat(config.head_dim);
+    let mut table = vec![layer_norm("input_layernorm", Role::AttentionNorm, wide)];
+    for projection in [Projection::Query, Projection::Key, Projection::Value, Projection::Output] {
+        table.extend(projection_parameters(layout, layer, projection));
+    }
+    if family.norms_queries_and_keys {
+        table.push(layer_norm("self_attn.q_norm", Role::QueryNorm, head));
+        table.push(layer_norm("self_attn.k_norm", Role::KeyNorm, head));
+    }
+    if family.norms_outputs {
+        table.push(layer_norm("post_attention_layernorm", Role::AttentionOutputNorm, wide));
+        table.push(layer_norm("pre_feedforward_layernorm", Role::MlpNorm, wide));
+        table.push(layer_norm("post_feedforward_layernorm", Role::MlpOutputNorm, wide));
+    } else {
+        table.push(layer_norm("post_attention_layernorm", Role::MlpNorm, wide));
+    }
+    for projection in [Projection::Gate, Projection::Up, Projection::Down] {
+        table.extend(projection_parameters(layout, layer, projection));
+    }
+    table
+}
+
+/// A projection's matrix, its bias and its adapter, as far as it has them.
+fn projection_parameters(layout: &Layout, layer: u32, projection: Projection) -> Vec<Parameter> {
+    let config = &layout.config;
+    let [rows, cols] = axes(config, projection);
     // What is written to the residual stream adds up over 2·L projections; this keeps its variance at that of one.
-    let residual = 1.0 / f64::from(2 * config.num_hidden_layers).sqrt();
-    let weight = |name, role, rows, cols, scale| {
-        matrix(&format!("model.layers.{layer}.{name}.weight"), role, Some(layer), rows, cols, scale * fan_in(cols))
+    let scale = match projection {
+        Projection::Output | Projection::Down => 1.0 / f64::from(2 * config.num_hidden_layers).sqrt(),
+        _ => 1.0,
     };
-    let layer_norm = |name, role| norm(&format!("model.layers.{layer}.{name}.weight"), role, Some(layer), config);
-    [
-        layer_norm("input_layernorm", Role::AttentionNorm),
-        weight("self_attn.q_proj", Role::Query, queries, hidden(config), 1.0),
-        weight("self_attn.k_proj", Role::Key, keys, hidden(config), 1.0),
-        weight("self_attn.v_proj", Role::Value, keys, hidden(config), 1.0),
-        weight("self_attn.o_proj", Role::Output, hidden(config), queries, residual),
-        layer_norm("post_attention_layernorm", Role::MlpNorm),
-        weight("mlp.gate_proj", Role::Gate, mlp, hidden(config), 1.0),
-        weight("mlp.up_proj", Role::Up, mlp, hidden(config), 1.0),
-        weight("mlp.down_proj", Role::Down, hidden(config), mlp, residual),
-    ]
+    let name = format!("model.layers.{layer}.{}.{}", projection.module(), projection.name());
+    let mut table = vec![matrix(&format!("{name}.weight"), Role::Weight(projection), Some(layer), rows, cols, scale * fan_in(cols))];
+    let has_bias = match projection {
+        Projection::Query | Projection::Key | Projection::Value => config.qkv_bias,
+        Projection::Output => config.output_bias,
+        Projection::Gate | Projection::Up | Projection::Down => config.mlp_bias,
+    };
+    if has_bias {
+        table.push(vector(&format!("{name}.bias"), Role::Bias(projection), Some(layer), rows, Init::Zeros));
+    }
+    if let Some(lora) = layout.adapters().filter(|lora| lora.targets.contains(&projection)) {
+        let rank = Axis::flat(lora.rank);
+        let name = format!("base_model.model.{name}");
+        table.push(matrix(&format!("{name}.lora_A.weight"), Role::LoraA(projection), Some(layer), rank, cols, fan_in(cols)));
+        let b = matrix(&format!("{name}.lora_B.weight"), Role::LoraB(projection), Some(layer), rows, rank, 0.0);
+        // At first an adapter changes nothing.
+        table.push(Parameter { init: Init::Zeros, ..b });
+    }
+    table
 }
 
 fn matrix(name: &str, role: Role, layer: Option<u32>, rows: Axis, cols: Axis, std: f64) -> Parameter {
-    Parameter { name: name.to_owned(), role, layer, rows: Some(rows), cols, init: Init::Normal { std } }
+    Parameter { rows: Some(rows), ..vector(name, role, layer, cols, Init::Normal { std }) }
 }
 
-fn norm(name: &str, role: Role, layer: Option<u32>, config: &Config) -> Parameter {
-    Parameter { name: name.to_owned(), role, layer, rows: None, cols: hidden(config), init: Init::Ones }
+fn norm(name: &str, role: Role, layer: Option<u32>, cols: Axis, config: &Config) -> Parameter {
+    vector(name, role, layer, cols, if config.family().norms_add_one { Init::Zeros } else { Init::Ones })
+}
+
+fn vector(name: &str, role: Role, layer: Option<u32>, cols: Axis, init: Init) -> Parameter {
+    Parameter { name: name.to_owned(), role, layer, rows: None, cols, init, is_trained: true, precision: Precision::F32 }
 }
 
 #[cfg(test)]
@@ -256,7 +356,7 @@ mod tests {
 
     #[test]
     fn padding_keeps_heads_apart_and_comes_off_again() {
-        let parameter = matrix("q", Role::Query, None, Axis::heads(3, 6), Axis::flat(5), STD);
+        let parameter = matrix("q", Role::Weight(Projection::Query), None, Axis::heads(3, 6), Axis::flat(5), STD);
         let values: Vec<f32> = (1..=90).map(|v| v as f32).collect();
         let padded = parameter.pad(&values);
         assert_eq!(padded.len(), 24 * 8);

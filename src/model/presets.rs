@@ -1,6 +1,6 @@
 //! Models to start from: byte vocabularies, and sequences long enough that activations outweigh weights.
 
-use super::Config;
+use super::{Config, ModelType, Rope};
 
 /// A model with a name.
 #[derive(Clone, Debug)]
@@ -22,28 +22,12 @@ pub const PRESETS: &[Preset] = &[
 ];
 
 const fn preset(name: &'static str, about: &'static str, sizes: [u32; 6]) -> Preset {
-    let [hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim] = sizes;
-    Preset {
-        name,
-        about,
-        config: Config {
-            hidden_size,
-            intermediate_size,
-            num_hidden_layers,
-            num_attention_heads,
-            num_key_value_heads,
-            head_dim,
-            vocab_size: 256,
-            rms_norm_eps: 1e-6,
-            rope_theta: 10_000.0,
-            tie_word_embeddings: true,
-            max_position_embeddings: 65_536,
-        },
-    }
+    let mut config = Config::llama(sizes);
+    config.tie_word_embeddings = true;
+    Preset { name, about, config }
 }
 
-/// Models of the paper, to be planned rather than trained here: what a step of theirs takes in f32 with AdamW. The norms of
-/// their queries and keys, a few thousand numbers a layer, are left out.
+/// Models of the paper, to be planned rather than trained here: what a step of theirs takes in f32 with AdamW.
 pub const PUBLISHED: &[Preset] = &[
     qwen3("Qwen3 4B", "4.0 B parameters, 36 layers", [2560, 9728, 36, 32], true),
     qwen3("Qwen3 8B", "8.2 B parameters, 36 layers", [4096, 12_288, 36, 32], false),
@@ -53,23 +37,14 @@ pub const PUBLISHED: &[Preset] = &[
 
 const fn qwen3(name: &'static str, about: &'static str, sizes: [u32; 4], tie_word_embeddings: bool) -> Preset {
     let [hidden_size, intermediate_size, num_hidden_layers, num_attention_heads] = sizes;
-    Preset {
-        name,
-        about,
-        config: Config {
-            hidden_size,
-            intermediate_size,
-            num_hidden_layers,
-            num_attention_heads,
-            num_key_value_heads: 8,
-            head_dim: 128,
-            vocab_size: 151_936,
-            rms_norm_eps: 1e-6,
-            rope_theta: 1e6,
-            tie_word_embeddings,
-            max_position_embeddings: 40_960,
-        },
-    }
+    let mut config = Config::llama([hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, 8, 128]);
+    config.model_type = ModelType::Qwen3;
+    config.vocab_size = 151_936;
+    config.rope = Rope::plain(1e6);
+    config.local_rope = config.rope;
+    config.tie_word_embeddings = tie_word_embeddings;
+    config.max_position_embeddings = 40_960;
+    Preset { name, about, config }
 }
 
 impl Preset {

@@ -1,6 +1,7 @@
 //! The values of all parameters on the host: from a seed, from a safetensors file, and into one.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use half::{bf16, f16};
 use rand_chacha::ChaCha8Rng;
@@ -8,16 +9,54 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{Config, Init, Parameter, ParameterId, Parameters};
+use super::{Config, Init, Layout, Parameter, ParameterId, Parameters, Role};
 use crate::error::{Error, Result};
 
-/// Values of all parameters, in the order of [`Parameters`], each in the layout of a file.
+/// Values of parameters, in the order of [`Parameters`], each in the layout of a file. What does not learn may be left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     values: Vec<Vec<f32>>,
 }
 
+/// Where the values of a model's parameters come from.
+pub trait Values {
+    /// Fills in one row of a parameter, in the layout of a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, with the name of the file and the parameter.
+    fn read_row(&self, parameter: &Parameter, row: u32, into: &mut [f32]) -> Result<()>;
+
+    /// Some rows of a parameter as they lie on the device, before they are packed.
+    ///
+    /// # Errors
+    /// As [`Values::read_row`].
+    fn padded_rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Vec<f32>> {
+        let mut outcome = Ok(());
+        let padded = parameter.pad_rows(rows, |row, into| {
+            if outcome.is_ok() {
+                outcome = self.read_row(parameter, row, into);
+            }
+        });
+        outcome.map(|()| padded)
+    }
+}
+
 impl Weights {
+    /// Takes the values of every parameter that learns, in the table's order.
+    ///
+    /// # Panics
+    /// If a parameter's values do not fit its shape.
+    pub fn of_trained(parameters: &Parameters, values: Vec<Vec<f32>>) -> Self {
+        let mut all = vec![Vec::new(); parameters.len()];
+        let mut values = values.into_iter();
+        for (id, parameter) in parameters.trained() {
+            all[id.0] = values.next().unwrap_or_else(|| panic!("no values for {}", parameter.name));
+            assert_eq!(all[id.0].len(), parameter.elements(), "{}: {:?}", parameter.name, parameter.shape());
+        }
+        assert!(values.next().is_none(), "values for more than the parameters that learn");
+        Weights { values: all }
+    }
+
     /// Takes the values of every parameter, in the table's order.
     ///
     /// # Panics
@@ -30,17 +69,25 @@ impl Weights {
         Weights { values }
     }
 
-    /// Fresh values. Each parameter draws from a stream of its own, so that none depends on the others' sizes.
-    pub fn init(config: &Config, seed: u64) -> Self {
-        let draw = |(id, parameter): (ParameterId, &Parameter)| match parameter.init {
-            Init::Ones => vec![1.0; parameter.elements()],
-            Init::Normal { std } => {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(id.0 as u64);
-                normal(&mut rng, std, parameter.elements())
+    /// Fresh values. Each parameter draws from a stream of its own, so that none depends on the others' sizes; adapters draw
+    /// from streams behind those of the model, so that it is the same model with and without them.
+    pub fn init(layout: impl Into<Layout>, seed: u64) -> Self {
+        let parameters = Parameters::new(layout);
+        let (mut of_model, mut of_adapters) = (0.., 1 << 32..);
+        let draw = |(_, parameter): (ParameterId, &Parameter)| {
+            let is_adapter = matches!(parameter.role, Role::LoraA(_) | Role::LoraB(_));
+            let stream: Option<u64> = if is_adapter { of_adapters.next() } else { of_model.next() };
+            match parameter.init {
+                Init::Zeros => vec![0.0; parameter.elements()],
+                Init::Ones => vec![1.0; parameter.elements()],
+                Init::Normal { std } => {
+                    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                    rng.set_stream(stream.expect("there are streams enough"));
+                    normal(&mut rng, std, parameter.elements())
+                }
             }
         };
-        Weights { values: Parameters::new(config).iter().map(draw).collect() }
+        Weights { values: parameters.iter().map(draw).collect() }
     }
 
     /// A parameter's values.

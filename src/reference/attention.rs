@@ -8,8 +8,8 @@ use crate::step::TensorId;
 impl Scope<'_> {
     /// `q` (C×H·E), `k` and `v` (N×K·E), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2), whose second numbers
     /// become zero until the backward pass has something for them.
-    pub(super) fn attention(&mut self, [q, k, v, segment_start]: [TensorId; 4], out: TensorId, stats: TensorId) {
-        let heads = Heads::new(self.config, self.chunk);
+    pub(super) fn attention(&mut self, [q, k, v, segment_start]: [TensorId; 4], out: TensorId, stats: TensorId, window: Option<u32>) {
+        let heads = Heads::new(self.config, self.chunk, window);
         let [q, k, v, segment_start, mut out, mut stats] = self.operands([q, k, v, segment_start, out, stats]);
         let (out_cols, stats_cols) = (out.cols(), stats.cols());
         for_each_row([(out.rows_mut(), out_cols), (stats.rows_mut(), stats_cols)], |i, [out, stats]| {

@@ -11,12 +11,11 @@ impl Scope<'_> {
     pub(super) fn attention_key_value_grad(
         &mut self,
         [q, k, v, segment_start]: [TensorId; 4],
-        d_out: TensorId,
-        stats: TensorId,
-        d_k: TensorId,
-        d_v: TensorId,
+        [d_out, stats]: [TensorId; 2],
+        [d_k, d_v]: [TensorId; 2],
+        window: Option<u32>,
     ) {
-        let heads = Heads::new(self.config, self.chunk);
+        let heads = Heads::new(self.config, self.chunk, window);
         let [q, k, v, segment_start, d_out, stats, mut d_k, mut d_v] = self.operands([q, k, v, segment_start, d_out, stats, d_k, d_v]);
         let (d_k_cols, d_v_cols) = (d_k.cols(), d_v.cols());
         for_each_row([(d_k.prefix_mut(), d_k_cols), (d_v.prefix_mut(), d_v_cols)], |j, [d_k, d_v]| {
@@ -25,10 +24,11 @@ impl Scope<'_> {
                     let (queries, keys) = (heads.range(head), heads.key_range(head));
                     let d_out = &d_out.row(i)[queries.clone()];
                     let (log_sum, around) = (stats.row(i)[2 * head], stats.row(i)[2 * head + 1]);
-                    let p = (heads.score(&q, &k, i, j, head) - log_sum).exp();
+                    let score = heads.score(&q, &k, i, j, head);
+                    let p = (score - log_sum).exp();
                     let d_score = p * (dot(d_out, &v.token(j)[keys.clone()]) - around);
                     add_scaled(&mut d_v[keys.clone()], p, d_out);
-                    add_scaled(&mut d_k[keys], d_score * heads.scale, &q.row(i)[queries]);
+                    add_scaled(&mut d_k[keys], d_score * heads.slope(score), &q.row(i)[queries]);
                 }
             }
         });

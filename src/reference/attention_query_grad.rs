@@ -11,12 +11,12 @@ impl Scope<'_> {
     pub(super) fn attention_query_grad(
         &mut self,
         [q, k, v, segment_start]: [TensorId; 4],
-        out: TensorId,
-        d_out: TensorId,
+        [out, d_out]: [TensorId; 2],
         stats: TensorId,
         d_q: TensorId,
+        window: Option<u32>,
     ) {
-        let heads = Heads::new(self.config, self.chunk);
+        let heads = Heads::new(self.config, self.chunk, window);
         let [q, k, v, segment_start, out, d_out, mut stats, mut d_q] = self.operands([q, k, v, segment_start, out, d_out, stats, d_q]);
         let (stats_cols, d_q_cols) = (stats.cols(), d_q.cols());
         for_each_row([(stats.rows_mut(), stats_cols), (d_q.rows_mut(), d_q_cols)], |i, [stats, d_q]| {
@@ -26,9 +26,10 @@ impl Scope<'_> {
                 let d_q = &mut d_q[heads.range(head)];
                 d_q.fill(0.0);
                 for j in heads.keys_of(i, &segment_start) {
-                    let p = (heads.score(&q, &k, i, j, head) - log_sum).exp();
+                    let score = heads.score(&q, &k, i, j, head);
+                    let p = (score - log_sum).exp();
                     let d_score = p * (dot(d_out, &v.token(j)[heads.key_range(head)]) - around);
-                    add_scaled(d_q, d_score * heads.scale, &k.token(j)[heads.key_range(head)]);
+                    add_scaled(d_q, d_score * heads.slope(score), &k.token(j)[heads.key_range(head)]);
                 }
                 stats[2 * head + 1] = around;
             }

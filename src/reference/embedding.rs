@@ -1,14 +1,19 @@
-//! `out[i] = weight[input_ids[i]]`.
+//! `out[i] = weight[input_ids[i]]`, times √D where the family scales its embedding.
 
 use super::Scope;
 use crate::step::TensorId;
 
 impl Scope<'_> {
-    /// `input_ids` (N), `weight` (V×D), `out` (C×D).
-    pub(super) fn embedding(&mut self, input_ids: TensorId, weight: TensorId, out: TensorId) {
+    /// `input_ids` (N), `weight` (a run of V×D), `out` (C×D), of which the rows stay as they are whose word is not in the run.
+    pub(super) fn embedding(&mut self, input_ids: TensorId, weight: TensorId, out: TensorId, first_id: u32) {
+        let scale = self.config.embedding_scale();
         let [input_ids, weight, mut out] = self.operands([input_ids, weight, out]);
+        let ids = first_id as usize..first_id as usize + weight.len();
         for i in 0..out.len() {
-            out.row_mut(i).copy_from_slice(weight.row(input_ids.scalar(i) as usize));
+            let id = input_ids.scalar(i) as usize;
+            if ids.contains(&id) {
+                out.row_mut(i).iter_mut().zip(weight.row(id - ids.start)).for_each(|(out, weight)| *out = scale * weight);
+            }
         }
     }
 }

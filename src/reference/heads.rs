@@ -16,20 +16,26 @@ pub(super) struct Heads {
     shared_by: usize,
     /// Columns of a head, padding included. Padding is zero, so sums may go over it.
     cols: usize,
-    /// `1/√E`.
+    /// What a product is multiplied by.
     pub scale: f64,
+    /// Scores are kept within ± this.
+    softcap: Option<f64>,
+    /// Tokens that a query sees.
+    window: usize,
     /// The chunk's first token.
     start: usize,
 }
 
 impl Heads {
     /// For the queries of a chunk.
-    pub fn new(config: &Config, chunk: Chunk) -> Self {
+    pub fn new(config: &Config, chunk: Chunk, window: Option<u32>) -> Self {
         Heads {
             count: config.num_attention_heads as usize,
             shared_by: config.queries_per_key() as usize,
             cols: config.head_dim.next_multiple_of(4) as usize,
-            scale: 1.0 / f64::from(config.head_dim).sqrt(),
+            scale: config.attention_scale(),
+            softcap: config.attn_logit_softcapping,
+            window: window.map_or(usize::MAX, |window| window as usize),
             start: chunk.start as usize,
         }
     }
@@ -44,13 +50,20 @@ impl Heads {
         self.range(head / self.shared_by)
     }
 
-    /// The tokens whose keys query i of the chunk sees: those of its sequence, up to itself.
+    /// The tokens whose keys query i of the chunk sees: those of its sequence, up to itself, and no more than the window.
     pub fn keys_of(&self, i: usize, segment_start: &Matrix) -> Range<usize> {
-        segment_start.scalar(i) as usize..self.start + i + 1
+        let end = self.start + i + 1;
+        (segment_start.scalar(i) as usize).max(end.saturating_sub(self.window))..end
     }
 
-    /// `q · k / √E` of query i of the chunk and the key of token j.
+    /// The score of query i of the chunk and the key of token j.
     pub fn score(&self, q: &Matrix, k: &Matrix, i: usize, j: usize, head: usize) -> f64 {
-        self.scale * dot(&q.row(i)[self.range(head)], &k.token(j)[self.key_range(head)])
+        let score = self.scale * dot(&q.row(i)[self.range(head)], &k.token(j)[self.key_range(head)]);
+        self.softcap.map_or(score, |cap| cap * (score / cap).tanh())
+    }
+
+    /// How a score changes with `q · k`.
+    pub fn slope(&self, score: f64) -> f64 {
+        self.scale * self.softcap.map_or(1.0, |cap| 1.0 - (score / cap).powi(2))
     }
 }

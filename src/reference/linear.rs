@@ -1,23 +1,41 @@
-//! `out[i] = weight · x[i] (+ residual[i])`.
+//! `out[i] (+)= scale · weight · x[i] (+ bias) (+ residual[i])`.
 
 use super::Scope;
 use super::rows::{dot, for_each_row};
-use crate::step::TensorId;
+use crate::step::{Slice, TensorId};
 
 impl Scope<'_> {
-    /// `x` (C×K), `weight` (M×K), `out` (C×M), `residual` (C×M).
-    pub(super) fn linear(&mut self, x: TensorId, weight: TensorId, out: TensorId, residual: Option<TensorId>) {
+    /// `x` (C×K), `weight` (rows×K), `out` and `residual` (C×M), `bias` (M). The rows at work are those of `slice`.
+    pub(super) fn linear(
+        &mut self,
+        [x, weight, out]: [TensorId; 3],
+        [bias, residual]: [Option<TensorId>; 2],
+        slice: Slice,
+        scale: f64,
+        accumulate: bool,
+    ) {
+        let (first, rows) = (slice.row as usize, slice.rows as usize);
+        let columns = slice.col as usize..slice.col as usize + rows;
         {
             let [x, weight, mut out] = self.operands([x, weight, out]);
             let cols = out.cols();
             for_each_row([(out.rows_mut(), cols)], |i, [out]| {
-                out.iter_mut().enumerate().for_each(|(n, out)| *out = dot(x.row(i), weight.row(n)));
+                for (n, out) in out[slice.col as usize..][..rows].iter_mut().enumerate() {
+                    *out = if accumulate { *out } else { 0.0 } + scale * dot(x.row(i), weight.row(first + n));
+                }
             });
+        }
+        if let Some(bias) = bias {
+            let [mut out, bias] = self.operands([out, bias]);
+            for i in 0..out.len() {
+                out.row_mut(i)[columns.clone()].iter_mut().zip(&bias.row(0)[columns.clone()]).for_each(|(out, bias)| *out += bias);
+            }
         }
         let Some(residual) = residual else { return };
         let [mut out, residual] = self.operands([out, residual]);
         for i in 0..out.len() {
-            out.row_mut(i).iter_mut().zip(residual.row(i)).for_each(|(out, residual)| *out += residual);
+            let residual = &residual.row(i)[columns.clone()];
+            out.row_mut(i)[columns.clone()].iter_mut().zip(residual).for_each(|(out, residual)| *out += residual);
         }
     }
 }

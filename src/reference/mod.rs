@@ -7,14 +7,18 @@ mod adamw;
 mod attention;
 mod attention_key_value_grad;
 mod attention_query_grad;
+mod bias_grad;
 mod clip;
 mod cross_entropy;
 mod embedding;
 mod embedding_grad;
+mod glu;
+mod glu_grad;
 mod heads;
 mod linear;
 mod linear_grad;
 mod linear_weight_grad;
+mod log_sum_exp;
 mod loss;
 mod rms_norm;
 mod rms_norm_grad;
@@ -22,8 +26,6 @@ mod rms_norm_weight_grad;
 mod rope;
 mod rows;
 mod square_sum;
-mod swiglu;
-mod swiglu_grad;
 mod tensors;
 mod zero;
 
@@ -59,13 +61,14 @@ impl Executor {
         executor
     }
 
-    /// Writes a tensor from the bytes that a device would get: f32 or u32, row after row, padding included.
+    /// Writes a tensor from the bytes that a device would get, row after row, padding included.
     ///
     /// # Panics
     /// If there are more bytes than the tensor has.
     pub fn write(&mut self, id: TensorId, bytes: &[u8]) {
-        let values: Vec<f64> = match self.program.tensor(id).element {
-            Element::F32 => bytemuck::pod_collect_to_vec::<u8, f32>(bytes).into_iter().map(f64::from).collect(),
+        let tensor = self.program.tensor(id);
+        let values: Vec<f64> = match tensor.element {
+            Element::Float(precision) => precision.decode(bytes, tensor.cols).into_iter().map(f64::from).collect(),
             Element::U32 => bytemuck::pod_collect_to_vec::<u8, u32>(bytes).into_iter().map(f64::from).collect(),
         };
         self.write_f64(id, &values);
@@ -86,8 +89,13 @@ impl Executor {
 
     /// Writes all parameters' values.
     pub fn load_weights(&mut self, weights: &Weights) {
-        for (id, parameter) in self.program.parameters.clone().iter() {
-            self.write(self.program.weight(id), bytemuck::cast_slice(&parameter.pad(weights.get(id))));
+        let program = self.program.clone();
+        for (id, parameter) in program.parameters.iter() {
+            let (cols, padded) = (parameter.padded_cols(), parameter.pad(weights.get(id)));
+            for part in program.weight(id) {
+                let rows = &padded[(part.first_row * cols) as usize..((part.first_row + part.rows) * cols) as usize];
+                self.write(part.tensor, &parameter.precision.encode(rows, cols));
+            }
         }
     }
 
@@ -101,10 +109,10 @@ impl Executor {
     /// A parameter's gradient, in the layout of a file.
     ///
     /// # Panics
-    /// If the program computes no gradients.
+    /// If the parameter does not learn, or the program computes no gradients.
     pub fn gradient(&self, id: ParameterId) -> Vec<f64> {
-        let gradient = self.program.gradient(id).expect("the program goes backward");
-        self.program.parameters.get(id).unpad(self.read(gradient))
+        let padded: Vec<f64> = self.program.gradient(id).iter().flat_map(|part| self.read(part.tensor)).copied().collect();
+        self.program.parameters.get(id).unpad(&padded)
     }
 
     /// Runs some passes of the step.
@@ -129,27 +137,37 @@ impl Scope<'_> {
     fn run(&mut self, op: &Op) {
         match *op {
             Op::Zero { out } => self.zero(out),
-            Op::Embedding { input_ids, weight, out } => self.embedding(input_ids, weight, out),
-            Op::EmbeddingGrad { d_out, token_order, token_start, d_weight } => {
-                self.embedding_grad(d_out, token_order, token_start, d_weight);
+            Op::Embedding { input_ids, weight, out, first_id } => self.embedding(input_ids, weight, out, first_id),
+            Op::EmbeddingGrad { d_out, token_order, token_start, d_weight, first_id } => {
+                self.embedding_grad(d_out, token_order, token_start, d_weight, first_id);
             }
-            Op::RmsNorm { x, weight, out, rstd } => self.rms_norm(x, weight, out, rstd),
-            Op::RmsNormGrad { rstd, weight, d_out, d_x, x } => self.rms_norm_grad(rstd, weight, d_out, d_x, x),
-            Op::RmsNormWeightGrad { x, rstd, d_out, d_weight } => self.rms_norm_weight_grad(x, rstd, d_out, d_weight),
-            Op::Linear { x, weight, out, residual } => self.linear(x, weight, out, residual),
-            Op::LinearGrad { d_out, weight, d_x, accumulate } => self.linear_grad(d_out, weight, d_x, accumulate),
-            Op::LinearWeightGrad { d_out, x, d_weight } => self.linear_weight_grad(d_out, x, d_weight),
-            Op::Rope { x, segment_start, inverse, .. } => self.rope(x, segment_start, inverse),
-            Op::Attention { q, k, v, segment_start, out, stats } => self.attention([q, k, v, segment_start], out, stats),
-            Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q } => {
-                self.attention_query_grad([q, k, v, segment_start], out, d_out, stats, d_q);
+            Op::RmsNorm { x, weight, out, rstd, residual, groups } => self.rms_norm([x, weight, out, rstd], residual, groups),
+            Op::RmsNormGrad { rstd, weight, d_out, d_x, x, groups } => self.rms_norm_grad([rstd, weight, d_out, d_x], x, groups),
+            Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } => self.rms_norm_weight_grad([x, rstd, d_out, d_weight], groups),
+            Op::Linear { x, weight, out, bias, residual, slice, scale, accumulate } => {
+                self.linear([x, weight, out], [bias, residual], slice, f64::from(scale), accumulate);
             }
-            Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v } => {
-                self.attention_key_value_grad([q, k, v, segment_start], d_out, stats, d_k, d_v);
+            Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate } => {
+                self.linear_grad([d_out, weight, d_x], slice, f64::from(scale), accumulate);
             }
-            Op::SwiGlu { gate, up, out } => self.swiglu(gate, up, out),
-            Op::SwiGluGrad { d_out, gate, up } => self.swiglu_grad(d_out, gate, up),
-            Op::CrossEntropy { logits, labels, loss_weight, log_probs } => self.cross_entropy(logits, labels, loss_weight, log_probs),
+            Op::LinearWeightGrad { d_out, x, d_weight, slice } => self.linear_weight_grad(d_out, x, d_weight, slice),
+            Op::BiasGrad { d_out, d_bias } => self.bias_grad(d_out, d_bias),
+            Op::Rope { x, segment_start, is_local, inverse, .. } => self.rope(x, segment_start, is_local, inverse),
+            Op::Attention { q, k, v, segment_start, out, stats, window } => {
+                self.attention([q, k, v, segment_start], out, stats, window);
+            }
+            Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } => {
+                self.attention_query_grad([q, k, v, segment_start], [out, d_out], stats, d_q, window);
+            }
+            Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window } => {
+                self.attention_key_value_grad([q, k, v, segment_start], [d_out, stats], [d_k, d_v], window);
+            }
+            Op::Glu { gate, up, out } => self.glu(gate, up, out),
+            Op::GluGrad { d_out, gate, up } => self.glu_grad(d_out, gate, up),
+            Op::LogSumExp { logits, labels, stats, words } => self.log_sum_exp(logits, labels, stats, words),
+            Op::CrossEntropy { logits, labels, loss_weight, stats, log_probs, words } => {
+                self.cross_entropy([logits, labels, loss_weight, stats, log_probs], words);
+            }
             Op::Loss { log_probs, loss_weight, metrics } => self.loss(log_probs, loss_weight, metrics),
             Op::SquareSum { x, partials, slot } => self.square_sum(x, partials, slot),
             Op::Clip { partials, settings, metrics } => self.clip(partials, settings, metrics),

@@ -1,34 +1,39 @@
-//! With `n = x · rstd` and `g = d_out · weight`: `d_x[i] = rstd[i] · (g[i] − n[i] · mean(g[i] · n[i]))`.
+//! With `n = x · rstd` and `g = d_out · weight`: `d_x[i] = rstd[i] · (g[i] − n[i] · mean(g[i] · n[i]))`, in each group of a row apart.
 
 use super::Scope;
-use super::tensors::Matrix;
-use crate::step::TensorId;
+use super::rms_norm::norm_weight;
+use crate::step::{Groups, TensorId};
 
 impl Scope<'_> {
-    /// `rstd` (C), `weight` (D), `d_out` (C×D), `d_x` (C×D), `x` (C×D). The gradient is added to `d_x` if `x` is given;
+    /// `rstd` (C×groups), `weight` (size), `d_out`, `d_x` and `x` (C×groups·size). The gradient is added to `d_x` if `x` is given;
     /// otherwise `d_x` holds `x` and is overwritten.
-    pub(super) fn rms_norm_grad(&mut self, rstd: TensorId, weight: TensorId, d_out: TensorId, d_x: TensorId, x: Option<TensorId>) {
-        let size = f64::from(self.config.hidden_size);
-        let Some(x) = x else {
-            let [rstd, weight, d_out, mut d_x] = self.operands([rstd, weight, d_out, d_x]);
-            for i in 0..d_x.len() {
-                let gradient = row_grad(i, d_x.row(i), &rstd, &weight, &d_out, size);
-                d_x.row_mut(i).copy_from_slice(&gradient);
+    pub(super) fn rms_norm_grad(&mut self, [rstd, weight, d_out, d_x]: [TensorId; 4], x: Option<TensorId>, groups: Groups) {
+        let plus = self.norm_plus();
+        if let Some(x) = x {
+            let [rstd, weight, d_out, mut d_x, x] = self.operands([rstd, weight, d_out, d_x, x]);
+            let weight = norm_weight(&weight, plus);
+            for i in 0..x.len() {
+                let gradient = row_grad(x.row(i), rstd.row(i), &weight, d_out.row(i), groups);
+                d_x.row_mut(i).iter_mut().zip(gradient).for_each(|(d_x, gradient)| *d_x += gradient);
             }
             return;
-        };
-        let [rstd, weight, d_out, mut d_x, x] = self.operands([rstd, weight, d_out, d_x, x]);
-        for i in 0..x.len() {
-            let gradient = row_grad(i, x.row(i), &rstd, &weight, &d_out, size);
-            d_x.row_mut(i).iter_mut().zip(gradient).for_each(|(d_x, gradient)| *d_x += gradient);
+        }
+        let [rstd, weight, d_out, mut d_x] = self.operands([rstd, weight, d_out, d_x]);
+        let weight = norm_weight(&weight, plus);
+        for i in 0..d_x.len() {
+            let gradient = row_grad(d_x.row(i), rstd.row(i), &weight, d_out.row(i), groups);
+            d_x.row_mut(i).copy_from_slice(&gradient);
         }
     }
 }
 
-fn row_grad(i: usize, x: &[f64], rstd: &Matrix, weight: &Matrix, d_out: &Matrix, size: f64) -> Vec<f64> {
-    let r = rstd.scalar(i);
-    let n: Vec<f64> = x.iter().map(|x| x * r).collect();
-    let g: Vec<f64> = d_out.row(i).iter().zip(weight.row(0)).map(|(d_out, weight)| d_out * weight).collect();
-    let mean = n.iter().zip(&g).map(|(n, g)| n * g).sum::<f64>() / size;
-    n.iter().zip(&g).map(|(n, g)| r * (g - n * mean)).collect()
+fn row_grad(x: &[f64], rstd: &[f64], weight: &[f64], d_out: &[f64], groups: Groups) -> Vec<f64> {
+    let cols = x.len() / groups.count as usize;
+    let group = |((x, d_out), r): ((&[f64], &[f64]), &f64)| {
+        let n: Vec<f64> = x.iter().map(|x| x * r).collect();
+        let g: Vec<f64> = d_out.iter().zip(weight).map(|(d_out, weight)| d_out * weight).collect();
+        let mean = n.iter().zip(&g).map(|(n, g)| n * g).sum::<f64>() / f64::from(groups.size);
+        n.iter().zip(&g).map(|(n, g)| r * (g - n * mean)).collect::<Vec<f64>>()
+    };
+    x.chunks_exact(cols).zip(d_out.chunks_exact(cols)).zip(rstd).flat_map(group).collect()
 }

@@ -1,15 +1,17 @@
-//! `d_weight += Σ d_out[i] · x[i] · rstd[i]` over tokens.
+//! `d_weight += Σ d_out[i] · x[i] · rstd[i]` over tokens and groups.
 
 use super::Scope;
-use crate::step::TensorId;
+use crate::step::{Groups, TensorId};
 
 impl Scope<'_> {
-    /// `x` (C×D), `rstd` (C), `d_out` (C×D), `d_weight` (D).
-    pub(super) fn rms_norm_weight_grad(&mut self, x: TensorId, rstd: TensorId, d_out: TensorId, d_weight: TensorId) {
+    /// `x` and `d_out` (C×groups·size), `rstd` (C×groups), `d_weight` (size).
+    pub(super) fn rms_norm_weight_grad(&mut self, [x, rstd, d_out, d_weight]: [TensorId; 4], groups: Groups) {
         let [x, rstd, d_out, mut d_weight] = self.operands([x, rstd, d_out, d_weight]);
         for i in (0..x.len()).rev() {
-            for ((sum, x), d_out) in d_weight.row_mut(0).iter_mut().zip(x.row(i)).zip(d_out.row(i)) {
-                *sum += d_out * x * rstd.scalar(i);
+            let (x, d_out) = (x.row(i), d_out.row(i));
+            let cols = x.len() / groups.count as usize;
+            for ((x, d_out), r) in x.chunks_exact(cols).zip(d_out.chunks_exact(cols)).zip(rstd.row(i)) {
+                d_weight.row_mut(0).iter_mut().zip(x).zip(d_out).for_each(|((sum, x), d_out)| *sum += d_out * x * r);
             }
         }
     }

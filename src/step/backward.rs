@@ -1,9 +1,9 @@
 //! The backward pass: `d_hidden` (N×D) goes from the last layer's output to the embedding, in place.
 
 use super::builder::Builder;
-use super::forward::{self, Activations, Kept, KeptLayer, KeysValues, LayerInput, Normed, Widths};
-use super::{Kind, Op, Pass, Rows, TensorId, Walk};
-use crate::model::Role;
+use super::forward::{self, Activations, Adapted, Kept, KeptLayer, KeysValues, LayerInput, Normed, Raw, Widths};
+use super::{Groups, Kind, Op, Pass, Rows, TensorId, Walk};
+use crate::model::{Projection, Role};
 
 /// Writes the backward pass.
 pub fn write(b: &mut Builder, kept: Kept) {
@@ -12,9 +12,15 @@ pub fn write(b: &mut Builder, kept: Kept) {
         b.in_layer(layer as u32, |b| layer_backward(b, kept, d_hidden));
     }
     let (token_order, token_start) = (b.program.bindings.token_order, b.program.bindings.token_start);
-    b.block(Pass::Backward, "embedding gradient", Walk::Once, |b| {
-        b.push(Op::EmbeddingGrad { d_out: d_hidden, token_order, token_start, d_weight: b.gradient(Role::Embedding) });
-    });
+    let parts = b.gradient(Role::Embedding);
+    if !parts.is_empty() {
+        b.block(Pass::Backward, "embedding gradient", Walk::Once, |b| {
+            for part in parts {
+                let (d_weight, first_id) = (part.tensor, part.first_row);
+                b.push(Op::EmbeddingGrad { d_out: d_hidden, token_order, token_start, d_weight, first_id });
+            }
+        });
+    }
 }
 
 /// One layer: keys and values once for all tokens, then the chunks from the last to the first.
@@ -26,19 +32,15 @@ fn layer_backward(b: &mut Builder, kept: KeptLayer, d_hidden: TensorId) {
     };
     let width = Widths::of(b.config()).keys;
     let d_kv = b.block(Pass::Backward, "clear key and value gradients", Walk::Once, |b| {
-        let [k, v] = ["d_k", "d_v"].map(|name| b.tensor(name, Kind::KeysValuesGradients, Rows::Tokens, width));
-        [k, v].into_iter().for_each(|out| b.push(Op::Zero { out }));
-        KeysValues { k, v }
+        let d_kv = ["d_k", "d_v"].map(|name| b.tensor(name, Kind::KeysValuesGradients, Rows::Tokens, width));
+        d_kv.into_iter().for_each(|out| b.push(Op::Zero { out }));
+        d_kv
     });
     b.block(Pass::Backward, "backward", Walk::Descending(chunk), |b| {
         let x = forward::chunk_input(b, kept.input, chunk);
-        let activations = kept_activations.unwrap_or_else(|| {
-            let rows = Rows::Chunk(chunk);
-            let norm = forward::rms_norm(b, "attention_norm", x, Role::AttentionNorm, rows);
-            forward::activations(b, x, norm, kv, rows)
-        });
+        let mut activations = kept_activations.unwrap_or_else(|| recompute(b, x, kv, chunk));
         mlp_backward(b, &activations, d_hidden, chunk);
-        attention_backward(b, &activations, x, kv, d_kv, d_hidden, chunk);
+        attention_backward(b, &mut activations, x, kv, d_kv, d_hidden, chunk);
     });
 }
 
@@ -47,63 +49,155 @@ fn recompute_keys_values(b: &mut Builder, input: LayerInput, chunk: u32) -> Keys
     b.block(Pass::Backward, "recompute keys and values", Walk::Ascending(chunk), |b| {
         let x = forward::chunk_input(b, input, chunk);
         let norm = forward::rms_norm(b, "attention_norm", x, Role::AttentionNorm, Rows::Chunk(chunk));
-        forward::keys_values(b, norm.out)
+        forward::keys_values(b, norm.out, Rows::Chunk(chunk), &mut Adapted::default()).0
     })
 }
 
-/// Back through the MLP, its norm and the residual around them.
+/// The chunk's activations, as the forward pass computed them.
+fn recompute(b: &mut Builder, x: TensorId, kv: KeysValues, chunk: u32) -> Activations {
+    let rows = Rows::Chunk(chunk);
+    let norm = forward::rms_norm(b, "attention_norm", x, Role::AttentionNorm, rows);
+    let mut activations = forward::activations(b, x, norm, kv, rows, Adapted::default());
+    if b.config().family().norms_outputs {
+        let out = b.tensor("output", Kind::Activations, rows, Widths::of(b.config()).hidden);
+        forward::layer_output(b, &mut activations, out, rows);
+    }
+    activations
+}
+
+/// Back through the MLP, its norms and the residual around them.
 fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId, chunk: u32) {
-    let widths = Widths::of(b.config());
-    let d_mlp = b.tensor("d_mlp", Kind::Activations, Rows::Chunk(chunk), widths.mlp);
-    linear_grad(b, d_hidden, Role::Down, d_mlp, false);
-    linear_weight_grad(b, d_hidden, a.mlp, Role::Down);
-    b.push(Op::SwiGluGrad { d_out: d_mlp, gate: a.gate, up: a.up });
-    let (d_gate, d_up) = (a.gate, a.up);
-    linear_weight_grad(b, d_gate, a.mlp_norm.out, Role::Gate);
-    linear_weight_grad(b, d_up, a.mlp_norm.out, Role::Up);
-    let d_norm = b.tensor("d_mlp_norm", Kind::Activations, Rows::Chunk(chunk), widths.hidden);
-    linear_grad(b, d_gate, Role::Gate, d_norm, false);
-    linear_grad(b, d_up, Role::Up, d_norm, true);
+    let (widths, rows) = (Widths::of(b.config()), Rows::Chunk(chunk));
+    let d_out = output_norm_backward(b, a.mlp_output, Role::MlpOutputNorm, d_hidden);
+    let d_mlp = b.tensor("d_mlp", Kind::Activations, rows, widths.mlp);
+    let d_inner = weight_grads(b, Projection::Down, d_out, a.mlp, &a.adapted, rows);
+    input_grads(b, Projection::Down, (d_out, d_inner), d_mlp, false);
+    b.push(Op::GluGrad { d_out: d_mlp, gate: a.gate, up: a.up });
+    let through = [(Projection::Gate, a.gate), (Projection::Up, a.up)].map(|(projection, d_out)| {
+        let d_inner = weight_grads(b, projection, d_out, a.mlp_norm.out, &a.adapted, rows);
+        (projection, (d_out, d_inner))
+    });
+    let d_norm = b.tensor("d_mlp_norm", Kind::Activations, rows, widths.hidden);
+    for (i, (projection, d_out)) in through.into_iter().enumerate() {
+        input_grads(b, projection, d_out, d_norm, i > 0);
+    }
     norm_backward(b, a.middle, a.mlp_norm, Role::MlpNorm, d_norm, d_hidden);
 }
 
-/// Back through the attention, its norm and the residual around them. Every later chunk has been walked, so when the
+/// Back through the attention, its norms and the residual around them. Every later chunk has been walked, so when the
 /// chunk's queries have had their say, `d_k` and `d_v` of the chunk are complete and go through their projections at once.
-fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, kv: KeysValues, d_kv: KeysValues, d_hidden: TensorId, chunk: u32) {
-    let widths = Widths::of(b.config());
-    let segment_start = b.program.bindings.segment_start;
-    let d_out = b.tensor("d_attention", Kind::Activations, Rows::Chunk(chunk), widths.queries);
-    linear_grad(b, d_hidden, Role::Output, d_out, false);
-    linear_weight_grad(b, d_hidden, a.attention, Role::Output);
+fn attention_backward(
+    b: &mut Builder,
+    a: &mut Activations,
+    x: TensorId,
+    kv: KeysValues,
+    [d_k, d_v]: [TensorId; 2],
+    d_hidden: TensorId,
+    chunk: u32,
+) {
+    let (widths, rows) = (Widths::of(b.config()), Rows::Chunk(chunk));
+    let (segment_start, window) = (b.program.bindings.segment_start, b.config().window(b.layer()));
+    let d_output = output_norm_backward(b, a.attention_output, Role::AttentionOutputNorm, d_hidden);
+    let d_out = b.tensor("d_attention", Kind::Activations, rows, widths.queries);
+    let d_inner = weight_grads(b, Projection::Output, d_output, a.attention, &a.adapted, rows);
+    input_grads(b, Projection::Output, (d_output, d_inner), d_out, false);
 
-    let d_q = b.tensor("d_q", Kind::Activations, Rows::Chunk(chunk), widths.queries);
-    let KeysValues { k, v } = kv;
-    b.push(Op::AttentionQueryGrad { q: a.q, k, v, segment_start, out: a.attention, d_out, stats: a.stats, d_q });
-    b.push(Op::AttentionKeyValueGrad { q: a.q, k, v, segment_start, d_out, stats: a.stats, d_k: d_kv.k, d_v: d_kv.v });
+    let d_q = b.tensor("d_q", Kind::Activations, rows, widths.queries);
+    let KeysValues { k, v, .. } = kv;
+    b.push(Op::AttentionQueryGrad { q: a.q, k, v, segment_start, out: a.attention, d_out, stats: a.stats, d_q, window });
+    b.push(Op::AttentionKeyValueGrad { q: a.q, k, v, segment_start, d_out, stats: a.stats, d_k, d_v, window });
     forward::rope(b, d_q, true);
-    forward::rope(b, d_kv.k, true);
+    forward::rope(b, d_k, true);
+    let [d_q, d_k] = head_norms_backward(b, a, kv, [d_q, d_k], rows);
 
-    let projections = [(d_q, Role::Query), (d_kv.k, Role::Key), (d_kv.v, Role::Value)];
-    for (d_projection, role) in projections {
-        linear_weight_grad(b, d_projection, a.attention_norm.out, role);
-    }
-    let d_norm = b.tensor("d_attention_norm", Kind::Activations, Rows::Chunk(chunk), widths.hidden);
-    for (i, (d_projection, role)) in projections.into_iter().enumerate() {
-        linear_grad(b, d_projection, role, d_norm, i > 0);
+    let projections = [(Projection::Query, d_q), (Projection::Key, d_k), (Projection::Value, d_v)];
+    let through = projections.map(|(projection, d_out)| {
+        let d_inner = weight_grads(b, projection, d_out, a.attention_norm.out, &a.adapted, rows);
+        (projection, (d_out, d_inner))
+    });
+    let d_norm = b.tensor("d_attention_norm", Kind::Activations, rows, widths.hidden);
+    for (i, (projection, d_out)) in through.into_iter().enumerate() {
+        input_grads(b, projection, d_out, d_norm, i > 0);
     }
     norm_backward(b, x, a.attention_norm, Role::AttentionNorm, d_norm, d_hidden);
 }
 
+/// Back through the norms of queries and keys, if they are normed: to what the projections yielded, in its place.
+fn head_norms_backward(b: &mut Builder, a: &mut Activations, kv: KeysValues, [d_q, d_k]: [TensorId; 2], rows: Rows) -> [TensorId; 2] {
+    let (Some(raw_q), Some(k_rstd)) = (a.raw_q, kv.k_rstd) else { return [d_q, d_k] };
+    let config = b.config().clone();
+    let groups = forward::heads(b, config.num_attention_heads);
+    overwrite_by_gradient(b, raw_q, Role::QueryNorm, d_q, groups);
+    let raw_k = a.raw_k.unwrap_or_else(|| forward::raw_keys(b, a.attention_norm.out, rows, &mut a.adapted));
+    let groups = forward::heads(b, config.num_key_value_heads);
+    overwrite_by_gradient(b, Raw { x: raw_k, rstd: k_rstd }, Role::KeyNorm, d_k, groups);
+    [raw_q.x, raw_k]
+}
+
+/// Back through the norm of what a part of the layer yields, if the family has one.
+fn output_norm_backward(b: &mut Builder, raw: Option<Raw>, role: Role, d_hidden: TensorId) -> TensorId {
+    let Some(raw) = raw else { return d_hidden };
+    let groups = forward::whole_row(b);
+    overwrite_by_gradient(b, raw, role, d_hidden, groups);
+    raw.x
+}
+
+/// What a norm read is overwritten by its gradient.
+fn overwrite_by_gradient(b: &mut Builder, raw: Raw, role: Role, d_out: TensorId, groups: Groups) {
+    for d_weight in b.gradient(role) {
+        b.push(Op::RmsNormWeightGrad { x: raw.x, rstd: raw.rstd, d_out, d_weight: d_weight.tensor, groups });
+    }
+    b.push(Op::RmsNormGrad { x: None, rstd: raw.rstd, weight: b.vector(role), d_out, d_x: raw.x, groups });
+}
+
 /// `d_hidden` already holds what goes around the norm; what goes through it is added.
 fn norm_backward(b: &mut Builder, x: TensorId, norm: Normed, role: Role, d_out: TensorId, d_hidden: TensorId) {
-    b.push(Op::RmsNormWeightGrad { x, rstd: norm.rstd, d_out, d_weight: b.gradient(role) });
-    b.push(Op::RmsNormGrad { x: Some(x), rstd: norm.rstd, weight: b.weight(role), d_out, d_x: d_hidden });
+    let groups = forward::whole_row(b);
+    for d_weight in b.gradient(role) {
+        b.push(Op::RmsNormWeightGrad { x, rstd: norm.rstd, d_out, d_weight: d_weight.tensor, groups });
+    }
+    b.push(Op::RmsNormGrad { x: Some(x), rstd: norm.rstd, weight: b.vector(role), d_out, d_x: d_hidden, groups });
 }
 
-fn linear_grad(b: &mut Builder, d_out: TensorId, role: Role, d_x: TensorId, accumulate: bool) {
-    b.push(Op::LinearGrad { d_out, weight: b.weight(role), d_x, accumulate });
+/// The gradients of a projection's own parameters, as far as they learn. Returns the gradient of what the adapter's first matrix
+/// yields, if there is an adapter.
+fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: TensorId, adapted: &Adapted, rows: Rows) -> Option<TensorId> {
+    weight_grad(b, Role::Weight(projection), d_out, x);
+    if b.bias(projection).is_some() {
+        for d_bias in b.gradient(Role::Bias(projection)) {
+            b.push(Op::BiasGrad { d_out, d_bias: d_bias.tensor });
+        }
+    }
+    let [_, lora_b] = b.adapter(projection)?;
+    let inner = adapted.get(projection).unwrap_or_else(|| forward::adapter_input(b, x, projection, rows));
+    weight_grad(b, Role::LoraB(projection), d_out, inner);
+    let lora = b.program.layout.adapters().expect("the model has adapters");
+    let (rank, scale) = (lora.rank.next_multiple_of(4), lora.scale() as f32);
+    let d_inner = b.tensor(&format!("d_{}.adapter", projection.name()), Kind::Activations, rows, rank);
+    let [lora_b] = lora_b[..] else { panic!("an adapter's matrix is never cut: {lora_b:?}") };
+    let slice = lora_b.whole();
+    b.push(Op::LinearGrad { d_out, weight: lora_b.tensor, d_x: d_inner, slice, scale, accumulate: false });
+    weight_grad(b, Role::LoraA(projection), d_inner, x);
+    Some(d_inner)
 }
 
-fn linear_weight_grad(b: &mut Builder, d_out: TensorId, x: TensorId, role: Role) {
-    b.push(Op::LinearWeightGrad { d_out, x, d_weight: b.gradient(role) });
+fn weight_grad(b: &mut Builder, role: Role, d_out: TensorId, x: TensorId) {
+    for part in b.gradient(role) {
+        b.push(Op::LinearWeightGrad { d_out, x, d_weight: part.tensor, slice: part.whole() });
+    }
+}
+
+/// The gradient of what a projection reads, through its matrix and its adapter.
+fn input_grads(b: &mut Builder, projection: Projection, (d_out, d_inner): (TensorId, Option<TensorId>), d_x: TensorId, accumulate: bool) {
+    input_grad(b, Role::Weight(projection), d_out, d_x, accumulate);
+    if let Some(d_inner) = d_inner {
+        input_grad(b, Role::LoraA(projection), d_inner, d_x, true);
+    }
+}
+
+fn input_grad(b: &mut Builder, role: Role, d_out: TensorId, d_x: TensorId, accumulate: bool) {
+    for part in b.weight(role) {
+        let (weight, slice) = (part.tensor, part.whole());
+        b.push(Op::LinearGrad { d_out, weight, d_x, slice, scale: 1.0, accumulate: accumulate || part.first_row > 0 });
+    }
 }

@@ -1,6 +1,9 @@
 //! A packed batch: its shape, its numbers, and how they are laid out for a program.
 
+use std::ops::Range;
+
 use super::{IGNORED_LABEL, Program, TOKEN_TILE, TensorId};
+use crate::model::Rope;
 
 /// Lengths of the sequences that lie behind one another in a batch, without padding.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,9 +52,20 @@ impl BatchShape {
         starts
     }
 
-    /// Pairs (query, key) with the key at or before the query and in its sequence.
-    pub fn visible_pairs(&self) -> u64 {
-        self.lengths.iter().map(|&t| u64::from(t) * (u64::from(t) + 1) / 2).sum()
+    /// Pairs of a query among some tokens and a key that it sees: one at or before it, in its sequence, and in its window.
+    pub fn visible_pairs(&self, tokens: Range<u32>, window: Option<u32>) -> u64 {
+        let window = window.map_or(u64::MAX, u64::from);
+        // Of the first n queries of a sequence.
+        let upto = |n: u64| if n <= window { n * (n + 1) / 2 } else { window * (window + 1) / 2 + (n - window) * window };
+        let mut start = 0u64;
+        let mut pairs = 0;
+        for &length in &self.lengths {
+            let end = start + u64::from(length);
+            let [first, last] = [tokens.start, tokens.end].map(|token| u64::from(token).clamp(start, end) - start);
+            pairs += upto(last) - upto(first);
+            start = end;
+        }
+        pairs
     }
 }
 
@@ -135,27 +149,27 @@ impl Program {
     /// What the host writes once, when the program's buffers are new: a tensor and its bytes, each.
     pub fn constants(&self) -> Vec<(TensorId, Vec<u8>)> {
         let b = &self.bindings;
-        vec![
-            (b.segment_start, bytemuck::cast_slice(&self.batch.segment_starts()).to_vec()),
-            (b.rope_table, bytemuck::cast_slice(&self.rope_table()).to_vec()),
-        ]
+        let mut constants = vec![(b.segment_start, bytemuck::cast_slice(&self.batch.segment_starts()).to_vec())];
+        for (table, rope) in [(b.local_rope_table, self.config.local_rope), (b.rope_table, self.config.rope)] {
+            constants.push((table, bytemuck::cast_slice(&self.cosines_and_sines(table, rope)).to_vec()));
+        }
+        constants
     }
 
-    /// Cosines and sines of the rotary embedding, a row of E/2 pairs each: first for the positions 0 to 63, then for
+    /// Cosines and sines of a rotary embedding, a row of E/2 pairs each: first for the positions 0 to 63, then for
     /// 0, 64, 128 … A position's angle is the sum of one of each, so the table grows by a 64th of the positions only,
     /// and no shader takes the sine of a large angle (WGSL promises three digits of it).
-    fn rope_table(&self) -> Vec<f32> {
-        let half = self.config.head_dim / 2;
-        let frequency = |e: u32| self.config.rope_theta.powf(-f64::from(e) / f64::from(half));
-        let rows = self.tensor(self.bindings.rope_table).row_count;
+    fn cosines_and_sines(&self, table: TensorId, rope: Rope) -> Vec<f32> {
+        let frequencies = rope.frequencies(self.config.head_dim);
+        let rows = self.tensor(table).row_count;
         let position = |row: u32| if row < TOKEN_TILE { row } else { (row - TOKEN_TILE) * TOKEN_TILE };
-        (0..rows)
-            .flat_map(|row| (0..half).map(move |e| (row, e)))
-            .flat_map(|(row, e)| {
-                let (sin, cos) = (f64::from(position(row)) * frequency(e)).sin_cos();
+        let row = |row: u32| {
+            frequencies.iter().flat_map(move |frequency| {
+                let (sin, cos) = (f64::from(position(row)) * frequency).sin_cos();
                 [cos as f32, sin as f32]
             })
-            .collect()
+        };
+        (0..rows).flat_map(row).collect()
     }
 }
 
@@ -169,6 +183,19 @@ mod tests {
         let (order, start) = batch.tokens_by_id(4);
         assert_eq!(order, [1, 3, 4, 2, 0]);
         assert_eq!(start, [0, 1, 2, 5, 5]);
+    }
+
+    #[test]
+    fn pairs_are_those_in_sequence_and_window() {
+        let batch = BatchShape::packed(vec![7, 1, 12]);
+        let starts = batch.segment_starts();
+        for window in [None, Some(1), Some(3), Some(12)] {
+            for tokens in [0..20, 3..9, 10..11] {
+                let sees = |i: u32, j: u32| j >= starts[i as usize] && j <= i && i - j < window.unwrap_or(u32::MAX);
+                let counted = tokens.clone().map(|i| (0..20).filter(|&j| sees(i, j)).count() as u64).sum::<u64>();
+                assert_eq!(batch.visible_pairs(tokens.clone(), window), counted, "{tokens:?} {window:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Writes a [`Program`] down, one operation after the other.
 
-use super::program::{Bindings, Block, Node, Pass, Program, Walk};
-use super::{BINDING_ALIGNMENT, BatchShape, Element, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId};
-use crate::model::{Config, Parameter, ParameterId, Parameters, Role};
+use super::program::{Bindings, Block, Node, Part, Pass, Program, Walk};
+use super::{BINDING_ALIGNMENT, BatchShape, Element, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId, VOCAB_TILE};
+use crate::model::{Config, Layout, Parameter, ParameterId, Parameters, Projection, Role};
 
 /// A program that is being written.
 pub struct Builder {
@@ -16,12 +16,14 @@ pub(super) const SQUARE_SUM_PARTIALS: u32 = 256;
 
 impl Builder {
     /// An empty program: only the batch's tensors and the parameters' values are there.
-    pub fn new(config: &Config, batch: BatchShape, strategy: Strategy) -> Self {
-        let parameters = Parameters::new(config);
+    pub fn new(layout: impl Into<Layout>, batch: BatchShape, strategy: Strategy) -> Self {
+        let layout = layout.into();
+        let parameters = Parameters::new(&layout);
         let mut tensors = Vec::new();
-        let bindings = batch_tensors(config, &batch, &mut tensors);
+        let bindings = batch_tensors(&layout.config, &batch, &mut tensors);
         let program = Program {
-            config: config.clone(),
+            config: layout.config.clone(),
+            layout,
             parameters,
             batch,
             strategy,
@@ -33,35 +35,48 @@ impl Builder {
             moments: Vec::new(),
         };
         let mut builder = Builder { program, layer: None };
-        builder.program.weights = builder.like_parameters("", Kind::Weights);
+        builder.program.weights = builder.like_parameters("", Kind::Weights, |_| true);
         builder
     }
 
-    /// Gives every parameter a gradient.
+    /// Gives every parameter that learns a gradient.
     pub(super) fn add_gradients(&mut self) {
-        self.program.gradients = self.like_parameters("d_", Kind::Gradients);
+        self.program.gradients = self.like_parameters("d_", Kind::Gradients, |p| p.is_trained);
     }
 
-    /// Gives every parameter AdamW's two moments.
+    /// Gives every parameter that learns AdamW's two moments.
     pub(super) fn add_moments(&mut self) {
-        let first = self.like_parameters("moment1.", Kind::Optimizer);
-        let second = self.like_parameters("moment2.", Kind::Optimizer);
+        let first = self.like_parameters("moment1.", Kind::Optimizer, |p| p.is_trained);
+        let second = self.like_parameters("moment2.", Kind::Optimizer, |p| p.is_trained);
         self.program.moments = first.into_iter().zip(second).map(|(first, second)| [first, second]).collect();
     }
 
-    fn like_parameters(&mut self, prefix: &str, kind: Kind) -> Vec<TensorId> {
+    fn like_parameters(&mut self, prefix: &str, kind: Kind, is_wanted: impl Fn(&Parameter) -> bool) -> Vec<Vec<Part>> {
         let parameters: Vec<Parameter> = self.program.parameters.iter().map(|(_, p)| p.clone()).collect();
-        let own = |p: &Parameter| Tensor {
-            name: format!("{prefix}{}", p.name),
-            kind,
-            layer: p.layer,
-            rows: Rows::Fixed(p.padded_rows()),
-            row_count: p.padded_rows(),
-            cols: p.cols.padded(),
-            element: Element::F32,
-            storage: Storage::Own,
+        parameters.iter().map(|p| if is_wanted(p) { self.like_parameter(prefix, kind, p) } else { Vec::new() }).collect()
+    }
+
+    /// A tensor that lies like a parameter, or several with so many of its rows each that a binding can hold them.
+    fn like_parameter(&mut self, prefix: &str, kind: Kind, parameter: &Parameter) -> Vec<Part> {
+        let row_bytes = parameter.precision.row_bytes(parameter.padded_cols());
+        let most = rows_of_a_part(self.program.layout.part_bytes, row_bytes);
+        let count = parameter.padded_rows().div_ceil(most);
+        let part = |first_row: u32| {
+            let rows = most.min(parameter.padded_rows() - first_row);
+            let number = if count > 1 { format!("[{first_row}..{}]", first_row + rows) } else { String::new() };
+            let tensor = Tensor {
+                name: format!("{prefix}{}{number}", parameter.name),
+                kind,
+                layer: parameter.layer,
+                rows: Rows::Fixed(rows),
+                row_count: rows,
+                cols: parameter.padded_cols(),
+                element: Element::Float(parameter.precision),
+                storage: Storage::Own,
+            };
+            Part { tensor: self.push_tensor(tensor), first_row, rows }
         };
-        parameters.iter().map(|p| self.push_tensor(own(p))).collect()
+        (0..count).map(|i| i * most).map(part).collect()
     }
 
     fn push_tensor(&mut self, tensor: Tensor) -> TensorId {
@@ -78,14 +93,31 @@ impl Builder {
         self.program.tokens()
     }
 
-    /// A parameter's values, by role, in the layer at hand.
-    pub(super) fn weight(&self, role: Role) -> TensorId {
-        self.program.weight(self.parameter(role))
+    /// A matrix's values, by role, in the layer at hand.
+    pub(super) fn weight(&self, role: Role) -> Vec<Part> {
+        self.program.weight(self.parameter(role)).to_vec()
     }
 
-    /// A parameter's gradient, by role, in the layer at hand.
-    pub(super) fn gradient(&self, role: Role) -> TensorId {
-        self.program.gradient(self.parameter(role)).expect("a program that goes backward has gradients")
+    /// A vector's values, by role, in the layer at hand.
+    pub(super) fn vector(&self, role: Role) -> TensorId {
+        self.program.weight(self.parameter(role))[0].tensor
+    }
+
+    /// A bias, if the projection has one.
+    pub(super) fn bias(&self, projection: Projection) -> Option<TensorId> {
+        let id = self.program.parameters.get_if_any(Role::Bias(projection), self.layer)?;
+        Some(self.program.weight(id)[0].tensor)
+    }
+
+    /// The two matrices of a projection's adapter, if it has one.
+    pub(super) fn adapter(&self, projection: Projection) -> Option<[Vec<Part>; 2]> {
+        self.program.parameters.get_if_any(Role::LoraA(projection), self.layer)?;
+        Some([self.weight(Role::LoraA(projection)), self.weight(Role::LoraB(projection))])
+    }
+
+    /// A parameter's gradient, by role, in the layer at hand. Nothing if it does not learn.
+    pub(super) fn gradient(&self, role: Role) -> Vec<Part> {
+        self.program.gradient(self.parameter(role)).to_vec()
     }
 
     fn parameter(&self, role: Role) -> ParameterId {
@@ -94,6 +126,11 @@ impl Builder {
             _ => self.layer,
         };
         self.program.parameters.find(role, layer)
+    }
+
+    /// The layer at hand.
+    pub(super) fn layer(&self) -> u32 {
+        self.layer.expect("inside a layer")
     }
 
     /// A tensor that shares the arena; its name gets the layer at hand in front.
@@ -145,6 +182,16 @@ impl Builder {
     }
 }
 
+/// Rows that a binding can hold: whole tiles of words, or at least of tokens, so that every part starts where a block may.
+fn rows_of_a_part(part_bytes: u64, row_bytes: u64) -> u32 {
+    let fit = u32::try_from(part_bytes / row_bytes).unwrap_or(u32::MAX);
+    match fit {
+        VOCAB_TILE.. => fit / VOCAB_TILE * VOCAB_TILE,
+        TOKEN_TILE.. => fit / TOKEN_TILE * TOKEN_TILE,
+        _ => 4,
+    }
+}
+
 fn push(tensors: &mut Vec<Tensor>, tensor: Tensor) -> TensorId {
     tensors.push(tensor);
     TensorId(tensors.len() as u32 - 1)
@@ -166,6 +213,10 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         ["input_ids", "labels", "segment_start", "token_order"].map(|name| of_tokens(name, Element::U32));
     let [loss_weight, log_probs] = ["loss_weight", "log_probs"].map(|name| of_tokens(name, Element::F32));
     let mut fixed = |name, rows, cols, element, storage| add(name, Kind::Scratch, Rows::Fixed(rows), cols, element, storage);
+    let mut rope_table = |name| fixed(name, TOKEN_TILE + batch.longest().div_ceil(TOKEN_TILE), config.head_dim, Element::F32, Storage::Own);
+    let table = rope_table("rope_table");
+    let has_local = config.sliding_layers.contains(&true) && config.local_rope != config.rope;
+    let local_rope_table = if has_local { rope_table("local_rope_table") } else { table };
     Bindings {
         input_ids,
         labels,
@@ -174,7 +225,8 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         token_order,
         log_probs,
         token_start: fixed("token_start", config.vocab_size + 1, 1, Element::U32, Storage::Own),
-        rope_table: fixed("rope_table", TOKEN_TILE + batch.longest().div_ceil(TOKEN_TILE), config.head_dim, Element::F32, Storage::Own),
+        rope_table: table,
+        local_rope_table,
         metrics: fixed("metrics", 1, 4, Element::F32, Storage::Own),
         settings: fixed("settings", 1, 8, Element::F32, Storage::Own),
         op_params: fixed("op_params", 0, slot, Element::U32, Storage::Uniform),

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use super::{Block, Chunk, Op, Program, Rows};
+use super::{Block, Chunk, Op, Program, Rows, Slice};
 
 /// Arithmetic and traffic of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,7 @@ impl AddAssign for Cost {
 impl Program {
     /// What an operation costs for one chunk.
     pub fn cost(&self, op: &Op, chunk: Chunk) -> Cost {
-        let bytes =
-            op.operands().into_iter().map(|(name, id)| self.rows_touched(name, id, chunk) * u64::from(self.tensor(id).cols) * 4).sum();
+        let bytes = op.operands().into_iter().map(|(name, id)| self.rows_touched(name, id, chunk) * self.tensor(id).row_bytes()).sum();
         Cost { flops: self.flops(op, chunk), bytes }
     }
 
@@ -54,8 +53,10 @@ impl Program {
         let matrices: u64 = self.parameters.iter().filter(|(_, p)| p.rows.is_some()).map(|(_, p)| p.elements() as u64).sum();
         let lookup =
             if self.config.tie_word_embeddings { 0 } else { u64::from(self.config.vocab_size) * u64::from(self.config.hidden_size) };
-        let heads = u64::from(self.config.num_attention_heads) * u64::from(self.config.head_dim) * u64::from(self.config.num_hidden_layers);
-        6 * (matrices - lookup) * u64::from(self.tokens()) + 12 * self.batch.visible_pairs() * heads
+        let heads = u64::from(self.config.num_attention_heads) * u64::from(self.config.head_dim);
+        let pairs_of = |layer| self.batch.visible_pairs(0..self.tokens(), self.config.window(layer));
+        let pairs: u64 = (0..self.config.num_hidden_layers).map(pairs_of).sum();
+        6 * (matrices - lookup) * u64::from(self.tokens()) + 12 * pairs * heads
     }
 
     fn rows_touched(&self, operand: &str, id: super::TensorId, chunk: Chunk) -> u64 {
@@ -71,44 +72,31 @@ impl Program {
     pub fn flops(&self, op: &Op, chunk: Chunk) -> u64 {
         let tokens = u64::from(chunk.count);
         let elements = |id| tokens * u64::from(self.tensor(id).cols);
-        let matrix = |id| self.tensor(id).elements();
+        let matrix = |slice: Slice, read| 2 * tokens * u64::from(slice.rows) * u64::from(self.tensor(read).cols);
         let all = |id| self.tensor(id).elements();
         let head_dim = u64::from(self.config.head_dim);
-        let pairs = || self.visible_pairs(chunk) * u64::from(self.config.num_attention_heads);
+        let pairs = |window| self.batch.visible_pairs(chunk.start..chunk.end(), window) * u64::from(self.config.num_attention_heads);
         match *op {
             Op::Zero { .. } | Op::Embedding { .. } => 0,
             Op::EmbeddingGrad { d_out, .. } => elements(d_out),
             Op::RmsNorm { x, .. } => 4 * elements(x),
             Op::RmsNormGrad { d_x, .. } => 8 * elements(d_x),
             Op::RmsNormWeightGrad { x, .. } => 3 * elements(x),
-            Op::Linear { weight, .. } | Op::LinearGrad { weight, .. } => 2 * tokens * matrix(weight),
-            Op::LinearWeightGrad { d_weight, .. } => 2 * tokens * matrix(d_weight),
+            Op::Linear { x, slice, .. } | Op::LinearWeightGrad { x, slice, .. } => matrix(slice, x),
+            Op::LinearGrad { d_x, slice, .. } => matrix(slice, d_x),
+            Op::BiasGrad { d_out, .. } => elements(d_out),
             Op::Rope { x, .. } => 3 * elements(x),
-            Op::Attention { .. } => pairs() * (4 * head_dim + 4),
-            Op::AttentionQueryGrad { .. } => pairs() * (6 * head_dim + 6),
-            Op::AttentionKeyValueGrad { .. } => pairs() * (8 * head_dim + 6),
-            Op::SwiGlu { out, .. } => 6 * elements(out),
-            Op::SwiGluGrad { d_out, .. } => 12 * elements(d_out),
-            Op::CrossEntropy { logits, .. } => 6 * elements(logits),
+            Op::Attention { window, .. } => pairs(window) * (4 * head_dim + 4),
+            Op::AttentionQueryGrad { window, .. } => pairs(window) * (6 * head_dim + 6),
+            Op::AttentionKeyValueGrad { window, .. } => pairs(window) * (8 * head_dim + 6),
+            Op::Glu { out, .. } => 6 * elements(out),
+            Op::GluGrad { d_out, .. } => 12 * elements(d_out),
+            Op::LogSumExp { logits, .. } => 4 * elements(logits),
+            Op::CrossEntropy { logits, .. } => 4 * elements(logits),
             Op::Loss { .. } => 2 * tokens,
             Op::SquareSum { x, .. } => 2 * all(x),
             Op::Clip { partials, .. } => all(partials),
             Op::AdamW { weight, .. } => 14 * all(weight),
         }
-    }
-
-    /// Pairs of a query in the chunk and a key that it sees.
-    fn visible_pairs(&self, chunk: Chunk) -> u64 {
-        let upto = |n: u64| n * (n + 1) / 2;
-        let mut start = 0u64;
-        let mut pairs = 0;
-        for &length in self.batch.lengths() {
-            let end = start + u64::from(length);
-            let first = u64::from(chunk.start).clamp(start, end) - start;
-            let last = u64::from(chunk.end()).clamp(start, end) - start;
-            pairs += upto(last) - upto(first);
-            start = end;
-        }
-        pairs
     }
 }

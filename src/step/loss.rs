@@ -1,14 +1,14 @@
 //! The loss head: the last hidden state to log-probabilities, and back to its own gradient, in place.
 
 use super::builder::Builder;
-use super::forward::{Widths, linear, rms_norm};
-use super::{Kind, Op, Pass, Rows, TensorId, Walk};
+use super::forward::{Normed, Widths, rms_norm, whole_row};
+use super::{Kind, Op, Pass, Rows, TensorId, Walk, Words};
 use crate::model::Role;
 
 /// Writes the loss: chunk by chunk, last to first, `hidden` (N×D) is overwritten by its gradient.
 ///
-/// The logits are never longer than one logits chunk. An objective is what the batch's `loss_weight` says:
-/// −∂loss/∂log_prob of every token; for cross-entropy that is 1 / (labels of the whole batch).
+/// The logits are never longer than one logits chunk, and never wider than the strategy's block of words. An objective is what
+/// the batch's `loss_weight` says: −∂loss/∂log_prob of every token; for cross-entropy that is 1 / (labels of the whole batch).
 pub fn write(b: &mut Builder, hidden: TensorId) {
     let chunk = b.program.strategy.logits_chunk(b.tokens());
     b.block(Pass::Loss, "loss", Walk::Descending(chunk), |b| head(b, hidden, Rows::Chunk(chunk)));
@@ -19,22 +19,73 @@ pub fn write(b: &mut Builder, hidden: TensorId) {
     b.block(Pass::Loss, "loss sum", Walk::Once, |b| b.push(Op::Loss { log_probs, loss_weight, metrics }));
 }
 
+/// The vocabulary in blocks: first the log of the sum of exponentials over all of them, then each block's gradient. With one
+/// block its logits are still there; with several they are computed again.
 fn head(b: &mut Builder, hidden: TensorId, rows: Rows) {
     let width = Widths::of(b.config()).hidden;
-    let vocab = b.config().vocab_size.next_multiple_of(4);
+    let blocks = blocks(b);
     let norm = rms_norm(b, "final_norm", hidden, Role::FinalNorm, rows);
-    let logits = b.tensor("logits", Kind::Logits, rows, vocab);
-    linear(b, norm.out, Role::Head, logits);
+    let stats = b.tensor("logits.stats", Kind::Activations, rows, 4);
+    let mut logits = None;
+    for &words in &blocks {
+        let block = logits_of(b, norm.out, words, rows);
+        b.push(Op::LogSumExp { logits: block, labels: b.program.bindings.labels, stats, words });
+        logits = Some(block);
+    }
+    let d_norm = b.tensor("d_final_norm", Kind::Activations, rows, width);
+    for &words in &blocks {
+        let logits = match logits {
+            Some(logits) if blocks.len() == 1 => logits,
+            _ => logits_of(b, norm.out, words, rows),
+        };
+        block_backward(b, logits, &norm, (stats, d_norm), words);
+    }
+    for d_weight in b.gradient(Role::FinalNorm) {
+        let groups = whole_row(b);
+        b.push(Op::RmsNormWeightGrad { x: hidden, rstd: norm.rstd, d_out: d_norm, d_weight: d_weight.tensor, groups });
+    }
+    let groups = whole_row(b);
+    b.push(Op::RmsNormGrad { x: None, rstd: norm.rstd, weight: b.vector(Role::FinalNorm), d_out: d_norm, d_x: hidden, groups });
+}
+
+/// The vocabulary, cut as the strategy says.
+fn blocks(b: &Builder) -> Vec<Words> {
+    let all = b.config().vocab_size;
+    let most = b.program.strategy.logits_words(b.tokens(), all);
+    (0..all.div_ceil(most)).map(|i| Words { first: i * most, count: most.min(all - i * most) }).collect()
+}
+
+/// The logits of a block of words.
+pub(super) fn logits_of(b: &mut Builder, x: TensorId, words: Words, rows: Rows) -> TensorId {
+    let out = b.tensor("logits", Kind::Logits, rows, words.count.next_multiple_of(4));
+    for part in b.weight(Role::Head) {
+        if let Some(slice) = part.within(words.first, words.count.next_multiple_of(4)) {
+            let weight = part.tensor;
+            b.push(Op::Linear { x, weight, out, bias: None, residual: None, slice, scale: 1.0, accumulate: false });
+        }
+    }
+    out
+}
+
+/// The logits become their gradient, which goes on to the head's weights and to the norm's output. Every block goes on from what
+/// the last one left there, so the sum over words has one order however many blocks there are.
+fn block_backward(b: &mut Builder, logits: TensorId, norm: &Normed, (stats, d_norm): (TensorId, TensorId), words: Words) {
     let (labels, loss_weight, log_probs) = {
         let bindings = &b.program.bindings;
         (bindings.labels, bindings.loss_weight, bindings.log_probs)
     };
-    b.push(Op::CrossEntropy { logits, labels, loss_weight, log_probs });
-
+    b.push(Op::CrossEntropy { logits, labels, loss_weight, stats, log_probs, words });
     let d_logits = logits;
-    b.push(Op::LinearWeightGrad { d_out: d_logits, x: norm.out, d_weight: b.gradient(Role::Head) });
-    let d_norm = b.tensor("d_final_norm", Kind::Activations, rows, width);
-    b.push(Op::LinearGrad { d_out: d_logits, weight: b.weight(Role::Head), d_x: d_norm, accumulate: false });
-    b.push(Op::RmsNormWeightGrad { x: hidden, rstd: norm.rstd, d_out: d_norm, d_weight: b.gradient(Role::FinalNorm) });
-    b.push(Op::RmsNormGrad { x: None, rstd: norm.rstd, weight: b.weight(Role::FinalNorm), d_out: d_norm, d_x: hidden });
+    let padded = words.count.next_multiple_of(4);
+    for part in b.gradient(Role::Head) {
+        if let Some(slice) = part.within(words.first, padded) {
+            b.push(Op::LinearWeightGrad { d_out: d_logits, x: norm.out, d_weight: part.tensor, slice });
+        }
+    }
+    for part in b.weight(Role::Head) {
+        if let Some(slice) = part.within(words.first, padded) {
+            let accumulate = words.first + slice.col > 0;
+            b.push(Op::LinearGrad { d_out: d_logits, weight: part.tensor, d_x: d_norm, slice, scale: 1.0, accumulate });
+        }
+    }
 }

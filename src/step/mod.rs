@@ -28,9 +28,9 @@ pub use batch::{Batch, BatchShape};
 pub use builder::Builder;
 pub use cost::Cost;
 pub use memory::{Alive, Buffer, Limits, Memory, Moment, Place};
-pub use op::{Op, OpKind};
+pub use op::{Groups, Op, OpKind, Slice, Words};
 pub use order::{Stride, Turn};
-pub use program::{Block, Chunk, Node, Pass, Program, Walk};
+pub use program::{Block, Chunk, Node, Part, Pass, Program, Walk};
 pub use strategy::{Strategy, StrategyKind};
 pub use tensor::{Element, Kind, Rows, Storage, Tensor, TensorId};
 
@@ -41,6 +41,10 @@ pub const TOKEN_TILE: u32 = 64;
 
 /// Bytes to which WebGPU aligns the offset of a binding on every adapter.
 pub const BINDING_ALIGNMENT: u64 = 256;
+
+/// Words of a tile: sums over the vocabulary are cut here and where a tensor ends, so every block of logits is a whole number of
+/// them.
+pub const VOCAB_TILE: u32 = 1024;
 
 /// The label of a token that takes no part in the loss.
 pub const IGNORED_LABEL: u32 = u32::MAX;

@@ -2,6 +2,35 @@
 
 use super::TensorId;
 
+/// Which rows of a matrix are at work, and where what they yield stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The first row, in the tensor that holds it.
+    pub row: u32,
+    /// The column of what that row yields.
+    pub col: u32,
+    /// Rows.
+    pub rows: u32,
+}
+
+/// How a row is normed: in so many groups of so many elements, padding left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// Groups of a row.
+    pub count: u32,
+    /// Elements of a group.
+    pub size: u32,
+}
+
+/// A run of the vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The first word.
+    pub first: u32,
+    /// Words.
+    pub count: u32,
+}
+
 /// Writes the operations once; from the list come [`Op`], [`OpKind`], the stems and the operands of each.
 macro_rules! ops {
     ($(
@@ -54,36 +83,40 @@ macro_rules! ops {
 ops! {
     /// `out = 0`.
     Zero "zero" { out }
-    /// `out[i] = weight[input_ids[i]]`.
-    Embedding "embedding" { input_ids, weight, out }
-    /// `d_weight[v] += Σ d_out[i]` over the tokens i whose id is v, from the last to the first.
-    EmbeddingGrad "embedding_grad" { d_out, token_order, token_start, d_weight }
-    /// `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight`.
-    RmsNorm "rms_norm" { x, weight, out, rstd }
+    /// `out[i] = weight[input_ids[i]]`, scaled as the family has it, for the ids whose rows `weight` holds from `first_id` on.
+    Embedding "embedding" { input_ids, weight, out; with first_id: u32 }
+    /// `d_weight[v - first_id] += Σ d_out[i]`, scaled likewise, over the tokens i whose id is v, from the last to the first.
+    EmbeddingGrad "embedding_grad" { d_out, token_order, token_start, d_weight; with first_id: u32 }
+    /// `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight (+ residual[i])`, in each group of a row apart.
+    RmsNorm "rms_norm" { x, weight, out, rstd; optional residual; with groups: Groups }
     /// The gradient of `x`: added to `d_x` if `x` is given. Otherwise `d_x` holds `x` and is overwritten.
-    RmsNormGrad "rms_norm_grad" { rstd, weight, d_out, d_x; optional x }
-    /// `d_weight += Σ d_out[i] · x[i] · rstd[i]` over tokens.
-    RmsNormWeightGrad "rms_norm_weight_grad" { x, rstd, d_out, d_weight }
-    /// `out[i] = weight · x[i] (+ residual[i])`.
-    Linear "linear" { x, weight, out; optional residual }
-    /// `d_x[i] (+)= weightᵀ · d_out[i]`.
-    LinearGrad "linear_grad" { d_out, weight, d_x; with accumulate: bool }
+    RmsNormGrad "rms_norm_grad" { rstd, weight, d_out, d_x; optional x; with groups: Groups }
+    /// `d_weight += Σ d_out[i] · x[i] · rstd[i]` over tokens and groups.
+    RmsNormWeightGrad "rms_norm_weight_grad" { x, rstd, d_out, d_weight; with groups: Groups }
+    /// `out[i] (+)= scale · weight · x[i] (+ bias) (+ residual[i])`.
+    Linear "linear" { x, weight, out; optional bias, residual; with slice: Slice, scale: f32, accumulate: bool }
+    /// `d_x[i] (+)= scale · weightᵀ · d_out[i]`.
+    LinearGrad "linear_grad" { d_out, weight, d_x; with slice: Slice, scale: f32, accumulate: bool }
     /// `d_weight += Σ d_out[i] ⊗ x[i]` over tokens.
-    LinearWeightGrad "linear_weight_grad" { d_out, x, d_weight }
+    LinearWeightGrad "linear_weight_grad" { d_out, x, d_weight; with slice: Slice }
+    /// `d_bias += Σ d_out[i]` over tokens.
+    BiasGrad "bias_grad" { d_out, d_bias }
     /// Turns the pairs (e, e + E/2) of every head of `x` by the angle of its position; backwards if `inverse`.
-    Rope "rope" { x, segment_start, table; with inverse: bool }
-    /// `out = softmax(q·kᵀ/√E)·v` over the visible keys; `stats[i, h].x` = the log of the sum of exponentials.
-    Attention "attention" { q, k, v, segment_start, out, stats }
+    Rope "rope" { x, segment_start, table; with is_local: bool, inverse: bool }
+    /// `out = softmax(scale · q·kᵀ)·v` over the visible keys; `stats[i, h].x` = the log of the sum of exponentials.
+    Attention "attention" { q, k, v, segment_start, out, stats; with window: Option<u32> }
     /// The gradient of `q`; `stats[i, h].y` = `d_out · out` of the row, for the operation below.
-    AttentionQueryGrad "attention_query_grad" { q, k, v, segment_start, out, d_out, stats, d_q }
+    AttentionQueryGrad "attention_query_grad" { q, k, v, segment_start, out, d_out, stats, d_q; with window: Option<u32> }
     /// What the chunk's queries add to the gradients of all keys and values that they see.
-    AttentionKeyValueGrad "attention_key_value_grad" { q, k, v, segment_start, d_out, stats, d_k, d_v }
-    /// `out = silu(gate) · up`.
-    SwiGlu "swiglu" { gate, up, out }
+    AttentionKeyValueGrad "attention_key_value_grad" { q, k, v, segment_start, d_out, stats, d_k, d_v; with window: Option<u32> }
+    /// `out = act(gate) · up`.
+    Glu "glu" { gate, up, out }
     /// `gate` and `up` are overwritten by their gradients.
-    SwiGluGrad "swiglu_grad" { d_out, gate, up }
+    GluGrad "glu_grad" { d_out, gate, up }
+    /// Goes on with `stats[i]` = the largest logit, the sum of exponentials less that, and the label's logit, over a block of words.
+    LogSumExp "log_sum_exp" { logits, labels, stats; with words: Words }
     /// `log_probs[i]` = the label's log-probability; the logits are overwritten by `loss_weight[i] · (softmax − onehot)`.
-    CrossEntropy "cross_entropy" { logits, labels, loss_weight, log_probs }
+    CrossEntropy "cross_entropy" { logits, labels, loss_weight, stats, log_probs; with words: Words }
     /// `metrics.loss += −Σ loss_weight[i] · log_probs[i]`.
     Loss "loss" { log_probs, loss_weight, metrics }
     /// `partials[slot] = ` sums of squares of parts of `x`.

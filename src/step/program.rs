@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::{BatchShape, Op, Strategy, TensorId, tensor::Tensor};
-use crate::model::{Config, ParameterId, Parameters};
+use super::{BatchShape, Op, Slice, Strategy, TensorId, tensor::Tensor};
+use crate::model::{Config, Layout, ParameterId, Parameters};
 
 /// The parts of a step, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -140,6 +140,8 @@ pub struct Bindings {
     /// Cosines and sines of the rotary embedding: a row of E/2 pairs for each of the positions 0 to 63, then for each
     /// multiple of 64.
     pub rope_table: TensorId,
+    /// The same for layers with a window; often it is the same tensor.
+    pub local_rope_table: TensorId,
     /// The log-probability of every label (N); 0 where it is ignored.
     pub log_probs: TensorId,
     /// `[loss, grad_norm, gradient scale, 1 if the gradient is not finite]`.
@@ -154,11 +156,37 @@ pub struct Bindings {
     pub read_back: TensorId,
 }
 
+/// Some rows of a parameter (or of what lies like it), in a tensor of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The tensor.
+    pub tensor: TensorId,
+    /// The first of the rows.
+    pub first_row: u32,
+    /// How many there are.
+    pub rows: u32,
+}
+
+impl Part {
+    /// All of its rows, each for the column that its place in the parameter stands for.
+    pub fn whole(&self) -> Slice {
+        Slice { row: 0, col: self.first_row, rows: self.rows }
+    }
+
+    /// Those of its rows that lie in a run of the parameter's, with what they yield counted from the run's start.
+    pub fn within(&self, first: u32, count: u32) -> Option<Slice> {
+        let (start, end) = (self.first_row.max(first), (self.first_row + self.rows).min(first + count));
+        (start < end).then(|| Slice { row: start - self.first_row, col: start - first, rows: end - start })
+    }
+}
+
 /// One step of training (or of generation) as data.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The model.
     pub config: Config,
+    /// What of it learns, and how the rest lies.
+    pub layout: Layout,
     /// Its parameters.
     pub parameters: Parameters,
     /// The batch.
@@ -171,9 +199,9 @@ pub struct Program {
     pub blocks: Vec<Block>,
     /// Tensors that hosts fill or read.
     pub bindings: Bindings,
-    pub(super) weights: Vec<TensorId>,
-    pub(super) gradients: Vec<TensorId>,
-    pub(super) moments: Vec<[TensorId; 2]>,
+    pub(super) weights: Vec<Vec<Part>>,
+    pub(super) gradients: Vec<Vec<Part>>,
+    pub(super) moments: Vec<[Vec<Part>; 2]>,
 }
 
 impl Program {
@@ -193,18 +221,18 @@ impl Program {
     }
 
     /// A parameter's values.
-    pub fn weight(&self, id: ParameterId) -> TensorId {
-        self.weights[id.0]
+    pub fn weight(&self, id: ParameterId) -> &[Part] {
+        &self.weights[id.0]
     }
 
-    /// A parameter's gradient. A program that only generates has none.
-    pub fn gradient(&self, id: ParameterId) -> Option<TensorId> {
-        self.gradients.get(id.0).copied()
+    /// A parameter's gradient: nothing if it does not learn, or if the program only generates.
+    pub fn gradient(&self, id: ParameterId) -> &[Part] {
+        self.gradients.get(id.0).map_or(&[], Vec::as_slice)
     }
 
-    /// AdamW's first and second moment of a parameter. Only a program that updates has them.
-    pub fn moments(&self, id: ParameterId) -> Option<[TensorId; 2]> {
-        self.moments.get(id.0).copied()
+    /// AdamW's first and second moment of a parameter: nothing if it does not learn, or if the program does not update.
+    pub fn moment(&self, id: ParameterId, which: usize) -> &[Part] {
+        self.moments.get(id.0).map_or(&[], |both| both[which].as_slice())
     }
 
     /// Operations of the program, each counted once however many chunks it is walked for.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::TOKEN_TILE;
+use super::{TOKEN_TILE, VOCAB_TILE};
 use crate::error::Error;
 
 /// The three ways to back-propagate that are compared.
@@ -66,18 +66,23 @@ pub struct Strategy {
     chunk: Option<u32>,
     /// Tokens of a chunk in the loss head; `None` is the whole batch.
     logits_chunk: Option<u32>,
+    /// Bytes of a chunk's logits at most; more are taken in blocks of words. `None` is all words at once.
+    logits_bytes: Option<u64>,
 }
+
+/// What base WebGPU promises for one binding.
+const LOGITS_BYTES: u64 = 128 << 20;
 
 impl Strategy {
     /// Standard back-propagation.
-    pub const STANDARD: Strategy = Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None };
+    pub const STANDARD: Strategy = Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None, logits_bytes: None };
     /// Gradient checkpointing, a layer at a time.
-    pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, chunk: None, logits_chunk: None };
+    pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, ..Strategy::STANDARD };
 
     /// StreamBP with chunks of that many tokens, each rounded up to a whole number of token tiles.
     pub fn stream(chunk: u32, logits_chunk: u32) -> Strategy {
         let tiles = |tokens: u32| Some(tokens.max(1).div_ceil(TOKEN_TILE).saturating_mul(TOKEN_TILE));
-        Strategy { kind: StrategyKind::Stream, chunk: tiles(chunk), logits_chunk: tiles(logits_chunk) }
+        Strategy { kind: StrategyKind::Stream, chunk: tiles(chunk), logits_chunk: tiles(logits_chunk), logits_bytes: Some(LOGITS_BYTES) }
     }
 
     /// The strategy of that kind. The chunk lengths matter to `stream` alone.
@@ -97,6 +102,18 @@ impl Strategy {
     /// C': the chunk length in the loss head, for a batch of that many tokens.
     pub fn logits_chunk(&self, tokens: u32) -> u32 {
         self.logits_chunk.map_or(tokens, |chunk| chunk.min(tokens))
+    }
+
+    /// The same with so many bytes of logits at most, or what one tile of tokens and one of words takes.
+    pub fn with_logits_bytes(self, bytes: u64) -> Strategy {
+        Strategy { logits_bytes: Some(bytes), ..self }
+    }
+
+    /// Words of a block of logits, for a batch of that many tokens.
+    pub fn logits_words(&self, tokens: u32, vocab_size: u32) -> u32 {
+        let Some(bytes) = self.logits_bytes else { return vocab_size };
+        let tiles = bytes / (4 * u64::from(self.logits_chunk(tokens)) * u64::from(VOCAB_TILE));
+        u32::try_from(tiles.max(1)).map_or(vocab_size, |tiles| tiles.saturating_mul(VOCAB_TILE).min(vocab_size))
     }
 
     /// Are activations kept from the forward pass, so that nothing is recomputed?

@@ -1,5 +1,7 @@
 //! What a step computes with: tensors by name, with their sizes and what they are for.
 
+use crate::model::Precision;
+
 /// A tensor's place in [`Program::tensors`](super::Program::tensors).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub u32);
@@ -90,13 +92,18 @@ pub enum Storage {
     Arena,
 }
 
-/// The type of an element; each takes four bytes.
+/// The type of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
-    /// A float.
-    F32,
+    /// A float, as it is stored.
+    Float(Precision),
     /// An index or a length.
     U32,
+}
+
+impl Element {
+    /// A float of four bytes.
+    pub const F32: Element = Element::Float(Precision::F32);
 }
 
 /// One tensor of a step, a matrix in row-major order.
@@ -112,7 +119,7 @@ pub struct Tensor {
     pub rows: Rows,
     /// Rows for which there is memory.
     pub row_count: u32,
-    /// Elements of a row, padding included; a multiple of four for every float matrix.
+    /// Elements of a row, padding included. Where kernels read four at a time, it is a multiple of four.
     pub cols: u32,
     /// The type of an element.
     pub element: Element,
@@ -128,7 +135,15 @@ impl Tensor {
 
     /// Bytes that a kernel may touch.
     pub fn bytes(&self) -> u64 {
-        4 * self.elements()
+        u64::from(self.row_count) * self.row_bytes()
+    }
+
+    /// Bytes of a row.
+    pub fn row_bytes(&self) -> u64 {
+        match self.element {
+            Element::U32 => 4 * u64::from(self.cols),
+            Element::Float(precision) => precision.row_bytes(self.cols),
+        }
     }
 
     /// Does row i of it stand for token i of the batch (rather than of the chunk)?

@@ -2,7 +2,7 @@
 
 use super::builder::{Builder, SQUARE_SUM_PARTIALS};
 use super::{BatchShape, Kind, Op, Pass, Program, Rows, Strategy, TensorId, Walk, backward, forward, loss};
-use crate::model::{Config, ParameterId};
+use crate::model::{Layout, Parameter, ParameterId};
 
 /// What changes from step to step, as it lies in the tensor `settings`.
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
@@ -40,8 +40,8 @@ pub mod metrics {
 
 impl Program {
     /// A whole step of training: gradients and AdamW.
-    pub fn train(config: &Config, batch: BatchShape, strategy: Strategy) -> Program {
-        let mut b = Builder::new(config, batch, strategy);
+    pub fn train(layout: impl Into<Layout>, batch: BatchShape, strategy: Strategy) -> Program {
+        let mut b = Builder::new(layout, batch, strategy);
         b.add_gradients();
         b.add_moments();
         gradients(&mut b);
@@ -50,8 +50,8 @@ impl Program {
     }
 
     /// Loss and gradients alone.
-    pub fn gradients(config: &Config, batch: BatchShape, strategy: Strategy) -> Program {
-        let mut b = Builder::new(config, batch, strategy);
+    pub fn gradients(layout: impl Into<Layout>, batch: BatchShape, strategy: Strategy) -> Program {
+        let mut b = Builder::new(layout, batch, strategy);
         b.add_gradients();
         gradients(&mut b);
         b.finish()
@@ -66,25 +66,48 @@ fn gradients(b: &mut Builder) {
 }
 
 fn clear(b: &mut Builder) {
-    let mut targets = b.program.gradients.clone();
+    let mut targets: Vec<TensorId> = b.program.gradients.iter().flatten().map(|part| part.tensor).collect();
     targets.push(b.program.bindings.metrics);
     b.block(Pass::Clear, "clear gradients", Walk::Once, |b| targets.into_iter().for_each(|out| b.push(Op::Zero { out })));
 }
 
-/// Clipping by the norm of all gradients, then AdamW. As is customary, norms are not decayed; matrices are.
+/// What learns, part by part: its values, its gradient, its moments, and whether it is decayed.
+struct Learner {
+    weight: TensorId,
+    gradient: TensorId,
+    moments: [TensorId; 2],
+    decay: bool,
+}
+
+/// Clipping by the norm of all gradients, then AdamW. As is customary, norms and biases are not decayed; matrices are.
 fn update(b: &mut Builder) {
     let (settings, metrics) = (b.program.bindings.settings, b.program.bindings.metrics);
-    let parameters: Vec<(ParameterId, bool)> = b.program.parameters.iter().map(|(id, p)| (id, p.rows.is_some())).collect();
+    let learners = learners(&b.program);
     b.block(Pass::Update, "update", Walk::Once, |b| {
-        let partials = b.tensor("square_sums", Kind::Scratch, Rows::Fixed(parameters.len() as u32), SQUARE_SUM_PARTIALS);
-        for &(id, _) in &parameters {
-            let x: TensorId = b.program.gradients[id.0];
-            b.push(Op::SquareSum { x, partials, slot: id.0 as u32 });
+        let partials = b.tensor("square_sums", Kind::Scratch, Rows::Fixed(learners.len() as u32), SQUARE_SUM_PARTIALS);
+        for (slot, learner) in (0..).zip(&learners) {
+            b.push(Op::SquareSum { x: learner.gradient, partials, slot });
         }
         b.push(Op::Clip { partials, settings, metrics });
-        for &(id, decay) in &parameters {
-            let (weight, gradient, [moment1, moment2]) = (b.program.weights[id.0], b.program.gradients[id.0], b.program.moments[id.0]);
+        for &Learner { weight, gradient, moments: [moment1, moment2], decay } in &learners {
             b.push(Op::AdamW { gradient, settings, metrics, weight, moment1, moment2, decay });
         }
     });
+}
+
+fn learners(program: &Program) -> Vec<Learner> {
+    let of_parameter = |(id, parameter): (ParameterId, &Parameter)| {
+        let moments = program.moment(id, 0).iter().zip(program.moment(id, 1));
+        let parts = program.weight(id).iter().zip(program.gradient(id)).zip(moments);
+        let decay = parameter.rows.is_some();
+        parts
+            .map(|((weight, gradient), (first, second))| Learner {
+                weight: weight.tensor,
+                gradient: gradient.tensor,
+                moments: [first.tensor, second.tensor],
+                decay,
+            })
+            .collect::<Vec<Learner>>()
+    };
+    program.parameters.trained().flat_map(of_parameter).collect()
 }

@@ -50,7 +50,8 @@ impl Trainer {
         self.run_turns(start..number + 1).await?;
         let chunk = self.executor().program().turn(number).chunk;
         let first_row = if self.executor().program().tensor(q).is_absolute() { 0 } else { chunk.start };
-        let scores = Scores { q: self.read(q).await?, k: self.read(k).await?, config, chunk, first_row, head };
+        let window = config.window(layer);
+        let scores = Scores { q: self.read(q).await?, k: self.read(k).await?, config, chunk, first_row, head, window };
         Ok(self.pattern(&batch, layer, &scores))
     }
 
@@ -97,10 +98,11 @@ struct Scores {
     /// The token of the first row of `q`.
     first_row: u32,
     head: u32,
+    window: Option<u32>,
 }
 
 impl Scores {
-    /// The softmax of a query's scores; keys behind it get 0.
+    /// The softmax of a query's scores; keys behind it, or before its window, get 0.
     fn row(&self, query: u32, keys: Range<u32>) -> Vec<f32> {
         let config = &self.config;
         let part = |values: &[f32], row: u32, heads: u32, head: u32| {
@@ -111,9 +113,11 @@ impl Scores {
         let q = part(&self.q, query - self.first_row, config.num_attention_heads, self.head);
         let score = |key: u32| {
             let k = part(&self.k, key, config.num_key_value_heads, self.head / config.queries_per_key());
-            q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() / (config.head_dim as f32).sqrt()
+            let score = q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() * config.attention_scale() as f32;
+            config.attn_logit_softcapping.map_or(score, |cap| cap as f32 * (score / cap as f32).tanh())
         };
-        let scores: Vec<f32> = keys.map(|key| if key <= query { score(key) } else { f32::NEG_INFINITY }).collect();
+        let sees = |key: u32| key <= query && self.window.is_none_or(|window| query - key < window);
+        let scores: Vec<f32> = keys.map(|key| if sees(key) { score(key) } else { f32::NEG_INFINITY }).collect();
         let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let total: f32 = scores.iter().map(|score| (score - most).exp()).sum();
         scores.iter().map(|score| (score - most).exp() / total).collect()

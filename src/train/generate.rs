@@ -100,7 +100,11 @@ impl Generator {
         let tensor = self.executor.program().tensor(self.logits);
         let (stride, vocab) = (4 * u64::from(tensor.cols), 4 * u64::from(self.executor.program().config.vocab_size));
         let bytes = self.executor.read_range(self.logits, last_row * stride, vocab).await?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+        let logits: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
+        Ok(match self.executor.program().config.final_logit_softcapping {
+            Some(cap) => logits.into_iter().map(|logit| cap as f32 * (logit / cap as f32).tanh()).collect(),
+            None => logits,
+        })
     }
 }
 

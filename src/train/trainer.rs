@@ -8,9 +8,9 @@ use web_time::Instant;
 use super::{RunId, Snapshot, Source, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu};
-use crate::model::{Config, ParameterId, Weights};
+use crate::model::{Config, Weights};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, Stride, TensorId};
+use crate::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, Stride};
 
 /// The settings of a run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -349,23 +349,20 @@ impl Trainer {
 
     /// Goes back (or on) to a snapshot of this run.
     pub fn restore(&mut self, snapshot: &Snapshot) {
-        self.executor.load_weights(&snapshot.weights);
         let program = self.executor.program();
-        for (id, parameter) in program.parameters.iter() {
+        for (id, parameter) in program.parameters.trained() {
+            self.executor.write_like(parameter, program.weight(id), snapshot.weights.get(id));
             for (which, values) in snapshot.moments.iter().enumerate() {
-                self.executor.write(self.moment(id, which), bytemuck::cast_slice(&parameter.pad(values.get(id))));
+                self.executor.write_like(parameter, program.moment(id, which), values.get(id));
             }
         }
         self.step = snapshot.step;
         self.under_way = None;
     }
 
-    fn moment(&self, id: ParameterId, which: usize) -> TensorId {
-        self.executor.program().moments(id).expect("a training program has moments")[which]
-    }
-
     async fn read_moment(&self, which: usize) -> Result<Weights> {
-        let values = self.executor.read_like_parameters(|id| self.moment(id, which)).await?;
-        Ok(Weights::new(&self.executor.program().parameters, values))
+        let program = self.executor.program();
+        let values = self.executor.read_like_parameters(|id| program.moment(id, which)).await?;
+        Ok(Weights::of_trained(&program.parameters, values))
     }
 }

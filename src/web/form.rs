@@ -2,7 +2,7 @@
 
 use super::protocol::{Data, Run, Start, TaskKind};
 use crate::error::{Error, Result};
-use crate::model::{Config, PRESETS, Preset};
+use crate::model::{Config, PRESETS, Preset, Rope};
 use crate::step::{BatchShape, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
 
@@ -126,6 +126,8 @@ pub struct Form {
     pub strategy: StrategyKind,
     /// Is one matrix embedding and head?
     pub tied: bool,
+    /// The model whose sizes were taken last: what no field shows is as in it.
+    model: Config,
     values: Vec<String>,
 }
 
@@ -152,6 +154,7 @@ impl Default for Form {
             preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
             tied: true,
+            model: preset.config.clone(),
             values: vec![String::new(); Field::ALL.len()],
         };
         form.set_settings(&Settings { strategy: Strategy::stream(128, 128), ..Settings::default() });
@@ -215,8 +218,9 @@ impl Form {
             (Field::VocabSize, config.vocab_size),
         ];
         sizes.into_iter().for_each(|(field, size)| self.set(field, size));
-        self.set(Field::RopeTheta, config.rope_theta);
+        self.set(Field::RopeTheta, config.rope.theta);
         self.tied = config.tie_word_embeddings;
+        self.model = config.clone();
     }
 
     fn set_settings(&mut self, s: &Settings) {
@@ -294,6 +298,8 @@ impl Form {
     }
 
     fn config(&self) -> Result<Config> {
+        let rope = Rope { theta: self.number(Field::RopeTheta)?, ..self.model.rope };
+        let has_one_rope = self.model.family().local_rope_theta.is_none();
         let config = Config {
             hidden_size: self.positive(Field::HiddenSize)?,
             intermediate_size: self.positive(Field::IntermediateSize)?,
@@ -302,9 +308,10 @@ impl Form {
             num_key_value_heads: self.positive(Field::KeyValueHeads)?,
             head_dim: self.positive(Field::HeadDim)?,
             vocab_size: self.positive(Field::VocabSize)?,
-            rope_theta: self.number(Field::RopeTheta)?,
+            rope,
+            local_rope: if has_one_rope { rope } else { self.model.local_rope },
             tie_word_embeddings: self.tied,
-            ..PRESETS[0].config.clone()
+            ..self.model.clone()
         };
         // The file's own checks: one place says what a model may be.
         Config::from_json(&config.to_json())

@@ -23,7 +23,20 @@ pub fn configs() -> Vec<Config> {
         num_key_value_heads,
         ..model::odd_config()
     };
-    sizes.into_iter().map(config).collect()
+    let windows = [1, 7, 64, 100].map(|window| Config { sliding_window: window, sliding_layers: vec![true], ..model::odd_config() });
+    let capped = Config { attn_logit_softcapping: Some(0.7), query_pre_attn_scalar: 1.7, ..model::odd_config() };
+    sizes.into_iter().map(config).chain(windows).chain([capped]).collect()
+}
+
+/// The window of these operations: that of the first layer.
+pub fn window(config: &Config) -> Option<u32> {
+    config.window(0)
+}
+
+/// Configs for differences: plain, and with a window and a cap.
+pub fn slope_configs() -> [Config; 2] {
+    let special = Config { sliding_window: 3, sliding_layers: vec![true], attn_logit_softcapping: Some(0.7), ..model::odd_config() };
+    [model::odd_config(), special]
 }
 
 /// Attention, and room for the operations that come back through it.
@@ -34,7 +47,7 @@ pub fn bench(shape: &Shape, config: &Config) -> (Bench, Operands) {
     let (q, k, v) = (b.input("q", queries), b.batch_input("k", keys), b.batch_input("v", keys));
     let out = b.output("out", queries);
     let stats = b.output("stats", Width::Exact(2 * config.num_attention_heads));
-    b.op(Op::Attention { q, k, v, segment_start, out, stats });
+    b.op(Op::Attention { q, k, v, segment_start, out, stats, window: window(config) });
     (b, Operands { q, k, v, segment_start, out, stats })
 }
 

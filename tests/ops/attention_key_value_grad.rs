@@ -3,7 +3,6 @@ use streambp::step::{Op, TensorId};
 
 use super::attention::{self, Operands};
 use crate::support::bench::{self, Bench, Shape, Tolerance};
-use crate::support::model;
 
 /// The operations, and the ids of `d_out`, `d_k` and `d_v`.
 fn bench(shape: &Shape, config: &Config) -> (Bench, Operands, [TensorId; 3]) {
@@ -12,8 +11,8 @@ fn bench(shape: &Shape, config: &Config) -> (Bench, Operands, [TensorId; 3]) {
     let d_out = b.input("d_out", attention::queries(config));
     let d_q = b.output("d_q", attention::queries(config));
     let [d_k, d_v] = ["d_k", "d_v"].map(|name| b.batch_input(name, attention::keys(config)));
-    b.op(Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q });
-    b.op(Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v });
+    b.op(Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window: attention::window(config) });
+    b.op(Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window: attention::window(config) });
     (b, operands, [d_out, d_k, d_v])
 }
 
@@ -29,8 +28,10 @@ fn kernel_and_reference_agree() {
 
 #[test]
 fn reference_is_the_slope() {
-    let (mut b, Operands { k, v, out, .. }, [d_out, d_k, d_v]) = bench(&Shape::whole(&[3, 8]), &model::odd_config());
-    [d_k, d_v].into_iter().for_each(|id| b.values(id).fill(0.0));
-    let weights = b.values(d_out).to_vec();
-    b.check_slopes(out, &weights, &[(k, d_k), (v, d_v)]);
+    for config in attention::slope_configs() {
+        let (mut b, Operands { k, v, out, .. }, [d_out, d_k, d_v]) = bench(&Shape::whole(&[3, 8]), &config);
+        [d_k, d_v].into_iter().for_each(|id| b.values(id).fill(0.0));
+        let weights = b.values(d_out).to_vec();
+        b.check_slopes(out, &weights, &[(k, d_k), (v, d_v)]);
+    }
 }

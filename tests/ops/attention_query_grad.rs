@@ -3,7 +3,6 @@ use streambp::step::{Op, TensorId};
 
 use super::attention::{self, Operands};
 use crate::support::bench::{self, Bench, Shape, Tolerance};
-use crate::support::model;
 
 /// The operations, and the ids of `d_out` and `d_q`.
 fn bench(shape: &Shape, config: &Config) -> (Bench, Operands, [TensorId; 2]) {
@@ -11,7 +10,7 @@ fn bench(shape: &Shape, config: &Config) -> (Bench, Operands, [TensorId; 2]) {
     let Operands { q, k, v, segment_start, out, stats } = operands;
     let d_out = b.input("d_out", attention::queries(config));
     let d_q = b.output("d_q", attention::queries(config));
-    b.op(Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q });
+    b.op(Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window: attention::window(config) });
     (b, operands, [d_out, d_q])
 }
 
@@ -27,7 +26,9 @@ fn kernel_and_reference_agree() {
 
 #[test]
 fn reference_is_the_slope() {
-    let (mut b, Operands { q, out, .. }, [d_out, d_q]) = bench(&Shape::whole(&[3, 8]), &model::odd_config());
-    let weights = b.values(d_out).to_vec();
-    b.check_slopes(out, &weights, &[(q, d_q)]);
+    for config in attention::slope_configs() {
+        let (mut b, Operands { q, out, .. }, [d_out, d_q]) = bench(&Shape::whole(&[3, 8]), &config);
+        let weights = b.values(d_out).to_vec();
+        b.check_slopes(out, &weights, &[(q, d_q)]);
+    }
 }

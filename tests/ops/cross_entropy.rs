@@ -1,12 +1,12 @@
 use streambp::model::{Axis, Config};
-use streambp::step::{IGNORED_LABEL, Op, TensorId};
+use streambp::step::{IGNORED_LABEL, Op, TensorId, Words};
 
-use crate::support::bench::{self, Bench, Shape, Tolerance};
+use crate::support::bench::{self, Bench, Shape, Tolerance, Width};
 use crate::support::model;
 
 /// The operation with random labels, some of them ignored, and a weight of its own for each token.
-fn bench(shape: &Shape, vocab_size: u32) -> (Bench, TensorId) {
-    let config = Config { vocab_size, ..model::odd_config() };
+fn bench(shape: &Shape, vocab_size: u32, cap: Option<f64>) -> (Bench, TensorId) {
+    let config = Config { vocab_size, final_logit_softcapping: cap, ..model::odd_config() };
     let labels = model::batch(&config, &shape.lengths, 3).labels;
     let mut b = Bench::new(&config, shape);
     let bindings = b.program().bindings.clone();
@@ -17,15 +17,19 @@ fn bench(shape: &Shape, vocab_size: u32) -> (Bench, TensorId) {
         weights[i] = if *label == IGNORED_LABEL { 0.0 } else { 0.1 + (i % 7) as f32 };
     }
     b.indices(bindings.labels, labels);
-    b.op(Op::CrossEntropy { logits, labels: bindings.labels, loss_weight: bindings.loss_weight, log_probs: bindings.log_probs });
+    let stats = b.output("stats", Width::Exact(4));
+    let (words, labels) = (Words { first: 0, count: vocab_size }, bindings.labels);
+    b.op(Op::LogSumExp { logits, labels, stats, words });
+    let (loss_weight, log_probs) = (bindings.loss_weight, bindings.log_probs);
+    b.op(Op::CrossEntropy { logits, labels, loss_weight, stats, log_probs, words });
     (b, logits)
 }
 
 #[test]
 fn kernel_and_reference_agree() {
     for shape in bench::shapes() {
-        for vocab_size in [1, 3, 37, 257] {
-            let (b, logits) = bench(&shape, vocab_size);
+        for (vocab_size, cap) in [(1, None), (3, None), (37, None), (257, None), (37, Some(0.8)), (2500, None)] {
+            let (b, logits) = bench(&shape, vocab_size, cap);
             let log_probs = b.program().bindings.log_probs;
             b.check(&[(logits, Tolerance::Norm(1e-6)), (log_probs, Tolerance::Norm(1e-6))]);
         }
@@ -35,7 +39,7 @@ fn kernel_and_reference_agree() {
 /// Exponentials that no f32 can hold, and padding that would be the largest of them.
 #[test]
 fn large_logits_do_not_overflow() {
-    let (mut b, logits) = bench(&Shape::whole(&[70, 59]), 37);
+    let (mut b, logits) = bench(&Shape::whole(&[70, 59]), 37, None);
     for (i, logit) in b.values(logits).iter_mut().enumerate() {
         *logit = if i % 40 < 37 { *logit * 200.0 } else { 1e6 };
     }
@@ -47,8 +51,10 @@ fn large_logits_do_not_overflow() {
 
 #[test]
 fn reference_is_the_slope() {
-    let (mut b, logits) = bench(&Shape::whole(&[3, 8]), 5);
-    let (log_probs, loss_weight) = (b.program().bindings.log_probs, b.program().bindings.loss_weight);
-    let weights: Vec<f32> = b.values(loss_weight).iter().map(|weight| -weight).collect();
-    b.check_slopes(log_probs, &weights, &[(logits, logits)]);
+    for cap in [None, Some(0.8)] {
+        let (mut b, logits) = bench(&Shape::whole(&[3, 8]), 5, cap);
+        let (log_probs, loss_weight) = (b.program().bindings.log_probs, b.program().bindings.loss_weight);
+        let weights: Vec<f32> = b.values(loss_weight).iter().map(|weight| -weight).collect();
+        b.check_slopes(log_probs, &weights, &[(logits, logits)]);
+    }
 }

@@ -25,8 +25,8 @@ fn bench(lengths: &[u32], vocab_size: u32, hidden_size: u32) -> (Bench, Operands
     let out = b.output("out", Axis::flat(hidden_size));
     let d_out = b.input("d_out", Axis::flat(hidden_size));
     let d_weight = b.matrix("d_weight", Axis::flat(vocab_size), Axis::flat(hidden_size));
-    b.op(Op::Embedding { input_ids: bindings.input_ids, weight, out });
-    b.op(Op::EmbeddingGrad { d_out, token_order: bindings.token_order, token_start: bindings.token_start, d_weight });
+    b.op(Op::Embedding { input_ids: bindings.input_ids, weight, out, first_id: 0 });
+    b.op(Op::EmbeddingGrad { d_out, token_order: bindings.token_order, token_start: bindings.token_start, d_weight, first_id: 0 });
     (b, Operands { weight, out, d_out, d_weight })
 }
 

@@ -1,4 +1,4 @@
-use streambp::model::Axis;
+use streambp::model::{Axis, Precision};
 use streambp::step::Op;
 
 use crate::support::bench::{self, Bench, Shape, Tolerance};
@@ -17,7 +17,7 @@ fn check(shape: &Shape, rows: Axis, cols: Axis) {
         let d_out = b.input("d_out", rows);
         let weight = b.matrix("weight", rows, cols);
         let d_x = if accumulate { b.input("d_x", cols) } else { b.output("d_x", cols) };
-        b.op(Op::LinearGrad { d_out, weight, d_x, accumulate });
+        b.op(Op::LinearGrad { d_out, weight, d_x, slice: bench::whole(rows), scale: 1.0, accumulate });
         b.check(&[(d_x, Tolerance::Terms(rows.size() + 1))]);
     }
 }
@@ -32,7 +32,23 @@ fn reference_is_the_slope() {
     let d_out = b.input("d_out", rows);
     let d_x = b.output("d_x", cols);
     let weights = b.values(d_out).to_vec();
-    b.op(Op::Linear { x, weight, out, residual: None });
-    b.op(Op::LinearGrad { d_out, weight, d_x, accumulate: false });
+    b.op(Op::Linear { x, weight, out, bias: None, residual: None, slice: bench::whole(rows), scale: 1.0, accumulate: false });
+    b.op(Op::LinearGrad { d_out, weight, d_x, slice: bench::whole(rows), scale: 1.0, accumulate: false });
     b.check_slopes(out, &weights, &[(x, d_x)]);
+}
+
+/// Matrices that are stored in fewer bytes, and a scale.
+#[test]
+fn scale_and_storage() {
+    let (rows, cols) = (Axis::flat(18), Axis::flat(70));
+    for shape in bench::few_shapes() {
+        for precision in [Precision::F16, Precision::Bf16, Precision::Int8] {
+            let mut b = Bench::new(&model::odd_config(), &shape);
+            let d_out = b.input("d_out", rows);
+            let weight = b.stored("weight", rows, cols, precision);
+            let d_x = b.output("d_x", cols);
+            b.op(Op::LinearGrad { d_out, weight, d_x, slice: bench::whole(rows), scale: 0.5, accumulate: false });
+            b.check(&[(d_x, Tolerance::Terms(rows.size() + 2))]);
+        }
+    }
 }

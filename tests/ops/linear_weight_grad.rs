@@ -16,7 +16,7 @@ fn check(shape: &Shape, rows: Axis, cols: Axis) {
     let d_out = b.input("d_out", rows);
     let x = b.input("x", cols);
     let d_weight = b.matrix("d_weight", rows, cols);
-    b.op(Op::LinearWeightGrad { d_out, x, d_weight });
+    b.op(Op::LinearWeightGrad { d_out, x, d_weight, slice: bench::whole(rows) });
     let terms = b.tokens() + 1;
     b.check(&[(d_weight, Tolerance::Terms(terms))]);
 }
@@ -31,7 +31,7 @@ fn reference_is_the_slope() {
     let d_out = b.input("d_out", rows);
     let d_weight = b.zeros("d_weight", rows, cols);
     let weights = b.values(d_out).to_vec();
-    b.op(Op::Linear { x, weight, out, residual: None });
-    b.op(Op::LinearWeightGrad { d_out, x, d_weight });
+    b.op(Op::Linear { x, weight, out, bias: None, residual: None, slice: bench::whole(rows), scale: 1.0, accumulate: false });
+    b.op(Op::LinearWeightGrad { d_out, x, d_weight, slice: bench::whole(rows) });
     b.check_slopes(out, &weights, &[(weight, d_weight)]);
 }

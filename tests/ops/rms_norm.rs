@@ -1,5 +1,5 @@
-use streambp::model::{Axis, Config};
-use streambp::step::Op;
+use streambp::model::{Axis, Config, ModelType};
+use streambp::step::{Groups, Op};
 
 use crate::support::bench::{self, Bench, Tolerance, Width};
 use crate::support::model;
@@ -13,7 +13,24 @@ fn kernel_and_reference_agree() {
             let weight = b.row("weight", Axis::flat(hidden_size));
             let out = b.output("out", Axis::flat(hidden_size));
             let rstd = b.output("rstd", Width::Exact(1));
-            b.op(Op::RmsNorm { x, weight, out, rstd });
+            b.op(Op::RmsNorm { x, weight, out, rstd, residual: None, groups: bench::one_group(hidden_size) });
+            b.check(&[(out, Tolerance::Norm(5e-7)), (rstd, Tolerance::Norm(5e-7))]);
+        }
+    }
+}
+
+/// Heads of queries or keys, weights to which one is added, and a residual: what families have of their own.
+#[test]
+fn groups_are_normed_apart() {
+    for (shape, size) in bench::few_shapes().into_iter().flat_map(|shape| [2, 6, 32].map(|size| (shape.clone(), size))) {
+        for model_type in [ModelType::Llama, ModelType::Gemma3Text] {
+            let mut b = Bench::new(&Config { model_type, ..model::odd_config() }, &shape);
+            let heads = Axis::heads(3, size);
+            let [x, residual] = ["x", "residual"].map(|name| b.input(name, heads));
+            let weight = b.row("weight", Axis::flat(size));
+            let out = b.output("out", heads);
+            let rstd = b.output("rstd", Width::Exact(3));
+            b.op(Op::RmsNorm { x, weight, out, rstd, residual: Some(residual), groups: Groups { count: 3, size } });
             b.check(&[(out, Tolerance::Norm(5e-7)), (rstd, Tolerance::Norm(5e-7))]);
         }
     }

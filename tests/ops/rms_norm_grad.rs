@@ -1,5 +1,5 @@
-use streambp::model::{Axis, Config};
-use streambp::step::{Op, TensorId};
+use streambp::model::{Axis, Config, ModelType};
+use streambp::step::{Groups, Op, TensorId};
 
 use crate::support::bench::{self, Bench, Shape, Tolerance, Width};
 use crate::support::model;
@@ -22,8 +22,8 @@ fn bench(shape: &Shape, hidden_size: u32, in_place: bool) -> (Bench, Operands) {
     let rstd = b.output("rstd", Width::Exact(1));
     let d_out = b.input("d_out", Axis::flat(hidden_size));
     let d_x = if in_place { x } else { b.input("d_x", Axis::flat(hidden_size)) };
-    b.op(Op::RmsNorm { x, weight, out, rstd });
-    b.op(Op::RmsNormGrad { rstd, weight, d_out, d_x, x: (!in_place).then_some(x) });
+    b.op(Op::RmsNorm { x, weight, out, rstd, residual: None, groups: bench::one_group(hidden_size) });
+    b.op(Op::RmsNormGrad { rstd, weight, d_out, d_x, x: (!in_place).then_some(x), groups: bench::one_group(hidden_size) });
     (b, Operands { x, out, d_out, d_x })
 }
 
@@ -48,5 +48,33 @@ fn reference_is_the_slope() {
         }
         let weights = b.values(d_out).to_vec();
         b.check_slopes(out, &weights, &[(x, d_x)]);
+    }
+}
+
+/// The gradients of heads' norms, in place, with a weight to which one may be added.
+#[test]
+fn groups_have_their_own_gradients() {
+    let bench = |shape: &Shape, size: u32, model_type: ModelType| {
+        let mut b = Bench::new(&Config { model_type, rms_norm_eps: 0.1, ..model::odd_config() }, shape);
+        let (heads, groups) = (Axis::heads(3, size), Groups { count: 3, size });
+        let [x, d_out] = ["x", "d_out"].map(|name| b.input(name, heads));
+        let weight = b.row("weight", Axis::flat(size));
+        let out = b.output("out", heads);
+        let rstd = b.output("rstd", Width::Exact(3));
+        let d_weight = b.row("d_weight", Axis::flat(size));
+        b.values(d_weight).fill(0.0);
+        b.op(Op::RmsNorm { x, weight, out, rstd, residual: None, groups });
+        b.op(Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups });
+        b.op(Op::RmsNormGrad { rstd, weight, d_out, d_x: x, x: None, groups });
+        (b, [x, weight, out, d_out, d_weight])
+    };
+    for model_type in [ModelType::Llama, ModelType::Gemma3Text] {
+        for (shape, size) in bench::few_shapes().into_iter().flat_map(|shape| [2, 6, 32].map(|size| (shape.clone(), size))) {
+            let (b, [x, .., d_weight]) = bench(&shape, size, model_type);
+            b.check(&[(x, Tolerance::Norm(1e-6)), (d_weight, Tolerance::Norm(2e-6))]);
+        }
+        let (mut b, [x, weight, out, d_out, d_weight]) = bench(&Shape::whole(&[7]), 6, model_type);
+        let weights = b.values(d_out).to_vec();
+        b.check_slopes(out, &weights, &[(x, x), (weight, d_weight)]);
     }
 }

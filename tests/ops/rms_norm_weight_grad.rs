@@ -14,7 +14,7 @@ fn kernel_and_reference_agree() {
             let d_out = b.input("d_out", Axis::flat(hidden_size));
             let d_weight = b.row("d_weight", Axis::flat(hidden_size));
             let terms = b.tokens() + 1;
-            b.op(Op::RmsNormWeightGrad { x, rstd, d_out, d_weight });
+            b.op(Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups: bench::one_group(hidden_size) });
             b.check(&[(d_weight, Tolerance::Terms(terms))]);
         }
     }
@@ -31,7 +31,7 @@ fn reference_is_the_slope() {
     let d_weight = b.row("d_weight", Axis::flat(5));
     b.values(d_weight).fill(0.0);
     let weights = b.values(d_out).to_vec();
-    b.op(Op::RmsNorm { x, weight, out, rstd });
-    b.op(Op::RmsNormWeightGrad { x, rstd, d_out, d_weight });
+    b.op(Op::RmsNorm { x, weight, out, rstd, residual: None, groups: bench::one_group(5) });
+    b.op(Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups: bench::one_group(5) });
     b.check_slopes(out, &weights, &[(weight, d_weight)]);
 }

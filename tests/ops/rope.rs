@@ -1,4 +1,4 @@
-use streambp::model::{Axis, Config};
+use streambp::model::{Axis, Config, Rope, RopeScaling};
 use streambp::step::{Op, TensorId};
 
 use crate::support::bench::{self, Bench, Shape, Tolerance};
@@ -8,7 +8,7 @@ fn bench(shape: &Shape, head_dim: u32, inverse: bool) -> (Bench, TensorId) {
     let mut b = Bench::new(&Config { head_dim, ..model::odd_config() }, shape);
     let x = b.input("x", Axis::heads(3, head_dim));
     let (segment_start, table) = (b.program().bindings.segment_start, b.program().bindings.rope_table);
-    b.op(Op::Rope { x, segment_start, table, inverse });
+    b.op(Op::Rope { x, segment_start, table, is_local: false, inverse });
     (b, x)
 }
 
@@ -40,7 +40,25 @@ fn the_inverse_is_the_slope() {
     let (x, d_x) = (b.input("x", heads), b.input("d_x", heads));
     let (segment_start, table) = (b.program().bindings.segment_start, b.program().bindings.rope_table);
     let d_out = b.values(d_x).to_vec();
-    b.op(Op::Rope { x, segment_start, table, inverse: false });
-    b.op(Op::Rope { x: d_x, segment_start, table, inverse: true });
+    b.op(Op::Rope { x, segment_start, table, is_local: false, inverse: false });
+    b.op(Op::Rope { x: d_x, segment_start, table, is_local: false, inverse: true });
     b.check_slopes(x, &d_out, &[(x, d_x)]);
+}
+
+#[test]
+fn scaled_and_local_frequencies() {
+    let llama3 = RopeScaling::Llama3 { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 90.0 };
+    for scaling in [llama3, RopeScaling::Linear { factor: 8.0 }] {
+        let rope = Rope { theta: 1000.0, scaling };
+        let windows = Config { sliding_window: 8, sliding_layers: vec![true], ..model::odd_config() };
+        for (is_local, config) in [(false, Config { rope, ..windows.clone() }), (true, Config { local_rope: rope, ..windows })] {
+            let mut b = Bench::new(&config, &Shape::whole(&[100, 300]));
+            let x = b.input("x", Axis::heads(3, 6));
+            let bindings = &b.program().bindings;
+            let table = if is_local { bindings.local_rope_table } else { bindings.rope_table };
+            let segment_start = bindings.segment_start;
+            b.op(Op::Rope { x, segment_start, table, is_local, inverse: false });
+            b.check(&[(x, Tolerance::Norm(5e-7))]);
+        }
+    }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use streambp::gpu::{self, Tuning};
-use streambp::model::{Axis, Config};
+use streambp::model::{Axis, Config, Precision};
 use streambp::reference;
-use streambp::step::{BatchShape, Builder, Element, Kind, Op, Pass, Program, Rows, Storage, Strategy, TensorId, Walk};
+use streambp::step::{BatchShape, Builder, Element, Groups, Kind, Op, Pass, Program, Rows, Slice, Storage, Strategy, TensorId, Walk};
 
 use super::{Random, compare, device};
 
@@ -74,6 +74,16 @@ impl From<Axis> for Width {
     }
 }
 
+/// All rows of a matrix.
+pub fn whole(rows: Axis) -> Slice {
+    Slice { row: 0, col: 0, rows: rows.padded() }
+}
+
+/// A row that is normed as a whole.
+pub fn one_group(size: u32) -> Groups {
+    Groups { count: 1, size }
+}
+
 /// What a result may be off by.
 #[derive(Clone, Copy, Debug)]
 pub enum Tolerance {
@@ -138,6 +148,18 @@ impl Bench {
     /// A random matrix.
     pub fn matrix(&mut self, name: &str, rows: Axis, cols: impl Into<Width>) -> TensorId {
         self.operand(name, Rows::Fixed(rows.padded()), Some(rows), cols.into())
+    }
+
+    /// A random matrix that is stored in so many bytes. What it holds is what can be stored so.
+    pub fn stored(&mut self, name: &str, rows: Axis, cols: Axis, precision: Precision) -> TensorId {
+        let id = self.matrix(name, rows, cols);
+        let tensor = &mut self.builder.program.tensors[id.0 as usize];
+        tensor.element = Element::Float(precision);
+        let cols = tensor.cols;
+        let values = self.values(id);
+        let stored = precision.decode(&precision.encode(values, cols), cols);
+        values.copy_from_slice(&stored);
+        id
     }
 
     /// A matrix to which a sum is to be added.
@@ -269,7 +291,9 @@ impl Ready {
     fn run_on_device(&self, tuning: Tuning) -> gpu::Executor {
         let mut executor = device::executor(&self.program, tuning);
         for (&id, operand) in &self.operands {
-            executor.write(id, bytemuck::cast_slice(&operand.values));
+            let tensor = self.program.tensor(id);
+            let Element::Float(precision) = tensor.element else { panic!("{} holds numbers", tensor.name) };
+            executor.write(id, &precision.encode(&operand.values, tensor.cols));
         }
         for (id, indices) in &self.indices {
             executor.write(*id, bytemuck::cast_slice(indices));

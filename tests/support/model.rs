@@ -1,7 +1,7 @@
 //! Small models and batches, and steps of them in f64.
 
 use streambp::gpu::{self, Tuning};
-use streambp::model::{Config, ParameterId, Parameters, Weights};
+use streambp::model::{Activation, Config, Layout, Lora, ModelType, Parameters, Precision, Projection, Role, Rope, RopeScaling, Weights};
 use streambp::reference;
 use streambp::step::update::metrics::LOSS;
 use streambp::step::{Batch, IGNORED_LABEL, Pass, Program, Strategy};
@@ -10,27 +10,53 @@ use super::{Random, device};
 
 /// Sizes none of which is a multiple of four, with grouped queries.
 pub fn odd_config() -> Config {
-    Config {
-        hidden_size: 10,
-        intermediate_size: 13,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
-        num_key_value_heads: 2,
-        head_dim: 6,
-        vocab_size: 19,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: false,
-        max_position_embeddings: 4096,
-    }
+    Config { vocab_size: 19, rms_norm_eps: 1e-5, ..Config::llama([10, 13, 2, 4, 2, 6]) }
+}
+
+/// A model of every family, with what sets it apart, in odd sizes.
+pub fn families() -> Vec<Config> {
+    let llama3 = RopeScaling::Llama3 { factor: 4.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 60.0 };
+    let scaled = Rope { theta: 100.0, scaling: llama3 };
+    let of = |model_type| Config { model_type, ..odd_config() };
+    let gemma = Config {
+        hidden_act: Activation::GeluTanh,
+        rope: Rope { theta: 1e4, scaling: RopeScaling::Linear { factor: 8.0 } },
+        local_rope: Rope::plain(100.0),
+        query_pre_attn_scalar: 9.0,
+        tie_word_embeddings: true,
+        num_hidden_layers: 3,
+        ..of(ModelType::Gemma3Text)
+    };
+    vec![
+        Config { rope: scaled, local_rope: scaled, qkv_bias: true, output_bias: true, mlp_bias: true, ..odd_config() },
+        Config { sliding_window: 48, sliding_layers: vec![true; 2], ..of(ModelType::Mistral) },
+        Config { qkv_bias: true, tie_word_embeddings: true, ..of(ModelType::Qwen2) },
+        of(ModelType::Qwen3),
+        Config { sliding_window: 24, sliding_layers: vec![true, false, true], ..gemma.clone() },
+        Config {
+            sliding_window: 100,
+            sliding_layers: vec![false, true, true],
+            attn_logit_softcapping: Some(2.0),
+            final_logit_softcapping: Some(1.5),
+            ..gemma
+        },
+    ]
+}
+
+/// Adapters on a model, and how the rest lies.
+pub fn lora(config: &Config, targets: &[Projection], frozen: Precision) -> Layout {
+    Layout::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec() }, frozen).unwrap()
 }
 
 /// Weights large enough that no part of a gradient is negligible, and norms that are not all ones.
-pub fn weights(config: &Config, seed: u64) -> Weights {
+pub fn weights(layout: impl Into<Layout>, seed: u64) -> Weights {
+    let layout = layout.into();
+    let config = &layout.config;
     let mut random = Random::new(seed);
-    let parameters = Parameters::new(config);
+    let parameters = Parameters::new(&layout);
     let values = parameters.iter().map(|(_, parameter)| {
         let (mean, spread) = match parameter.rows {
+            None if matches!(parameter.role, Role::Bias(_)) || config.family().norms_add_one => (0.0, 0.3),
             None => (1.0, 0.3),
             Some(_) => (0.0, 1.0 / (parameter.cols.size() as f32).sqrt()),
         };
@@ -49,12 +75,12 @@ pub fn batch(config: &Config, lengths: &[u32], seed: u64) -> Batch {
     Batch::new(ids.into_iter().map(|ids| (ids.iter().map(|_| label()).collect(), ids)).map(|(labels, ids)| (ids, labels)).collect())
 }
 
-/// One step's loss and gradients in f64.
-pub fn reference_step(config: &Config, weights: &Weights, batch: &Batch, strategy: Strategy) -> (f64, Vec<Vec<f64>>) {
-    let program = Program::gradients(config, batch.shape.clone(), strategy);
+/// One step's loss and the gradients of what learns, in f64.
+pub fn reference_step(layout: impl Into<Layout>, weights: &Weights, batch: &Batch, strategy: Strategy) -> (f64, Vec<Vec<f64>>) {
+    let program = Program::gradients(layout, batch.shape.clone(), strategy);
     let mut executor = reference_executor(&program, weights, batch);
     executor.run(Pass::GRADIENTS);
-    let gradients = (0..program.parameters.len()).map(|i| executor.gradient(ParameterId(i))).collect();
+    let gradients = program.parameters.trained().map(|(id, _)| executor.gradient(id)).collect();
     (executor.read(program.bindings.metrics)[LOSS], gradients)
 }
 
@@ -73,7 +99,7 @@ pub fn reference_executor(program: &Program, weights: &Weights, batch: &Batch) -
 #[derive(Debug, PartialEq)]
 pub struct DeviceStep {
     pub loss: f32,
-    /// In the order of the table of parameters, in the layout of a file.
+    /// Those of the parameters that learn, in the layout of a file.
     pub gradients: Vec<Vec<f32>>,
     /// N.
     pub log_probs: Vec<f32>,

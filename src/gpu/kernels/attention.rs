@@ -6,7 +6,7 @@ use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program, TOKEN_TILE, TensorId};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::Attention { q, k, v, segment_start, out, stats } = *op else { unreachable!("dispatched by kind") };
+    let Op::Attention { q, k, v, segment_start, out, stats, window } = *op else { unreachable!("dispatched by kind") };
     let launch = Launch::new(op.kind(), Grid::TokenTiles(program.config.num_attention_heads))
         .write("q", q)
         .write("k", k)
@@ -14,7 +14,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .read("segment_start", segment_start)
         .write("out", out)
         .write("stats", stats);
-    heads(launch, program, k, tuning).absolute("q_absolute", program, q).absolute("out_absolute", program, out).absolute(
+    heads(launch, program, k, window, tuning).absolute("q_absolute", program, q).absolute("out_absolute", program, out).absolute(
         "stats_absolute",
         program,
         stats,
@@ -22,7 +22,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
 }
 
 /// What all three attention kernels are told about heads; keys and values are indexed by token of the batch.
-pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, tuning: &Tuning) -> Launch {
+pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, window: Option<u32>, tuning: &Tuning) -> Launch {
     assert!(program.tensor(k).is_absolute(), "a layer's keys are those of the whole batch");
     let config = &program.config;
     let head_vec4s = config.head_dim.div_ceil(4);
@@ -35,5 +35,8 @@ pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, tuning: &Tun
         .u32("heads", config.num_attention_heads)
         .u32("queries_per_key", config.queries_per_key())
         .u32("keys_row_vec4s", vec4s(program, k))
-        .f32("scale", (1.0 / f64::from(config.head_dim).sqrt()) as f32)
+        .f32("scale", config.attention_scale() as f32)
+        .f32("softcap", config.attn_logit_softcapping.unwrap_or(0.0) as f32)
+        .u32("window", window.unwrap_or(u32::MAX))
+        .condition("SOFTCAP", config.attn_logit_softcapping.is_some())
 }

@@ -6,7 +6,9 @@ use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v } = *op else { unreachable!("dispatched by kind") };
+    let Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window } = *op else {
+        unreachable!("dispatched by kind")
+    };
     let launch = Launch::new(op.kind(), Grid::KeyTiles(program.config.num_key_value_heads))
         .write("q", q)
         .write("k", k)
@@ -16,7 +18,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .write("stats", stats)
         .write("d_k", d_k)
         .write("d_v", d_v);
-    heads(launch, program, k, tuning).absolute("q_absolute", program, q).absolute("d_out_absolute", program, d_out).absolute(
+    heads(launch, program, k, window, tuning).absolute("q_absolute", program, q).absolute("d_out_absolute", program, d_out).absolute(
         "stats_absolute",
         program,
         stats,

@@ -6,7 +6,7 @@ use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q } = *op else { unreachable!("dispatched by kind") };
+    let Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } = *op else { unreachable!("dispatched by kind") };
     let launch = Launch::new(op.kind(), Grid::TokenTiles(program.config.num_attention_heads))
         .write("q", q)
         .write("k", k)
@@ -16,7 +16,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .write("d_out", d_out)
         .write("stats", stats)
         .write("d_q", d_q);
-    heads(launch, program, k, tuning)
+    heads(launch, program, k, window, tuning)
         .absolute("q_absolute", program, q)
         .absolute("out_absolute", program, out)
         .absolute("d_out_absolute", program, d_out)

@@ -1,19 +1,23 @@
-//! A workgroup has a token.
+//! A thread has four words of a token.
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
-use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
-pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::CrossEntropy { logits, labels, loss_weight, log_probs } = *op else { unreachable!("dispatched by kind") };
-    Launch::new(op.kind(), Grid::Tokens)
-        .constant("LANES", tuning.row_lanes)
+pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+    let Op::CrossEntropy { logits, labels, loss_weight, stats, log_probs, words } = *op else { unreachable!("dispatched by kind") };
+    let (row, softcap) = (vec4s(program, logits), program.config.final_logit_softcapping);
+    Launch::new(op.kind(), Grid::ThreadsPerToken(row))
         .write("logits", logits)
         .read("labels", labels)
         .read("loss_weight", loss_weight)
+        .write("stats", stats)
         .write("log_probs", log_probs)
-        .u32("row_vec4s", vec4s(program, logits))
-        .u32("vocab_size", program.config.vocab_size)
+        .u32("row_vec4s", row)
+        .u32("first_word", words.first)
+        .u32("words", words.count)
+        .f32("softcap", softcap.unwrap_or(0.0) as f32)
         .absolute("logits_absolute", program, logits)
+        .absolute("stats_absolute", program, stats)
+        .condition("SOFTCAP", softcap.is_some())
 }

@@ -5,7 +5,7 @@ use crate::gpu::launch::{Grid, Launch};
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::EmbeddingGrad { d_out, token_order, token_start, d_weight } = *op else { unreachable!("dispatched by kind") };
+    let Op::EmbeddingGrad { d_out, token_order, token_start, d_weight, first_id } = *op else { unreachable!("dispatched by kind") };
     assert!(program.tensor(d_out).is_absolute(), "the order of the tokens is that of the batch");
     Launch::new(op.kind(), Grid::Threads(all_vec4s(program, d_weight)))
         .write("d_out", d_out)
@@ -13,5 +13,7 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .read("token_start", token_start)
         .write("d_weight", d_weight)
         .u32("row_vec4s", vec4s(program, d_weight))
-        .u32("vocab_size", program.config.vocab_size)
+        .u32("first_id", first_id)
+        .u32("ids", program.tensor(d_weight).row_count.min(program.config.vocab_size - first_id))
+        .f32("scale", program.config.embedding_scale() as f32)
 }

@@ -1,20 +1,25 @@
 //! A workgroup has a token tile and a few columns.
 
-use super::vec4s;
+use super::{slice_vec4s, vec4s};
 use crate::gpu::launch::{Grid, Launch};
 use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program, TOKEN_TILE};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::LinearGrad { d_out, weight, d_x, accumulate } = *op else { unreachable!("dispatched by kind") };
+    let Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate } = *op else { unreachable!("dispatched by kind") };
+    assert!(!accumulate || scale == 1.0, "a sum that goes on is not scaled");
     let tile = tuning.linear_grad;
     let columns = vec4s(program, weight);
     Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(tile.vec4s)))
         .write("d_out", d_out)
-        .read("weight", weight)
+        .weight(program, weight)
         .write("d_x", d_x)
         .u32("in_vec4s", columns)
         .u32("out_vec4s", vec4s(program, d_out))
+        .u32("vec4s", slice_vec4s(slice))
+        .u32("first_row", slice.row)
+        .u32("first_col_vec4", slice.col / 4)
+        .f32("scale", scale)
         .absolute("d_out_absolute", program, d_out)
         .absolute("d_x_absolute", program, d_x)
         .constant("VEC4S", tile.vec4s)

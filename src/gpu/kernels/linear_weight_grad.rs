@@ -1,21 +1,24 @@
 //! A thread has a few groups of rows and of columns, and goes through all tokens of the chunk.
 
-use super::vec4s;
+use super::{slice_vec4s, vec4s};
 use crate::gpu::launch::{Grid, Launch};
 use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::LinearWeightGrad { d_out, x, d_weight } = *op else { unreachable!("dispatched by kind") };
+    let Op::LinearWeightGrad { d_out, x, d_weight, slice } = *op else { unreachable!("dispatched by kind") };
     let tile = tuning.linear_weight_grad;
     let columns = vec4s(program, d_weight);
-    let rows = vec4s(program, d_out);
+    let rows = slice_vec4s(slice);
     Launch::new(op.kind(), Grid::Workgroups(columns.div_ceil(tile.lanes * tile.cols), rows.div_ceil(tile.vec4s)))
         .write("d_out", d_out)
         .write("x", x)
         .write("d_weight", d_weight)
         .u32("in_vec4s", columns)
-        .u32("out_vec4s", rows)
+        .u32("out_vec4s", vec4s(program, d_out))
+        .u32("vec4s", rows)
+        .u32("first_row", slice.row)
+        .u32("first_col_vec4", slice.col / 4)
         .absolute("d_out_absolute", program, d_out)
         .absolute("x_absolute", program, x)
         .constant("VEC4S", tile.vec4s)

@@ -1,4 +1,4 @@
-//! A workgroup has a token.
+//! A workgroup has a group of a token.
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
@@ -6,17 +6,25 @@ use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::RmsNorm { x, weight, out, rstd } = *op else { unreachable!("dispatched by kind") };
-    Launch::new(op.kind(), Grid::Tokens)
+    let Op::RmsNorm { x, weight, out, rstd, residual, groups } = *op else { unreachable!("dispatched by kind") };
+    let launch = Launch::new(op.kind(), Grid::PerToken(groups.count))
         .constant("LANES", tuning.row_lanes)
         .write("x", x)
         .read("weight", weight)
         .write("out", out)
         .write("rstd", rstd)
-        .u32("row_vec4s", vec4s(program, x))
-        .f32("size", program.config.hidden_size as f32)
+        .u32("row_vec4s", vec4s(program, x) / groups.count)
+        .u32("groups", groups.count)
+        .f32("size", groups.size as f32)
         .f32("epsilon", program.config.rms_norm_eps as f32)
         .absolute("x_absolute", program, x)
         .absolute("out_absolute", program, out)
         .absolute("rstd_absolute", program, rstd)
+        .absolute("residual_absolute", program, residual.unwrap_or(out))
+        .condition("ONE_PLUS", program.config.family().norms_add_one)
+        .condition("RESIDUAL", residual.is_some());
+    match residual {
+        Some(residual) => launch.write("residual", residual),
+        None => launch,
+    }
 }

@@ -1,4 +1,4 @@
-//! A workgroup has a token.
+//! A workgroup has a group of a token.
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
@@ -6,19 +6,21 @@ use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::RmsNormGrad { rstd, weight, d_out, d_x, x } = *op else { unreachable!("dispatched by kind") };
-    let launch = Launch::new(op.kind(), Grid::Tokens)
+    let Op::RmsNormGrad { rstd, weight, d_out, d_x, x, groups } = *op else { unreachable!("dispatched by kind") };
+    let launch = Launch::new(op.kind(), Grid::PerToken(groups.count))
         .constant("LANES", tuning.row_lanes)
         .write("rstd", rstd)
         .read("weight", weight)
         .write("d_out", d_out)
         .write("d_x", d_x)
-        .u32("row_vec4s", vec4s(program, d_x))
-        .f32("size", program.config.hidden_size as f32)
+        .u32("row_vec4s", vec4s(program, d_x) / groups.count)
+        .u32("groups", groups.count)
+        .f32("size", groups.size as f32)
         .absolute("rstd_absolute", program, rstd)
         .absolute("d_out_absolute", program, d_out)
         .absolute("d_x_absolute", program, d_x)
         .absolute("x_absolute", program, x.unwrap_or(d_x))
+        .condition("ONE_PLUS", program.config.family().norms_add_one)
         .condition("X", x.is_some());
     match x {
         Some(x) => launch.write("x", x),

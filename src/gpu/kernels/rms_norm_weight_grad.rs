@@ -5,7 +5,7 @@ use crate::gpu::launch::{Grid, Launch};
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::RmsNormWeightGrad { x, rstd, d_out, d_weight } = *op else { unreachable!("dispatched by kind") };
+    let Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *op else { unreachable!("dispatched by kind") };
     let row = vec4s(program, d_weight);
     Launch::new(op.kind(), Grid::Workgroups(row.div_ceil(32), 1))
         .write("x", x)
@@ -13,6 +13,7 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .write("d_out", d_out)
         .write("d_weight", d_weight)
         .u32("row_vec4s", row)
+        .u32("groups", groups.count)
         .absolute("x_absolute", program, x)
         .absolute("rstd_absolute", program, rstd)
         .absolute("d_out_absolute", program, d_out)

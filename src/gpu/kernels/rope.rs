@@ -4,7 +4,7 @@ use crate::gpu::launch::{Grid, Launch};
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::Rope { x, segment_start, table, inverse } = *op else { unreachable!("dispatched by kind") };
+    let Op::Rope { x, segment_start, table, inverse, .. } = *op else { unreachable!("dispatched by kind") };
     let half = program.config.head_dim / 2;
     let head = program.config.head_dim.next_multiple_of(4);
     let row = program.tensor(x).cols;

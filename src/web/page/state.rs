@@ -351,7 +351,7 @@ impl State {
                 self.notice.set(Some(fill(&texts.keep.exported, &[("step", &step)])));
             }
             FromWorker::Imported(config) => {
-                let count = crate::model::Parameters::new(&config).elements();
+                let count = crate::model::Parameters::new(&*config).elements();
                 let texts = self.texts.get_untracked();
                 self.form.update(|form| {
                     form.preset = String::new();

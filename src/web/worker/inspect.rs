@@ -15,11 +15,11 @@ pub async fn view(trainer: &Trainer, tensor: u32) -> Result<TensorView> {
     let executor = trainer.executor();
     let id = TensorId(tensor.min(executor.program().tensors.len() as u32 - 1));
     let about = executor.program().tensor(id).clone();
-    let row_bytes = 4 * u64::from(about.cols);
+    let row_bytes = about.row_bytes();
     let rows = u64::from(about.row_count).min((MOST_BYTES / row_bytes).max(1)) as u32;
     let bytes = executor.read_range(id, 0, u64::from(rows) * row_bytes).await?;
     let values: Vec<f32> = match about.element {
-        Element::F32 => bytemuck::pod_collect_to_vec(&bytes),
+        Element::Float(precision) => precision.decode(&bytes, about.cols),
         Element::U32 => bytemuck::pod_collect_to_vec::<u8, u32>(&bytes).into_iter().map(|value| value as f32).collect(),
     };
     Ok(summed_up(id.0, trainer.next_turn(), [rows, about.cols], &values))

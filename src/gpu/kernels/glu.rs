@@ -2,10 +2,11 @@
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
+use crate::model::Activation;
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::SwiGlu { gate, up, out } = *op else { unreachable!("dispatched by kind") };
+    let Op::Glu { gate, up, out } = *op else { unreachable!("dispatched by kind") };
     let row = vec4s(program, out);
     Launch::new(op.kind(), Grid::ThreadsPerToken(row))
         .write("gate", gate)
@@ -15,4 +16,5 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .absolute("gate_absolute", program, gate)
         .absolute("up_absolute", program, up)
         .absolute("out_absolute", program, out)
+        .condition("GELU", program.config.hidden_act == Activation::GeluTanh)
 }

@@ -1,4 +1,5 @@
-// out = silu(gate) · up.
+// out = act(gate) · up.
+#include activation
 
 struct Params { row_vec4s: u32, gate_absolute: u32, up_absolute: u32, out_absolute: u32 }
 
@@ -12,7 +13,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   if i >= chunk.count * params.row_vec4s { return; }
   let g = gate[first_row(params.gate_absolute) * params.row_vec4s + i];
   let u = up[first_row(params.up_absolute) * params.row_vec4s + i];
-  // Beyond 80 the exponential would leave the range of f32; the quotient is zero long before.
-  let silu = g / (1.0 + exp(min(-g, vec4(80.0))));
-  out[first_row(params.out_absolute) * params.row_vec4s + i] = silu * u;
+  out[first_row(params.out_absolute) * params.row_vec4s + i] = activation(g) * u;
 }

@@ -1,5 +1,5 @@
-// gate and up are overwritten by their gradients. With s = sigmoid(gate):
-// d_gate = d_out · up · s · (1 + gate · (1 − s)), d_up = d_out · gate · s.
+// gate and up are overwritten by their gradients: d_gate = d_out · up · act'(gate), d_up = d_out · act(gate).
+#include activation
 
 struct Params { row_vec4s: u32, d_out_absolute: u32, gate_absolute: u32, up_absolute: u32 }
 
@@ -16,7 +16,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   let d = d_out[first_row(params.d_out_absolute) * params.row_vec4s + i];
   let g = gate[gate_at];
   let u = up[up_at];
-  let s = 1.0 / (1.0 + exp(min(-g, vec4(80.0))));
-  gate[gate_at] = d * u * s * (1.0 + g * (1.0 - s));
-  up[up_at] = d * g * s;
+  gate[gate_at] = d * u * activation_slope(g);
+  up[up_at] = d * activation(g);
 }

@@ -1,0 +1,26 @@
+// What the three attention kernels have in common: which keys a query sees, and what becomes of a score. The includer binds
+// `segment_start`.
+#include tanh
+
+// A query sees its sequence, but no more than a window of it. Later queries never see earlier keys.
+fn first_visible(token: u32) -> u32 {
+  return max(segment_start[token], token - min(token, params.window - 1u));
+}
+
+// The score of a product.
+fn score(product: f32) -> f32 {
+#if SOFTCAP
+  return params.softcap * tanh_of(vec4(product * params.scale / params.softcap)).x;
+#else
+  return product * params.scale;
+#end
+}
+
+// How the score changes with the product, less the scale.
+fn score_slope(product: f32) -> f32 {
+#if SOFTCAP
+  return tanh_slope(vec4(product * params.scale / params.softcap)).x;
+#else
+  return 1.0;
+#end
+}

@@ -1,0 +1,24 @@
+//! A workgroup has a token.
+
+use super::vec4s;
+use crate::gpu::launch::{Grid, Launch};
+use crate::gpu::tuning::Tuning;
+use crate::step::{Op, Program, VOCAB_TILE};
+
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
+    let Op::LogSumExp { logits, labels, stats, words } = *op else { unreachable!("dispatched by kind") };
+    let softcap = program.config.final_logit_softcapping;
+    Launch::new(op.kind(), Grid::PerToken(1))
+        .constant("LANES", tuning.row_lanes)
+        .write("logits", logits)
+        .read("labels", labels)
+        .write("stats", stats)
+        .u32("row_vec4s", vec4s(program, logits))
+        .u32("first_word", words.first)
+        .u32("words", words.count)
+        .u32("tile_vec4s", VOCAB_TILE / 4)
+        .f32("softcap", softcap.unwrap_or(0.0) as f32)
+        .absolute("logits_absolute", program, logits)
+        .absolute("stats_absolute", program, stats)
+        .condition("SOFTCAP", softcap.is_some())
+}

@@ -1,0 +1,413 @@
+//! `config.json`, in and out.
+
+use serde_json::{Map, Value, json};
+
+use super::{Activation, Bias, Config, FAMILIES, Family, Rope, RopeScaling, Windows};
+use crate::error::{Error, Result};
+
+impl Config {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the field that is missing, malformed or not supported.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(text).map_err(|e| Error::config("the file", format!("is not JSON: {e}")))?;
+        let Value::Object(map) = value else {
+            return Err(Error::config("the file", "must hold one JSON object"));
+        };
+        let family = family(&map)?;
+        let heads = size(&map, "num_attention_heads", None)?;
+        let hidden_size = size(&map, "hidden_size", None)?;
+        let num_hidden_layers = size(&map, "num_hidden_layers", None)?;
+        let (sliding_window, sliding_layers) = windows(&map, family, num_hidden_layers)?;
+        let rope = rope(&map, "full_attention", "rope_theta", family.rope_theta)?;
+        let local_rope = match family.local_rope_theta {
+            Some(theta) => rope_of_windows(&map, theta)?,
+            None => rope,
+        };
+        let config = Config {
+            model_type: family.model_type,
+            hidden_size,
+            intermediate_size: size(&map, "intermediate_size", None)?,
+            num_hidden_layers,
+            num_attention_heads: heads,
+            num_key_value_heads: size(&map, "num_key_value_heads", Some(heads))?,
+            head_dim: head_dim(&map, family, hidden_size, heads)?,
+            vocab_size: size(&map, "vocab_size", None)?,
+            rms_norm_eps: real(&map, "rms_norm_eps", 1e-6)?,
+            hidden_act: activation(&map, family)?,
+            rope,
+            local_rope,
+            sliding_window,
+            sliding_layers,
+            query_pre_attn_scalar: real(&map, "query_pre_attn_scalar", 0.0)?,
+            attn_logit_softcapping: optional(&map, "attn_logit_softcapping")?,
+            final_logit_softcapping: optional(&map, "final_logit_softcapping")?,
+            qkv_bias: bias(&map, family.qkv_bias)?,
+            output_bias: bias(&map, family.output_bias)?,
+            mlp_bias: bias(&map, family.mlp_bias)?,
+            tie_word_embeddings: flag(&map, "tie_word_embeddings", family.ties_embeddings)?,
+            max_position_embeddings: size(&map, "max_position_embeddings", Some(2048))?,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The `config.json` that Hugging Face's `transformers` reads back.
+    pub fn to_json(&self) -> String {
+        let family = self.family();
+        let mut map = json!({
+            "architectures": [family.architecture],
+            "model_type": family.name,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.num_hidden_layers,
+            "num_attention_heads": self.num_attention_heads,
+            "num_key_value_heads": self.num_key_value_heads,
+            "head_dim": self.head_dim,
+            "vocab_size": self.vocab_size,
+            "rms_norm_eps": self.rms_norm_eps,
+            "rope_theta": self.rope.theta,
+            "tie_word_embeddings": self.tie_word_embeddings,
+            "max_position_embeddings": self.max_position_embeddings,
+            "torch_dtype": "float32",
+        });
+        map[family.activation_field] = json!(self.hidden_act.name());
+        for (bias, has) in [(family.qkv_bias, self.qkv_bias), (family.output_bias, self.output_bias), (family.mlp_bias, self.mlp_bias)] {
+            if let Bias::Field(field) = bias {
+                map[field] = json!(has);
+            }
+        }
+        if let Some(scaling) = self.rope.scaling.to_json() {
+            map["rope_scaling"] = scaling;
+        }
+        if family.local_rope_theta.is_some() {
+            map["rope_local_base_freq"] = json!(self.local_rope.theta);
+            map["query_pre_attn_scalar"] = json!(1.0 / self.attention_scale().powi(2));
+            map["attn_logit_softcapping"] = json!(self.attn_logit_softcapping);
+            map["final_logit_softcapping"] = json!(self.final_logit_softcapping);
+        }
+        self.add_windows(&mut map);
+        serde_json::to_string_pretty(&map).expect("a JSON value can be written")
+    }
+
+    fn add_windows(&self, map: &mut Value) {
+        let slides = self.sliding_layers.contains(&true);
+        let windows = self.family().windows;
+        if windows != Windows::Never {
+            map["sliding_window"] = if slides { json!(self.sliding_window) } else { Value::Null };
+        }
+        if windows == Windows::Upper {
+            map["use_sliding_window"] = json!(slides);
+        }
+        if matches!(windows, Windows::Upper | Windows::Pattern) {
+            let name = |layer| if self.window(layer).is_some() { SLIDING } else { FULL };
+            map["layer_types"] = (0..self.num_hidden_layers).map(name).collect();
+        }
+    }
+}
+
+const SLIDING: &str = "sliding_attention";
+const FULL: &str = "full_attention";
+
+impl Activation {
+    /// The name in `config.json`.
+    fn name(self) -> &'static str {
+        match self {
+            Activation::Silu => "silu",
+            Activation::GeluTanh => "gelu_pytorch_tanh",
+        }
+    }
+}
+
+impl RopeScaling {
+    fn to_json(self) -> Option<Value> {
+        match self {
+            RopeScaling::None => None,
+            RopeScaling::Linear { factor } => Some(json!({ "rope_type": "linear", "factor": factor })),
+            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => Some(json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_freq_factor,
+                "high_freq_factor": high_freq_factor,
+                "original_max_position_embeddings": original_max_position_embeddings as u64,
+            })),
+        }
+    }
+}
+
+fn family(map: &Map<String, Value>) -> Result<&'static Family> {
+    let names: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+    let supported = names.join(", ");
+    let name = match map.get("model_type") {
+        None => return Err(Error::config("model_type", format!("is missing; supported are {supported}"))),
+        Some(name) => name,
+    };
+    let found = FAMILIES.iter().find(|family| name == family.name);
+    found.ok_or_else(|| Error::config("model_type", format!("is {}; supported are {supported}", shortened(name))))
+}
+
+fn activation(map: &Map<String, Value>, family: &Family) -> Result<Activation> {
+    let field = family.activation_field;
+    let name = map.get(field).filter(|value| !value.is_null()).cloned().unwrap_or_else(|| json!(family.activation));
+    match name.as_str() {
+        Some("silu" | "swish") => Ok(Activation::Silu),
+        Some("gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
+        _ => Err(Error::config(field, format!("is {}; silu and gelu_pytorch_tanh are supported", shortened(&name)))),
+    }
+}
+
+fn bias(map: &Map<String, Value>, bias: Bias) -> Result<bool> {
+    match bias {
+        Bias::Always => Ok(true),
+        Bias::Field(field) => flag(map, field, false),
+        Bias::Never => Ok(false),
+    }
+}
+
+fn head_dim(map: &Map<String, Value>, family: &Family, hidden_size: u32, heads: u32) -> Result<u32> {
+    match (size(map, "head_dim", Some(0))?, family.head_dim) {
+        (0, Some(usual)) => Ok(usual),
+        (0, None) if heads > 0 && hidden_size.is_multiple_of(heads) => Ok(hidden_size / heads),
+        (0, None) => Err(Error::config(
+            "head_dim",
+            format!("is missing, and hidden_size {hidden_size} is no multiple of num_attention_heads {heads}"),
+        )),
+        (given, _) => Ok(given),
+    }
+}
+
+/// The window's tokens, and which layers have it.
+fn windows(map: &Map<String, Value>, family: &Family, layers: u32) -> Result<(u32, Vec<bool>)> {
+    if map.get("use_bidirectional_attention").is_some_and(|value| value == true) {
+        return Err(Error::config("use_bidirectional_attention", "is true, and only causal attention is supported"));
+    }
+    let window = size(map, "sliding_window", Some(0))?;
+    // Not what the file lists, but what it can mean: a hostile number of layers costs no memory.
+    let all = |slides: &dyn Fn(u32) -> bool| (0..layers.min(1 << 12)).map(slides).collect::<Vec<bool>>();
+    let listed = match map.get("layer_types") {
+        Some(Value::Array(types)) if family.windows != Windows::Never => Some(types.iter().map(slides).collect::<Result<Vec<bool>>>()?),
+        _ => None,
+    };
+    if let Some(listed) = &listed
+        && listed.len() != layers as usize
+    {
+        return Err(Error::config("layer_types", format!("lists {} layers, and num_hidden_layers is {layers}", listed.len())));
+    }
+    let slides = match (family.windows, listed) {
+        (Windows::Never, _) => Vec::new(),
+        (Windows::All, _) => all(&|_| window > 0),
+        (_, Some(listed)) => listed,
+        (Windows::Upper, None) => {
+            let from = size(map, "max_window_layers", Some(28))?;
+            let is_used = flag(map, "use_sliding_window", false)? && window > 0;
+            all(&|layer| is_used && layer >= from)
+        }
+        (Windows::Pattern, None) => {
+            let every = size(map, "sliding_window_pattern", Some(6))?.max(1);
+            all(&|layer| !(layer + 1).is_multiple_of(every))
+        }
+    };
+    Ok(if slides.contains(&true) { (window, slides) } else { (0, Vec::new()) })
+}
+
+fn slides(layer_type: &Value) -> Result<bool> {
+    match layer_type.as_str() {
+        Some(SLIDING) => Ok(true),
+        Some(FULL) => Ok(false),
+        _ => Err(Error::config("layer_types", format!("has {}; {FULL} and {SLIDING} are supported", shortened(layer_type)))),
+    }
+}
+
+/// The rotary embedding of layers that see everything. Newer files have it in `rope_parameters`, by kind of layer where there are
+/// several; older ones have the base on top and the rest in `rope_scaling`.
+fn rope(map: &Map<String, Value>, kind: &str, theta_field: &str, theta: f64) -> Result<Rope> {
+    let empty = Map::new();
+    let object = |field: &str| match map.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(object)) => Ok(Some(object)),
+        Some(other) => Err(Error::config(field, format!("is {}, and must be an object", shortened(other)))),
+    };
+    let (field, parameters) = match (object("rope_parameters")?, object("rope_scaling")?) {
+        (Some(all), _) => match all.get(kind) {
+            Some(Value::Object(one)) => (format!("rope_parameters.{kind}"), one),
+            _ => ("rope_parameters".to_owned(), all),
+        },
+        (None, Some(scaling)) => ("rope_scaling".to_owned(), scaling),
+        (None, None) => ("rope_scaling".to_owned(), &empty),
+    };
+    let theta = if parameters.contains_key("rope_theta") { real(parameters, "rope_theta", theta)? } else { real(map, theta_field, theta)? };
+    Ok(Rope { theta, scaling: rope_scaling(&field, parameters, map)? })
+}
+
+fn rope_of_windows(map: &Map<String, Value>, theta: f64) -> Result<Rope> {
+    match map.get("rope_parameters").and_then(|all| all.get(SLIDING)) {
+        Some(Value::Object(_)) => rope(map, SLIDING, "rope_local_base_freq", theta),
+        // What stretches the others does not stretch these.
+        _ => Ok(Rope::plain(real(map, "rope_local_base_freq", theta)?)),
+    }
+}
+
+fn rope_scaling(field: &str, parameters: &Map<String, Value>, map: &Map<String, Value>) -> Result<RopeScaling> {
+    let named = |error: Error| match error {
+        Error::Config { field: inner, problem } => Error::config(format!("{field}.{inner}"), problem),
+        other => other,
+    };
+    let partial = real(parameters, "partial_rotary_factor", real(map, "partial_rotary_factor", 1.0)?).map_err(named)?;
+    if partial != 1.0 {
+        return Err(Error::config(format!("{field}.partial_rotary_factor"), format!("is {partial}, and only 1 is supported")));
+    }
+    let kind = ["rope_type", "type"].iter().find_map(|name| parameters.get(*name).filter(|value| !value.is_null()));
+    let number = |name: &str| match parameters.get(name) {
+        None => Err(Error::config(format!("{field}.{name}"), "is missing")),
+        Some(_) => real(parameters, name, 0.0).map_err(named),
+    };
+    match kind.map(|kind| kind.as_str().unwrap_or("")) {
+        None | Some("default") => Ok(RopeScaling::None),
+        Some("linear") => Ok(RopeScaling::Linear { factor: number("factor")? }),
+        Some("llama3") => Ok(RopeScaling::Llama3 {
+            factor: number("factor")?,
+            low_freq_factor: number("low_freq_factor")?,
+            high_freq_factor: number("high_freq_factor")?,
+            original_max_position_embeddings: number("original_max_position_embeddings")?,
+        }),
+        Some(_) => {
+            let kind = shortened(kind.expect("there is one"));
+            Err(Error::config(format!("{field}.rope_type"), format!("is {kind}; default, linear and llama3 are supported")))
+        }
+    }
+}
+
+/// A value as it may stand in a sentence.
+fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn size(map: &Map<String, Value>, field: &str, default: Option<u32>) -> Result<u32> {
+    match (map.get(field), default) {
+        (None | Some(Value::Null), Some(default)) => Ok(default),
+        (None | Some(Value::Null), None) => Err(Error::config(field, "is missing")),
+        (Some(value), _) => value
+            .as_u64()
+            .and_then(|v| u32::try_from(v).ok())
+            .ok_or_else(|| Error::config(field, format!("is {}, and must be a whole number below 2^32", shortened(value)))),
+    }
+}
+
+fn real(map: &Map<String, Value>, field: &str, default: f64) -> Result<f64> {
+    Ok(optional(map, field)?.unwrap_or(default))
+}
+
+fn optional(map: &Map<String, Value>, field: &str) -> Result<Option<f64>> {
+    match map.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            value.as_f64().map(Some).ok_or_else(|| Error::config(field, format!("is {}, and must be a number", shortened(value))))
+        }
+    }
+}
+
+fn flag(map: &Map<String, Value>, field: &str, default: bool) -> Result<bool> {
+    match map.get(field) {
+        None | Some(Value::Null) => Ok(default),
+        Some(value) => value.as_bool().ok_or_else(|| Error::config(field, format!("is {}, and must be true or false", shortened(value)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ModelType, PRESETS};
+
+    fn gemma() -> Config {
+        Config {
+            model_type: ModelType::Gemma3Text,
+            hidden_act: Activation::GeluTanh,
+            rope: Rope { theta: 1e6, scaling: RopeScaling::Linear { factor: 8.0 } },
+            local_rope: Rope::plain(1e4),
+            sliding_window: 512,
+            sliding_layers: vec![true, true, false, true],
+            query_pre_attn_scalar: 64.0,
+            final_logit_softcapping: Some(30.0),
+            ..PRESETS[0].config.clone()
+        }
+    }
+
+    #[test]
+    fn a_config_written_is_the_config_read() {
+        let llama3 =
+            RopeScaling::Llama3 { factor: 32.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 8192.0 };
+        let tiny = &PRESETS[0].config;
+        let scaled = Config {
+            rope: Rope { theta: 5e5, scaling: llama3 },
+            local_rope: Rope { theta: 5e5, scaling: llama3 },
+            mlp_bias: true,
+            ..tiny.clone()
+        };
+        let mistral = Config {
+            model_type: ModelType::Mistral,
+            sliding_window: 9,
+            sliding_layers: vec![true; tiny.num_hidden_layers as usize],
+            ..tiny.clone()
+        };
+        let upper = vec![false, false, true, true];
+        let qwen2 = Config { model_type: ModelType::Qwen2, qkv_bias: true, sliding_window: 5, sliding_layers: upper, ..tiny.clone() };
+        let qwen3 = Config { model_type: ModelType::Qwen3, ..tiny.clone() };
+        for config in PRESETS.iter().map(|p| p.config.clone()).chain([scaled, mistral, qwen2, qwen3, gemma()]) {
+            assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn older_and_newer_files_mean_the_same() {
+        let mut newer: Value = serde_json::from_str(&gemma().to_json()).unwrap();
+        for field in ["rope_theta", "rope_scaling", "rope_local_base_freq"] {
+            newer.as_object_mut().unwrap().remove(field);
+        }
+        newer["rope_parameters"] = json!({
+            "full_attention": { "rope_type": "linear", "factor": 8.0, "rope_theta": 1e6 },
+            "sliding_attention": { "rope_type": "default", "rope_theta": 1e4 },
+        });
+        assert_eq!(Config::from_json(&newer.to_string()).unwrap(), gemma());
+        let mut patterned: Value = serde_json::from_str(&gemma().to_json()).unwrap();
+        patterned.as_object_mut().unwrap().remove("layer_types");
+        patterned["sliding_window_pattern"] = json!(3);
+        assert_eq!(Config::from_json(&patterned.to_string()).unwrap(), gemma());
+    }
+
+    #[test]
+    fn an_unsupported_field_is_named() {
+        let llama: Value = serde_json::from_str(&PRESETS[0].config.to_json()).unwrap();
+        let gemma: Value = serde_json::from_str(&gemma().to_json()).unwrap();
+        let cases = [
+            (&llama, "model_type", json!("gpt2")),
+            (&llama, "hidden_act", json!("relu")),
+            (&llama, "attention_bias", json!("yes")),
+            (&llama, "head_dim", json!(33)),
+            (&llama, "num_key_value_heads", json!(3)),
+            (&llama, "num_attention_heads", json!(0)),
+            (&llama, "hidden_size", json!("wide")),
+            (&llama, "num_hidden_layers", json!(4_000_000_000u32)),
+            (&llama, "vocab_size", json!(0)),
+            (&llama, "rope_theta", json!(-1.0)),
+            (&llama, "rope_scaling", json!({"rope_type": "yarn", "factor": 4.0})),
+            (&llama, "rope_scaling", json!({"rope_type": "llama3", "factor": 4.0})),
+            (&llama, "rope_parameters", json!({"partial_rotary_factor": 0.5})),
+            (&gemma, "layer_types", json!(["full_attention"])),
+            (&gemma, "layer_types", json!(["full_attention", "linear_attention", "full_attention", "full_attention"])),
+            (&gemma, "sliding_window", json!(null)),
+            (&gemma, "attn_logit_softcapping", json!(0.0)),
+            (&gemma, "use_bidirectional_attention", json!(true)),
+        ];
+        for (base, field, value) in cases {
+            let mut changed = base.clone();
+            changed[field] = value;
+            let error = Config::from_json(&changed.to_string()).unwrap_err().to_string();
+            assert!(error.contains(field), "{field}: {error}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How numbers are stored: packing rows of them, and unpacking.
+
+use half::{bf16, f16};
+
+use super::Precision;
+
+/// Columns of a row that share a scale.
+const BLOCK: usize = 32;
+/// A block's scale, and a byte for each of its columns.
+const BLOCK_BYTES: usize = 4 + BLOCK;
+
+impl Precision {
+    /// Bytes of a row of so many elements, padding included.
+    pub fn row_bytes(self, cols: u32) -> u64 {
+        match self {
+            Precision::F32 => 4 * u64::from(cols),
+            Precision::F16 | Precision::Bf16 => 2 * u64::from(cols),
+            Precision::Int8 => u64::from(cols).div_ceil(BLOCK as u64) * BLOCK_BYTES as u64,
+        }
+    }
+
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+            Precision::Bf16 => "bf16",
+            Precision::Int8 => "int8",
+        }
+    }
+
+    /// Rows of so many elements each as they are stored.
+    pub fn encode(self, values: &[f32], cols: u32) -> Vec<u8> {
+        match self {
+            Precision::F32 => bytemuck::cast_slice(values).to_vec(),
+            Precision::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+            Precision::Bf16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
+            Precision::Int8 => values.chunks_exact(cols as usize).flat_map(|row| row.chunks(BLOCK).flat_map(encode_block)).collect(),
+        }
+    }
+
+    /// The rows' elements.
+    pub fn decode(self, bytes: &[u8], cols: u32) -> Vec<f32> {
+        let pairs = || bytes.as_chunks::<2>().0.iter();
+        match self {
+            Precision::F32 => bytemuck::pod_collect_to_vec(bytes),
+            Precision::F16 => pairs().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+            Precision::Bf16 => pairs().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
+            Precision::Int8 => {
+                let row = |bytes: &[u8]| bytes.chunks_exact(BLOCK_BYTES).flat_map(decode_block).take(cols as usize).collect::<Vec<f32>>();
+                bytes.chunks_exact(self.row_bytes(cols) as usize).flat_map(row).collect()
+            }
+        }
+    }
+}
+
+/// The largest magnitude becomes 127.
+fn encode_block(values: &[f32]) -> [u8; BLOCK_BYTES] {
+    let scale = values.iter().fold(0f32, |most, v| most.max(v.abs())) / 127.0;
+    let mut block = [0; BLOCK_BYTES];
+    block[..4].copy_from_slice(&scale.to_le_bytes());
+    if scale > 0.0 {
+        block[4..].iter_mut().zip(values).for_each(|(byte, v)| *byte = (v / scale).round().clamp(-127.0, 127.0) as i8 as u8);
+    }
+    block
+}
+
+fn decode_block(block: &[u8]) -> [f32; BLOCK] {
+    let (scale, bytes) = block.split_at(4);
+    let scale = f32::from_le_bytes(scale.try_into().expect("four bytes"));
+    std::array::from_fn(|i| f32::from(bytes[i] as i8) * scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_format_can_hold_comes_back() {
+        let values: Vec<f32> = (0..3 * 36).map(|i| (i as f32 - 50.0) / 4.0).collect();
+        for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
+            let bytes = precision.encode(&values, 36);
+            assert_eq!(bytes.len() as u64, 3 * precision.row_bytes(36));
+            assert_eq!(precision.decode(&bytes, 36), values, "{precision:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_off_by_half_a_step_of_their_block_at_most() {
+        let values: Vec<f32> = (0..2 * 44).map(|i| ((i * i) as f32).sin() * if i % 44 < 32 { 1.0 } else { 1e-3 }).collect();
+        let bytes = Precision::Int8.encode(&values, 44);
+        assert_eq!(bytes.len(), 2 * 2 * BLOCK_BYTES);
+        let decoded = Precision::Int8.decode(&bytes, 44);
+        for (row, decoded) in values.chunks(44).zip(decoded.chunks(44)) {
+            for (block, decoded) in row.chunks(BLOCK).zip(decoded.chunks(BLOCK)) {
+                let most = block.iter().fold(0f32, |m, v| m.max(v.abs()));
+                assert!(block.iter().zip(decoded).all(|(a, b)| (a - b).abs() <= most / 127.0 * 0.5001));
+            }
+        }
+        assert_eq!(Precision::Int8.decode(&Precision::Int8.encode(&[0.0; 8], 8), 8), [0.0; 8]);
+    }
+}

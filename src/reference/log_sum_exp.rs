@@ -1,0 +1,31 @@
+//! Goes on with (the largest logit, the sum of exponentials less that, the label's logit) of every row, over a block of words.
+
+use super::Scope;
+use crate::step::{TensorId, Words};
+
+impl Scope<'_> {
+    /// `logits` (C×words), `labels` (N), `stats` (C×4). Padding behind the words is no part of the softmax.
+    pub(super) fn log_sum_exp(&mut self, logits: TensorId, labels: TensorId, stats: TensorId, words: Words) {
+        let cap = self.config.final_logit_softcapping;
+        let [logits, labels, mut stats] = self.operands([logits, labels, stats]);
+        for i in 0..logits.len() {
+            let row: Vec<f64> = logits.row(i)[..words.count as usize].iter().map(|&logit| capped(logit, cap)).collect();
+            let stats = stats.row_mut(i);
+            if words.first == 0 {
+                stats.copy_from_slice(&[f64::NEG_INFINITY, 0.0, 0.0, 0.0]);
+            }
+            let top = row.iter().copied().fold(stats[0], f64::max);
+            stats[1] = stats[1] * (stats[0] - top).exp() + row.iter().map(|logit| (logit - top).exp()).sum::<f64>();
+            stats[0] = top;
+            let label = labels.scalar(i) - f64::from(words.first);
+            if (0.0..f64::from(words.count)).contains(&label) {
+                stats[2] = row[label as usize];
+            }
+        }
+    }
+}
+
+/// A logit, kept within ± the cap.
+pub(super) fn capped(logit: f64, cap: Option<f64>) -> f64 {
+    cap.map_or(logit, |cap| cap * (logit / cap).tanh())
+}
