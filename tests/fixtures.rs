@@ -37,3 +37,22 @@ fn the_device_computes_what_pytorch_computes() {
         }
     }
 }
+
+/// With the strategy above, these are all strategies and three lengths of chunks.
+#[test]
+fn every_strategy_gives_the_same_bits() {
+    for name in NAMES {
+        let fixture = Fixture::read(name);
+        let step = |strategy| {
+            let program = Program::gradients(&fixture.config, fixture.batch.shape.clone(), strategy);
+            let mut executor = model::device_executor(&program, device::own_tuning(), &fixture.weights, &fixture.batch);
+            let step = model::device_step(&mut executor);
+            step.gradients.iter().flatten().chain([&step.loss]).map(|value| value.to_bits()).collect::<Vec<u32>>()
+        };
+        let first = step(Strategy::stream(64, 64));
+        let others = [Strategy::STANDARD, Strategy::CHECKPOINT, Strategy::stream(128, 64), Strategy::stream(192, 128)];
+        for strategy in others.into_iter().chain([Strategy::stream(64, 64).with_logits_bytes(1)]) {
+            assert!(step(strategy) == first, "{name}, {strategy:?}");
+        }
+    }
+}

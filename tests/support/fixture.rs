@@ -7,7 +7,23 @@ use streambp::model::{Config, ParameterId, Parameters, Weights};
 use streambp::step::{Batch, IGNORED_LABEL};
 
 /// The name of every fixture.
-pub const NAMES: [&str; 7] = ["gqa_untied", "tied_batch", "masked_labels", "odd_sizes", "long_rope", "one_token_tail", "short"];
+pub const NAMES: [&str; 15] = [
+    "gqa_untied",
+    "tied_batch",
+    "masked_labels",
+    "odd_sizes",
+    "long_rope",
+    "one_token_tail",
+    "short",
+    "llama_bias_scaled",
+    "qwen2_tied",
+    "qwen3_wide_heads",
+    "qwen3_tied_odd",
+    "mistral_window",
+    "mistral_full",
+    "gemma3_window_short",
+    "gemma3_softcap_long",
+];
 
 /// A fixture, read.
 pub struct Fixture {
