@@ -17,5 +17,5 @@ pub use device::{AdapterSummary, Gpu};
 pub use executor::Executor;
 pub use kernels::launch;
 pub use launch::{Access, Grid, Launch, Value};
-pub use shader::Shader;
+pub use shader::{Shader, shaders};
 pub use tuning::{HeadTile, TokenTile, Tuning, WeightTile};

@@ -16,6 +16,11 @@ pub(super) fn peak_wgsl() -> String {
     text
 }
 
+/// The text of all shaders, as they are before their loops are written out.
+pub fn shaders() -> String {
+    FILES.iter().map(|(_, text)| *text).collect()
+}
+
 /// A shader before it is compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shader {
@@ -25,15 +30,8 @@ pub struct Shader {
     pub constants: Constants,
 }
 
-macro_rules! files {
-    ($($stem:literal)*) => { &[$(($stem, include_str!(concat!("../../shaders/", $stem, ".wgsl")))),*] };
-}
-
-const FILES: &[(&str, &str)] = files!(
-    "prelude" "activation" "logits" "norm_weight" "reduce" "scores" "settings" "tanh" "weight" "adamw" "attention" "attention_key_value_grad" "attention_query_grad" "bias_grad" "clip" "cross_entropy"
-    "embedding" "embedding_grad" "glu" "glu_grad" "linear" "linear_grad" "linear_weight_grad" "log_sum_exp" "loss" "peak" "rms_norm" "rms_norm_grad"
-    "rms_norm_weight_grad" "rope" "square_sum" "zero"
-);
+/// Every file of `shaders/` by its stem, without comments.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 impl Shader {
     /// The WGSL that a compiler gets.

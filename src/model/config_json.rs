@@ -83,7 +83,7 @@ impl Config {
         }
         if family.local_rope_theta.is_some() {
             map["rope_local_base_freq"] = json!(self.local_rope.theta);
-            map["query_pre_attn_scalar"] = json!(1.0 / self.attention_scale().powi(2));
+            map["query_pre_attn_scalar"] = json!(self.query_pre_attn_scalar);
             map["attn_logit_softcapping"] = json!(self.attn_logit_softcapping);
             map["final_logit_softcapping"] = json!(self.final_logit_softcapping);
         }
@@ -104,6 +104,21 @@ impl Config {
             let name = |layer| if self.window(layer).is_some() { SLIDING } else { FULL };
             map["layer_types"] = (0..self.num_hidden_layers).map(name).collect();
         }
+    }
+}
+
+/// A model travels as its `config.json`, so that there is one way of writing it down.
+impl From<Config> for String {
+    fn from(config: Config) -> String {
+        config.to_json()
+    }
+}
+
+impl TryFrom<String> for Config {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Config> {
+        Config::from_json(&text)
     }
 }
 

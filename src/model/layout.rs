@@ -4,7 +4,7 @@ use super::Config;
 use crate::error::{Error, Result};
 
 /// A model as it is trained: its sizes, which of its parameters learn, and how the others lie.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     /// Its sizes.
     pub config: Config,
@@ -15,7 +15,7 @@ pub struct Layout {
 }
 
 /// What learns.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Training {
     /// Every parameter, in f32.
     Full,
@@ -29,7 +29,7 @@ pub enum Training {
 }
 
 /// Low-rank adapters, as PEFT has them: `out = weight · x + scale · B · (A · x)`.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lora {
     /// Rows of every A, columns of every B.
     pub rank: u32,
@@ -42,7 +42,7 @@ pub struct Lora {
 }
 
 /// A matrix inside a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Projection {
     /// `q_proj` (H·E×D).
     Query,
@@ -61,8 +61,7 @@ pub enum Projection {
 }
 
 /// How a number lies on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Four bytes.
     F32,

@@ -6,6 +6,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::Task;
 use crate::error::{Error, Result};
+use crate::gpu;
 use crate::model::Config;
 use crate::step::Batch;
 
@@ -28,20 +29,6 @@ enum SourceKind {
 const BYTES: u32 = 256;
 /// Batches that a validation looks at, at most.
 const VALIDATION_BATCHES: u32 = 4;
-
-/// This project's own sources: a text that is at hand wherever the program is.
-const OWN_SOURCE: &[&str] = &[
-    include_str!("../step/program.rs"),
-    include_str!("../step/op.rs"),
-    include_str!("../step/builder.rs"),
-    include_str!("../step/forward.rs"),
-    include_str!("../step/loss.rs"),
-    include_str!("../step/backward.rs"),
-    include_str!("../step/update.rs"),
-    include_str!("../step/memory.rs"),
-    include_str!("../step/packing.rs"),
-    include_str!("../step/cost.rs"),
-];
 
 impl Source {
     /// A text, byte by byte. The last tenth (one sequence at least) is kept for validation.
@@ -68,12 +55,12 @@ impl Source {
         Ok(Source { seq_len, kind: SourceKind::Text { training: bytes, validation } })
     }
 
-    /// This project's own source code.
+    /// This project's own shaders: a text that is at hand wherever the program is, and costs a page nothing more to load.
     ///
     /// # Errors
     /// [`Error::Data`] if that is too short for two sequences.
     pub fn own(seq_len: u32) -> Result<Self> {
-        Self::text(OWN_SOURCE.concat().into_bytes(), seq_len)
+        Self::text(gpu::shaders().into_bytes(), seq_len)
     }
 
     /// A generated task.
@@ -194,6 +181,6 @@ mod tests {
 
     #[test]
     fn the_own_source_is_long_enough_for_the_page() {
-        assert!(OWN_SOURCE.iter().map(|s| s.len()).sum::<usize>() >= 35_000);
+        assert!(gpu::shaders().len() >= 35_000);
     }
 }

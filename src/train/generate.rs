@@ -102,7 +102,7 @@ impl Generator {
         let bytes = self.executor.read_range(self.logits, last_row * stride, vocab).await?;
         let logits: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
         Ok(match self.executor.program().config.final_logit_softcapping {
-            Some(cap) => logits.into_iter().map(|logit| cap as f32 * (logit / cap as f32).tanh()).collect(),
+            Some(cap) => logits.into_iter().map(|logit| (cap * (f64::from(logit) / cap).tanh()) as f32).collect(),
             None => logits,
         })
     }

@@ -91,7 +91,10 @@ impl Snapshot {
             return other("other data");
         }
         if self.run.settings != run.settings {
-            return other(&format!("other settings ({:?})", self.run.settings));
+            return other(&format!(
+                "other settings ({})",
+                serde_json::to_string(&self.run.settings).expect("settings can be written as JSON")
+            ));
         }
         Ok(())
     }

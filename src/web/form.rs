@@ -9,7 +9,7 @@ use crate::train::Settings;
 /// Where the text comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceChoice {
-    /// This project's own source code.
+    /// This project's own shaders.
     OwnSource,
     /// The visitor's text.
     Text,

@@ -88,7 +88,7 @@ pub enum Start {
 /// Something to learn from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Data {
-    /// This project's own source code.
+    /// This project's own shaders.
     OwnSource,
     /// A generated task, with the distance across which its answers lie.
     Task(TaskKind, u32),

@@ -20,7 +20,7 @@ pub struct Arguments {
     /// A preset, or a model directory to go on from
     #[arg(long)]
     model: String,
-    /// A UTF-8 text file; or `own` (this project's sources); or a generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
+    /// A UTF-8 text file; or `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
     #[arg(long)]
     data: String,
     /// How far back the answers of `copy`, `sort` and `sum` lie
