@@ -60,6 +60,23 @@ fn plan_answers_without_a_gpu() {
     assert!(plan["peak_at"]["op"].is_string() && plan["flops"].as_u64().unwrap() > 0 && plan["ops"].as_u64().unwrap() > 0);
 }
 
+/// Frozen weights of two bytes and of one, and neither gradients nor moments but those of the adapters.
+#[test]
+fn plan_tells_what_adapters_cost() {
+    let arguments = ["plan", "--model", "tiny", "--seq-len", "1024", "--json"];
+    let bytes = |more: &[&str], kind: &str| json(&[&arguments[..], more].concat())["bytes_by_kind"][kind].as_u64().unwrap();
+    let full = bytes(&[], "weights");
+    let lora = ["--lora-rank", "4", "--lora-targets", "q_proj,v_proj"];
+    let half = bytes(&lora, "weights");
+    let eighth = bytes(&[&lora[..], &["--frozen", "int8"]].concat(), "weights");
+    assert!(half > full / 2 && half < full * 11 / 20 && eighth < full * 7 / 20, "{full}, {half} and {eighth} bytes");
+    // In four layers A (4×128) of both, B (128×4) of queries and B (64×4) of values, four bytes a number.
+    let adapters = 4 * 4 * (2 * 4 * 128 + 128 * 4 + 64 * 4);
+    assert_eq!((bytes(&lora, "gradients"), bytes(&lora, "optimizer")), (adapters, 2 * adapters));
+    let refused = run(&[&arguments[..], &["--lora-rank", "4", "--lora-targets", "qkv"]].concat());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("q_proj, k_proj"));
+}
+
 #[test]
 fn plan_writes_the_memory_of_the_step_over_time() {
     let path = directory("trace").join("step.pickle");

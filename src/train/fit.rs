@@ -1,7 +1,7 @@
 //! What fits into a budget, and what to do about what does not.
 
 use crate::error::{Error, Result};
-use crate::model::Config;
+use crate::model::{Config, Layout};
 use crate::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind, TOKEN_TILE};
 
 /// Does a training step of that shape fit into so many bytes on a device with those limits? The plan, if it does.
@@ -69,8 +69,9 @@ pub fn longest(config: &Config, sequences: u32, budget: u64, limits: Limits) -> 
 }
 
 /// The longest sequence whose training step fits. `None` if not even one token does.
-pub fn longest_sequence(config: &Config, sequences: u32, strategy: Strategy, budget: u64, limits: Limits) -> Option<u32> {
-    let fits = |seq_len: u32| fits(config, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
+pub fn longest_sequence(layout: impl Into<Layout>, sequences: u32, strategy: Strategy, budget: u64, limits: Limits) -> Option<u32> {
+    let layout = layout.into();
+    let fits = |seq_len: u32| fits(&layout, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
     let most = (1u32 << 30) / sequences.max(1);
     let mut too_long = 1;
     while too_long <= most && fits(too_long) {
@@ -89,8 +90,8 @@ fn chunk_lengths(tokens: u32) -> impl Iterator<Item = u32> {
     (0..8).map(|doublings| TOKEN_TILE << doublings).take_while(move |&chunk| chunk == TOKEN_TILE || chunk < tokens)
 }
 
-fn fits(config: &Config, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
-    let plan = Memory::plan(&Program::train(config, shape.clone(), strategy), limits);
+fn fits(layout: impl Into<Layout>, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
+    let plan = Memory::plan(&Program::train(layout, shape.clone(), strategy), limits);
     plan.is_ok_and(|memory| memory.peak_bytes() <= budget)
 }
 

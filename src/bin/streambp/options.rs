@@ -1,6 +1,8 @@
 //! Options that several commands share, and how sizes are read and written.
 
 use clap::Args;
+use streambp::error::Result;
+use streambp::model::{Config, Layout, Lora, Precision, Projection};
 use streambp::step::{Strategy, StrategyKind, TOKEN_TILE};
 
 /// Which strategy, in chunks of which length.
@@ -15,6 +17,46 @@ pub struct StrategyOptions {
     /// Tokens of a chunk of logits, rounded up to a multiple of 64 (for stream) [default: that of --chunk]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub logits_chunk: Option<u32>,
+    /// Bytes of a chunk's logits at most, as 64MiB; more are taken in blocks of words (for stream) [default: 128MiB]
+    #[arg(long, value_parser = parse_bytes)]
+    pub logits_bytes: Option<u64>,
+}
+
+/// Whether adapters learn rather than the model itself.
+#[derive(Args, Clone)]
+pub struct LoraOptions {
+    /// Rank of low-rank adapters: they learn, and everything else is frozen
+    #[arg(long)]
+    pub lora_rank: Option<u32>,
+    /// What the adapters' share is multiplied by, before it is divided by the rank [default: twice the rank]
+    #[arg(long, requires = "lora_rank")]
+    pub lora_alpha: Option<f64>,
+    /// Projections that get adapters, as q_proj,v_proj [default: all]
+    #[arg(long, requires = "lora_rank", value_delimiter = ',', value_parser = parse_projection)]
+    pub lora_targets: Vec<Projection>,
+    /// How frozen matrices are stored: f32, f16, bf16 or int8
+    #[arg(long, requires = "lora_rank", default_value = "bf16", value_parser = parse_precision)]
+    pub frozen: Precision,
+}
+
+impl LoraOptions {
+    /// The model as it is trained.
+    pub fn layout(&self, config: &Config) -> Result<Layout> {
+        let Some(rank) = self.lora_rank else { return Ok(config.into()) };
+        let targets = if self.lora_targets.is_empty() { Projection::ALL.to_vec() } else { self.lora_targets.clone() };
+        let alpha = self.lora_alpha.unwrap_or(2.0 * f64::from(rank));
+        Layout::lora(config, Lora { rank, alpha, use_rslora: false, targets }, self.frozen)
+    }
+}
+
+fn parse_projection(name: &str) -> Result<Projection, String> {
+    let all: Vec<&str> = Projection::ALL.iter().map(|projection| projection.name()).collect();
+    Projection::named(name).ok_or_else(|| format!("there are {}", all.join(", ")))
+}
+
+fn parse_precision(name: &str) -> Result<Precision, String> {
+    let all = [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8];
+    all.into_iter().find(|precision| precision.name() == name).ok_or_else(|| "there are f32, f16, bf16 and int8".to_owned())
 }
 
 impl StrategyOptions {
@@ -29,7 +71,11 @@ impl StrategyOptions {
                 }
             }
         }
-        Strategy::new(self.strategy, self.chunk, logits_chunk)
+        let strategy = Strategy::new(self.strategy, self.chunk, logits_chunk);
+        match self.logits_bytes {
+            Some(bytes) if self.strategy == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
+            _ => strategy,
+        }
     }
 }
 

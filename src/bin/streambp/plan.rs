@@ -8,7 +8,7 @@ use streambp::model::load_config;
 use streambp::step::{BatchShape, Kind, Limits, Memory, Program};
 use streambp::train::longest_sequence;
 
-use crate::options::{StrategyOptions, human_bytes, parse_bytes, print_json};
+use crate::options::{LoraOptions, StrategyOptions, human_bytes, parse_bytes, print_json};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -23,6 +23,8 @@ pub struct Arguments {
     batch: u32,
     #[command(flatten)]
     strategy: StrategyOptions,
+    #[command(flatten)]
+    lora: LoraOptions,
     /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
@@ -32,13 +34,13 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
-    let config = load_config(&arguments.model)?;
+    let layout = arguments.lora.layout(&load_config(&arguments.model)?)?;
     if u64::from(arguments.batch) * u64::from(arguments.seq_len) > 1 << 31 {
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
     }
     let strategy = arguments.strategy.resolve();
     let shape = BatchShape::uniform(arguments.batch, arguments.seq_len);
-    let program = Program::train(&config, shape, strategy);
+    let program = Program::train(&layout, shape, strategy);
     let memory = Memory::plan(&program, Limits::NONE)?;
     if let Some(path) = &arguments.trace {
         std::fs::write(path, program.memory_trace(&memory)).map_err(|e| Error::io(path, e))?;
@@ -58,7 +60,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
         "logits_chunk": strategy.logits_chunk(program.tokens()),
     });
     if let Some(budget) = arguments.budget {
-        document["max_seq_len"] = json!(longest_sequence(&config, arguments.batch, strategy, budget, Limits::NONE));
+        document["max_seq_len"] = json!(longest_sequence(&layout, arguments.batch, strategy, budget, Limits::NONE));
     }
     if json {
         print_json(&document);
