@@ -12,7 +12,7 @@ use super::device::Gpu;
 use super::launch::{Access, Grid, Launch};
 use super::{kernels, pipelines};
 use crate::error::Result;
-use crate::model::{Parameter, ParameterId, Values, Weights};
+use crate::model::{Parameter, ParameterId, Weights};
 use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Part, Pass, Program, Storage, TensorId, Turn};
 
 /// A program with its buffers, ready to run.
@@ -47,8 +47,6 @@ struct Pace {
 
 /// Bytes that are read at once, where several tensors are: they take as much memory beside the plan.
 const READ_AT_ONCE: u64 = 64 << 20;
-/// Bytes that are written before the device has to take them over.
-const WRITTEN_AT_ONCE: u64 = 32 << 20;
 /// What a submission should take.
 const SUBMISSION: Duration = Duration::from_millis(100);
 
@@ -233,39 +231,6 @@ impl Executor {
             let padded = parameter.pad_rows(part.first_row..part.first_row + part.rows, read);
             self.write(part.tensor, &parameter.precision.encode(&padded, parameter.padded_cols()));
         }
-    }
-
-    /// Writes all parameters' values from where they are, a few rows at a time: neither the host nor the driver holds a second copy.
-    /// `progress` is told how many elements are done.
-    ///
-    /// # Errors
-    /// What the values' own file says, or if the device was lost.
-    pub async fn load(&self, values: &dyn Values, mut progress: impl FnMut(u64)) -> Result<()> {
-        let mut done = 0;
-        for (id, parameter) in self.program.parameters.iter() {
-            for part in self.program.weight(id) {
-                let row_bytes = self.program.tensor(part.tensor).row_bytes();
-                let at_once = (WRITTEN_AT_ONCE / row_bytes.max(1)).clamp(1, u64::from(u32::MAX)) as u32;
-                for first in (0..part.rows).step_by(at_once as usize) {
-                    let rows = first..(first + at_once).min(part.rows);
-                    self.load_rows(values, parameter, part, rows.clone(), row_bytes)?;
-                    self.gpu.wait().await?;
-                    done += rows.len() as u64 * u64::from(parameter.cols.size());
-                    progress(done);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn load_rows(&self, values: &dyn Values, parameter: &Parameter, part: &Part, rows: Range<u32>, row_bytes: u64) -> Result<()> {
-        let device_rows = part.first_row + rows.start..part.first_row + rows.end;
-        let padded = values.padded_rows(parameter, device_rows)?;
-        let bytes = parameter.precision.encode(&padded, parameter.padded_cols());
-        let place = self.memory.place(part.tensor);
-        self.gpu.queue.write_buffer(&self.buffers[place.buffer], place.offset + u64::from(rows.start) * row_bytes, &bytes);
-        self.gpu.queue.submit([]);
-        Ok(())
     }
 
     /// Reads the values of all parameters that learn.

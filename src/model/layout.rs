@@ -116,14 +116,6 @@ impl Layout {
             Training::Lora { lora, .. } => Some(lora),
         }
     }
-
-    /// How matrices that do not learn lie; f32 if all learn.
-    pub fn frozen(&self) -> Precision {
-        match self.training {
-            Training::Full => Precision::F32,
-            Training::Lora { frozen, .. } => frozen,
-        }
-    }
 }
 
 impl Lora {

@@ -22,4 +22,4 @@ pub use layout::{Layout, Lora, Precision, Projection, Training};
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
 pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};
-pub use weights::{Values, Weights};
+pub use weights::Weights;

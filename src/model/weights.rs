@@ -1,7 +1,6 @@
 //! The values of all parameters on the host: from a seed, from a safetensors file, and into one.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use half::{bf16, f16};
 use rand_chacha::ChaCha8Rng;
@@ -16,29 +15,6 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     values: Vec<Vec<f32>>,
-}
-
-/// Where the values of a model's parameters come from.
-pub trait Values {
-    /// Fills in one row of a parameter, in the layout of a file.
-    ///
-    /// # Errors
-    /// If it cannot be read, with the name of the file and the parameter.
-    fn read_row(&self, parameter: &Parameter, row: u32, into: &mut [f32]) -> Result<()>;
-
-    /// Some rows of a parameter as they lie on the device, before they are packed.
-    ///
-    /// # Errors
-    /// As [`Values::read_row`].
-    fn padded_rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Vec<f32>> {
-        let mut outcome = Ok(());
-        let padded = parameter.pad_rows(rows, |row, into| {
-            if outcome.is_ok() {
-                outcome = self.read_row(parameter, row, into);
-            }
-        });
-        outcome.map(|()| padded)
-    }
 }
 
 impl Weights {
