@@ -1,5 +1,6 @@
 //! Whole steps of training, from several batches to new weights, on the device against f64.
 
+use streambp::model::{Layout, Precision, Projection};
 use streambp::step::update::{Settings, metrics};
 use streambp::step::{Batch, Pass, Program, Strategy};
 
@@ -19,12 +20,21 @@ const SETTINGS: Settings = Settings {
 
 #[test]
 fn weights_after_two_steps_of_two_batches() {
-    let config = model::odd_config();
-    let weights = model::weights(&config, 1);
-    let batches: Vec<Batch> = (0..2).map(|seed| model::batch(&config, &[70, 59], seed)).collect();
+    check(&(&model::odd_config()).into());
+}
+
+#[test]
+fn adapters_after_two_steps_and_frozen_weights_as_they_were() {
+    check(&model::lora(&model::odd_config(), &[Projection::Query, Projection::Down], Precision::Bf16));
+}
+
+fn check(layout: &Layout) {
+    let config = &layout.config;
+    let weights = model::weights(layout, 1);
+    let batches: Vec<Batch> = (0..2).map(|seed| model::batch(config, &[70, 59], seed)).collect();
     let labels = batches.iter().map(Batch::label_count).sum();
     let batches: Vec<Batch> = batches.into_iter().map(|batch| batch.averaged_over(labels)).collect();
-    let program = Program::train(&config, batches[0].shape.clone(), Strategy::stream(64, 64));
+    let program = Program::train(layout, batches[0].shape.clone(), Strategy::stream(64, 64));
     let settings = bytemuck::bytes_of(&SETTINGS);
 
     let mut expected = model::reference_executor(&program, &weights, &batches[0]);
@@ -46,12 +56,17 @@ fn weights_after_two_steps_of_two_batches() {
     let metrics = expected.read(program.bindings.metrics);
     assert!(metrics[metrics::SCALE] < 1.0, "the gradient is clipped: {metrics:?}");
     compare::norm("metrics", &device::read_f64(&actual, program.bindings.metrics), metrics, 1e-5).unwrap();
-    for (id, parameter) in program.parameters.iter() {
+    for (id, parameter) in program.parameters.trained() {
         let tensor = program.weight(id)[0].tensor;
         let what = format!("{} after two steps", parameter.name);
         let moved: Vec<f64> = expected.read(tensor).iter().zip(parameter.pad(weights.get(id))).map(|(a, b)| a - f64::from(b)).collect();
         let values = device::read_f64(&actual, tensor);
         let device_moved: Vec<f64> = values.iter().zip(parameter.pad(weights.get(id))).map(|(a, b)| a - f64::from(b)).collect();
         compare::norm(&what, &device_moved, &moved, 1e-5).unwrap();
+    }
+    for (id, parameter) in program.parameters.iter().filter(|(_, parameter)| !parameter.is_trained) {
+        let loaded = parameter.precision.encode(&parameter.pad(weights.get(id)), parameter.padded_cols());
+        let there = pollster::block_on(actual.read(program.weight(id)[0].tensor)).unwrap();
+        assert!(there == loaded, "{} was changed", parameter.name);
     }
 }
