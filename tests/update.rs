@@ -65,7 +65,7 @@ fn check(layout: &Layout) {
         compare::norm(&what, &device_moved, &moved, 1e-5).unwrap();
     }
     for (id, parameter) in program.parameters.iter().filter(|(_, parameter)| !parameter.is_trained) {
-        let loaded = parameter.precision.encode(&parameter.pad(weights.get(id)), parameter.padded_cols());
+        let loaded = parameter.stored(weights.get(id), 0..parameter.padded_rows());
         let there = pollster::block_on(actual.read(program.weight(id)[0].tensor)).unwrap();
         assert!(there == loaded, "{} was changed", parameter.name);
     }

@@ -225,11 +225,8 @@ impl Executor {
 
     /// Writes what lies like a parameter (its values, a moment) from the layout of a file.
     pub fn write_like(&self, parameter: &Parameter, parts: &[Part], values: &[f32]) {
-        let width = parameter.cols.size() as usize;
         for part in parts {
-            let read = |row: u32, into: &mut [f32]| into.copy_from_slice(&values[row as usize * width..][..width]);
-            let padded = parameter.pad_rows(part.first_row..part.first_row + part.rows, read);
-            self.write(part.tensor, &parameter.precision.encode(&padded, parameter.padded_cols()));
+            self.write(part.tensor, &parameter.stored(values, part.parameter_rows()));
         }
     }
 

@@ -105,6 +105,19 @@ impl Launch {
             .condition("INT8", stored == Precision::Int8)
     }
 
+    /// Binds a tensor of the arena that not every launch of the operation has.
+    pub(super) fn write_if_any(self, name: &'static str, tensor: Option<TensorId>) -> Self {
+        match tensor {
+            Some(tensor) => self.write(name, tensor),
+            None => self,
+        }
+    }
+
+    /// Tells the shader within which numbers scores or logits are kept, if they are.
+    pub(super) fn softcap(self, cap: Option<f64>) -> Self {
+        self.f32("softcap", cap.unwrap_or(0.0) as f32).condition("SOFTCAP", cap.is_some())
+    }
+
     pub(super) fn u32(mut self, name: &'static str, value: u32) -> Self {
         self.params.push((name, Value::U32(value)));
         self

@@ -108,11 +108,6 @@ impl Config {
         slides.then_some(self.sliding_window)
     }
 
-    /// The rotary embedding of that layer.
-    pub fn rope_of(&self, layer: u32) -> Rope {
-        if self.window(layer).is_some() { self.local_rope } else { self.rope }
-    }
-
     /// What scores are multiplied by. A `query_pre_attn_scalar` of 0 stands for head_dim.
     pub fn attention_scale(&self) -> f64 {
         let scalar = if self.query_pre_attn_scalar > 0.0 { self.query_pre_attn_scalar } else { f64::from(self.head_dim) };

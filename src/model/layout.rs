@@ -73,14 +73,14 @@ pub enum Precision {
     Int8,
 }
 
-/// What base WebGPU promises for one binding.
-const PART_BYTES: u64 = 128 << 20;
+/// Bytes that base WebGPU promises for one binding.
+pub const BINDING_BYTES: u64 = 128 << 20;
 /// The most that a rank may be.
 const MAX_RANK: u32 = 1 << 12;
 
 impl From<&Config> for Layout {
     fn from(config: &Config) -> Self {
-        Layout { config: config.clone(), training: Training::Full, part_bytes: PART_BYTES }
+        Layout { config: config.clone(), training: Training::Full, part_bytes: BINDING_BYTES }
     }
 }
 
@@ -103,10 +103,10 @@ impl Layout {
             return Err(Error::Setting(format!("the alpha of the adapters is {}; it must be a positive number", lora.alpha)));
         }
         if lora.targets.is_empty() {
-            let all: Vec<&str> = Projection::ALL.iter().map(|p| p.name()).collect();
-            return Err(Error::Setting(format!("no projection gets an adapter; name some of {}", all.join(", "))));
+            let all = Projection::ALL.map(Projection::name).join(", ");
+            return Err(Error::Setting(format!("no projection gets an adapter; name some of {all}")));
         }
-        Ok(Layout { config: config.clone(), training: Training::Lora { lora, frozen }, part_bytes: PART_BYTES })
+        Ok(Layout { config: config.clone(), training: Training::Lora { lora, frozen }, part_bytes: BINDING_BYTES })
     }
 
     /// The adapters, if it has some.

@@ -18,7 +18,7 @@ pub use config::{Activation, Config};
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory::{load_config, load_model, save_model};
 pub use family::{Bias, FAMILIES, Family, ModelType, Windows};
-pub use layout::{Layout, Lora, Precision, Projection, Training};
+pub use layout::{BINDING_BYTES, Layout, Lora, Precision, Projection, Training};
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
 pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};

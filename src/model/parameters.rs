@@ -133,28 +133,28 @@ impl Parameter {
 
     /// From a file's layout to the device's.
     pub fn pad(&self, values: &[f32]) -> Vec<f32> {
-        assert_eq!(values.len(), self.elements(), "{}: {:?}", self.name, self.shape());
-        self.pad_rows(0..self.padded_rows(), |row, into| {
-            let width = self.cols.size() as usize;
-            into.copy_from_slice(&values[row as usize * width..][..width]);
-        })
+        self.pad_rows(values, 0..self.padded_rows())
     }
 
-    /// Some rows as they lie on the device, from the rows of a file. `read` fills in a row of the file, whose number it is given.
-    pub fn pad_rows(&self, rows: Range<u32>, mut read: impl FnMut(u32, &mut [f32])) -> Vec<f32> {
+    /// Some rows on the device, from a file's layout to what is stored there.
+    pub fn stored(&self, values: &[f32], rows: Range<u32>) -> Vec<u8> {
+        self.precision.encode(&self.pad_rows(values, rows), self.padded_cols())
+    }
+
+    fn pad_rows(&self, values: &[f32], rows: Range<u32>) -> Vec<f32> {
+        assert_eq!(values.len(), self.elements(), "{}: {:?}", self.name, self.shape());
         let (width, padded_width) = (self.cols.size() as usize, self.padded_cols() as usize);
         let mut padded = vec![0.0; rows.len() * padded_width];
-        let mut row = vec![0.0; width];
         for (device_row, padded) in rows.zip(padded.chunks_exact_mut(padded_width)) {
             let Some(file_row) = self.file_row(device_row) else { continue };
-            read(file_row, &mut row);
+            let row = &values[file_row as usize * width..][..width];
             self.cols.runs().for_each(|(file, device, len)| padded[device..device + len].copy_from_slice(&row[file..file + len]));
         }
         padded
     }
 
     /// The row of a file that a row on the device holds; none if that is padding.
-    pub fn file_row(&self, device_row: u32) -> Option<u32> {
+    fn file_row(&self, device_row: u32) -> Option<u32> {
         let Some(rows) = self.rows else { return (device_row == 0).then_some(0) };
         let (group, at) = (device_row / rows.len.next_multiple_of(4), device_row % rows.len.next_multiple_of(4));
         (group < rows.groups && at < rows.len).then_some(group * rows.len + at)
@@ -182,6 +182,8 @@ pub struct ParameterId(pub usize);
 #[derive(Clone, Debug)]
 pub struct Parameters {
     table: Vec<Parameter>,
+    /// Parameters of each layer.
+    of_layer: usize,
     tied: bool,
 }
 
@@ -193,6 +195,7 @@ impl Parameters {
         let vocabulary = Axis::flat(config.vocab_size);
         let mut table = vec![matrix("model.embed_tokens.weight", Role::Embedding, None, vocabulary, hidden(config), STD)];
         (0..config.num_hidden_layers).for_each(|layer| table.extend(layer_parameters(&layout, layer)));
+        let of_layer = table.len() / config.num_hidden_layers as usize;
         table.push(norm("model.norm.weight", Role::FinalNorm, None, hidden(config), config));
         if !config.tie_word_embeddings {
             table.push(matrix("lm_head.weight", Role::Head, None, vocabulary, hidden(config), STD));
@@ -200,7 +203,7 @@ impl Parameters {
         if let Training::Lora { frozen, .. } = layout.training {
             table.iter_mut().for_each(|parameter| parameter.freeze(frozen));
         }
-        Parameters { table, tied: config.tie_word_embeddings }
+        Parameters { table, of_layer, tied: config.tie_word_embeddings }
     }
 
     /// Every parameter with its place.
@@ -229,7 +232,14 @@ impl Parameters {
     /// The same, where not every model has one.
     pub fn get_if_any(&self, role: Role, layer: Option<u32>) -> Option<ParameterId> {
         let role = if role == Role::Head && self.tied { Role::Embedding } else { role };
-        self.table.iter().position(|p| p.role == role && p.layer == layer).map(ParameterId)
+        // A step asks for every layer's parameters many times, so no other layer's are looked through.
+        let first = layer.map_or(0, |layer| 1 + layer as usize * self.of_layer);
+        let mut candidates = self.table[first..].iter();
+        let found = match layer {
+            Some(_) => candidates.take(self.of_layer).position(|p| p.role == role),
+            None => candidates.position(|p| p.role == role),
+        };
+        found.map(|at| ParameterId(first + at))
     }
 
     /// Parameters in the table.

@@ -19,6 +19,14 @@ impl Precision {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Precision; 4] = [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8];
+
+    /// The precision of that name.
+    pub fn named(name: &str) -> Option<Precision> {
+        Precision::ALL.into_iter().find(|precision| precision.name() == name)
+    }
+
     /// The name in settings.
     pub fn name(self) -> &'static str {
         match self {

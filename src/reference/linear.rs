@@ -1,7 +1,7 @@
 //! `out[i] (+)= scale · weight · x[i] (+ bias) (+ residual[i])`.
 
 use super::Scope;
-use super::rows::{dot, for_each_row};
+use super::rows::{add_scaled, dot, for_each_row};
 use crate::step::{Slice, TensorId};
 
 impl Scope<'_> {
@@ -20,7 +20,7 @@ impl Scope<'_> {
             let [x, weight, mut out] = self.operands([x, weight, out]);
             let cols = out.cols();
             for_each_row([(out.rows_mut(), cols)], |i, [out]| {
-                for (n, out) in out[slice.col as usize..][..rows].iter_mut().enumerate() {
+                for (n, out) in out[columns.clone()].iter_mut().enumerate() {
                     *out = if accumulate { *out } else { 0.0 } + scale * dot(x.row(i), weight.row(first + n));
                 }
             });
@@ -28,14 +28,11 @@ impl Scope<'_> {
         if let Some(bias) = bias {
             let [mut out, bias] = self.operands([out, bias]);
             for i in 0..out.len() {
-                out.row_mut(i)[columns.clone()].iter_mut().zip(&bias.row(0)[columns.clone()]).for_each(|(out, bias)| *out += bias);
+                add_scaled(&mut out.row_mut(i)[columns.clone()], 1.0, &bias.row(0)[columns.clone()]);
             }
         }
-        let Some(residual) = residual else { return };
-        let [mut out, residual] = self.operands([out, residual]);
-        for i in 0..out.len() {
-            let residual = &residual.row(i)[columns.clone()];
-            out.row_mut(i)[columns.clone()].iter_mut().zip(residual).for_each(|(out, residual)| *out += residual);
+        if let Some(residual) = residual {
+            self.add_rows(out, residual, columns);
         }
     }
 }

@@ -91,10 +91,8 @@ impl Executor {
     pub fn load_weights(&mut self, weights: &Weights) {
         let program = self.program.clone();
         for (id, parameter) in program.parameters.iter() {
-            let (cols, padded) = (parameter.padded_cols(), parameter.pad(weights.get(id)));
             for part in program.weight(id) {
-                let rows = &padded[(part.first_row * cols) as usize..((part.first_row + part.rows) * cols) as usize];
-                self.write(part.tensor, &parameter.precision.encode(rows, cols));
+                self.write(part.tensor, &parameter.stored(weights.get(id), part.parameter_rows()));
             }
         }
     }

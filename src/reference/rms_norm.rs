@@ -21,10 +21,8 @@ impl Scope<'_> {
                 }
             }
         }
-        let Some(residual) = residual else { return };
-        let [mut out, residual] = self.operands([out, residual]);
-        for i in 0..out.len() {
-            out.row_mut(i).iter_mut().zip(residual.row(i)).for_each(|(out, residual)| *out += residual);
+        if let Some(residual) = residual {
+            self.add_rows(out, residual, ..);
         }
     }
 

@@ -1,6 +1,9 @@
 //! The numbers of all tensors, and the rows of them that a chunk is about.
 
+use std::slice::SliceIndex;
+
 use super::Scope;
+use super::rows::add_scaled;
 use crate::step::{Program, Rows, Storage, TensorId};
 
 /// Every tensor's values, in the layout of the device.
@@ -62,6 +65,16 @@ impl Scope<'_> {
             };
             Matrix { all, cols, first, count }
         })
+    }
+}
+
+impl Scope<'_> {
+    /// Adds to some columns of the chunk's rows of `sum` those of `x`.
+    pub fn add_rows(&mut self, sum: TensorId, x: TensorId, columns: impl SliceIndex<[f64], Output = [f64]> + Clone) {
+        let [mut sum, x] = self.operands([sum, x]);
+        for i in 0..x.len() {
+            add_scaled(&mut sum.row_mut(i)[columns.clone()], 1.0, &x.row(i)[columns.clone()]);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The backward pass: `d_hidden` (N×D) goes from the last layer's output to the embedding, in place.
 
 use super::builder::Builder;
-use super::forward::{self, Activations, Adapted, Kept, KeptLayer, KeysValues, LayerInput, Normed, Raw, Widths};
-use super::{Groups, Kind, Op, Pass, Rows, TensorId, Walk};
+use super::forward::{self, Activations, Adapted, Kept, KeptLayer, KeysValues, LayerInput, Raw, Widths};
+use super::{Groups, Kind, Op, Part, Pass, Rows, TensorId, Walk};
 use crate::model::{Projection, Role};
 
 /// Writes the backward pass.
@@ -81,7 +81,8 @@ fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId, chunk: u32
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
         input_grads(b, projection, d_out, d_norm, i > 0);
     }
-    norm_backward(b, a.middle, a.mlp_norm, Role::MlpNorm, d_norm, d_hidden);
+    let groups = forward::whole_row(b);
+    norm_backward(b, a.mlp_norm.of(a.middle), Role::MlpNorm, d_norm, Some(d_hidden), groups);
 }
 
 /// Back through the attention, its norms and the residual around them. Every later chunk has been walked, so when the
@@ -119,18 +120,17 @@ fn attention_backward(
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
         input_grads(b, projection, d_out, d_norm, i > 0);
     }
-    norm_backward(b, x, a.attention_norm, Role::AttentionNorm, d_norm, d_hidden);
+    let groups = forward::whole_row(b);
+    norm_backward(b, a.attention_norm.of(x), Role::AttentionNorm, d_norm, Some(d_hidden), groups);
 }
 
 /// Back through the norms of queries and keys, if they are normed: to what the projections yielded, in its place.
 fn head_norms_backward(b: &mut Builder, a: &mut Activations, kv: KeysValues, [d_q, d_k]: [TensorId; 2], rows: Rows) -> [TensorId; 2] {
     let (Some(raw_q), Some(k_rstd)) = (a.raw_q, kv.k_rstd) else { return [d_q, d_k] };
-    let config = b.config().clone();
-    let groups = forward::heads(b, config.num_attention_heads);
-    overwrite_by_gradient(b, raw_q, Role::QueryNorm, d_q, groups);
+    let [q_groups, k_groups] = [b.config().num_attention_heads, b.config().num_key_value_heads].map(|count| forward::heads(b, count));
+    norm_backward(b, raw_q, Role::QueryNorm, d_q, None, q_groups);
     let raw_k = a.raw_k.unwrap_or_else(|| forward::raw_keys(b, a.attention_norm.out, rows, &mut a.adapted));
-    let groups = forward::heads(b, config.num_key_value_heads);
-    overwrite_by_gradient(b, Raw { x: raw_k, rstd: k_rstd }, Role::KeyNorm, d_k, groups);
+    norm_backward(b, Raw { x: raw_k, rstd: k_rstd }, Role::KeyNorm, d_k, None, k_groups);
     [raw_q.x, raw_k]
 }
 
@@ -138,25 +138,19 @@ fn head_norms_backward(b: &mut Builder, a: &mut Activations, kv: KeysValues, [d_
 fn output_norm_backward(b: &mut Builder, raw: Option<Raw>, role: Role, d_hidden: TensorId) -> TensorId {
     let Some(raw) = raw else { return d_hidden };
     let groups = forward::whole_row(b);
-    overwrite_by_gradient(b, raw, role, d_hidden, groups);
+    norm_backward(b, raw, role, d_hidden, None, groups);
     raw.x
 }
 
-/// What a norm read is overwritten by its gradient.
-fn overwrite_by_gradient(b: &mut Builder, raw: Raw, role: Role, d_out: TensorId, groups: Groups) {
+/// Back through a norm: the gradient of what it read is added to `around`, which holds what goes around the norm, or overwrites
+/// what it read.
+pub(super) fn norm_backward(b: &mut Builder, read: Raw, role: Role, d_out: TensorId, around: Option<TensorId>, groups: Groups) {
+    let Raw { x, rstd } = read;
     for d_weight in b.gradient(role) {
-        b.push(Op::RmsNormWeightGrad { x: raw.x, rstd: raw.rstd, d_out, d_weight: d_weight.tensor, groups });
+        b.push(Op::RmsNormWeightGrad { x, rstd, d_out, d_weight: d_weight.tensor, groups });
     }
-    b.push(Op::RmsNormGrad { x: None, rstd: raw.rstd, weight: b.vector(role), d_out, d_x: raw.x, groups });
-}
-
-/// `d_hidden` already holds what goes around the norm; what goes through it is added.
-fn norm_backward(b: &mut Builder, x: TensorId, norm: Normed, role: Role, d_out: TensorId, d_hidden: TensorId) {
-    let groups = forward::whole_row(b);
-    for d_weight in b.gradient(role) {
-        b.push(Op::RmsNormWeightGrad { x, rstd: norm.rstd, d_out, d_weight: d_weight.tensor, groups });
-    }
-    b.push(Op::RmsNormGrad { x: Some(x), rstd: norm.rstd, weight: b.vector(role), d_out, d_x: d_hidden, groups });
+    let weight = b.vector(role);
+    b.push(Op::RmsNormGrad { x: around.map(|_| x), rstd, weight, d_out, d_x: around.unwrap_or(x), groups });
 }
 
 /// The gradients of a projection's own parameters, as far as they learn. Returns the gradient of what the adapter's first matrix
@@ -168,15 +162,11 @@ fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: Ten
             b.push(Op::BiasGrad { d_out, d_bias: d_bias.tensor });
         }
     }
-    let [_, lora_b] = b.adapter(projection)?;
-    let inner = adapted.get(projection).unwrap_or_else(|| forward::adapter_input(b, x, projection, rows));
+    let adapter = b.adapter(projection)?;
+    let inner = adapted.get(projection).unwrap_or_else(|| forward::adapter_input(b, x, projection, &adapter, rows));
     weight_grad(b, Role::LoraB(projection), d_out, inner);
-    let lora = b.program.layout.adapters().expect("the model has adapters");
-    let (rank, scale) = (lora.rank.next_multiple_of(4), lora.scale() as f32);
-    let d_inner = b.tensor(&format!("d_{}.adapter", projection.name()), Kind::Activations, rows, rank);
-    let [lora_b] = lora_b[..] else { panic!("an adapter's matrix is never cut: {lora_b:?}") };
-    let slice = lora_b.whole();
-    b.push(Op::LinearGrad { d_out, weight: lora_b.tensor, d_x: d_inner, slice, scale, accumulate: false });
+    let d_inner = b.tensor(&format!("d_{}.adapter", projection.name()), Kind::Activations, rows, adapter.width);
+    input_grad(b, &adapter.b, d_out, d_inner, adapter.scale, false);
     weight_grad(b, Role::LoraA(projection), d_inner, x);
     Some(d_inner)
 }
@@ -189,15 +179,15 @@ fn weight_grad(b: &mut Builder, role: Role, d_out: TensorId, x: TensorId) {
 
 /// The gradient of what a projection reads, through its matrix and its adapter.
 fn input_grads(b: &mut Builder, projection: Projection, (d_out, d_inner): (TensorId, Option<TensorId>), d_x: TensorId, accumulate: bool) {
-    input_grad(b, Role::Weight(projection), d_out, d_x, accumulate);
+    input_grad(b, &b.weight(Role::Weight(projection)), d_out, d_x, 1.0, accumulate);
     if let Some(d_inner) = d_inner {
-        input_grad(b, Role::LoraA(projection), d_inner, d_x, true);
+        input_grad(b, &b.weight(Role::LoraA(projection)), d_inner, d_x, 1.0, true);
     }
 }
 
-fn input_grad(b: &mut Builder, role: Role, d_out: TensorId, d_x: TensorId, accumulate: bool) {
-    for part in b.weight(role) {
+fn input_grad(b: &mut Builder, parts: &[Part], d_out: TensorId, d_x: TensorId, scale: f32, accumulate: bool) {
+    for part in parts {
         let (weight, slice) = (part.tensor, part.whole());
-        b.push(Op::LinearGrad { d_out, weight, d_x, slice, scale: 1.0, accumulate: accumulate || part.first_row > 0 });
+        b.push(Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate: accumulate || part.first_row > 0 });
     }
 }

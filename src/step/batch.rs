@@ -150,7 +150,8 @@ impl Program {
     pub fn constants(&self) -> Vec<(TensorId, Vec<u8>)> {
         let b = &self.bindings;
         let mut constants = vec![(b.segment_start, bytemuck::cast_slice(&self.batch.segment_starts()).to_vec())];
-        for (table, rope) in [(b.local_rope_table, self.config.local_rope), (b.rope_table, self.config.rope)] {
+        let local = (b.local_rope_table != b.rope_table).then_some((b.local_rope_table, self.config.local_rope));
+        for (table, rope) in [(b.rope_table, self.config.rope)].into_iter().chain(local) {
             constants.push((table, bytemuck::cast_slice(&self.cosines_and_sines(table, rope)).to_vec()));
         }
         constants

@@ -8,7 +8,20 @@ use crate::model::{Config, Layout, Parameter, ParameterId, Parameters, Projectio
 pub struct Builder {
     /// What has been written so far.
     pub program: Program,
+    layout: Layout,
     layer: Option<u32>,
+}
+
+/// A projection's adapter.
+pub(super) struct Adapter {
+    /// The matrix that reads (rank×columns).
+    pub a: Vec<Part>,
+    /// The matrix that writes (rows×rank).
+    pub b: Vec<Part>,
+    /// Columns of what lies between the two, padding included.
+    pub width: u32,
+    /// What its share is multiplied by.
+    pub scale: f32,
 }
 
 /// Partial sums of squares that each parameter gets.
@@ -23,7 +36,6 @@ impl Builder {
         let bindings = batch_tensors(&layout.config, &batch, &mut tensors);
         let program = Program {
             config: layout.config.clone(),
-            layout,
             parameters,
             batch,
             strategy,
@@ -34,7 +46,7 @@ impl Builder {
             gradients: Vec::new(),
             moments: Vec::new(),
         };
-        let mut builder = Builder { program, layer: None };
+        let mut builder = Builder { program, layout, layer: None };
         builder.program.weights = builder.like_parameters("", Kind::Weights, |_| true);
         builder
     }
@@ -59,7 +71,7 @@ impl Builder {
     /// A tensor that lies like a parameter, or several with so many of its rows each that a binding can hold them.
     fn like_parameter(&mut self, prefix: &str, kind: Kind, parameter: &Parameter) -> Vec<Part> {
         let row_bytes = parameter.precision.row_bytes(parameter.padded_cols());
-        let most = rows_of_a_part(self.program.layout.part_bytes, row_bytes);
+        let most = rows_of_a_part(self.layout.part_bytes, row_bytes);
         let count = parameter.padded_rows().div_ceil(most);
         let part = |first_row: u32| {
             let rows = most.min(parameter.padded_rows() - first_row);
@@ -109,10 +121,15 @@ impl Builder {
         Some(self.program.weight(id)[0].tensor)
     }
 
-    /// The two matrices of a projection's adapter, if it has one.
-    pub(super) fn adapter(&self, projection: Projection) -> Option<[Vec<Part>; 2]> {
-        self.program.parameters.get_if_any(Role::LoraA(projection), self.layer)?;
-        Some([self.weight(Role::LoraA(projection)), self.weight(Role::LoraB(projection))])
+    /// A projection's adapter, if it has one.
+    pub(super) fn adapter(&self, projection: Projection) -> Option<Adapter> {
+        let lora = self.layout.adapters().filter(|lora| lora.targets.contains(&projection))?;
+        Some(Adapter {
+            a: self.weight(Role::LoraA(projection)),
+            b: self.weight(Role::LoraB(projection)),
+            width: lora.rank.next_multiple_of(4),
+            scale: lora.scale() as f32,
+        })
     }
 
     /// A parameter's gradient, by role, in the layer at hand. Nothing if it does not learn.

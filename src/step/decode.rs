@@ -1,7 +1,7 @@
 //! Generation: a chunk of new tokens goes through all layers, whose keys and values of earlier tokens are at hand.
 
 use super::builder::Builder;
-use super::forward::{self, Adapted, Widths};
+use super::forward::{self, Widths};
 use super::{BatchShape, Kind, Pass, Program, Rows, Strategy, TOKEN_TILE, TensorId, Walk, Words, loss};
 use crate::model::{Layout, Role};
 
@@ -25,13 +25,9 @@ fn decode(b: &mut Builder, chunk: u32) -> TensorId {
     forward::embed(b, x);
     for layer in 0..b.config().num_hidden_layers {
         x = b.in_layer(layer, |b| {
-            let norm = forward::rms_norm(b, "attention_norm", x, Role::AttentionNorm, rows);
-            let mut adapted = Adapted::default();
-            let (kv, _) = forward::keys_values(b, norm.out, rows, &mut adapted);
-            [Some(kv.k), Some(kv.v), kv.k_rstd].into_iter().flatten().for_each(|kept| b.outlives_the_block(kept));
-            let mut a = forward::activations(b, x, norm, kv, rows, adapted);
             let out = b.tensor("output", Kind::Activations, rows, widths.hidden);
-            forward::layer_output(b, &mut a, out, rows);
+            let (kv, _) = forward::layer_forward(b, x, out, rows);
+            [Some(kv.k), Some(kv.v), kv.k_rstd].into_iter().flatten().for_each(|kept| b.outlives_the_block(kept));
             out
         });
     }

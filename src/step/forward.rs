@@ -1,6 +1,6 @@
 //! The forward pass: token ids to the last hidden state, layer by layer, chunk by chunk.
 
-use super::builder::Builder;
+use super::builder::{Adapter, Builder};
 use super::{Groups, Kind, Op, Pass, Rows, TensorId, Walk};
 use crate::model::{Config, Projection, Role};
 
@@ -81,7 +81,7 @@ impl Adapted {
     }
 }
 
-/// What a norm reads, where it is not the residual stream.
+/// What a norm reads.
 #[derive(Clone, Copy)]
 pub struct Raw {
     /// The rows before the norm.
@@ -97,6 +97,13 @@ pub struct Normed {
     pub out: TensorId,
     /// `1 / rms` of each row (1).
     pub rstd: TensorId,
+}
+
+impl Normed {
+    /// The same seen from what was normed.
+    pub fn of(&self, x: TensorId) -> Raw {
+        Raw { x, rstd: self.rstd }
+    }
 }
 
 /// Padded widths of the tensors inside a layer.
@@ -139,13 +146,7 @@ pub fn write(b: &mut Builder) -> Kept {
         let inside = b.in_layer(layer, |b| {
             b.block(Pass::Forward, "forward", Walk::Ascending(chunk), |b| {
                 let x = chunk_input(b, input, chunk);
-                let norm = rms_norm(b, "attention_norm", x, Role::AttentionNorm, rows);
-                let mut adapted = Adapted::default();
-                let (kv, raw_k) = keys_values(b, norm.out, rows, &mut adapted);
-                let mut activations = activations(b, x, norm, kv, rows, adapted);
-                activations.raw_k = raw_k;
-                layer_output(b, &mut activations, output, rows);
-                (kv, activations)
+                layer_forward(b, x, output, rows)
             })
         });
         kept.push(KeptLayer { input, inside: keep.then_some(inside) });
@@ -153,6 +154,17 @@ pub fn write(b: &mut Builder) -> Kept {
     }
     let LayerInput::Kept(hidden) = input else { panic!("a model has a layer") };
     Kept { layers: kept, hidden }
+}
+
+/// One layer, from the rows of its input to those of its output.
+pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId, rows: Rows) -> (KeysValues, Activations) {
+    let norm = rms_norm(b, "attention_norm", x, Role::AttentionNorm, rows);
+    let mut adapted = Adapted::default();
+    let (kv, raw_k) = keys_values(b, norm.out, rows, &mut adapted);
+    let mut activations = activations(b, x, norm, kv, rows, adapted);
+    activations.raw_k = raw_k;
+    layer_output(b, &mut activations, out, rows);
+    (kv, activations)
 }
 
 /// The first layer's input: kept where everything is.
@@ -337,9 +349,9 @@ pub(super) fn project(
         let (weight, slice) = (part.tensor, part.whole());
         b.push(Op::Linear { x, weight, out, bias, residual, slice, scale: 1.0, accumulate: false });
     }
-    if let Some([_, lora_b]) = b.adapter(projection) {
-        let inner = adapter_input(b, x, projection, rows);
-        for part in lora_b {
+    if let Some(adapter) = b.adapter(projection) {
+        let inner = adapter_input(b, x, projection, &adapter, rows);
+        for part in adapter.b {
             let (weight, slice) = (part.tensor, part.whole());
             b.push(Op::Linear { x: inner, weight, out, bias: None, residual: None, slice, scale: 1.0, accumulate: true });
         }
@@ -348,13 +360,10 @@ pub(super) fn project(
 }
 
 /// What an adapter's first matrix makes of `x`, scaled as the adapter is (rank).
-pub(super) fn adapter_input(b: &mut Builder, x: TensorId, projection: Projection, rows: Rows) -> TensorId {
-    let [lora_a, _] = b.adapter(projection).expect("the projection has an adapter");
-    let lora = b.program.layout.adapters().expect("the model has adapters");
-    let (rank, scale) = (lora.rank.next_multiple_of(4), lora.scale() as f32);
-    let out = b.tensor(&format!("{}.adapter", projection.name()), Kind::Activations, rows, rank);
-    for part in lora_a {
-        let (weight, slice) = (part.tensor, part.whole());
+pub(super) fn adapter_input(b: &mut Builder, x: TensorId, projection: Projection, adapter: &Adapter, rows: Rows) -> TensorId {
+    let out = b.tensor(&format!("{}.adapter", projection.name()), Kind::Activations, rows, adapter.width);
+    for part in &adapter.a {
+        let (weight, slice, scale) = (part.tensor, part.whole(), adapter.scale);
         b.push(Op::Linear { x, weight, out, bias: None, residual: None, slice, scale, accumulate: false });
     }
     out

@@ -2,7 +2,7 @@
 
 use super::builder::Builder;
 use super::forward::{Normed, Widths, rms_norm, whole_row};
-use super::{Kind, Op, Pass, Rows, TensorId, Walk, Words};
+use super::{Kind, Op, Pass, Rows, TensorId, Walk, Words, backward};
 use crate::model::Role;
 
 /// Writes the loss: chunk by chunk, last to first, `hidden` (N×D) is overwritten by its gradient.
@@ -26,26 +26,20 @@ fn head(b: &mut Builder, hidden: TensorId, rows: Rows) {
     let blocks = blocks(b);
     let norm = rms_norm(b, "final_norm", hidden, Role::FinalNorm, rows);
     let stats = b.tensor("logits.stats", Kind::Activations, rows, 4);
-    let mut logits = None;
+    let mut first_logits = Vec::new();
     for &words in &blocks {
-        let block = logits_of(b, norm.out, words, rows);
-        b.push(Op::LogSumExp { logits: block, labels: b.program.bindings.labels, stats, words });
-        logits = Some(block);
+        let logits = logits_of(b, norm.out, words, rows);
+        b.push(Op::LogSumExp { logits, labels: b.program.bindings.labels, stats, words });
+        first_logits.push(logits);
     }
     let d_norm = b.tensor("d_final_norm", Kind::Activations, rows, width);
-    for &words in &blocks {
-        let logits = match logits {
-            Some(logits) if blocks.len() == 1 => logits,
-            _ => logits_of(b, norm.out, words, rows),
-        };
+    let is_still_there = blocks.len() == 1;
+    for (&words, first_logits) in blocks.iter().zip(first_logits) {
+        let logits = if is_still_there { first_logits } else { logits_of(b, norm.out, words, rows) };
         block_backward(b, logits, &norm, (stats, d_norm), words);
     }
-    for d_weight in b.gradient(Role::FinalNorm) {
-        let groups = whole_row(b);
-        b.push(Op::RmsNormWeightGrad { x: hidden, rstd: norm.rstd, d_out: d_norm, d_weight: d_weight.tensor, groups });
-    }
     let groups = whole_row(b);
-    b.push(Op::RmsNormGrad { x: None, rstd: norm.rstd, weight: b.vector(Role::FinalNorm), d_out: d_norm, d_x: hidden, groups });
+    backward::norm_backward(b, norm.of(hidden), Role::FinalNorm, d_norm, None, groups);
 }
 
 /// The vocabulary, cut as the strategy says.

@@ -1,9 +1,9 @@
 //! The program of a step: tensors, and blocks of operations that are walked chunk by chunk.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use super::{BatchShape, Op, Slice, Strategy, TensorId, tensor::Tensor};
-use crate::model::{Config, Layout, ParameterId, Parameters};
+use crate::model::{Config, ParameterId, Parameters};
 
 /// The parts of a step, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -168,6 +168,11 @@ pub struct Part {
 }
 
 impl Part {
+    /// Its rows, as the parameter numbers them.
+    pub fn parameter_rows(&self) -> Range<u32> {
+        self.first_row..self.first_row + self.rows
+    }
+
     /// All of its rows, each for the column that its place in the parameter stands for.
     pub fn whole(&self) -> Slice {
         Slice { row: 0, col: self.first_row, rows: self.rows }
@@ -175,7 +180,8 @@ impl Part {
 
     /// Those of its rows that lie in a run of the parameter's, with what they yield counted from the run's start.
     pub fn within(&self, first: u32, count: u32) -> Option<Slice> {
-        let (start, end) = (self.first_row.max(first), (self.first_row + self.rows).min(first + count));
+        let rows = self.parameter_rows();
+        let (start, end) = (rows.start.max(first), rows.end.min(first + count));
         (start < end).then(|| Slice { row: start - self.first_row, col: start - first, rows: end - start })
     }
 }
@@ -185,8 +191,6 @@ impl Part {
 pub struct Program {
     /// The model.
     pub config: Config,
-    /// What of it learns, and how the rest lies.
-    pub layout: Layout,
     /// Its parameters.
     pub parameters: Parameters,
     /// The batch.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::{TOKEN_TILE, VOCAB_TILE};
 use crate::error::Error;
+use crate::model::BINDING_BYTES;
 
 /// The three ways to back-propagate that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -70,9 +71,6 @@ pub struct Strategy {
     logits_bytes: Option<u64>,
 }
 
-/// What base WebGPU promises for one binding.
-const LOGITS_BYTES: u64 = 128 << 20;
-
 impl Strategy {
     /// Standard back-propagation.
     pub const STANDARD: Strategy = Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None, logits_bytes: None };
@@ -82,7 +80,7 @@ impl Strategy {
     /// StreamBP with chunks of that many tokens, each rounded up to a whole number of token tiles.
     pub fn stream(chunk: u32, logits_chunk: u32) -> Strategy {
         let tiles = |tokens: u32| Some(tokens.max(1).div_ceil(TOKEN_TILE).saturating_mul(TOKEN_TILE));
-        Strategy { kind: StrategyKind::Stream, chunk: tiles(chunk), logits_chunk: tiles(logits_chunk), logits_bytes: Some(LOGITS_BYTES) }
+        Strategy { kind: StrategyKind::Stream, chunk: tiles(chunk), logits_chunk: tiles(logits_chunk), logits_bytes: Some(BINDING_BYTES) }
     }
 
     /// The strategy of that kind. The chunk lengths matter to `stream` alone.

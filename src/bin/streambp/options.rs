@@ -50,13 +50,11 @@ impl LoraOptions {
 }
 
 fn parse_projection(name: &str) -> Result<Projection, String> {
-    let all: Vec<&str> = Projection::ALL.iter().map(|projection| projection.name()).collect();
-    Projection::named(name).ok_or_else(|| format!("there are {}", all.join(", ")))
+    Projection::named(name).ok_or_else(|| format!("there are {}", Projection::ALL.map(Projection::name).join(", ")))
 }
 
 fn parse_precision(name: &str) -> Result<Precision, String> {
-    let all = [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8];
-    all.into_iter().find(|precision| precision.name() == name).ok_or_else(|| "there are f32, f16, bf16 and int8".to_owned())
+    Precision::named(name).ok_or_else(|| format!("there are {}", Precision::ALL.map(Precision::name).join(", ")))
 }
 
 impl StrategyOptions {

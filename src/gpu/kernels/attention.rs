@@ -36,7 +36,6 @@ pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, window: Opti
         .u32("queries_per_key", config.queries_per_key())
         .u32("keys_row_vec4s", vec4s(program, k))
         .f32("scale", config.attention_scale() as f32)
-        .f32("softcap", config.attn_logit_softcapping.unwrap_or(0.0) as f32)
+        .softcap(config.attn_logit_softcapping)
         .u32("window", window.unwrap_or(u32::MAX))
-        .condition("SOFTCAP", config.attn_logit_softcapping.is_some())
 }

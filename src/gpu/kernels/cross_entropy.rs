@@ -6,7 +6,7 @@ use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op) -> Launch {
     let Op::CrossEntropy { logits, labels, loss_weight, stats, log_probs, words } = *op else { unreachable!("dispatched by kind") };
-    let (row, softcap) = (vec4s(program, logits), program.config.final_logit_softcapping);
+    let row = vec4s(program, logits);
     Launch::new(op.kind(), Grid::ThreadsPerToken(row))
         .write("logits", logits)
         .read("labels", labels)
@@ -16,8 +16,7 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .u32("row_vec4s", row)
         .u32("first_word", words.first)
         .u32("words", words.count)
-        .f32("softcap", softcap.unwrap_or(0.0) as f32)
+        .softcap(program.config.final_logit_softcapping)
         .absolute("logits_absolute", program, logits)
         .absolute("stats_absolute", program, stats)
-        .condition("SOFTCAP", softcap.is_some())
 }

@@ -33,8 +33,5 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         Some(bias) => launch.read("bias", bias),
         None => launch,
     };
-    match residual {
-        Some(residual) => launch.write("residual", residual),
-        None => launch,
-    }
+    launch.write_if_any("residual", residual)
 }

@@ -7,7 +7,6 @@ use crate::step::{Op, Program, VOCAB_TILE};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::LogSumExp { logits, labels, stats, words } = *op else { unreachable!("dispatched by kind") };
-    let softcap = program.config.final_logit_softcapping;
     Launch::new(op.kind(), Grid::PerToken(1))
         .constant("LANES", tuning.row_lanes)
         .write("logits", logits)
@@ -17,8 +16,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .u32("first_word", words.first)
         .u32("words", words.count)
         .u32("tile_vec4s", VOCAB_TILE / 4)
-        .f32("softcap", softcap.unwrap_or(0.0) as f32)
+        .softcap(program.config.final_logit_softcapping)
         .absolute("logits_absolute", program, logits)
         .absolute("stats_absolute", program, stats)
-        .condition("SOFTCAP", softcap.is_some())
 }

@@ -7,7 +7,7 @@ use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::RmsNorm { x, weight, out, rstd, residual, groups } = *op else { unreachable!("dispatched by kind") };
-    let launch = Launch::new(op.kind(), Grid::PerToken(groups.count))
+    Launch::new(op.kind(), Grid::PerToken(groups.count))
         .constant("LANES", tuning.row_lanes)
         .write("x", x)
         .read("weight", weight)
@@ -22,9 +22,6 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .absolute("rstd_absolute", program, rstd)
         .absolute("residual_absolute", program, residual.unwrap_or(out))
         .condition("ONE_PLUS", program.config.family().norms_add_one)
-        .condition("RESIDUAL", residual.is_some());
-    match residual {
-        Some(residual) => launch.write("residual", residual),
-        None => launch,
-    }
+        .condition("RESIDUAL", residual.is_some())
+        .write_if_any("residual", residual)
 }

@@ -7,7 +7,7 @@ use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::RmsNormGrad { rstd, weight, d_out, d_x, x, groups } = *op else { unreachable!("dispatched by kind") };
-    let launch = Launch::new(op.kind(), Grid::PerToken(groups.count))
+    Launch::new(op.kind(), Grid::PerToken(groups.count))
         .constant("LANES", tuning.row_lanes)
         .write("rstd", rstd)
         .read("weight", weight)
@@ -21,9 +21,6 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .absolute("d_x_absolute", program, d_x)
         .absolute("x_absolute", program, x.unwrap_or(d_x))
         .condition("ONE_PLUS", program.config.family().norms_add_one)
-        .condition("X", x.is_some());
-    match x {
-        Some(x) => launch.write("x", x),
-        None => launch,
-    }
+        .condition("X", x.is_some())
+        .write_if_any("x", x)
 }
