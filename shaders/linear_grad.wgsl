@@ -38,7 +38,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
   for (var n = 0u; n < params.vec4s; n++) {
 #for t in 0..$TOKENS
+#if SCALED
+    let a$t = params.scale * d_out[d_out$t + n];
+#else
     let a$t = d_out[d_out$t + n];
+#end
 #end
 #for c in 0..4
     let w$c = weight_row(params.first_row + 4u * n + $cu);
@@ -54,11 +58,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   if token$t < chunk.count {
 #for j in 0..$VEC4S
     if first + $ju < params.in_vec4s {
-#if ACCUMULATE
       d_x[d_x$t + col$j] = sum$t_$j;
-#else
-      d_x[d_x$t + col$j] = sum$t_$j * params.scale;
-#end
     }
 #end
   }

@@ -100,6 +100,23 @@ fn adapters_on_frozen_weights() {
     }
 }
 
+/// Adapters' own matrices may be larger than a binding too.
+#[test]
+fn adapters_that_are_cut() {
+    let layout = model::lora(&model::odd_config(), &Projection::ALL, Precision::Bf16);
+    let batch = model::batch(&layout.config, &[130, 70], 10);
+    let weights = model::weights(&layout, 1);
+    let step = |part_bytes: u64| {
+        let layout = Layout { part_bytes, ..layout.clone() };
+        let program = Program::gradients(&layout, batch.shape.clone(), Strategy::stream(64, 128));
+        let mut executor = model::device_executor(&program, device::own_tuning(), &weights, &batch);
+        (program.tensors.len(), model::device_step(&mut executor))
+    };
+    let ((tensors, whole), (others, cut)) = (step(1 << 27), step(1));
+    assert!(others > tensors, "something is cut");
+    assert_same_bits(&layout, "adapters in several tensors", &cut, &whole);
+}
+
 /// A vocabulary in several tensors and several blocks of logits gives the bits of one tensor and one block.
 #[test]
 fn cut_matrices_and_blocks_of_words() {

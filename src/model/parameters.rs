@@ -182,8 +182,6 @@ pub struct ParameterId(pub usize);
 #[derive(Clone, Debug)]
 pub struct Parameters {
     table: Vec<Parameter>,
-    /// Parameters of each layer.
-    of_layer: usize,
     tied: bool,
 }
 
@@ -195,7 +193,6 @@ impl Parameters {
         let vocabulary = Axis::flat(config.vocab_size);
         let mut table = vec![matrix("model.embed_tokens.weight", Role::Embedding, None, vocabulary, hidden(config), STD)];
         (0..config.num_hidden_layers).for_each(|layer| table.extend(layer_parameters(&layout, layer)));
-        let of_layer = table.len() / config.num_hidden_layers as usize;
         table.push(norm("model.norm.weight", Role::FinalNorm, None, hidden(config), config));
         if !config.tie_word_embeddings {
             table.push(matrix("lm_head.weight", Role::Head, None, vocabulary, hidden(config), STD));
@@ -203,7 +200,7 @@ impl Parameters {
         if let Training::Lora { frozen, .. } = layout.training {
             table.iter_mut().for_each(|parameter| parameter.freeze(frozen));
         }
-        Parameters { table, of_layer, tied: config.tie_word_embeddings }
+        Parameters { table, tied: config.tie_word_embeddings }
     }
 
     /// Every parameter with its place.
@@ -232,14 +229,7 @@ impl Parameters {
     /// The same, where not every model has one.
     pub fn get_if_any(&self, role: Role, layer: Option<u32>) -> Option<ParameterId> {
         let role = if role == Role::Head && self.tied { Role::Embedding } else { role };
-        // A step asks for every layer's parameters many times, so no other layer's are looked through.
-        let first = layer.map_or(0, |layer| 1 + layer as usize * self.of_layer);
-        let mut candidates = self.table[first..].iter();
-        let found = match layer {
-            Some(_) => candidates.take(self.of_layer).position(|p| p.role == role),
-            None => candidates.position(|p| p.role == role),
-        };
-        found.map(|at| ParameterId(first + at))
+        self.table.iter().position(|p| p.role == role && p.layer == layer).map(ParameterId)
     }
 
     /// Parameters in the table.

@@ -7,7 +7,6 @@ use crate::step::{Op, Program, TOKEN_TILE};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate } = *op else { unreachable!("dispatched by kind") };
-    assert!(!accumulate || scale == 1.0, "a sum that goes on is not scaled");
     let tile = tuning.linear_grad;
     let columns = vec4s(program, weight);
     Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(tile.vec4s)))
@@ -26,4 +25,5 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .constant("LANES", TOKEN_TILE / tile.tokens)
         .constant("TOKENS", tile.tokens)
         .condition("ACCUMULATE", accumulate)
+        .condition("SCALED", scale != 1.0)
 }
