@@ -87,6 +87,14 @@ pub enum Error {
         /// What is wrong with it, and what would be right.
         problem: String,
     },
+    /// An `adapter_config.json` that asks for what is not supported.
+    #[error("adapter_config.json: {field} {problem}")]
+    Adapter {
+        /// The field.
+        field: String,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
     /// A safetensors file that is broken or of another model.
     #[error("{file}: {problem}")]
     Weights {
@@ -135,6 +143,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     pub(crate) fn config(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Error::Config { field: field.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn adapter(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Adapter { field: field.into(), problem: problem.into() }
     }
 
     pub(crate) fn weights(file: impl Into<String>, problem: impl Into<String>) -> Self {

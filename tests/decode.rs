@@ -17,7 +17,7 @@ fn logits_of_generation_give_the_log_probabilities_of_training() {
     let (program, logits) = Program::decode(&config, CONTEXT);
     let input_ids = program.bindings.input_ids;
     let mut executor = device::executor(&program, device::own_tuning());
-    executor.load_weights(&weights);
+    pollster::block_on(executor.load(&weights)).unwrap();
     executor.write(input_ids, bytemuck::cast_slice(&batch.input_ids));
     let (mut start, mut found, mut wanted) = (0, Vec::new(), Vec::new());
     for count in [1, 1, 62, 64, 5, 63, 1, 3] {

@@ -61,7 +61,7 @@ fn check_slopes(layout: &Layout, batch: &Batch, strategy: Strategy) {
     let (_, gradients) = model::reference_step(layout, &weights, batch, strategy);
     let mut random = Random::new(5);
     for (i, (id, parameter)) in program.parameters.trained().enumerate() {
-        let values = weights.get(id);
+        let values = weights.get(&parameter.name);
         let [Part { tensor, .. }] = *program.weight(id) else { panic!("{} is in one piece", parameter.name) };
         let moved = |at: usize, by: f64| {
             // A number for each element says where it lies in the device's layout.

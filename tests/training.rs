@@ -3,7 +3,7 @@
 use pollster::block_on;
 use streambp::error::Error;
 use streambp::gpu::Gpu;
-use streambp::model::{Config, PRESETS, Weights};
+use streambp::model::{Config, Layout, PRESETS, Weights};
 use streambp::step::{Strategy, Stride};
 use streambp::train::{CopyTask, RecallTask, Settings, Source, SumTask, Task, Trainer, Validation};
 
@@ -12,7 +12,7 @@ fn train(config: &Config, settings: &Settings, source: Source) -> Validation {
     block_on(async {
         let gpu = Gpu::open(None).await.unwrap();
         let weights = Weights::init(config, settings.seed);
-        let mut trainer = Trainer::new(&gpu, config, settings.clone(), source, &weights).await.unwrap();
+        let mut trainer = Trainer::new(&gpu, &config.into(), settings.clone(), source, &weights).await.unwrap();
         for _ in 0..settings.steps {
             trainer.step().await.unwrap();
         }
@@ -94,7 +94,8 @@ fn a_lost_device_is_said_and_a_run_goes_on_from_its_snapshot() {
     let open = async || {
         let gpu = Gpu::open(None).await.unwrap();
         let weights = Weights::init(&config, settings.seed);
-        let trainer = Trainer::new(&gpu, &config, settings.clone(), Source::own(settings.seq_len).unwrap(), &weights).await.unwrap();
+        let trainer =
+            Trainer::new(&gpu, &Layout::from(&config), settings.clone(), Source::own(settings.seq_len).unwrap(), &weights).await.unwrap();
         (gpu, trainer)
     };
     block_on(async {
@@ -106,7 +107,7 @@ fn a_lost_device_is_said_and_a_run_goes_on_from_its_snapshot() {
         assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
 
         let (_gpu, mut resumed) = open().await;
-        resumed.restore(&snapshot);
+        resumed.restore(&snapshot).await.unwrap();
         assert_eq!(resumed.step().await.unwrap().step, 2);
     });
 }
@@ -119,8 +120,8 @@ fn a_step_in_slow_motion_has_the_bits_of_one_at_full_speed() {
         let gpu = Gpu::open(None).await.unwrap();
         let weights = Weights::init(&config, settings.seed);
         let source = || Source::own(settings.seq_len).unwrap();
-        let mut fast = Trainer::new(&gpu, &config, settings.clone(), source(), &weights).await.unwrap();
-        let mut slow = Trainer::new(&gpu, &config, settings.clone(), source(), &weights).await.unwrap();
+        let mut fast = Trainer::new(&gpu, &Layout::from(&config), settings.clone(), source(), &weights).await.unwrap();
+        let mut slow = Trainer::new(&gpu, &Layout::from(&config), settings.clone(), source(), &weights).await.unwrap();
         for strides in [&[Stride::Operation][..], &[Stride::Chunk], &[Stride::Layer], &[Stride::Pass], &[Stride::Operation, Stride::Step]] {
             let mut turns = vec![0];
             let mut strides = strides.iter().cycle();
@@ -146,7 +147,7 @@ fn attention_is_a_distribution_over_what_a_token_sees() {
         let gpu = Gpu::open(None).await.unwrap();
         let weights = Weights::init(&config, settings.seed);
         let source = Source::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
-        let mut trainer = Trainer::new(&gpu, &config, settings, source, &weights).await.unwrap();
+        let mut trainer = Trainer::new(&gpu, &Layout::from(&config), settings, source, &weights).await.unwrap();
         let pattern = trainer.attention(1, 1).await.unwrap();
         assert_eq!(pattern.queries, (256..300).collect::<Vec<u32>>(), "those of the last chunk");
         assert_eq!(pattern.keys, 150..300);

@@ -59,13 +59,15 @@ fn check(layout: &Layout) {
     for (id, parameter) in program.parameters.trained() {
         let tensor = program.weight(id)[0].tensor;
         let what = format!("{} after two steps", parameter.name);
-        let moved: Vec<f64> = expected.read(tensor).iter().zip(parameter.pad(weights.get(id))).map(|(a, b)| a - f64::from(b)).collect();
+        let moved: Vec<f64> =
+            expected.read(tensor).iter().zip(parameter.pad(weights.get(&parameter.name))).map(|(a, b)| a - f64::from(b)).collect();
         let values = device::read_f64(&actual, tensor);
-        let device_moved: Vec<f64> = values.iter().zip(parameter.pad(weights.get(id))).map(|(a, b)| a - f64::from(b)).collect();
+        let device_moved: Vec<f64> =
+            values.iter().zip(parameter.pad(weights.get(&parameter.name))).map(|(a, b)| a - f64::from(b)).collect();
         compare::norm(&what, &device_moved, &moved, 1e-5).unwrap();
     }
     for (id, parameter) in program.parameters.iter().filter(|(_, parameter)| !parameter.is_trained) {
-        let loaded = parameter.stored(weights.get(id), 0..parameter.padded_rows());
+        let loaded = parameter.stored(weights.get(&parameter.name), 0..parameter.padded_rows());
         let there = pollster::block_on(actual.read(program.weight(id)[0].tensor)).unwrap();
         assert!(there == loaded, "{} was changed", parameter.name);
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use pollster::block_on;
 use streambp::gpu::Gpu;
+use streambp::model::Layout;
 use streambp::step::Strategy;
 use streambp::train::verify;
 
@@ -19,7 +20,7 @@ fn the_proof_says_how_far_it_is() {
         let report = block_on(async {
             let gpu = Gpu::open(None).await.unwrap();
             let progress = |done, all| told.borrow_mut().push((done, all));
-            verify(&gpu, &config, &weights, &batch, &strategies, with_reference, progress).await.unwrap()
+            verify(&gpu, &Layout::from(&config), &weights, &batch, &strategies, with_reference, progress).await.unwrap()
         });
         assert!(report.same_bits && report.runs.len() == 2);
         assert!(report.parameters.iter().all(|p| p.error.map_or(!with_reference, |error| with_reference && error < 1e-5)));

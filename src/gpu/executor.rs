@@ -12,7 +12,7 @@ use super::device::Gpu;
 use super::launch::{Access, Grid, Launch};
 use super::{kernels, pipelines};
 use crate::error::Result;
-use crate::model::{Parameter, ParameterId, Weights};
+use crate::model::{Parameter, ParameterId, Values, Weights};
 use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Part, Pass, Program, Storage, TensorId, Turn};
 
 /// A program with its buffers, ready to run.
@@ -45,8 +45,10 @@ struct Pace {
     since: Option<Instant>,
 }
 
-/// Bytes that are read at once, where several tensors are: they take as much memory beside the plan.
-const READ_AT_ONCE: u64 = 64 << 20;
+/// Bytes that are on their way at once, where many tensors are read or written: they take as much memory beside the plan.
+const AT_ONCE: u64 = 64 << 20;
+/// Bytes of rows that are made ready for the device at once.
+const ROWS_AT_ONCE: u64 = 8 << 20;
 /// What a submission should take.
 const SUBMISSION: Duration = Duration::from_millis(100);
 
@@ -172,10 +174,15 @@ impl Executor {
     /// # Panics
     /// If there are more bytes than the tensor has.
     pub fn write(&self, id: TensorId, bytes: &[u8]) {
+        self.write_from(id, 0, bytes);
+    }
+
+    fn write_from(&self, id: TensorId, from: u64, bytes: &[u8]) {
         let tensor = self.program.tensor(id);
-        assert!(bytes.len() as u64 <= tensor.bytes(), "{} bytes for {}, which has {}", bytes.len(), tensor.name, tensor.bytes());
+        let end = from + bytes.len() as u64;
+        assert!(end <= tensor.bytes(), "{} bytes from {from} on for {}, which has {}", bytes.len(), tensor.name, tensor.bytes());
         let place = self.memory.place(id);
-        self.gpu.queue.write_buffer(&self.buffers[place.buffer], place.offset, bytes);
+        self.gpu.queue.write_buffer(&self.buffers[place.buffer], place.offset + from, bytes);
     }
 
     /// Reads a tensor, in the layout of the device. The buffer by which it comes is no part of the plan, and gone at once.
@@ -216,18 +223,58 @@ impl Executor {
         self.gpu.queue.submit([encoder.finish()]);
     }
 
-    /// Writes all parameters' values.
-    pub fn load_weights(&self, weights: &Weights) {
-        for (id, parameter) in self.program.parameters.iter() {
-            self.write_like(parameter, self.program.weight(id), weights.get(id));
-        }
+    /// Writes all parameters' values, a few rows at a time: a model never lies whole on the host.
+    ///
+    /// # Errors
+    /// What reading the values may end in, and if the device was lost.
+    pub async fn load(&self, values: &impl Values) -> Result<()> {
+        self.load_some(values, self.program.parameters.iter()).await
     }
 
-    /// Writes what lies like a parameter (its values, a moment) from the layout of a file.
-    pub fn write_like(&self, parameter: &Parameter, parts: &[Part], values: &[f32]) {
-        for part in parts {
-            self.write(part.tensor, &parameter.stored(values, part.parameter_rows()));
+    /// Writes the values of the parameters that learn.
+    ///
+    /// # Errors
+    /// As [`Executor::load`].
+    pub async fn load_trained(&self, values: &impl Values) -> Result<()> {
+        self.load_some(values, self.program.parameters.trained()).await
+    }
+
+    async fn load_some<'a>(&self, values: &impl Values, parameters: impl Iterator<Item = (ParameterId, &'a Parameter)>) -> Result<()> {
+        let mut waiting = 0;
+        for (id, parameter) in parameters {
+            self.load_parts(parameter, self.program.weight(id), values, &mut waiting).await?;
         }
+        self.gpu.check()
+    }
+
+    /// Writes what lies like a parameter (its values, a moment).
+    ///
+    /// # Errors
+    /// As [`Executor::load`].
+    pub async fn load_like(&self, parameter: &Parameter, parts: &[Part], values: &impl Values) -> Result<()> {
+        self.load_parts(parameter, parts, values, &mut 0).await
+    }
+
+    /// `waiting` is how many bytes were written that the device may not have taken yet.
+    async fn load_parts(&self, parameter: &Parameter, parts: &[Part], values: &impl Values, waiting: &mut u64) -> Result<()> {
+        let row_bytes = parameter.precision.row_bytes(parameter.padded_cols());
+        // Writes have to start at a multiple of four bytes; four rows of whatever precision do.
+        let step = u32::try_from(ROWS_AT_ONCE / row_bytes).unwrap_or(u32::MAX).max(4) / 4 * 4;
+        for part in parts {
+            for first in (0..part.rows).step_by(step as usize) {
+                let rows = part.first_row + first..part.first_row + part.rows.min(first + step);
+                let read = values.rows(parameter, parameter.file_rows_of(rows.clone())).await?;
+                let bytes = parameter.stored(&read, rows);
+                self.write_from(part.tensor, u64::from(first) * row_bytes, &bytes);
+                *waiting += bytes.len() as u64;
+                if *waiting > AT_ONCE {
+                    self.gpu.queue.submit([]);
+                    self.gpu.wait().await?;
+                    *waiting = 0;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads the values of all parameters that learn.
@@ -236,7 +283,7 @@ impl Executor {
     /// If the device was lost.
     pub async fn weights(&self) -> Result<Weights> {
         let values = self.read_like_parameters(|id| self.program.weight(id)).await?;
-        Ok(Weights::of_trained(&self.program.parameters, values))
+        Ok(Weights::of(self.program.parameters.trained().map(|(_, parameter)| parameter), values))
     }
 
     /// The gradients of all parameters that learn, in the layout of a file.
@@ -274,7 +321,7 @@ impl Executor {
                     Some(*end)
                 })
                 .collect();
-            let count = ends.iter().take_while(|&&end| end <= READ_AT_ONCE).count().max(1);
+            let count = ends.iter().take_while(|&&end| end <= AT_ONCE).count().max(1);
             let (now, later) = rest.split_at(count);
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
             let staging = OwnedBuffer::new(&self.gpu, "read-back", ends[count - 1], usage);

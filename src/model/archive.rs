@@ -6,18 +6,20 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+use super::stored::{CONFIG, WEIGHTS};
 use super::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
-use super::{Config, Weights};
+use super::{Config, Held, Parameters, Weights};
 use crate::error::{Error, Result};
 
-const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
 /// What the memory of a page can hold in one piece: an entry that claims more is an attack or a mistake.
 const MAX_ENTRY_BYTES: u64 = 2 << 30;
+/// Endings of the files that a model may be made of.
+const ENDINGS: [&str; 3] = [".json", ".safetensors", ".jinja"];
 
 /// The files of a model by name: `config.json` is the last, since it makes the others a model.
 pub(super) fn files(config: &Config, weights: &Weights) -> Vec<(&'static str, Vec<u8>)> {
-    let mut files = vec![(WEIGHTS, weights.to_safetensors(config))];
+    let parameters = Parameters::new(config);
+    let mut files = vec![(WEIGHTS, weights.to_safetensors(parameters.iter().map(|(_, parameter)| parameter)))];
     // A token is a byte in this vocabulary alone; of others the tokenizer is not known.
     if config.vocab_size == 256 {
         files.push(("tokenizer.json", byte_tokenizer_json().into_bytes()));
@@ -40,24 +42,16 @@ pub fn to_zip(config: &Config, weights: &Weights) -> Vec<u8> {
     zip.finish().expect("a zip in memory can be written").into_inner()
 }
 
-/// Reads a model from its zip, or from the named files of its directory; a leading folder in the names is fine in both.
+/// The files of a model, from its zip or from the named files of its directory; a leading folder in the names is fine in both.
 ///
 /// # Errors
-/// [`Error::Data`] if a file is missing, [`Error::Weights`] if a zip or `model.safetensors` is broken or of another model,
-/// [`Error::Config`] if `config.json` is not supported.
-pub fn from_files(files: Vec<(String, Vec<u8>)>) -> Result<(Config, Weights)> {
-    let (config, (weights_name, weights)) = match files.as_slice() {
-        [(name, bytes)] if is_zip(name, bytes) => unpack(name, bytes)?,
-        _ => pick(files)?,
-    };
-    let config = std::str::from_utf8(&config).map_err(|_| Error::config("the file", "is not UTF-8 text"))?;
-    let config = Config::from_json(config)?;
-    let weights = Weights::from_safetensors(&config, &weights_name, &weights)?;
-    Ok((config, weights))
+/// [`Error::Data`] if there is no `config.json`, [`Error::Weights`] if a zip is broken.
+pub fn model_files(files: Vec<(String, Vec<u8>)>) -> Result<Held> {
+    match files.as_slice() {
+        [(name, bytes)] if is_zip(name, bytes) => unpack(name, bytes),
+        _ => pick(files),
+    }
 }
-
-/// The bytes of `config.json`, and the name and bytes of `model.safetensors`.
-type Pair = (Vec<u8>, (String, Vec<u8>));
 
 fn is_zip(name: &str, bytes: &[u8]) -> bool {
     name.to_ascii_lowercase().ends_with(".zip") || has_magic(bytes)
@@ -68,44 +62,48 @@ fn has_magic(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 
-fn pick(mut files: Vec<(String, Vec<u8>)>) -> Result<Pair> {
-    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    let (config, weights) = find(&names)?;
-    Ok((std::mem::take(&mut files[config].1), files.swap_remove(weights)))
+fn pick(files: Vec<(String, Vec<u8>)>) -> Result<Held> {
+    let folder = folder(files.iter().map(|(name, _)| name.as_str()))?;
+    let of_model = |(name, bytes): (String, Vec<u8>)| Some((name_in_model(&folder, &name)?.to_owned(), bytes));
+    Ok(Held(files.into_iter().filter_map(of_model).collect()))
 }
 
-fn unpack(file: &str, bytes: &[u8]) -> Result<Pair> {
+fn unpack(file: &str, bytes: &[u8]) -> Result<Held> {
     if !has_magic(bytes) {
         return Err(Error::weights(file, "is no zip; choose the zip of a model, or the files of its directory"));
     }
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(file, &e))?;
     let names: Vec<String> = zip.file_names_raw().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let (config, weights) = find(&names)?;
-    let config_bytes = entry(&mut zip, config, file)?;
-    Ok((config_bytes, (names[weights].to_owned(), entry(&mut zip, weights, file)?)))
+    let folder = folder(names.iter().map(String::as_str))?;
+    let mut files = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        if let Some(name) = name_in_model(&folder, name) {
+            files.push((name.to_owned(), entry(&mut zip, index, file)?));
+        }
+    }
+    Ok(Held(files))
 }
 
-/// Where `config.json` and the `model.safetensors` beside it are. Of several models the outermost is meant: the others are its
-/// checkpoints.
-fn find(names: &[&str]) -> Result<(usize, usize)> {
-    let split = |name: &str| name.rfind(['/', '\\']).map_or((0, 0), |at| (at + 1, name.matches(['/', '\\']).count()));
-    let folder_of = |name: &str, base: &str| {
-        let (start, depth) = split(name);
-        (&name[start..] == base).then_some((depth, start))
+/// The folder of a model: that of its `config.json`. Of several models the outermost is meant: the others are its checkpoints.
+///
+/// # Errors
+/// [`Error::Data`] if there is none.
+pub fn folder<'a>(names: impl Iterator<Item = &'a str>) -> Result<String> {
+    let folder_of = |name: &'a str| {
+        let start = name.rfind(['/', '\\']).map_or(0, |at| at + 1);
+        (&name[start..] == CONFIG).then_some((name.matches(['/', '\\']).count(), &name[..start]))
     };
-    let configs = names.iter().enumerate().filter_map(|(at, name)| folder_of(name, CONFIG).map(|(depth, start)| (depth, at, start)));
-    let Some((_, config, start)) = configs.min() else {
+    let outermost = names.filter_map(folder_of).min_by_key(|(depth, _)| *depth);
+    let Some((_, folder)) = outermost else {
         return Err(Error::Data(format!("there is no {CONFIG}; choose the zip of a model, or its {CONFIG} and {WEIGHTS} together")));
     };
-    let folder = &names[config][..start];
-    let Some(weights) = names.iter().position(|name| name.strip_prefix(folder) == Some(WEIGHTS)) else {
-        return Err(Error::Data(format!(
-            "there is no {WEIGHTS} beside {}; choose both together, of a model that is saved in this one file",
-            names[config]
-        )));
-    };
-    Ok((config, weights))
+    Ok(folder.to_owned())
+}
+
+/// The name of a file in the model of that folder, if it may be one of the model's.
+pub fn name_in_model<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
+    let name = name.strip_prefix(folder)?;
+    (!name.contains(['/', '\\']) && ENDINGS.iter().any(|ending| name.ends_with(ending))).then_some(name)
 }
 
 /// An entry's bytes, and never more of them than it claims.
@@ -154,7 +152,7 @@ fn damaged(file: &str, error: &ZipError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PRESETS;
+    use crate::model::{PRESETS, StoredModel};
 
     fn config() -> Config {
         Config { num_hidden_layers: 1, hidden_size: 6, intermediate_size: 5, vocab_size: 7, ..PRESETS[0].config.clone() }
@@ -164,7 +162,7 @@ mod tests {
         (config(), Weights::init(&config(), 7))
     }
 
-    fn model_files() -> Vec<(String, Vec<u8>)> {
+    fn files_of_model() -> Vec<(String, Vec<u8>)> {
         let (config, weights) = model();
         files(&config, &weights).into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
     }
@@ -181,6 +179,15 @@ mod tests {
             zip.write_all(bytes).unwrap();
         }
         zip.finish().unwrap().into_inner()
+    }
+
+    fn from_files(files: Vec<(String, Vec<u8>)>) -> Result<(Config, Weights)> {
+        pollster::block_on(async {
+            let model = StoredModel::open(model_files(files)?).await?;
+            let parameters = Parameters::new(model.config());
+            let weights = Weights::read(&model, parameters.iter().map(|(_, parameter)| parameter)).await?;
+            Ok((model.config().clone(), weights))
+        })
     }
 
     fn open(zip: Vec<u8>) -> Result<(Config, Weights)> {
@@ -225,14 +232,14 @@ mod tests {
     #[test]
     fn a_zip_packed_by_others_opens() {
         for folder in ["", "model/", "a/b/", "model\\"] {
-            assert_eq!(open(packed(&in_folder(folder, model_files()))).unwrap(), model(), "{folder}");
+            assert_eq!(open(packed(&in_folder(folder, files_of_model()))).unwrap(), model(), "{folder}");
         }
     }
 
     #[test]
     fn the_files_of_a_folder_open_and_the_outermost_model_is_meant() {
         for folder in ["", "model/", "a/b/"] {
-            let mut files = in_folder(folder, model_files());
+            let mut files = in_folder(folder, files_of_model());
             files.insert(0, (format!("{folder}checkpoint/config.json"), Vec::new()));
             files.insert(1, (format!("{folder}checkpoint/model.safetensors"), Vec::new()));
             files.push((format!("{folder}README.md"), Vec::new()));
@@ -242,19 +249,22 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let [weights, config] = <[_; 2]>::try_from(model_files()).unwrap();
+        let [weights, config] = <[_; 2]>::try_from(files_of_model()).unwrap();
         assert_refused(from_files(Vec::new()), &["no config.json"]);
         assert_refused(from_files(vec![weights.clone()]), &["no config.json"]);
-        assert_refused(from_files(vec![config.clone()]), &["no model.safetensors"]);
-        assert_refused(from_files(vec![("a/config.json".to_owned(), config.1.clone()), weights.clone()]), &["beside a/config.json"]);
+        assert_refused(from_files(vec![config.clone()]), &["model.safetensors: is not there"]);
+        assert_refused(
+            from_files(vec![("a/config.json".to_owned(), config.1.clone()), weights.clone()]),
+            &["model.safetensors: is not there"],
+        );
         assert_refused(open(packed(&[])), &["no config.json"]);
         assert_refused(open(packed(&[weights])), &["no config.json"]);
-        assert_refused(open(packed(&[config])), &["no model.safetensors"]);
+        assert_refused(open(packed(&[config])), &["model.safetensors: is not there"]);
     }
 
     #[test]
     fn weights_of_another_shape_are_named() {
-        let mut files = model_files();
+        let mut files = files_of_model();
         files[1].1 = Config { hidden_size: 8, ..config() }.to_json().into_bytes();
         assert_refused(open(packed(&files)), &["model.safetensors", "model.embed_tokens.weight"]);
         assert_refused(from_files(files), &["model.safetensors", "model.embed_tokens.weight"]);
@@ -275,7 +285,7 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_panics_or_changes_the_model() {
-        let zip = packed(&model_files());
+        let zip = packed(&files_of_model());
         for at in 0..zip.len() * 8 {
             let mut flipped = zip.clone();
             flipped[at / 8] ^= 1 << (at % 8);
@@ -294,7 +304,7 @@ mod tests {
             (1 << 20, "claims 1048576"),
         ];
         for (size, words) in sizes {
-            let mut zip = packed(&model_files());
+            let mut zip = packed(&files_of_model());
             patch(&mut zip, WEIGHTS, SIZE, &size.to_le_bytes());
             assert_refused(open(zip), &["upload.zip", words]);
         }
@@ -302,10 +312,10 @@ mod tests {
 
     #[test]
     fn an_encrypted_entry_and_an_unknown_compression_are_refused() {
-        let mut zip = packed(&model_files());
+        let mut zip = packed(&files_of_model());
         patch(&mut zip, CONFIG, FLAGS, &[1]);
         assert_refused(open(zip), &["upload.zip", CONFIG, "password"]);
-        let mut zip = packed(&model_files());
+        let mut zip = packed(&files_of_model());
         patch(&mut zip, CONFIG, METHOD, &9u16.to_le_bytes());
         assert_refused(open(zip), &["upload.zip", CONFIG, "unpack the zip"]);
     }

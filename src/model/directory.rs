@@ -1,11 +1,111 @@
-//! A model on disk: a directory with `config.json` and `model.safetensors`, as Hugging Face lays it out.
+//! A model on disk: a directory in the layout of Hugging Face.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
-use super::{Config, Preset, Weights, archive};
+use super::stored::{CONFIG, INDEX, WEIGHTS};
+use super::{
+    Config, Files, Fresh, Layout, PRESETS, Parameter, Preset, StoredAdapter, StoredModel, Values, Weights, adapter_files, archive,
+};
 use crate::error::{Error, Result};
+
+/// The files of a directory.
+#[derive(Clone, Debug)]
+pub struct Directory(pub PathBuf);
+
+impl Files for Directory {
+    async fn size(&self, name: &str) -> Result<Option<u64>> {
+        let path = self.0.join(name);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(&path, error)),
+        }
+    }
+
+    async fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        let path = self.0.join(name);
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&path)?;
+            file.seek(SeekFrom::Start(range.start))?;
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            file.read_exact(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|e| Error::io(&path, e))
+    }
+
+    fn shown(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+/// A model by the name that was given.
+pub struct Model {
+    /// Its sizes.
+    pub config: Config,
+    origin: Origin,
+}
+
+enum Origin {
+    Fresh(Fresh),
+    Stored(StoredModel<Directory>),
+}
+
+impl Values for Model {
+    async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        match &self.origin {
+            Origin::Fresh(fresh) => fresh.rows(parameter, rows).await,
+            Origin::Stored(stored) => stored.rows(parameter, rows).await,
+        }
+    }
+}
+
+impl Model {
+    /// Where it is, if it is in files.
+    pub fn stored(&self) -> Option<&StoredModel<Directory>> {
+        match &self.origin {
+            Origin::Fresh(_) => None,
+            Origin::Stored(stored) => Some(stored),
+        }
+    }
+
+    /// Writes it with other values into a directory. What came with it (a tokenizer, say) goes with it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the file's name.
+    pub fn save(&self, directory: &Path, weights: &Weights) -> Result<()> {
+        save_model(directory, &self.config, weights)?;
+        match self.stored() {
+            Some(stored) => copy_companions(stored, directory, "float32"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens a model: a preset or a `config.json` alone with fresh values from the seed, or a directory with its own.
+///
+/// # Errors
+/// As [`load_config`], and [`Error::Weights`] if the weights do not belong to it.
+pub async fn open_model(model: &str, seed: u64) -> Result<Model> {
+    let path = Path::new(model);
+    if Preset::named(model).is_none() && path.is_dir() {
+        let stored = StoredModel::open(Directory(path.to_owned())).await?;
+        return Ok(Model { config: stored.config().clone(), origin: Origin::Stored(stored) });
+    }
+    Ok(Model { config: load_config(model)?, origin: Origin::Fresh(Fresh { seed }) })
+}
+
+/// Opens adapters that PEFT or this project saved.
+///
+/// # Errors
+/// As [`StoredAdapter::open`].
+pub async fn open_adapter(directory: &Path, config: &Config) -> Result<StoredAdapter<Directory>> {
+    StoredAdapter::open(Directory(directory.to_owned()), config).await
+}
 
 /// The sizes of a model: a preset's name, a directory, or a `config.json`.
 ///
@@ -16,31 +116,16 @@ pub fn load_config(model: &str) -> Result<Config> {
         return Ok(preset.config.clone());
     }
     let path = Path::new(model);
-    let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
+    let file = if path.is_dir() { path.join(CONFIG) } else { path.to_owned() };
     if !file.is_file() {
-        let presets: Vec<&str> = super::PRESETS.iter().map(|p| p.name).collect();
+        let presets: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
         return Err(Error::Setting(format!(
             "there is no model {model}: give a directory with a config.json, or one of {}",
             presets.join(", ")
         )));
     }
-    Config::from_json(&fs::read_to_string(&file).map_err(|e| Error::io(&file, e))?)
-}
-
-/// A model with its values: those of the directory, or for a preset fresh ones from the seed.
-///
-/// # Errors
-/// As [`load_config`], and [`Error::Weights`] if `model.safetensors` does not belong to it.
-pub fn load_model(model: &str, seed: u64) -> Result<(Config, Weights)> {
-    let config = load_config(model)?;
-    if Preset::named(model).is_some() {
-        let weights = Weights::init(&config, seed);
-        return Ok((config, weights));
-    }
-    let file = Path::new(model).join("model.safetensors");
     let bytes = fs::read(&file).map_err(|e| Error::io(&file, e))?;
-    let weights = Weights::from_safetensors(&config, &file.display().to_string(), &bytes)?;
-    Ok((config, weights))
+    Config::from_json(&String::from_utf8(bytes).map_err(|_| Error::config("the file", "is not UTF-8 text"))?)
 }
 
 /// Writes `config.json`, `model.safetensors` and, for the byte vocabulary, its tokenizer into a directory, each in one piece.
@@ -48,11 +133,50 @@ pub fn load_model(model: &str, seed: u64) -> Result<(Config, Weights)> {
 /// # Errors
 /// [`Error::Io`] with the file's name.
 pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Result<()> {
-    fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
-    for (name, bytes) in archive::files(config, weights) {
-        write_atomically(&directory.join(name), &bytes)?;
+    save_files(directory, archive::files(config, weights))?;
+    // An index left from an earlier model would speak of other files.
+    match fs::remove_file(directory.join(INDEX)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(directory.join(INDEX), error)),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Writes adapters as PEFT does.
+///
+/// # Errors
+/// [`Error::Io`] with the file's name.
+pub fn save_adapter(directory: &Path, layout: &Layout, base: &str, weights: &Weights) -> Result<()> {
+    save_files(directory, adapter_files(layout, base, weights))
+}
+
+fn save_files(directory: &Path, files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Result<()> {
+    fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
+    files.into_iter().try_for_each(|(name, bytes)| write_atomically(&directory.join(name), &bytes))
+}
+
+/// Copies what a model's directory holds beside its weights, and its `config.json` with another type of numbers.
+pub(super) fn copy_companions(model: &StoredModel<Directory>, to: &Path, dtype: &str) -> Result<()> {
+    let from = &model.files().0;
+    let is_companion = |name: &str| {
+        let is_known = [".json", ".jinja", ".model", ".txt"].iter().any(|ending| name.ends_with(ending));
+        is_known && ![CONFIG, INDEX, WEIGHTS].contains(&name) && !name.starts_with("adapter_")
+    };
+    for entry in fs::read_dir(from).map_err(|e| Error::io(from, e))? {
+        let path = entry.map_err(|e| Error::io(from, e))?.path();
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_companion(name) && path.is_file()) {
+            let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+            write_atomically(&to.join(name), &bytes)?;
+        }
+    }
+    write_atomically(&to.join(CONFIG), config_with_dtype(model.config_json(), dtype).as_bytes())
+}
+
+/// A `config.json` as it is, but for the type of the numbers that it speaks of.
+fn config_with_dtype(config_json: &str, dtype: &str) -> String {
+    let mut config: serde_json::Value = serde_json::from_str(config_json).expect("it was read before");
+    let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
+    config[field] = dtype.into();
+    serde_json::to_string_pretty(&config).expect("a JSON value can be written")
 }
 
 /// Writes a file beside the old one, makes sure that it is on the disk, and only then puts it in the old one's place.
@@ -60,17 +184,18 @@ pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Resul
 /// # Errors
 /// [`Error::Io`] with the file's name.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, |temporary| File::create(temporary)?.write_all(bytes)).map_err(|e| Error::io(path, e))
+}
+
+/// Lets a file be written beside the old one, and puts it in the old one's place when it is on the disk.
+pub(super) fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
     let temporary = path.with_extension("partial");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        // The new name is only safe once the directory is; not every system lets a directory be opened for that.
-        if let Some(Ok(directory)) = path.parent().map(File::open) {
-            directory.sync_all()?;
-        }
-        Ok(())
-    };
-    write().map_err(|e| Error::io(path, e))
+    write(&temporary)?;
+    File::open(&temporary)?.sync_all()?;
+    fs::rename(&temporary, path)?;
+    // The new name is only safe once the directory is; not every system lets a directory be opened for that.
+    if let Some(Ok(directory)) = path.parent().map(File::open) {
+        directory.sync_all()?;
+    }
+    Ok(())
 }

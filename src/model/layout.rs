@@ -4,7 +4,7 @@ use super::Config;
 use crate::error::{Error, Result};
 
 /// A model as it is trained: its sizes, which of its parameters learn, and how the others lie.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
     /// Its sizes.
     pub config: Config,
@@ -15,7 +15,7 @@ pub struct Layout {
 }
 
 /// What learns.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Training {
     /// Every parameter, in f32.
     Full,
@@ -29,7 +29,7 @@ pub enum Training {
 }
 
 /// Low-rank adapters, as PEFT has them: `out = weight · x + scale · B · (A · x)`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Lora {
     /// Rows of every A, columns of every B.
     pub rank: u32,
@@ -42,7 +42,7 @@ pub struct Lora {
 }
 
 /// A matrix inside a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Projection {
     /// `q_proj` (H·E×D).
     Query,
@@ -61,7 +61,7 @@ pub enum Projection {
 }
 
 /// How a number lies on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Precision {
     /// Four bytes.
     F32,
@@ -95,7 +95,9 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::Setting`] if the adapters make no sense.
-    pub fn lora(config: &Config, lora: Lora, frozen: Precision) -> Result<Self> {
+    pub fn lora(config: &Config, mut lora: Lora, frozen: Precision) -> Result<Self> {
+        lora.targets.sort_unstable();
+        lora.targets.dedup();
         if !(1..=MAX_RANK).contains(&lora.rank) {
             return Err(Error::Setting(format!("the rank of the adapters is {}; it must lie between 1 and {MAX_RANK}", lora.rank)));
         }

@@ -1,25 +1,38 @@
 //! What is trained: its sizes, its parameters by name, and how they get in and out of files.
 
+mod adapter;
 pub mod archive;
 mod config;
 mod config_json;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod directory;
 mod family;
+mod files;
 mod layout;
+#[cfg(not(target_arch = "wasm32"))]
+mod merge;
 mod parameters;
 mod precision;
 mod presets;
 mod rope;
+mod stored;
+mod tensors;
 pub mod tokenizer;
+mod values;
 pub(crate) mod weights;
 
+pub use adapter::{StoredAdapter, adapter_files};
 pub use config::{Activation, Config};
 #[cfg(not(target_arch = "wasm32"))]
-pub use directory::{load_config, load_model, save_model};
+pub use directory::{Directory, Model, load_config, open_adapter, open_model, save_adapter, save_model};
 pub use family::{Bias, FAMILIES, Family, ModelType, Windows};
+pub use files::{Files, Held};
 pub use layout::{BINDING_BYTES, Layout, Lora, Precision, Projection, Training};
+#[cfg(not(target_arch = "wasm32"))]
+pub use merge::merge;
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
 pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};
+pub use stored::StoredModel;
+pub use values::{Fresh, Values, WithAdapters};
 pub use weights::Weights;

@@ -104,6 +104,8 @@ pub struct Parameter {
     pub cols: Axis,
     /// How it starts.
     pub init: Init,
+    /// The stream of random numbers that its first values are drawn from.
+    pub stream: u64,
     /// Does it learn?
     pub is_trained: bool,
     /// How it lies on the device.
@@ -133,21 +135,37 @@ impl Parameter {
 
     /// From a file's layout to the device's.
     pub fn pad(&self, values: &[f32]) -> Vec<f32> {
-        self.pad_rows(values, 0..self.padded_rows())
+        self.padded(values, 0..self.padded_rows())
     }
 
-    /// Some rows on the device, from a file's layout to what is stored there.
-    pub fn stored(&self, values: &[f32], rows: Range<u32>) -> Vec<u8> {
-        self.precision.encode(&self.pad_rows(values, rows), self.padded_cols())
+    /// Rows in a file; a vector is one.
+    pub fn file_rows(&self) -> u32 {
+        self.rows.map_or(1, Axis::size)
     }
 
-    fn pad_rows(&self, values: &[f32], rows: Range<u32>) -> Vec<f32> {
-        assert_eq!(values.len(), self.elements(), "{}: {:?}", self.name, self.shape());
+    /// The rows of a file that some rows on the device hold.
+    pub fn file_rows_of(&self, device_rows: Range<u32>) -> Range<u32> {
+        let mut rows = device_rows.filter_map(|row| self.file_row(row));
+        let Some(first) = rows.next() else { return 0..0 };
+        first..rows.last().unwrap_or(first) + 1
+    }
+
+    /// Some rows on the device as they are stored there, from the rows of a file that they hold.
+    ///
+    /// # Panics
+    /// If there are other values than those of [`Parameter::file_rows_of`] these rows.
+    pub fn stored(&self, values: &[f32], device_rows: Range<u32>) -> Vec<u8> {
+        self.precision.encode(&self.padded(values, device_rows), self.padded_cols())
+    }
+
+    fn padded(&self, values: &[f32], device_rows: Range<u32>) -> Vec<f32> {
         let (width, padded_width) = (self.cols.size() as usize, self.padded_cols() as usize);
-        let mut padded = vec![0.0; rows.len() * padded_width];
-        for (device_row, padded) in rows.zip(padded.chunks_exact_mut(padded_width)) {
+        let file_rows = self.file_rows_of(device_rows.clone());
+        assert_eq!(values.len(), file_rows.len() * width, "{}: rows {device_rows:?} of {:?}", self.name, self.shape());
+        let mut padded = vec![0.0; device_rows.len() * padded_width];
+        for (device_row, padded) in device_rows.zip(padded.chunks_exact_mut(padded_width)) {
             let Some(file_row) = self.file_row(device_row) else { continue };
-            let row = &values[file_row as usize * width..][..width];
+            let row = &values[(file_row - file_rows.start) as usize * width..][..width];
             self.cols.runs().for_each(|(file, device, len)| padded[device..device + len].copy_from_slice(&row[file..file + len]));
         }
         padded
@@ -200,6 +218,7 @@ impl Parameters {
         if let Training::Lora { frozen, .. } = layout.training {
             table.iter_mut().for_each(|parameter| parameter.freeze(frozen));
         }
+        number_streams(&mut table);
         Parameters { table, tied: config.tie_word_embeddings }
     }
 
@@ -244,10 +263,25 @@ impl Parameters {
     }
 }
 
+/// A stream for each parameter, so that none depends on the others' sizes. Adapters have theirs behind those of the model, so that
+/// it is the same model with and without them.
+fn number_streams(table: &mut [Parameter]) {
+    let (mut of_model, mut of_adapters) = (0.., 1 << 32..);
+    for parameter in table {
+        let streams: &mut dyn Iterator<Item = u64> = if parameter.is_adapter() { &mut of_adapters } else { &mut of_model };
+        parameter.stream = streams.next().expect("there are streams enough");
+    }
+}
+
 impl Parameter {
+    /// Is it a matrix of an adapter?
+    pub fn is_adapter(&self) -> bool {
+        matches!(self.role, Role::LoraA(_) | Role::LoraB(_))
+    }
+
     /// Adapters go on learning; matrices lie as they may.
     fn freeze(&mut self, precision: Precision) {
-        self.is_trained = matches!(self.role, Role::LoraA(_) | Role::LoraB(_));
+        self.is_trained = self.is_adapter();
         if !self.is_trained && self.rows.is_some() {
             self.precision = precision;
         }
@@ -347,7 +381,7 @@ fn norm(name: &str, role: Role, layer: Option<u32>, cols: Axis, config: &Config)
 }
 
 fn vector(name: &str, role: Role, layer: Option<u32>, cols: Axis, init: Init) -> Parameter {
-    Parameter { name: name.to_owned(), role, layer, rows: None, cols, init, is_trained: true, precision: Precision::F32 }
+    Parameter { name: name.to_owned(), role, layer, rows: None, cols, init, stream: 0, is_trained: true, precision: Precision::F32 }
 }
 
 #[cfg(test)]
@@ -358,11 +392,15 @@ mod tests {
     fn padding_keeps_heads_apart_and_comes_off_again() {
         let parameter = matrix("q", Role::Weight(Projection::Query), None, Axis::heads(3, 6), Axis::flat(5), STD);
         let values: Vec<f32> = (1..=90).map(|v| v as f32).collect();
-        let padded = parameter.pad(&values);
+        let padded = parameter.padded(&values, 0..24);
         assert_eq!(padded.len(), 24 * 8);
         // The second head's first row starts a run of eight rows.
         assert_eq!(padded[8 * 8], values[6 * 5]);
         assert!(padded[6 * 8..8 * 8].iter().all(|&v| v == 0.0));
         assert_eq!(parameter.unpad(&padded), values);
+        // Rows 7 to 16 on the device are a row of padding, the whole second head with its padding, and the third's first row.
+        assert_eq!(parameter.file_rows_of(7..17), 6..13);
+        assert_eq!(parameter.padded(&values[6 * 5..13 * 5], 7..17), padded[7 * 8..17 * 8]);
+        assert_eq!(parameter.file_rows_of(6..8), 0..0);
     }
 }

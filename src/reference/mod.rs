@@ -92,7 +92,10 @@ impl Executor {
         let program = self.program.clone();
         for (id, parameter) in program.parameters.iter() {
             for part in program.weight(id) {
-                self.write(part.tensor, &parameter.stored(weights.get(id), part.parameter_rows()));
+                let rows = parameter.file_rows_of(part.parameter_rows());
+                let width = parameter.cols.size() as usize;
+                let values = &weights.get(&parameter.name)[rows.start as usize * width..rows.end as usize * width];
+                self.write(part.tensor, &parameter.stored(values, part.parameter_rows()));
             }
         }
     }

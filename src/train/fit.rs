@@ -1,19 +1,19 @@
 //! What fits into a budget, and what to do about what does not.
 
 use crate::error::{Error, Result};
-use crate::model::{Config, Layout};
+use crate::model::Layout;
 use crate::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind, TOKEN_TILE};
 
 /// Does a training step of that shape fit into so many bytes on a device with those limits? The plan, if it does.
 ///
 /// # Errors
 /// [`Error::OverBudget`] says by how much it does not, and what would fit; [`Error::BindingTooLarge`].
-pub fn within_budget(config: &Config, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Result<Memory> {
-    let memory = Memory::plan(&Program::train(config, shape.clone(), strategy), limits)?;
+pub fn within_budget(layout: &Layout, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Result<Memory> {
+    let memory = Memory::plan(&Program::train(layout, shape.clone(), strategy), limits)?;
     if memory.peak_bytes() <= budget {
         return Ok(memory);
     }
-    let remedy = match remedy(config, shape, strategy, budget, limits) {
+    let remedy = match remedy(layout, shape, strategy, budget, limits) {
         Some(Remedy { chunk, seq_len }) if seq_len == shape.longest() => {
             format!("the strategy stream with chunks of {chunk} tokens fits")
         }
@@ -34,33 +34,33 @@ pub struct Remedy {
 
 /// What to do about a step that does not fit: chunks, as long as may be but shorter than now; or shorter sequences too.
 /// `None` if not even one token fits.
-pub fn remedy(config: &Config, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Option<Remedy> {
+pub fn remedy(layout: &Layout, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Option<Remedy> {
     let (sequences, seq_len) = (shape.lengths().len() as u32, shape.longest());
     let shape = BatchShape::uniform(sequences, seq_len);
     let now = if strategy.kind == StrategyKind::Stream { strategy.chunk(shape.tokens()) } else { u32::MAX };
     let chunks: Vec<u32> = chunk_lengths(shape.tokens()).filter(|&chunk| chunk < now).collect();
-    if let Some(&chunk) = chunks.iter().rev().find(|&&chunk| fits(config, &shape, Strategy::stream(chunk, chunk), budget, limits)) {
+    if let Some(&chunk) = chunks.iter().rev().find(|&&chunk| fits(layout, &shape, Strategy::stream(chunk, chunk), budget, limits)) {
         return Some(Remedy { chunk, seq_len });
     }
-    let longest = longest_sequence(config, sequences, Strategy::stream(TOKEN_TILE, TOKEN_TILE), budget, limits)?;
+    let longest = longest_sequence(layout, sequences, Strategy::stream(TOKEN_TILE, TOKEN_TILE), budget, limits)?;
     Some(Remedy { chunk: TOKEN_TILE, seq_len: longest })
 }
 
 /// The strategy whose step does the least arithmetic of those that fit, and of these the one with the fewest turns.
-pub fn shortest_step(config: &Config, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
+pub fn shortest_step(layout: &Layout, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams);
-    let fitting = candidates.filter(|&strategy| fits(config, shape, strategy, budget, limits));
+    let fitting = candidates.filter(|&strategy| fits(layout, shape, strategy, budget, limits));
     fitting.min_by_key(|&strategy| {
-        let program = Program::train(config, shape.clone(), strategy);
+        let program = Program::train(layout, shape.clone(), strategy);
         (program.step_flops(), program.turn_count())
     })
 }
 
 /// The longest sequence that fits with the strategy `stream`, and the strategy: chunks as long as cost no more than a
 /// fiftieth of the length.
-pub fn longest(config: &Config, sequences: u32, budget: u64, limits: Limits) -> Option<(Strategy, u32)> {
-    let reach = |chunk: u32| longest_sequence(config, sequences, Strategy::stream(chunk, chunk), budget, limits);
+pub fn longest(layout: &Layout, sequences: u32, budget: u64, limits: Limits) -> Option<(Strategy, u32)> {
+    let reach = |chunk: u32| longest_sequence(layout, sequences, Strategy::stream(chunk, chunk), budget, limits);
     let furthest = reach(TOKEN_TILE)?;
     let reaches = chunk_lengths(furthest.saturating_mul(sequences)).map(|chunk| (chunk, reach(chunk).unwrap_or(0)));
     let good_enough = reaches.take_while(|&(_, length)| u64::from(length) * 50 >= u64::from(furthest) * 49);
@@ -69,9 +69,8 @@ pub fn longest(config: &Config, sequences: u32, budget: u64, limits: Limits) -> 
 }
 
 /// The longest sequence whose training step fits. `None` if not even one token does.
-pub fn longest_sequence(layout: impl Into<Layout>, sequences: u32, strategy: Strategy, budget: u64, limits: Limits) -> Option<u32> {
-    let layout = layout.into();
-    let fits = |seq_len: u32| fits(&layout, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
+pub fn longest_sequence(layout: &Layout, sequences: u32, strategy: Strategy, budget: u64, limits: Limits) -> Option<u32> {
+    let fits = |seq_len: u32| fits(layout, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
     let most = (1u32 << 30) / sequences.max(1);
     let mut too_long = 1;
     while too_long <= most && fits(too_long) {
@@ -90,7 +89,7 @@ fn chunk_lengths(tokens: u32) -> impl Iterator<Item = u32> {
     (0..8).map(|doublings| TOKEN_TILE << doublings).take_while(move |&chunk| chunk == TOKEN_TILE || chunk < tokens)
 }
 
-fn fits(layout: impl Into<Layout>, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
+fn fits(layout: &Layout, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
     let plan = Memory::plan(&Program::train(layout, shape.clone(), strategy), limits);
     plan.is_ok_and(|memory| memory.peak_bytes() <= budget)
 }
@@ -108,29 +107,29 @@ mod tests {
 
     #[test]
     fn one_token_more_than_the_longest_does_not_fit() {
-        let config = &PRESETS[0].config;
+        let layout = &Layout::from(&PRESETS[0].config);
         for strategy in [Strategy::STANDARD, Strategy::stream(128, 128)] {
-            let longest = longest_sequence(config, 2, strategy, BUDGET, Limits::NONE).unwrap();
+            let longest = longest_sequence(layout, 2, strategy, BUDGET, Limits::NONE).unwrap();
             assert!(peak(&BatchShape::uniform(2, longest), strategy) <= BUDGET);
             assert!(peak(&BatchShape::uniform(2, longest + 1), strategy) > BUDGET);
         }
-        assert_eq!(longest_sequence(config, 1, Strategy::STANDARD, 1000, Limits::NONE), None);
+        assert_eq!(longest_sequence(layout, 1, Strategy::STANDARD, 1000, Limits::NONE), None);
     }
 
     #[test]
     fn what_a_device_cannot_bind_does_not_fit() {
         let limits = Limits { buffer: 1 << 30, binding: 1 << 20 };
-        let longest = longest_sequence(&PRESETS[0].config, 1, Strategy::stream(64, 64), u64::MAX, limits).unwrap();
+        let longest = longest_sequence(&Layout::from(&PRESETS[0].config), 1, Strategy::stream(64, 64), u64::MAX, limits).unwrap();
         assert_eq!(longest, (1 << 20) / (4 * 128), "one layer's input fills a binding");
     }
 
     #[test]
     fn what_does_not_fit_says_what_would() {
-        let config = &PRESETS[0].config;
+        let layout = &Layout::from(&PRESETS[0].config);
         let sentence = |seq_len, strategy| {
             let shape = BatchShape::uniform(1, seq_len);
-            let error = within_budget(config, &shape, strategy, BUDGET, Limits::NONE).unwrap_err();
-            (error.to_string(), remedy(config, &shape, strategy, BUDGET, Limits::NONE))
+            let error = within_budget(layout, &shape, strategy, BUDGET, Limits::NONE).unwrap_err();
+            (error.to_string(), remedy(layout, &shape, strategy, BUDGET, Limits::NONE))
         };
         let (error, remedy) = sentence(8192, Strategy::STANDARD);
         let chunk = remedy.unwrap().chunk;
@@ -147,8 +146,8 @@ mod tests {
     #[test]
     fn the_shortest_step_keeps_what_there_is_room_for() {
         let shape = BatchShape::uniform(1, 1024);
-        let config = &PRESETS[0].config;
-        let shortest = |budget| shortest_step(config, &shape, budget, Limits::NONE);
+        let layout = &Layout::from(&PRESETS[0].config);
+        let shortest = |budget| shortest_step(layout, &shape, budget, Limits::NONE);
         assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
         assert_eq!(shortest(peak(&shape, Strategy::STANDARD) - 1), Some(Strategy::CHECKPOINT));
         let tight = peak(&shape, Strategy::stream(256, 256));
@@ -158,10 +157,10 @@ mod tests {
 
     #[test]
     fn the_longest_sequence_has_chunks_that_cost_it_little() {
-        let (strategy, length) = longest(&PRESETS[0].config, 1, BUDGET, Limits::NONE).unwrap();
-        let furthest = longest_sequence(&PRESETS[0].config, 1, Strategy::stream(64, 64), BUDGET, Limits::NONE).unwrap();
+        let (strategy, length) = longest(&Layout::from(&PRESETS[0].config), 1, BUDGET, Limits::NONE).unwrap();
+        let furthest = longest_sequence(&Layout::from(&PRESETS[0].config), 1, Strategy::stream(64, 64), BUDGET, Limits::NONE).unwrap();
         assert!(u64::from(length) * 50 >= u64::from(furthest) * 49 && length <= furthest);
         assert!(peak(&BatchShape::uniform(1, length), strategy) <= BUDGET);
-        assert_eq!(longest(&PRESETS[0].config, 1, 1000, Limits::NONE), None);
+        assert_eq!(longest(&Layout::from(&PRESETS[0].config), 1, 1000, Limits::NONE), None);
     }
 }

@@ -5,7 +5,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu};
-use crate::model::{Config, Weights};
+use crate::model::{Layout, Values};
 use crate::step::{Chunk, Program, TOKEN_TILE, TensorId};
 
 /// A model that continues a prompt.
@@ -38,16 +38,29 @@ impl Generator {
     ///
     /// # Errors
     /// If the device cannot hold that many keys and values.
-    pub async fn new(gpu: &Gpu, config: &Config, context: u32) -> Result<Self> {
-        let (program, logits) = Program::decode(config, context);
+    pub async fn new(gpu: &Gpu, layout: &Layout, context: u32) -> Result<Self> {
+        let (program, logits) = Program::decode(layout, context);
         Ok(Generator { executor: Executor::new(gpu, program).await?, logits, tokens: Vec::new(), done: 0 })
     }
 
-    /// Takes other parameters. What was generated with earlier ones has to be started anew.
-    pub fn load_weights(&mut self, weights: &Weights) {
-        self.executor.load_weights(weights);
+    /// Takes the values of all parameters. What was generated with earlier ones has to be started anew.
+    ///
+    /// # Errors
+    /// What reading the values may end in; [`Error::DeviceLost`].
+    pub async fn load(&mut self, values: &impl Values) -> Result<()> {
         self.tokens.clear();
         self.done = 0;
+        self.executor.load(values).await
+    }
+
+    /// Takes other values of the parameters that learn.
+    ///
+    /// # Errors
+    /// As [`Generator::load`].
+    pub async fn load_trained(&mut self, values: &impl Values) -> Result<()> {
+        self.tokens.clear();
+        self.done = 0;
+        self.executor.load_trained(values).await
     }
 
     /// Starts with a prompt.

@@ -5,13 +5,13 @@ use safetensors::SafeTensors;
 use super::Settings;
 use crate::error::{Error, Result};
 use crate::model::weights::{as_f32, f32_safetensors};
-use crate::model::{Config, Parameters, Weights};
+use crate::model::{Layout, Parameters, Weights};
 
 /// What must be the same for a run to be the same run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunId {
-    /// The model's `config.json`.
-    pub config: String,
+    /// The model, and what of it learns.
+    pub layout: Layout,
     /// The settings.
     pub settings: Settings,
     /// The data's fingerprint.
@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub run: RunId,
     /// Steps done.
     pub step: u64,
-    /// The parameters.
+    /// The parameters that learn.
     pub weights: Weights,
     /// AdamW's first and second moments.
     pub moments: [Weights; 2],
@@ -36,11 +36,10 @@ const PREFIXES: [&str; 3] = ["", "moment1.", "moment2."];
 impl Snapshot {
     /// One safetensors file: the parameters under their names, the moments under `moment1.` and `moment2.` before them.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let config = Config::from_json(&self.run.config).expect("a run has a valid model");
-        let parameters = Parameters::new(&config);
+        let parameters = Parameters::new(&self.run.layout);
         let sets = [&self.weights, &self.moments[0], &self.moments[1]];
         let tensors = PREFIXES.iter().zip(sets).flat_map(|(prefix, set)| {
-            parameters.iter().map(move |(id, p)| (format!("{prefix}{}", p.name), p.shape(), set.get(id))).collect::<Vec<_>>()
+            parameters.trained().map(move |(_, p)| (format!("{prefix}{}", p.name), p.shape(), set.get(&p.name))).collect::<Vec<_>>()
         });
         let run = serde_json::to_string(&self.run).expect("a run can be written as JSON");
         f32_safetensors(tensors, &[("run", &run), ("step", &self.step.to_string())])
@@ -61,14 +60,15 @@ impl Snapshot {
         };
         let run: RunId = serde_json::from_str(field("run")?).map_err(|e| broken(format!("names a run that cannot be read ({e})")))?;
         let step = field("step")?.parse().map_err(|_| broken("names no valid step".to_owned()))?;
-        let parameters = Parameters::new(&Config::from_json(&run.config)?);
+        let parameters = Parameters::new(&run.layout);
         let set = |prefix: &str| -> Result<Weights> {
             let read = |name: String, len: usize| {
                 let values = file.tensor(&name).ok().and_then(|view| as_f32(&view)).filter(|values| values.len() == len);
                 values.ok_or_else(|| broken(format!("lacks the tensor {name}, or has it in another shape")))
             };
-            let values = parameters.iter().map(|(_, p)| read(format!("{prefix}{}", p.name), p.elements())).collect::<Result<_>>()?;
-            Ok(Weights::new(&parameters, values))
+            let trained = || parameters.trained().map(|(_, parameter)| parameter);
+            let values = trained().map(|p| read(format!("{prefix}{}", p.name), p.elements())).collect::<Result<Vec<_>>>()?;
+            Ok(Weights::of(trained(), values))
         };
         Ok(Snapshot { run, step, weights: set(PREFIXES[0])?, moments: [set(PREFIXES[1])?, set(PREFIXES[2])?] })
     }
@@ -84,8 +84,11 @@ impl Snapshot {
                 problem: format!("is of a run with {what}; give the same as then, or another --out directory"),
             })
         };
-        if self.run.config != run.config {
+        if self.run.layout.config != run.layout.config {
             return other("another model");
+        }
+        if self.run.layout != run.layout {
+            return other("other adapters, or other precision of frozen weights");
         }
         if self.run.data != run.data {
             return other("other data");

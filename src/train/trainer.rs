@@ -8,7 +8,7 @@ use web_time::Instant;
 use super::{RunId, Snapshot, Source, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu};
-use crate::model::{Config, Weights};
+use crate::model::{Layout, Values, Weights};
 use crate::step::update::{self, metrics};
 use crate::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, Stride};
 
@@ -128,6 +128,7 @@ pub struct Validation {
 /// A run in progress.
 pub struct Trainer {
     executor: Executor,
+    layout: Layout,
     settings: Settings,
     source: Source,
     validation: Vec<Batch>,
@@ -149,20 +150,25 @@ impl Trainer {
     /// Plans, allocates and compiles a run.
     ///
     /// # Errors
-    /// If settings, data and model do not go together, or the device cannot hold the plan.
-    pub async fn new(gpu: &Gpu, config: &Config, settings: Settings, source: Source, weights: &Weights) -> Result<Self> {
+    /// If settings, data and model do not go together, if the values cannot be read, or the device cannot hold the plan.
+    pub async fn new(gpu: &Gpu, layout: &Layout, settings: Settings, source: Source, values: &impl Values) -> Result<Self> {
         settings.validate()?;
-        source.check_vocab(config)?;
+        source.check_vocab(&layout.config)?;
         let shape = BatchShape::uniform(settings.batch, source.seq_len());
-        let executor = Executor::new(gpu, Program::train(config, shape, settings.strategy)).await?;
-        executor.load_weights(weights);
+        let executor = Executor::new(gpu, Program::train(layout, shape, settings.strategy)).await?;
+        executor.load(values).await?;
         let validation = source.validation(settings.batch);
-        Ok(Trainer { executor, settings, source, validation, step: 0, under_way: None })
+        Ok(Trainer { executor, layout: layout.clone(), settings, source, validation, step: 0, under_way: None })
     }
 
     /// The program on its device.
     pub fn executor(&self) -> &Executor {
         &self.executor
+    }
+
+    /// The model as it is trained.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The settings.
@@ -324,7 +330,7 @@ impl Trainer {
         self.executor.run_turns(numbers).await
     }
 
-    /// The parameters as they are now.
+    /// The parameters that learn, as they are now.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
@@ -334,8 +340,7 @@ impl Trainer {
 
     /// What is the same in every snapshot of this run.
     pub fn run_id(&self) -> RunId {
-        let config = self.executor.program().config.to_json();
-        RunId { config, settings: self.settings.clone(), data: self.source.fingerprint() }
+        RunId { layout: self.layout.clone(), settings: self.settings.clone(), data: self.source.fingerprint() }
     }
 
     /// Everything that the run needs to go on.
@@ -348,21 +353,25 @@ impl Trainer {
     }
 
     /// Goes back (or on) to a snapshot of this run.
-    pub fn restore(&mut self, snapshot: &Snapshot) {
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let program = self.executor.program();
         for (id, parameter) in program.parameters.trained() {
-            self.executor.write_like(parameter, program.weight(id), snapshot.weights.get(id));
+            self.executor.load_like(parameter, program.weight(id), &snapshot.weights).await?;
             for (which, values) in snapshot.moments.iter().enumerate() {
-                self.executor.write_like(parameter, program.moment(id, which), values.get(id));
+                self.executor.load_like(parameter, program.moment(id, which), values).await?;
             }
         }
         self.step = snapshot.step;
         self.under_way = None;
+        Ok(())
     }
 
     async fn read_moment(&self, which: usize) -> Result<Weights> {
         let program = self.executor.program();
         let values = self.executor.read_like_parameters(|id| program.moment(id, which)).await?;
-        Ok(Weights::of_trained(&program.parameters, values))
+        Ok(Weights::of(program.parameters.trained().map(|(_, parameter)| parameter), values))
     }
 }

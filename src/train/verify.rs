@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu};
-use crate::model::{Config, Parameter, ParameterId, Parameters, Weights};
+use crate::model::{Layout, Parameter, ParameterId, Parameters, Values, Weights};
 use crate::reference;
 use crate::step::update::metrics;
 use crate::step::{Batch, Pass, Program, Strategy};
@@ -55,43 +55,53 @@ pub struct ParameterReport {
 /// If the device cannot hold one of the plans, or is lost.
 pub async fn verify(
     gpu: &Gpu,
-    config: &Config,
-    weights: &Weights,
+    layout: &Layout,
+    values: &impl Values,
     batch: &Batch,
     strategies: &[Strategy],
     with_reference: bool,
     progress: impl Fn(usize, usize),
 ) -> Result<VerifyReport> {
-    let parameters = Parameters::new(config);
+    let parameters = Parameters::new(layout);
     let all = strategies.len() + usize::from(with_reference);
     let mut runs: Vec<RunReport> = Vec::new();
     let mut first = Vec::new();
     for (done, &strategy) in strategies.iter().enumerate() {
         progress(done, all);
-        let (mut run, gradients) = gradients(gpu, config, weights, batch, strategy).await?;
+        let (mut run, gradients) = gradients(gpu, layout, values, batch, strategy).await?;
         match runs.first() {
             Some(first_run) => compare(&mut run, &gradients, first_run, &first, &parameters),
             None => first = gradients,
         }
         runs.push(run);
     }
-    let reference = with_reference.then(|| {
-        progress(strategies.len(), all);
-        reference_gradients(config, weights, batch, strategies[0])
-    });
+    let reference = match with_reference {
+        true => {
+            progress(strategies.len(), all);
+            let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
+            Some(reference_gradients(layout, &weights, batch, strategies[0]))
+        }
+        false => None,
+    };
     progress(all, all);
-    let report = |(id, parameter): (ParameterId, &Parameter)| ParameterReport {
+    let report = |(at, (_, parameter)): (usize, (ParameterId, &Parameter))| ParameterReport {
         name: parameter.name.clone(),
         same_bits: runs.iter().all(|run| !run.different.contains(&parameter.name)),
-        error: reference.as_ref().map(|r| relative_error(&first[id.0], &r[id.0])),
+        error: reference.as_ref().map(|r| relative_error(&first[at], &r[at])),
     };
-    let parameters = parameters.iter().map(report).collect();
+    let parameters = parameters.trained().enumerate().map(report).collect();
     Ok(VerifyReport { same_bits: runs.iter().all(|run| run.same_bits), runs, parameters })
 }
 
-async fn gradients(gpu: &Gpu, config: &Config, weights: &Weights, batch: &Batch, strategy: Strategy) -> Result<(RunReport, Vec<Vec<f32>>)> {
-    let mut executor = Executor::new(gpu, Program::gradients(config, batch.shape.clone(), strategy)).await?;
-    executor.load_weights(weights);
+async fn gradients(
+    gpu: &Gpu,
+    layout: &Layout,
+    values: &impl Values,
+    batch: &Batch,
+    strategy: Strategy,
+) -> Result<(RunReport, Vec<Vec<f32>>)> {
+    let mut executor = Executor::new(gpu, Program::gradients(layout, batch.shape.clone(), strategy)).await?;
+    executor.load(values).await?;
     executor.load_batch(batch);
     executor.run(Pass::GRADIENTS).await?;
     let loss = f64::from(executor.metrics().await?[metrics::LOSS]);
@@ -112,18 +122,18 @@ async fn gradients(gpu: &Gpu, config: &Config, weights: &Weights, batch: &Batch,
 /// Notes in a run's report which of its bits are not those of the first run.
 fn compare(run: &mut RunReport, gradients: &[Vec<f32>], first_run: &RunReport, first: &[Vec<f32>], parameters: &Parameters) {
     let same_bits = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
-    let differs = parameters.iter().filter(|(id, _)| !gradients[id.0].iter().zip(&first[id.0]).all(same_bits));
-    run.different = differs.map(|(_, parameter)| parameter.name.clone()).collect();
+    let differs = parameters.trained().zip(gradients.iter().zip(first)).filter(|(_, (g, f))| !g.iter().zip(*f).all(same_bits));
+    run.different = differs.map(|((_, parameter), _)| parameter.name.clone()).collect();
     run.same_bits = run.different.is_empty() && run.loss.to_bits() == first_run.loss.to_bits();
 }
 
-fn reference_gradients(config: &Config, weights: &Weights, batch: &Batch, strategy: Strategy) -> Vec<Vec<f64>> {
-    let program = Program::gradients(config, batch.shape.clone(), strategy);
+fn reference_gradients(layout: &Layout, weights: &Weights, batch: &Batch, strategy: Strategy) -> Vec<Vec<f64>> {
+    let program = Program::gradients(layout, batch.shape.clone(), strategy);
     let mut executor = reference::Executor::new(&program);
     executor.load_weights(weights);
     executor.load_batch(batch);
     executor.run(Pass::GRADIENTS);
-    program.parameters.iter().map(|(id, _)| executor.gradient(id)).collect()
+    program.parameters.trained().map(|(id, _)| executor.gradient(id)).collect()
 }
 
 fn relative_error(values: &[f32], exact: &[f64]) -> f64 {

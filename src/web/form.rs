@@ -2,7 +2,7 @@
 
 use super::protocol::{Data, Run, Start, TaskKind};
 use crate::error::{Error, Result};
-use crate::model::{Config, PRESETS, Preset, Rope};
+use crate::model::{Config, Layout, PRESETS, Preset, Rope};
 use crate::step::{BatchShape, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
 
@@ -134,8 +134,8 @@ pub struct Form {
 /// What decides about memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The model.
-    pub config: Config,
+    /// The model, and what of it learns.
+    pub layout: Layout,
     /// The batch.
     pub shape: BatchShape,
     /// How the step is walked.
@@ -194,8 +194,8 @@ impl Form {
                 SourceChoice::Task(*kind)
             }
         };
-        form.set_config(&run.config);
-        form.preset = PRESETS.iter().find(|preset| preset.config == run.config).map_or("", |preset| preset.name).to_owned();
+        form.set_config(&run.layout.config);
+        form.preset = PRESETS.iter().find(|preset| preset.config == run.layout.config).map_or("", |preset| preset.name).to_owned();
         form.set_settings(&run.settings);
         form.set(Field::ValidateEvery, run.validate_every);
         form.set(Field::SampleEvery, run.sample_every);
@@ -253,7 +253,7 @@ impl Form {
         let settings = self.settings()?;
         let chunks = [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?];
         let shape = BatchShape::uniform(settings.batch, settings.seq_len);
-        Ok(Plan { config: self.config()?, shape, strategy: settings.strategy, chunks })
+        Ok(Plan { layout: self.layout()?, shape, strategy: settings.strategy, chunks })
     }
 
     /// Bytes that the visitor allows.
@@ -285,7 +285,7 @@ impl Form {
             })?),
         };
         Ok(Run {
-            config: self.config()?,
+            layout: self.layout()?,
             settings: self.settings()?,
             data,
             start,
@@ -295,6 +295,10 @@ impl Form {
             budget: self.budget()?,
             chunks: [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?],
         })
+    }
+
+    fn layout(&self) -> Result<Layout> {
+        Ok(Layout::from(&self.config()?))
     }
 
     fn config(&self) -> Result<Config> {

@@ -51,7 +51,7 @@ impl Waiting {
                 Topic::Own | Topic::Shown => self.chart(&question, topic).await.map(|chart| FromPlanner::Charted(topic, number, chart)),
                 Topic::Shortest(seq_len) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len))),
                 Topic::Longest => {
-                    Some(FromPlanner::Chosen(number, longest(&question.config, question.sequences, question.budget, limits(&question))))
+                    Some(FromPlanner::Chosen(number, longest(&question.layout, question.sequences, question.budget, limits(&question))))
                 }
             };
             answer.iter().for_each(tell);
@@ -75,13 +75,13 @@ impl Waiting {
             lines.push(Line::plan(question, kind, Some(end)));
         }
         lines.push(stream);
-        Some(Chart { model_bytes: model_bytes(&question.config), end, lines })
+        Some(Chart { model_bytes: model_bytes(&question.layout), end, lines })
     }
 }
 
 fn shortest(question: &Question, seq_len: u32) -> Option<(crate::step::Strategy, u32)> {
     let shape = BatchShape::uniform(question.sequences, seq_len);
-    shortest_step(&question.config, &shape, question.budget, limits(question)).map(|strategy| (strategy, seq_len))
+    shortest_step(&question.layout, &shape, question.budget, limits(question)).map(|strategy| (strategy, seq_len))
 }
 
 fn limits(question: &Question) -> Limits {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Config;
+use crate::model::{Config, Layout};
 use crate::step::{StrategyKind, Stride};
 use crate::train::{AttentionPattern, Remedy, Settings, StepReport, Validation, VerifyReport};
 
@@ -56,8 +56,8 @@ pub enum Go {
 /// Everything that makes a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// The model's sizes.
-    pub config: Config,
+    /// The model, and what of it learns.
+    pub layout: Layout,
     /// How it is trained.
     pub settings: Settings,
     /// What it is trained on.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
-use streambp::model::{Config, ParameterId, Parameters, Weights};
+use streambp::model::{Config, ParameterId, Parameters, Weights, open_model};
 use streambp::step::{Batch, IGNORED_LABEL};
 
 /// The name of every fixture.
@@ -40,11 +40,13 @@ impl Fixture {
     pub fn read(name: &str) -> Fixture {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
         let file = |file: &str| std::fs::read(directory.join(file)).unwrap();
-        let config = Config::from_json(&String::from_utf8(file("config.json")).unwrap()).unwrap();
-        let weights = Weights::from_safetensors(&config, "model.safetensors", &file("model.safetensors")).unwrap();
+        let model = pollster::block_on(open_model(directory.to_str().unwrap(), 0)).unwrap();
+        let config = model.config.clone();
+        let parameters = Parameters::new(&config);
+        let weights = pollster::block_on(Weights::read(&model, parameters.iter().map(|(_, parameter)| parameter))).unwrap();
         let expected = file("expected.safetensors");
         let expected = SafeTensors::deserialize(&expected).unwrap();
-        let gradients = Parameters::new(&config).iter().map(|(_, p)| floats(&expected, &p.name)).collect();
+        let gradients = parameters.iter().map(|(_, p)| floats(&expected, &p.name)).collect();
         let loss = floats(&expected, "loss")[0];
         Fixture { config, weights, batch: batch(&file("batch.safetensors")), loss, gradients }
     }

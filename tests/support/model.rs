@@ -62,7 +62,7 @@ pub fn weights(layout: impl Into<Layout>, seed: u64) -> Weights {
         };
         random.reals(parameter.elements()).into_iter().map(|v| mean + spread * v).collect()
     });
-    Weights::new(&parameters, values.collect())
+    Weights::of(parameters.iter().map(|(_, parameter)| parameter), values.collect::<Vec<Vec<f32>>>())
 }
 
 /// Sequences of these lengths with random tokens; about one label in five is ignored.
@@ -118,7 +118,7 @@ pub fn device_step(executor: &mut gpu::Executor) -> DeviceStep {
 /// A program on the device, loaded.
 pub fn device_executor(program: &Program, tuning: Tuning, weights: &Weights, batch: &Batch) -> gpu::Executor {
     let executor = device::executor(program, tuning);
-    executor.load_weights(weights);
+    pollster::block_on(executor.load(weights)).unwrap();
     executor.load_batch(batch);
     executor
 }

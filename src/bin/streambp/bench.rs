@@ -4,18 +4,17 @@ use clap::Args;
 use serde_json::{Value, json};
 use streambp::error::Result;
 use streambp::gpu::{Executor, Gpu};
-use streambp::model::{Config, Weights, load_model};
+use streambp::model::{Layout, Values};
 use streambp::step::{Batch, Pass, Program, Strategy, StrategyKind};
 use streambp::train::verify;
 
-use crate::options::{human_bytes, print_json};
+use crate::options::{ModelOptions, Opened, human_bytes, print_json};
 use crate::verify::own_batch;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// A preset, or a model directory
-    #[arg(long)]
-    model: String,
+    #[command(flatten)]
+    model: ModelOptions,
     /// Tokens of a sequence
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     seq_len: u32,
@@ -47,13 +46,13 @@ struct Contestant {
 }
 
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
-    let (config, weights) = load_model(&arguments.model, arguments.seed)?;
-    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &config)?;
+    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
+    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
     let logits_chunk = arguments.logits_chunk.unwrap_or(arguments.chunk);
     let strategies: Vec<Strategy> = arguments.strategies.iter().map(|&kind| Strategy::new(kind, arguments.chunk, logits_chunk)).collect();
     let gpu = Gpu::open(adapter).await?;
-    let report = verify(&gpu, &config, &weights, &batch, &strategies, false, |_, _| ()).await?;
-    let contestants = time(&gpu, &config, &weights, &batch, &strategies, arguments.steps).await?;
+    let report = verify(&gpu, &layout, &values, &batch, &strategies, false, |_, _| ()).await?;
+    let contestants = time(&gpu, &layout, &values, &batch, &strategies, arguments.steps).await?;
     let peak = gpu.peak_gflops().await?;
     let rows: Vec<Value> = contestants.iter().map(|contestant| row(contestant, peak)).collect();
     if json {
@@ -68,16 +67,16 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
 /// Times the strategies in turn, step by step, so that whatever else the machine does slows all of them.
 async fn time(
     gpu: &Gpu,
-    config: &Config,
-    weights: &Weights,
+    layout: &Layout,
+    values: &impl Values,
     batch: &Batch,
     strategies: &[Strategy],
     steps: u32,
 ) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
     for &strategy in strategies {
-        let executor = Executor::new(gpu, Program::train(config, batch.shape.clone(), strategy)).await?;
-        executor.load_weights(weights);
+        let executor = Executor::new(gpu, Program::train(layout, batch.shape.clone(), strategy)).await?;
+        executor.load(values).await?;
         executor.load_batch(batch);
         contestants.push(Contestant { strategy, executor, millis: Vec::new() });
     }

@@ -5,16 +5,14 @@ use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::gpu::Gpu;
-use streambp::model::load_model;
 use streambp::train::{Generator, Sampler};
 
-use crate::options::print_json;
+use crate::options::{ModelOptions, Opened, print_json};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// A model directory
-    #[arg(long)]
-    model: String,
+    #[command(flatten)]
+    model: ModelOptions,
     /// What to continue, as bytes
     #[arg(long)]
     prompt: String,
@@ -33,14 +31,15 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
-    let (config, weights) = load_model(&arguments.model, arguments.seed)?;
-    if config.vocab_size < 256 {
-        return Err(Error::Setting(format!("the model knows {} tokens, and a prompt of bytes needs 256", config.vocab_size)));
+    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
+    let vocab_size = layout.config.vocab_size;
+    if vocab_size < 256 {
+        return Err(Error::Setting(format!("the model knows {vocab_size} tokens, and a prompt of bytes needs 256")));
     }
     let prompt: Vec<u32> = arguments.prompt.bytes().map(u32::from).collect();
     let gpu = Gpu::open(adapter).await?;
-    let mut generator = Generator::new(&gpu, &config, prompt.len() as u32 + arguments.tokens).await?;
-    generator.load_weights(&weights);
+    let mut generator = Generator::new(&gpu, &layout, prompt.len() as u32 + arguments.tokens).await?;
+    generator.load(&values).await?;
     generator.start(&prompt)?;
     let mut sampler = Sampler::new(arguments.temperature, arguments.top_k, arguments.seed);
     let mut bytes = arguments.prompt.clone().into_bytes();

@@ -5,23 +5,21 @@ use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::gpu::{Executor, Gpu};
-use streambp::model::load_model;
 use streambp::step::{Pass, Program, update::metrics};
 use streambp::train::{read_batch, tensors_to_file};
 
-use crate::options::{StrategyOptions, human_bytes, print_json};
+use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, print_json};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// A model directory, or a preset
-    #[arg(long)]
-    model: String,
+    #[command(flatten)]
+    model: ModelOptions,
     /// A safetensors file with input_ids and labels, int64, [B, T]
     #[arg(long)]
     batch: PathBuf,
     #[command(flatten)]
     strategy: StrategyOptions,
-    /// The safetensors file to write: a gradient for each parameter, and loss
+    /// The safetensors file to write: a gradient for each parameter that learns, and loss
     #[arg(long)]
     out: PathBuf,
     /// What a preset's weights are drawn from
@@ -30,19 +28,19 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
-    let (config, weights) = load_model(&arguments.model, arguments.seed)?;
+    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
-    let batch = read_batch(&arguments.batch.display().to_string(), &bytes, config.vocab_size)?;
+    let batch = read_batch(&arguments.batch.display().to_string(), &bytes, layout.config.vocab_size)?;
     let gpu = Gpu::open(adapter).await?;
-    let program = Program::gradients(&config, batch.shape.clone(), arguments.strategy.resolve());
+    let program = Program::gradients(&layout, batch.shape.clone(), arguments.strategy.resolve());
     let mut executor = Executor::new(&gpu, program).await?;
-    executor.load_weights(&weights);
+    executor.load(&values).await?;
     executor.load_batch(&batch);
     executor.run(Pass::GRADIENTS).await?;
     let loss = executor.metrics().await?[metrics::LOSS];
     let mut tensors = vec![("loss".to_owned(), vec![1], vec![loss])];
     let gradients = executor.gradients().await?;
-    let parameters = executor.program().parameters.iter().zip(gradients);
+    let parameters = executor.program().parameters.trained().zip(gradients);
     tensors.extend(parameters.map(|((_, parameter), gradient)| (parameter.name.clone(), parameter.shape(), gradient)));
     tensors_to_file(&arguments.out, &tensors)?;
     let out = arguments.out.display();

@@ -4,6 +4,7 @@ mod bench;
 mod devices;
 mod generate;
 mod grad;
+mod merge;
 mod options;
 mod plan;
 mod train;
@@ -35,6 +36,8 @@ enum Command {
     Train(train::Arguments),
     /// Write the gradient of one batch to a file
     Grad(grad::Arguments),
+    /// Write a model with its adapters merged
+    Merge(merge::Arguments),
     /// Tell what a step would need, without a GPU
     Plan(plan::Arguments),
     /// Verify, then time the strategies side by side
@@ -53,7 +56,8 @@ fn main() -> ExitCode {
             Command::Devices => devices::run(json).await,
             Command::Train(arguments) => train::run(arguments, adapter, json).await,
             Command::Grad(arguments) => grad::run(arguments, adapter, json).await,
-            Command::Plan(arguments) => plan::run(&arguments, json),
+            Command::Merge(arguments) => merge::run(&arguments, json).await,
+            Command::Plan(arguments) => plan::run(&arguments, json).await,
             Command::Bench(arguments) => bench::run(arguments, adapter, json).await,
             Command::Verify(arguments) => verify::run(arguments, adapter, json).await,
             Command::Generate(arguments) => generate::run(arguments, adapter, json).await,

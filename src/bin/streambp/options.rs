@@ -1,8 +1,15 @@
 //! Options that several commands share, and how sizes are read and written.
 
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::PathBuf;
+
 use clap::Args;
 use streambp::error::Result;
-use streambp::model::{Config, Layout, Lora, Precision, Projection};
+use streambp::model::{
+    Config, Directory, Fresh, Layout, Lora, Model, Parameter, Precision, Projection, StoredAdapter, Values, WithAdapters, open_adapter,
+    open_model,
+};
 use streambp::step::{Strategy, StrategyKind, TOKEN_TILE};
 
 /// Which strategy, in chunks of which length.
@@ -22,9 +29,56 @@ pub struct StrategyOptions {
     pub logits_bytes: Option<u64>,
 }
 
+/// Which model, and with which adapters.
+#[derive(Args, Clone)]
+pub struct ModelOptions {
+    /// A preset, a model directory, or a config.json whose weights are drawn from the seed
+    #[arg(long)]
+    pub model: String,
+    #[command(flatten)]
+    pub lora: LoraOptions,
+}
+
+/// A model that was opened: what of it learns, and where its values come from.
+pub struct Opened {
+    /// The model as it is trained.
+    pub layout: Layout,
+    /// Its values.
+    pub values: WithAdapters<Model, Adapters>,
+}
+
+/// Where the values of adapters come from.
+pub enum Adapters {
+    /// From the seed.
+    Fresh(Fresh),
+    /// From a directory.
+    Stored(StoredAdapter<Directory>),
+}
+
+impl Values for Adapters {
+    async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        match self {
+            Adapters::Fresh(fresh) => fresh.rows(parameter, rows).await,
+            Adapters::Stored(stored) => stored.rows(parameter, rows).await,
+        }
+    }
+}
+
+impl ModelOptions {
+    /// Opens the model; what is not in files is drawn from the seed.
+    pub async fn open(&self, seed: u64) -> Result<Opened> {
+        let base = open_model(&self.model, seed).await?;
+        let (layout, adapters) = self.lora.open(&base.config, seed).await?;
+        Ok(Opened { layout, values: WithAdapters { base, adapters } })
+    }
+}
+
 /// Whether adapters learn rather than the model itself.
 #[derive(Args, Clone)]
 pub struct LoraOptions {
+    /// A directory of adapters in PEFT's layout, to go on from: they learn, and everything else is frozen
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["lora_rank", "lora_alpha", "lora_targets", "use_rslora"])]
+    pub lora: Option<PathBuf>,
     /// Rank of low-rank adapters: they learn, and everything else is frozen
     #[arg(long)]
     pub lora_rank: Option<u32>,
@@ -34,18 +88,26 @@ pub struct LoraOptions {
     /// Projections that get adapters, as q_proj,v_proj [default: all]
     #[arg(long, requires = "lora_rank", value_delimiter = ',', value_parser = parse_projection)]
     pub lora_targets: Vec<Projection>,
+    /// Divide by the root of the rank instead
+    #[arg(long, requires = "lora_rank")]
+    pub use_rslora: bool,
     /// How frozen matrices are stored: f32, f16, bf16 or int8
-    #[arg(long, requires = "lora_rank", default_value = "bf16", value_parser = parse_precision)]
+    #[arg(long, default_value = "bf16", value_parser = parse_precision)]
     pub frozen: Precision,
 }
 
 impl LoraOptions {
-    /// The model as it is trained.
-    pub fn layout(&self, config: &Config) -> Result<Layout> {
-        let Some(rank) = self.lora_rank else { return Ok(config.into()) };
+    /// The model as it is trained, and where the adapters' values come from.
+    pub async fn open(&self, config: &Config, seed: u64) -> Result<(Layout, Adapters)> {
+        if let Some(directory) = &self.lora {
+            let stored = open_adapter(directory, config).await?;
+            return Ok((Layout::lora(config, stored.lora().clone(), self.frozen)?, Adapters::Stored(stored)));
+        }
+        let fresh = Adapters::Fresh(Fresh { seed });
+        let Some(rank) = self.lora_rank else { return Ok((config.into(), fresh)) };
         let targets = if self.lora_targets.is_empty() { Projection::ALL.to_vec() } else { self.lora_targets.clone() };
         let alpha = self.lora_alpha.unwrap_or(2.0 * f64::from(rank));
-        Layout::lora(config, Lora { rank, alpha, use_rslora: false, targets }, self.frozen)
+        Ok((Layout::lora(config, Lora { rank, alpha, use_rslora: self.use_rslora, targets }, self.frozen)?, fresh))
     }
 }
 

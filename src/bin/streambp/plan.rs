@@ -8,13 +8,12 @@ use streambp::model::load_config;
 use streambp::step::{BatchShape, Kind, Limits, Memory, Program};
 use streambp::train::longest_sequence;
 
-use crate::options::{LoraOptions, StrategyOptions, human_bytes, parse_bytes, print_json};
+use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, print_json};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// A preset, a model directory or a config.json
-    #[arg(long)]
-    model: String,
+    #[command(flatten)]
+    model: ModelOptions,
     /// Tokens of a sequence
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     seq_len: u32,
@@ -23,8 +22,6 @@ pub struct Arguments {
     batch: u32,
     #[command(flatten)]
     strategy: StrategyOptions,
-    #[command(flatten)]
-    lora: LoraOptions,
     /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
@@ -33,8 +30,8 @@ pub struct Arguments {
     trace: Option<PathBuf>,
 }
 
-pub fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
-    let layout = arguments.lora.layout(&load_config(&arguments.model)?)?;
+pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
+    let (layout, _) = arguments.model.lora.open(&load_config(&arguments.model.model)?, 0).await?;
     if u64::from(arguments.batch) * u64::from(arguments.seq_len) > 1 << 31 {
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
     }

@@ -6,20 +6,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::gpu::Gpu;
-use streambp::model::{load_model, save_model};
+use streambp::model::save_adapter;
 use streambp::step::BatchShape;
 use streambp::train::{
     CopyTask, RecallTask, Settings, SortTask, Source, StepReport, SumTask, Task, Trainer, Validation, load_snapshot, save_snapshot,
     within_budget,
 };
 
-use crate::options::{StrategyOptions, human_bytes, parse_bytes, print_json};
+use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, print_json};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// A preset, or a model directory to go on from
-    #[arg(long)]
-    model: String,
+    #[command(flatten)]
+    model: ModelOptions,
     /// A UTF-8 text file; or `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
     #[arg(long)]
     data: String,
@@ -121,27 +120,34 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
     let settings = arguments.settings();
     settings.validate()?;
     let source = arguments.source()?;
-    let (config, weights) = load_model(&arguments.model, arguments.seed)?;
+    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let gpu = Gpu::open(adapter).await?;
     if let Some(budget) = arguments.budget {
-        within_budget(&config, &BatchShape::uniform(settings.batch, source.seq_len()), settings.strategy, budget, gpu.limits())?;
+        within_budget(&layout, &BatchShape::uniform(settings.batch, source.seq_len()), settings.strategy, budget, gpu.limits())?;
     }
     if let Some(out) = &arguments.out {
         std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
     }
-    let mut trainer = Trainer::new(&gpu, &config, settings, source, &weights).await?;
+    let mut trainer = Trainer::new(&gpu, &layout, settings, source, &values).await?;
     if let Some(path) = arguments.checkpoint().filter(|_| arguments.resume) {
         let snapshot = load_snapshot(&path)?;
         snapshot.check_run(&path.display().to_string(), &trainer.run_id())?;
-        trainer.restore(&snapshot);
+        trainer.restore(&snapshot).await?;
     }
     if !json {
         let memory = human_bytes(trainer.executor().created_bytes());
-        println!("{} on {}, {} parameters, {memory}", arguments.model, gpu.name(), trainer.executor().program().parameters.elements());
+        let parameters = &trainer.executor().program().parameters;
+        let (all, trained) = (parameters.elements(), parameters.trained().map(|(_, p)| p.elements() as u64).sum::<u64>());
+        let learning = if trained < all { format!(", {trained} of which learn") } else { String::new() };
+        println!("{} on {}, {all} parameters{learning}, {memory}", arguments.model.model, gpu.name());
     }
     train(&arguments, &mut trainer, json).await?;
     if let Some(out) = &arguments.out {
-        save_model(out, &config, &trainer.weights().await?)?;
+        let weights = trainer.weights().await?;
+        match layout.adapters() {
+            Some(_) => save_adapter(out, &layout, &arguments.model.model, &weights)?,
+            None => values.base.save(out, &weights)?,
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,17 +4,16 @@ use clap::Args;
 use indicatif::ProgressBar;
 use streambp::error::Result;
 use streambp::gpu::Gpu;
-use streambp::model::{Config, load_model};
+use streambp::model::Config;
 use streambp::step::{Batch, Strategy};
 use streambp::train::{Source, VerifyReport, verify};
 
-use crate::options::{human_bytes, print_json};
+use crate::options::{ModelOptions, Opened, human_bytes, print_json};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// A preset, or a model directory
-    #[arg(long)]
-    model: String,
+    #[command(flatten)]
+    model: ModelOptions,
     /// Tokens of a sequence
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     seq_len: u32,
@@ -33,8 +32,8 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
-    let (config, weights) = load_model(&arguments.model, arguments.seed)?;
-    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &config)?;
+    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
+    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
     let gpu = Gpu::open(adapter).await?;
     let bar = ProgressBar::no_length();
@@ -42,7 +41,7 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let report = verify(&gpu, &config, &weights, &batch, &strategies, !arguments.no_reference, progress).await?;
+    let report = verify(&gpu, &layout, &values, &batch, &strategies, !arguments.no_reference, progress).await?;
     bar.finish_and_clear();
     if json {
         print_json(&report);

@@ -179,7 +179,7 @@ fn model(state: State, t: T) -> impl IntoView {
 
 /// The number of the model's parameters.
 fn parameters(state: State, t: T) -> String {
-    let count = |form: &Form| form.plan().ok().map(|plan| Parameters::new(&plan.config).elements());
+    let count = |form: &Form| form.plan().ok().map(|plan| Parameters::new(&plan.layout).elements());
     state.form.with(count).map_or_else(String::new, |count| fill(&t.model.parameters, &[("count", &whole(count))]))
 }
 
@@ -220,7 +220,7 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
             form.set(field, value);
             if field.group() == Group::Sizes {
                 form.preset =
-                    PRESETS.iter().find(|p| form.plan().is_ok_and(|plan| plan.config == p.config)).map_or("", |p| p.name).to_owned();
+                    PRESETS.iter().find(|p| form.plan().is_ok_and(|plan| plan.layout.config == p.config)).map_or("", |p| p.name).to_owned();
             }
         });
     };

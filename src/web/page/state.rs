@@ -71,7 +71,7 @@ impl Plans {
     fn of(plan: &Plan, limits: Limits) -> Self {
         let all = StrategyKind::ALL.map(|kind| {
             let strategy = Strategy::new(kind, plan.chunks[0], plan.chunks[1]);
-            Planned::new(&plan.config, &plan.shape, strategy, limits)
+            Planned::new(&plan.layout, &plan.shape, strategy, limits)
         });
         let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
         let stage = Stage::of(&all[plan.strategy.kind as usize]);

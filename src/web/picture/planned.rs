@@ -1,7 +1,7 @@
 //! A step that was planned, ready to be drawn.
 
 use super::part::{Part, Parts};
-use crate::model::Config;
+use crate::model::Layout;
 use crate::step::{BatchShape, Limits, Memory, Moment, Program, Strategy, Turn};
 
 /// A step with its memory.
@@ -20,8 +20,8 @@ pub struct Planned {
 
 impl Planned {
     /// Plans a training step.
-    pub fn new(config: &Config, shape: &BatchShape, strategy: Strategy, limits: Limits) -> Self {
-        let program = Program::train(config, shape.clone(), strategy);
+    pub fn new(layout: &Layout, shape: &BatchShape, strategy: Strategy, limits: Limits) -> Self {
+        let program = Program::train(layout, shape.clone(), strategy);
         let (memory, refusal) = match Memory::plan(&program, limits) {
             Ok(memory) => (memory, None),
             Err(error) => {
@@ -74,7 +74,7 @@ pub(super) mod tests {
         form.strategy = kind;
         form.set(Field::SeqLen, seq_len);
         let plan = form.plan().unwrap();
-        Planned::new(&plan.config, &plan.shape, plan.strategy, Limits::NONE)
+        Planned::new(&plan.layout, &plan.shape, plan.strategy, Limits::NONE)
     }
 
     #[test]
@@ -94,7 +94,7 @@ pub(super) mod tests {
     fn what_the_device_cannot_hold_is_shown_with_the_reason() {
         let plan = Form::default().plan().unwrap();
         let limits = Limits { buffer: 1 << 30, binding: 1 << 16 };
-        let planned = Planned::new(&plan.config, &plan.shape, plan.strategy, limits);
+        let planned = Planned::new(&plan.layout, &plan.shape, plan.strategy, limits);
         assert!(planned.refusal.as_ref().is_some_and(|reason| reason.contains("binds at most")));
     }
 }

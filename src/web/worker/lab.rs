@@ -6,7 +6,7 @@ use super::post::tell;
 use super::running::source;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu};
-use crate::model::Weights;
+use crate::model::Fresh;
 use crate::step::{Batch, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{verify, within_budget};
 use crate::web::protocol::{FromWorker, Run};
@@ -17,11 +17,10 @@ const PROOF_TOKENS: u32 = 320;
 /// Times a step under every strategy, one after the other. The first step compiles and warms up, and is not counted.
 pub async fn compare(gpu: &Gpu, run: &Run) -> Result<()> {
     let batch = source(&run.data, run.settings.seq_len)?.batch(run.settings.seed, 0, run.settings.batch);
-    let weights = Weights::init(&run.config, run.settings.seed);
     let mut known = Vec::new();
     for kind in StrategyKind::ALL {
         let strategy = if kind == run.settings.strategy.kind { run.settings.strategy } else { strategy(run, kind) };
-        let seconds = time(gpu, run, strategy, &batch, &weights).await.map_err(|error| error.to_string());
+        let seconds = time(gpu, run, strategy, &batch).await.map_err(|error| error.to_string());
         known.push((kind, seconds));
         tell(&FromWorker::Compared(known.clone()));
     }
@@ -32,11 +31,11 @@ fn strategy(run: &Run, kind: StrategyKind) -> Strategy {
     Strategy::new(kind, run.chunks[0], run.chunks[1])
 }
 
-async fn time(gpu: &Gpu, run: &Run, strategy: Strategy, batch: &Batch, weights: &Weights) -> Result<f64> {
-    within_budget(&run.config, &batch.shape, strategy, run.budget, gpu.limits())?;
-    let program = Program::train(&run.config, batch.shape.clone(), strategy);
+async fn time(gpu: &Gpu, run: &Run, strategy: Strategy, batch: &Batch) -> Result<f64> {
+    within_budget(&run.layout, &batch.shape, strategy, run.budget, gpu.limits())?;
+    let program = Program::train(&run.layout, batch.shape.clone(), strategy);
     let mut executor = Executor::new(&gpu.used_for("comparison"), program).await?;
-    executor.load_weights(weights);
+    executor.load(&Fresh { seed: run.settings.seed }).await?;
     executor.load_batch(batch);
     let mut seconds = 0.0;
     for _ in 0..2 {
@@ -56,12 +55,12 @@ pub async fn prove(gpu: &Gpu, run: &Run) -> Result<()> {
     // The labels of a task stand at the end of its sequence.
     let from = whole.input_ids.len() - tokens;
     let batch = Batch::new(vec![(whole.input_ids[from..].to_vec(), whole.labels[from..].to_vec())]);
-    let weights = Weights::init(&run.config, run.settings.seed);
+    let values = Fresh { seed: run.settings.seed };
     let lengths = [1, 2, 3].map(|tiles| tiles * TOKEN_TILE).into_iter().filter(|&chunk| chunk < tokens as u32);
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let progress = |done, all| tell(&FromWorker::Proving(done, all));
-    let report = verify(&gpu.used_for("proof"), &run.config, &weights, &batch, &strategies, true, progress).await?;
+    let report = verify(&gpu.used_for("proof"), &run.layout, &values, &batch, &strategies, true, progress).await?;
     tell(&FromWorker::Proved(Box::new(report)));
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::model::{Config, Weights, archive};
+use crate::model::{Held, StoredModel, archive};
 use crate::step::{BatchShape, Limits, Stride};
 use crate::train::{self, Remedy};
 use post::{Watch, tell, tell_with};
@@ -54,7 +54,7 @@ pub fn start() {
 struct Worker {
     gpu: Option<Gpu>,
     running: Option<Running>,
-    imported: Option<(Config, Weights)>,
+    imported: Option<StoredModel<Held>>,
     /// Is it known what the device does at most?
     is_measured: bool,
     store: Store,
@@ -123,12 +123,12 @@ impl Worker {
             ToWorker::Export => {
                 if let Some(running) = &self.running {
                     let weights = running.trainer.weights().await?;
-                    tell_with(&FromWorker::Exported(running.trainer.steps_done()), &archive::to_zip(&running.run.config, &weights));
+                    tell_with(&FromWorker::Exported(running.trainer.steps_done()), &archive::to_zip(&running.run.layout.config, &weights));
                 }
             }
             ToWorker::Import(files) => {
-                let imported = archive::from_files(split(files, bytes))?;
-                tell(&FromWorker::Imported(Box::new(imported.0.clone())));
+                let imported = StoredModel::open(archive::model_files(split(files, bytes))?).await?;
+                tell(&FromWorker::Imported(Box::new(imported.config().clone())));
                 self.imported = Some(imported);
             }
             ToWorker::Resume => self.resume().await?,
@@ -157,7 +157,7 @@ impl Worker {
             return Err(Error::Data("the saved run could not be read; start a new one".to_owned()));
         };
         let mut running = Running::begin(&gpu, saved.run, None).await?;
-        running.restore(saved.snapshot, saved.history.clone())?;
+        running.restore(saved.snapshot, saved.history.clone()).await?;
         tell(&FromWorker::Resumed(Box::new(running.run.clone()), saved.history));
         self.take(running, Go::On);
         self.pause().await;
@@ -260,7 +260,7 @@ impl Worker {
         let gpu = self.open().await?;
         let mut running = Running::begin(&gpu, run, self.imported.as_ref()).await?;
         if let Some((snapshot, history)) = good {
-            running.restore(snapshot, history)?;
+            running.restore(snapshot, history).await?;
         }
         let step = running.trainer.steps_done();
         let is_at_full_speed = matches!(go, Some(Go::On | Go::Once));
@@ -317,7 +317,7 @@ fn remedy(error: &Error, run: &Run, limits: Limits) -> Option<Remedy> {
         _ => return None,
     };
     let shape = BatchShape::uniform(run.settings.batch, run.settings.seq_len);
-    train::remedy(&run.config, &shape, run.settings.strategy, budget, limits)
+    train::remedy(&run.layout, &shape, run.settings.strategy, budget, limits)
 }
 
 /// Cuts the bytes beside a message into its files.

@@ -5,7 +5,7 @@ use web_time::Instant;
 use super::post::tell;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::model::{Config, Weights};
+use crate::model::{Fresh, Held, Layout, StoredModel, WithAdapters};
 use crate::step::{BatchShape, Stride};
 use crate::train::{
     AttentionPattern, CopyTask, Generator, RecallTask, Sampled, Sampler, Snapshot, SortTask, Source, StepReport, SumTask, Task, Trainer,
@@ -36,28 +36,30 @@ pub struct Running {
 
 impl Running {
     /// Plans, allocates and compiles a run.
-    pub async fn begin(gpu: &Gpu, run: Run, imported: Option<&(Config, Weights)>) -> Result<Self> {
+    pub async fn begin(gpu: &Gpu, run: Run, imported: Option<&StoredModel<Held>>) -> Result<Self> {
         let settings = run.settings.clone();
         let source = source(&run.data, settings.seq_len)?;
         let shape = BatchShape::uniform(settings.batch, source.seq_len());
-        within_budget(&run.config, &shape, settings.strategy, run.budget, gpu.limits())?;
-        let weights = match (run.start, imported) {
-            (Start::Imported, Some((config, weights))) if *config == run.config => weights.clone(),
+        within_budget(&run.layout, &shape, settings.strategy, run.budget, gpu.limits())?;
+        let fresh = Fresh { seed: settings.seed };
+        let trainer = match (run.start, imported) {
+            (Start::Imported, Some(base)) if *base.config() == run.layout.config => {
+                Trainer::new(gpu, &run.layout, settings, source, &WithAdapters { base, adapters: fresh }).await?
+            }
             (Start::Imported, Some(_)) => {
                 let what = "the model that was imported has other sizes than these; import it again to take its sizes";
                 return Err(Error::Setting(what.to_owned()));
             }
-            _ => Weights::init(&run.config, settings.seed),
+            _ => Trainer::new(gpu, &run.layout, settings, source, &fresh).await?,
         };
-        let trainer = Trainer::new(gpu, &run.config, settings, source, &weights).await?;
         let history = History::default();
         Ok(Running { run, trainer, history, go: None, gpu: gpu.clone(), generator: None, good: None, good_since: Instant::now() })
     }
 
     /// Goes back to a state of this run.
-    pub fn restore(&mut self, snapshot: Snapshot, history: History) -> Result<()> {
+    pub async fn restore(&mut self, snapshot: Snapshot, history: History) -> Result<()> {
         snapshot.check_run("of this run", &self.trainer.run_id())?;
-        self.trainer.restore(&snapshot);
+        self.trainer.restore(&snapshot).await?;
         self.history = history.clone();
         self.good = Some((snapshot, history));
         Ok(())
@@ -119,9 +121,9 @@ impl Running {
         }
         let generator = match &mut self.generator {
             Some(generator) => generator,
-            none => none.insert(Generator::new(&self.gpu.used_for("samples"), &self.run.config, SAMPLE_BYTES).await?),
+            none => none.insert(Generator::new(&self.gpu.used_for("samples"), &Layout::from(&self.run.layout.config), SAMPLE_BYTES).await?),
         };
-        generator.load_weights(&self.trainer.weights().await?);
+        generator.load(&self.trainer.weights().await?).await?;
         generator.start(&prompt.iter().map(|&byte| u32::from(byte)).collect::<Vec<_>>())?;
         let mut sampler = Sampler::new(TEMPERATURE, TOP_K, step);
         let mut written = Vec::new();

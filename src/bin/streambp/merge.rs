@@ -1,0 +1,46 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use streambp::error::{Error, Result};
+use streambp::model::{Precision, merge, open_adapter, open_model};
+
+use crate::options::print_json;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The model directory that the adapters were trained on
+    #[arg(long)]
+    model: String,
+    /// The directory of the adapters, in PEFT's layout
+    #[arg(long, value_name = "DIR")]
+    lora: PathBuf,
+    /// The directory to write the merged model to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// f32, f16 or bf16 [default: what each matrix is stored in]
+    #[arg(long, value_parser = parse_dtype)]
+    dtype: Option<Precision>,
+}
+
+pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
+    if !Path::new(&arguments.model).is_dir() {
+        return Err(Error::Setting(format!("{} is no model directory; give the one that the adapters were trained on", arguments.model)));
+    }
+    let model = open_model(&arguments.model, 0).await?;
+    let stored = model.stored().expect("a directory is a stored model");
+    let adapter = open_adapter(&arguments.lora, &model.config).await?;
+    merge(stored, &adapter, arguments.dtype, &arguments.out)?;
+    let out = arguments.out.display().to_string();
+    if json {
+        print_json(&json!({ "out": out }));
+    } else {
+        println!("the merged model is in {out}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_dtype(name: &str) -> Result<Precision, String> {
+    Precision::named(name).filter(|precision| *precision != Precision::Int8).ok_or_else(|| "there are f32, f16 and bf16".to_owned())
+}

@@ -1,0 +1,158 @@
+//! Adapters merged into the model that they were trained on: `weight + scale · B · A`, as a model of its own.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::{Dtype, View};
+
+use super::directory::{Directory, copy_companions, replace};
+use super::stored::{INDEX, WEIGHTS};
+use super::{Layout, Parameter, Parameters, Precision, Projection, Role, StoredAdapter, StoredModel, Values};
+use crate::error::{Error, Result};
+
+/// Rows of a matrix that are merged at once.
+const ROWS_AT_ONCE: u32 = 1024;
+
+/// Writes a model with its adapters merged, every matrix in the type that it has in the model, or in the one given.
+///
+/// # Errors
+/// [`Error::Weights`] if the files turn out broken, [`Error::Io`] if they cannot be written.
+pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>, dtype: Option<Precision>, directory: &Path) -> Result<()> {
+    std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
+    if std::fs::canonicalize(directory).ok() == std::fs::canonicalize(&model.files().0).ok() {
+        return Err(Error::Setting("the merged model would overwrite the one that it is made of; give another --out directory".to_owned()));
+    }
+    let layout = Layout::lora(model.config(), adapter.lora().clone(), Precision::F32)?;
+    let parameters = Parameters::new(&layout);
+    // The file is written tensor by tensor, and a trait of the library's has no room for an error; so the first is kept here.
+    let failure = std::cell::RefCell::new(None);
+    let own = |parameter: &Parameter| dtype.map_or_else(|| model.dtype(parameter), dtype_of);
+    let of_model = parameters.iter().map(|(_, parameter)| parameter).filter(|parameter| !parameter.is_adapter());
+    let merged = of_model.map(|parameter| {
+        let (shape, dtype) = (parameter.shape(), own(parameter));
+        let merged = Merged { model, adapter, parameters: &parameters, parameter, shape, dtype, failure: &failure };
+        (parameter.name.clone(), merged)
+    });
+    let views: Vec<(String, Merged)> = merged.collect();
+    let name = views.first().map_or("float32", |(_, view)| name_of(view.dtype));
+    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
+    let path = directory.join(WEIGHTS);
+    let written = replace(&path, |temporary| {
+        safetensors::serialize_to_file(views, metadata, temporary).map_err(std::io::Error::other)?;
+        if failure.borrow().is_some() { Err(std::io::Error::other("not all of it could be made")) } else { Ok(()) }
+    });
+    match failure.into_inner() {
+        Some(error) => return Err(error),
+        None => written.map_err(|e| Error::io(&path, e))?,
+    }
+    let stale = directory.join(INDEX);
+    if stale.is_file() {
+        std::fs::remove_file(&stale).map_err(|e| Error::io(&stale, e))?;
+    }
+    copy_companions(model, directory, name)
+}
+
+/// A matrix of the merged model. It is made when it is written, and gone then.
+struct Merged<'a> {
+    model: &'a StoredModel<Directory>,
+    adapter: &'a StoredAdapter<Directory>,
+    parameters: &'a Parameters,
+    parameter: &'a Parameter,
+    shape: Vec<usize>,
+    dtype: Dtype,
+    failure: &'a std::cell::RefCell<Option<Error>>,
+}
+
+impl View for Merged<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let bytes = pollster::block_on(self.bytes());
+        Cow::Owned(bytes.unwrap_or_else(|error| {
+            self.failure.borrow_mut().get_or_insert(error);
+            Vec::new()
+        }))
+    }
+
+    fn data_len(&self) -> usize {
+        self.parameter.elements() * self.dtype.bitsize() / 8
+    }
+}
+
+impl Merged<'_> {
+    async fn bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        let rows = self.parameter.file_rows();
+        let adapter = match self.parameter.role {
+            Role::Weight(projection) => self.matrices(projection).await?,
+            _ => None,
+        };
+        for first in (0..rows).step_by(ROWS_AT_ONCE as usize) {
+            let rows = first..rows.min(first + ROWS_AT_ONCE);
+            let mut values = self.model.rows(self.parameter, rows.clone()).await?.into_owned();
+            if let Some([a, b]) = &adapter {
+                let rank = self.adapter.lora().rank as usize;
+                self.add(&mut values, a, &b[rows.start as usize * rank..rows.end as usize * rank]);
+            }
+            encode(&values, self.dtype, &mut bytes);
+        }
+        Ok(bytes)
+    }
+
+    /// A (rank×columns) and B (rows×rank) of a projection, if it has an adapter.
+    async fn matrices(&self, projection: Projection) -> Result<Option<[Vec<f32>; 2]>> {
+        let mut matrices = [Vec::new(), Vec::new()];
+        for (matrix, role) in matrices.iter_mut().zip([Role::LoraA(projection), Role::LoraB(projection)]) {
+            let Some(id) = self.parameters.get_if_any(role, self.parameter.layer) else { return Ok(None) };
+            let parameter = self.parameters.get(id);
+            *matrix = self.adapter.rows(parameter, 0..parameter.file_rows()).await?.into_owned();
+        }
+        Ok(Some(matrices))
+    }
+
+    /// `values += scale · B · A`, in f64 until it is added up.
+    fn add(&self, values: &mut [f32], a: &[f32], b: &[f32]) {
+        let (rank, scale) = (self.adapter.lora().rank as usize, self.adapter.lora().scale());
+        let cols = self.parameter.cols.size() as usize;
+        let mut sums = vec![0.0; cols];
+        for (row, b) in values.chunks_exact_mut(cols).zip(b.chunks_exact(rank)) {
+            sums.fill(0.0);
+            for (a, &b) in a.chunks_exact(cols).zip(b) {
+                sums.iter_mut().zip(a).for_each(|(sum, &a)| *sum += f64::from(b) * f64::from(a));
+            }
+            row.iter_mut().zip(&sums).for_each(|(value, sum)| *value = (f64::from(*value) + scale * sum) as f32);
+        }
+    }
+}
+
+fn encode(values: &[f32], dtype: Dtype, bytes: &mut Vec<u8>) {
+    match dtype {
+        Dtype::F16 => bytes.extend(values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes())),
+        Dtype::BF16 => bytes.extend(values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes())),
+        _ => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+    }
+}
+
+fn dtype_of(precision: Precision) -> Dtype {
+    match precision {
+        Precision::F32 | Precision::Int8 => Dtype::F32,
+        Precision::F16 => Dtype::F16,
+        Precision::Bf16 => Dtype::BF16,
+    }
+}
+
+/// The name that PyTorch has for a type.
+fn name_of(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F16 => "float16",
+        Dtype::BF16 => "bfloat16",
+        _ => "float32",
+    }
+}

@@ -1,0 +1,86 @@
+//! A model in files, in the layout of Hugging Face: `config.json`, and `model.safetensors` or several files with an index.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use safetensors::Dtype;
+
+use super::tensors::{Tensors, read_whole};
+use super::{Config, Files, Parameter, Parameters, Values};
+use crate::error::{Error, Result};
+
+/// A model in files. Its sizes are known and its tensors are found and checked; no value is read yet.
+pub struct StoredModel<F> {
+    config: Config,
+    config_json: String,
+    tensors: Tensors<F>,
+}
+
+pub(super) const CONFIG: &str = "config.json";
+pub(super) const WEIGHTS: &str = "model.safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+/// More than any `config.json` has.
+const MAX_CONFIG_BYTES: u64 = 4 << 20;
+
+impl<F: Files> StoredModel<F> {
+    /// Reads `config.json` and the headers of the weights, and holds one against the other.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the model is not supported; [`Error::Weights`] names the file and the tensor that is missing, of the
+    /// wrong shape or type, or not expected.
+    pub async fn open(files: F) -> Result<Self> {
+        let config_json = read_config_json(&files).await?;
+        let config = Config::from_json(&config_json)?;
+        let tensors = Tensors::open(files, WEIGHTS, INDEX).await?;
+        let parameters = Parameters::new(&config);
+        for (_, parameter) in parameters.iter() {
+            tensors.check(parameter, WEIGHTS)?;
+        }
+        let is_known = |name: &str| {
+            // Older files hold what follows from config.json.
+            name == "lm_head.weight" && config.tie_word_embeddings
+                || name.ends_with(".rotary_emb.inv_freq")
+                || parameters.iter().any(|(_, parameter)| parameter.name == name)
+        };
+        let unknown = tensors.names().find(|name| !is_known(name)).map(str::to_owned);
+        match unknown {
+            Some(name) => Err(tensors.refuse(&name, "is none that the model in config.json has")),
+            None => Ok(StoredModel { config, config_json, tensors }),
+        }
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its `config.json`, as it is.
+    pub fn config_json(&self) -> &str {
+        &self.config_json
+    }
+
+    /// Its files.
+    pub fn files(&self) -> &F {
+        self.tensors.files()
+    }
+
+    /// The type in which a parameter is stored.
+    pub fn dtype(&self, parameter: &Parameter) -> Dtype {
+        self.tensors.dtype(&parameter.name).expect("every parameter was found")
+    }
+}
+
+impl<F: Files> Values for StoredModel<F> {
+    async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        self.tensors.rows(parameter, rows).await.map(Cow::Owned)
+    }
+}
+
+/// The text of a model's `config.json`.
+///
+/// # Errors
+/// [`Error::Config`] if it is no text.
+pub async fn read_config_json<F: Files>(files: &F) -> Result<String> {
+    let bytes = read_whole(files, CONFIG, MAX_CONFIG_BYTES).await?;
+    String::from_utf8(bytes).map_err(|_| Error::config("the file", "is not UTF-8 text"))
+}

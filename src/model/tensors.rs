@@ -1,0 +1,203 @@
+//! Tensors in safetensors files: one file, or several with an index. Only headers are read at once; values are read row by row.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+
+use super::weights::to_f32;
+use super::{Files, Parameter};
+use crate::error::{Error, Result};
+
+/// The tensors of a model, by name.
+pub struct Tensors<F> {
+    files: F,
+    places: BTreeMap<String, Place>,
+}
+
+/// Where a tensor is.
+#[derive(Clone, Debug)]
+struct Place {
+    file: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Its first byte in the file.
+    start: u64,
+}
+
+/// More than any header has.
+const MAX_HEADER_BYTES: u64 = 64 << 20;
+/// The header's length stands before it.
+const PREFIX: u64 = 8;
+
+impl<F: Files> Tensors<F> {
+    /// Reads the headers of a model's files: of the one file, if there is one, or of those that an index names.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if a file is missing or broken, or if the files hold other tensors than the index says.
+    pub async fn open(files: F, single: &str, index: &str) -> Result<Self> {
+        if files.size(single).await?.is_some() {
+            return Tensors { files, places: BTreeMap::new() }.with_file(single).await;
+        }
+        if files.size(index).await?.is_none() {
+            let problem = match files.size("pytorch_model.bin").await? {
+                Some(_) => "is not there, only pytorch_model.bin; save the model with save_pretrained(safe_serialization=True)".to_owned(),
+                None => format!("is not there, and neither is {index}; choose the whole directory of a model"),
+            };
+            return Err(Error::weights(files.shown(single), problem));
+        }
+        let promised = shards(&files, index).await?;
+        let names: BTreeSet<String> = promised.values().cloned().collect();
+        let mut tensors = Tensors { files, places: BTreeMap::new() };
+        for name in names {
+            if tensors.files.size(&name).await?.is_none() {
+                return Err(Error::weights(tensors.files.shown(index), format!("names the file {name}, which is not there")));
+            }
+            tensors = tensors.with_file(&name).await?;
+        }
+        for (tensor, file) in &promised {
+            if tensors.places.get(tensor).is_none_or(|place| place.file != *file) {
+                return Err(Error::weights(tensors.files.shown(file), format!("has no tensor {tensor}, which {index} says it has")));
+            }
+        }
+        Ok(tensors)
+    }
+
+    async fn with_file(mut self, name: &str) -> Result<Self> {
+        let (header, start) = header(&self.files, name).await?;
+        for (tensor, info) in header.tensors() {
+            let place =
+                Place { file: name.to_owned(), dtype: info.dtype, shape: info.shape.clone(), start: start + info.data_offsets.0 as u64 };
+            if let Some(other) = self.places.insert(tensor.clone(), place) {
+                let problem = format!("holds the tensor {tensor}, which {} holds too", other.file);
+                return Err(Error::weights(self.files.shown(name), problem));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The files.
+    pub fn files(&self) -> &F {
+        &self.files
+    }
+
+    /// Names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str)
+    }
+
+    /// The type of a tensor that is there.
+    pub fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.places.get(name).map(|place| place.dtype)
+    }
+
+    /// Refuses a tensor: an error that names its file.
+    pub fn refuse(&self, name: &str, problem: &str) -> Error {
+        let file = self.places.get(name).map_or_else(String::new, |place| self.files.shown(&place.file));
+        Error::weights(file, format!("the tensor {name} {problem}"))
+    }
+
+    /// Is a parameter there, in its shape and in a type that can be read?
+    ///
+    /// # Errors
+    /// [`Error::Weights`] says what is wrong.
+    pub fn check(&self, parameter: &Parameter, file: &str) -> Result<()> {
+        let Some(place) = self.places.get(&parameter.name) else {
+            let problem = format!("has no tensor {}, which the model in config.json needs", parameter.name);
+            return Err(Error::weights(self.files.shown(file), problem));
+        };
+        if place.shape != parameter.shape() {
+            let problem = format!("has the shape {:?}, and config.json asks for {:?}", place.shape, parameter.shape());
+            return Err(self.refuse(&parameter.name, &problem));
+        }
+        if bytes_of(place.dtype).is_none() {
+            return Err(self.refuse(&parameter.name, &format!("is of type {:?}; F32, F16 and BF16 are supported", place.dtype)));
+        }
+        Ok(())
+    }
+
+    /// Some rows of a parameter that [`Tensors::check`] let pass.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if a number is none; what reading a file may end in.
+    pub async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Vec<f32>> {
+        let place = &self.places[&parameter.name];
+        let row_bytes = u64::from(parameter.cols.size()) * bytes_of(place.dtype).expect("its type was checked");
+        let at = |row: u32| place.start + u64::from(row) * row_bytes;
+        let bytes = self.files.read(&place.file, at(rows.start)..at(rows.end)).await?;
+        let values = to_f32(place.dtype, &bytes).expect("its type was checked");
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(wrong) => {
+                let element = u64::from(rows.start) * u64::from(parameter.cols.size()) + wrong as u64;
+                Err(self.refuse(&parameter.name, &format!("holds {} at element {element}", values[wrong])))
+            }
+            None => Ok(values),
+        }
+    }
+}
+
+/// Bytes of an element of a type that can be read.
+fn bytes_of(dtype: Dtype) -> Option<u64> {
+    match dtype {
+        Dtype::F32 => Some(4),
+        Dtype::F16 | Dtype::BF16 => Some(2),
+        _ => None,
+    }
+}
+
+/// A file's header, and the place of the first byte behind it.
+async fn header<F: Files>(files: &F, name: &str) -> Result<(Metadata, u64)> {
+    let broken = |problem: String| Error::weights(files.shown(name), format!("is no complete safetensors file ({problem})"));
+    let size = files.size(name).await?.unwrap_or(0);
+    if size < PREFIX {
+        return Err(broken(format!("it has {size} bytes")));
+    }
+    let prefix = files.read(name, 0..PREFIX).await?;
+    let length = u64::from_le_bytes(prefix.try_into().expect("eight bytes were read"));
+    if length > MAX_HEADER_BYTES {
+        return Err(broken(format!("its header claims {length} bytes, and {MAX_HEADER_BYTES} are the most")));
+    }
+    if PREFIX + length > size {
+        return Err(broken(format!("its header claims {length} bytes, and the file has {size}")));
+    }
+    let bytes = files.read(name, PREFIX..PREFIX + length).await?;
+    let header: Metadata = serde_json::from_slice(&bytes).map_err(|e| broken(format!("its header: {e}")))?;
+    let start = PREFIX + length;
+    if header.data_len() as u64 != size - start {
+        return Err(broken(format!("its header speaks of {} bytes of tensors, and there are {}", header.data_len(), size - start)));
+    }
+    Ok((header, start))
+}
+
+/// The file of each tensor, as the index says.
+async fn shards<F: Files>(files: &F, index: &str) -> Result<BTreeMap<String, String>> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let refuse = |problem: String| Error::weights(files.shown(index), problem);
+    let bytes = read_whole(files, index, MAX_HEADER_BYTES).await?;
+    let Index { weight_map } = serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is no index of weights ({e})")))?;
+    if weight_map.is_empty() {
+        return Err(refuse("names no tensor".to_owned()));
+    }
+    // A file elsewhere is none of the model's.
+    let is_beside = |name: &str| !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && !name.starts_with('.');
+    match weight_map.values().find(|name| !is_beside(name)) {
+        Some(name) => Err(refuse(format!("names the file {name:?}, which is not beside it"))),
+        None => Ok(weight_map),
+    }
+}
+
+/// A whole file that is short, if it is one.
+///
+/// # Errors
+/// [`Error::Weights`] if it is not there, or longer than that.
+pub async fn read_whole<F: Files>(files: &F, name: &str, most: u64) -> Result<Vec<u8>> {
+    match files.size(name).await? {
+        None => Err(Error::weights(files.shown(name), "is not there; choose the whole directory of a model")),
+        Some(size) if size > most => Err(Error::weights(files.shown(name), format!("has {size} bytes, and {most} are the most for it"))),
+        Some(size) => files.read(name, 0..size).await,
+    }
+}
