@@ -52,7 +52,7 @@ pub struct Model {
 
 enum Origin {
     Fresh(Fresh),
-    Stored(StoredModel<Directory>),
+    Stored(Box<StoredModel<Directory>>),
 }
 
 impl Values for Model {
@@ -94,7 +94,7 @@ pub async fn open_model(model: &str, seed: u64) -> Result<Model> {
     let path = Path::new(model);
     if Preset::named(model).is_none() && path.is_dir() {
         let stored = StoredModel::open(Directory(path.to_owned())).await?;
-        return Ok(Model { config: stored.config().clone(), origin: Origin::Stored(stored) });
+        return Ok(Model { config: stored.config().clone(), origin: Origin::Stored(Box::new(stored)) });
     }
     Ok(Model { config: load_config(model)?, origin: Origin::Fresh(Fresh { seed }) })
 }

@@ -147,7 +147,7 @@ impl Parameter {
     pub fn file_rows_of(&self, device_rows: Range<u32>) -> Range<u32> {
         let mut rows = device_rows.filter_map(|row| self.file_row(row));
         let Some(first) = rows.next() else { return 0..0 };
-        first..rows.last().unwrap_or(first) + 1
+        first..rows.next_back().unwrap_or(first) + 1
     }
 
     /// Some rows on the device as they are stored there, from the rows of a file that they hold.
