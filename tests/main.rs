@@ -2,6 +2,7 @@
 
 mod support;
 
+mod broken_models;
 mod command_line;
 mod decode;
 mod fixtures;
