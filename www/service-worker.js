@@ -1,5 +1,6 @@
 // Keeps the page usable without a network: what it needs is kept on its first visit. The network is asked first all the same,
-// so that a new release is seen at once. Another language than English, which is part of the program, is kept once it is asked for.
+// so that a new release is seen at once. Another language than English, which is part of the program, and what opens and saves
+// models are kept once they are asked for.
 
 const STORE = 'streambp';
 const FILES = [
@@ -10,7 +11,9 @@ addEventListener('install', (event) => event.waitUntil(keepAll()));
 // The page that is open already has to work without a network too, when it is loaded again or starts another worker.
 addEventListener('activate', (event) => event.waitUntil(clients.claim()));
 addEventListener('fetch', (event) => {
-  const { method, url } = event.request;
+  const { headers, method, url } = event.request;
+  // Parts of files are no files: what fetches them keeps them itself.
+  if (headers.has('range')) return;
   if (method === 'GET' && new URL(url).origin === location.origin) event.respondWith(answer(event));
 });
 

@@ -17,7 +17,7 @@ pub struct StoredAdapter<F> {
     tensors: Tensors<F>,
 }
 
-const CONFIG: &str = "adapter_config.json";
+pub(super) const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 /// More than any `adapter_config.json` has.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;

@@ -1,6 +1,8 @@
-//! A model as one zip in the layout of a Hugging Face directory, for where there is no directory: a browser's downloads and uploads.
+//! A model or adapters as one zip in the layout of a Hugging Face directory, for where there is no directory: a browser's downloads
+//! and uploads.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read, Seek, Write};
+use std::ops::Range;
 
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -8,13 +10,31 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::stored::{CONFIG, WEIGHTS};
 use super::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
-use super::{Config, Held, Parameters, Weights};
+use super::{Config, Layout, Parameters, Weights, adapter, adapter_files};
 use crate::error::{Error, Result};
 
-/// What the memory of a page can hold in one piece: an entry that claims more is an attack or a mistake.
-const MAX_ENTRY_BYTES: u64 = 2 << 30;
-/// Endings of the files that a model may be made of.
-const ENDINGS: [&str; 3] = [".json", ".safetensors", ".jinja"];
+/// What the memory of a page can hold in one piece: a compressed entry that claims more is an attack or a mistake.
+const MAX_UNPACKED_BYTES: u64 = 1 << 30;
+/// Endings of the files that a model may be made of, or that say what is wrong with it.
+const ENDINGS: [&str; 4] = [".json", ".safetensors", ".jinja", ".bin"];
+
+/// What files make up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Kind {
+    /// A model.
+    Model,
+    /// Adapters on a model.
+    Adapters,
+}
+
+/// A file in a zip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// These bytes of the zip, as they are.
+    Within(Range<u64>),
+    /// Bytes that were compressed.
+    Unpacked(Vec<u8>),
+}
 
 /// The files of a model by name: `config.json` is the last, since it makes the others a model.
 pub(super) fn files(config: &Config, weights: &Weights) -> Vec<(&'static str, Vec<u8>)> {
@@ -29,9 +49,13 @@ pub(super) fn files(config: &Config, weights: &Weights) -> Vec<(&'static str, Ve
     files
 }
 
-/// A model as one zip. Nothing is compressed: weights hardly get smaller.
-pub fn to_zip(config: &Config, weights: &Weights) -> Vec<u8> {
-    let files = files(config, weights);
+/// What a run has learned, as one zip: a model, or its adapters as PEFT saves them. `base` names the model that they are on.
+/// Nothing is compressed: weights hardly get smaller.
+pub fn to_zip(layout: &Layout, base: &str, weights: &Weights) -> Vec<u8> {
+    let files = match layout.adapters() {
+        Some(_) => adapter_files(layout, base, weights).into(),
+        None => files(&layout.config, weights),
+    };
     let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(bytes + 1024)));
     for (name, bytes) in &files {
@@ -42,18 +66,8 @@ pub fn to_zip(config: &Config, weights: &Weights) -> Vec<u8> {
     zip.finish().expect("a zip in memory can be written").into_inner()
 }
 
-/// The files of a model, from its zip or from the named files of its directory; a leading folder in the names is fine in both.
-///
-/// # Errors
-/// [`Error::Data`] if there is no `config.json`, [`Error::Weights`] if a zip is broken.
-pub fn model_files(files: Vec<(String, Vec<u8>)>) -> Result<Held> {
-    match files.as_slice() {
-        [(name, bytes)] if is_zip(name, bytes) => unpack(name, bytes),
-        _ => pick(files),
-    }
-}
-
-fn is_zip(name: &str, bytes: &[u8]) -> bool {
+/// Is it a zip, by its name or its first bytes?
+pub fn is_zip(name: &str, bytes: &[u8]) -> bool {
     name.to_ascii_lowercase().ends_with(".zip") || has_magic(bytes)
 }
 
@@ -62,87 +76,87 @@ fn has_magic(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 
-fn pick(files: Vec<(String, Vec<u8>)>) -> Result<Held> {
-    let folder = folder(files.iter().map(|(name, _)| name.as_str()))?;
-    let of_model = |(name, bytes): (String, Vec<u8>)| Some((name_in_model(&folder, &name)?.to_owned(), bytes));
-    Ok(Held(files.into_iter().filter_map(of_model).collect()))
+/// Those files that make up a model or adapters, by their names in its folder; a folder before the names is fine.
+///
+/// # Errors
+/// [`Error::Weights`] if the file is missing that makes the others what they are.
+pub fn pick<T>(files: Vec<(String, T)>, kind: Kind) -> Result<Vec<(String, T)>> {
+    let folder = folder(files.iter().map(|(name, _)| name.as_str()), kind)?;
+    let of_model = |(name, file): (String, T)| Some((name_in_folder(&folder, &name)?.to_owned(), file));
+    Ok(files.into_iter().filter_map(of_model).collect())
 }
 
-fn unpack(file: &str, bytes: &[u8]) -> Result<Held> {
-    if !has_magic(bytes) {
-        return Err(Error::weights(file, "is no zip; choose the zip of a model, or the files of its directory"));
+/// The files of a model or adapters in a zip. Every byte of theirs is read once and held against its checksum, a little at a time.
+///
+/// # Errors
+/// [`Error::Weights`] if the zip is broken, or has other files.
+pub fn unpack(file: &str, mut zip: impl Read + Seek, kind: Kind) -> Result<Vec<(String, Entry)>> {
+    let mut start = [0; 4];
+    let is_readable = zip.read_exact(&mut start).and_then(|()| zip.rewind()).is_ok();
+    if !is_readable || !has_magic(&start) {
+        return Err(Error::weights(file, "is no zip; choose a zip, or a whole folder"));
     }
-    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(file, &e))?;
-    let names: Vec<String> = zip.file_names_raw().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    let folder = folder(names.iter().map(String::as_str))?;
-    let mut files = Vec::new();
-    for (index, name) in names.iter().enumerate() {
-        if let Some(name) = name_in_model(&folder, name) {
-            files.push((name.to_owned(), entry(&mut zip, index, file)?));
-        }
-    }
-    Ok(Held(files))
+    let mut zip = ZipArchive::new(zip).map_err(|e| damaged(file, &e))?;
+    let names = zip.file_names_raw().map(|name| String::from_utf8_lossy(name).into_owned()).zip(0..).collect();
+    pick(names, kind)?.into_iter().map(|(name, index)| Ok((name, entry(&mut zip, index, file)?))).collect()
 }
 
 /// The folder of a model: that of its `config.json`. Of several models the outermost is meant: the others are its checkpoints.
-///
-/// # Errors
-/// [`Error::Data`] if there is none.
-pub fn folder<'a>(names: impl Iterator<Item = &'a str>) -> Result<String> {
+fn folder<'a>(names: impl Iterator<Item = &'a str>, kind: Kind) -> Result<String> {
+    let marker = match kind {
+        Kind::Model => CONFIG,
+        Kind::Adapters => adapter::CONFIG,
+    };
     let folder_of = |name: &'a str| {
         let start = name.rfind(['/', '\\']).map_or(0, |at| at + 1);
-        (&name[start..] == CONFIG).then_some((name.matches(['/', '\\']).count(), &name[..start]))
+        (&name[start..] == marker).then_some((name.matches(['/', '\\']).count(), &name[..start]))
     };
     let outermost = names.filter_map(folder_of).min_by_key(|(depth, _)| *depth);
     let Some((_, folder)) = outermost else {
-        return Err(Error::Data(format!("there is no {CONFIG}; choose the zip of a model, or its {CONFIG} and {WEIGHTS} together")));
+        return Err(Error::weights(marker, "is not there; choose a whole folder with it, or its zip"));
     };
     Ok(folder.to_owned())
 }
 
-/// The name of a file in the model of that folder, if it may be one of the model's.
-pub fn name_in_model<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
+/// The name of a file in that folder, if it may be one of the model's.
+fn name_in_folder<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
     let name = name.strip_prefix(folder)?;
     (!name.contains(['/', '\\']) && ENDINGS.iter().any(|ending| name.ends_with(ending))).then_some(name)
 }
 
-/// An entry's bytes, and never more of them than it claims.
-fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, index: usize, file: &str) -> Result<Vec<u8>> {
+/// An entry, and never more of it than it claims.
+fn entry<R: Read + Seek>(zip: &mut ZipArchive<R>, index: usize, file: &str) -> Result<Entry> {
     let about = zip.by_index_data(index).map_err(|e| damaged(file, &e))?;
     let name = String::from_utf8_lossy(about.name_raw()).into_owned();
-    let claimed = about.size();
+    let (claimed, method) = (about.size(), about.compression());
     let problem = |text: String| Error::weights(file, format!("the entry {name} {text}"));
     if about.encrypted() {
         return Err(problem("is encrypted; pack the model again without a password".to_owned()));
     }
-    if claimed > MAX_ENTRY_BYTES {
-        return Err(problem(format!("claims {claimed} bytes, and {MAX_ENTRY_BYTES} are the most; choose the zip of a smaller model")));
+    if !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
+        return Err(problem("is compressed in a way that cannot be read here; unpack the zip, and choose its folder".to_owned()));
     }
-    if !is_readable(about.compression()) {
-        return Err(problem(
-            "is compressed in a way that cannot be read here; unpack the zip, and choose the files of its directory".to_owned(),
-        ));
+    if method == CompressionMethod::Deflated && claimed > MAX_UNPACKED_BYTES {
+        return Err(problem(format!(
+            "claims {claimed} bytes, and {MAX_UNPACKED_BYTES} are the most; unpack the zip, and choose its folder"
+        )));
     }
-    // Memory is taken as bytes arrive, so that a claim alone costs none; a byte beyond the claim is an error of the reader.
-    let mut bytes = Vec::new();
     let mut reader = zip.by_index(index).map_err(|e| damaged(file, &e))?;
-    reader.read_to_end(&mut bytes).map_err(|e| match e.kind() {
+    let mut bytes = Vec::new();
+    let read = match method {
+        CompressionMethod::Stored => std::io::copy(&mut reader, &mut std::io::sink()),
+        // Memory is taken as bytes arrive, so that a claim alone costs none; a byte beyond the claim is an error of the reader.
+        _ => reader.read_to_end(&mut bytes).map(|read| read as u64),
+    };
+    let read = read.map_err(|e| match e.kind() {
         std::io::ErrorKind::OutOfMemory => problem(format!("takes {claimed} bytes, for which there is no memory; close other programs")),
         _ => damaged(file, &e.into()),
     })?;
-    if bytes.len() as u64 != claimed {
-        return Err(problem(format!("holds {} bytes and claims {claimed}; pack the model again", bytes.len())));
+    if read != claimed {
+        return Err(problem(format!("holds {read} bytes and claims {claimed}; pack the model again")));
     }
-    Ok(bytes)
-}
-
-/// A page loads no decompressor: what it wrote itself is not compressed, and a directory's files can be chosen too.
-fn is_readable(method: CompressionMethod) -> bool {
-    #[cfg(not(target_arch = "wasm32"))]
-    if method == CompressionMethod::Deflated {
-        return true;
-    }
-    method == CompressionMethod::Stored
+    let start = reader.data_start().expect("an entry that was read has a place");
+    Ok(if method == CompressionMethod::Stored { Entry::Within(start..start + read) } else { Entry::Unpacked(bytes) })
 }
 
 fn damaged(file: &str, error: &ZipError) -> Error {
@@ -152,7 +166,7 @@ fn damaged(file: &str, error: &ZipError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PRESETS, StoredModel};
+    use crate::model::{Held, PRESETS, StoredModel};
 
     fn config() -> Config {
         Config { num_hidden_layers: 1, hidden_size: 6, intermediate_size: 5, vocab_size: 7, ..PRESETS[0].config.clone() }
@@ -171,6 +185,10 @@ mod tests {
         files.into_iter().map(|(name, bytes)| (format!("{folder}{name}"), bytes)).collect()
     }
 
+    fn zipped(config: &Config, weights: &Weights) -> Vec<u8> {
+        to_zip(&config.into(), "", weights)
+    }
+
     /// Packs files as other programs do: deflated, and in a stream that cannot go back to note sizes before the data.
     fn packed(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         let mut zip = ZipWriter::new_stream(Vec::new());
@@ -181,9 +199,21 @@ mod tests {
         zip.finish().unwrap().into_inner()
     }
 
+    fn unzip(name: &str, zip: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
+        let bytes = |entry| match entry {
+            Entry::Within(range) => zip[range.start as usize..range.end as usize].to_vec(),
+            Entry::Unpacked(bytes) => bytes,
+        };
+        Ok(unpack(name, Cursor::new(zip), Kind::Model)?.into_iter().map(|(name, entry)| (name, bytes(entry))).collect())
+    }
+
     fn from_files(files: Vec<(String, Vec<u8>)>) -> Result<(Config, Weights)> {
         pollster::block_on(async {
-            let model = StoredModel::open(model_files(files)?).await?;
+            let files = match files.as_slice() {
+                [(name, bytes)] if is_zip(name, bytes) => unzip(name, bytes)?,
+                _ => pick(files, Kind::Model)?,
+            };
+            let model = StoredModel::open(Held(files)).await?;
             let parameters = Parameters::new(model.config());
             let weights = Weights::read(&model, parameters.iter().map(|(_, parameter)| parameter)).await?;
             Ok((model.config().clone(), weights))
@@ -214,11 +244,11 @@ mod tests {
     #[test]
     fn a_model_zipped_is_the_model_read() {
         let (config, weights) = model();
-        assert_eq!(open(to_zip(&config, &weights)).unwrap(), model());
-        assert_eq!(from_files(vec![("no suffix".to_owned(), to_zip(&config, &weights))]).unwrap(), model());
+        assert_eq!(open(zipped(&config, &weights)).unwrap(), model());
+        assert_eq!(from_files(vec![("no suffix".to_owned(), zipped(&config, &weights))]).unwrap(), model());
         let bytes = Config { vocab_size: 256, ..config };
         let weights = Weights::init(&bytes, 7);
-        assert_eq!(open(to_zip(&bytes, &weights)).unwrap(), (bytes, weights));
+        assert_eq!(open(zipped(&bytes, &weights)).unwrap(), (bytes, weights));
     }
 
     #[test]
@@ -250,15 +280,15 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let [weights, config] = <[_; 2]>::try_from(files_of_model()).unwrap();
-        assert_refused(from_files(Vec::new()), &["no config.json"]);
-        assert_refused(from_files(vec![weights.clone()]), &["no config.json"]);
+        assert_refused(from_files(Vec::new()), &["config.json: is not there"]);
+        assert_refused(from_files(vec![weights.clone()]), &["config.json: is not there"]);
         assert_refused(from_files(vec![config.clone()]), &["model.safetensors: is not there"]);
         assert_refused(
             from_files(vec![("a/config.json".to_owned(), config.1.clone()), weights.clone()]),
             &["model.safetensors: is not there"],
         );
-        assert_refused(open(packed(&[])), &["no config.json"]);
-        assert_refused(open(packed(&[weights])), &["no config.json"]);
+        assert_refused(open(packed(&[])), &["config.json: is not there"]);
+        assert_refused(open(packed(&[weights])), &["config.json: is not there"]);
         assert_refused(open(packed(&[config])), &["model.safetensors: is not there"]);
     }
 
@@ -274,7 +304,7 @@ mod tests {
     fn what_is_no_zip_or_cut_short_is_refused() {
         assert_refused(open(b"text".to_vec()), &["upload.zip", "no zip"]);
         assert_refused(open(Vec::new()), &["upload.zip", "no zip"]);
-        let zip = to_zip(&config(), &Weights::init(&config(), 7));
+        let zip = zipped(&config(), &Weights::init(&config(), 7));
         for length in 4..zip.len() {
             assert_refused(open(zip[..length].to_vec()), &["upload.zip", "cut short"]);
         }

@@ -34,5 +34,9 @@ pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
 pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};
 pub use stored::StoredModel;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use stored::{CONFIG, INDEX, WEIGHTS};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use tensors::{read_whole, shards};
 pub use values::{Fresh, Values, WithAdapters};
 pub use weights::Weights;

@@ -16,9 +16,9 @@ pub struct StoredModel<F> {
     tensors: Tensors<F>,
 }
 
-pub(super) const CONFIG: &str = "config.json";
-pub(super) const WEIGHTS: &str = "model.safetensors";
-pub(super) const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// More than any `config.json` has.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 

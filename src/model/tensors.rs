@@ -171,7 +171,10 @@ async fn header<F: Files>(files: &F, name: &str) -> Result<(Metadata, u64)> {
 }
 
 /// The file of each tensor, as the index says.
-async fn shards<F: Files>(files: &F, index: &str) -> Result<BTreeMap<String, String>> {
+///
+/// # Errors
+/// [`Error::Weights`] if it is none, or names files that are not beside it.
+pub async fn shards<F: Files>(files: &F, index: &str) -> Result<BTreeMap<String, String>> {
     #[derive(serde::Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,

@@ -2,7 +2,7 @@
 
 use super::protocol::{Data, Run, Start, TaskKind};
 use crate::error::{Error, Result};
-use crate::model::{Config, Layout, PRESETS, Preset, Rope};
+use crate::model::{Config, Layout, Lora, PRESETS, Precision, Preset, Projection, Rope, Training};
 use crate::step::{BatchShape, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
 
@@ -76,6 +76,8 @@ pub enum Group {
     Step,
     /// With the sizes of the model.
     Sizes,
+    /// With the adapters.
+    Adapters,
     /// With the optimizer.
     Training,
     /// With what is watched.
@@ -98,6 +100,8 @@ fields! {
     HeadDim "head-dim" Sizes;
     VocabSize "vocab-size" Sizes;
     RopeTheta "rope-theta" Sizes;
+    Rank "lora-rank" Adapters;
+    Alpha "lora-alpha" Adapters;
     LearningRate "learning-rate" Training;
     MinLearningRate "min-learning-rate" Training;
     Warmup "warmup" Training;
@@ -126,6 +130,14 @@ pub struct Form {
     pub strategy: StrategyKind,
     /// Is one matrix embedding and head?
     pub tied: bool,
+    /// Do adapters learn, and nothing else?
+    pub has_adapters: bool,
+    /// The matrices that have adapters.
+    pub targets: Vec<Projection>,
+    /// Is their share divided by the root of the rank?
+    pub use_rslora: bool,
+    /// How frozen matrices lie.
+    pub frozen: Precision,
     /// The model whose sizes were taken last: what no field shows is as in it.
     model: Config,
     values: Vec<String>,
@@ -154,13 +166,18 @@ impl Default for Form {
             preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
             tied: true,
+            has_adapters: false,
+            targets: Projection::ALL.to_vec(),
+            use_rslora: false,
+            frozen: Precision::Bf16,
             model: preset.config.clone(),
             values: vec![String::new(); Field::ALL.len()],
         };
         form.set_settings(&Settings { strategy: Strategy::stream(128, 128), ..Settings::default() });
         form.set_config(&preset.config);
         let fixed = [(Field::Distance, "128"), (Field::Chunk, "128"), (Field::LogitsChunk, "128"), (Field::ValidateEvery, "10")];
-        let more = [(Field::SampleEvery, "20"), (Field::Prompt, "pub fn "), (Field::Budget, "64")];
+        let more =
+            [(Field::SampleEvery, "20"), (Field::Prompt, "pub fn "), (Field::Budget, "64"), (Field::Rank, "8"), (Field::Alpha, "16")];
         fixed.into_iter().chain(more).for_each(|(field, value)| form.set(field, value));
         form
     }
@@ -183,6 +200,39 @@ impl Form {
         self.set_config(&preset.config);
     }
 
+    /// Takes a model in files, for its adapters to learn.
+    pub fn take_model(&mut self, config: &Config) {
+        self.preset = String::new();
+        self.set_config(config);
+        self.has_adapters = true;
+        // A model that knows something already is to learn in small steps.
+        [(Field::LearningRate, "0.0002"), (Field::MinLearningRate, "0.00002"), (Field::WeightDecay, "0")]
+            .into_iter()
+            .for_each(|(field, value)| self.set(field, value));
+    }
+
+    /// Takes the settings of adapters.
+    pub fn take_adapters(&mut self, lora: &Lora) {
+        self.has_adapters = true;
+        self.set(Field::Rank, lora.rank);
+        self.set(Field::Alpha, lora.alpha);
+        (self.use_rslora, self.targets) = (lora.use_rslora, lora.targets.clone());
+    }
+
+    /// Gives a matrix adapters, or takes them away.
+    pub fn toggle_target(&mut self, target: Projection) {
+        match self.targets.iter().position(|&known| known == target) {
+            Some(at) => drop(self.targets.remove(at)),
+            None => self.targets.push(target),
+        }
+        self.targets.sort_unstable();
+    }
+
+    /// Chooses how frozen matrices lie, by the name of that.
+    pub fn set_frozen(&mut self, name: &str) {
+        self.frozen = Precision::named(name).unwrap_or(self.frozen);
+    }
+
     /// The form of a run.
     pub fn of_run(run: &Run) -> Form {
         let mut form = Form::default();
@@ -196,6 +246,10 @@ impl Form {
         };
         form.set_config(&run.layout.config);
         form.preset = PRESETS.iter().find(|preset| preset.config == run.layout.config).map_or("", |preset| preset.name).to_owned();
+        if let Training::Lora { lora, frozen } = &run.layout.training {
+            form.take_adapters(lora);
+            form.frozen = *frozen;
+        }
         form.set_settings(&run.settings);
         form.set(Field::ValidateEvery, run.validate_every);
         form.set(Field::SampleEvery, run.sample_every);
@@ -298,7 +352,12 @@ impl Form {
     }
 
     fn layout(&self) -> Result<Layout> {
-        Ok(Layout::from(&self.config()?))
+        let config = self.config()?;
+        if !self.has_adapters {
+            return Ok(Layout::from(&config));
+        }
+        let (rank, alpha) = (self.positive(Field::Rank)?, self.number(Field::Alpha)?);
+        Layout::lora(&config, Lora { rank, alpha, use_rslora: self.use_rslora, targets: self.targets.clone() }, self.frozen)
     }
 
     fn config(&self) -> Result<Config> {
@@ -369,9 +428,29 @@ impl Form {
             ("preset", self.preset.clone(), first.preset.clone()),
             ("strategy", self.strategy.name().to_owned(), first.strategy.name().to_owned()),
             ("tied", self.tied.to_string(), first.tied.to_string()),
+            ("lora", self.has_adapters.to_string(), first.has_adapters.to_string()),
+            ("targets", names(&self.targets), names(&first.targets)),
+            ("rslora", self.use_rslora.to_string(), first.use_rslora.to_string()),
+            ("frozen", self.frozen.name().to_owned(), first.frozen.name().to_owned()),
         ];
         let typed = Field::ALL.iter().map(|&field| (field.name(), self.get(field).to_owned(), first.get(field).to_owned()));
-        fixed.into_iter().chain(typed).filter(|(_, value, first)| value != first).map(|(name, value, _)| (name, value)).collect()
+        [self.config_pair(&first)]
+            .into_iter()
+            .chain(fixed)
+            .chain(typed)
+            .filter(|(_, value, first)| value != first)
+            .map(|(name, value, _)| (name, value))
+            .collect()
+    }
+
+    /// What no control shows of a model: all of it, where it is not as in the first form.
+    fn config_pair(&self, first: &Form) -> (&'static str, String, String) {
+        let mut bare = Form { tied: self.tied, ..first.clone() };
+        Field::ALL.iter().for_each(|&field| bare.set(field, self.get(field)));
+        let own = self.config().unwrap_or_else(|_| self.model.clone());
+        let is_shown = self.model == first.model || bare.config().is_ok_and(|shown| shown == own);
+        let one_line = |json: String| json.lines().map(str::trim).collect::<String>();
+        ("config", if is_shown { String::new() } else { one_line(own.to_json()) }, String::new())
     }
 
     /// The first form, changed by the names and values of a link. What is not known is left out.
@@ -382,7 +461,12 @@ impl Form {
                 "source" => form.source = SourceChoice::named(&value).unwrap_or(form.source),
                 "preset" => form.preset = value,
                 "strategy" => form.strategy = value.parse().unwrap_or(form.strategy),
+                "config" => Config::from_json(&value).iter().for_each(|config| form.set_config(config)),
                 "tied" => form.tied = value == "true",
+                "lora" => form.has_adapters = value == "true",
+                "targets" => form.targets = value.split(',').filter_map(Projection::named).collect(),
+                "rslora" => form.use_rslora = value == "true",
+                "frozen" => form.set_frozen(&value),
                 _ => {
                     let field = Field::ALL.iter().find(|field| field.name() == name);
                     field.iter().for_each(|&&field| form.set(field, &value));
@@ -391,6 +475,10 @@ impl Form {
         }
         form
     }
+}
+
+fn names(targets: &[Projection]) -> String {
+    targets.iter().map(|target| target.name()).collect::<Vec<_>>().join(",")
 }
 
 /// A field's name in a sentence.
@@ -412,6 +500,7 @@ pub fn rounded_up(typed: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PUBLISHED;
 
     fn with(field: Field, value: &str) -> Form {
         let mut form = Form::default();
@@ -441,11 +530,35 @@ mod tests {
         assert_eq!(Form::default().to_pairs(), []);
         let mut form = Form { source: SourceChoice::Task(TaskKind::Sort), strategy: StrategyKind::Standard, ..Form::default() };
         (form.tied, form.preset) = (false, String::new());
+        (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Precision::Int8);
+        form.targets = vec![Projection::Query, Projection::Down];
         Field::ALL.iter().zip(3..).for_each(|(&field, value)| form.set(field, value));
         let pairs = form.to_pairs();
-        assert_eq!(pairs.len(), 4 + Field::ALL.len());
+        assert_eq!(pairs.len(), 8 + Field::ALL.len());
         assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
         assert_eq!(Form::from_pairs([("nonsense".to_owned(), "1".to_owned())]), Form::default());
+    }
+
+    #[test]
+    fn a_link_carries_models_of_other_families_and_their_adapters() {
+        let mut form = Form::default();
+        form.take_model(&PUBLISHED[1].config);
+        let again = Form::from_pairs(form.to_pairs().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(again, form);
+        let layout = again.plan().unwrap().layout;
+        assert_eq!((layout.config.family().name, layout.adapters().unwrap().rank), ("qwen3", 8));
+        form.targets.clear();
+        assert!(form.plan().unwrap_err().to_string().contains("q_proj"));
+    }
+
+    #[test]
+    fn the_form_of_a_run_with_adapters_makes_the_same_run() {
+        let mut form = Form::default();
+        form.take_model(&PUBLISHED[0].config);
+        form.toggle_target(Projection::Gate);
+        form.set_frozen("int8");
+        let run = form.run(None, Start::Seed).unwrap();
+        assert_eq!(Form::of_run(&run).run(None, Start::Seed).unwrap(), run);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Config, Layout};
+use super::library::Origin;
+use crate::model::Layout;
 use crate::step::{StrategyKind, Stride};
 use crate::train::{AttentionPattern, Remedy, Settings, StepReport, Validation, VerifyReport};
 
@@ -30,10 +31,10 @@ pub enum ToWorker {
     Compare(Box<Run>),
     /// Show that the gradients are the same bits.
     Prove(Box<Run>),
-    /// Give the run's model as a zip.
+    /// The port beside the message leads to the librarian; without one, there is none any more.
+    Librarian,
+    /// Let the librarian give the visitor what the run has learned.
     Export,
-    /// Take a model from these files: their names; their bytes lie one behind the other in the bytes beside the message.
-    Import(Vec<(String, u32)>),
     /// Go on with the run that was saved.
     Resume,
     /// Forget the run that was saved.
@@ -77,12 +78,29 @@ pub struct Run {
 }
 
 /// Where the first weights come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Start {
     /// Drawn from the seed.
     Seed,
-    /// The model that was imported last.
-    Imported,
+    /// The model that the librarian has open.
+    Opened {
+        /// Where it comes from.
+        origin: Origin,
+        /// Its fingerprint.
+        fingerprint: u64,
+        /// Do its adapters, too, come from files?
+        has_adapters: bool,
+    },
+}
+
+impl Start {
+    /// Where the model comes from, if from files.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Start::Seed => None,
+            Start::Opened { origin, .. } => Some(origin),
+        }
+    }
 }
 
 /// Something to learn from.
@@ -172,10 +190,6 @@ pub enum FromWorker {
     Proved(Box<VerifyReport>),
     /// What the device does at most, in 10⁹ operations a second.
     Peak(f64),
-    /// The model's zip is in the bytes beside the message; the steps it had.
-    Exported(u64),
-    /// A model was taken: its sizes.
-    Imported(Box<Config>),
     /// Something went wrong.
     Failed {
         /// What, in a sentence.

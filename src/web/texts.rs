@@ -57,6 +57,7 @@ pub struct Texts {
     pub compare: Compare,
     pub reach: Reach,
     pub keep: Keep,
+    pub library: Library,
     pub failures: Failures,
     fields: Section,
     fields_about: Section,
@@ -72,7 +73,7 @@ pub struct Texts {
 sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
     Data { title, source, file, paste, use_paste, url, use_url, given, locked }
-    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, imported, use_seed }
+    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed }
     Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
@@ -97,8 +98,13 @@ sections! {
         choose_about, set, set_chunks, marker_only, computing, nothing_fits, nothing_fits_model, nothing_chosen, no_question,
         as_table, length,
     }
-    Keep { title, about, export, exported, import, import_folder, imported, saved, resume, forget, storage_about }
-    Failures { no_text, empty_paste, run_in_progress, not_utf8, unreadable, not_fetched, worker_stopped, no_plan }
+    Keep { title, about, export, exported, saved, resume, forget, storage_about }
+    Library {
+        open, about, drop, folder, files, address, fetch, fetching, stop, stopped, opening, opened, kept, kept_part, take, go_on, forget,
+        learn, learn_full, learn_lora, full_about, lora_about, frozen, targets, rslora, adapters, opened_adapters, fresh_adapters,
+        needs_model,
+    }
+    Failures { no_text, empty_paste, run_in_progress, not_utf8, unreadable, not_fetched, worker_stopped, librarian_stopped, no_plan }
 }
 
 impl Texts {
@@ -125,6 +131,7 @@ impl Texts {
             compare: Compare::read(file, problems),
             reach: Reach::read(file, problems),
             keep: Keep::read(file, problems),
+            library: Library::read(file, problems),
             failures: Failures::read(file, problems),
             fields: take(file, "fields", problems),
             fields_about: take(file, "fields-about", problems),

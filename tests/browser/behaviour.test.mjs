@@ -124,6 +124,8 @@ async function takesItsModelBack(trainer) {
   const zip = await file(directory, 'model.zip', bytes);
   await (await page.$('#import')).uploadFile(zip);
   await page.waitForSelector('#use-seed');
+  await page.select('#learn', 'full');
+  for (const [id, value] of Object.entries({ 'learning-rate': 0.003, 'min-learning-rate': 0.0003, 'weight-decay': 0.1 })) await trainer.type(id, value);
   await trainer.press('step');
   const [imported] = await trainer.waitForLosses(1);
   assert.equal(imported, fourth, 'the imported model has another loss than the exported one');

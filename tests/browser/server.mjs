@@ -38,10 +38,12 @@ export async function serve(directory, { under = '/', instead = {} } = {}) {
   return { url: `http://127.0.0.1:${server.address().port}${under}`, served, close };
 }
 
-/** Serves the page with instruments in its worker, which `destroyDevice` and `webgpuMemory` need. */
+/** Serves the page with instruments in its workers, which `destroyDevice`, `webgpuMemory` and tests of the librarian need. */
 export function serveInstrumented(directory) {
   const instead = {
     'start-worker.js': path.join(HERE, 'instruments/start-worker.js'),
+    'start-librarian.js': path.join(HERE, 'instruments/start-librarian.js'),
+    'start-librarian-itself.js': path.join(directory, 'start-librarian.js'),
     'start-worker-itself.js': path.join(directory, 'start-worker.js'),
     'webgpu-memory.js': path.join(HERE, 'node_modules/webgpu-memory/dist/1.x/webgpu-memory.module.js'),
   };

@@ -51,7 +51,8 @@ fn saved(state: State, t: T) -> Option<impl IntoView> {
     Some(view! {
         <div class="note saved">
             <span>{fill(&t.keep.saved, &[("step", &step)])}</span>
-            <button id="resume" type="button" on:click=move |_| state.send(&ToWorker::Resume)>{t.keep.resume.clone()}</button>
+            <button id="resume" type="button" disabled=truth(move || state.library.is_busy.get())
+                on:click=move |_| state.resume()>{t.keep.resume.clone()}</button>
             <button id="forget" type="button" on:click=move |_| state.send(&ToWorker::Forget)>{t.keep.forget.clone()}</button>
         </div>
     })

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{ErrorEvent, Event, MessageEvent, Worker, WorkerOptions, WorkerType};
+use web_sys::{ErrorEvent, Event, MessageEvent, MessagePort, Worker, WorkerOptions, WorkerType};
 
 use super::state::State;
 use crate::web::protocol::ToWorker;
@@ -24,8 +24,7 @@ impl Link {
     /// Listens to the worker, and puts another one in its place if it dies.
     pub fn connect(self, state: State) {
         let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            let (message, bytes) = wire::unpack(&event.data());
-            state.hear(message, bytes);
+            state.hear(wire::unpack(&event.data()).0);
         });
         let died = Closure::<dyn Fn(Event)>::new(move |event: Event| {
             // A script that cannot be loaded is an event without a message.
@@ -38,6 +37,7 @@ impl Link {
             self.0.with_value(Worker::terminate);
             self.0.set_value(spawn("trainer"));
             self.connect(state);
+            state.library.connect(state);
         });
         self.0.with_value(|worker| {
             worker.set_onmessage(Some(hear.into_js_value().unchecked_ref()));
@@ -45,9 +45,13 @@ impl Link {
         });
     }
 
-    pub fn send(self, message: &ToWorker, bytes: &[u8]) {
-        let (pair, handed_over) = wire::pack(message, bytes);
-        self.0.with_value(|worker| worker.post_message_with_transfer(&pair, &handed_over).expect("texts and bytes can be posted"));
+    /// Tells the worker something; a port may go with it.
+    pub fn send(self, message: &ToWorker, port: Option<&MessagePort>) {
+        let (pair, handed_over) = wire::pack(message, &[]);
+        if let Some(port) = port {
+            handed_over.push(port);
+        }
+        self.0.with_value(|worker| worker.post_message_with_transfer(&pair, &handed_over).expect("messages can be posted"));
     }
 }
 

@@ -6,7 +6,7 @@ use web_sys::{Event, MessageEvent, Worker};
 
 use super::link;
 use super::state::{Phase, State};
-use crate::model::{Config, Layout, Preset};
+use crate::model::{Layout, Preset};
 use crate::step::{Strategy, StrategyKind};
 use crate::web::form::{Field, Form, Plan};
 use crate::web::planner::NAME;
@@ -40,7 +40,7 @@ pub struct Planning {
     pub is_choosing: RwSignal<bool>,
     /// The plan whose step was timed last, and the model of the last proof.
     pub timed: RwSignal<Option<Plan>>,
-    pub proved: RwSignal<Option<Config>>,
+    pub proved: RwSignal<Option<Layout>>,
     worker: StoredValue<Option<Worker>, LocalStorage>,
 }
 

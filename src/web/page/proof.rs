@@ -17,7 +17,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let is_busy = move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.proving.with(Option::is_some);
     let prove = move |_| {
         let Some(run) = state.run() else { return };
-        planning.proved.set(Some(run.layout.config.clone()));
+        planning.proved.set(Some(run.layout.clone()));
         state.proof.set(None);
         state.proving.set(Some((0, 0)));
         state.send(&ToWorker::Prove(Box::new(run)));
@@ -30,8 +30,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     // A proof of another model would be none.
     let is_of_this_model = move || {
-        let config = state.form.with(|form| Form::plan(form).ok()).map(|plan| plan.layout.config);
-        planning.proved.with(|proved| proved.is_some() && *proved == config)
+        let layout = state.form.with(|form| Form::plan(form).ok()).map(|plan| plan.layout);
+        planning.proved.with(|proved| proved.is_some() && *proved == layout)
     };
     let outcome = move || state.proof.with(|proof| proof.as_ref().filter(|_| is_of_this_model()).map(|report| outcome(t, report)));
     view! {

@@ -6,7 +6,7 @@ use web_sys::{DragEvent, File};
 
 use super::reactive::{shown, truth, words};
 use super::state::State;
-use super::{T, browser};
+use super::{T, browser, opening};
 use crate::model::{PRESETS, Parameters, Preset};
 use crate::step::StrategyKind;
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
@@ -143,7 +143,7 @@ fn model(state: State, t: T) -> impl IntoView {
     };
     let choose_preset = move |name: String| {
         if let Some(preset) = Preset::named(&name) {
-            state.imported.set(None);
+            state.library.opened.set(None);
             state.form.update(|form| form.take_preset(preset));
         }
     };
@@ -153,10 +153,6 @@ fn model(state: State, t: T) -> impl IntoView {
         view! { <option value=kind.name() prop:selected=is_chosen>{kind.name()}</option> }
     };
     let choose_strategy = move |name: String| state.form.update(|form| form.strategy = name.parse().unwrap_or(form.strategy));
-    let group = move |group| {
-        let fields = Field::ALL.iter().copied().filter(move |field| field.group() == group);
-        view! { <div class="fields">{fields.map(|field| number(state, t, field)).collect_view()}</div> }
-    };
     view! {
         <label class="field" for="preset">{t.model.preset.clone()}</label>
         <select id="preset" aria-describedby="preset-about" on:change=move |event| choose_preset(event_target_value(&event))>
@@ -164,32 +160,35 @@ fn model(state: State, t: T) -> impl IntoView {
             <option value="" prop:selected=is_own disabled>{t.model.own_sizes.clone()}</option>
         </select>
         <p class="hint" id="preset-about">{words(move || parameters(state, t))}</p>
-        {shown(move || imported(state, t))}
+        {opening::view(state, t).into_any()}
+        {opening::learning(state, t).into_any()}
         <label class="field" for="strategy">{t.model.strategy.clone()}</label>
         <select id="strategy" aria-describedby="strategy-about" on:change=move |event| choose_strategy(event_target_value(&event))>
             {StrategyKind::ALL.map(strategy)}
         </select>
         <p class="hint" id="strategy-about">{words(move || t.strategy(state.form.with(|form| form.strategy)).to_owned())}</p>
-        {group(Group::Step)}
-        <details><summary>{t.model.sizes.clone()}</summary>{group(Group::Sizes)} {tied(state, t)}</details>
-        <details><summary>{t.model.hyper_parameters.clone()}</summary>{group(Group::Training)}</details>
-        <details><summary>{t.model.watching.clone()}</summary>{group(Group::Watch)}</details>
+        {group(state, t, Group::Step)}
+        <details><summary>{t.model.sizes.clone()}</summary>{group(state, t, Group::Sizes)} {tied(state, t)}</details>
+        <details><summary>{t.model.hyper_parameters.clone()}</summary>{group(state, t, Group::Training)}</details>
+        <details><summary>{t.model.watching.clone()}</summary>{group(state, t, Group::Watch)}</details>
     }
 }
 
-/// The number of the model's parameters.
-fn parameters(state: State, t: T) -> String {
-    let count = |form: &Form| form.plan().ok().map(|plan| Parameters::new(&plan.layout).elements());
-    state.form.with(count).map_or_else(String::new, |count| fill(&t.model.parameters, &[("count", &whole(count))]))
+/// The fields that stand together.
+pub fn group(state: State, t: T, group: Group) -> AnyView {
+    let fields = Field::ALL.iter().copied().filter(move |field| field.group() == group);
+    view! { <div class="fields">{fields.map(|field| number(state, t, field)).collect_view()}</div> }.into_any()
 }
 
-fn imported(state: State, t: T) -> Option<impl IntoView> {
-    state.imported.with(Option::is_some).then(|| {
-        view! {
-            <p class="note">{t.model.imported.clone()}
-                <button id="use-seed" type="button" on:click=move |_| state.imported.set(None)>{t.model.use_seed.clone()}</button>
-            </p>
-        }
+/// The number of the model's parameters, and how many of them learn.
+fn parameters(state: State, t: T) -> String {
+    let counts = |form: &Form| {
+        let parameters = Parameters::new(&form.plan().ok()?.layout);
+        Some((parameters.elements(), parameters.trained().map(|(_, parameter)| parameter.elements() as u64).sum::<u64>()))
+    };
+    state.form.with(counts).map_or_else(String::new, |(count, learn)| {
+        let text = if learn < count { &t.model.parameters_learn } else { &t.model.parameters };
+        fill(text, &[("count", &whole(count)), ("learn", &whole(learn))])
     })
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use super::library::Library;
 use super::link::Link;
 use super::{browser, curves, past};
-use crate::model::Config;
 use crate::step::{Limits, Strategy, StrategyKind, Stride};
 use crate::train::{AttentionPattern, Remedy, VerifyReport};
 use crate::web::form::{Form, Plan, SourceChoice};
+use crate::web::library::Origin;
 use crate::web::picture::{Planned, Stage, Timeline};
 use crate::web::protocol::{Device, FromWorker, Go, History, Run, Sample, Start, TensorView, ToWorker};
 use crate::web::texts::{Texts, fill};
@@ -43,6 +44,9 @@ impl Phase {
         matches!(self, Phase::Training | Phase::Stepping)
     }
 }
+
+/// What the budget becomes if a model that is opened takes more, as a share of its peak.
+const ROOM: f64 = 1.25;
 
 /// A text that the visitor gave.
 #[derive(Clone)]
@@ -101,8 +105,8 @@ pub struct State {
     pub texts: RwSignal<&'static Texts>,
     pub form: RwSignal<Form>,
     pub text: RwSignal<Option<GivenText>>,
-    /// The sizes of a model that was imported, if the next run starts from it.
-    pub imported: RwSignal<Option<Config>>,
+    /// Models in files.
+    pub library: Library,
     pub phase: RwSignal<Phase>,
     pub device: RwSignal<Option<Device>>,
     pub trouble: RwSignal<Option<Trouble>>,
@@ -164,7 +168,7 @@ impl State {
             texts: RwSignal::new(Texts::english()),
             form,
             text: RwSignal::new(None),
-            imported: RwSignal::new(None),
+            library: Library::new(),
             phase: RwSignal::new(Phase::Loading),
             device,
             trouble: RwSignal::new(None),
@@ -262,8 +266,7 @@ impl State {
     /// The run that the form says. If there is none, the visitor is told why.
     pub fn run(self) -> Option<Run> {
         let text = self.text.with_untracked(|text| text.as_ref().map(|given| given.text.clone()));
-        let start = if self.imported.with_untracked(Option::is_some) { Start::Imported } else { Start::Seed };
-        match self.form.with_untracked(|form| form.run(text, start)) {
+        match self.form.with_untracked(|form| form.run(text, self.library.start())) {
             Ok(run) => Some(run),
             Err(error) => {
                 self.trouble.set(Some(Trouble { message: error.to_string(), remedy: None }));
@@ -274,12 +277,50 @@ impl State {
 
     /// Tells the worker something.
     pub fn send(self, message: &ToWorker) {
-        self.link.send(message, &[]);
+        self.link.send(message, None);
     }
 
-    /// Tells the worker something, with bytes.
-    pub fn send_with(self, message: &ToWorker, bytes: &[u8]) {
-        self.link.send(message, bytes);
+    /// Gives the worker a line to the librarian.
+    pub fn send_port(self, message: &ToWorker, port: &web_sys::MessagePort) {
+        self.link.send(message, Some(port));
+    }
+
+    /// Lets the librarian give the visitor what the run has learned.
+    pub fn export(self) {
+        self.library.wake(self);
+        self.send(&ToWorker::Export);
+    }
+
+    /// Goes on with the run that was saved. Adapters alone are no model: the one that they are on has to be open.
+    pub fn resume(self) {
+        let run = self.saved.with_untracked(|saved| saved.as_ref().map(|(run, _)| (run.layout.adapters().is_some(), run.start.clone())));
+        let Some((has_adapters, start)) = run else { return };
+        let is_open =
+            |fingerprint| self.library.opened.with_untracked(|opened| opened.as_ref().is_some_and(|o| o.fingerprint == fingerprint));
+        match start {
+            Start::Opened { origin, fingerprint, .. } if has_adapters && !is_open(fingerprint) => match origin {
+                Origin::Address(address) if !self.library.is_resuming.get_untracked() => {
+                    self.library.is_resuming.set(true);
+                    self.library.fetch(self, address);
+                }
+                origin => {
+                    self.library.is_resuming.set(false);
+                    self.complain(&fill(&self.texts.get_untracked().library.needs_model, &[("name", &origin.name())]));
+                }
+            },
+            _ => {
+                self.library.is_resuming.set(false);
+                self.send(&ToWorker::Resume);
+            }
+        }
+    }
+
+    /// Raises the budget so far that a step of the model that was opened fits.
+    pub fn leave_room(self) {
+        let (Some(peak), Some(budget)) = (plans_peak(self), self.budget.get_untracked()) else { return };
+        if peak > budget {
+            self.form.update(|form| form.set_budget(ROOM * peak as f64));
+        }
     }
 
     /// Takes a text of the visitor's.
@@ -309,7 +350,7 @@ impl State {
     }
 
     /// What the worker said.
-    pub fn hear(self, message: FromWorker, bytes: Vec<u8>) {
+    pub fn hear(self, message: FromWorker) {
         match message {
             FromWorker::Ready(device) => {
                 self.device.set(Some(device));
@@ -345,21 +386,6 @@ impl State {
                 self.proof.set(Some(*report));
             }
             FromWorker::Peak(gflops) => self.peak_gflops.set(Some(gflops)),
-            FromWorker::Exported(step) => {
-                browser::download(&format!("streambp-step-{step}.zip"), "application/zip", &bytes);
-                let texts = self.texts.get_untracked();
-                self.notice.set(Some(fill(&texts.keep.exported, &[("step", &step)])));
-            }
-            FromWorker::Imported(config) => {
-                let count = crate::model::Parameters::new(&*config).elements();
-                let texts = self.texts.get_untracked();
-                self.form.update(|form| {
-                    form.preset = String::new();
-                    form.set_config(&config);
-                });
-                self.imported.set(Some(*config));
-                self.notice.set(Some(fill(&texts.keep.imported, &[("count", &crate::web::format::whole(count))])));
-            }
             FromWorker::Failed { message, run_survives, remedy } => self.fail(message, run_survives, remedy),
         }
     }

@@ -2,25 +2,28 @@
 
 use web_time::Instant;
 
+use super::library::FirstValues;
 use super::post::tell;
 use super::running::source;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu};
-use crate::model::Fresh;
+use crate::model::Parameters;
 use crate::step::{Batch, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{verify, within_budget};
 use crate::web::protocol::{FromWorker, Run};
 
 /// Tokens of the proof, at most: the f64 reference runs on one core of the CPU.
 const PROOF_TOKENS: u32 = 320;
+/// Parameters of a model whose gradients are computed in f64 too, at most: they take eight bytes each, several times over.
+const REFERENCE_PARAMETERS: u64 = 30_000_000;
 
 /// Times a step under every strategy, one after the other. The first step compiles and warms up, and is not counted.
-pub async fn compare(gpu: &Gpu, run: &Run) -> Result<()> {
+pub async fn compare(gpu: &Gpu, run: &Run, values: &FirstValues) -> Result<()> {
     let batch = source(&run.data, run.settings.seq_len)?.batch(run.settings.seed, 0, run.settings.batch);
     let mut known = Vec::new();
     for kind in StrategyKind::ALL {
         let strategy = if kind == run.settings.strategy.kind { run.settings.strategy } else { strategy(run, kind) };
-        let seconds = time(gpu, run, strategy, &batch).await.map_err(|error| error.to_string());
+        let seconds = time(gpu, run, values, strategy, &batch).await.map_err(|error| error.to_string());
         known.push((kind, seconds));
         tell(&FromWorker::Compared(known.clone()));
     }
@@ -31,11 +34,11 @@ fn strategy(run: &Run, kind: StrategyKind) -> Strategy {
     Strategy::new(kind, run.chunks[0], run.chunks[1])
 }
 
-async fn time(gpu: &Gpu, run: &Run, strategy: Strategy, batch: &Batch) -> Result<f64> {
+async fn time(gpu: &Gpu, run: &Run, values: &FirstValues, strategy: Strategy, batch: &Batch) -> Result<f64> {
     within_budget(&run.layout, &batch.shape, strategy, run.budget, gpu.limits())?;
     let program = Program::train(&run.layout, batch.shape.clone(), strategy);
     let mut executor = Executor::new(&gpu.used_for("comparison"), program).await?;
-    executor.load(&Fresh { seed: run.settings.seed }).await?;
+    executor.load(values).await?;
     executor.load_batch(batch);
     let mut seconds = 0.0;
     for _ in 0..2 {
@@ -48,19 +51,19 @@ async fn time(gpu: &Gpu, run: &Run, strategy: Strategy, batch: &Batch) -> Result
 }
 
 /// Computes the gradients of the run's first batch (cut short, if it is long) under every strategy with several chunk
-/// lengths, and in f64.
-pub async fn prove(gpu: &Gpu, run: &Run) -> Result<()> {
+/// lengths, and in f64 unless the model is too large for that.
+pub async fn prove(gpu: &Gpu, run: &Run, values: &FirstValues) -> Result<()> {
     let whole = source(&run.data, run.settings.seq_len)?.batch(run.settings.seed, 0, 1);
     let tokens = whole.shape.tokens().min(PROOF_TOKENS) as usize;
     // The labels of a task stand at the end of its sequence.
     let from = whole.input_ids.len() - tokens;
     let batch = Batch::new(vec![(whole.input_ids[from..].to_vec(), whole.labels[from..].to_vec())]);
-    let values = Fresh { seed: run.settings.seed };
     let lengths = [1, 2, 3].map(|tiles| tiles * TOKEN_TILE).into_iter().filter(|&chunk| chunk < tokens as u32);
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
+    let with_reference = Parameters::new(&run.layout).elements() <= REFERENCE_PARAMETERS;
     let progress = |done, all| tell(&FromWorker::Proving(done, all));
-    let report = verify(&gpu.used_for("proof"), &run.layout, &values, &batch, &strategies, true, progress).await?;
+    let report = verify(&gpu.used_for("proof"), &run.layout, values, &batch, &strategies, with_reference, progress).await?;
     tell(&FromWorker::Proved(Box::new(report)));
     Ok(())
 }

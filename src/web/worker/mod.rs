@@ -2,6 +2,7 @@
 
 mod inspect;
 mod lab;
+mod library;
 mod post;
 mod running;
 mod store;
@@ -15,10 +16,10 @@ use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::model::{Held, StoredModel, archive};
 use crate::step::{BatchShape, Limits, Stride};
 use crate::train::{self, Remedy};
-use post::{Watch, tell, tell_with};
+use library::Library;
+use post::{Watch, tell};
 use running::Running;
 use store::Store;
 
@@ -27,8 +28,8 @@ const LOSS_SECONDS: f64 = 5.0;
 
 /// What wakes the worker.
 enum Event {
-    /// A message of the page's, with the bytes beside it.
-    Message(ToWorker, Vec<u8>),
+    /// A message of the page's.
+    Message(ToWorker),
     /// It is time for the next stride of slow motion.
     Tick,
     /// The device went away while nothing was asked of it.
@@ -41,20 +42,25 @@ pub fn start() {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     let (sender, inbox) = mpsc::unbounded();
     let to_itself = sender.clone();
+    let library = Library::default();
+    let lent = library.clone();
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        let (message, bytes) = wire::unpack(&event.data());
-        sender.unbounded_send(Event::Message(message, bytes)).expect("the worker never stops listening");
+        match wire::unpack(&event.data()).0 {
+            // At once: the worker may be waiting for a librarian that is gone.
+            ToWorker::Librarian => lent.connect(event.ports().get(0).dyn_into().ok()),
+            message => sender.unbounded_send(Event::Message(message)).expect("the worker never stops listening"),
+        }
     });
     scope.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
     let watch = Watch::start(to_itself.clone());
-    let worker = Worker { gpu: None, running: None, imported: None, is_measured: false, store: Store::default(), watch, to_itself };
+    let worker = Worker { gpu: None, running: None, library, is_measured: false, store: Store::default(), watch, to_itself };
     wasm_bindgen_futures::spawn_local(worker.serve(inbox));
 }
 
 struct Worker {
     gpu: Option<Gpu>,
     running: Option<Running>,
-    imported: Option<StoredModel<Held>>,
+    library: Library,
     /// Is it known what the device does at most?
     is_measured: bool,
     store: Store,
@@ -75,7 +81,7 @@ impl Worker {
             // Every step waits for the device once, and so lets messages in.
             let event = if at_full_speed { inbox.try_recv().ok() } else { inbox.recv().await.ok() };
             let outcome = match event {
-                Some(Event::Message(message, bytes)) => self.obey(message, &bytes).await,
+                Some(Event::Message(message)) => self.obey(message).await,
                 // It may have been replaced since then.
                 Some(Event::Lost) if !self.is_lost() => Ok(()),
                 Some(Event::Lost) => Err(Error::DeviceLost { reason: "it went away while nothing was running".to_owned() }),
@@ -98,7 +104,7 @@ impl Worker {
         Ok(self.gpu.insert(gpu).clone())
     }
 
-    async fn obey(&mut self, message: ToWorker, bytes: &[u8]) -> Result<()> {
+    async fn obey(&mut self, message: ToWorker) -> Result<()> {
         match message {
             ToWorker::Begin(run, go) => self.begin(*run, go).await?,
             ToWorker::Continue(go) => self.go(go),
@@ -118,18 +124,14 @@ impl Worker {
                     tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern)));
                 }
             }
-            ToWorker::Compare(run) => lab::compare(&self.open().await?, &run).await?,
-            ToWorker::Prove(run) => lab::prove(&self.open().await?, &run).await?,
+            ToWorker::Compare(run) => lab::compare(&self.open().await?, &run, &self.library.first_values(&run)).await?,
+            ToWorker::Prove(run) => lab::prove(&self.open().await?, &run, &self.library.first_values(&run)).await?,
+            ToWorker::Librarian => unreachable!("it is heard at once"),
             ToWorker::Export => {
                 if let Some(running) = &self.running {
-                    let weights = running.trainer.weights().await?;
-                    tell_with(&FromWorker::Exported(running.trainer.steps_done()), &archive::to_zip(&running.run.layout.config, &weights));
+                    let (wish, bytes) = running.learned().await?;
+                    self.library.ask(wish, &bytes).await?;
                 }
-            }
-            ToWorker::Import(files) => {
-                let imported = StoredModel::open(archive::model_files(split(files, bytes))?).await?;
-                tell(&FromWorker::Imported(Box::new(imported.config().clone())));
-                self.imported = Some(imported);
             }
             ToWorker::Resume => self.resume().await?,
             ToWorker::Forget => {
@@ -143,7 +145,7 @@ impl Worker {
     async fn begin(&mut self, run: Run, go: Go) -> Result<()> {
         self.drop_run();
         let gpu = self.open().await?;
-        match Running::begin(&gpu, run.clone(), self.imported.as_ref()).await {
+        match Running::begin(&gpu, run.clone(), &self.library, None).await {
             Ok(running) => self.take(running, go),
             Err(error) => self.refuse(&error, remedy(&error, &run, gpu.limits())),
         }
@@ -156,9 +158,9 @@ impl Worker {
         let Some(saved) = self.store.load().await else {
             return Err(Error::Data("the saved run could not be read; start a new one".to_owned()));
         };
-        let mut running = Running::begin(&gpu, saved.run, None).await?;
-        running.restore(saved.snapshot, saved.history.clone()).await?;
-        tell(&FromWorker::Resumed(Box::new(running.run.clone()), saved.history));
+        let history = saved.history.clone();
+        let running = Running::begin(&gpu, saved.run, &self.library, Some((saved.snapshot, saved.history))).await?;
+        tell(&FromWorker::Resumed(Box::new(running.run.clone()), history));
         self.take(running, Go::On);
         self.pause().await;
         Ok(())
@@ -258,10 +260,7 @@ impl Worker {
     async fn begin_again(&mut self, lost: Running, reason: String) -> Result<()> {
         let (go, run, good) = (lost.go, lost.run.clone(), lost.last_good());
         let gpu = self.open().await?;
-        let mut running = Running::begin(&gpu, run, self.imported.as_ref()).await?;
-        if let Some((snapshot, history)) = good {
-            running.restore(snapshot, history).await?;
-        }
+        let running = Running::begin(&gpu, run, &self.library, good).await?;
         let step = running.trainer.steps_done();
         let is_at_full_speed = matches!(go, Some(Go::On | Go::Once));
         self.take(running, go.unwrap_or(Go::Once));
@@ -318,16 +317,4 @@ fn remedy(error: &Error, run: &Run, limits: Limits) -> Option<Remedy> {
     };
     let shape = BatchShape::uniform(run.settings.batch, run.settings.seq_len);
     train::remedy(&run.layout, &shape, run.settings.strategy, budget, limits)
-}
-
-/// Cuts the bytes beside a message into its files.
-fn split(files: Vec<(String, u32)>, mut bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
-    files
-        .into_iter()
-        .map(|(name, length)| {
-            let (file, rest) = bytes.split_at(length as usize);
-            bytes = rest;
-            (name, file.to_vec())
-        })
-        .collect()
 }

@@ -23,13 +23,8 @@ fn scope() -> DedicatedWorkerGlobalScope {
 
 /// Tells the page something.
 pub fn tell(message: &FromWorker) {
-    tell_with(message, &[]);
-}
-
-/// Tells the page something, with bytes.
-pub fn tell_with(message: &FromWorker, bytes: &[u8]) {
-    let (pair, handed_over) = pack(message, bytes);
-    scope().post_message_with_transfer(&pair, &handed_over).expect("texts and bytes can be posted");
+    let (pair, handed_over) = pack(message, &[]);
+    scope().post_message_with_transfer(&pair, &handed_over).expect("messages can be posted");
 }
 
 /// Wakes the worker later.

@@ -2,16 +2,18 @@
 
 use web_time::Instant;
 
+use super::library::{FirstValues, Library};
 use super::post::tell;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::model::{Fresh, Held, Layout, StoredModel, WithAdapters};
+use crate::model::{Parameters, WithAdapters};
 use crate::step::{BatchShape, Stride};
 use crate::train::{
     AttentionPattern, CopyTask, Generator, RecallTask, Sampled, Sampler, Snapshot, SortTask, Source, StepReport, SumTask, Task, Trainer,
     within_budget,
 };
-use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample, Start, TaskKind};
+use crate::web::library::{Origin, Wish};
+use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample, TaskKind};
 
 /// Bytes of a sample, prompt included.
 const SAMPLE_BYTES: u32 = 192;
@@ -28,6 +30,7 @@ pub struct Running {
     /// How to go; `None` while it stands still.
     pub go: Option<Go>,
     gpu: Gpu,
+    values: FirstValues,
     /// Made for the first sample, and kept.
     generator: Option<Generator>,
     good: Option<(Snapshot, History)>,
@@ -35,34 +38,43 @@ pub struct Running {
 }
 
 impl Running {
-    /// Plans, allocates and compiles a run.
-    pub async fn begin(gpu: &Gpu, run: Run, imported: Option<&StoredModel<Held>>) -> Result<Self> {
+    /// Plans, allocates and compiles a run, and goes back to a state of it, if there is one.
+    pub async fn begin(gpu: &Gpu, run: Run, library: &Library, state: Option<(Snapshot, History)>) -> Result<Self> {
         let settings = run.settings.clone();
         let source = source(&run.data, settings.seq_len)?;
         let shape = BatchShape::uniform(settings.batch, source.seq_len());
         within_budget(&run.layout, &shape, settings.strategy, run.budget, gpu.limits())?;
-        let fresh = Fresh { seed: settings.seed };
-        let trainer = match (run.start, imported) {
-            (Start::Imported, Some(base)) if *base.config() == run.layout.config => {
-                Trainer::new(gpu, &run.layout, settings, source, &WithAdapters { base, adapters: fresh }).await?
+        let values = library.first_values(&run);
+        let trainer = match &state {
+            None => Trainer::new(gpu, &run.layout, settings, source, &values).await?,
+            // What learns is in the state, so that of a model all of which learns nothing else is needed.
+            Some((snapshot, _)) if run.layout.adapters().is_none() => {
+                Trainer::new(gpu, &run.layout, settings, source, &snapshot.weights).await?
             }
-            (Start::Imported, Some(_)) => {
-                let what = "the model that was imported has other sizes than these; import it again to take its sizes";
-                return Err(Error::Setting(what.to_owned()));
+            Some((snapshot, _)) => {
+                let values = WithAdapters { base: &values, adapters: &snapshot.weights };
+                Trainer::new(gpu, &run.layout, settings, source, &values).await?
             }
-            _ => Trainer::new(gpu, &run.layout, settings, source, &fresh).await?,
         };
-        let history = History::default();
-        Ok(Running { run, trainer, history, go: None, gpu: gpu.clone(), generator: None, good: None, good_since: Instant::now() })
+        let (gpu, history, good_since) = (gpu.clone(), History::default(), Instant::now());
+        let mut running = Running { run, trainer, history, go: None, gpu, values, generator: None, good: None, good_since };
+        if let Some((snapshot, history)) = state {
+            snapshot.check_run("of this run", &running.trainer.run_id())?;
+            running.trainer.restore(&snapshot).await?;
+            running.history = history.clone();
+            running.good = Some((snapshot, history));
+        }
+        Ok(running)
     }
 
-    /// Goes back to a state of this run.
-    pub async fn restore(&mut self, snapshot: Snapshot, history: History) -> Result<()> {
-        snapshot.check_run("of this run", &self.trainer.run_id())?;
-        self.trainer.restore(&snapshot).await?;
-        self.history = history.clone();
-        self.good = Some((snapshot, history));
-        Ok(())
+    /// What it has learned, for the librarian to pack.
+    pub async fn learned(&self) -> Result<(Wish, Vec<u8>)> {
+        let weights = self.trainer.weights().await?;
+        let parameters = Parameters::new(&self.run.layout);
+        let bytes =
+            parameters.trained().flat_map(|(_, parameter)| bytemuck::cast_slice::<f32, u8>(weights.get(&parameter.name)).iter().copied());
+        let base = self.run.start.origin().map_or("", Origin::name).to_owned();
+        Ok((Wish::Pack(self.trainer.steps_done(), Box::new(self.run.layout.clone()), base), bytes.collect()))
     }
 
     /// The last state that is known to be good.
@@ -119,11 +131,18 @@ impl Running {
         if prompt.is_empty() {
             prompt.push(b'\n');
         }
+        let weights = self.trainer.weights().await?;
         let generator = match &mut self.generator {
             Some(generator) => generator,
-            none => none.insert(Generator::new(&self.gpu.used_for("samples"), &Layout::from(&self.run.layout.config), SAMPLE_BYTES).await?),
+            none => {
+                let mut generator = Generator::new(&self.gpu.used_for("samples"), &self.run.layout, SAMPLE_BYTES).await?;
+                if self.run.layout.adapters().is_some() {
+                    generator.load(&WithAdapters { base: &self.values, adapters: &weights }).await?;
+                }
+                none.insert(generator)
+            }
         };
-        generator.load(&self.trainer.weights().await?).await?;
+        generator.load_trained(&weights).await?;
         generator.start(&prompt.iter().map(|&byte| u32::from(byte)).collect::<Vec<_>>())?;
         let mut sampler = Sampler::new(TEMPERATURE, TOP_K, step);
         let mut written = Vec::new();

@@ -1,14 +1,13 @@
 //! A run in the browser's origin-private storage, so that it outlives a reload or a crash.
 
 use serde::{Deserialize, Serialize};
-use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetFileOptions, FileSystemSyncAccessHandle, WorkerGlobalScope};
 use web_time::Instant;
 
 use super::running::Running;
 use crate::train::Snapshot;
 use crate::web::protocol::{History, Run};
+use crate::web::storage;
 
 /// Written in turn, so that a crash in the middle of a write leaves the other whole.
 const FILES: [&str; 2] = ["run-a", "run-b"];
@@ -47,10 +46,10 @@ impl Store {
 
     /// What was saved last. A file that is broken is passed over.
     pub async fn load(&mut self) -> Option<Saved> {
-        let directory = directory().await.ok()?;
+        let directory = storage::root().await.ok()?;
         let mut saved = Vec::new();
         for name in FILES {
-            let bytes = read(&directory, name).await.ok();
+            let bytes = storage::read(&directory, name).await.ok();
             saved.extend(bytes.and_then(|bytes| Saved::from_bytes(name, &bytes)));
         }
         let newest = saved.into_iter().max_by_key(|saved| saved.number)?;
@@ -78,15 +77,15 @@ impl Store {
         let header = Header { number, run, history: history.clone() };
         let header = postcard::to_allocvec(&header).expect("a run is plain data");
         let bytes = [&(header.len() as u64).to_le_bytes()[..], &header, &snapshot.to_bytes()].concat();
-        let Ok(directory) = directory().await else { return };
-        if write(&directory, FILES[(number % 2) as usize], &bytes).await.is_ok() {
+        let Ok(directory) = storage::root().await else { return };
+        if storage::write(&directory, FILES[(number % 2) as usize], &bytes).await.is_ok() {
             self.last = number;
         }
     }
 
     /// Forgets what was saved.
     pub async fn forget(&mut self) {
-        let Ok(directory) = directory().await else { return };
+        let Ok(directory) = storage::root().await else { return };
         for name in FILES {
             // One that is not there is forgotten already.
             let _ = JsFuture::from(directory.remove_entry(name)).await;
@@ -102,41 +101,4 @@ impl Saved {
         let Header { number, run, history } = postcard::from_bytes(header).ok()?;
         Some(Saved { run, history, snapshot: Snapshot::from_bytes(name, snapshot).ok()?, number })
     }
-}
-
-async fn directory() -> Result<FileSystemDirectoryHandle, JsValue> {
-    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    // Where the page is not served securely there is no storage.
-    let storage = js_sys::Reflect::get(&scope.navigator(), &"storage".into())?;
-    let storage: web_sys::StorageManager = storage.dyn_into()?;
-    Ok(JsFuture::from(storage.get_directory()).await?.unchecked_into())
-}
-
-async fn open(directory: &FileSystemDirectoryHandle, name: &str, create: bool) -> Result<FileSystemSyncAccessHandle, JsValue> {
-    let options = FileSystemGetFileOptions::new();
-    options.set_create(create);
-    let file = JsFuture::from(directory.get_file_handle_with_options(name, &options)).await?;
-    let file: FileSystemFileHandle = file.unchecked_into();
-    Ok(JsFuture::from(file.create_sync_access_handle()).await?.unchecked_into())
-}
-
-async fn read(directory: &FileSystemDirectoryHandle, name: &str) -> Result<Vec<u8>, JsValue> {
-    let file = open(directory, name, false).await?;
-    let mut bytes = vec![0; file.get_size().unwrap_or(0.0) as usize];
-    let read = file.read_with_u8_array(&mut bytes);
-    file.close();
-    read.map(|_| bytes)
-}
-
-async fn write(directory: &FileSystemDirectoryHandle, name: &str, bytes: &[u8]) -> Result<(), JsValue> {
-    let file = open(directory, name, true).await?;
-    let write = || {
-        file.truncate_with_u32(0)?;
-        let written = file.write_with_u8_array(bytes)?;
-        file.flush()?;
-        if written as usize == bytes.len() { Ok(()) } else { Err(JsValue::from_str("the storage is full")) }
-    };
-    let outcome = write();
-    file.close();
-    outcome
 }

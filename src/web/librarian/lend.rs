@@ -1,0 +1,78 @@
+//! What the trainer is given: rows of parameters, and zips of what it learned for the visitor.
+
+use std::rc::Rc;
+
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{MessageEvent, MessagePort};
+
+use super::{Librarian, tell};
+use crate::error::{Error, Result};
+use crate::model::archive::{Kind, to_zip};
+use crate::model::{Layout, Parameter, Parameters, Values, Weights};
+use crate::web::library::{Asked, FromLibrarian, Wish};
+use crate::web::wire;
+
+/// Answers whoever is at the other end of that line.
+pub fn to(librarian: &Rc<Librarian>, port: MessagePort) {
+    let (librarian, answers) = (librarian.clone(), port.clone());
+    let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        let (Asked { number, wish }, bytes) = wire::unpack(&event.data());
+        let (librarian, answers) = (librarian.clone(), answers.clone());
+        spawn_local(async move {
+            let (outcome, bytes) = match librarian.grant(wish, &bytes).await {
+                Ok(bytes) => (Ok(()), bytes),
+                Err(error) => (Err(error.to_string()), Vec::new()),
+            };
+            let answer: (u32, Result<(), String>) = (number, outcome);
+            let (pair, handed_over) = wire::pack(&answer, &bytes);
+            answers.post_message_with_transferable(&pair, &handed_over).expect("messages can be posted");
+        });
+    });
+    port.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
+}
+
+impl Librarian {
+    async fn grant(&self, wish: Wish, bytes: &[u8]) -> Result<Vec<u8>> {
+        match wish {
+            Wish::Rows { model, of, name, rows: [first, end] } => {
+                let open = self.model.borrow().clone().filter(|open| open.about.fingerprint == model);
+                let open =
+                    open.ok_or_else(|| Error::Data("the model that the run starts from is not open any more; open it again".to_owned()))?;
+                match of {
+                    Kind::Model => rows(&open.stored, &open.parameters, &name, first..end).await,
+                    Kind::Adapters => {
+                        let adapters = self.adapters.borrow().clone();
+                        let what =
+                            || Error::Data("the adapters that the run starts from are not open any more; open them again".to_owned());
+                        let adapters = adapters.ok_or_else(what)?;
+                        rows(&adapters.stored, &adapters.parameters, &name, first..end).await
+                    }
+                }
+            }
+            Wish::Pack(step, layout, base) => {
+                tell(&FromLibrarian::Packed(step), &to_zip(&layout, &base, &weights(&layout, bytes)));
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+async fn rows(values: &impl Values, parameters: &Parameters, name: &str, rows: std::ops::Range<u32>) -> Result<Vec<u8>> {
+    let parameter = parameters.iter().map(|(_, parameter)| parameter).find(|parameter| parameter.name == name);
+    let parameter: &Parameter = parameter.ok_or_else(|| Error::Data(format!("the files have no {name}; open others")))?;
+    Ok(bytemuck::cast_slice(&values.rows(parameter, rows).await?).to_vec())
+}
+
+/// The parameters that learn, from where they lie one behind the other.
+fn weights(layout: &Layout, bytes: &[u8]) -> Weights {
+    let parameters = Parameters::new(layout);
+    let trained = || parameters.trained().map(|(_, parameter)| parameter);
+    let mut rest: &[u8] = bytes;
+    let values = trained().map(|parameter| {
+        let (own, others) = rest.split_at(4 * parameter.elements());
+        rest = others;
+        bytemuck::pod_collect_to_vec(own)
+    });
+    Weights::of(trained(), values.collect::<Vec<Vec<f32>>>())
+}

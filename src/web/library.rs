@@ -1,0 +1,139 @@
+//! What the page, the trainer and the librarian say to one another about models in files. The librarian is a worker with a program
+//! of its own, which is loaded when a visitor opens or saves a model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::archive::Kind;
+use crate::model::{Config, Layout, Lora};
+
+/// What the page wants of the librarian.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToLibrarian {
+    /// The port beside the message leads to the trainer.
+    Trainer,
+    /// Open a model, or adapters on the model that is open, in the files beside the message. These are their names.
+    Open(Kind, Vec<String>),
+    /// Open the model at that address, and fetch of it what is not kept yet.
+    Fetch(String),
+    /// Stop fetching.
+    Stop,
+    /// Forget what is kept of the model at that address.
+    Forget(String),
+    /// Start from fresh adapters again.
+    CloseAdapters,
+}
+
+/// What the librarian reports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromLibrarian {
+    /// Models that are kept in this browser.
+    Kept(Vec<Kept>),
+    /// How far a download is.
+    Fetching(Fetching),
+    /// The download was stopped.
+    Stopped,
+    /// A model is open.
+    Opened(Box<Opened>),
+    /// Adapters are open.
+    OpenedAdapters(Lora),
+    /// What the run has learned by that step is in the bytes beside the message, as a zip.
+    Packed(u64),
+    /// Something went wrong. What was open is still open.
+    Failed(String),
+}
+
+/// Where a model in files comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// From files that the visitor chose: their folder's name.
+    Chosen(String),
+    /// From an address.
+    Address(String),
+}
+
+impl Origin {
+    /// The name that is shown, and that adapters have as that of their model.
+    pub fn name(&self) -> &str {
+        match self {
+            Origin::Chosen(name) => name,
+            Origin::Address(address) => {
+                let host_end = address.find("://").and_then(|at| Some(at + 4 + address[at + 3..].find('/')?));
+                let path = &address[host_end.unwrap_or(0)..];
+                path.split("/resolve/").next().unwrap_or(path)
+            }
+        }
+    }
+}
+
+/// A model that is open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Its sizes.
+    pub config: Config,
+    /// A number that differs where the weights differ.
+    pub fingerprint: u64,
+}
+
+/// A model that is kept in this browser, or the part of it that was fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its address.
+    pub address: String,
+    /// Bytes that are kept.
+    pub bytes: u64,
+    /// Is that all of it?
+    pub is_whole: bool,
+}
+
+/// How far a download is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetching {
+    /// The file at which it is.
+    pub file: String,
+    /// Bytes of the model that are there.
+    pub done: u64,
+    /// Bytes of the model, as far as is known.
+    pub all: u64,
+}
+
+/// What the trainer wants of the librarian. The answer is the number of the message with `Ok`, or a sentence on what is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Goes up with every message.
+    pub number: u32,
+    /// What is wanted.
+    pub wish: Wish,
+}
+
+/// Something that the trainer wants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Wish {
+    /// Rows of a parameter, as f32 in the bytes beside the answer.
+    Rows {
+        /// The model's fingerprint.
+        model: u64,
+        /// Of the model or of the adapters?
+        of: Kind,
+        /// The parameter's name.
+        name: String,
+        /// The first row, and the one behind the last.
+        rows: [u32; 2],
+    },
+    /// Give the visitor what was learned by that step. The parameters that learn lie one behind the other in the bytes beside it.
+    Pack(u64, Box<Layout>, String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_has_the_name_that_its_host_has_for_it() {
+        let name = |address: &str| Origin::Address(address.to_owned()).name().to_owned();
+        assert_eq!(name("https://huggingface.co/org/model/resolve/main/"), "org/model");
+        assert_eq!(name("http://127.0.0.1:80/model/resolve/v1/"), "model");
+        assert_eq!(Origin::Chosen("folder".to_owned()).name(), "folder");
+    }
+}

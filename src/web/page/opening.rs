@@ -1,0 +1,256 @@
+//! Opening a model: from a folder, files or a zip, from an address, or from what is kept in the browser. And adapters on it.
+
+use js_sys::{Array, Promise, Reflect};
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{DataTransfer, DragEvent, File, FileList, FileSystemDirectoryEntry, FileSystemEntry, FileSystemFileEntry, HtmlInputElement};
+
+use super::T;
+use super::reactive::{shown, truth, words};
+use super::state::State;
+use crate::model::Parameters;
+use crate::model::archive::Kind;
+use crate::web::format::{bytes, whole};
+use crate::web::library::{Kept, ToLibrarian};
+use crate::web::texts::fill;
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let library = state.library;
+    let over = RwSignal::new(false);
+    let dropped = move |event: DragEvent| {
+        event.prevent_default();
+        over.set(false);
+        if let Some(transfer) = event.data_transfer() {
+            let entries = entries(&transfer);
+            spawn_local(async move { library.open(state, Kind::Model, &files_of(entries).await) });
+        }
+    };
+    let address = NodeRef::<leptos::html::Input>::new();
+    let fetch = move |_| {
+        let typed = address.get_untracked().map(|input| input.value()).unwrap_or_default();
+        library.fetch(state, typed);
+    };
+    let is_busy = truth(move || library.is_busy.get());
+    view! {
+        {shown(move || opened(state, t))}
+        <details id="open-model" on:toggle=move |_| library.wake(state)>
+            <summary>{t.library.open.clone()}</summary>
+            <p class="hint">{t.library.about.clone()}</p>
+            <fieldset disabled=is_busy>
+                <div class="drop" class:over=truth(move || over.get())
+                    on:dragover=move |event: DragEvent| { event.prevent_default(); over.set(true); }
+                    on:dragleave=move |_| over.set(false)
+                    on:drop=dropped>
+                    <span>{t.library.drop.clone()}</span>
+                    {chooser(state, "import-folder", &t.library.folder, Kind::Model, true)}
+                    {chooser(state, "import", &t.library.files, Kind::Model, false)}
+                </div>
+                <label class="field" for="model-address">{t.library.address.clone()}</label>
+                <input id="model-address" type="url" node_ref=address placeholder="https://huggingface.co/…"/>
+                <button id="fetch-model" type="button" on:click=fetch>{t.library.fetch.clone()}</button>
+                {shown(move || kept(state, t))}
+            </fieldset>
+        </details>
+        <div role="status" id="fetching">{shown(move || progress(state, t))}</div>
+    }
+}
+
+/// A button that lets the visitor choose files.
+pub fn chooser(state: State, id: &'static str, label: &str, kind: Kind, is_folder: bool) -> impl IntoView + use<> {
+    let node = NodeRef::<leptos::html::Input>::new();
+    let chosen = move |_| {
+        let Some(input): Option<HtmlInputElement> = node.get_untracked() else { return };
+        state.library.open(state, kind, &input.files().map(named).unwrap_or_default());
+        // The same files can be chosen again then.
+        input.set_value("");
+    };
+    view! {
+        <label class="field" for=id>{label.to_owned()}</label>
+        <input id=id type="file" multiple prop:webkitdirectory=is_folder node_ref=node on:change=chosen/>
+    }
+}
+
+/// Files with their names in the folder that was chosen.
+fn named(files: FileList) -> Vec<(String, File)> {
+    let name = |file: &File| {
+        let path = Reflect::get(file, &"webkitRelativePath".into()).ok().and_then(|path| path.as_string());
+        path.filter(|path| !path.is_empty()).unwrap_or_else(|| file.name())
+    };
+    (0..files.length()).filter_map(|i| files.get(i)).map(|file| (name(&file), file)).collect()
+}
+
+/// What was dropped. Browsers tell only while the event lasts.
+fn entries(transfer: &DataTransfer) -> Vec<FileSystemEntry> {
+    let items = transfer.items();
+    (0..items.length()).filter_map(|i| items.get(i)?.webkit_get_as_entry().ok().flatten()).collect()
+}
+
+/// The files that were dropped, and those in folders that were.
+async fn files_of(entries: Vec<FileSystemEntry>) -> Vec<(String, File)> {
+    let mut files = Vec::new();
+    for entry in entries {
+        if entry.is_directory() {
+            for inner in in_folder(entry.unchecked_ref()).await.into_iter().filter(FileSystemEntry::is_file) {
+                files.extend(file_of(&inner).await);
+            }
+        } else {
+            files.extend(file_of(&entry).await);
+        }
+    }
+    files
+}
+
+async fn file_of(entry: &FileSystemEntry) -> Option<(String, File)> {
+    let file = Promise::new(&mut |resolve, reject| {
+        entry.unchecked_ref::<FileSystemFileEntry>().file_with_callback_and_callback(&resolve, &reject);
+    });
+    let file = JsFuture::from(file).await.ok()?.unchecked_into();
+    Some((entry.full_path().trim_start_matches('/').to_owned(), file))
+}
+
+/// A folder is read until nothing more comes.
+async fn in_folder(folder: &FileSystemDirectoryEntry) -> Vec<FileSystemEntry> {
+    let reader = folder.create_reader();
+    let mut all = Vec::new();
+    loop {
+        let some = Promise::new(&mut |resolve, reject| {
+            if reader.read_entries_with_callback_and_callback(&resolve, &reject).is_err() {
+                let _ = reject.call0(&JsValue::NULL);
+            }
+        });
+        let some: Array = JsFuture::from(some).await.map(JsCast::unchecked_into).unwrap_or_default();
+        if some.length() == 0 {
+            return all;
+        }
+        all.extend(some.iter().map(FileSystemEntry::unchecked_from_js));
+    }
+}
+
+fn progress(state: State, t: T) -> Option<impl IntoView> {
+    let library = state.library;
+    let fetching = library.fetching.get();
+    let stop = move |_| library.send(state, &ToLibrarian::Stop);
+    match fetching {
+        Some(fetching) => Some(view! {
+            <div class="note">
+                <p class="reading">{fill(&t.library.fetching, &[("file", &fetching.file), ("done", &bytes(fetching.done)), ("all", &bytes(fetching.all))])}</p>
+                <progress max=fetching.all.to_string() value=fetching.done.to_string() aria-label=t.library.address.clone()></progress>
+                <button id="stop-fetching" type="button" on:click=stop>{t.library.stop.clone()}</button>
+            </div>
+        }.into_any()),
+        None => library.is_busy.get().then(|| view! { <p class="note">{t.library.opening.clone()}</p> }.into_any()),
+    }
+}
+
+/// The models that are kept in the browser.
+fn kept(state: State, t: T) -> Option<impl IntoView> {
+    let all = state.library.kept.get();
+    (!all.is_empty()).then(|| {
+        view! {
+            <h3 id="kept-title">{t.library.kept.clone()}</h3>
+            <ul id="kept" aria-labelledby="kept-title">{all.into_iter().map(|kept| one_kept(state, t, kept).into_any()).collect_view()}</ul>
+        }
+    })
+}
+
+fn one_kept(state: State, t: T, Kept { address, bytes: size, is_whole }: Kept) -> impl IntoView {
+    let library = state.library;
+    let text = if is_whole { bytes(size) } else { fill(&t.library.kept_part, &[("bytes", &bytes(size))]) };
+    let (taken, forgotten) = (address.clone(), address.clone());
+    let take = move |_| library.fetch(state, taken.clone());
+    let forget = move |_| library.send(state, &ToLibrarian::Forget(forgotten.clone()));
+    view! {
+        <li>
+            <span>{address} <small>{text}</small></span>
+            <button type="button" class="take" on:click=take>{if is_whole { t.library.take.clone() } else { t.library.go_on.clone() }}</button>
+            <button type="button" class="forget" on:click=forget>{t.library.forget.clone()}</button>
+        </li>
+    }
+}
+
+/// The model that is open.
+fn opened(state: State, t: T) -> Option<impl IntoView> {
+    let opened = state.library.opened.get()?;
+    let config = &opened.config;
+    let about = fill(
+        &t.library.opened,
+        &[
+            ("name", &opened.origin.name()),
+            ("family", &config.family().name),
+            ("layers", &config.num_hidden_layers),
+            ("width", &config.hidden_size),
+            ("count", &whole(Parameters::new(config).elements())),
+        ],
+    );
+    let library = state.library;
+    let close = move |_| {
+        library.opened.set(None);
+        library.adapters.set(None);
+    };
+    Some(view! {
+        <p class="note" id="opened">{about}" "
+            <button id="use-seed" type="button" on:click=close>{t.model.use_seed.clone()}</button>
+        </p>
+    })
+}
+
+/// Adapters that are open on the model, and the way to open some.
+pub fn adapters(state: State, t: T) -> impl IntoView {
+    let library = state.library;
+    let close = move |_| {
+        library.adapters.set(None);
+        library.send(state, &ToLibrarian::CloseAdapters);
+    };
+    let open = move || {
+        library.adapters.get().map(|lora| {
+            view! {
+                <p class="note" id="opened-adapters">{fill(&t.library.opened_adapters, &[("rank", &lora.rank)])}" "
+                    <button id="fresh-adapters" type="button" on:click=close>{t.library.fresh_adapters.clone()}</button>
+                </p>
+            }
+        })
+    };
+    let has_model = move || library.opened.with(Option::is_some);
+    view! {
+        {shown(open)}
+        {shown(move || has_model().then(|| chooser(state, "import-adapters", &t.library.adapters, Kind::Adapters, false)))}
+    }
+}
+
+/// Whether everything learns or adapters do, and what these are.
+pub fn learning(state: State, t: T) -> impl IntoView {
+    use crate::model::{Precision, Projection};
+    use crate::web::form::Group;
+    let has_adapters = truth(move || state.form.with(|form| form.has_adapters));
+    let precision = move |precision: Precision| {
+        let is_chosen = truth(move || state.form.with(|form| form.frozen == precision));
+        view! { <option value=precision.name() prop:selected=is_chosen>{precision.name()}</option> }
+    };
+    let target = move |projection: Projection| {
+        let is_target = truth(move || state.form.with(|form| form.targets.contains(&projection)));
+        view! {
+            <label class="check"><input type="checkbox" name="target" value=projection.name() prop:checked=is_target
+                on:change=move |_| state.form.update(|form| form.toggle_target(projection))/>{projection.name()}</label>
+        }
+    };
+    view! {
+        <label class="field" for="learn">{t.library.learn.clone()}</label>
+        <select id="learn" on:change=move |event| state.form.update(|form| form.has_adapters = event_target_value(&event) == "lora")>
+            <option value="full" prop:selected=truth(move || !has_adapters.get())>{t.library.learn_full.clone()}</option>
+            <option value="lora" prop:selected=has_adapters>{t.library.learn_lora.clone()}</option>
+        </select>
+        <p class="hint">{words(move || if has_adapters.get() { t.library.lora_about.clone() } else { t.library.full_about.clone() })}</p>
+        <div class:hidden=truth(move || !has_adapters.get())>
+            {super::setup::group(state, t, Group::Adapters)}
+            <label class="field" for="frozen">{t.library.frozen.clone()}</label>
+            <select id="frozen" on:change=move |event| state.form.update(|form| form.set_frozen(&event_target_value(&event)))>
+                {Precision::ALL.map(precision)}
+            </select>
+            <fieldset class="targets"><legend>{t.library.targets.clone()}</legend>{Projection::ALL.map(|one| target(one).into_any())}</fieldset>
+            <label class="check"><input id="rslora" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.use_rslora))
+                on:change=move |event| state.form.update(|form| form.use_rslora = event_target_checked(&event))/>{t.library.rslora.clone()}</label>
+            {adapters(state, t)}
+        </div>
+    }
+}

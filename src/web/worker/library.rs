@@ -1,0 +1,95 @@
+//! The trainer's line to the librarian, which has models in files.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use wasm_bindgen::prelude::*;
+use web_sys::{MessageEvent, MessagePort};
+
+use crate::error::{Error, Result};
+use crate::model::archive::Kind;
+use crate::model::{Fresh, Parameter, Values};
+use crate::web::library::{Asked, Wish};
+use crate::web::protocol::{Run, Start};
+use crate::web::wire;
+
+/// The line, which may lead nowhere.
+#[derive(Clone, Default)]
+pub struct Library(Rc<RefCell<Line>>);
+
+#[derive(Default)]
+struct Line {
+    port: Option<MessagePort>,
+    waiting: Vec<(u32, oneshot::Sender<Result<Vec<u8>>>)>,
+    last: u32,
+}
+
+impl Library {
+    /// Takes another line. Whoever waits for an answer on the old one hears that there is none.
+    pub fn connect(&self, port: Option<MessagePort>) {
+        if let Some(port) = &port {
+            let line = self.0.clone();
+            let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+                let ((number, outcome), bytes): ((u32, Result<(), String>), _) = wire::unpack(&event.data());
+                let waiting = &mut line.borrow_mut().waiting;
+                let Some(at) = waiting.iter().position(|(waiting, _)| *waiting == number) else { return };
+                // Whoever asked may have given up.
+                let _ = waiting.swap_remove(at).1.send(outcome.map(|()| bytes).map_err(Error::Data));
+            });
+            port.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
+        }
+        let mut line = self.0.borrow_mut();
+        line.port = port;
+        line.waiting.clear();
+    }
+
+    /// Lets the librarian do something.
+    pub async fn ask(&self, wish: Wish, bytes: &[u8]) -> Result<Vec<u8>> {
+        let gone = || Error::Data("the model that the run starts from is not open any more; open it again".to_owned());
+        let answer = {
+            let mut line = self.0.borrow_mut();
+            line.last += 1;
+            let number = line.last;
+            let (pair, handed_over) = wire::pack(&Asked { number, wish }, bytes);
+            let port = line.port.as_ref().ok_or_else(gone)?;
+            port.post_message_with_transferable(&pair, &handed_over).expect("messages can be posted");
+            let (sender, answer) = oneshot::channel();
+            line.waiting.push((number, sender));
+            answer
+        };
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// The first values of a run's parameters.
+    pub fn first_values(&self, run: &Run) -> FirstValues {
+        let opened = match run.start {
+            Start::Seed => None,
+            Start::Opened { fingerprint, has_adapters, .. } => Some((fingerprint, has_adapters)),
+        };
+        FirstValues { fresh: Fresh { seed: run.settings.seed }, opened, library: self.clone() }
+    }
+}
+
+/// The first values of a run's parameters: drawn from its seed, or from the model that the librarian has open.
+pub struct FirstValues {
+    fresh: Fresh,
+    /// The model's fingerprint, and whether adapters are open too.
+    opened: Option<(u64, bool)>,
+    library: Library,
+}
+
+impl Values for FirstValues {
+    async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        match self.opened {
+            Some((model, has_adapters)) if has_adapters || !parameter.is_adapter() => {
+                let of = if parameter.is_adapter() { Kind::Adapters } else { Kind::Model };
+                let wish = Wish::Rows { model, of, name: parameter.name.clone(), rows: [rows.start, rows.end] };
+                Ok(Cow::Owned(bytemuck::pod_collect_to_vec(&self.library.ask(wish, &[]).await?)))
+            }
+            _ => self.fresh.rows(parameter, rows).await,
+        }
+    }
+}

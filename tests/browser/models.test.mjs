@@ -1,0 +1,276 @@
+// Models in files: opened from folders and addresses, trained, saved, interrupted, broken.
+
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { BROWSERS } from './browsers.mjs';
+import { edit, filesOf, llama, serveModels, writeAdapter, writeModel } from './models.mjs';
+import { serveInstrumented } from './server.mjs';
+import { audit } from './trainer.mjs';
+import { catchDownloads, caught, file, ownSources, visit } from './visit.mjs';
+
+const BROKEN = path.join(path.dirname(fileURLToPath(import.meta.url)), '../broken_models.json');
+/** Large enough that a shard is fetched in several pieces. */
+const MODEL = llama({ hidden: 128, intermediate: 192, layers: 2, heads: 4, keyHeads: 2, headDim: 32, vocab: 8192, tied: true });
+/** That of the table of broken models. */
+const SMALL = llama({ hidden: 8, intermediate: 12, layers: 2, heads: 2, keyHeads: 1, headDim: 4, vocab: 256 });
+const SHARD = 'model-00001-of-00003.safetensors';
+const PIECE_BYTES = 1 << 20;
+
+let server;
+let directory;
+let folder;
+
+before(async () => {
+  assert(process.env.PAGE, 'PAGE is not set: run these tests with `cargo xtask test --only browser`');
+  server = await serveInstrumented(process.env.PAGE);
+  directory = await mkdtemp(path.join(tmpdir(), 'streambp-'));
+  folder = path.join(directory, 'org', 'model');
+  await writeModel(folder, MODEL, { dtype: 'BF16', shards: 3 });
+});
+after(async () => {
+  server?.close();
+  if (directory) await rm(directory, { recursive: true });
+});
+
+for (const { name, launch } of BROWSERS) {
+  describe(`${name}: a model in files`, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('is opened from a folder, and its adapters are trained, saved and opened again', () => visit(browser, server.url, trainsAdapters));
+    test('is fetched from an address, interrupted, and kept', () => visit(browser, server.url, fetchesAModel));
+    test('is fetched from hosts of every kind, or refused with one sentence', () => visit(browser, server.url, meetsHosts));
+    test('that is broken gets one sentence, and nothing is lost', () => visit(browser, server.url, refusesBrokenOnes));
+    test('goes on with saved adapters when it is opened again', () => visit(browser, server.url, resumesAdapters));
+  });
+}
+
+/** Lets the visitor choose a folder; or its files, where a driver cannot choose folders. */
+async function choose(trainer, at) {
+  const isChromium = (await trainer.page.browser().version()).startsWith('Chrome');
+  if (isChromium) await (await trainer.page.$('#import-folder')).uploadFile(at);
+  else await chooseFiles(trainer, 'import', at);
+}
+
+async function chooseFiles(trainer, id, at) {
+  await (await trainer.page.$(`#${id}`)).uploadFile(...await filesOf(at));
+}
+
+const waitForModel = ({ page }) => page.waitForSelector('#opened', { timeout: 60_000 });
+
+/** One sequence to train on and one to validate, so that every step sees the same, and steps that are large enough to be seen. */
+async function prepareAdapters(trainer) {
+  await trainer.dropIn(await file(directory, 'one.txt', (await ownSources()).replaceAll(/[^\x20-\x7e]/g, ' ').slice(0, 2 * 129)));
+  await trainer.choose({ sequenceLength: 128, chunk: 64, sampleEvery: 2 });
+  await trainer.type('learning-rate', 0.01);
+  await trainer.type('warmup', 1);
+  await trainer.type('lora-rank', 4);
+}
+
+async function steps(trainer, count) {
+  for (let step = 1; step <= count; step++) {
+    await trainer.press('step');
+    await trainer.waitForLosses(step);
+    await trainer.waitForState('paused');
+  }
+  return trainer.waitForLosses(count);
+}
+
+async function startOver(trainer) {
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+}
+
+async function trainsAdapters(trainer) {
+  const { page } = trainer;
+  await catchDownloads(page);
+  await choose(trainer, folder);
+  await waitForModel(trainer);
+  assert.match(await page.$eval('#opened', ({ textContent }) => textContent), /llama, 2 layers, 128 wide, 1,245,\d{3} parameters/);
+  await prepareAdapters(trainer);
+  const losses = await steps(trainer, 4);
+  assert(losses.every(Number.isFinite) && losses[3] < losses[0], `the loss does not fall: ${losses}`);
+  assert(await trainer.waitForSample());
+  assert.deepEqual(await audit(trainer), []);
+
+  await trainer.press('export');
+  const { bytes } = await caught(page);
+  const fifth = (await steps(trainer, 5)).at(-1);
+  await startOver(trainer);
+  await (await page.$('#import-adapters')).uploadFile(await file(directory, 'adapters.zip', bytes));
+  await page.waitForSelector('#opened-adapters');
+  assert.equal((await steps(trainer, 1))[0], fifth, 'the opened adapters have another loss than the saved ones');
+  await startOver(trainer);
+
+  // Everything can learn too, and is saved whole.
+  await trainer.press('fresh-adapters');
+  await page.select('#learn', 'full');
+  const [whole] = await steps(trainer, 1);
+  assert.equal(whole, losses[0], 'the model and the model with fresh adapters differ');
+  await trainer.press('export');
+  const zip = (await caught(page)).bytes;
+  assert(zip.includes('config.json') && zip.includes('model.embed_tokens.weight'));
+  await startOver(trainer);
+  assert(await largestRead(page) < (await readFile(path.join(folder, SHARD))).length, 'a whole shard was read at once');
+}
+
+/** The most bytes that the librarian has asked of a file at once. */
+function largestRead(page) {
+  return page.evaluate(() => new Promise((resolve) => {
+    const channel = new BroadcastChannel('librarian');
+    channel.onmessage = ({ data }) => {
+      if (typeof data !== 'number') return;
+      channel.close();
+      resolve(data);
+    };
+    channel.postMessage('largest');
+  }));
+}
+
+async function fetchFrom(trainer, address) {
+  await trainer.type('model-address', address);
+  await trainer.press('fetch-model');
+}
+
+async function fetchesAModel(trainer) {
+  const { page } = trainer;
+  const host = await serveModels(directory, { cut: { name: SHARD, after: 1.5 * PIECE_BYTES } });
+  const address = `${host.url}org/model`;
+  await fetchFrom(trainer, address);
+  assert.match(await trainer.waitForError(), /broke off/);
+  await trainer.page.waitForFunction(() => document.querySelector('#kept'));
+  trainer.problems.splice(0).forEach((problem) => assert.match(problem, new RegExp(`${SHARD}|Failed to load resource`)));
+
+  await page.reload();
+  await trainer.waitForState('ready');
+  await page.$eval('#open-model', (details) => { details.open = true; });
+  await page.waitForSelector('#kept .take');
+  host.asked.length = 0;
+  await trainer.page.click('#kept .take');
+  await waitForModel(trainer);
+  const first = host.asked.find(({ name, method }) => name === SHARD && method === 'GET');
+  assert.match(first.range, new RegExp(`^bytes=${PIECE_BYTES}-`), 'it did not go on where it was');
+  assert(host.asked.every(({ method, range }) => method === 'HEAD' || range), 'a whole file was asked for');
+  await prepareAdapters(trainer);
+  const [loss] = await steps(trainer, 1);
+
+  host.close();
+  await page.reload();
+  await trainer.waitForState('ready');
+  await page.$eval('#open-model', (details) => { details.open = true; });
+  await page.waitForSelector('#kept .take');
+  await page.click('#kept .take');
+  await waitForModel(trainer);
+  await prepareAdapters(trainer);
+  assert.equal((await steps(trainer, 1))[0], loss, 'what is kept is another model');
+  await startOver(trainer);
+  await page.click('#kept .forget');
+  await page.waitForFunction(() => !document.querySelector('#kept'));
+}
+
+async function meetsHosts(trainer) {
+  const { page } = trainer;
+  const refused = async (faults, at, words) => {
+    const host = await serveModels(directory, faults);
+    await fetchFrom(trainer, host.url + at);
+    assert.match(await trainer.waitForError(), words);
+    host.close();
+  };
+  await fetchFrom(trainer, 'org/model');
+  assert.match(await trainer.waitForError(), /is no address/);
+  await refused({ noCors: true }, 'org/model', /CORS/);
+  await refused({}, 'org/nothing', /there is no config\.json/);
+
+  // A host that knows no ranges sends whole files; what broke off starts anew there.
+  const simple = await serveModels(directory, { noRanges: true, cut: { name: SHARD, after: 1.5 * PIECE_BYTES } });
+  await fetchFrom(trainer, `${simple.url}org/model`);
+  assert.match(await trainer.waitForError(), /broke off/);
+  await fetchFrom(trainer, `${simple.url}org/model`);
+  await waitForModel(trainer);
+  simple.close();
+  await trainer.press('use-seed');
+
+  // A model that is changed in the middle is fetched anew.
+  const changing = await serveModels(directory, { cut: { name: SHARD, after: 1.5 * PIECE_BYTES } });
+  await fetchFrom(trainer, `${changing.url}org/model`);
+  assert.match(await trainer.waitForError(), /broke off/);
+  changing.faults.version = 2;
+  changing.asked.length = 0;
+  await fetchFrom(trainer, `${changing.url}org/model`);
+  await waitForModel(trainer);
+  const config = changing.asked.filter(({ name, method }) => name === 'config.json' && method === 'GET');
+  assert.equal(config.length, 1, 'files of two versions were mixed');
+  changing.close();
+  for (let left = 2; left > 0; left--) {
+    await page.click('#kept .forget');
+    await page.waitForFunction((left) => document.querySelectorAll('#kept li').length < left, {}, left);
+  }
+  trainer.problems.splice(0).forEach((problem) => assert.match(problem, /127\.0\.0\.1|Failed to load resource|CORS|NetworkError/));
+}
+
+async function refusesBrokenOnes(trainer) {
+  const { page } = trainer;
+  const good = path.join(directory, 'good');
+  await writeModel(good, SMALL);
+  await chooseFiles(trainer, 'import', good);
+  await waitForModel(trainer);
+  await trainer.choose({ source: 'own-source', sequenceLength: 64, chunk: 64, sampleEvery: 0 });
+  const opened = await page.$eval('#opened', ({ textContent }) => textContent);
+  const cases = JSON.parse(await readFile(BROKEN));
+  for (const [number, { name, base, edits, says }] of cases.entries()) {
+    const at = path.join(directory, `broken-${number}`);
+    if (base === 'adapter') await writeAdapter(at, SMALL, { rank: 2, targets: ['q_proj', 'v_proj'] });
+    else await writeModel(at, SMALL, { shards: base === 'sharded' ? 3 : 1 });
+    for (const change of edits) await edit(at, change);
+    await chooseFiles(trainer, base === 'adapter' ? 'import-adapters' : 'import', at);
+    const sentence = await refusal(trainer);
+    says.forEach((word) => assert(sentence.includes(word), `${name}: ${sentence}`));
+    assert(!sentence.includes('\n') && sentence.length < 500, `${name}: ${sentence}`);
+    assert.equal(await page.$eval('#opened', ({ textContent }) => textContent), opened, name);
+  }
+  const adapters = path.join(directory, 'adapters');
+  await writeAdapter(adapters, SMALL, { rank: 2, targets: ['q_proj', 'v_proj'] });
+  await chooseFiles(trainer, 'import-adapters', adapters);
+  await page.waitForSelector('#opened-adapters');
+  assert((await steps(trainer, 1)).every(Number.isFinite));
+  await startOver(trainer);
+}
+
+/** What the page says of broken files: at once, or where their numbers are read. */
+async function refusal(trainer) {
+  const { page } = trainer;
+  await page.waitForFunction(() => document.querySelector('#error') || document.querySelector('#opened-adapters'), { timeout: 30_000 });
+  if (await page.$('#error')) return page.$eval('#error', ({ textContent }) => textContent);
+  await trainer.press('step');
+  const sentence = await trainer.waitForError();
+  await trainer.press('fresh-adapters');
+  return sentence;
+}
+
+async function resumesAdapters(trainer) {
+  const { page } = trainer;
+  const other = path.join(directory, 'other');
+  await cp(folder, other, { recursive: true });
+  await choose(trainer, other);
+  await waitForModel(trainer);
+  await prepareAdapters(trainer);
+  const losses = await steps(trainer, 2);
+  await page.reload();
+  await trainer.waitForState('ready');
+  await page.waitForSelector('#resume');
+  await trainer.press('resume');
+  assert.match(await trainer.waitForError(), /open that model/);
+  await choose(trainer, other);
+  await waitForModel(trainer);
+  await trainer.press('resume');
+  assert.deepEqual(await trainer.waitForLosses(2), losses);
+  await trainer.waitForState('paused');
+  assert.equal((await steps(trainer, 3)).length, 3);
+  await startOver(trainer);
+}
