@@ -532,7 +532,7 @@ mod tests {
         (form.tied, form.preset) = (false, String::new());
         (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Precision::Int8);
         form.targets = vec![Projection::Query, Projection::Down];
-        Field::ALL.iter().zip(3..).for_each(|(&field, value)| form.set(field, value));
+        Field::ALL.iter().zip(1000..).for_each(|(&field, value)| form.set(field, value));
         let pairs = form.to_pairs();
         assert_eq!(pairs.len(), 8 + Field::ALL.len());
         assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
