@@ -2,6 +2,7 @@
 
 mod support;
 
+mod adapters;
 mod broken_models;
 mod command_line;
 mod decode;

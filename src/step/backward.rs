@@ -185,7 +185,7 @@ fn input_grads(b: &mut Builder, projection: Projection, (d_out, d_inner): (Tenso
     }
 }
 
-fn input_grad(b: &mut Builder, parts: &[Part], d_out: TensorId, d_x: TensorId, scale: f32, accumulate: bool) {
+fn input_grad(b: &mut Builder, parts: &[Part], d_out: TensorId, d_x: TensorId, scale: f64, accumulate: bool) {
     for part in parts {
         let (weight, slice) = (part.tensor, part.whole());
         b.push(Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate: accumulate || part.first_row > 0 });

@@ -21,7 +21,7 @@ pub(super) struct Adapter {
     /// Columns of what lies between the two, padding included.
     pub width: u32,
     /// What its share is multiplied by.
-    pub scale: f32,
+    pub scale: f64,
 }
 
 /// Partial sums of squares that each parameter gets.
@@ -128,7 +128,7 @@ impl Builder {
             a: self.weight(Role::LoraA(projection)),
             b: self.weight(Role::LoraB(projection)),
             width: lora.rank.next_multiple_of(4),
-            scale: lora.scale() as f32,
+            scale: lora.scale(),
         })
     }
 

@@ -94,9 +94,9 @@ ops! {
     /// `d_weight += Σ d_out[i] · x[i] · rstd[i]` over tokens and groups.
     RmsNormWeightGrad "rms_norm_weight_grad" { x, rstd, d_out, d_weight; with groups: Groups }
     /// `out[i] (+)= scale · weight · x[i] (+ bias) (+ residual[i])`.
-    Linear "linear" { x, weight, out; optional bias, residual; with slice: Slice, scale: f32, accumulate: bool }
+    Linear "linear" { x, weight, out; optional bias, residual; with slice: Slice, scale: f64, accumulate: bool }
     /// `d_x[i] (+)= scale · weightᵀ · d_out[i]`.
-    LinearGrad "linear_grad" { d_out, weight, d_x; with slice: Slice, scale: f32, accumulate: bool }
+    LinearGrad "linear_grad" { d_out, weight, d_x; with slice: Slice, scale: f64, accumulate: bool }
     /// `d_weight += Σ d_out[i] ⊗ x[i]` over tokens.
     LinearWeightGrad "linear_weight_grad" { d_out, x, d_weight; with slice: Slice }
     /// `d_bias += Σ d_out[i]` over tokens.

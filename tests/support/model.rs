@@ -1,7 +1,11 @@
 //! Small models and batches, and steps of them in f64.
 
+use std::path::Path;
+
 use streambp::gpu::{self, Tuning};
-use streambp::model::{Activation, Config, Layout, Lora, ModelType, Parameters, Precision, Projection, Role, Rope, RopeScaling, Weights};
+use streambp::model::{
+    Activation, Config, Layout, Lora, ModelType, Parameters, Precision, Projection, Role, Rope, RopeScaling, Weights, open_model,
+};
 use streambp::reference;
 use streambp::step::update::metrics::LOSS;
 use streambp::step::{Batch, IGNORED_LABEL, Pass, Program, Strategy};
@@ -63,6 +67,16 @@ pub fn weights(layout: impl Into<Layout>, seed: u64) -> Weights {
         random.reals(parameter.elements()).into_iter().map(|v| mean + spread * v).collect()
     });
     Weights::of(parameters.iter().map(|(_, parameter)| parameter), values.collect::<Vec<Vec<f32>>>())
+}
+
+/// A model in a directory, with all its values.
+pub fn stored(directory: &Path) -> (Config, Weights) {
+    pollster::block_on(async {
+        let model = open_model(directory.to_str().unwrap(), 0).await.unwrap();
+        let parameters = Parameters::new(&model.config);
+        let weights = Weights::read(&model, parameters.iter().map(|(_, parameter)| parameter)).await.unwrap();
+        (model.config, weights)
+    })
 }
 
 /// Sequences of these lengths with random tokens; about one label in five is ignored.

@@ -18,7 +18,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .u32("vec4s", rows)
         .u32("first_row", slice.row)
         .u32("first_col_vec4", slice.col / 4)
-        .f32("scale", scale)
+        .f32("scale", scale as f32)
         .absolute("x_absolute", program, x)
         .absolute("out_absolute", program, out)
         .absolute("residual_absolute", program, residual.unwrap_or(out))

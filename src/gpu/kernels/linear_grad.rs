@@ -18,7 +18,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .u32("vec4s", slice_vec4s(slice))
         .u32("first_row", slice.row)
         .u32("first_col_vec4", slice.col / 4)
-        .f32("scale", scale)
+        .f32("scale", scale as f32)
         .absolute("d_out_absolute", program, d_out)
         .absolute("d_x_absolute", program, d_x)
         .constant("VEC4S", tile.vec4s)
