@@ -1,0 +1,5 @@
+//! Texts and conversations as token ids.
+
+mod document;
+
+pub use document::Document;
