@@ -193,7 +193,7 @@ pub struct Program {
     pub config: Config,
     /// Its parameters.
     pub parameters: Parameters,
-    /// The batch.
+    /// The batch that it is planned for: those that run have as many tokens, and no longer sequence.
     pub batch: BatchShape,
     /// How the grid of layers × chunks is walked.
     pub strategy: Strategy,

@@ -122,7 +122,9 @@ impl Bench {
         let mut builder = Builder::new(config, BatchShape::packed(shape.lengths.clone()), Strategy::STANDARD);
         // A ragged chunk comes last: what it wrote behind its end would stay there.
         builder.block(Pass::Forward, "bench", Walk::Ascending(shape.chunk), |_| ());
-        Bench { builder, shape: shape.clone(), random: Random::new(1), operands: BTreeMap::new(), indices: Vec::new() }
+        let program = &builder.program;
+        let indices = vec![(program.bindings.segment_start, program.batch.segment_starts())];
+        Bench { builder, shape: shape.clone(), random: Random::new(1), operands: BTreeMap::new(), indices }
     }
 
     /// What has been put together so far.

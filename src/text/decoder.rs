@@ -1,0 +1,133 @@
+//! Token ids to text, as they come.
+
+use std::collections::HashMap;
+
+use tokenizers::DecoderWrapper;
+
+use crate::model::tokenizer::byte_characters;
+
+/// Which bytes a token stands for.
+pub(super) enum Vocabulary<'t> {
+    /// Its id is one.
+    Bytes,
+    /// The library says.
+    Library(&'t tokenizers::Tokenizer),
+}
+
+/// Token ids to text, as they come. What is no whole character yet is kept back until it is one, or can be none any more.
+pub struct Decoder<'t> {
+    kind: Kind<'t>,
+}
+
+enum Kind<'t> {
+    /// Tokens are runs of bytes.
+    Bytes { of_token: Box<dyn Fn(u32) -> Vec<u8> + 't>, kept: Vec<u8> },
+    /// What a token becomes depends on its neighbours.
+    Text { tokenizer: &'t tokenizers::Tokenizer, before: Vec<u32>, kept: Vec<u32> },
+}
+
+/// Tokens of a character, at most: one for each of its bytes.
+const CHARACTER_TOKENS: usize = 4;
+
+impl<'t> Decoder<'t> {
+    pub(super) fn new(vocabulary: Vocabulary<'t>) -> Self {
+        let bytes = |of_token| Kind::Bytes { of_token, kept: Vec::new() };
+        let kind = match vocabulary {
+            Vocabulary::Bytes => bytes(Box::new(|id| u8::try_from(id).into_iter().collect())),
+            Vocabulary::Library(tokenizer) if matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) => {
+                let byte_of: HashMap<char, u8> = byte_characters().into_iter().zip(0..=u8::MAX).collect();
+                bytes(Box::new(move |id| {
+                    let token = tokenizer.id_to_token(id).unwrap_or_default();
+                    // Added tokens may have characters that stand for no byte: they stand for themselves.
+                    let bytes: Option<Vec<u8>> = token.chars().map(|c| byte_of.get(&c).copied()).collect();
+                    bytes.unwrap_or(token.into_bytes())
+                }))
+            }
+            Vocabulary::Library(tokenizer) => Kind::Text { tokenizer, before: Vec::new(), kept: Vec::new() },
+        };
+        Decoder { kind }
+    }
+
+    /// The text that the next token completes.
+    pub fn push(&mut self, id: u32) -> String {
+        match &mut self.kind {
+            Kind::Bytes { of_token, kept } => {
+                kept.extend(of_token(id));
+                whole_characters(kept)
+            }
+            Kind::Text { tokenizer, before, kept } => {
+                kept.push(id);
+                let text = behind(tokenizer, before, kept);
+                if text.ends_with(char::REPLACEMENT_CHARACTER) && kept.len() < CHARACTER_TOKENS {
+                    return String::new();
+                }
+                *before = std::mem::take(kept);
+                text
+            }
+        }
+    }
+
+    /// What was kept back, when nothing more comes.
+    pub fn finish(self) -> String {
+        match self.kind {
+            Kind::Bytes { kept, .. } => String::from_utf8_lossy(&kept).into_owned(),
+            Kind::Text { tokenizer, before, kept } => behind(tokenizer, &before, &kept),
+        }
+    }
+}
+
+/// Takes from the front of the bytes what are whole characters, or can be none any more.
+fn whole_characters(bytes: &mut Vec<u8>) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        let is_last = chunk.invalid().as_ptr_range().end == bytes.as_ptr_range().end;
+        if !chunk.invalid().is_empty() && !(is_last && may_go_on(chunk.invalid())) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    let kept = bytes.utf8_chunks().last().map_or(0, |chunk| if may_go_on(chunk.invalid()) { chunk.invalid().len() } else { 0 });
+    bytes.drain(..bytes.len() - kept);
+    text
+}
+
+/// Are these bytes, which are no character, the start of one?
+fn may_go_on(bytes: &[u8]) -> bool {
+    matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())
+}
+
+/// What some tokens add to the text of those before them.
+fn behind(tokenizer: &tokenizers::Tokenizer, before: &[u32], ids: &[u32]) -> String {
+    // No decoder that this library reads from a file fails.
+    let text = |ids: &[u32]| tokenizer.decode(ids, false).unwrap_or_default();
+    let (shown, all) = (text(before), text(&[before, ids].concat()));
+    let same = shown.chars().zip(all.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();
+    all[same..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pushed(bytes: &[u8]) -> Vec<String> {
+        let mut decoder = Decoder::new(Vocabulary::Bytes);
+        let mut texts: Vec<String> = bytes.iter().map(|&byte| decoder.push(byte.into())).collect();
+        texts.push(decoder.finish());
+        texts
+    }
+
+    #[test]
+    fn a_character_comes_when_it_is_whole() {
+        assert_eq!(pushed("aé€😀".as_bytes()), ["a", "", "é", "", "", "€", "", "", "", "😀", ""]);
+    }
+
+    #[test]
+    fn what_can_be_no_character_any_more_is_replaced_and_nothing_behind_it_is_lost() {
+        assert_eq!(pushed(b"\xffa"), ["\u{fffd}", "a", ""]);
+        assert_eq!(pushed(b"\xe2\x82a"), ["", "", "\u{fffd}a", ""]);
+        assert_eq!(pushed(b"\xe2\xc3\xa9"), ["", "\u{fffd}", "é", ""]);
+        assert_eq!(pushed(b"\xe2\x82"), ["", "", "\u{fffd}"]);
+        let every: Vec<u8> = (0..=u8::MAX).cycle().step_by(7).take(2000).collect();
+        assert_eq!(pushed(&every).concat(), String::from_utf8_lossy(&every));
+    }
+}
