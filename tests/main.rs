@@ -14,5 +14,6 @@ mod resume;
 mod same_bits;
 mod shaders;
 mod training;
+mod transformers;
 mod update;
 mod verify;
