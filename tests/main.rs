@@ -3,11 +3,13 @@
 mod support;
 
 mod command_line;
+mod conversations;
 mod decode;
 mod fixtures;
 mod memory;
 mod ops;
 mod program;
+mod ragged;
 mod resume;
 mod same_bits;
 mod shaders;

@@ -16,7 +16,7 @@ pub struct Arguments {
     /// A model directory, or a preset
     #[arg(long)]
     model: String,
-    /// A safetensors file with input_ids and labels, int64, [B, T]
+    /// A safetensors file with input_ids, labels and (where sequences are packed) position_ids, int64, [B, T]
     #[arg(long)]
     batch: PathBuf,
     #[command(flatten)]

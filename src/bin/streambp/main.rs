@@ -6,6 +6,7 @@ mod generate;
 mod grad;
 mod options;
 mod plan;
+mod text;
 mod train;
 mod verify;
 
@@ -31,7 +32,7 @@ struct Cli {
 enum Command {
     /// List adapters, with their limits and what they lack
     Devices,
-    /// Train a model on a text or on the recall task
+    /// Train a model on a text, on conversations or on a generated task
     Train(train::Arguments),
     /// Write the gradient of one batch to a file
     Grad(grad::Arguments),
@@ -41,7 +42,7 @@ enum Command {
     Bench(bench::Arguments),
     /// Prove that all strategies and chunk lengths give the same bits
     Verify(verify::Arguments),
-    /// Continue a prompt
+    /// Continue a prompt, or answer it
     Generate(generate::Arguments),
 }
 
