@@ -76,6 +76,46 @@ impl<'t> Decoder<'t> {
     }
 }
 
+/// Text as it comes, up to the one that ends it. What may be the start of that is kept back.
+pub struct Until {
+    end: String,
+    kept: String,
+    is_over: bool,
+}
+
+impl Until {
+    /// Text up to that one; an empty one never comes.
+    pub fn new(end: String) -> Self {
+        Until { end, kept: String::new(), is_over: false }
+    }
+
+    /// Has the end come?
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// What may be shown when more has come.
+    pub fn push(&mut self, text: &str) -> String {
+        if self.is_over {
+            return String::new();
+        }
+        self.kept += text;
+        if let Some(at) = self.kept.find(&self.end).filter(|_| !self.end.is_empty()) {
+            self.is_over = true;
+            return std::mem::take(&mut self.kept)[..at].to_owned();
+        }
+        let may_be_end = |at: &usize| self.end.starts_with(&self.kept[*at..]);
+        let at = self.kept.char_indices().map(|(at, _)| at).find(may_be_end).unwrap_or(self.kept.len());
+        let kept = self.kept.split_off(at);
+        std::mem::replace(&mut self.kept, kept)
+    }
+
+    /// What was kept back, when nothing more comes.
+    pub fn finish(self) -> String {
+        self.kept
+    }
+}
+
 /// Takes from the front of the bytes what are whole characters, or can be none any more.
 fn whole_characters(bytes: &mut Vec<u8>) -> String {
     let mut text = String::new();
@@ -129,5 +169,20 @@ mod tests {
         assert_eq!(pushed(b"\xe2\x82"), ["", "", "\u{fffd}"]);
         let every: Vec<u8> = (0..=u8::MAX).cycle().step_by(7).take(2000).collect();
         assert_eq!(pushed(&every).concat(), String::from_utf8_lossy(&every));
+    }
+
+    #[test]
+    fn text_is_shown_up_to_its_end_and_not_a_part_of_that() {
+        let shown = |end: &str, parts: &[&str]| {
+            let mut until = Until::new(end.to_owned());
+            let mut shown: Vec<String> = parts.iter().map(|part| until.push(part)).collect();
+            shown.push(until.is_over().to_string());
+            shown.push(until.finish());
+            shown
+        };
+        assert_eq!(shown("</s>", &["a<", "/s", "x</", "s", ">b", "c"]), ["a", "", "</sx", "", "", "", "true", ""]);
+        assert_eq!(shown("<<>", &["<", "<", "<", ">"]), ["", "", "<", "", "true", ""]);
+        assert_eq!(shown("é!", &["aé"]), ["a", "false", "é"]);
+        assert_eq!(shown("", &["a", "b"]), ["a", "b", "false", ""]);
     }
 }

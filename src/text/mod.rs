@@ -19,7 +19,7 @@ mod tokenizer;
 mod vocabulary;
 
 pub use conversation::{Conversation, Message, Row, Rows};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Until};
 pub use document::Document;
 pub use template::{ChatTemplate, Rendered};
 pub use tokenizer::{Tokenizer, TokenizerFiles};
