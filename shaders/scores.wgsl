@@ -12,7 +12,8 @@ fn first_visible(token: u32) -> u32 {
   return max(segment_start[token], first_in_window(token));
 }
 
-// Rows counted on from that of the first key that a tile of queries sees: in a ring they begin anew once behind its last row.
+// A row counted on from that of the first key that a tile of queries sees. In a ring rows begin anew behind the last one, and no tile sees
+// so many keys that it passes the last one twice.
 fn around(row: u32) -> u32 {
   return select(row, row - params.keys_period, row >= params.keys_period);
 }

@@ -213,15 +213,15 @@ impl Builder {
     /// What is done ahead is done for another chunk, so it shares no tensor of a chunk with the rest.
     fn check_lead(&self, block: &Block) {
         let (lead, rest) = block.nodes.split_at(block.lead.nodes);
-        let of_chunk =
-            |node: &Node| node.op.operands().into_iter().map(|(_, id)| id).filter(|&id| self.is_of_chunk(id)).collect::<Vec<_>>();
-        let ahead: Vec<TensorId> = lead.iter().flat_map(of_chunk).collect();
-        let shared = rest.iter().flat_map(of_chunk).find(|id| ahead.contains(id));
-        assert!(shared.is_none(), "{:?} of {} is read for another chunk than it was written for", shared, block.title);
+        let [ahead, rest] = [lead, rest].map(|nodes| self.tensors_of_a_chunk(nodes));
+        if let Some(&id) = rest.iter().find(|id| ahead.contains(id)) {
+            panic!("{} is read for another chunk than it was written for", self.program.tensor(id).name);
+        }
     }
 
-    fn is_of_chunk(&self, id: TensorId) -> bool {
-        matches!(self.program.tensor(id).rows, Rows::Chunk(_))
+    fn tensors_of_a_chunk(&self, nodes: &[Node]) -> Vec<TensorId> {
+        let operands = nodes.iter().flat_map(|node| node.op.operands()).map(|(_, id)| id);
+        operands.filter(|&id| matches!(self.program.tensor(id).rows, Rows::Chunk(_))).collect()
     }
 }
 

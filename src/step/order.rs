@@ -21,7 +21,7 @@ pub struct Turn {
 pub enum Stride {
     /// One operation for one chunk.
     Operation,
-    /// All operations of a block for one chunk.
+    /// All operations of a block that a chunk has in a row.
     Chunk,
     /// All that a pass does in one layer.
     Layer,
