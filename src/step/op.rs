@@ -80,8 +80,18 @@ macro_rules! ops {
     };
 }
 
+impl Op {
+    /// Tokens that a query sees at most, itself among them, if the operation is one of attention and has a window.
+    pub fn window(&self) -> Option<u32> {
+        match *self {
+            Op::Attention { window, .. } | Op::AttentionQueryGrad { window, .. } | Op::AttentionKeyValueGrad { window, .. } => window,
+            _ => None,
+        }
+    }
+}
+
 ops! {
-    /// `out = 0`.
+    /// `out = 0`: the chunk's rows, or all if rows are no tokens.
     Zero "zero" { out }
     /// `out[i] = weight[input_ids[i]]`, scaled as the family has it, for the ids whose rows `weight` holds from `first_id` on.
     Embedding "embedding" { input_ids, weight, out; with first_id: u32 }

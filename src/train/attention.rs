@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Trainer;
 use crate::error::{Error, Result};
 use crate::model::Config;
-use crate::step::{Batch, Chunk, IGNORED_LABEL, Op, Pass, TensorId, Turn};
+use crate::step::{Batch, Chunk, IGNORED_LABEL, Op, Pass, Rows, TensorId, Turn};
 
 /// The attention of one head, for the last queries of a sequence within one chunk.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -50,9 +50,9 @@ impl Trainer {
         self.executor().load_batch(&batch);
         self.run_turns(start..number + 1).await?;
         let chunk = self.executor().program().turn(number).chunk;
-        let first_row = if self.executor().program().tensor(q).is_absolute() { 0 } else { chunk.start };
+        let [q_rows, k_rows] = [q, k].map(|id| self.executor().program().tensor(id).rows);
         let window = config.window(layer);
-        let scores = Scores { q: self.read(q).await?, k: self.read(k).await?, config, chunk, first_row, head, window };
+        let scores = Scores { q: self.read(q).await?, k: self.read(k).await?, config, chunk, q_rows, k_rows, head, window };
         Ok(pattern(&batch, sequence, layer, &scores))
     }
 
@@ -107,8 +107,8 @@ struct Scores {
     k: Vec<f32>,
     config: Config,
     chunk: Chunk,
-    /// The token of the first row of `q`.
-    first_row: u32,
+    q_rows: Rows,
+    k_rows: Rows,
     head: u32,
     window: Option<u32>,
 }
@@ -122,9 +122,9 @@ impl Scores {
             let at = ((row * heads + head) * cols) as usize;
             values[at..at + cols as usize].to_vec()
         };
-        let q = part(&self.q, query - self.first_row, config.num_attention_heads, self.head);
+        let q = part(&self.q, self.q_rows.row_of(query, self.chunk), config.num_attention_heads, self.head);
         let score = |key: u32| {
-            let k = part(&self.k, key, config.num_key_value_heads, self.head / config.queries_per_key());
+            let k = part(&self.k, self.k_rows.row_of(key, self.chunk), config.num_key_value_heads, self.head / config.queries_per_key());
             let score = q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() * config.attention_scale() as f32;
             config.attn_logit_softcapping.map_or(score, |cap| (cap * (f64::from(score) / cap).tanh()) as f32)
         };

@@ -8,7 +8,7 @@ use streambp::model::{
 };
 use streambp::reference;
 use streambp::step::update::metrics::LOSS;
-use streambp::step::{Batch, IGNORED_LABEL, Pass, Program, Strategy};
+use streambp::step::{Batch, IGNORED_LABEL, Pass, Program, Rows, Strategy};
 
 use super::{Random, device};
 
@@ -45,6 +45,19 @@ pub fn families() -> Vec<Config> {
             ..gemma
         },
     ]
+}
+
+/// Models whose layers see no more than a window: one token, less than a chunk of 64, as much, a little more, and several of them.
+/// Keys are normed or not, and some layers see everything.
+pub fn windows() -> Vec<Config> {
+    let of = |sliding_window| Config { sliding_window, ..families().swap_remove(1) };
+    let with_norms = |sliding_window| Config { sliding_window, ..families().swap_remove(4) };
+    vec![of(1), of(20), of(65), with_norms(1), with_norms(64), with_norms(130)]
+}
+
+/// Does a program keep any keys and values only for as long as they are seen?
+pub fn has_rings(program: &Program) -> bool {
+    program.tensors.iter().any(|tensor| matches!(tensor.rows, Rows::Ring(_)))
 }
 
 /// Adapters on a model, and how the rest lies.
