@@ -118,16 +118,10 @@ impl Until {
 
 /// Takes from the front of the bytes what are whole characters, or can be none any more.
 fn whole_characters(bytes: &mut Vec<u8>) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        let is_last = chunk.invalid().as_ptr_range().end == bytes.as_ptr_range().end;
-        if !chunk.invalid().is_empty() && !(is_last && may_go_on(chunk.invalid())) {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    let kept = bytes.utf8_chunks().last().map_or(0, |chunk| if may_go_on(chunk.invalid()) { chunk.invalid().len() } else { 0 });
-    bytes.drain(..bytes.len() - kept);
+    let end = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    let whole = bytes.len() - if may_go_on(end) { end.len() } else { 0 };
+    let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
+    bytes.drain(..whole);
     text
 }
 

@@ -91,7 +91,7 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Data`] if it is broken.
     pub fn new(template: &str, special_tokens: BTreeMap<String, String>) -> Result<Self> {
-        let (template, marks_replies) = with_marks(template);
+        let (template, marks_replies) = prepared(template);
         let mut environment = Environment::new();
         environment
             .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("the delimiters are the usual ones"));
@@ -148,24 +148,60 @@ fn broken(error: minijinja::Error) -> Error {
     Error::Data(format!("the chat template cannot be used ({error})"))
 }
 
-/// The template with a filter in the place of `{% generation %}`, and whether there was any.
-fn with_marks(template: &str) -> (String, bool) {
-    let (mut text, mut rest, mut found) = (String::new(), template, false);
-    while let Some(at) = rest.find("{%") {
-        let (before, tag) = rest.split_at(at + 2);
+/// The template with a filter in the place of `{% generation %}`, and without lines that go on within a text in quotes, of both of
+/// which the library knows nothing; and whether there was any of the first.
+fn prepared(template: &str) -> (String, bool) {
+    let (mut text, mut rest, mut marks) = (String::new(), template, false);
+    while let Some(at) = rest.find("{%").into_iter().chain(rest.find("{{")).chain(rest.find("{#")).min() {
+        let (before, from) = rest.split_at(at);
+        let (tag, len) = if from.starts_with("{#") { comment(from) } else { joined(from) };
+        let filter = with_filter(&tag);
+        marks |= filter.is_some();
         text += before;
-        let inner = tag.trim_start_matches(['-', '+']).trim_start();
-        let names = [("generation", "filter assistants_reply"), ("endgeneration", "endfilter")];
-        let is_whole = |behind: &&str| behind.trim_start().trim_start_matches(['-', '+']).starts_with("%}");
-        let replaced = names.into_iter().find_map(|(name, filter)| Some((filter, inner.strip_prefix(name).filter(is_whole)?)));
-        rest = tag;
-        if let Some((filter, behind)) = replaced {
-            text += &tag[..tag.len() - inner.len()];
-            text += filter;
-            (rest, found) = (behind, true);
+        text += &filter.unwrap_or(tag);
+        rest = &from[len..];
+    }
+    (text + rest, marks)
+}
+
+/// The comment that a text starts with, and its length.
+fn comment(text: &str) -> (String, usize) {
+    let len = text.find("#}").map_or(text.len(), |at| at + 2);
+    (text[..len].to_owned(), len)
+}
+
+/// The tag that a text starts with, its texts in quotes without line ends behind a backslash; and how long it was with them.
+fn joined(text: &str) -> (String, usize) {
+    let close = if text.starts_with("{%") { "%}" } else { "}}" };
+    let (mut tag, mut quote) = (String::new(), None);
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        if quote.is_some() && c == '\\' {
+            let escaped = characters.next().map(|(_, escaped)| escaped).filter(|&escaped| escaped != '\n');
+            tag.extend(escaped.into_iter().flat_map(|escaped| [c, escaped]));
+            continue;
+        }
+        tag.push(c);
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None if tag.ends_with(close) => return (tag, at + c.len_utf8()),
+            _ => (),
         }
     }
-    (text + rest, found)
+    (tag, text.len())
+}
+
+/// A tag of `generation` as the filter that it stands for.
+fn with_filter(tag: &str) -> Option<String> {
+    let inside = tag.strip_prefix("{%")?.strip_suffix("%}")?;
+    let name = inside.trim_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'));
+    let filter = match name {
+        "generation" => "filter assistants_reply",
+        "endgeneration" => "endfilter",
+        _ => return None,
+    };
+    Some(tag.replacen(name, filter, 1))
 }
 
 /// Takes the marks out of a text, and tells what they enclosed.
@@ -262,6 +298,16 @@ mod tests {
         let rendered = template.render(&talk, &talk.messages, false, 0).unwrap();
         assert_eq!((rendered.text.as_str(), rendered.replies), ("a:one;b:;c:é;", vec![2..5, 8..8, 11..13]));
         assert!(!ChatTemplate::new("{{ generation }}{# {% generation #}", BTreeMap::new()).unwrap().marks_replies());
+    }
+
+    #[test]
+    fn a_text_in_quotes_goes_on_behind_a_line_that_ends_with_a_backslash() {
+        let written = "{{ 'a\\\nb' }}\\\n{# '\\\n #}{% set x = \"}}{%\\\\\n'\\\n\" %}{{ x }}é{{ 'é' }}{% if true %}!{% endif %}";
+        let template = ChatTemplate::new(written, BTreeMap::new()).unwrap();
+        let talk = conversation(&[("user", "a")]);
+        assert_eq!(template.render(&talk, &talk.messages, false, 0).unwrap().text, "ab\\\n}}{%\\\n'éé!");
+        // What has no end is the library's to complain about.
+        assert!(ChatTemplate::new("a {{ 'b", BTreeMap::new()).is_err() && ChatTemplate::new("{% '\\", BTreeMap::new()).is_err());
     }
 
     #[test]

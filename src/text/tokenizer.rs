@@ -290,7 +290,7 @@ fn cut(text: &str) -> usize {
     let places = || (PIECE_BYTES..2 * PIECE_BYTES).filter(|&at| text.is_char_boundary(at));
     let line_end = places().find(|&at| text[..at].ends_with('\n') && !touches(&text[..at - 1], &text[at..]));
     let word_end = || places().find(|&at| text[at..].starts_with(' ') && !touches(&text[..at], &text[at + 1..]));
-    line_end.or_else(word_end).unwrap_or_else(|| places().last().expect("a character has four bytes at most"))
+    line_end.or_else(word_end).unwrap_or_else(|| places().next_back().expect("a character has four bytes at most"))
 }
 
 #[cfg(test)]
