@@ -3,10 +3,17 @@
 use std::fs;
 use std::path::Path;
 
-use streambp::model::{PRESETS, PUBLISHED, Parameters, Weights, archive};
+use streambp::model::{PRESETS, PUBLISHED, Parameters, Weights, archive, tokenizer};
 use streambp::step::Strategy;
 use streambp::train::{RunId, Settings, Snapshot};
 use streambp_fuzz::{adapter, config, weights};
+
+const TEMPLATE: &str = "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{% generation %}{{ message.content | trim }}\
+{% endgeneration %}{% else %}{{ message['content'].strip() }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '>' }}{% endif %}";
+
+const CONVERSATIONS: &str = r#"{"messages":[{"role":"user","content":"2 + 2"},{"role":"assistant","content":[{"type":"text","text":"4"}]}]}
+{"text":"a\u00fc"}
+"#;
 
 fn main() {
     let parameters = Parameters::new(&config());
@@ -21,6 +28,9 @@ fn main() {
     let run = RunId { layout: (&config()).into(), settings: Settings { strategy: Strategy::STANDARD, ..Settings::default() }, data: 1 };
     let snapshot = Snapshot { run, step: 1, weights: own.clone(), moments: [own.clone(), own.clone()] };
     let seeds = [
+        ("tokenizer", tokenizer::byte_tokenizer_json().into_bytes()),
+        ("template", TEMPLATE.into()),
+        ("conversations", CONVERSATIONS.into()),
         ("weights", weights()),
         ("sharded", format!("{{\"metadata\":{{}},\"weight_map\":{{{}}}}}", names.join(",")).into_bytes()),
         ("adapter", marked),
