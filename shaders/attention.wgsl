@@ -8,12 +8,13 @@ struct Params {
   heads: u32,
   queries_per_key: u32,
   keys_row_vec4s: u32,
+  keys_period: u32,
   scale: f32,
   softcap: f32,
   window: u32,
-  q_absolute: u32,
-  out_absolute: u32,
-  stats_absolute: u32,
+  q_period: u32,
+  out_period: u32,
+  stats_period: u32,
 }
 
 const LOWEST: f32 = -1e30;
@@ -30,11 +31,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let tile_start = workgroup.x * TOKEN_TILE;
   let head = workgroup.y;
   let last_key = chunk.start + min(tile_start + TOKEN_TILE, chunk.count) - 1u;
+  let q_row = first_row(params.q_period);
+  let out_row = first_row(params.out_period);
+  let stats_row = first_row(params.stats_period);
 #for t in 0..$TOKENS
   let row$t = min(tile_start + $tu * $LANESu + lane, chunk.count - 1u);
   let token$t = chunk.start + row$t;
   let first_key$t = first_visible(token$t);
-  let q_at$t = ((first_row(params.q_absolute) + row$t) * params.heads + head) * params.head_vec4s;
+  let q_at$t = ((q_row + row$t) * params.heads + head) * params.head_vec4s;
   var most$t = LOWEST;
   var sum$t = 0.0;
 #for e in 0..$HEAD_VEC4S
@@ -44,10 +48,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
   let head_offset = head / params.queries_per_key * params.head_vec4s;
   // Blocks of four start at multiples of four, so that a row's sums are cut in the same places wherever its chunk starts.
-  for (var key = first_visible(chunk.start + tile_start) / 4u * 4u; key <= last_key; key += 4u) {
+  let first_key = first_visible(chunk.start + tile_start) / 4u * 4u;
+  let first_key_row = first_key % params.keys_period;
+  for (var key = first_key; key <= last_key; key += 4u) {
 #for j in 0..4
     // A key behind the last one is behind every query of the tile, and so hidden.
-    let at$j = min(key + $ju, last_key) * params.keys_row_vec4s + head_offset;
+    let at$j = around(first_key_row + min(key + $ju, last_key) - first_key) * params.keys_row_vec4s + head_offset;
 #for t in 0..$TOKENS
     var s$t_$j = 0.0;
 #end
@@ -82,11 +88,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
 #for t in 0..$TOKENS
   if tile_start + $tu * $LANESu + lane < chunk.count {
-    let out_at = ((first_row(params.out_absolute) + row$t) * params.heads + head) * params.head_vec4s;
+    let out_at = ((out_row + row$t) * params.heads + head) * params.head_vec4s;
 #for e in 0..$HEAD_VEC4S
     out[out_at + $eu] = o$t_$e / sum$t;
 #end
-    stats[(first_row(params.stats_absolute) + row$t) * params.heads + head] = vec2(most$t + log(sum$t), 0.0);
+    stats[(stats_row + row$t) * params.heads + head] = vec2(most$t + log(sum$t), 0.0);
   }
 #end
 }

@@ -8,12 +8,13 @@ struct Params {
   heads: u32,
   queries_per_key: u32,
   keys_row_vec4s: u32,
+  keys_period: u32,
   scale: f32,
   softcap: f32,
   window: u32,
-  q_absolute: u32,
-  d_out_absolute: u32,
-  stats_absolute: u32,
+  q_period: u32,
+  d_out_period: u32,
+  stats_period: u32,
 }
 
 @group(0) @binding(2) var<storage, read_write> q: array<vec4<f32>>;
@@ -28,13 +29,15 @@ struct Params {
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let chunk_end = chunk.start + chunk.count;
-  let first_key = workgroup.x * TOKEN_TILE;
+  let first_key = (first_in_window(chunk.start) / TOKEN_TILE + workgroup.x) * TOKEN_TILE;
   let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;
-  // These keys may lie before all that the chunk's queries see.
+  // The sequence of the chunk's queries may begin behind these keys.
   if first_visible(chunk.start) > last_key { return; }
+  // A tile is never at both ends of a ring.
+  let first_key_row = first_key % params.keys_period;
 #for t in 0..$TOKENS
   let key$t = min(first_key + $tu * $LANESu + lane, last_key);
-  let at$t = key$t * params.keys_row_vec4s + workgroup.y * params.head_vec4s;
+  let at$t = (first_key_row + key$t - first_key) * params.keys_row_vec4s + workgroup.y * params.head_vec4s;
 #for e in 0..$HEAD_VEC4S
   let k$t_$e = k[at$t + $eu];
   let v$t_$e = v[at$t + $eu];
@@ -42,9 +45,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   var d_v$t_$e = d_v[at$t + $eu];
 #end
 #end
-  let q_row = first_row(params.q_absolute);
-  let d_out_row = first_row(params.d_out_absolute);
-  let stats_row = first_row(params.stats_absolute);
+  let q_row = first_row(params.q_period);
+  let d_out_row = first_row(params.d_out_period);
+  let stats_row = first_row(params.stats_period);
   let first_tile = max(first_key, chunk.start) / TOKEN_TILE;
   for (var tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE; tile > first_tile; tile--) {
     if first_visible(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }

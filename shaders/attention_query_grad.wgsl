@@ -7,14 +7,15 @@ struct Params {
   heads: u32,
   queries_per_key: u32,
   keys_row_vec4s: u32,
+  keys_period: u32,
   scale: f32,
   softcap: f32,
   window: u32,
-  q_absolute: u32,
-  out_absolute: u32,
-  d_out_absolute: u32,
-  stats_absolute: u32,
-  d_q_absolute: u32,
+  q_period: u32,
+  out_period: u32,
+  d_out_period: u32,
+  stats_period: u32,
+  d_q_period: u32,
 }
 
 @group(0) @binding(2) var<storage, read_write> q: array<vec4<f32>>;
@@ -26,23 +27,24 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> stats: array<vec2<f32>>;
 @group(0) @binding(9) var<storage, read_write> d_q: array<vec4<f32>>;
 
-fn head_at(is_absolute: u32, row: u32, head: u32) -> u32 {
-  return ((first_row(is_absolute) + row) * params.heads + head) * params.head_vec4s;
-}
-
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let tile_start = workgroup.x * TOKEN_TILE;
   let head = workgroup.y;
   let last_key = chunk.start + min(tile_start + TOKEN_TILE, chunk.count) - 1u;
+  let q_row = first_row(params.q_period);
+  let out_row = first_row(params.out_period);
+  let d_out_row = first_row(params.d_out_period);
+  let stats_row = first_row(params.stats_period);
+  let d_q_row = first_row(params.d_q_period);
 #for t in 0..$TOKENS
   let row$t = min(tile_start + $tu * $LANESu + lane, chunk.count - 1u);
   let token$t = chunk.start + row$t;
   let first_key$t = first_visible(token$t);
-  let q_at$t = head_at(params.q_absolute, row$t, head);
-  let d_out_at$t = head_at(params.d_out_absolute, row$t, head);
-  let out_at$t = head_at(params.out_absolute, row$t, head);
-  let stats_at$t = (first_row(params.stats_absolute) + row$t) * params.heads + head;
+  let q_at$t = ((q_row + row$t) * params.heads + head) * params.head_vec4s;
+  let d_out_at$t = ((d_out_row + row$t) * params.heads + head) * params.head_vec4s;
+  let out_at$t = ((out_row + row$t) * params.heads + head) * params.head_vec4s;
+  let stats_at$t = (stats_row + row$t) * params.heads + head;
   let log_sum$t = stats[stats_at$t].x;
   var around$t = 0.0;
 #for e in 0..$HEAD_VEC4S
@@ -53,8 +55,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
 #end
   let head_offset = head / params.queries_per_key * params.head_vec4s;
-  for (var key = first_visible(chunk.start + tile_start); key <= last_key; key++) {
-    let at = key * params.keys_row_vec4s + head_offset;
+  let first_key = first_visible(chunk.start + tile_start);
+  let first_key_row = first_key % params.keys_period;
+  for (var key = first_key; key <= last_key; key++) {
+    let at = around(first_key_row + key - first_key) * params.keys_row_vec4s + head_offset;
 #for t in 0..$TOKENS
     var s$t = 0.0;
     var d_p$t = 0.0;
@@ -80,7 +84,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
 #for t in 0..$TOKENS
   if tile_start + $tu * $LANESu + lane < chunk.count {
-    let d_q_at = head_at(params.d_q_absolute, row$t, head);
+    let d_q_at = ((d_q_row + row$t) * params.heads + head) * params.head_vec4s;
 #for e in 0..$HEAD_VEC4S
     d_q[d_q_at + $eu] = d_q$t_$e;
 #end

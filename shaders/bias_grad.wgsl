@@ -1,6 +1,6 @@
 // d_bias += sum of d_out[i] over tokens, from the last to the first. A thread owns four columns.
 
-struct Params { row_vec4s: u32, d_out_absolute: u32 }
+struct Params { row_vec4s: u32, d_out_period: u32 }
 
 @group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> d_bias: array<vec4<f32>>;
@@ -9,7 +9,7 @@ struct Params { row_vec4s: u32, d_out_absolute: u32 }
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let col = id.x;
   if col >= params.row_vec4s { return; }
-  let d_out_row = first_row(params.d_out_absolute);
+  let d_out_row = first_row(params.d_out_period);
   var sum = d_bias[col];
   for (var tile = (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE; tile > 0u; tile--) {
     // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.

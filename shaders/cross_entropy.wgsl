@@ -2,7 +2,7 @@
 // their gradient, loss_weight[i] · (softmax − onehot). A thread has four words of a row.
 #include logits
 
-struct Params { row_vec4s: u32, first_word: u32, words: u32, softcap: f32, logits_absolute: u32, stats_absolute: u32 }
+struct Params { row_vec4s: u32, first_word: u32, words: u32, softcap: f32, logits_period: u32, stats_period: u32 }
 
 const IGNORED_LABEL: u32 = 0xffffffffu;
 
@@ -20,11 +20,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   if row >= chunk.count { return; }
   let label = labels[chunk.start + row];
   let is_counted = label != IGNORED_LABEL;
-  let of_row = stats[first_row(params.stats_absolute) + row];
+  let of_row = stats[first_row(params.stats_period) + row];
   let log_sum = of_row.x + log(of_row.y);
   if col == 0u { log_probs[chunk.start + row] = select(0.0, of_row.z - log_sum, is_counted); }
 
-  let at = (first_row(params.logits_absolute) + row) * params.row_vec4s + col;
+  let at = (first_row(params.logits_period) + row) * params.row_vec4s + col;
   let weight = select(0.0, loss_weight[chunk.start + row], is_counted);
   let logit = capped(logits[at]);
   let is_label = 4u * col + vec4(0u, 1u, 2u, 3u) == vec4(label - params.first_word);

@@ -1,7 +1,7 @@
 // out = act(gate) · up.
 #include activation
 
-struct Params { row_vec4s: u32, gate_absolute: u32, up_absolute: u32, out_absolute: u32 }
+struct Params { row_vec4s: u32, gate_period: u32, up_period: u32, out_period: u32 }
 
 @group(0) @binding(2) var<storage, read_write> gate: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> up: array<vec4<f32>>;
@@ -11,7 +11,7 @@ struct Params { row_vec4s: u32, gate_absolute: u32, up_absolute: u32, out_absolu
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
   if i >= chunk.count * params.row_vec4s { return; }
-  let g = gate[first_row(params.gate_absolute) * params.row_vec4s + i];
-  let u = up[first_row(params.up_absolute) * params.row_vec4s + i];
-  out[first_row(params.out_absolute) * params.row_vec4s + i] = activation(g) * u;
+  let g = gate[first_row(params.gate_period) * params.row_vec4s + i];
+  let u = up[first_row(params.up_period) * params.row_vec4s + i];
+  out[first_row(params.out_period) * params.row_vec4s + i] = activation(g) * u;
 }

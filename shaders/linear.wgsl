@@ -10,9 +10,9 @@ struct Params {
   first_row: u32,
   first_col_vec4: u32,
   scale: f32,
-  x_absolute: u32,
-  out_absolute: u32,
-  residual_absolute: u32,
+  x_period: u32,
+  out_period: u32,
+  residual_period: u32,
 }
 
 @group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
@@ -27,10 +27,15 @@ struct Params {
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let x_row = first_row(params.x_period);
+  let out_row = first_row(params.out_period);
+#if RESIDUAL
+  let residual_row = first_row(params.residual_period);
+#end
 #for t in 0..$TOKENS
   let token$t = workgroup.x * TOKEN_TILE + $tu * $LANESu + lane;
   let row$t = min(token$t, chunk.count - 1u);
-  let x$t = (first_row(params.x_absolute) + row$t) * params.in_vec4s;
+  let x$t = (x_row + row$t) * params.in_vec4s;
 #end
   let first = workgroup.y * $VEC4Su;
 #for j in 0..$VEC4S
@@ -61,9 +66,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
 #for t in 0..$TOKENS
   if token$t < chunk.count {
-    let out_start = (first_row(params.out_absolute) + row$t) * params.out_vec4s;
+    let out_start = (out_row + row$t) * params.out_vec4s;
 #if RESIDUAL
-    let residual_start = (first_row(params.residual_absolute) + row$t) * params.out_vec4s;
+    let residual_start = (residual_row + row$t) * params.out_vec4s;
 #end
 #for j in 0..$VEC4S
     if first + $ju < params.vec4s {

@@ -9,8 +9,8 @@ struct Params {
   first_row: u32,
   first_col_vec4: u32,
   scale: f32,
-  d_out_absolute: u32,
-  d_x_absolute: u32,
+  d_out_period: u32,
+  d_x_period: u32,
 }
 
 @group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
@@ -19,11 +19,13 @@ struct Params {
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let d_out_row = first_row(params.d_out_period);
+  let d_x_row = first_row(params.d_x_period);
 #for t in 0..$TOKENS
   let token$t = workgroup.x * TOKEN_TILE + $tu * $LANESu + lane;
   let row$t = min(token$t, chunk.count - 1u);
-  let d_out$t = (first_row(params.d_out_absolute) + row$t) * params.out_vec4s + params.first_col_vec4;
-  let d_x$t = (first_row(params.d_x_absolute) + row$t) * params.in_vec4s;
+  let d_out$t = (d_out_row + row$t) * params.out_vec4s + params.first_col_vec4;
+  let d_x$t = (d_x_row + row$t) * params.in_vec4s;
 #end
   let first = workgroup.y * $VEC4Su;
 #for j in 0..$VEC4S

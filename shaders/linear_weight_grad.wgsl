@@ -1,7 +1,7 @@
 // d_weight[n, k] += sum over tokens of d_out[i, n] · x[i, k], from the last token to the first. A thread owns $VEC4S · 4
 // rows of four columns, of those that are at work. It goes on from what d_weight holds, so a chunk's border is a store and a load and no more.
 
-struct Params { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first_col_vec4: u32, d_out_absolute: u32, x_absolute: u32 }
+struct Params { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first_col_vec4: u32, d_out_period: u32, x_period: u32 }
 
 @group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
@@ -12,8 +12,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let first_col = workgroup.x * $COLSu * $LANESu + lane;
   let first_row_vec4 = workgroup.y * $VEC4Su;
   if first_col >= params.in_vec4s { return; }
-  let d_out_row = first_row(params.d_out_absolute);
-  let x_row = first_row(params.x_absolute);
+  let d_out_row = first_row(params.d_out_period);
+  let x_row = first_row(params.x_period);
 #for k in 0..$COLS
   let col$k = min(first_col + $ku * $LANESu, params.in_vec4s - 1u);
 #end

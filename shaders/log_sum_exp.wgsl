@@ -3,7 +3,7 @@
 #include reduce
 #include logits
 
-struct Params { row_vec4s: u32, first_word: u32, words: u32, tile_vec4s: u32, softcap: f32, logits_absolute: u32, stats_absolute: u32 }
+struct Params { row_vec4s: u32, first_word: u32, words: u32, tile_vec4s: u32, softcap: f32, logits_period: u32, stats_period: u32 }
 
 const LOWEST: f32 = -1e30;
 
@@ -15,8 +15,8 @@ const LOWEST: f32 = -1e30;
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count { return; }
-  let start = (first_row(params.logits_absolute) + row) * params.row_vec4s;
-  let stats_at = first_row(params.stats_absolute) + row;
+  let start = (first_row(params.logits_period) + row) * params.row_vec4s;
+  let stats_at = first_row(params.stats_period) + row;
   var most = LOWEST;
   var sum = 0.0;
   var label_logit = 0.0;

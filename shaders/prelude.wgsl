@@ -17,8 +17,8 @@ fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
   return workgroup.y * workgroups.x + workgroup.x;
 }
 
-// Where the chunk's rows start in a tensor: at its first token in one that holds the whole batch, at 0 in one that
-// holds a chunk.
-fn first_row(is_absolute: u32) -> u32 {
-  return is_absolute * chunk.start;
+// Where the chunk's rows start in a tensor whose rows begin anew after so many tokens: at its first token in one that holds the whole
+// batch (no batch is that long), at 0 in one that holds a chunk (the period is 1).
+fn first_row(period: u32) -> u32 {
+  return chunk.start % period;
 }

@@ -7,10 +7,10 @@ struct Params {
   groups: u32,
   size: f32,
   epsilon: f32,
-  x_absolute: u32,
-  out_absolute: u32,
-  rstd_absolute: u32,
-  residual_absolute: u32,
+  x_period: u32,
+  out_period: u32,
+  rstd_period: u32,
+  residual_period: u32,
 }
 
 @group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
@@ -25,19 +25,22 @@ struct Params {
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count * params.groups { return; }
-  let x_start = (first_row(params.x_absolute) * params.groups + row) * params.row_vec4s;
+  let x_start = (first_row(params.x_period) * params.groups + row) * params.row_vec4s;
   var squares = 0.0;
   for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     let v = x[x_start + col];
     squares += dot(v, v);
   }
   let scale = inverseSqrt(workgroup_sum(squares, lane) / params.size + params.epsilon);
-  if lane == 0u { rstd[first_row(params.rstd_absolute) * params.groups + row] = scale; }
-  let out_start = (first_row(params.out_absolute) * params.groups + row) * params.row_vec4s;
+  if lane == 0u { rstd[first_row(params.rstd_period) * params.groups + row] = scale; }
+  let out_start = (first_row(params.out_period) * params.groups + row) * params.row_vec4s;
+#if RESIDUAL
+  let residual_start = (first_row(params.residual_period) * params.groups + row) * params.row_vec4s;
+#end
   for (var col = lane; col < params.row_vec4s; col += $LANESu) {
     let normed = x[x_start + col] * scale * norm_weight(col);
 #if RESIDUAL
-    out[out_start + col] = residual[(first_row(params.residual_absolute) * params.groups + row) * params.row_vec4s + col] + normed;
+    out[out_start + col] = residual[residual_start + col] + normed;
 #else
     out[out_start + col] = normed;
 #end

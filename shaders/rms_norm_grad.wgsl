@@ -4,7 +4,7 @@
 #include reduce
 #include norm_weight
 
-struct Params { row_vec4s: u32, groups: u32, size: f32, rstd_absolute: u32, d_out_absolute: u32, d_x_absolute: u32, x_absolute: u32 }
+struct Params { row_vec4s: u32, groups: u32, size: f32, rstd_period: u32, d_out_period: u32, d_x_period: u32, x_period: u32 }
 
 @group(0) @binding(2) var<storage, read_write> rstd: array<f32>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
@@ -18,11 +18,11 @@ struct Params { row_vec4s: u32, groups: u32, size: f32, rstd_absolute: u32, d_ou
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count * params.groups { return; }
-  let scale = rstd[first_row(params.rstd_absolute) * params.groups + row];
-  let d_out_start = (first_row(params.d_out_absolute) * params.groups + row) * params.row_vec4s;
-  let d_x_start = (first_row(params.d_x_absolute) * params.groups + row) * params.row_vec4s;
+  let scale = rstd[first_row(params.rstd_period) * params.groups + row];
+  let d_out_start = (first_row(params.d_out_period) * params.groups + row) * params.row_vec4s;
+  let d_x_start = (first_row(params.d_x_period) * params.groups + row) * params.row_vec4s;
 #if X
-  let x_start = (first_row(params.x_absolute) * params.groups + row) * params.row_vec4s;
+  let x_start = (first_row(params.x_period) * params.groups + row) * params.row_vec4s;
 #end
   var products = 0.0;
   for (var col = lane; col < params.row_vec4s; col += $LANESu) {

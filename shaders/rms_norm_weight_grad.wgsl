@@ -1,6 +1,6 @@
 // d_weight += sum of d_out[i] · x[i] · rstd[i] over tokens and their groups, from the last to the first. A thread owns four columns.
 
-struct Params { row_vec4s: u32, groups: u32, x_absolute: u32, rstd_absolute: u32, d_out_absolute: u32 }
+struct Params { row_vec4s: u32, groups: u32, x_period: u32, rstd_period: u32, d_out_period: u32 }
 
 @group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> rstd: array<f32>;
@@ -11,9 +11,9 @@ struct Params { row_vec4s: u32, groups: u32, x_absolute: u32, rstd_absolute: u32
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let col = id.x;
   if col >= params.row_vec4s { return; }
-  let x_row = first_row(params.x_absolute);
-  let rstd_row = first_row(params.rstd_absolute);
-  let d_out_row = first_row(params.d_out_absolute);
+  let x_row = first_row(params.x_period);
+  let rstd_row = first_row(params.rstd_period);
+  let d_out_row = first_row(params.d_out_period);
   var sum = d_weight[col];
   for (var tile = (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE; tile > 0u; tile--) {
     // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.

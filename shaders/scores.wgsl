@@ -2,9 +2,20 @@
 // `segment_start`.
 #include tanh
 
+// The first token of a query's window.
+fn first_in_window(token: u32) -> u32 {
+  return token - min(token, params.window - 1u);
+}
+
 // A query sees its sequence, but no more than a window of it. Later queries never see earlier keys.
 fn first_visible(token: u32) -> u32 {
-  return max(segment_start[token], token - min(token, params.window - 1u));
+  return max(segment_start[token], first_in_window(token));
+}
+
+// A row counted on from that of the first key that a tile of queries sees. In a ring rows begin anew behind the last one, and no tile sees
+// so many keys that it passes the last one twice.
+fn around(row: u32) -> u32 {
+  return select(row, row - params.keys_period, row >= params.keys_period);
 }
 
 // The score of a product.

@@ -28,13 +28,14 @@
 //! |---|---|
 //! | [`error`] | every way that a run can fail |
 //! | [`model`] | sizes, the table of parameters, files, presets |
+//! | [`text`] | texts and conversations as token ids: tokenizers, chat templates |
 //! | [`step`] | one training step as data, with its memory and cost |
 //! | [`reference`] | every operation and whole programs in f64 on the CPU |
 //! | [`gpu`] | a program on a device |
 //! | [`train`] | the run, its data, snapshots, generation, the proof of exactness |
 //! | [`web`] | the page and its workers |
 //!
-//! Each module imports only from those above it. `step` and `model` know no GPU, `gpu` knows no transformer, `reference` never sees
+//! Each module imports only from those above it. `step` and `model` know no GPU, `text` knows nothing of training, `gpu` knows no transformer, `reference` never sees
 //! the GPU's code.
 //!
 //! # Invariants
@@ -55,5 +56,6 @@ pub mod gpu;
 pub mod model;
 pub mod reference;
 pub mod step;
+pub mod text;
 pub mod train;
 pub mod web;

@@ -28,14 +28,14 @@ pub fn run(arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).output().unwrap()
 }
 
-fn json(arguments: &[&str]) -> serde_json::Value {
+pub fn json(arguments: &[&str]) -> serde_json::Value {
     let output = run(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The sentence with which the program gives up.
-fn complaint(arguments: &[&str]) -> String {
+pub fn complaint(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -45,7 +45,7 @@ fn complaint(arguments: &[&str]) -> String {
     last.to_owned()
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

@@ -3,14 +3,14 @@
 use streambp::model::Parameters;
 use streambp::step::{Program, Strategy};
 
-use crate::support::fixture::{Fixture, NAMES};
+use crate::support::fixture::{Fixture, names};
 use crate::support::{compare, device, model};
 
 /// Both are float64, so what is left is rounding.
 #[test]
 fn the_reference_computes_what_pytorch_computes() {
-    for name in NAMES {
-        let fixture = Fixture::read(name);
+    for name in names() {
+        let fixture = Fixture::read(&name);
         let (loss, gradients) = model::reference_step(&fixture.config, &fixture.weights, &fixture.batch, Strategy::stream(64, 64));
         compare::norm(&format!("{name} loss"), &[loss], &[fixture.loss], 1e-12).unwrap();
         for (id, parameter) in Parameters::new(&fixture.config).iter() {
@@ -23,8 +23,8 @@ fn the_reference_computes_what_pytorch_computes() {
 /// The device computes in f32. PyTorch itself, in f32, comes within 3e-6.
 #[test]
 fn the_device_computes_what_pytorch_computes() {
-    for name in NAMES {
-        let fixture = Fixture::read(name);
+    for name in names() {
+        let fixture = Fixture::read(&name);
         let program = Program::gradients(&fixture.config, fixture.batch.shape.clone(), Strategy::stream(64, 64));
         for tuning in device::tunings() {
             let mut executor = model::device_executor(&program, tuning, &fixture.weights, &fixture.batch);
@@ -41,8 +41,8 @@ fn the_device_computes_what_pytorch_computes() {
 /// With the strategy above, these are all strategies and three lengths of chunks.
 #[test]
 fn every_strategy_gives_the_same_bits() {
-    for name in NAMES {
-        let fixture = Fixture::read(name);
+    for name in names() {
+        let fixture = Fixture::read(&name);
         let step = |strategy| {
             let program = Program::gradients(&fixture.config, fixture.batch.shape.clone(), strategy);
             let mut executor = model::device_executor(&program, device::own_tuning(), &fixture.weights, &fixture.batch);

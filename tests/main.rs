@@ -2,16 +2,20 @@
 
 mod support;
 
+mod adapters;
 mod broken_models;
 mod command_line;
+mod conversations;
 mod decode;
 mod fixtures;
 mod memory;
 mod ops;
 mod program;
+mod ragged;
 mod resume;
 mod same_bits;
 mod shaders;
 mod training;
+mod transformers;
 mod update;
 mod verify;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use streambp::model::{Config, Layout, PRESETS, Parameters, Precision, Projection};
-use streambp::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind, Tensor};
+use streambp::model::{Config, Layout, ModelType, PRESETS, Parameters, Precision, Projection};
+use streambp::step::{BatchShape, Kind, Limits, Memory, Program, Strategy, StrategyKind, Tensor};
 
 use crate::support::{device, model};
 
@@ -14,7 +14,7 @@ fn plan(config: &Config, shape: BatchShape, strategy: Strategy) -> Memory {
 #[test]
 fn the_device_holds_what_was_planned_to_the_byte() {
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Precision::Bf16);
-    let full = [model::odd_config(), PRESETS[0].config.clone()].into_iter().chain(model::families());
+    let full = [model::odd_config(), PRESETS[0].config.clone()].into_iter().chain(model::families()).chain(model::windows());
     for layout in full.map(|config| Layout::from(&config)).chain([adapted]) {
         for kind in StrategyKind::ALL {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
@@ -69,6 +69,41 @@ fn a_token_more_costs_stream_no_more_than_promised() {
             let words = (config.num_hidden_layers + 1) * config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
             let promised = 4.0 * f64::from(words);
             assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes a token, {promised} were promised", preset.name);
+        }
+    }
+}
+
+/// Where every layer has a window, a token more costs its rows in the layers' inputs, and no key and no value: to the byte.
+#[test]
+fn a_token_more_costs_no_keys_where_all_layers_have_a_window() {
+    for config in PRESETS.iter().map(|preset| &preset.config) {
+        for model_type in [ModelType::Mistral, ModelType::Gemma3Text] {
+            let sliding_layers = vec![true; config.num_hidden_layers as usize];
+            let config = Config { model_type, sliding_window: 1000, sliding_layers, ..config.clone() };
+            let peak = |tokens| plan(&config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128)).peak_bytes();
+            let (short, long) = (1 << 14, 1 << 17);
+            let inputs = 4 * config.num_hidden_layers * config.hidden_size;
+            let of_batch = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
+            assert_eq!(peak(long) - peak(short), u64::from(long - short) * u64::from(inputs + of_batch), "{model_type:?}");
+        }
+    }
+}
+
+/// What a layer with a window holds of keys and values does not grow with the batch; what another holds does.
+#[test]
+fn keys_of_a_window_take_no_more_however_long_the_batch() {
+    for config in model::windows().into_iter().chain(model::families()) {
+        let bytes = |tokens| {
+            let program = Program::train(&config, BatchShape::uniform(1, tokens), Strategy::stream(64, 64));
+            let of_layer = |layer| {
+                let is_key = |t: &&Tensor| t.layer == Some(layer) && matches!(t.kind, Kind::KeysValues | Kind::KeysValuesGradients);
+                program.tensors.iter().filter(is_key).map(Tensor::bytes).sum::<u64>()
+            };
+            (0..config.num_hidden_layers).map(of_layer).collect::<Vec<u64>>()
+        };
+        for (layer, (short, long)) in (0..).zip(bytes(1000).into_iter().zip(bytes(3000))) {
+            let expected = if config.window(layer).is_some() { short } else { 3 * short };
+            assert_eq!(long, expected, "{:?}, layer {layer}", config.model_type);
         }
     }
 }

@@ -24,7 +24,8 @@ fn strategies() -> Vec<Strategy> {
 
 #[test]
 fn all_strategies_and_chunk_lengths_agree() {
-    for layout in layouts() {
+    let windows = model::windows().into_iter().map(|config| Layout::from(&config));
+    for layout in layouts().into_iter().chain(windows) {
         let config = &layout.config;
         let (weights, batch) = (model::weights(&layout, 1), model::batch(config, &LENGTHS, 2));
         let (loss, gradients) = model::reference_step(&layout, &weights, &batch, Strategy::STANDARD);

@@ -157,3 +157,25 @@ fn attention_is_a_distribution_over_what_a_token_sees() {
         }
     });
 }
+
+/// The keys of the last chunks, found in a ring.
+#[test]
+fn attention_in_a_window_is_the_same_for_all_strategies() {
+    let config = Config { sliding_window: 70, sliding_layers: vec![true; 2], ..small(32, 2) };
+    let pattern = |strategy| {
+        let settings = Settings { seq_len: 300, batch: 1, strategy, ..Settings::default() };
+        let source = Source::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
+        block_on(async {
+            let gpu = Gpu::open(None).await.unwrap();
+            let weights = Weights::init(&config, settings.seed);
+            Trainer::new(&gpu, &Layout::from(&config), settings, source, &weights).await.unwrap().attention(1, 1).await.unwrap()
+        })
+    };
+    let (whole, chunked) = (pattern(Strategy::STANDARD), pattern(Strategy::stream(64, 64)));
+    let first = whole.queries.len() - chunked.queries.len();
+    assert_eq!((&whole.queries[first..], &whole.weights[first..]), (&chunked.queries[..], &chunked.weights[..]));
+    for (query, row) in chunked.queries.iter().zip(&chunked.weights) {
+        let seen = (query - 69) as usize..=*query as usize;
+        assert!(row.iter().enumerate().all(|(key, &weight)| (weight > 0.0) == seen.contains(&key)), "{query}");
+    }
+}

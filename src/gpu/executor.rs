@@ -391,11 +391,16 @@ impl Executor {
         self.gpu.queue.on_submitted_work_done(move || done.store(number, Ordering::Relaxed));
     }
 
-    /// Runs a block for tokens that need not be a chunk of its walk, as generation does.
+    /// Runs a block for some tokens of a chunk of its walk, as generation does.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
+    ///
+    /// # Panics
+    /// If the tokens are not all of one chunk.
     pub async fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
+        let len = self.program.blocks[block].walk.chunk_len(self.program.tokens());
+        assert!(chunk.start % len + chunk.count <= len, "tokens {}..{} in chunks of {len}", chunk.start, chunk.end());
         let chunk = Chunk { index: 0, ..chunk };
         let slot = self.chunk_offset(block, chunk);
         let table = self.memory.place(self.program.bindings.chunks);

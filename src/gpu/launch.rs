@@ -28,8 +28,8 @@ pub enum Value {
 pub enum Grid {
     /// One for each token tile of the chunk, times so many.
     TokenTiles(u32),
-    /// One for each token tile up to the chunk's end, times so many.
-    KeyTiles(u32),
+    /// One for each token tile with keys in the windows of the chunk's queries, times so many.
+    KeyTiles { window: u32, others: u32 },
     /// So many for each token.
     PerToken(u32),
     /// One for each 64 of so many threads a token.
@@ -49,7 +49,10 @@ impl Grid {
         let tokens = u64::from(chunk.count);
         match self {
             Grid::TokenTiles(others) => [chunk.count.div_ceil(TOKEN_TILE), others, 1],
-            Grid::KeyTiles(others) => [chunk.end().div_ceil(TOKEN_TILE), others, 1],
+            Grid::KeyTiles { window, others } => {
+                let first = chunk.start.saturating_sub(window - 1) / TOKEN_TILE;
+                [chunk.end().div_ceil(TOKEN_TILE) - first, others, 1]
+            }
             Grid::PerToken(others) => fold(tokens * u64::from(others)),
             Grid::ThreadsPerToken(threads) => fold((tokens * u64::from(threads)).div_ceil(64)),
             Grid::Threads(threads) => fold(threads.div_ceil(64)),
@@ -128,10 +131,10 @@ impl Launch {
         self
     }
 
-    /// Tells the shader whether row i of a tensor is token i of the batch or of the chunk.
-    pub(super) fn absolute(self, name: &'static str, program: &Program, tensor: TensorId) -> Self {
-        let is_absolute = program.tensor(tensor).is_absolute();
-        self.u32(name, u32::from(is_absolute))
+    /// Tells the shader after how many tokens a tensor's rows begin anew.
+    pub(super) fn period(self, name: &'static str, program: &Program, tensor: TensorId) -> Self {
+        let tensor = program.tensor(tensor);
+        self.u32(name, tensor.rows.period().unwrap_or_else(|| panic!("the rows of {} are no tokens", tensor.name)))
     }
 
     pub(super) fn constant(mut self, name: &'static str, value: u32) -> Self {

@@ -1,7 +1,7 @@
 //! Low-rank adapters in files, in the layout of PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use serde_json::{Map, Value, json};
@@ -40,8 +40,8 @@ impl<F: Files> StoredAdapter<F> {
         for (_, parameter) in parameters.trained() {
             tensors.check(parameter, WEIGHTS)?;
         }
-        let is_known = |name: &str| parameters.trained().any(|(_, parameter)| parameter.name == name);
-        let unknown = tensors.names().find(|name| !is_known(name)).map(str::to_owned);
+        let names: HashSet<&str> = parameters.trained().map(|(_, parameter)| parameter.name.as_str()).collect();
+        let unknown = tensors.names().find(|name| !names.contains(name)).map(str::to_owned);
         match unknown {
             Some(name) => Err(tensors.refuse(&name, "belongs to no layer of the model; give the model that the adapters were trained on")),
             None => Ok(StoredAdapter { lora, tensors }),

@@ -83,7 +83,7 @@ impl Config {
         }
         if family.local_rope_theta.is_some() {
             map["rope_local_base_freq"] = json!(self.local_rope.theta);
-            map["query_pre_attn_scalar"] = json!(self.query_pre_attn_scalar);
+            map["query_pre_attn_scalar"] = whole(self.query_pre_attn_scalar);
             map["attn_logit_softcapping"] = json!(self.attn_logit_softcapping);
             map["final_logit_softcapping"] = json!(self.final_logit_softcapping);
         }
@@ -120,6 +120,11 @@ impl TryFrom<String> for Config {
     fn try_from(text: String) -> Result<Config> {
         Config::from_json(&text)
     }
+}
+
+/// A number without a fraction as `transformers` wants it where it allows no other.
+fn whole(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() < 1e15 { json!(number as i64) } else { json!(number) }
 }
 
 const SLIDING: &str = "sliding_attention";

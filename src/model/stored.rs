@@ -1,6 +1,7 @@
 //! A model in files, in the layout of Hugging Face: `config.json`, and `model.safetensors` or several files with an index.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use safetensors::Dtype;
@@ -36,11 +37,10 @@ impl<F: Files> StoredModel<F> {
         for (_, parameter) in parameters.iter() {
             tensors.check(parameter, WEIGHTS)?;
         }
+        let names: HashSet<&str> = parameters.iter().map(|(_, parameter)| parameter.name.as_str()).collect();
         let is_known = |name: &str| {
             // Older files hold what follows from config.json.
-            name == "lm_head.weight" && config.tie_word_embeddings
-                || name.ends_with(".rotary_emb.inv_freq")
-                || parameters.iter().any(|(_, parameter)| parameter.name == name)
+            name == "lm_head.weight" && config.tie_word_embeddings || name.ends_with(".rotary_emb.inv_freq") || names.contains(name)
         };
         let unknown = tensors.names().find(|name| !is_known(name)).map(str::to_owned);
         match unknown {

@@ -37,14 +37,14 @@ pub fn byte_tokenizer_config_json() -> String {
 }
 
 /// The characters that stand for the bytes, as in GPT-2: printable Latin-1 for itself, the others in order from U+0100.
-fn byte_characters() -> Vec<char> {
+pub(crate) fn byte_characters() -> Vec<char> {
     let mut others = '\u{100}'..;
     let printable = |c: char| matches!(c, '!'..='~' | '¡'..='¬' | '®'..='ÿ');
     let character = |byte: u8| if printable(byte.into()) { byte.into() } else { others.next().expect("Unicode is large enough") };
     (0..=u8::MAX).map(character).collect()
 }
 
-fn pretty(value: &Value) -> String {
+pub(crate) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).expect("a JSON value can be written")
 }
 

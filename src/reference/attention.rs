@@ -6,7 +6,7 @@ use super::rows::{add_scaled, for_each_row};
 use crate::step::TensorId;
 
 impl Scope<'_> {
-    /// `q` (C×H·E), `k` and `v` (N×K·E), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2), whose second numbers
+    /// `q` (C×H·E), `k` and `v` (N×K·E, or rings), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2), whose second numbers
     /// become zero until the backward pass has something for them.
     pub(super) fn attention(&mut self, [q, k, v, segment_start]: [TensorId; 4], out: TensorId, stats: TensorId, window: Option<u32>) {
         let heads = Heads::new(self.config, self.chunk, window);

@@ -7,7 +7,7 @@ use super::rows::{add_scaled, dot, for_each_row};
 use crate::step::TensorId;
 
 impl Scope<'_> {
-    /// `q` and `d_out` (C×H·E), `k`, `v`, `d_k` and `d_v` (N×K·E), `segment_start` (N), `stats` (C×H×2) with both numbers.
+    /// `q` and `d_out` (C×H·E), `k`, `v`, `d_k` and `d_v` (N×K·E, or a ring), `segment_start` (N), `stats` (C×H×2) with both numbers.
     pub(super) fn attention_key_value_grad(
         &mut self,
         [q, k, v, segment_start]: [TensorId; 4],
@@ -18,7 +18,9 @@ impl Scope<'_> {
         let heads = Heads::new(self.config, self.chunk, window);
         let [q, k, v, segment_start, d_out, stats, mut d_k, mut d_v] = self.operands([q, k, v, segment_start, d_out, stats, d_k, d_v]);
         let (d_k_cols, d_v_cols) = (d_k.cols(), d_v.cols());
-        for_each_row([(d_k.prefix_mut(), d_k_cols), (d_v.prefix_mut(), d_v_cols)], |j, [d_k, d_v]| {
+        let ((d_k, token), (d_v, _)) = (d_k.prefix_mut(), d_v.prefix_mut());
+        for_each_row([(d_k, d_k_cols), (d_v, d_v_cols)], |row, [d_k, d_v]| {
+            let j = token(row);
             for i in (0..q.len()).rev().filter(|&i| heads.keys_of(i, &segment_start).contains(&j)) {
                 for head in 0..heads.count {
                     let (queries, keys) = (heads.range(head), heads.key_range(head));

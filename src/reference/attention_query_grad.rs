@@ -6,7 +6,7 @@ use super::rows::{add_scaled, dot, for_each_row};
 use crate::step::TensorId;
 
 impl Scope<'_> {
-    /// `q`, `out`, `d_out` and `d_q` (C×H·E), `k` and `v` (N×K·E), `segment_start` (N), `stats` (C×H×2), whose second numbers
+    /// `q`, `out`, `d_out` and `d_q` (C×H·E), `k` and `v` (N×K·E, or rings), `segment_start` (N), `stats` (C×H×2), whose second numbers
     /// become `d_out·out`.
     pub(super) fn attention_query_grad(
         &mut self,

@@ -146,10 +146,10 @@ impl Scope<'_> {
             Op::RmsNormGrad { rstd, weight, d_out, d_x, x, groups } => self.rms_norm_grad([rstd, weight, d_out, d_x], x, groups),
             Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } => self.rms_norm_weight_grad([x, rstd, d_out, d_weight], groups),
             Op::Linear { x, weight, out, bias, residual, slice, scale, accumulate } => {
-                self.linear([x, weight, out], [bias, residual], slice, f64::from(scale), accumulate);
+                self.linear([x, weight, out], [bias, residual], slice, scale, accumulate);
             }
             Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate } => {
-                self.linear_grad([d_out, weight, d_x], slice, f64::from(scale), accumulate);
+                self.linear_grad([d_out, weight, d_x], slice, scale, accumulate);
             }
             Op::LinearWeightGrad { d_out, x, d_weight, slice } => self.linear_weight_grad(d_out, x, d_weight, slice),
             Op::BiasGrad { d_out, d_bias } => self.bias_grad(d_out, d_bias),

@@ -22,6 +22,10 @@ pub(super) struct Matrix<'a> {
     first: usize,
     /// How many rows it is about: one for each of its tokens, or all if the rows are no tokens.
     count: usize,
+    /// After how many tokens the rows begin anew.
+    period: usize,
+    /// One behind the chunk's last token.
+    end: usize,
 }
 
 impl Tensors {
@@ -58,12 +62,14 @@ impl Scope<'_> {
         let values = self.tensors.values.get_disjoint_mut(ids.map(|id| id.0 as usize)).expect("the operands are different tensors");
         values.map(|all| {
             let (rows, cols) = shapes.next().expect("as many shapes as tensors");
-            let (first, count) = match rows {
-                Rows::Fixed(rows) => (0, rows as usize),
-                Rows::Tokens => (start, count),
-                Rows::Chunk(_) => (0, count),
+            let (period, first, count) = match rows {
+                Rows::Fixed(rows) => (1, 0, rows as usize),
+                Rows::Tokens => (usize::MAX, start, count),
+                Rows::Ring(tokens) => (tokens as usize, start % tokens as usize, count),
+                Rows::Chunk(_) => (1, 0, count),
             };
-            Matrix { all, cols, first, count }
+            assert!((first + count) * cols <= all.len(), "rows {first}..{} of {rows:?}", first + count);
+            Matrix { all, cols, first, count, period, end: start + count }
         })
     }
 }
@@ -91,7 +97,7 @@ impl Matrix<'_> {
 
     /// Row i of those that the chunk is about.
     pub fn row(&self, i: usize) -> &[f64] {
-        self.token(self.first + i)
+        &self.all[(self.first + i) * self.cols..][..self.cols]
     }
 
     /// Row i of those that the chunk is about, to be written.
@@ -105,9 +111,11 @@ impl Matrix<'_> {
         self.row(i)[0]
     }
 
-    /// The row of a token of the batch, in a tensor that has one for each.
+    /// The row of a token of the batch, in a tensor that has one for each, or that is a ring.
     pub fn token(&self, token: usize) -> &[f64] {
-        &self.all[token * self.cols..][..self.cols]
+        // A division would take as long as what is done with a head.
+        let row = if token < self.period { token } else { token % self.period };
+        &self.all[row * self.cols..][..self.cols]
     }
 
     /// The rows that the chunk is about, one behind the other.
@@ -115,8 +123,9 @@ impl Matrix<'_> {
         &mut self.all[self.first * self.cols..(self.first + self.count) * self.cols]
     }
 
-    /// The rows of all tokens up to the chunk's last one, one behind the other.
-    pub fn prefix_mut(&mut self) -> &mut [f64] {
-        &mut self.all[..(self.first + self.count) * self.cols]
+    /// The rows of all tokens up to the chunk's last one that are there, one behind the other, and the token of a row.
+    pub fn prefix_mut(&mut self) -> (&mut [f64], impl Fn(usize) -> usize + Copy + Send + use<>) {
+        let (period, end) = (self.period, self.end);
+        (&mut self.all[..end.min(period) * self.cols], move |row| row + (end - 1 - row) / period * period)
     }
 }

@@ -4,8 +4,9 @@ use super::Scope;
 use crate::step::TensorId;
 
 impl Scope<'_> {
-    /// Whatever the chunk, all of `out`.
+    /// The chunk's rows of `out`, or all if they are no tokens.
     pub(super) fn zero(&mut self, out: TensorId) {
-        self.tensors.all_mut(out).fill(0.0);
+        let [mut out] = self.operands([out]);
+        out.rows_mut().fill(0.0);
     }
 }

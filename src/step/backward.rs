@@ -23,34 +23,60 @@ pub fn write(b: &mut Builder, kept: Kept) {
     }
 }
 
-/// One layer: keys and values once for all tokens, then the chunks from the last to the first.
+/// One layer, its chunks from the last to the first. Keys and values are there before any chunk has its turn, or, where a window needs
+/// no more, just before the first chunk that looks back on them.
 fn layer_backward(b: &mut Builder, kept: KeptLayer, d_hidden: TensorId) {
     let chunk = b.program.strategy.chunk(b.tokens());
-    let (kv, kept_activations) = match kept.inside {
+    let input = kept.input;
+    if let Rows::Ring(ring) = b.key_rows() {
+        b.block(Pass::Backward, "backward", Walk::Descending(chunk), |b| {
+            let kv = recompute_keys_values(b, input, chunk);
+            let d_kv = clear_key_value_gradients(b);
+            b.lead_by(ring / chunk - 1);
+            chunk_backward(b, input, None, (kv, d_kv), d_hidden, chunk);
+        });
+        return;
+    }
+    let (kv, activations) = match kept.inside {
         Some((kv, activations)) => (kv, Some(activations)),
-        None => (recompute_keys_values(b, kept.input, chunk), None),
+        None => {
+            let walk = Walk::Ascending(chunk);
+            (b.block(Pass::Backward, "recompute keys and values", walk, |b| recompute_keys_values(b, input, chunk)), None)
+        }
     };
-    let width = Widths::of(b.config()).keys;
-    let d_kv = b.block(Pass::Backward, "clear key and value gradients", Walk::Once, |b| {
-        let d_kv = ["d_k", "d_v"].map(|name| b.tensor(name, Kind::KeysValuesGradients, Rows::Tokens, width));
-        d_kv.into_iter().for_each(|out| b.push(Op::Zero { out }));
-        d_kv
-    });
+    let d_kv = b.block(Pass::Backward, "clear key and value gradients", Walk::Once, clear_key_value_gradients);
     b.block(Pass::Backward, "backward", Walk::Descending(chunk), |b| {
-        let x = forward::chunk_input(b, kept.input, chunk);
-        let mut activations = kept_activations.unwrap_or_else(|| recompute(b, x, kv, chunk));
-        mlp_backward(b, &activations, d_hidden, chunk);
-        attention_backward(b, &mut activations, x, kv, d_kv, d_hidden, chunk);
+        chunk_backward(b, input, activations, (kv, d_kv), d_hidden, chunk);
     });
 }
 
-/// Keys and values of the layer for all tokens, as the forward pass computed them.
+/// The chunk's keys and values, as the forward pass computed them.
 fn recompute_keys_values(b: &mut Builder, input: LayerInput, chunk: u32) -> KeysValues {
-    b.block(Pass::Backward, "recompute keys and values", Walk::Ascending(chunk), |b| {
-        let x = forward::chunk_input(b, input, chunk);
-        let norm = forward::rms_norm(b, "attention_norm", x, Role::AttentionNorm, Rows::Chunk(chunk));
-        forward::keys_values(b, norm.out, Rows::Chunk(chunk), &mut Adapted::default()).0
-    })
+    let x = forward::chunk_input(b, input, chunk);
+    let norm = forward::rms_norm(b, "attention_norm", x, Role::AttentionNorm, Rows::Chunk(chunk));
+    forward::keys_values(b, norm.out, Rows::Chunk(chunk), &mut Adapted::default()).0
+}
+
+fn clear_key_value_gradients(b: &mut Builder) -> [TensorId; 2] {
+    let (width, rows) = (Widths::of(b.config()).keys, b.key_rows());
+    let d_kv = ["d_k", "d_v"].map(|name| b.tensor(name, Kind::KeysValuesGradients, rows, width));
+    d_kv.into_iter().for_each(|out| b.push(Op::Zero { out }));
+    d_kv
+}
+
+/// A chunk of a layer, with its activations if they were kept.
+fn chunk_backward(
+    b: &mut Builder,
+    input: LayerInput,
+    kept: Option<Activations>,
+    (kv, d_kv): (KeysValues, [TensorId; 2]),
+    d_hidden: TensorId,
+    chunk: u32,
+) {
+    let x = forward::chunk_input(b, input, chunk);
+    let mut activations = kept.unwrap_or_else(|| recompute(b, x, kv, chunk));
+    mlp_backward(b, &activations, d_hidden, chunk);
+    attention_backward(b, &mut activations, x, kv, d_kv, d_hidden, chunk);
 }
 
 /// The chunk's activations, as the forward pass computed them.
@@ -185,7 +211,7 @@ fn input_grads(b: &mut Builder, projection: Projection, (d_out, d_inner): (Tenso
     }
 }
 
-fn input_grad(b: &mut Builder, parts: &[Part], d_out: TensorId, d_x: TensorId, scale: f32, accumulate: bool) {
+fn input_grad(b: &mut Builder, parts: &[Part], d_out: TensorId, d_x: TensorId, scale: f64, accumulate: bool) {
     for part in parts {
         let (weight, slice) = (part.tensor, part.whole());
         b.push(Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate: accumulate || part.first_row > 0 });

@@ -128,18 +128,28 @@ impl Batch {
 }
 
 impl Program {
-    /// What the host writes before a batch is run: a tensor and its bytes, each.
+    /// What the host writes before a batch is run: a tensor and its bytes, each. The sequences may be cut otherwise than those
+    /// of the shape that the program was planned for.
     ///
     /// # Panics
-    /// If the batch has another shape than the program was built for.
+    /// If the batch has another number of tokens than that shape, or a longer sequence.
     pub fn inputs(&self, batch: &Batch) -> Vec<(TensorId, Vec<u8>)> {
-        assert_eq!(batch.shape, self.batch, "a program is built for one shape of batch");
+        let (found, planned) = (&batch.shape, &self.batch);
+        assert!(
+            found.tokens() == planned.tokens() && found.longest() <= planned.longest(),
+            "a batch of {} tokens, {} in a sequence at most, for a program of {} and {}",
+            found.tokens(),
+            found.longest(),
+            planned.tokens(),
+            planned.longest()
+        );
         let (order, start) = batch.tokens_by_id(self.config.vocab_size);
         let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();
         let b = &self.bindings;
         vec![
             (b.input_ids, bytes(&batch.input_ids)),
             (b.labels, bytes(&batch.labels)),
+            (b.segment_start, bytes(&found.segment_starts())),
             (b.loss_weight, bytemuck::cast_slice(&batch.loss_weight).to_vec()),
             (b.token_order, bytes(&order)),
             (b.token_start, bytes(&start)),
@@ -149,7 +159,7 @@ impl Program {
     /// What the host writes once, when the program's buffers are new: a tensor and its bytes, each.
     pub fn constants(&self) -> Vec<(TensorId, Vec<u8>)> {
         let b = &self.bindings;
-        let mut constants = vec![(b.segment_start, bytemuck::cast_slice(&self.batch.segment_starts()).to_vec())];
+        let mut constants = Vec::new();
         let local = (b.local_rope_table != b.rope_table).then_some((b.local_rope_table, self.config.local_rope));
         for (table, rope) in [(b.rope_table, self.config.rope)].into_iter().chain(local) {
             constants.push((table, bytemuck::cast_slice(&self.cosines_and_sines(table, rope)).to_vec()));

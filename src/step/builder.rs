@@ -1,6 +1,6 @@
 //! Writes a [`Program`] down, one operation after the other.
 
-use super::program::{Bindings, Block, Node, Part, Pass, Program, Walk};
+use super::program::{Bindings, Block, Lead, Node, Part, Pass, Program, Walk};
 use super::{BINDING_ALIGNMENT, BatchShape, Element, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId, VOCAB_TILE};
 use crate::model::{Config, Layout, Parameter, ParameterId, Parameters, Projection, Role};
 
@@ -21,7 +21,7 @@ pub(super) struct Adapter {
     /// Columns of what lies between the two, padding included.
     pub width: u32,
     /// What its share is multiplied by.
-    pub scale: f32,
+    pub scale: f64,
 }
 
 /// Partial sums of squares that each parameter gets.
@@ -128,7 +128,7 @@ impl Builder {
             a: self.weight(Role::LoraA(projection)),
             b: self.weight(Role::LoraB(projection)),
             width: lora.rank.next_multiple_of(4),
-            scale: lora.scale() as f32,
+            scale: lora.scale(),
         })
     }
 
@@ -150,12 +150,15 @@ impl Builder {
         self.layer.expect("inside a layer")
     }
 
+    /// What the rows of keys and values are in the layer at hand: no more than its window needs.
+    pub(super) fn key_rows(&self) -> Rows {
+        let ring = self.config().window(self.layer()).and_then(|window| self.program.strategy.ring(self.tokens(), window));
+        ring.map_or(Rows::Tokens, Rows::Ring)
+    }
+
     /// A tensor that shares the arena; its name gets the layer at hand in front.
     pub fn tensor(&mut self, name: &str, kind: Kind, rows: Rows, cols: u32) -> TensorId {
-        let row_count = match rows {
-            Rows::Fixed(count) | Rows::Chunk(count) => count,
-            Rows::Tokens => self.tokens(),
-        };
+        let row_count = row_count(rows, self.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
         self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element: Element::F32, storage: Storage::Arena })
     }
@@ -175,8 +178,16 @@ impl Builder {
 
     /// The operations inside are done for each chunk of the walk.
     pub fn block<T>(&mut self, pass: Pass, title: &'static str, walk: Walk, write: impl FnOnce(&mut Self) -> T) -> T {
-        self.program.blocks.push(Block { pass, layer: self.layer, title, walk, nodes: Vec::new() });
+        self.program.blocks.push(Block { pass, layer: self.layer, title, walk, lead: Lead::default(), nodes: Vec::new() });
         write(self)
+    }
+
+    /// What the block at hand has so far is done that many chunks ahead of what follows.
+    pub(super) fn lead_by(&mut self, chunks: u32) {
+        let block = self.program.blocks.last_mut().expect("operations stand in a block");
+        if chunks > 0 {
+            block.lead = Lead { nodes: block.nodes.len(), chunks };
+        }
     }
 
     /// The next operation of the block at hand.
@@ -189,6 +200,7 @@ impl Builder {
     pub fn finish(mut self) -> Program {
         let slots = self.program.node_count() as u32;
         let tokens = self.tokens();
+        self.program.blocks.iter().for_each(|block| self.check_lead(block));
         let chunks = self.program.chunk_lengths().into_iter().map(|len| tokens.div_ceil(len)).sum();
         for (id, count) in [(self.program.bindings.op_params, slots), (self.program.bindings.chunks, chunks)] {
             let tensor = &mut self.program.tensors[id.0 as usize];
@@ -196,6 +208,20 @@ impl Builder {
             tensor.row_count = count;
         }
         self.program
+    }
+
+    /// What is done ahead is done for another chunk, so it shares no tensor of a chunk with the rest.
+    fn check_lead(&self, block: &Block) {
+        let (lead, rest) = block.nodes.split_at(block.lead.nodes);
+        let [ahead, rest] = [lead, rest].map(|nodes| self.tensors_of_a_chunk(nodes));
+        if let Some(&id) = rest.iter().find(|id| ahead.contains(id)) {
+            panic!("{} is read for another chunk than it was written for", self.program.tensor(id).name);
+        }
+    }
+
+    fn tensors_of_a_chunk(&self, nodes: &[Node]) -> Vec<TensorId> {
+        let operands = nodes.iter().flat_map(|node| node.op.operands()).map(|(_, id)| id);
+        operands.filter(|&id| matches!(self.program.tensor(id).rows, Rows::Chunk(_))).collect()
     }
 }
 
@@ -209,6 +235,14 @@ fn rows_of_a_part(part_bytes: u64, row_bytes: u64) -> u32 {
     }
 }
 
+/// Rows for which there has to be memory, in a batch of that many tokens.
+fn row_count(rows: Rows, tokens: u32) -> u32 {
+    match rows {
+        Rows::Fixed(count) | Rows::Ring(count) | Rows::Chunk(count) => count,
+        Rows::Tokens => tokens,
+    }
+}
+
 fn push(tensors: &mut Vec<Tensor>, tensor: Tensor) -> TensorId {
     tensors.push(tensor);
     TensorId(tensors.len() as u32 - 1)
@@ -219,10 +253,7 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
     let tokens = batch.tokens();
     let slot = BINDING_ALIGNMENT as u32 / 4;
     let mut add = |name: &str, kind, rows, cols, element, storage| {
-        let row_count = match rows {
-            Rows::Fixed(count) | Rows::Chunk(count) => count,
-            Rows::Tokens => tokens,
-        };
+        let row_count = row_count(rows, tokens);
         push(tensors, Tensor { name: name.to_owned(), kind, layer: None, rows, row_count, cols, element, storage })
     };
     let mut of_tokens = |name, element| add(name, Kind::Batch, Rows::Tokens, 1, element, Storage::Own);

@@ -23,7 +23,7 @@ impl AddAssign for Cost {
 impl Program {
     /// What an operation costs for one chunk.
     pub fn cost(&self, op: &Op, chunk: Chunk) -> Cost {
-        let bytes = op.operands().into_iter().map(|(name, id)| self.rows_touched(name, id, chunk) * self.tensor(id).row_bytes()).sum();
+        let bytes = op.operands().into_iter().map(|(name, id)| self.rows_touched(op, name, id, chunk) * self.tensor(id).row_bytes()).sum();
         Cost { flops: self.flops(op, chunk), bytes }
     }
 
@@ -59,12 +59,15 @@ impl Program {
         6 * (matrices - lookup) * u64::from(self.tokens()) + 12 * pairs * heads
     }
 
-    fn rows_touched(&self, operand: &str, id: super::TensorId, chunk: Chunk) -> u64 {
+    fn rows_touched(&self, op: &Op, operand: &str, id: super::TensorId, chunk: Chunk) -> u64 {
         let tensor = self.tensor(id);
         match tensor.rows {
             Rows::Fixed(_) => u64::from(tensor.row_count),
-            Rows::Tokens if matches!(operand, "k" | "v") => u64::from(chunk.end()),
-            Rows::Tokens | Rows::Chunk(_) => u64::from(chunk.count),
+            Rows::Tokens | Rows::Ring(_) if matches!(operand, "k" | "v") => {
+                let before = op.window().map_or(chunk.start, |window| chunk.start.min(window - 1));
+                u64::from(before + chunk.count)
+            }
+            Rows::Tokens | Rows::Ring(_) | Rows::Chunk(_) => u64::from(chunk.count),
         }
     }
 

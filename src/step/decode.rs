@@ -8,8 +8,9 @@ use crate::model::{Layout, Role};
 impl Program {
     /// Logits for new tokens of one sequence of at most `context` tokens, with the keys and values of all layers kept.
     ///
-    /// The one block is run for whichever run of at most [`TOKEN_TILE`] tokens comes next; the keys and values of
-    /// what went before stay in their tensors, which therefore have memory of their own. Returns the logits' tensor.
+    /// The one block is run for whichever run of tokens comes next that lies in one tile of [`TOKEN_TILE`] of them; the keys and values
+    /// of what went before stay in their tensors, which therefore have memory of their own. No batch is loaded: that `segment_start` is
+    /// zero from the outset says that there is one sequence. Returns the logits' tensor.
     pub fn decode(layout: impl Into<Layout>, context: u32) -> (Program, TensorId) {
         let chunk = TOKEN_TILE.min(context);
         let mut b = Builder::new(layout, BatchShape::uniform(1, context), Strategy::stream(chunk, chunk));

@@ -29,12 +29,12 @@ pub enum LayerInput {
     Embedding,
 }
 
-/// Keys and values of a layer, for all tokens (N×K·E each).
+/// Keys and values of a layer (K·E each), for all tokens, or for as many as its window needs.
 #[derive(Clone, Copy)]
 pub struct KeysValues {
     pub k: TensorId,
     pub v: TensorId,
-    /// `1 / rms` of each key before its norm, if keys are normed (N×K).
+    /// `1 / rms` of each key before its norm, if keys are normed (K).
     pub k_rstd: Option<TensorId>,
 }
 
@@ -218,12 +218,12 @@ pub(super) fn heads(b: &Builder, count: u32) -> Groups {
 
 /// Appends the chunk's keys and values to the layer's. Also returns the keys before their norm, if they are normed.
 pub(super) fn keys_values(b: &mut Builder, normed: TensorId, rows: Rows, adapted: &mut Adapted) -> (KeysValues, Option<TensorId>) {
-    let width = Widths::of(b.config()).keys;
-    let [k, v] = ["k", "v"].map(|name| b.tensor(name, Kind::KeysValues, Rows::Tokens, width));
+    let (width, kept) = (Widths::of(b.config()).keys, b.key_rows());
+    let [k, v] = ["k", "v"].map(|name| b.tensor(name, Kind::KeysValues, kept, width));
     let (raw, k_rstd) = if b.config().family().norms_queries_and_keys {
         let groups = heads(b, b.config().num_key_value_heads);
         let raw = raw_keys(b, normed, rows, adapted);
-        let rstd = b.tensor("k.rstd", Kind::KeysValues, Rows::Tokens, groups.count);
+        let rstd = b.tensor("k.rstd", Kind::KeysValues, kept, groups.count);
         b.push(Op::RmsNorm { x: raw, weight: b.vector(Role::KeyNorm), out: k, rstd, residual: None, groups });
         (Some(raw), Some(rstd))
     } else {

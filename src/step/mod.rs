@@ -30,7 +30,7 @@ pub use cost::Cost;
 pub use memory::{Alive, Buffer, Limits, Memory, Moment, Place};
 pub use op::{Groups, Op, OpKind, Slice, Words};
 pub use order::{Stride, Turn};
-pub use program::{Block, Chunk, Node, Part, Pass, Program, Walk};
+pub use program::{Block, Chunk, Lead, Node, Part, Pass, Program, Walk};
 pub use strategy::{Strategy, StrategyKind};
 pub use tensor::{Element, Kind, Rows, Storage, Tensor, TensorId};
 

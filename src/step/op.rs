@@ -80,8 +80,18 @@ macro_rules! ops {
     };
 }
 
+impl Op {
+    /// Tokens that a query sees at most, itself among them, if the operation is one of attention and has a window.
+    pub fn window(&self) -> Option<u32> {
+        match *self {
+            Op::Attention { window, .. } | Op::AttentionQueryGrad { window, .. } | Op::AttentionKeyValueGrad { window, .. } => window,
+            _ => None,
+        }
+    }
+}
+
 ops! {
-    /// `out = 0`.
+    /// `out = 0`: the chunk's rows, or all if rows are no tokens.
     Zero "zero" { out }
     /// `out[i] = weight[input_ids[i]]`, scaled as the family has it, for the ids whose rows `weight` holds from `first_id` on.
     Embedding "embedding" { input_ids, weight, out; with first_id: u32 }
@@ -94,9 +104,9 @@ ops! {
     /// `d_weight += Σ d_out[i] · x[i] · rstd[i]` over tokens and groups.
     RmsNormWeightGrad "rms_norm_weight_grad" { x, rstd, d_out, d_weight; with groups: Groups }
     /// `out[i] (+)= scale · weight · x[i] (+ bias) (+ residual[i])`.
-    Linear "linear" { x, weight, out; optional bias, residual; with slice: Slice, scale: f32, accumulate: bool }
+    Linear "linear" { x, weight, out; optional bias, residual; with slice: Slice, scale: f64, accumulate: bool }
     /// `d_x[i] (+)= scale · weightᵀ · d_out[i]`.
-    LinearGrad "linear_grad" { d_out, weight, d_x; with slice: Slice, scale: f32, accumulate: bool }
+    LinearGrad "linear_grad" { d_out, weight, d_x; with slice: Slice, scale: f64, accumulate: bool }
     /// `d_weight += Σ d_out[i] ⊗ x[i]` over tokens.
     LinearWeightGrad "linear_weight_grad" { d_out, x, d_weight; with slice: Slice }
     /// `d_bias += Σ d_out[i]` over tokens.

@@ -84,11 +84,13 @@ impl Walk {
 
     /// The chunks, in the order of the walk.
     pub fn chunks(self, tokens: u32) -> impl Iterator<Item = Chunk> {
-        let len = self.chunk_len(tokens);
-        (0..self.chunk_count(tokens)).map(move |i| {
-            let index = self.order(i, tokens);
-            Chunk { index, start: index * len, count: len.min(tokens - index * len) }
-        })
+        (0..self.chunk_count(tokens)).map(move |order| self.chunk(order, tokens))
+    }
+
+    /// The chunk before which so many others come in the walk.
+    pub(super) fn chunk(self, order: u32, tokens: u32) -> Chunk {
+        let (len, index) = (self.chunk_len(tokens), self.order(order, tokens));
+        Chunk { index, start: index * len, count: len.min(tokens - index * len) }
     }
 
     /// How many chunks of the walk come before the chunk of that index; the other way round, the index of the chunk before
@@ -107,6 +109,16 @@ pub struct Node {
     pub op: Op,
 }
 
+/// The first operations of a block, done so many chunks ahead of the others: when these come to a chunk, what they need of later chunks
+/// of the walk is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lead {
+    /// How many operations.
+    pub nodes: usize,
+    /// How many chunks ahead; fewer than the walk has.
+    pub chunks: u32,
+}
+
 /// Operations that are all done for one chunk before the next chunk has its turn.
 #[derive(Clone, Debug)]
 pub struct Block {
@@ -118,6 +130,8 @@ pub struct Block {
     pub title: &'static str,
     /// How it goes through the tokens.
     pub walk: Walk,
+    /// What of it is done ahead.
+    pub lead: Lead,
     /// What is done for every chunk.
     pub nodes: Vec<Node>,
 }
@@ -193,7 +207,7 @@ pub struct Program {
     pub config: Config,
     /// Its parameters.
     pub parameters: Parameters,
-    /// The batch.
+    /// The batch that it is planned for: those that run have as many tokens, and no longer sequence.
     pub batch: BatchShape,
     /// How the grid of layers × chunks is walked.
     pub strategy: Strategy,

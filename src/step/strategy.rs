@@ -97,6 +97,14 @@ impl Strategy {
         self.chunk.map_or(tokens, |chunk| chunk.min(tokens))
     }
 
+    /// Tokens of a ring that holds a chunk and what a window looks back on, in whole chunks; `None` if a batch of that many tokens has no
+    /// more of them.
+    pub fn ring(&self, tokens: u32, window: u32) -> Option<u32> {
+        let chunk = self.chunk(tokens);
+        let ring = ((window - 1).div_ceil(chunk) + 1).saturating_mul(chunk);
+        (ring < tokens).then_some(ring)
+    }
+
     /// C': the chunk length in the loss head, for a batch of that many tokens.
     pub fn logits_chunk(&self, tokens: u32) -> u32 {
         self.logits_chunk.map_or(tokens, |chunk| chunk.min(tokens))
@@ -130,5 +138,16 @@ mod tests {
         assert_eq!((strategy.chunk(1000), strategy.logits_chunk(1000)), (128, 64));
         assert_eq!((strategy.chunk(100), strategy.logits_chunk(10)), (100, 10));
         assert_eq!(Strategy::STANDARD.chunk(1000), 1000);
+    }
+
+    #[test]
+    fn a_ring_holds_what_a_chunk_sees() {
+        let strategy = Strategy::stream(64, 64);
+        for (window, ring) in [(1, 64), (2, 128), (65, 128), (66, 192), (449, 512)] {
+            assert_eq!(strategy.ring(513, window), Some(ring), "{window}");
+        }
+        assert_eq!(strategy.ring(512, 449), None, "it would hold the whole batch");
+        assert_eq!(strategy.ring(1 << 31, u32::MAX), None);
+        assert_eq!(Strategy::CHECKPOINT.ring(1000, 1), None);
     }
 }

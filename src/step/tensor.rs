@@ -1,5 +1,6 @@
 //! What a step computes with: tensors by name, with their sizes and what they are for.
 
+use super::Chunk;
 use crate::model::Precision;
 
 /// A tensor's place in [`Program::tensors`](super::Program::tensors).
@@ -75,8 +76,37 @@ pub enum Rows {
     Fixed(u32),
     /// A row for every token of the batch; row i is token i.
     Tokens,
+    /// A row for each of that many tokens, a whole number of chunks: token i has row `i mod` their number, where it takes the place of
+    /// one that is out of sight.
+    Ring(u32),
     /// A row for every token of a chunk of at most that many; row i is token `chunk.start + i`.
     Chunk(u32),
+}
+
+impl Rows {
+    /// After how many tokens the rows begin anew, if they are tokens' rows: the chunk's first row is `chunk.start mod` this.
+    pub fn period(self) -> Option<u32> {
+        match self {
+            Rows::Fixed(_) => None,
+            Rows::Tokens => Some(u32::MAX),
+            Rows::Ring(tokens) => Some(tokens),
+            // Wherever a chunk starts, its first row is the first.
+            Rows::Chunk(_) => Some(1),
+        }
+    }
+
+    /// The row of a token, when that chunk is at work.
+    ///
+    /// # Panics
+    /// If the rows are no tokens.
+    pub fn row_of(self, token: u32, chunk: Chunk) -> u32 {
+        match self {
+            Rows::Fixed(_) => panic!("the rows are no tokens"),
+            Rows::Tokens => token,
+            Rows::Ring(tokens) => token % tokens,
+            Rows::Chunk(_) => token - chunk.start,
+        }
+    }
 }
 
 /// Where a tensor's bytes come from, and so for how long they are there.
@@ -144,11 +174,6 @@ impl Tensor {
             Element::U32 => 4 * u64::from(self.cols),
             Element::Float(precision) => precision.row_bytes(self.cols),
         }
-    }
-
-    /// Does row i of it stand for token i of the batch (rather than of the chunk)?
-    pub fn is_absolute(&self) -> bool {
-        self.rows == Rows::Tokens
     }
 }
 

@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::Trainer;
 use crate::error::{Error, Result};
 use crate::model::Config;
-use crate::step::{Batch, Chunk, Op, Pass, TensorId, Turn};
+use crate::step::{Batch, Chunk, IGNORED_LABEL, Op, Pass, Rows, TensorId, Turn};
 
-/// The attention of one head, for the queries of the last chunk.
+/// The attention of one head, for the last queries of a sequence within one chunk.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AttentionPattern {
     /// The layer.
@@ -44,19 +44,20 @@ impl Trainer {
             )));
         }
         let batch = self.validation_batch().clone();
-        let (number, [q, k]) = self.attention_turn(layer);
+        let sequence = last_learned(&batch);
+        let (number, [q, k]) = self.attention_turn(layer, sequence.end - 1);
         let start = self.executor().program().span(Pass::Forward..=Pass::Forward).start;
         self.executor().load_batch(&batch);
         self.run_turns(start..number + 1).await?;
         let chunk = self.executor().program().turn(number).chunk;
-        let first_row = if self.executor().program().tensor(q).is_absolute() { 0 } else { chunk.start };
+        let [q_rows, k_rows] = [q, k].map(|id| self.executor().program().tensor(id).rows);
         let window = config.window(layer);
-        let scores = Scores { q: self.read(q).await?, k: self.read(k).await?, config, chunk, first_row, head, window };
-        Ok(self.pattern(&batch, layer, &scores))
+        let scores = Scores { q: self.read(q).await?, k: self.read(k).await?, config, chunk, q_rows, k_rows, head, window };
+        Ok(pattern(&batch, sequence, layer, &scores))
     }
 
-    /// The attention of the layer's last chunk in the forward pass, with its queries and keys.
-    fn attention_turn(&self, layer: u32) -> (u64, [TensorId; 2]) {
+    /// The attention of the layer's chunk with that token in the forward pass, with its queries and keys.
+    fn attention_turn(&self, layer: u32, token: u32) -> (u64, [TensorId; 2]) {
         let program = self.executor().program();
         let of_layer = program.pass(Pass::Forward).filter(|(_, block)| block.layer == Some(layer));
         let found = of_layer.flat_map(|(index, block)| block.nodes.iter().enumerate().map(move |(node, n)| (index, block, node, &n.op)));
@@ -65,27 +66,38 @@ impl Trainer {
             _ => None,
         });
         let (block, walk, node, tensors) = found.next().map(|(i, b, n, t)| (i, b.walk, n, t)).expect("every layer has attention");
-        let chunk = walk.chunks(program.tokens()).last().expect("a batch has a token");
+        let chunk = walk.chunks(program.tokens()).find(|chunk| token < chunk.end()).expect("the chunks have all tokens");
         (program.turn_number(Turn { block, chunk, node }), tensors)
     }
 
     async fn read(&self, id: TensorId) -> Result<Vec<f32>> {
         Ok(bytemuck::pod_collect_to_vec(&self.executor().read(id).await?))
     }
+}
 
-    fn pattern(&self, batch: &Batch, layer: u32, scores: &Scores) -> AttentionPattern {
-        let last = batch.shape.tokens();
-        let start = last - batch.shape.lengths().last().expect("a batch has a sequence");
-        let first = scores.chunk.start.max(start).max(last.saturating_sub(MOST_QUERIES));
-        let queries: Vec<u32> = (first..last).collect();
-        AttentionPattern {
-            layer,
-            head: scores.head,
-            weights: queries.iter().map(|&query| scores.row(query, start..last)).collect(),
-            keys: start..last,
-            input_ids: batch.input_ids[start as usize..].to_vec(),
-            queries,
+/// The last sequence of which anything is learned: what only fills a batch is no example.
+fn last_learned(batch: &Batch) -> Range<u32> {
+    let mut end = batch.shape.tokens();
+    for &length in batch.shape.lengths().iter().rev() {
+        let sequence = end - length..end;
+        if batch.labels[sequence.start as usize..end as usize].iter().any(|&label| label != IGNORED_LABEL) {
+            return sequence;
         }
+        end -= length;
+    }
+    batch.shape.tokens() - batch.shape.lengths().last().expect("a batch has a sequence")..batch.shape.tokens()
+}
+
+fn pattern(batch: &Batch, sequence: Range<u32>, layer: u32, scores: &Scores) -> AttentionPattern {
+    let first = scores.chunk.start.max(sequence.start).max(sequence.end.saturating_sub(MOST_QUERIES));
+    let queries: Vec<u32> = (first..sequence.end).collect();
+    AttentionPattern {
+        layer,
+        head: scores.head,
+        weights: queries.iter().map(|&query| scores.row(query, sequence.clone())).collect(),
+        input_ids: batch.input_ids[sequence.start as usize..sequence.end as usize].to_vec(),
+        keys: sequence,
+        queries,
     }
 }
 
@@ -95,8 +107,8 @@ struct Scores {
     k: Vec<f32>,
     config: Config,
     chunk: Chunk,
-    /// The token of the first row of `q`.
-    first_row: u32,
+    q_rows: Rows,
+    k_rows: Rows,
     head: u32,
     window: Option<u32>,
 }
@@ -110,9 +122,9 @@ impl Scores {
             let at = ((row * heads + head) * cols) as usize;
             values[at..at + cols as usize].to_vec()
         };
-        let q = part(&self.q, query - self.first_row, config.num_attention_heads, self.head);
+        let q = part(&self.q, self.q_rows.row_of(query, self.chunk), config.num_attention_heads, self.head);
         let score = |key: u32| {
-            let k = part(&self.k, key, config.num_key_value_heads, self.head / config.queries_per_key());
+            let k = part(&self.k, self.k_rows.row_of(key, self.chunk), config.num_key_value_heads, self.head / config.queries_per_key());
             let score = q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() * config.attention_scale() as f32;
             config.attn_logit_softcapping.map_or(score, |cap| (cap * (f64::from(score) / cap).tanh()) as f32)
         };

@@ -1,58 +1,92 @@
 //! Where batches come from. Every batch is a function of the seed and its number alone, so a run that is resumed sees
 //! what it would have seen.
 
+use std::fmt::Debug;
+use std::sync::Arc;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::Task;
+use super::documents::Documents;
 use crate::error::{Error, Result};
 use crate::gpu;
 use crate::model::Config;
 use crate::step::Batch;
+use crate::text::Document;
 
-/// Something to learn from, in sequences of one length.
+/// Something to learn from.
 #[derive(Clone, Debug)]
 pub struct Source {
-    seq_len: u32,
-    kind: SourceKind,
+    drawn: Arc<dyn Draw>,
 }
 
-#[derive(Clone, Debug)]
-enum SourceKind {
-    /// Bytes to train on, and bytes to validate on.
-    Text { training: Vec<u8>, validation: Vec<u8> },
-    /// Sequences that are made up.
-    Task(Task),
+/// What a source is made of. Behind a pointer, a program has the code of those kinds alone that it makes.
+pub(super) trait Draw: Debug + Send + Sync {
+    /// T: tokens of a sequence, at most.
+    fn seq_len(&self) -> u32;
+    /// Does a model that knows so many tokens know all of it? A sentence, if not.
+    fn check_vocab(&self, vocab_size: u32) -> Result<(), String>;
+    /// Are there right answers?
+    fn has_answers(&self) -> bool;
+    /// A number that differs where the data differ.
+    fn fingerprint(&self) -> u64;
+    /// The batch of that number: so many tokens as `sequences` of the full length have.
+    fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch;
+    /// Batches that no training step ever sees.
+    fn validation(&self, sequences: u32) -> Vec<Batch>;
 }
 
 /// Tokens of the byte vocabulary.
 const BYTES: u32 = 256;
 /// Batches that a validation looks at, at most.
-const VALIDATION_BATCHES: u32 = 4;
+pub(super) const VALIDATION_BATCHES: u32 = 4;
 
 impl Source {
     /// A text, byte by byte. The last tenth (one sequence at least) is kept for validation.
     ///
     /// # Errors
     /// [`Error::Data`] if it is empty or too short for two sequences.
-    pub fn text(mut bytes: Vec<u8>, seq_len: u32) -> Result<Self> {
-        let window = seq_len as usize + 1;
-        if bytes.is_empty() {
+    pub fn text(bytes: Vec<u8>, seq_len: u32) -> Result<Self> {
+        Self::stream(bytes.into_iter().map(u32::from).collect(), "bytes", BYTES, seq_len)
+    }
+
+    /// A text as token ids. The last tenth (one sequence at least) is kept for validation.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it is empty or too short for two sequences.
+    pub fn tokens(ids: Vec<u32>, seq_len: u32) -> Result<Self> {
+        let vocab_size = needed(&ids);
+        Self::stream(ids, "tokens", vocab_size, seq_len)
+    }
+
+    fn stream(mut training: Vec<u32>, unit: &'static str, vocab_size: u32, seq_len: u32) -> Result<Self> {
+        let (len, window) = (training.len(), seq_len as usize + 1);
+        if len == 0 {
             return Err(Error::Data("the text is empty; give it some UTF-8 text to learn from".to_owned()));
         }
-        if bytes.len() < 2 * window {
-            let advice = match bytes.len() / 2 {
+        if len < 2 * window {
+            let advice = match len / 2 {
                 0..=8 => "take a longer text".to_owned(),
                 half => format!("take a longer text, or a sequence length of {} at most", half - 1),
             };
             return Err(Error::Data(format!(
-                "the text has {} bytes, and sequences of {seq_len} need {} (one to train on, one to validate); {advice}",
-                bytes.len(),
+                "the text has {len} {unit}, and sequences of {seq_len} need {} (one to train on, one to validate); {advice}",
                 2 * window
             )));
         }
-        let validation = bytes.split_off(bytes.len() - window.max(bytes.len() / 10));
-        Ok(Source { seq_len, kind: SourceKind::Text { training: bytes, validation } })
+        let validation = training.split_off(len - window.max(len / 10));
+        Ok(Self::of(Stream { training, validation, unit, vocab_size, seq_len }))
+    }
+
+    /// Documents of any length, packed. A tenth of them (one at least) is kept for validation. One that is longer than a
+    /// sequence is cut into pieces of its length, of which each goes on with what follows the last token of the one before, and
+    /// does not see it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are fewer than two, or nothing in them is to be learned.
+    pub fn documents(documents: &[Document], seq_len: u32) -> Result<Self> {
+        Ok(Self::of(Documents::new(documents, seq_len)?))
     }
 
     /// This project's own shaders: a text that is at hand wherever the program is, and costs a page nothing more to load.
@@ -69,15 +103,16 @@ impl Source {
     /// [`Error::Data`] if a sequence cannot hold it.
     pub fn task(task: Task, seq_len: u32) -> Result<Self> {
         task.check(seq_len)?;
-        Ok(Source { seq_len, kind: SourceKind::Task(task) })
+        Ok(Self::of(Generated { task, seq_len }))
     }
 
-    /// T: tokens of a sequence.
+    fn of(drawn: impl Draw + 'static) -> Self {
+        Source { drawn: Arc::new(drawn) }
+    }
+
+    /// T: tokens of a sequence, at most.
     pub fn seq_len(&self) -> u32 {
-        match &self.kind {
-            SourceKind::Text { .. } => self.seq_len,
-            SourceKind::Task(task) => task.visible(self.seq_len),
-        }
+        self.drawn.seq_len()
     }
 
     /// Does the model know every token of it?
@@ -85,69 +120,143 @@ impl Source {
     /// # Errors
     /// [`Error::Data`] says how many it has to know.
     pub fn check_vocab(&self, config: &Config) -> Result<()> {
-        if config.vocab_size < BYTES {
-            return Err(Error::Data(format!(
-                "the model knows {} tokens, and bytes need {BYTES}; take a model with a vocab_size of {BYTES} or more",
-                config.vocab_size
-            )));
-        }
-        Ok(())
+        self.drawn.check_vocab(config.vocab_size).map_err(Error::Data)
     }
 
     /// Are there right answers, so that it makes sense to count them?
     pub fn has_answers(&self) -> bool {
-        matches!(self.kind, SourceKind::Task(_))
+        self.drawn.has_answers()
     }
 
     /// A number that differs where the data differ.
     pub fn fingerprint(&self) -> u64 {
-        // FNV-1a: short, and the same on every platform.
-        let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        let start = 0xcbf2_9ce4_8422_2325;
-        match &self.kind {
-            SourceKind::Text { training, validation } => training.iter().chain(validation).fold(start, hash),
-            SourceKind::Task(task) => format!("{task:?}").as_bytes().iter().fold(start, hash),
-        }
+        self.drawn.fingerprint()
     }
 
     /// The batch of that number.
     pub fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(number);
-        Batch::new((0..sequences).map(|_| self.sequence(&mut rng)).collect())
+        self.drawn.batch(seed, number, sequences)
     }
 
     /// Batches that no training step ever sees.
     pub fn validation(&self, sequences: u32) -> Vec<Batch> {
-        match &self.kind {
-            SourceKind::Text { validation, .. } => {
-                let windows = ((validation.len() - 1) / self.seq_len as usize) as u32;
-                let batches = windows.div_ceil(sequences).min(VALIDATION_BATCHES);
-                let at = |i: u32| window(validation, (i % windows * self.seq_len) as usize, self.seq_len);
-                (0..batches).map(|b| Batch::new((0..sequences).map(|s| at(b * sequences + s)).collect())).collect()
-            }
-            SourceKind::Task(task) => {
-                let mut rng = ChaCha8Rng::seed_from_u64(u64::MAX);
-                let mut batch = || Batch::new((0..sequences).map(|_| task.sequence(self.seq_len, &mut rng)).collect());
-                (0..VALIDATION_BATCHES).map(|_| batch()).collect()
-            }
-        }
-    }
-
-    fn sequence(&self, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
-        match &self.kind {
-            SourceKind::Text { training, .. } => {
-                let starts = (training.len() - self.seq_len as usize) as u64;
-                window(training, (rng.next_u64() % starts) as usize, self.seq_len)
-            }
-            SourceKind::Task(task) => task.sequence(self.seq_len, rng),
-        }
+        self.drawn.validation(sequences)
     }
 }
 
+/// How many tokens a model has to know for these to be among them.
+pub(super) fn needed<'a>(ids: impl IntoIterator<Item = &'a u32>) -> u32 {
+    ids.into_iter().max().map_or(0, |&most| most.saturating_add(1))
+}
+
+/// FNV-1a: short, and the same on every platform.
+pub(super) fn hash<'a>(values: impl IntoIterator<Item = &'a u32>) -> u64 {
+    let hash = |hash: u64, value: &u32| (hash ^ u64::from(*value)).wrapping_mul(0x100_0000_01b3);
+    values.into_iter().fold(0xcbf2_9ce4_8422_2325, hash)
+}
+
+/// The sentence for a model that does not know all tokens.
+pub(super) fn unknown(vocab_size: u32, unit: &str, needed: u32) -> Result<(), String> {
+    if vocab_size < needed {
+        return Err(format!(
+            "the model knows {vocab_size} tokens, and {unit} need {needed}; take a model with a vocab_size of {needed} or more"
+        ));
+    }
+    Ok(())
+}
+
+/// One text, from which windows are cut.
+#[derive(Debug)]
+struct Stream {
+    training: Vec<u32>,
+    validation: Vec<u32>,
+    unit: &'static str,
+    vocab_size: u32,
+    seq_len: u32,
+}
+
+impl Draw for Stream {
+    fn seq_len(&self) -> u32 {
+        self.seq_len
+    }
+
+    fn check_vocab(&self, vocab_size: u32) -> Result<(), String> {
+        unknown(vocab_size, self.unit, self.vocab_size)
+    }
+
+    fn has_answers(&self) -> bool {
+        false
+    }
+
+    fn fingerprint(&self) -> u64 {
+        hash(self.training.iter().chain(&self.validation))
+    }
+
+    fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
+        let mut rng = numbered(seed, number);
+        let starts = (self.training.len() - self.seq_len as usize) as u64;
+        Batch::new((0..sequences).map(|_| window(&self.training, (rng.next_u64() % starts) as usize, self.seq_len)).collect())
+    }
+
+    fn validation(&self, sequences: u32) -> Vec<Batch> {
+        let windows = ((self.validation.len() - 1) / self.seq_len as usize) as u32;
+        let batches = windows.div_ceil(sequences).min(VALIDATION_BATCHES);
+        let at = |i: u32| window(&self.validation, (i % windows * self.seq_len) as usize, self.seq_len);
+        (0..batches).map(|b| Batch::new((0..sequences).map(|s| at(b * sequences + s)).collect())).collect()
+    }
+}
+
+/// Sequences that are made up.
+#[derive(Debug)]
+struct Generated {
+    task: Task,
+    seq_len: u32,
+}
+
+impl Generated {
+    fn draw(&self, rng: &mut ChaCha8Rng, sequences: u32) -> Batch {
+        Batch::new((0..sequences).map(|_| self.task.sequence(self.seq_len, rng)).collect())
+    }
+}
+
+impl Draw for Generated {
+    fn seq_len(&self) -> u32 {
+        self.task.visible(self.seq_len)
+    }
+
+    fn check_vocab(&self, vocab_size: u32) -> Result<(), String> {
+        unknown(vocab_size, "bytes", BYTES)
+    }
+
+    fn has_answers(&self) -> bool {
+        true
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let text: Vec<u32> = format!("{:?}", self.task).bytes().map(u32::from).collect();
+        hash(&text)
+    }
+
+    fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
+        self.draw(&mut numbered(seed, number), sequences)
+    }
+
+    fn validation(&self, sequences: u32) -> Vec<Batch> {
+        let mut rng = ChaCha8Rng::seed_from_u64(u64::MAX);
+        (0..VALIDATION_BATCHES).map(|_| self.draw(&mut rng, sequences)).collect()
+    }
+}
+
+/// The random numbers of the batch of that number.
+pub(super) fn numbered(seed: u64, number: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(number);
+    rng
+}
+
 /// Tokens from a place on, and for each the one behind it.
-fn window(text: &[u8], start: usize, seq_len: u32) -> (Vec<u32>, Vec<u32>) {
-    let tokens = |from: usize| text[from..from + seq_len as usize].iter().map(|&byte| u32::from(byte)).collect();
+fn window(text: &[u32], start: usize, seq_len: u32) -> (Vec<u32>, Vec<u32>) {
+    let tokens = |from: usize| text[from..from + seq_len as usize].to_vec();
     (tokens(start), tokens(start + 1))
 }
 
@@ -177,6 +286,25 @@ mod tests {
         assert!(error.contains("100 bytes") && error.contains("130") && error.contains("49"), "{error}");
         assert!(Source::text(vec![b'a'; 100], 49).is_ok());
         assert!(Source::text(Vec::new(), 64).unwrap_err().to_string().contains("empty"));
+    }
+
+    /// Runs that were begun with an earlier version of this program go on.
+    #[test]
+    fn fingerprints_stay_what_they_were() {
+        assert_eq!(Source::text(b"streambp ".repeat(20), 8).unwrap().fingerprint(), 0xa3857f6d2a62ca85);
+        let sum = Task::Sum(super::super::SumTask { distance: 3 });
+        assert_eq!(Source::task(sum, 8).unwrap().fingerprint(), 0x3729d02a296bc5a1);
+    }
+
+    #[test]
+    fn a_vocabulary_too_small_for_the_ids_says_how_many_are_needed() {
+        let config = |vocab_size| Config { vocab_size, ..crate::model::PRESETS[0].config.clone() };
+        let source = Source::tokens((0..1000).map(|i| i % 400).collect(), 32).unwrap();
+        let said = source.check_vocab(&config(399)).unwrap_err().to_string();
+        assert!(said.contains("399") && said.contains("400"), "{said}");
+        assert!(source.check_vocab(&config(400)).is_ok());
+        // Bytes may still come, where none of them has come yet.
+        assert!(Source::text(vec![b'a'; 100], 8).unwrap().check_vocab(&config(255)).is_err());
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Generator {
         self.executor.write(ids, bytemuck::cast_slice(&self.tokens));
         let mut last_row = 0;
         while self.done < self.tokens.len() {
-            let count = (self.tokens.len() - self.done).min(TOKEN_TILE as usize) as u32;
+            let tile = TOKEN_TILE as usize;
+            let count = (self.tokens.len() - self.done).min(tile - self.done % tile) as u32;
             self.executor.run_chunk(0, Chunk { index: 0, start: self.done as u32, count }).await?;
             self.done += count as usize;
             last_row = u64::from(count - 1);

@@ -5,6 +5,7 @@ mod batch_file;
 #[cfg(not(target_arch = "wasm32"))]
 mod checkpoint;
 mod data;
+mod documents;
 mod fit;
 mod generate;
 mod schedule;

@@ -44,7 +44,8 @@ pub fn bench(shape: &Shape, config: &Config) -> (Bench, Operands) {
     let mut b = Bench::new(config, shape);
     let segment_start = b.program().bindings.segment_start;
     let (queries, keys) = (queries(config), keys(config));
-    let (q, k, v) = (b.input("q", queries), b.batch_input("k", keys), b.batch_input("v", keys));
+    let q = b.input("q", queries);
+    let [k, v] = ["k", "v"].map(|name| b.seen_input(name, keys, window(config)));
     let out = b.output("out", queries);
     let stats = b.output("stats", Width::Exact(2 * config.num_attention_heads));
     b.op(Op::Attention { q, k, v, segment_start, out, stats, window: window(config) });

@@ -10,7 +10,7 @@ fn bench(shape: &Shape, config: &Config) -> (Bench, Operands, [TensorId; 3]) {
     let Operands { q, k, v, segment_start, out, stats } = operands;
     let d_out = b.input("d_out", attention::queries(config));
     let d_q = b.output("d_q", attention::queries(config));
-    let [d_k, d_v] = ["d_k", "d_v"].map(|name| b.batch_input(name, attention::keys(config)));
+    let [d_k, d_v] = ["d_k", "d_v"].map(|name| b.seen_input(name, attention::keys(config), attention::window(config)));
     b.op(Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window: attention::window(config) });
     b.op(Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window: attention::window(config) });
     (b, operands, [d_out, d_k, d_v])

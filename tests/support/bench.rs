@@ -16,7 +16,7 @@ pub struct Shape {
     pub lengths: Vec<u32>,
     /// C.
     pub chunk: u32,
-    /// What the rows of a chunk's tensors are: rows of the batch or of the chunk.
+    /// What the rows of tensors are: rows of the batch, of a ring or of the chunk.
     pub rows: Rows,
 }
 
@@ -35,7 +35,8 @@ pub fn shapes() -> Vec<Shape> {
     for lengths in batches {
         let tokens: u32 = lengths.iter().sum();
         for chunk in [64, 128].into_iter().filter(|&chunk| chunk < tokens).chain([tokens]) {
-            for rows in [Rows::Tokens, Rows::Chunk(chunk)] {
+            let ring = (2 * chunk < tokens).then_some(Rows::Ring(2 * chunk));
+            for rows in [Rows::Tokens, Rows::Chunk(chunk)].into_iter().chain(ring) {
                 shapes.push(Shape { lengths: lengths.to_vec(), chunk, rows });
             }
         }
@@ -122,7 +123,9 @@ impl Bench {
         let mut builder = Builder::new(config, BatchShape::packed(shape.lengths.clone()), Strategy::STANDARD);
         // A ragged chunk comes last: what it wrote behind its end would stay there.
         builder.block(Pass::Forward, "bench", Walk::Ascending(shape.chunk), |_| ());
-        Bench { builder, shape: shape.clone(), random: Random::new(1), operands: BTreeMap::new(), indices: Vec::new() }
+        let program = &builder.program;
+        let indices = vec![(program.bindings.segment_start, program.batch.segment_starts())];
+        Bench { builder, shape: shape.clone(), random: Random::new(1), operands: BTreeMap::new(), indices }
     }
 
     /// What has been put together so far.
@@ -140,9 +143,11 @@ impl Bench {
         self.operand(name, self.shape.rows, None, cols.into())
     }
 
-    /// Random numbers, a row for each token of the batch.
-    pub fn batch_input(&mut self, name: &str, cols: impl Into<Width>) -> TensorId {
-        self.operand(name, Rows::Tokens, None, cols.into())
+    /// Random numbers, a row for each token of the batch; or, in a shape of rings, for as many as a window needs.
+    pub fn seen_input(&mut self, name: &str, cols: impl Into<Width>, window: Option<u32>) -> TensorId {
+        let window = window.filter(|_| matches!(self.shape.rows, Rows::Ring(_)));
+        let ring = window.and_then(|window| Strategy::stream(self.shape.chunk, 1).ring(self.tokens(), window));
+        self.operand(name, ring.map_or(Rows::Tokens, Rows::Ring), None, cols.into())
     }
 
     /// A random matrix.

@@ -1,29 +1,30 @@
-//! Models with a batch, and what PyTorch computes for them in float64: see `tests/fixtures/README.md`.
+//! Models with a batch, and what PyTorch and PEFT compute for them in float64: see `tests/fixtures/README.md`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
-use streambp::model::{Config, ParameterId, Parameters, Weights, open_model};
-use streambp::step::{Batch, IGNORED_LABEL};
+use streambp::model::{Config, Layout, ParameterId, Parameters, Precision, Weights, WithAdapters, open_adapter, open_model};
+use streambp::step::Batch;
+use streambp::train::read_batch;
 
-/// The name of every fixture.
-pub const NAMES: [&str; 15] = [
-    "gqa_untied",
-    "tied_batch",
-    "masked_labels",
-    "odd_sizes",
-    "long_rope",
-    "one_token_tail",
-    "short",
-    "llama_bias_scaled",
-    "qwen2_tied",
-    "qwen3_wide_heads",
-    "qwen3_tied_odd",
-    "mistral_window",
-    "mistral_full",
-    "gemma3_window_short",
-    "gemma3_softcap_long",
-];
+use super::model;
+
+/// Fixtures with adapters.
+pub const LORA_NAMES: [&str; 4] = ["lora_qwen3_odd", "lora_llama_bias", "lora_gemma3_window", "lora_mistral_packed"];
+
+/// The names of all fixtures of whole models: every directory with no adapter in it.
+pub fn names() -> Vec<String> {
+    let all = std::fs::read_dir(place("")).unwrap().map(|entry| entry.unwrap().path());
+    let is_whole = |path: &PathBuf| path.join("expected.safetensors").is_file() && !path.join("adapter").is_dir();
+    let mut names: Vec<String> = all.filter(is_whole).map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort_unstable();
+    assert!(names.len() >= 25, "{names:?}");
+    names
+}
+
+fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
 
 /// A fixture, read.
 pub struct Fixture {
@@ -38,17 +39,14 @@ pub struct Fixture {
 impl Fixture {
     /// Reads the fixture of that name.
     pub fn read(name: &str) -> Fixture {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-        let file = |file: &str| std::fs::read(directory.join(file)).unwrap();
-        let model = pollster::block_on(open_model(directory.to_str().unwrap(), 0)).unwrap();
-        let config = model.config.clone();
-        let parameters = Parameters::new(&config);
-        let weights = pollster::block_on(Weights::read(&model, parameters.iter().map(|(_, parameter)| parameter))).unwrap();
-        let expected = file("expected.safetensors");
+        let directory = place(name);
+        let (config, weights) = model::stored(&directory);
+        let expected = std::fs::read(directory.join("expected.safetensors")).unwrap();
         let expected = SafeTensors::deserialize(&expected).unwrap();
-        let gradients = parameters.iter().map(|(_, p)| floats(&expected, &p.name)).collect();
+        let gradients = Parameters::new(&config).iter().map(|(_, p)| floats(&expected, &p.name)).collect();
         let loss = floats(&expected, "loss")[0];
-        Fixture { config, weights, batch: batch(&file("batch.safetensors")), loss, gradients }
+        let batch = batch(&directory, &config);
+        Fixture { config, weights, batch, loss, gradients }
     }
 
     /// A parameter's gradient.
@@ -57,22 +55,57 @@ impl Fixture {
     }
 }
 
-/// A label of the file is the token at its own place; a label of a batch is the token to predict there, the next one.
-fn batch(bytes: &[u8]) -> Batch {
-    let tensors = SafeTensors::deserialize(bytes).unwrap();
-    let seq_len = tensors.tensor("input_ids").unwrap().shape()[1];
-    let (ids, labels) = (integers(&tensors, "input_ids"), integers(&tensors, "labels"));
-    let sequence = |(ids, labels): (&[i64], &[i64])| {
-        let next = labels[1..].iter().chain([&-100]).map(|&label| if label == -100 { IGNORED_LABEL } else { label as u32 });
-        (ids.iter().map(|&id| id as u32).collect(), next.collect())
-    };
-    Batch::new(ids.chunks(seq_len).zip(labels.chunks(seq_len)).map(sequence).collect())
+/// A fixture with adapters, read.
+pub struct Adapted {
+    pub directory: PathBuf,
+    pub layout: Layout,
+    /// Those of the model and those of its adapters.
+    pub weights: Weights,
+    pub batch: Batch,
+    pub loss: f64,
+    expected: Vec<u8>,
 }
 
-fn integers(tensors: &SafeTensors, name: &str) -> Vec<i64> {
-    let view = tensors.tensor(name).unwrap();
-    assert_eq!(view.dtype(), Dtype::I64, "{name}");
-    bytemuck::pod_collect_to_vec(view.data())
+impl Adapted {
+    /// Reads the fixture of that name; frozen matrices lie as in its file.
+    pub fn read(name: &str) -> Adapted {
+        let directory = place(name);
+        let (layout, weights) = pollster::block_on(async {
+            let base = open_model(directory.to_str().unwrap(), 0).await.unwrap();
+            let adapters = open_adapter(&directory.join("adapter"), &base.config).await.unwrap();
+            let embedding = &Parameters::new(&base.config);
+            let frozen = match base.stored().unwrap().dtype(embedding.get(ParameterId(0))) {
+                Dtype::BF16 => Precision::Bf16,
+                Dtype::F16 => Precision::F16,
+                other => panic!("{name} is stored in {other:?}"),
+            };
+            let layout = Layout::lora(&base.config, adapters.lora().clone(), frozen).unwrap();
+            let parameters = Parameters::new(&layout);
+            let values = WithAdapters { base, adapters };
+            let weights = Weights::read(&values, parameters.iter().map(|(_, parameter)| parameter)).await.unwrap();
+            (layout, weights)
+        });
+        let expected = std::fs::read(directory.join("expected.safetensors")).unwrap();
+        let loss = floats(&SafeTensors::deserialize(&expected).unwrap(), "loss")[0];
+        let batch = batch(&directory, &layout.config);
+        Adapted { directory, layout, weights, batch, loss, expected }
+    }
+
+    /// A tensor of what is expected.
+    pub fn expected(&self, name: &str) -> Vec<f64> {
+        floats(&SafeTensors::deserialize(&self.expected).unwrap(), name)
+    }
+
+    /// The rows of a tensor of logits that belong to the batch's first sequence.
+    pub fn first_sequence(&self, name: &str) -> Vec<f64> {
+        let rows = self.batch.shape.lengths()[0] as usize;
+        self.expected(name)[..rows * self.layout.config.vocab_size as usize].to_vec()
+    }
+}
+
+fn batch(directory: &Path, config: &Config) -> Batch {
+    let bytes = std::fs::read(directory.join("batch.safetensors")).unwrap();
+    read_batch("batch.safetensors", &bytes, config.vocab_size).unwrap()
 }
 
 fn floats(tensors: &SafeTensors, name: &str) -> Vec<f64> {

@@ -1,10 +1,14 @@
 //! Small models and batches, and steps of them in f64.
 
+use std::path::Path;
+
 use streambp::gpu::{self, Tuning};
-use streambp::model::{Activation, Config, Layout, Lora, ModelType, Parameters, Precision, Projection, Role, Rope, RopeScaling, Weights};
+use streambp::model::{
+    Activation, Config, Layout, Lora, ModelType, Parameters, Precision, Projection, Role, Rope, RopeScaling, Weights, open_model,
+};
 use streambp::reference;
 use streambp::step::update::metrics::LOSS;
-use streambp::step::{Batch, IGNORED_LABEL, Pass, Program, Strategy};
+use streambp::step::{Batch, IGNORED_LABEL, Pass, Program, Rows, Strategy};
 
 use super::{Random, device};
 
@@ -43,6 +47,19 @@ pub fn families() -> Vec<Config> {
     ]
 }
 
+/// Models whose layers see no more than a window: one token, less than a chunk of 64, as much, a little more, and several of them.
+/// Keys are normed or not, and some layers see everything.
+pub fn windows() -> Vec<Config> {
+    let of = |sliding_window| Config { sliding_window, ..families().swap_remove(1) };
+    let with_norms = |sliding_window| Config { sliding_window, ..families().swap_remove(4) };
+    vec![of(1), of(20), of(65), with_norms(1), with_norms(64), with_norms(130)]
+}
+
+/// Does a program keep any keys and values only for as long as they are seen?
+pub fn has_rings(program: &Program) -> bool {
+    program.tensors.iter().any(|tensor| matches!(tensor.rows, Rows::Ring(_)))
+}
+
 /// Adapters on a model, and how the rest lies.
 pub fn lora(config: &Config, targets: &[Projection], frozen: Precision) -> Layout {
     Layout::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec() }, frozen).unwrap()
@@ -63,6 +80,16 @@ pub fn weights(layout: impl Into<Layout>, seed: u64) -> Weights {
         random.reals(parameter.elements()).into_iter().map(|v| mean + spread * v).collect()
     });
     Weights::of(parameters.iter().map(|(_, parameter)| parameter), values.collect::<Vec<Vec<f32>>>())
+}
+
+/// A model in a directory, with all its values.
+pub fn stored(directory: &Path) -> (Config, Weights) {
+    pollster::block_on(async {
+        let model = open_model(directory.to_str().unwrap(), 0).await.unwrap();
+        let parameters = Parameters::new(&model.config);
+        let weights = Weights::read(&model, parameters.iter().map(|(_, parameter)| parameter)).await.unwrap();
+        (model.config, weights)
+    })
 }
 
 /// Sequences of these lengths with random tokens; about one label in five is ignored.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{Result, cargo, phase, run};
+use crate::process::{Result, cargo, output_of, phase, run};
 use crate::system::{self, Need};
 use crate::tools;
 
@@ -33,4 +33,31 @@ pub fn fixtures(arguments: &[&str]) -> Result {
         run(Command::new(&python).args(install), "see that Python's package index can be reached")
     })?;
     phase("fixtures", || run(Command::new(&python).arg("tests/fixtures/make_fixtures.py").args(arguments), "see what it says above"))
+}
+
+/// Runs every fuzz target for so many seconds, from a good input on.
+pub fn fuzz(seconds: &str) -> Result {
+    let seconds: u32 = seconds.parse().map_err(|_| format!("`{seconds}` is no number of seconds"))?;
+    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
+    phase("set-up", || {
+        if output_of(&mut cargo(&["fuzz", "--version"])).is_none() {
+            run(&mut cargo(&["install", "cargo-fuzz", "--locked"]), "see what it says above")?;
+        }
+        run(cargo(&["run", "--quiet", "--bin", "seeds"]).args(manifest), "mend the error above")
+    })?;
+    let list = cargo_fuzz(&["list"]).output().map_err(|error| format!("cargo fuzz cannot be run: {error}"))?;
+    for target in String::from_utf8_lossy(&list.stdout).split_whitespace() {
+        let time = format!("-max_total_time={seconds}");
+        // Without AddressSanitizer: there is no unsafe code in what is fuzzed, and panics are found without it.
+        let arguments = ["run", "--sanitizer", "none", target, "--", &time, "-timeout=10", "-rss_limit_mb=4096"];
+        phase(target, || run(&mut cargo_fuzz(&arguments), "mend what it found; the input is in fuzz/artifacts"))?;
+    }
+    Ok(())
+}
+
+/// Coverage takes a compiler flag that a stable compiler has only if told so.
+fn cargo_fuzz(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["fuzz"]);
+    command.args(arguments).env("RUSTC_BOOTSTRAP", "1");
+    command
 }

@@ -21,7 +21,8 @@ Usage: cargo xtask <command>
   build                            build the page into dist, for any directory of a static host
   test [--only native|browser]     run all tests, natively and in Chromium and Firefox
   check                            formatting, lints natively and for the browser, unit tests
-  fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them";
+  fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them
+  fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +42,8 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["test"] => return tests::test(&tests::ALL),
         ["test", "--only", part] => return tests::test(&[tests::part_named(part)?]),
         ["check"] => chores::check()?,
+        ["fuzz"] => chores::fuzz("300")?,
+        ["fuzz", seconds] => chores::fuzz(seconds)?,
         ["fixtures", rest @ ..] => chores::fixtures(rest)?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),
         _ => return Err(format!("`{}` is not a command here\n\n{USAGE}", arguments.join(" "))),

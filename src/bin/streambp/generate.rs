@@ -5,18 +5,25 @@ use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::gpu::Gpu;
+use streambp::text::Until;
 use streambp::train::{Generator, Sampler};
 
 use crate::options::{ModelOptions, Opened, print_json};
+use crate::text::{TextOptions, question};
 
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// What to continue, as bytes
+    /// What to continue
     #[arg(long)]
     prompt: String,
-    /// Tokens to generate
+    /// Answer the prompt, as the model's chat template asks, instead of continuing it
+    #[arg(long)]
+    chat: bool,
+    #[command(flatten)]
+    text: TextOptions,
+    /// Tokens to generate, at most
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     tokens: u32,
     /// 0 takes the likeliest token each time
@@ -33,32 +40,45 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let vocab_size = layout.config.vocab_size;
-    if vocab_size < 256 {
+    let tokenizer = arguments.text.tokenizer(&arguments.model.model, vocab_size)?;
+    if tokenizer.is_bytes() && vocab_size < 256 {
         return Err(Error::Setting(format!("the model knows {vocab_size} tokens, and a prompt of bytes needs 256")));
     }
-    let prompt: Vec<u32> = arguments.prompt.bytes().map(u32::from).collect();
+    let (prompt, mut answer) = match arguments.chat {
+        true => {
+            let (question, end) = question(&arguments.prompt, &tokenizer, layout.config.model_type)?;
+            (tokenizer.encode(&question)?, Until::new(end))
+        }
+        false => (tokenizer.encode_alone(&arguments.prompt)?, Until::new(String::new())),
+    };
     let gpu = Gpu::open(adapter).await?;
     let mut generator = Generator::new(&gpu, &layout, prompt.len() as u32 + arguments.tokens).await?;
     generator.load(&values).await?;
     generator.start(&prompt)?;
     let mut sampler = Sampler::new(arguments.temperature, arguments.top_k, arguments.seed);
-    let mut bytes = arguments.prompt.clone().into_bytes();
+    let mut decoder = tokenizer.decoder();
+    let mut text = if arguments.chat { String::new() } else { arguments.prompt };
     let mut sampled = Vec::new();
-    if !json {
-        print!("{}", arguments.prompt);
-    }
-    for _ in 0..arguments.tokens {
+    let show = |part: &str| {
+        let mut out = std::io::stdout();
+        let shown = if json { Ok(()) } else { out.write_all(part.as_bytes()).and_then(|()| out.flush()) };
+        shown.map_err(|e| Error::io("standard output", e))
+    };
+    show(&text)?;
+    while sampled.len() < arguments.tokens as usize && !answer.is_over() {
         let token = generator.next(&mut sampler).await?;
-        let byte = [u8::try_from(token.id).unwrap_or(b'?')];
-        bytes.extend(byte);
         sampled.push(token);
-        if !json {
-            let mut out = std::io::stdout();
-            out.write_all(&byte).and_then(|()| out.flush()).map_err(|e| Error::io("standard output", e))?;
+        if tokenizer.end_of_text() == Some(token.id) {
+            break;
         }
+        let part = answer.push(&decoder.push(token.id));
+        show(&part)?;
+        text += &part;
     }
+    let rest = answer.push(&decoder.finish()) + &answer.finish();
+    show(&rest)?;
     if json {
-        print_json(&json!({ "text": String::from_utf8_lossy(&bytes), "tokens": sampled }));
+        print_json(&json!({ "text": text + &rest, "tokens": sampled }));
     } else {
         println!();
     }

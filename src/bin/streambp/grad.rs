@@ -14,7 +14,7 @@ use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, print_j
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// A safetensors file with input_ids and labels, int64, [B, T]
+    /// A safetensors file with input_ids, labels and (where sequences are packed) position_ids, int64, [B, T]
     #[arg(long)]
     batch: PathBuf,
     #[command(flatten)]

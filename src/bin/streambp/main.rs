@@ -7,6 +7,7 @@ mod grad;
 mod merge;
 mod options;
 mod plan;
+mod text;
 mod train;
 mod verify;
 
@@ -32,7 +33,7 @@ struct Cli {
 enum Command {
     /// List adapters, with their limits and what they lack
     Devices,
-    /// Train a model on a text or on the recall task
+    /// Train a model on a text, on conversations or on a generated task
     Train(train::Arguments),
     /// Write the gradient of one batch to a file
     Grad(grad::Arguments),
@@ -44,7 +45,7 @@ enum Command {
     Bench(bench::Arguments),
     /// Prove that all strategies and chunk lengths give the same bits
     Verify(verify::Arguments),
-    /// Continue a prompt
+    /// Continue a prompt, or answer it
     Generate(generate::Arguments),
 }
 

@@ -67,7 +67,16 @@ impl Values for Adapters {
 impl ModelOptions {
     /// Opens the model; what is not in files is drawn from the seed.
     pub async fn open(&self, seed: u64) -> Result<Opened> {
-        let base = open_model(&self.model, seed).await?;
+        self.adapt(self.base(seed).await?, seed).await
+    }
+
+    /// Opens the model without adapters.
+    pub async fn base(&self, seed: u64) -> Result<Model> {
+        open_model(&self.model, seed).await
+    }
+
+    /// Gives the model its adapters, if it is to have some.
+    pub async fn adapt(&self, base: Model, seed: u64) -> Result<Opened> {
         let (layout, adapters) = self.lora.open(&base.config, seed).await?;
         Ok(Opened { layout, values: WithAdapters { base, adapters } })
     }

@@ -6,22 +6,27 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::gpu::Gpu;
-use streambp::model::save_adapter;
+use streambp::model::{Config, save_adapter};
 use streambp::step::BatchShape;
+use streambp::text::Tokenizer;
 use streambp::train::{
     CopyTask, RecallTask, Settings, SortTask, Source, StepReport, SumTask, Task, Trainer, Validation, load_snapshot, save_snapshot,
     within_budget,
 };
 
 use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, print_json};
+use crate::text::DataOptions;
 
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// A UTF-8 text file; or `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
+    /// A UTF-8 text file; or JSON lines (`.jsonl`), each with `messages` or `text`; or `own` (this project's shaders); or a
+    /// generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
     #[arg(long)]
     data: String,
+    #[command(flatten)]
+    text: DataOptions,
     /// How far back the answers of `copy`, `sort` and `sum` lie
     #[arg(long, default_value_t = 64)]
     distance: u32,
@@ -92,9 +97,10 @@ impl Arguments {
         }
     }
 
-    fn source(&self) -> Result<Source> {
+    /// What to learn from, and how its text becomes tokens, if it is a file. A preset's vocabulary is made to fit.
+    fn source(&self, config: &mut Config) -> Result<(Source, Option<Tokenizer>)> {
         let distance = self.distance;
-        match self.data.as_str() {
+        let made_up = match self.data.as_str() {
             "own" => Source::own(self.seq_len),
             "recall" => Source::task(Task::Recall(RecallTask::default()), self.seq_len),
             "recall-cut" => Source::task(Task::Recall(RecallTask { cut: true, ..RecallTask::default() }), self.seq_len),
@@ -102,13 +108,12 @@ impl Arguments {
             "sort" => Source::task(Task::Sort(SortTask { distance }), self.seq_len),
             "sum" => Source::task(Task::Sum(SumTask { distance }), self.seq_len),
             path => {
-                let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-                if std::str::from_utf8(&bytes).is_err() {
-                    return Err(Error::Data(format!("{path} is no UTF-8 text; give a text file")));
-                }
-                Source::text(bytes, self.seq_len)
+                let (source, tokenizer) = self.text.source(path, &self.model.model, config, self.seq_len)?;
+                return Ok((source, Some(tokenizer)));
             }
-        }
+        };
+        self.text.refuse(&self.data)?;
+        Ok((made_up?, None))
     }
 
     fn checkpoint(&self) -> Option<PathBuf> {
@@ -119,8 +124,9 @@ impl Arguments {
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
     let settings = arguments.settings();
     settings.validate()?;
-    let source = arguments.source()?;
-    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
+    let mut base = arguments.model.base(arguments.seed).await?;
+    let (source, tokenizer) = arguments.source(&mut base.config)?;
+    let Opened { layout, values } = arguments.model.adapt(base, arguments.seed).await?;
     let gpu = Gpu::open(adapter).await?;
     if let Some(budget) = arguments.budget {
         within_budget(&layout, &BatchShape::uniform(settings.batch, source.seq_len()), settings.strategy, budget, gpu.limits())?;
@@ -147,6 +153,9 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
         match layout.adapters() {
             Some(_) => save_adapter(out, &layout, &arguments.model.model, &weights)?,
             None => values.base.save(out, &weights)?,
+        }
+        if let Some(tokenizer) = tokenizer {
+            tokenizer.files().write(out)?;
         }
     }
     Ok(ExitCode::SUCCESS)

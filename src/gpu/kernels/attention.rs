@@ -3,7 +3,7 @@
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program, TOKEN_TILE, TensorId};
+use crate::step::{Op, Program, Rows, TOKEN_TILE, TensorId};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::Attention { q, k, v, segment_start, out, stats, window } = *op else { unreachable!("dispatched by kind") };
@@ -14,16 +14,16 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .read("segment_start", segment_start)
         .write("out", out)
         .write("stats", stats);
-    heads(launch, program, k, window, tuning).absolute("q_absolute", program, q).absolute("out_absolute", program, out).absolute(
-        "stats_absolute",
+    heads(launch, program, k, window, tuning).period("q_period", program, q).period("out_period", program, out).period(
+        "stats_period",
         program,
         stats,
     )
 }
 
-/// What all three attention kernels are told about heads; keys and values are indexed by token of the batch.
+/// What all three attention kernels are told about heads and about keys, whose rows are tokens of the batch or of a ring.
 pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, window: Option<u32>, tuning: &Tuning) -> Launch {
-    assert!(program.tensor(k).is_absolute(), "a layer's keys are those of the whole batch");
+    assert!(matches!(program.tensor(k).rows, Rows::Tokens | Rows::Ring(_)), "a layer's keys are those of all chunks that are seen");
     let config = &program.config;
     let head_vec4s = config.head_dim.div_ceil(4);
     let tokens = tuning.attention.tokens_of(head_vec4s);
@@ -35,6 +35,7 @@ pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, window: Opti
         .u32("heads", config.num_attention_heads)
         .u32("queries_per_key", config.queries_per_key())
         .u32("keys_row_vec4s", vec4s(program, k))
+        .period("keys_period", program, k)
         .f32("scale", config.attention_scale() as f32)
         .softcap(config.attn_logit_softcapping)
         .u32("window", window.unwrap_or(u32::MAX))

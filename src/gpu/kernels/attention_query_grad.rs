@@ -17,9 +17,9 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .write("stats", stats)
         .write("d_q", d_q);
     heads(launch, program, k, window, tuning)
-        .absolute("q_absolute", program, q)
-        .absolute("out_absolute", program, out)
-        .absolute("d_out_absolute", program, d_out)
-        .absolute("stats_absolute", program, stats)
-        .absolute("d_q_absolute", program, d_q)
+        .period("q_period", program, q)
+        .period("out_period", program, out)
+        .period("d_out_period", program, d_out)
+        .period("stats_period", program, stats)
+        .period("d_q_period", program, d_q)
 }

@@ -11,5 +11,5 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .write("d_out", d_out)
         .write("d_bias", d_bias)
         .u32("row_vec4s", row)
-        .absolute("d_out_absolute", program, d_out)
+        .period("d_out_period", program, d_out)
 }

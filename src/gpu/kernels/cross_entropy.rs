@@ -17,6 +17,6 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .u32("first_word", words.first)
         .u32("words", words.count)
         .softcap(program.config.final_logit_softcapping)
-        .absolute("logits_absolute", program, logits)
-        .absolute("stats_absolute", program, stats)
+        .period("logits_period", program, logits)
+        .period("stats_period", program, stats)
 }

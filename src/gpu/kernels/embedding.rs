@@ -15,5 +15,5 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .u32("first_id", first_id)
         .u32("ids", program.tensor(weight).row_count)
         .f32("scale", program.config.embedding_scale() as f32)
-        .absolute("out_absolute", program, out)
+        .period("out_period", program, out)
 }

@@ -2,11 +2,11 @@
 
 use super::{all_vec4s, vec4s};
 use crate::gpu::launch::{Grid, Launch};
-use crate::step::{Op, Program};
+use crate::step::{Op, Program, Rows};
 
 pub(super) fn launch(program: &Program, op: &Op) -> Launch {
     let Op::EmbeddingGrad { d_out, token_order, token_start, d_weight, first_id } = *op else { unreachable!("dispatched by kind") };
-    assert!(program.tensor(d_out).is_absolute(), "the order of the tokens is that of the batch");
+    assert!(program.tensor(d_out).rows == Rows::Tokens, "the order of the tokens is that of the batch");
     Launch::new(op.kind(), Grid::Threads(all_vec4s(program, d_weight)))
         .write("d_out", d_out)
         .read("token_order", token_order)

@@ -13,8 +13,8 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .write("up", up)
         .write("out", out)
         .u32("row_vec4s", row)
-        .absolute("gate_absolute", program, gate)
-        .absolute("up_absolute", program, up)
-        .absolute("out_absolute", program, out)
+        .period("gate_period", program, gate)
+        .period("up_period", program, up)
+        .period("out_period", program, out)
         .condition("GELU", program.config.hidden_act == Activation::GeluTanh)
 }

@@ -13,8 +13,8 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .write("gate", gate)
         .write("up", up)
         .u32("row_vec4s", row)
-        .absolute("d_out_absolute", program, d_out)
-        .absolute("gate_absolute", program, gate)
-        .absolute("up_absolute", program, up)
+        .period("d_out_period", program, d_out)
+        .period("gate_period", program, gate)
+        .period("up_period", program, up)
         .condition("GELU", program.config.hidden_act == Activation::GeluTanh)
 }

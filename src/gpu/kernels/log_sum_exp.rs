@@ -17,6 +17,6 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .u32("words", words.count)
         .u32("tile_vec4s", VOCAB_TILE / 4)
         .softcap(program.config.final_logit_softcapping)
-        .absolute("logits_absolute", program, logits)
-        .absolute("stats_absolute", program, stats)
+        .period("logits_period", program, logits)
+        .period("stats_period", program, stats)
 }

@@ -14,7 +14,7 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .write("d_weight", d_weight)
         .u32("row_vec4s", row)
         .u32("groups", groups.count)
-        .absolute("x_absolute", program, x)
-        .absolute("rstd_absolute", program, rstd)
-        .absolute("d_out_absolute", program, d_out)
+        .period("x_period", program, x)
+        .period("rstd_period", program, rstd)
+        .period("d_out_period", program, d_out)
 }

@@ -17,6 +17,6 @@ pub(super) fn launch(program: &Program, op: &Op) -> Launch {
         .u32("head_stride", head)
         .u32("row_pairs", pairs)
         .u32("row_stride", row)
-        .absolute("x_absolute", program, x)
+        .period("x_period", program, x)
         .f32("direction", if inverse { -1.0 } else { 1.0 })
 }

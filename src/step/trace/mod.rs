@@ -127,28 +127,27 @@ impl<'a> Writer<'a> {
 
     /// A block from the turn at which it begins to the one that it returns, which is the next block's.
     fn walk(&mut self, schedule: &Schedule, index: usize, begin: u64, kept_chunks: u32) -> u64 {
-        let block = &self.program.blocks[index];
-        let chunks = block.walk.chunk_count(self.program.tokens());
-        let nodes = block.nodes.len() as u64;
-        let head = chunks.min(kept_chunks.div_ceil(2));
-        let tail = (chunks - head).min(kept_chunks / 2);
-        for order in (0..head).chain(chunks - tail..chunks) {
-            let chunk = begin + u64::from(order) * nodes;
-            let left_out = chunks - head - tail;
-            if order == chunks - tail && left_out > 0 && schedule.lives_of_a_chunk(index) > 0 {
-                self.note(chunk, block.title, &format!("{left_out} chunks are left out here: they come and go like those around them"));
+        let (block, tokens) = (&self.program.blocks[index], self.program.tokens());
+        let rounds = block.rounds(tokens);
+        let head = rounds.min(kept_chunks.div_ceil(2));
+        let tail = (rounds - head).min(kept_chunks / 2);
+        for round in (0..head).chain(rounds - tail..rounds) {
+            let first = begin + block.turns_before(round, tokens);
+            let left_out = rounds - head - tail;
+            if round == rounds - tail && left_out > 0 && schedule.lives_of_a_chunk(index) > 0 {
+                self.note(first, block.title, &format!("{left_out} chunks are left out here: they come and go like those around them"));
             }
-            for (turn, changes) in (chunk..).zip(&schedule.blocks[index]) {
-                for change in changes.born.iter().filter(|c| c.is_each || order == 0) {
-                    let chunk = block.walk.order(order, self.program.tokens());
-                    self.allocate(change.tensor, turn, change.is_each.then_some(chunk));
+            for (turn, (chunk, node)) in (first..).zip(block.round(round, tokens)) {
+                let changes = &schedule.blocks[index][node];
+                for change in changes.born.iter().filter(|c| c.is_each || round == 0) {
+                    self.allocate(change.tensor, turn, change.is_each.then_some(chunk.index));
                 }
-                for change in changes.dead.iter().filter(|c| c.is_each || order == chunks - 1) {
+                for change in changes.dead.iter().filter(|c| c.is_each || round == rounds - 1) {
                     self.free(change.tensor, turn);
                 }
             }
         }
-        begin + u64::from(chunks) * nodes
+        begin + block.turns_before(rounds, tokens)
     }
 
     fn allocate_buffers(&mut self) {
@@ -261,11 +260,17 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::PRESETS;
+    use crate::model::{Config, PRESETS};
     use crate::step::{BatchShape, Limits, Strategy, StrategyKind};
 
     fn program(tokens: u32, kind: StrategyKind) -> Program {
         Program::train(&PRESETS[0].config, BatchShape::uniform(1, tokens), Strategy::new(kind, 128, 64))
+    }
+
+    /// Layers with a window, whose keys are computed ahead in the backward pass, and others.
+    fn program_with_lead(tokens: u32) -> Program {
+        let config = Config { sliding_window: 300, sliding_layers: vec![true, false, true], ..PRESETS[0].config.clone() };
+        Program::train(&config, BatchShape::uniform(1, tokens), Strategy::stream(128, 64))
     }
 
     fn number(event: &Value, field: &str) -> u64 {
@@ -317,9 +322,9 @@ mod tests {
 
     #[test]
     fn the_most_bytes_alive_are_those_of_the_plan() {
-        for kind in StrategyKind::ALL {
+        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([program_with_lead(700)]) {
+            let kind = program.strategy.kind;
             for limit in [u64::MAX, 8 << 20] {
-                let program = program(700, kind);
                 let memory = Memory::plan(&program, Limits { buffer: limit, binding: u64::MAX }).unwrap();
                 let snapshot = pickle::read(&program.memory_trace(&memory));
                 assert_eq!(replay(&snapshot), memory.alive_bytes(memory.peak()), "{kind}");
@@ -342,14 +347,15 @@ mod tests {
 
     #[test]
     fn of_a_long_step_the_middle_is_left_out() {
-        let program = program(100_000_000, StrategyKind::Stream);
-        let memory = Memory::plan(&program, Limits::NONE).unwrap();
-        let most = 5000;
-        let snapshot = pickle::read(&trace(&program, &memory, most));
-        let notes = events(&snapshot).iter().filter(|e| e["action"] == "snapshot").count();
-        assert!(events(&snapshot).len() - notes <= most as usize && notes > 1);
-        assert_eq!(replay(&snapshot), memory.alive_bytes(memory.peak()));
-        assert_eq!(number(events(&snapshot).last().unwrap(), "time_us"), program.turn_count());
+        for program in [program(100_000_000, StrategyKind::Stream), program_with_lead(100_000_000)] {
+            let memory = Memory::plan(&program, Limits::NONE).unwrap();
+            let most = 5000;
+            let snapshot = pickle::read(&trace(&program, &memory, most));
+            let notes = events(&snapshot).iter().filter(|e| e["action"] == "snapshot").count();
+            assert!(events(&snapshot).len() - notes <= most as usize && notes > 1);
+            assert_eq!(replay(&snapshot), memory.alive_bytes(memory.peak()));
+            assert_eq!(number(events(&snapshot).last().unwrap(), "time_us"), program.turn_count());
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Schedule {
     /// Chunks of a walk that are shown, so that the events are not too many: the first and the last in any case.
     pub fn kept_chunks(&self, program: &Program, memory: &Memory, most_events: u64) -> u32 {
         let walks: Vec<(u64, u32)> =
-            program.blocks.iter().enumerate().map(|(i, b)| (self.lives_of_a_chunk(i), b.walk.chunk_count(program.tokens()))).collect();
+            program.blocks.iter().enumerate().map(|(i, b)| (self.lives_of_a_chunk(i), b.rounds(program.tokens()))).collect();
         let once = self.always.len() + self.blocks.iter().flatten().flat_map(|c| &c.born).filter(|c| !c.is_each).count();
         let fixed = memory.buffers().len() as u64 + EVENTS_OF_A_LIFE * once as u64;
         let events =

@@ -77,6 +77,14 @@ pub(super) mod tests {
         Planned::new(&plan.layout, &plan.shape, plan.strategy, Limits::NONE)
     }
 
+    /// Chunks of 128 tokens, and a window of 200 in all layers but the first.
+    pub(in crate::web::picture) fn with_windows(seq_len: u32) -> Planned {
+        let mut layout = Form::default().plan().unwrap().layout;
+        layout.config.sliding_window = 200;
+        layout.config.sliding_layers = (0..layout.config.num_hidden_layers).map(|layer| layer > 0).collect();
+        Planned::new(&layout, &BatchShape::uniform(1, seq_len), Strategy::stream(128, 128), Limits::NONE)
+    }
+
     #[test]
     fn every_moment_has_the_bytes_that_are_alive() {
         for kind in StrategyKind::ALL {

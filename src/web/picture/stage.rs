@@ -46,7 +46,7 @@ pub struct StageCell {
 /// What a cell holds at a turn.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CellState {
-    /// Rows of tensors that have a row for every token of the batch.
+    /// Rows of tensors that are there from chunk to chunk.
     pub kept: Parts,
     /// Tensors that are there only while their chunk is at work.
     pub passing: Parts,
@@ -127,11 +127,17 @@ impl Stage {
     /// The tokens for which a tensor holds something that is still needed. `None` if its rows are no tokens.
     fn tokens_held(&self, planned: &Planned, id: TensorId, tensor: &Tensor, turn: Turn) -> Option<Range<u32>> {
         let touched = self.spans.get(&id)?;
-        let walk = planned.program.blocks[turn.block].walk;
+        let block = &planned.program.blocks[turn.block];
+        let walk = block.walk;
         let all = 0..planned.program.tokens();
         match tensor.rows {
             Rows::Chunk(_) => Some(turn.chunk.start..turn.chunk.end()),
             Rows::Fixed(_) => None,
+            Rows::Ring(tokens) => {
+                let before = tokens - walk.chunk_len(all.end);
+                let at_work = if turn.node < block.lead.nodes { turn.chunk.start + before } else { turn.chunk.start };
+                Some(at_work.saturating_sub(before)..at_work.saturating_add(tokens - before).min(all.end))
+            }
             Rows::Tokens => {
                 let is_written = turn.node >= touched.first.1;
                 let written = if turn.block == touched.first.0 { done(walk, turn.chunk, is_written, &all) } else { all.clone() };
@@ -216,7 +222,7 @@ fn shared(planned: &Planned, layer: Option<u32>) -> Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planned::tests::planned;
+    use super::super::planned::tests::{planned, with_windows};
     use super::*;
     use crate::step::{StrategyKind, Stride};
 
@@ -270,9 +276,33 @@ mod tests {
     }
 
     #[test]
+    fn a_window_keeps_its_keys_and_no_others() {
+        let planned = with_windows(1000);
+        let stage = Stage::of(&planned);
+        let keys = |block: usize, chunk: usize, node: usize| {
+            let chunk = planned.program.blocks[block].walk.chunks(1000).nth(chunk).unwrap();
+            let states = stage.at(&planned, planned.program.turn_number(Turn { block, chunk, node }));
+            let lit = states[1].iter().map(|state| if state.is_lit { '1' } else { '0' }).collect::<String>();
+            (holds(&states[1], Part::KeysValues), lit)
+        };
+        let last = |pass| planned.program.pass(pass).find(|(_, block)| block.layer == Some(3)).unwrap();
+        let (forward, _) = last(Pass::Forward);
+        let of = |keys: &str, lit: &str| (keys.to_owned(), lit.to_owned());
+        assert_eq!(keys(forward, 0, 5), of("10000000", "10000000"));
+        assert_eq!(keys(forward, 5, 5), of("00011100", "00000100"));
+        let (backward, block) = last(Pass::Backward);
+        let rest = block.lead.nodes;
+        assert_eq!((block.lead.chunks, rest > 0), (2, true));
+        assert_eq!(keys(backward, 1, 0), of("00000011", "00000010"), "keys of the last chunks come first");
+        assert_eq!(keys(backward, 3, 0), of("00001110", "00001000"), "then they are two chunks ahead");
+        assert_eq!(keys(backward, 1, rest), of("00001110", "00000010"), "of the rest");
+        assert_eq!(keys(backward, 7, rest), of("10000000", "10000000"));
+    }
+
+    #[test]
     fn no_cell_is_ever_higher_than_the_scale() {
-        for kind in StrategyKind::ALL {
-            let planned = planned(kind, 300);
+        for planned in StrategyKind::ALL.map(|kind| planned(kind, 300)).into_iter().chain([with_windows(1000)]) {
+            let kind = planned.program.strategy.kind;
             let stage = Stage::of(&planned);
             let mut highest: f64 = 0.0;
             for number in 0..planned.program.turn_count() {

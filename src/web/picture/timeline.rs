@@ -103,13 +103,13 @@ fn fullest(planned: &Planned, start: u64, end: u64) -> &Parts {
     let mut number = start;
     while number < end {
         let turn = planned.program.turn(number);
-        let nodes = planned.program.blocks[turn.block].nodes.len();
+        let (block, tokens) = (&planned.program.blocks[turn.block], planned.program.tokens());
         let block_end = planned.program.turn_number(crate::step::Turn {
-            node: nodes - 1,
-            chunk: planned.program.blocks[turn.block].walk.chunks(planned.program.tokens()).last().expect("a batch has a token"),
+            node: block.nodes.len() - 1,
+            chunk: block.walk.chunks(tokens).last().expect("a batch has a token"),
             ..turn
         }) + 1;
-        let here = (end.min(block_end) - number).min(nodes as u64);
+        let here = (end.min(block_end) - number).min(block.turns_of_all(tokens));
         for at in number..number + here {
             let parts = bytes(moment(planned.program.turn(at)));
             if best.is_none_or(|best| best.iter().sum::<u64>() < parts.iter().sum()) {
@@ -123,16 +123,17 @@ fn fullest(planned: &Planned, start: u64, end: u64) -> &Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planned::tests::planned;
+    use super::super::planned::tests::{planned, with_windows};
     use super::*;
     use crate::step::StrategyKind;
 
     #[test]
     fn the_peak_is_the_plans_and_the_passes_are_in_order() {
-        for kind in StrategyKind::ALL {
-            // The last has more turns than columns.
-            for seq_len in [1, 1000, 20_000] {
-                let planned = planned(kind, seq_len);
+        // The last has more turns than columns.
+        for seq_len in [1, 1000, 20_000] {
+            let strategies = StrategyKind::ALL.map(|kind| planned(kind, seq_len));
+            for planned in strategies.into_iter().chain([with_windows(seq_len)]) {
+                let kind = planned.program.strategy.kind;
                 let timeline = Timeline::of(&planned);
                 let most = planned.peak_bytes() - planned.memory.unused_bytes();
                 assert_eq!(timeline.most(), most);

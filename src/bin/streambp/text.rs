@@ -1,0 +1,112 @@
+//! Options about text, and what is read by them.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use streambp::error::{Error, Result};
+use streambp::model::{Config, ModelType, Preset};
+use streambp::text::{ChatTemplate, Conversation, Message, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
+use streambp::train::Source;
+
+/// Tokens that a model may know, at most, whose vocabulary is yet to be chosen.
+const MOST_TOKENS: u32 = 1 << 24;
+
+/// How text becomes tokens.
+#[derive(Args)]
+pub struct TextOptions {
+    /// A tokenizer.json, or `bytes` [default: that in the directory of --model, or else bytes]
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<String>,
+}
+
+impl TextOptions {
+    /// The tokenizer for a model that knows so many tokens.
+    pub fn tokenizer(&self, model: &str, vocab_size: u32) -> Result<Tokenizer> {
+        let files = match &self.tokenizer {
+            Some(bytes) if bytes == "bytes" => None,
+            Some(path) => {
+                let missing = || Error::Setting(format!("there is no tokenizer {path}: give a tokenizer.json, or bytes"));
+                Some(TokenizerFiles::read(Path::new(path))?.ok_or_else(missing)?)
+            }
+            None if Preset::named(model).is_some() => None,
+            None => TokenizerFiles::read(&Path::new(model).join("tokenizer.json"))?,
+        };
+        files.map_or_else(|| Ok(Tokenizer::bytes()), |files| Tokenizer::from_files(files, vocab_size))
+    }
+}
+
+/// How a text file is trained on.
+#[derive(Args)]
+pub struct DataOptions {
+    #[command(flatten)]
+    text: TextOptions,
+    /// Learn a vocabulary of byte pairs of that size from the data first (for presets)
+    #[arg(long, value_name = "SIZE", conflicts_with = "tokenizer")]
+    train_tokenizer: Option<u32>,
+}
+
+impl DataOptions {
+    /// A file to train on, and its tokenizer. A preset takes over the size of its vocabulary.
+    pub fn source(&self, data: &str, model: &str, config: &mut Config, seq_len: u32) -> Result<(Source, Tokenizer)> {
+        let text = std::fs::read(data).map_err(|e| Error::io(data, e))?;
+        let text = String::from_utf8(text).map_err(|_| Error::Data(format!("{data} is no UTF-8 text; give a text file")))?;
+        if !Path::new(data).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl")) {
+            let tokenizer = self.tokenizer(model, config, [text.as_str()].into_iter())?;
+            let source = match tokenizer.is_bytes() {
+                true => Source::text(text.into_bytes(), seq_len),
+                false => Source::tokens(tokenizer.encode(&text)?, seq_len),
+            };
+            return Ok((source?, tokenizer));
+        }
+        let rows = Rows::read(data, &text)?;
+        let tokenizer = self.tokenizer(model, config, rows.texts())?;
+        let template = ChatTemplate::of(&tokenizer, config.model_type)?;
+        // A template may write the day: that of the data, so that a run that is resumed on another day sees the same.
+        let written = std::fs::metadata(data).and_then(|file| file.modified()).map_err(|e| Error::io(data, e))?;
+        let documents = rows.documents(&tokenizer, &template, seconds(written))?;
+        Ok((Source::documents(&documents, seq_len)?, tokenizer))
+    }
+
+    /// Data that are made up consist of bytes.
+    ///
+    /// # Errors
+    /// If another tokenizer was asked for.
+    pub fn refuse(&self, data: &str) -> Result<()> {
+        if self.text.tokenizer.is_some() || self.train_tokenizer.is_some() {
+            return Err(Error::Setting(format!("{data} is made of bytes; leave out --tokenizer and --train-tokenizer, or give a file")));
+        }
+        Ok(())
+    }
+
+    fn tokenizer<'a>(&self, model: &str, config: &mut Config, texts: impl Iterator<Item = &'a str> + Send) -> Result<Tokenizer> {
+        let is_preset = Preset::named(model).is_some();
+        let tokenizer = match self.train_tokenizer {
+            Some(_) if !is_preset => {
+                return Err(Error::Setting(format!(
+                    "{model} was trained with a vocabulary of its own; --train-tokenizer goes with a preset, whose weights are fresh"
+                )));
+            }
+            Some(size) => train_vocabulary(texts, size, config.model_type)?,
+            None => self.text.tokenizer(model, if is_preset { MOST_TOKENS } else { config.vocab_size })?,
+        };
+        if is_preset {
+            config.vocab_size = tokenizer.vocab_size();
+        }
+        Ok(tokenizer)
+    }
+}
+
+/// What is asked of a model, as text, and the text at which its answer is over.
+pub fn question(prompt: &str, tokenizer: &Tokenizer, model_type: ModelType) -> Result<(String, String)> {
+    let template = ChatTemplate::of(tokenizer, model_type)?;
+    let now = seconds(SystemTime::now());
+    let conversation = Conversation::new(vec![Message::new("user", prompt)]);
+    let asked = template.render(&conversation, &conversation.messages, true, now)?;
+    Ok((asked.text, template.end_of_reply(now)?))
+}
+
+/// Since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}

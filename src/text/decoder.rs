@@ -1,0 +1,182 @@
+//! Token ids to text, as they come.
+
+use std::collections::HashMap;
+
+use tokenizers::DecoderWrapper;
+
+use crate::model::tokenizer::byte_characters;
+
+/// Which bytes a token stands for.
+pub(super) enum Vocabulary<'t> {
+    /// Its id is one.
+    Bytes,
+    /// The library says.
+    Library(&'t tokenizers::Tokenizer),
+}
+
+/// Token ids to text, as they come. What is no whole character yet is kept back until it is one, or can be none any more.
+pub struct Decoder<'t> {
+    kind: Kind<'t>,
+}
+
+enum Kind<'t> {
+    /// Tokens are runs of bytes.
+    Bytes { of_token: Box<dyn Fn(u32) -> Vec<u8> + 't>, kept: Vec<u8> },
+    /// What a token becomes depends on its neighbours.
+    Text { tokenizer: &'t tokenizers::Tokenizer, before: Vec<u32>, kept: Vec<u32> },
+}
+
+/// Tokens of a character, at most: one for each of its bytes.
+const CHARACTER_TOKENS: usize = 4;
+
+impl<'t> Decoder<'t> {
+    pub(super) fn new(vocabulary: Vocabulary<'t>) -> Self {
+        let bytes = |of_token| Kind::Bytes { of_token, kept: Vec::new() };
+        let kind = match vocabulary {
+            Vocabulary::Bytes => bytes(Box::new(|id| u8::try_from(id).into_iter().collect())),
+            Vocabulary::Library(tokenizer) if matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) => {
+                let byte_of: HashMap<char, u8> = byte_characters().into_iter().zip(0..=u8::MAX).collect();
+                bytes(Box::new(move |id| {
+                    let token = tokenizer.id_to_token(id).unwrap_or_default();
+                    // Added tokens may have characters that stand for no byte: they stand for themselves.
+                    let bytes: Option<Vec<u8>> = token.chars().map(|c| byte_of.get(&c).copied()).collect();
+                    bytes.unwrap_or(token.into_bytes())
+                }))
+            }
+            Vocabulary::Library(tokenizer) => Kind::Text { tokenizer, before: Vec::new(), kept: Vec::new() },
+        };
+        Decoder { kind }
+    }
+
+    /// The text that the next token completes.
+    pub fn push(&mut self, id: u32) -> String {
+        match &mut self.kind {
+            Kind::Bytes { of_token, kept } => {
+                kept.extend(of_token(id));
+                whole_characters(kept)
+            }
+            Kind::Text { tokenizer, before, kept } => {
+                kept.push(id);
+                let text = behind(tokenizer, before, kept);
+                if text.ends_with(char::REPLACEMENT_CHARACTER) && kept.len() < CHARACTER_TOKENS {
+                    return String::new();
+                }
+                *before = std::mem::take(kept);
+                text
+            }
+        }
+    }
+
+    /// What was kept back, when nothing more comes.
+    pub fn finish(self) -> String {
+        match self.kind {
+            Kind::Bytes { kept, .. } => String::from_utf8_lossy(&kept).into_owned(),
+            Kind::Text { tokenizer, before, kept } => behind(tokenizer, &before, &kept),
+        }
+    }
+}
+
+/// Text as it comes, up to the one that ends it. What may be the start of that is kept back.
+pub struct Until {
+    end: String,
+    kept: String,
+    is_over: bool,
+}
+
+impl Until {
+    /// Text up to that one; an empty one never comes.
+    pub fn new(end: String) -> Self {
+        Until { end, kept: String::new(), is_over: false }
+    }
+
+    /// Has the end come?
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// What may be shown when more has come.
+    pub fn push(&mut self, text: &str) -> String {
+        if self.is_over {
+            return String::new();
+        }
+        self.kept += text;
+        if let Some(at) = self.kept.find(&self.end).filter(|_| !self.end.is_empty()) {
+            self.is_over = true;
+            return std::mem::take(&mut self.kept)[..at].to_owned();
+        }
+        let may_be_end = |at: &usize| self.end.starts_with(&self.kept[*at..]);
+        let at = self.kept.char_indices().map(|(at, _)| at).find(may_be_end).unwrap_or(self.kept.len());
+        let kept = self.kept.split_off(at);
+        std::mem::replace(&mut self.kept, kept)
+    }
+
+    /// What was kept back, when nothing more comes.
+    pub fn finish(self) -> String {
+        self.kept
+    }
+}
+
+/// Takes from the front of the bytes what are whole characters, or can be none any more.
+fn whole_characters(bytes: &mut Vec<u8>) -> String {
+    let end = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    let whole = bytes.len() - if may_go_on(end) { end.len() } else { 0 };
+    let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
+    bytes.drain(..whole);
+    text
+}
+
+/// Are these bytes, which are no character, the start of one?
+fn may_go_on(bytes: &[u8]) -> bool {
+    matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())
+}
+
+/// What some tokens add to the text of those before them.
+fn behind(tokenizer: &tokenizers::Tokenizer, before: &[u32], ids: &[u32]) -> String {
+    // No decoder that this library reads from a file fails.
+    let text = |ids: &[u32]| tokenizer.decode(ids, false).unwrap_or_default();
+    let (shown, all) = (text(before), text(&[before, ids].concat()));
+    let same = shown.chars().zip(all.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();
+    all[same..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pushed(bytes: &[u8]) -> Vec<String> {
+        let mut decoder = Decoder::new(Vocabulary::Bytes);
+        let mut texts: Vec<String> = bytes.iter().map(|&byte| decoder.push(byte.into())).collect();
+        texts.push(decoder.finish());
+        texts
+    }
+
+    #[test]
+    fn a_character_comes_when_it_is_whole() {
+        assert_eq!(pushed("aé€😀".as_bytes()), ["a", "", "é", "", "", "€", "", "", "", "😀", ""]);
+    }
+
+    #[test]
+    fn what_can_be_no_character_any_more_is_replaced_and_nothing_behind_it_is_lost() {
+        assert_eq!(pushed(b"\xffa"), ["\u{fffd}", "a", ""]);
+        assert_eq!(pushed(b"\xe2\x82a"), ["", "", "\u{fffd}a", ""]);
+        assert_eq!(pushed(b"\xe2\xc3\xa9"), ["", "\u{fffd}", "é", ""]);
+        assert_eq!(pushed(b"\xe2\x82"), ["", "", "\u{fffd}"]);
+        let every: Vec<u8> = (0..=u8::MAX).cycle().step_by(7).take(2000).collect();
+        assert_eq!(pushed(&every).concat(), String::from_utf8_lossy(&every));
+    }
+
+    #[test]
+    fn text_is_shown_up_to_its_end_and_not_a_part_of_that() {
+        let shown = |end: &str, parts: &[&str]| {
+            let mut until = Until::new(end.to_owned());
+            let mut shown: Vec<String> = parts.iter().map(|part| until.push(part)).collect();
+            shown.push(until.is_over().to_string());
+            shown.push(until.finish());
+            shown
+        };
+        assert_eq!(shown("</s>", &["a<", "/s", "x</", "s", ">b", "c"]), ["a", "", "</sx", "", "", "", "true", ""]);
+        assert_eq!(shown("<<>", &["<", "<", "<", ">"]), ["", "", "<", "", "true", ""]);
+        assert_eq!(shown("é!", &["aé"]), ["a", "false", "é"]);
+        assert_eq!(shown("", &["a", "b"]), ["a", "b", "false", ""]);
+    }
+}

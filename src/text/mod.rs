@@ -1,0 +1,26 @@
+//! Texts and conversations as token ids.
+//!
+//! ```text
+//! tokenizer.json, or bytes ─▶ Tokenizer ──┐
+//! chat template ────────────▶ ChatTemplate ┼─▶ Document: ids, and which of them are to be learned
+//! text or JSON lines ─────────────────────┘
+//! ```
+//!
+//! A page that trains on bytes needs none of this, and is to load none of it: nothing that it uses may refer to more than
+//! [`Document`].
+
+mod conversation;
+mod decoder;
+mod document;
+mod outline;
+mod python;
+mod template;
+mod tokenizer;
+mod vocabulary;
+
+pub use conversation::{Conversation, Message, Row, Rows};
+pub use decoder::{Decoder, Until};
+pub use document::Document;
+pub use template::{ChatTemplate, Rendered};
+pub use tokenizer::{Tokenizer, TokenizerFiles};
+pub use vocabulary::train_vocabulary;

