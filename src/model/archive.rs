@@ -38,23 +38,32 @@ pub enum Entry {
 
 /// The files of a model by name: `config.json` is the last, since it makes the others a model.
 pub(super) fn files(config: &Config, weights: &Weights) -> Vec<(&'static str, Vec<u8>)> {
+    // A token is a byte in this vocabulary alone; of others the tokenizer is not known.
+    let tokenizer = match config.vocab_size {
+        256 => vec![
+            ("tokenizer.json", byte_tokenizer_json().into_bytes()),
+            ("tokenizer_config.json", byte_tokenizer_config_json().into_bytes()),
+        ],
+        _ => Vec::new(),
+    };
+    files_with(config, weights, tokenizer)
+}
+
+fn files_with(config: &Config, weights: &Weights, tokenizer: Vec<(&'static str, Vec<u8>)>) -> Vec<(&'static str, Vec<u8>)> {
     let parameters = Parameters::new(config);
     let mut files = vec![(WEIGHTS, weights.to_safetensors(parameters.iter().map(|(_, parameter)| parameter)))];
-    // A token is a byte in this vocabulary alone; of others the tokenizer is not known.
-    if config.vocab_size == 256 {
-        files.push(("tokenizer.json", byte_tokenizer_json().into_bytes()));
-        files.push(("tokenizer_config.json", byte_tokenizer_config_json().into_bytes()));
-    }
+    files.extend(tokenizer);
     files.push((CONFIG, config.to_json().into_bytes()));
     files
 }
 
-/// What a run has learned, as one zip: a model, or its adapters as PEFT saves them. `base` names the model that they are on.
-/// Nothing is compressed: weights hardly get smaller.
-pub fn to_zip(layout: &Layout, base: &str, weights: &Weights) -> Vec<u8> {
-    let files = match layout.adapters() {
-        Some(_) => adapter_files(layout, base, weights).into(),
-        None => files(&layout.config, weights),
+/// What a run has learned, as one zip: a model, or its adapters as PEFT saves them. `base` names the model that they are on;
+/// a tokenizer's files go with a model. Nothing is compressed: weights hardly get smaller.
+pub fn to_zip(layout: &Layout, base: &str, weights: &Weights, tokenizer: Option<Vec<(&'static str, Vec<u8>)>>) -> Vec<u8> {
+    let files = match (layout.adapters(), tokenizer) {
+        (Some(_), _) => adapter_files(layout, base, weights).into(),
+        (None, Some(tokenizer)) => files_with(&layout.config, weights, tokenizer),
+        (None, None) => files(&layout.config, weights),
     };
     let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(bytes + 1024)));
@@ -186,7 +195,7 @@ mod tests {
     }
 
     fn zipped(config: &Config, weights: &Weights) -> Vec<u8> {
-        to_zip(&config.into(), "", weights)
+        to_zip(&config.into(), "", weights, None)
     }
 
     /// Packs files as other programs do: deflated, and in a stream that cannot go back to note sizes before the data.

@@ -1,6 +1,7 @@
 //! What the visitor has set: texts as typed, and what they mean. The page's link carries the same.
 
-use super::protocol::{Data, Run, Start, TaskKind};
+use super::library::Vocabulary;
+use super::protocol::{Data, GivenText, Run, Start, TaskKind};
 use crate::error::{Error, Result};
 use crate::model::{Config, Layout, Lora, PRESETS, Precision, Preset, Projection, Rope, Training};
 use crate::step::{BatchShape, Strategy, StrategyKind, TOKEN_TILE};
@@ -124,6 +125,8 @@ fields! {
 pub struct Form {
     /// Where the text comes from.
     pub source: SourceChoice,
+    /// How text becomes tokens.
+    pub vocabulary: Vocabulary,
     /// The preset whose sizes were taken; empty if there is none.
     pub preset: String,
     /// How the step is walked.
@@ -163,6 +166,7 @@ impl Default for Form {
         let preset = &PRESETS[0];
         let mut form = Form {
             source: SourceChoice::OwnSource,
+            vocabulary: Vocabulary::Bytes,
             preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
             tied: true,
@@ -201,7 +205,8 @@ impl Form {
     }
 
     /// Takes a model in files, for its adapters to learn.
-    pub fn take_model(&mut self, config: &Config) {
+    pub fn take_model(&mut self, config: &Config, has_tokenizer: bool) {
+        self.vocabulary = if has_tokenizer { Vocabulary::Model } else { Vocabulary::Bytes };
         self.preset = String::new();
         self.set_config(config);
         self.has_adapters = true;
@@ -228,6 +233,15 @@ impl Form {
         self.targets.sort_unstable();
     }
 
+    /// Chooses how text becomes tokens, by the name of that. A vocabulary that is learned needs room for more than bytes.
+    pub fn set_vocabulary(&mut self, name: &str) {
+        self.vocabulary = Vocabulary::named(name).unwrap_or(self.vocabulary);
+        if self.vocabulary == Vocabulary::Learned && self.get(Field::VocabSize) == "256" {
+            self.set(Field::VocabSize, 1024);
+            self.preset = String::new();
+        }
+    }
+
     /// Chooses how frozen matrices lie, by the name of that.
     pub fn set_frozen(&mut self, name: &str) {
         self.frozen = Precision::named(name).unwrap_or(self.frozen);
@@ -235,7 +249,7 @@ impl Form {
 
     /// The form of a run.
     pub fn of_run(run: &Run) -> Form {
-        let mut form = Form::default();
+        let mut form = Form { vocabulary: run.vocabulary, ..Form::default() };
         form.source = match &run.data {
             Data::OwnSource => SourceChoice::OwnSource,
             Data::Text(_) => SourceChoice::Text,
@@ -330,7 +344,7 @@ impl Form {
     ///
     /// # Errors
     /// A sentence about the field that makes no sense, or that a text is missing.
-    pub fn run(&self, text: Option<String>, start: Start) -> Result<Run> {
+    pub fn run(&self, text: Option<GivenText>, start: Start) -> Result<Run> {
         let data = match self.source {
             SourceChoice::OwnSource => Data::OwnSource,
             SourceChoice::Task(task) => Data::Task(task, self.positive(Field::Distance)?),
@@ -338,10 +352,15 @@ impl Form {
                 Error::Data("there is no text yet; drop a text file, choose one or paste some text, or take a built-in source".to_owned())
             })?),
         };
+        if self.vocabulary == Vocabulary::Learned && start != Start::Seed {
+            let what = "the model was trained with a vocabulary of its own; take its tokenizer, or start from the seed";
+            return Err(Error::Setting(what.to_owned()));
+        }
         Ok(Run {
             layout: self.layout()?,
             settings: self.settings()?,
             data,
+            vocabulary: self.vocabulary,
             start,
             validate_every: self.whole(Field::ValidateEvery)?,
             sample_every: self.whole(Field::SampleEvery)?,
@@ -427,6 +446,7 @@ impl Form {
             ("source", self.source.name().to_owned(), first.source.name().to_owned()),
             ("preset", self.preset.clone(), first.preset.clone()),
             ("strategy", self.strategy.name().to_owned(), first.strategy.name().to_owned()),
+            ("vocabulary", self.vocabulary.name().to_owned(), first.vocabulary.name().to_owned()),
             ("tied", self.tied.to_string(), first.tied.to_string()),
             ("lora", self.has_adapters.to_string(), first.has_adapters.to_string()),
             ("targets", names(&self.targets), names(&first.targets)),
@@ -462,6 +482,7 @@ impl Form {
                 "preset" => form.preset = value,
                 "strategy" => form.strategy = value.parse().unwrap_or(form.strategy),
                 "config" => Config::from_json(&value).iter().for_each(|config| form.set_config(config)),
+                "vocabulary" => form.vocabulary = Vocabulary::named(&value).unwrap_or(form.vocabulary),
                 "tied" => form.tied = value == "true",
                 "lora" => form.has_adapters = value == "true",
                 "targets" => form.targets = value.split(',').filter_map(Projection::named).collect(),
@@ -531,10 +552,10 @@ mod tests {
         let mut form = Form { source: SourceChoice::Task(TaskKind::Sort), strategy: StrategyKind::Standard, ..Form::default() };
         (form.tied, form.preset) = (false, String::new());
         (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Precision::Int8);
-        form.targets = vec![Projection::Query, Projection::Down];
+        (form.targets, form.vocabulary) = (vec![Projection::Query, Projection::Down], Vocabulary::Learned);
         Field::ALL.iter().zip(1000..).for_each(|(&field, value)| form.set(field, value));
         let pairs = form.to_pairs();
-        assert_eq!(pairs.len(), 8 + Field::ALL.len());
+        assert_eq!(pairs.len(), 9 + Field::ALL.len());
         assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
         assert_eq!(Form::from_pairs([("nonsense".to_owned(), "1".to_owned())]), Form::default());
     }
@@ -542,7 +563,7 @@ mod tests {
     #[test]
     fn a_link_carries_models_of_other_families_and_their_adapters() {
         let mut form = Form::default();
-        form.take_model(&PUBLISHED[1].config);
+        form.take_model(&PUBLISHED[1].config, true);
         let again = Form::from_pairs(form.to_pairs().into_iter().map(|(name, value)| (name.to_owned(), value)));
         assert_eq!(again, form);
         let layout = again.plan().unwrap().layout;
@@ -554,7 +575,7 @@ mod tests {
     #[test]
     fn the_form_of_a_run_with_adapters_makes_the_same_run() {
         let mut form = Form::default();
-        form.take_model(&PUBLISHED[0].config);
+        form.take_model(&PUBLISHED[0].config, false);
         form.toggle_target(Projection::Gate);
         form.set_frozen("int8");
         let run = form.run(None, Start::Seed).unwrap();

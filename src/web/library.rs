@@ -74,6 +74,47 @@ pub struct Opened {
     pub config: Config,
     /// A number that differs where the weights differ.
     pub fingerprint: u64,
+    /// Came a tokenizer with it?
+    pub has_tokenizer: bool,
+}
+
+/// How text becomes tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Vocabulary {
+    /// A token is a byte.
+    Bytes,
+    /// As the tokenizer says that came with the model.
+    Model,
+    /// Pairs of bytes that are often together are one, as many of them as the model knows tokens: learned from the text itself.
+    Learned,
+}
+
+impl Vocabulary {
+    /// All of them, in the order of the list.
+    pub const ALL: [Vocabulary; 3] = [Vocabulary::Bytes, Vocabulary::Model, Vocabulary::Learned];
+
+    /// The value in the page's list and link.
+    pub fn name(self) -> &'static str {
+        match self {
+            Vocabulary::Bytes => "bytes",
+            Vocabulary::Model => "model",
+            Vocabulary::Learned => "learned",
+        }
+    }
+
+    /// The vocabulary of that name.
+    pub fn named(name: &str) -> Option<Vocabulary> {
+        Self::ALL.into_iter().find(|vocabulary| vocabulary.name() == name)
+    }
+}
+
+/// A text as token ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encoded {
+    /// One text.
+    Stream(Vec<u32>),
+    /// Documents, with what is to be learned of each.
+    Documents(Vec<(Vec<u32>, Vec<bool>)>),
 }
 
 /// A model that is kept in this browser, or the part of it that was fetched.
@@ -121,6 +162,24 @@ pub enum Wish {
         /// The first row, and the one behind the last.
         rows: [u32; 2],
     },
+    /// Encode the text in the bytes beside the message, as an [`Encoded`]. What follows of [`Wish::Encode`] and [`Wish::Decode`] is
+    /// about the same tokens.
+    Read {
+        /// The text's name: that of JSON lines ends in `.jsonl`.
+        name: String,
+        /// How it becomes tokens.
+        vocabulary: Vocabulary,
+        /// The fingerprint of the model whose tokenizer is meant.
+        model: Option<u64>,
+        /// The model's sizes.
+        config: Box<Config>,
+        /// When it was written, in seconds since 1970: a chat template may write the day.
+        written: u64,
+    },
+    /// A text as token ids.
+    Encode(String),
+    /// What each of these token ids adds to the text.
+    Decode(Vec<u32>),
     /// Give the visitor what was learned by that step. The parameters that learn lie one behind the other in the bytes beside it.
     Pack(u64, Box<Layout>, String),
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::library::Origin;
+use super::library::{Origin, Vocabulary};
 use crate::model::Layout;
 use crate::step::{StrategyKind, Stride};
 use crate::train::{AttentionPattern, Remedy, Settings, StepReport, Validation, VerifyReport};
@@ -63,6 +63,8 @@ pub struct Run {
     pub settings: Settings,
     /// What it is trained on.
     pub data: Data,
+    /// How text becomes tokens.
+    pub vocabulary: Vocabulary,
     /// Where its weights come from.
     pub start: Start,
     /// Steps between validations; 0 for none.
@@ -111,7 +113,36 @@ pub enum Data {
     /// A generated task, with the distance across which its answers lie.
     Task(TaskKind, u32),
     /// A text of the visitor's.
-    Text(String),
+    Text(GivenText),
+}
+
+/// A text of the visitor's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenText {
+    /// Its name.
+    pub name: String,
+    /// When it was given, in seconds since 1970.
+    pub written: u64,
+    /// The text.
+    pub text: String,
+}
+
+impl GivenText {
+    /// Are its lines JSON, each a conversation or a text?
+    pub fn is_rows(&self) -> bool {
+        self.name.to_ascii_lowercase().ends_with(".jsonl")
+    }
+}
+
+impl Run {
+    /// Is its text encoded by the librarian?
+    pub fn is_encoded(&self) -> bool {
+        match &self.data {
+            Data::Task(..) => false,
+            Data::OwnSource => self.vocabulary != Vocabulary::Bytes,
+            Data::Text(given) => self.vocabulary != Vocabulary::Bytes || given.is_rows(),
+        }
+    }
 }
 
 /// A generated task.
@@ -263,7 +294,7 @@ mod tests {
     #[test]
     fn a_run_arrives_as_it_was_sent() {
         let mut run = Form::default().run(None, Start::Seed).unwrap();
-        run.data = Data::Text("„Text“\n\u{2028}\"".to_owned());
+        run.data = Data::Text(GivenText { name: "ü".to_owned(), written: 1, text: "„Text“\n\u{2028}\"".to_owned() });
         let message = ToWorker::Begin(Box::new(run), Go::Slow(Stride::Chunk, 2.5));
         let sent = postcard::to_allocvec(&message).unwrap();
         assert_eq!(postcard::from_bytes::<ToWorker>(&sent).unwrap(), message);

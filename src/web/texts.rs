@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::form::{Field, SourceChoice};
+use super::library::Vocabulary;
 use super::picture::Part;
 use crate::step::{Pass, StrategyKind, Stride};
 
@@ -63,6 +64,7 @@ pub struct Texts {
     fields_about: Section,
     sources: Section,
     sources_about: Section,
+    vocabularies: Section,
     strategies: Section,
     parts: Section,
     passes: Section,
@@ -72,7 +74,7 @@ pub struct Texts {
 
 sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
-    Data { title, source, file, paste, use_paste, url, use_url, given, locked }
+    Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed }
     Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy }
     Stage {
@@ -137,6 +139,7 @@ impl Texts {
             fields_about: take(file, "fields-about", problems),
             sources: take(file, "sources", problems),
             sources_about: take(file, "sources-about", problems),
+            vocabularies: take(file, "vocabularies", problems),
             strategies: take(file, "strategies", problems),
             parts: take(file, "parts", problems),
             passes: take(file, "passes", problems),
@@ -164,6 +167,11 @@ impl Texts {
     /// What it is that is learned from.
     pub fn source_about(&self, choice: SourceChoice) -> &str {
         &self.sources_about[choice.name()]
+    }
+
+    /// How text becomes tokens.
+    pub fn vocabulary(&self, vocabulary: Vocabulary) -> &str {
+        &self.vocabularies[vocabulary.name()]
     }
 
     /// What a strategy does.
@@ -228,6 +236,7 @@ mod tests {
             SourceChoice::ALL
                 .into_iter()
                 .for_each(|choice| assert!(!texts.source(choice).is_empty() && !texts.source_about(choice).is_empty()));
+            Vocabulary::ALL.into_iter().for_each(|vocabulary| assert!(!texts.vocabulary(vocabulary).is_empty()));
             StrategyKind::ALL.into_iter().for_each(|kind| assert!(!texts.strategy(kind).is_empty()));
             Part::ALL.into_iter().for_each(|part| assert!(!texts.part(part).is_empty()));
             Stride::ALL.into_iter().for_each(|stride| assert!(!texts.stride(stride).is_empty()));

@@ -11,7 +11,7 @@ import { BROWSERS } from './browsers.mjs';
 import { edit, filesOf, llama, serveModels, writeAdapter, writeModel } from './models.mjs';
 import { serveInstrumented } from './server.mjs';
 import { audit } from './trainer.mjs';
-import { catchDownloads, caught, file, ownSources, visit } from './visit.mjs';
+import { catchDownloads, caught, file, ownSources, prepare, visit } from './visit.mjs';
 
 const BROKEN = path.join(path.dirname(fileURLToPath(import.meta.url)), '../broken_models.json');
 /** Large enough that a shard is fetched in several pieces. */
@@ -47,6 +47,8 @@ for (const { name, launch } of BROWSERS) {
     test('is fetched from an address, interrupted, and kept', () => visit(browser, server.url, fetchesAModel));
     test('is fetched from hosts of every kind, or refused with one sentence', () => visit(browser, server.url, meetsHosts));
     test('that is broken gets one sentence, and nothing is lost', () => visit(browser, server.url, refusesBrokenOnes));
+    test('has the vocabulary that it was trained with', () => visit(browser, server.url, learnsAVocabulary));
+    test('learns the replies of conversations', () => visit(browser, server.url, learnsConversations));
     test('goes on with saved adapters when it is opened again', () => visit(browser, server.url, resumesAdapters));
   });
 }
@@ -273,4 +275,46 @@ async function resumesAdapters(trainer) {
   await trainer.waitForState('paused');
   assert.equal((await steps(trainer, 3)).length, 3);
   await startOver(trainer);
+}
+
+async function learnsAVocabulary(trainer) {
+  const { page } = trainer;
+  await catchDownloads(page);
+  await trainer.dropIn(await file(directory, 'sources.txt', (await ownSources()).slice(0, 60_000)));
+  await page.select('#vocabulary', 'learned');
+  await trainer.type('vocab-size', 400);
+  await prepare(trainer, { sampleEvery: 2 });
+  await trainer.type('vocab-size', 400);
+  const losses = await steps(trainer, 3);
+  assert(Math.abs(losses[0] - Math.log(400)) < 0.5, `400 tokens are as likely as one another at first: ${losses}`);
+  assert(await trainer.waitForSample());
+  await trainer.press('export');
+  const { bytes } = await caught(page);
+  assert(bytes.includes('tokenizer.json') && bytes.includes('merges'));
+  await startOver(trainer);
+
+  await page.select('#vocabulary', 'bytes');
+  await (await page.$('#import')).uploadFile(await file(directory, 'learned.zip', bytes));
+  await waitForModel(trainer);
+  assert.equal(await page.$eval('#vocabulary', ({ value }) => value), 'model');
+  const [again] = await steps(trainer, 1);
+  assert(again < losses[0], `${again} is no loss of a model that has learned`);
+  await startOver(trainer);
+}
+
+async function learnsConversations(trainer) {
+  const { page } = trainer;
+  const row = (number) => JSON.stringify({
+    messages: [{ role: 'user', content: `What is ${number}?` }, { role: 'assistant', content: `A number: ${number}.` }],
+  });
+  const rows = Array.from({ length: 30 }, (_, number) => row(number));
+  await trainer.dropIn(await file(directory, 'rows.jsonl', rows.join('\n')));
+  await prepare(trainer);
+  const losses = await steps(trainer, 3);
+  assert(losses.every(Number.isFinite) && losses[2] < losses[0], `the loss does not fall: ${losses}`);
+  await startOver(trainer);
+  await trainer.dropIn(await file(directory, 'broken.jsonl', `${rows[0]}\n{"messages": 3}\n`));
+  await trainer.press('step');
+  assert.match(await trainer.waitForError(), /broken\.jsonl, line 2/);
+  await page.waitForFunction(() => document.querySelector('#status').dataset.state === 'error');
 }

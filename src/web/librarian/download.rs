@@ -10,6 +10,7 @@ use web_sys::{
 
 use super::address::content_range;
 use super::shelf::{Part, Shelf, refused};
+use super::text;
 use crate::error::{Error, Result};
 use crate::model::{CONFIG, Config, Files, INDEX, WEIGHTS, read_whole, shards};
 use crate::web::library::Fetching;
@@ -85,6 +86,11 @@ impl Download<'_> {
             Outcome::Missing => (vec![WEIGHTS.to_owned()], 0),
             Outcome::Changed => return Ok(false),
         };
+        for name in text::FILES {
+            if matches!(self.fetch(shelf, name, all).await?, Outcome::Changed) {
+                return Ok(false);
+            }
+        }
         for name in names {
             match self.fetch(shelf, &name, all).await? {
                 Outcome::Whole => {}

@@ -6,7 +6,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort};
 
-use super::{Librarian, tell};
+use super::text::{Text, pieces};
+use super::{Librarian, Model, tell};
 use crate::error::{Error, Result};
 use crate::model::archive::{Kind, to_zip};
 use crate::model::{Layout, Parameter, Parameters, Values, Weights};
@@ -36,9 +37,7 @@ impl Librarian {
     async fn grant(&self, wish: Wish, bytes: &[u8]) -> Result<Vec<u8>> {
         match wish {
             Wish::Rows { model, of, name, rows: [first, end] } => {
-                let open = self.model.borrow().clone().filter(|open| open.about.fingerprint == model);
-                let open =
-                    open.ok_or_else(|| Error::Data("the model that the run starts from is not open any more; open it again".to_owned()))?;
+                let open = self.open_model(model)?;
                 match of {
                     Kind::Model => rows(&open.stored, &open.parameters, &name, first..end).await,
                     Kind::Adapters => {
@@ -50,12 +49,29 @@ impl Librarian {
                     }
                 }
             }
+            Wish::Read { name, vocabulary, model, config, written } => {
+                let model = model.map(|model| self.open_model(model)).transpose()?;
+                let text = std::str::from_utf8(bytes).expect("a text is sent");
+                let text = Text { name: &name, text, vocabulary, config: &config, written };
+                Ok(packed(&self.encode(&text, model.as_deref()).await?))
+            }
+            Wish::Encode(text) => Ok(packed(&self.tokenizer()?.encode(&text)?)),
+            Wish::Decode(ids) => Ok(packed(&pieces(&*self.tokenizer()?, &ids))),
             Wish::Pack(step, layout, base) => {
-                tell(&FromLibrarian::Packed(step), &to_zip(&layout, &base, &weights(&layout, bytes)));
+                tell(&FromLibrarian::Packed(step), &to_zip(&layout, &base, &weights(&layout, bytes), self.tokenizer_files()));
                 Ok(Vec::new())
             }
         }
     }
+
+    fn open_model(&self, fingerprint: u64) -> Result<Rc<Model>> {
+        let open = self.model.borrow().clone().filter(|open| open.about.fingerprint == fingerprint);
+        open.ok_or_else(|| Error::Data("the model that the run starts from is not open any more; open it again".to_owned()))
+    }
+}
+
+fn packed(answer: &impl serde::Serialize) -> Vec<u8> {
+    postcard::to_allocvec(answer).expect("answers are plain data")
 }
 
 async fn rows(values: &impl Values, parameters: &Parameters, name: &str, rows: std::ops::Range<u32>) -> Result<Vec<u8>> {

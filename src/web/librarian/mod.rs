@@ -5,6 +5,7 @@ mod download;
 mod folder;
 mod lend;
 mod shelf;
+mod text;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,7 +21,8 @@ use super::library::{Fetching, FromLibrarian, Opened, Origin, ToLibrarian};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::model::archive::Kind;
-use crate::model::{Layout, Parameters, Precision, StoredAdapter, StoredModel, Values};
+use crate::model::{Files, Layout, Parameters, Precision, StoredAdapter, StoredModel, Values};
+use crate::text::Tokenizer;
 use download::Download;
 use folder::Folder;
 use shelf::Shelf;
@@ -33,6 +35,8 @@ const TELL_SECONDS: f64 = 0.1;
 struct Librarian {
     model: RefCell<Option<Rc<Model>>>,
     adapters: RefCell<Option<Rc<Adapters>>>,
+    /// The tokenizer of the run's text.
+    tokenizer: RefCell<Option<Rc<Tokenizer>>>,
     /// Stops the download that is under way.
     download: RefCell<Option<AbortController>>,
 }
@@ -100,7 +104,8 @@ impl Librarian {
         let config = stored.config().clone();
         let parameters = Parameters::new(&config);
         let fingerprint = fingerprint(&stored, &parameters).await?;
-        let about = Opened { origin, config, fingerprint };
+        let has_tokenizer = stored.files().size(text::FILES[0]).await?.is_some();
+        let about = Opened { origin, config, fingerprint, has_tokenizer };
         tell(&FromLibrarian::Opened(Box::new(about.clone())), &[]);
         // Adapters belong to the model that was open before.
         *self.adapters.borrow_mut() = None;

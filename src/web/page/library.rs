@@ -9,7 +9,7 @@ use super::browser;
 use super::state::State;
 use crate::model::Lora;
 use crate::model::archive::Kind;
-use crate::web::library::{Fetching, FromLibrarian, Kept, Opened, ToLibrarian};
+use crate::web::library::{Fetching, FromLibrarian, Kept, Opened, ToLibrarian, Vocabulary};
 use crate::web::protocol::{Start, ToWorker};
 use crate::web::texts::fill;
 use crate::web::wire;
@@ -72,6 +72,15 @@ impl Library {
         self.is_busy.set(true);
         let names = files.iter().map(|(name, _)| name.clone()).collect();
         self.send_with(state, &ToLibrarian::Open(kind, names), &files.iter().map(|(_, file)| file).collect());
+    }
+
+    /// Starts from the seed again.
+    pub fn close(self, state: State) {
+        self.opened.set(None);
+        self.adapters.set(None);
+        if state.form.with_untracked(|form| form.vocabulary == Vocabulary::Model) {
+            state.form.update(|form| form.vocabulary = Vocabulary::Bytes);
+        }
     }
 
     /// Opens the model at an address.
@@ -151,7 +160,7 @@ impl Library {
                 self.adapters.set(None);
                 state.trouble.set(None);
                 if !self.is_resuming.get_untracked() {
-                    state.form.update(|form| form.take_model(&opened.config));
+                    state.form.update(|form| form.take_model(&opened.config, opened.has_tokenizer));
                 }
                 self.opened.set(Some(*opened));
                 state.leave_room();

@@ -184,10 +184,7 @@ fn opened(state: State, t: T) -> Option<impl IntoView> {
         ],
     );
     let library = state.library;
-    let close = move |_| {
-        library.opened.set(None);
-        library.adapters.set(None);
-    };
+    let close = move |_| library.close(state);
     Some(view! {
         <p class="note" id="opened">{about}" "
             <button id="use-seed" type="button" on:click=close>{t.model.use_seed.clone()}</button>

@@ -11,6 +11,7 @@ use crate::model::{PRESETS, Parameters, Preset};
 use crate::step::StrategyKind;
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
 use crate::web::format::whole;
+use crate::web::library::Vocabulary;
 use crate::web::protocol::TaskKind;
 use crate::web::texts::fill;
 
@@ -51,10 +52,31 @@ fn data(state: State, t: T) -> impl IntoView {
             {SourceChoice::ALL.map(option)}
         </select>
         <p class="hint" id="source-about">{words(move || t.source_about(source()).to_owned())}</p>
+        {vocabulary(state, t).into_any()}
         <div class="fields" class:hidden=truth(move || !is_far())>{number(state, t, Field::Distance)}</div>
         {file(state, t)}
         {paste(state, t)}
         {shown(given)}
+    }
+}
+
+/// How text becomes tokens. Generated tasks are made of bytes.
+fn vocabulary(state: State, t: T) -> impl IntoView {
+    let chosen = move || state.form.with(|form| form.vocabulary);
+    let option = move |vocabulary: Vocabulary| {
+        let is_none =
+            truth(move || vocabulary == Vocabulary::Model && !state.library.opened.with(|o| o.as_ref().is_some_and(|o| o.has_tokenizer)));
+        let is_chosen = truth(move || chosen() == vocabulary);
+        view! { <option value=vocabulary.name() prop:selected=is_chosen disabled=is_none>{t.vocabulary(vocabulary).to_owned()}</option> }
+    };
+    let is_task = truth(move || state.form.with(|form| matches!(form.source, SourceChoice::Task(_))));
+    view! {
+        <div class:hidden=is_task>
+            <label class="field" for="vocabulary">{t.data.vocabulary.clone()}</label>
+            <select id="vocabulary" on:change=move |event| state.form.update(|form| form.set_vocabulary(&event_target_value(&event)))>
+                {Vocabulary::ALL.map(option)}
+            </select>
+        </div>
     }
 }
 
@@ -143,7 +165,7 @@ fn model(state: State, t: T) -> impl IntoView {
     };
     let choose_preset = move |name: String| {
         if let Some(preset) = Preset::named(&name) {
-            state.library.opened.set(None);
+            state.library.close(state);
             state.form.update(|form| form.take_preset(preset));
         }
     };

@@ -10,9 +10,9 @@ use super::{browser, curves, past};
 use crate::step::{Limits, Strategy, StrategyKind, Stride};
 use crate::train::{AttentionPattern, Remedy, VerifyReport};
 use crate::web::form::{Form, Plan, SourceChoice};
-use crate::web::library::Origin;
+use crate::web::library::{Origin, Vocabulary};
 use crate::web::picture::{Planned, Stage, Timeline};
-use crate::web::protocol::{Device, FromWorker, Go, History, Run, Sample, Start, TensorView, ToWorker};
+use crate::web::protocol::{Data, Device, FromWorker, GivenText, Go, History, Run, Sample, Start, TensorView, ToWorker};
 use crate::web::texts::{Texts, fill};
 
 /// Where the page stands.
@@ -47,13 +47,6 @@ impl Phase {
 
 /// What the budget becomes if a model that is opened takes more, as a share of its peak.
 const ROOM: f64 = 1.25;
-
-/// A text that the visitor gave.
-#[derive(Clone)]
-pub struct GivenText {
-    pub name: String,
-    pub text: String,
-}
 
 /// What went wrong, and what would fit if it was too large.
 #[derive(Clone, PartialEq)]
@@ -265,9 +258,13 @@ impl State {
 
     /// The run that the form says. If there is none, the visitor is told why.
     pub fn run(self) -> Option<Run> {
-        let text = self.text.with_untracked(|text| text.as_ref().map(|given| given.text.clone()));
-        match self.form.with_untracked(|form| form.run(text, self.library.start())) {
-            Ok(run) => Some(run),
+        match self.form.with_untracked(|form| form.run(self.text.get_untracked(), self.library.start())) {
+            Ok(run) => {
+                if run.is_encoded() {
+                    self.library.wake(self);
+                }
+                Some(run)
+            }
             Err(error) => {
                 self.trouble.set(Some(Trouble { message: error.to_string(), remedy: None }));
                 None
@@ -291,14 +288,17 @@ impl State {
         self.send(&ToWorker::Export);
     }
 
-    /// Goes on with the run that was saved. Adapters alone are no model: the one that they are on has to be open.
+    /// Goes on with the run that was saved. Adapters alone are no model: the one that they are on has to be open,
+    /// and so has the one whose tokenizer is used.
     pub fn resume(self) {
-        let run = self.saved.with_untracked(|saved| saved.as_ref().map(|(run, _)| (run.layout.adapters().is_some(), run.start.clone())));
-        let Some((has_adapters, start)) = run else { return };
+        let needs = |(run, _): &(Run, u64)| {
+            (run.layout.adapters().is_some() || run.vocabulary == Vocabulary::Model, run.is_encoded(), run.start.clone())
+        };
+        let Some((needs_model, is_encoded, start)) = self.saved.with_untracked(|saved| saved.as_ref().map(needs)) else { return };
         let is_open =
             |fingerprint| self.library.opened.with_untracked(|opened| opened.as_ref().is_some_and(|o| o.fingerprint == fingerprint));
         match start {
-            Start::Opened { origin, fingerprint, .. } if has_adapters && !is_open(fingerprint) => match origin {
+            Start::Opened { origin, fingerprint, .. } if needs_model && !is_open(fingerprint) => match origin {
                 Origin::Address(address) if !self.library.is_resuming.get_untracked() => {
                     self.library.is_resuming.set(true);
                     self.library.fetch(self, address);
@@ -310,6 +310,9 @@ impl State {
             },
             _ => {
                 self.library.is_resuming.set(false);
+                if is_encoded {
+                    self.library.wake(self);
+                }
                 self.send(&ToWorker::Resume);
             }
         }
@@ -329,7 +332,8 @@ impl State {
             return self.complain(&self.texts.get_untracked().failures.run_in_progress);
         }
         self.mend();
-        self.text.set(Some(GivenText { name, text }));
+        let written = (js_sys::Date::now() / 1000.0) as u64;
+        self.text.set(Some(GivenText { name, written, text }));
         self.form.update(|form| form.source = SourceChoice::Text);
     }
 
@@ -392,8 +396,8 @@ impl State {
 
     fn resumed(self, run: Run, history: History) {
         self.forget();
-        if let crate::web::protocol::Data::Text(text) = &run.data {
-            self.text.set(Some(GivenText { name: self.texts.get_untracked().keep.resume.clone(), text: text.clone() }));
+        if let Data::Text(given) = &run.data {
+            self.text.set(Some(given.clone()));
         }
         self.form.set(Form::of_run(&run));
         self.history.set(history);

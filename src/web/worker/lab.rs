@@ -2,12 +2,12 @@
 
 use web_time::Instant;
 
-use super::library::FirstValues;
+use super::library::Library;
 use super::post::tell;
 use super::running::source;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu};
-use crate::model::Parameters;
+use crate::model::{Parameters, Values};
 use crate::step::{Batch, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{verify, within_budget};
 use crate::web::protocol::{FromWorker, Run};
@@ -18,8 +18,9 @@ const PROOF_TOKENS: u32 = 320;
 const REFERENCE_PARAMETERS: u64 = 30_000_000;
 
 /// Times a step under every strategy, one after the other. The first step compiles and warms up, and is not counted.
-pub async fn compare(gpu: &Gpu, run: &Run, values: &FirstValues) -> Result<()> {
-    let batch = source(&run.data, run.settings.seq_len)?.batch(run.settings.seed, 0, run.settings.batch);
+pub async fn compare(gpu: &Gpu, run: &Run, library: &Library) -> Result<()> {
+    let values = &library.first_values(run);
+    let batch = source(run, library).await?.batch(run.settings.seed, 0, run.settings.batch);
     let mut known = Vec::new();
     for kind in StrategyKind::ALL {
         let strategy = if kind == run.settings.strategy.kind { run.settings.strategy } else { strategy(run, kind) };
@@ -34,7 +35,7 @@ fn strategy(run: &Run, kind: StrategyKind) -> Strategy {
     Strategy::new(kind, run.chunks[0], run.chunks[1])
 }
 
-async fn time(gpu: &Gpu, run: &Run, values: &FirstValues, strategy: Strategy, batch: &Batch) -> Result<f64> {
+async fn time(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<f64> {
     within_budget(&run.layout, &batch.shape, strategy, run.budget, gpu.limits())?;
     let program = Program::train(&run.layout, batch.shape.clone(), strategy);
     let mut executor = Executor::new(&gpu.used_for("comparison"), program).await?;
@@ -52,8 +53,9 @@ async fn time(gpu: &Gpu, run: &Run, values: &FirstValues, strategy: Strategy, ba
 
 /// Computes the gradients of the run's first batch (cut short, if it is long) under every strategy with several chunk
 /// lengths, and in f64 unless the model is too large for that.
-pub async fn prove(gpu: &Gpu, run: &Run, values: &FirstValues) -> Result<()> {
-    let whole = source(&run.data, run.settings.seq_len)?.batch(run.settings.seed, 0, 1);
+pub async fn prove(gpu: &Gpu, run: &Run, library: &Library) -> Result<()> {
+    let values = &library.first_values(run);
+    let whole = source(run, library).await?.batch(run.settings.seed, 0, 1);
     let tokens = whole.shape.tokens().min(PROOF_TOKENS) as usize;
     // The labels of a task stand at the end of its sequence.
     let from = whole.input_ids.len() - tokens;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, MessagePort};
 
@@ -61,6 +62,11 @@ impl Library {
             answer
         };
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Lets the librarian answer something.
+    pub async fn answer<A: DeserializeOwned>(&self, wish: Wish, bytes: &[u8]) -> Result<A> {
+        Ok(postcard::from_bytes(&self.ask(wish, bytes).await?).expect("trainer and librarian are of one build"))
     }
 
     /// The first values of a run's parameters.

@@ -124,8 +124,8 @@ impl Worker {
                     tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern)));
                 }
             }
-            ToWorker::Compare(run) => lab::compare(&self.open().await?, &run, &self.library.first_values(&run)).await?,
-            ToWorker::Prove(run) => lab::prove(&self.open().await?, &run, &self.library.first_values(&run)).await?,
+            ToWorker::Compare(run) => lab::compare(&self.open().await?, &run, &self.library).await?,
+            ToWorker::Prove(run) => lab::prove(&self.open().await?, &run, &self.library).await?,
             ToWorker::Librarian => unreachable!("it is heard at once"),
             ToWorker::Export => {
                 if let Some(running) = &self.running {

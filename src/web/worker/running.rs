@@ -8,15 +8,16 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::{Parameters, WithAdapters};
 use crate::step::{BatchShape, Stride};
+use crate::text::Document;
 use crate::train::{
     AttentionPattern, CopyTask, Generator, RecallTask, Sampled, Sampler, Snapshot, SortTask, Source, StepReport, SumTask, Task, Trainer,
     within_budget,
 };
-use crate::web::library::{Origin, Wish};
-use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample, TaskKind};
+use crate::web::library::{Encoded, Origin, Vocabulary, Wish};
+use crate::web::protocol::{Data, FromWorker, GivenText, Go, History, Run, Sample, Start, TaskKind};
 
-/// Bytes of a sample, prompt included.
-const SAMPLE_BYTES: u32 = 192;
+/// Tokens of a sample, prompt included.
+const SAMPLE_TOKENS: u32 = 192;
 const TEMPERATURE: f64 = 0.8;
 const TOP_K: usize = 40;
 /// Seconds between states to go back to.
@@ -31,6 +32,7 @@ pub struct Running {
     pub go: Option<Go>,
     gpu: Gpu,
     values: FirstValues,
+    library: Library,
     /// Made for the first sample, and kept.
     generator: Option<Generator>,
     good: Option<(Snapshot, History)>,
@@ -41,7 +43,7 @@ impl Running {
     /// Plans, allocates and compiles a run, and goes back to a state of it, if there is one.
     pub async fn begin(gpu: &Gpu, run: Run, library: &Library, state: Option<(Snapshot, History)>) -> Result<Self> {
         let settings = run.settings.clone();
-        let source = source(&run.data, settings.seq_len)?;
+        let source = source(&run, library).await?;
         let shape = BatchShape::uniform(settings.batch, source.seq_len());
         within_budget(&run.layout, &shape, settings.strategy, run.budget, gpu.limits())?;
         let values = library.first_values(&run);
@@ -56,8 +58,8 @@ impl Running {
                 Trainer::new(gpu, &run.layout, settings, source, &values).await?
             }
         };
-        let (gpu, history, good_since) = (gpu.clone(), History::default(), Instant::now());
-        let mut running = Running { run, trainer, history, go: None, gpu, values, generator: None, good: None, good_since };
+        let (gpu, library, history, good_since) = (gpu.clone(), library.clone(), History::default(), Instant::now());
+        let mut running = Running { run, trainer, history, go: None, gpu, values, library, generator: None, good: None, good_since };
         if let Some((snapshot, history)) = state {
             snapshot.check_run("of this run", &running.trainer.run_id())?;
             running.trainer.restore(&snapshot).await?;
@@ -127,15 +129,17 @@ impl Running {
 
     /// What the model writes behind the prompt.
     async fn sample(&mut self, step: u64) -> Result<Sample> {
-        let mut prompt: Vec<u8> = self.run.prompt.bytes().take(SAMPLE_BYTES as usize / 2).collect();
-        if prompt.is_empty() {
-            prompt.push(b'\n');
-        }
+        let prompt = if self.run.prompt.is_empty() { "\n".to_owned() } else { self.run.prompt.clone() };
+        let mut ids: Vec<u32> = match self.run.is_encoded() {
+            true => self.library.answer(Wish::Encode(prompt), &[]).await?,
+            false => prompt.bytes().map(u32::from).collect(),
+        };
+        ids.truncate(SAMPLE_TOKENS as usize / 2);
         let weights = self.trainer.weights().await?;
         let generator = match &mut self.generator {
             Some(generator) => generator,
             none => {
-                let mut generator = Generator::new(&self.gpu.used_for("samples"), &self.run.layout, SAMPLE_BYTES).await?;
+                let mut generator = Generator::new(&self.gpu.used_for("samples"), &self.run.layout, SAMPLE_TOKENS).await?;
                 if self.run.layout.adapters().is_some() {
                     generator.load(&WithAdapters { base: &self.values, adapters: &weights }).await?;
                 }
@@ -143,23 +147,60 @@ impl Running {
             }
         };
         generator.load_trained(&weights).await?;
-        generator.start(&prompt.iter().map(|&byte| u32::from(byte)).collect::<Vec<_>>())?;
+        generator.start(&ids)?;
         let mut sampler = Sampler::new(TEMPERATURE, TOP_K, step);
         let mut written = Vec::new();
-        for _ in prompt.len()..SAMPLE_BYTES as usize {
+        for _ in ids.len()..SAMPLE_TOKENS as usize {
             written.push(generator.next(&mut sampler).await?);
         }
-        Ok(Sample { prompt: String::from_utf8_lossy(&prompt).into_owned(), written: characters(&written) })
+        if !self.run.is_encoded() {
+            let prompt: Vec<u8> = ids.iter().map(|&id| id as u8).collect();
+            return Ok(Sample { prompt: String::from_utf8_lossy(&prompt).into_owned(), written: characters(&written) });
+        }
+        let prompt_tokens = ids.len();
+        ids.extend(written.iter().map(|sampled| sampled.id));
+        let mut pieces: Vec<String> = self.library.answer(Wish::Decode(ids), &[]).await?;
+        let behind = pieces.split_off(prompt_tokens);
+        Ok(Sample { prompt: pieces.concat(), written: whole_pieces(&behind, &written) })
     }
 }
 
 /// What a run learns from.
-pub fn source(data: &Data, seq_len: u32) -> Result<Source> {
-    match data {
-        Data::OwnSource => Source::own(seq_len),
-        Data::Text(text) => Source::text(text.clone().into_bytes(), seq_len),
-        Data::Task(kind, distance) => Source::task(task(*kind, *distance), seq_len),
+pub async fn source(run: &Run, library: &Library) -> Result<Source> {
+    let seq_len = run.settings.seq_len;
+    let text = match &run.data {
+        Data::Task(kind, distance) => return Source::task(task(*kind, *distance), seq_len),
+        Data::OwnSource if !run.is_encoded() => return Source::own(seq_len),
+        Data::Text(given) if !run.is_encoded() => return Source::text(given.text.clone().into_bytes(), seq_len),
+        Data::OwnSource => GivenText { name: String::new(), written: 0, text: crate::gpu::shaders() },
+        Data::Text(given) => given.clone(),
+    };
+    let model = match (run.vocabulary, &run.start) {
+        (Vocabulary::Model, Start::Opened { fingerprint, .. }) => Some(*fingerprint),
+        _ => None,
+    };
+    let config = Box::new(run.layout.config.clone());
+    let wish = Wish::Read { name: text.name, vocabulary: run.vocabulary, model, config, written: text.written };
+    match library.answer(wish, text.text.as_bytes()).await? {
+        Encoded::Stream(ids) => Source::tokens(ids, seq_len),
+        Encoded::Documents(documents) => {
+            let documents: Vec<Document> = documents.into_iter().map(|(ids, learned)| Document { ids, learned }).collect();
+            Source::documents(&documents, seq_len)
+        }
     }
+}
+
+/// Tokens as text. A token that completes no character goes with the one that does, and so do their probabilities.
+fn whole_pieces(pieces: &[String], written: &[Sampled]) -> Vec<(String, f32)> {
+    let mut whole = Vec::new();
+    let mut probability = 1.0;
+    for (piece, sampled) in pieces.iter().zip(written) {
+        probability *= sampled.probability;
+        if !piece.is_empty() {
+            whole.push((piece.clone(), std::mem::replace(&mut probability, 1.0)));
+        }
+    }
+    whole
 }
 
 fn task(kind: TaskKind, distance: u32) -> Task {
