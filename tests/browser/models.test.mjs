@@ -186,6 +186,8 @@ async function fetchesAModel(trainer) {
   assert.equal((await steps(trainer, 1))[0], loss, 'what is kept is another model');
   await startOver(trainer);
   await forgetAll(page);
+  // The host has no tokenizer, which some browsers show in red.
+  trainer.problems.splice(0).forEach((problem) => assert.match(problem, /org\/model|Failed to load resource/));
 }
 
 async function forgetAll(page) {

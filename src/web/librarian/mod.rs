@@ -171,10 +171,14 @@ fn hash(numbers: impl Iterator<Item = u64>) -> u64 {
     numbers.fold(0xcbf2_9ce4_8422_2325, |hash, number| (hash ^ number).wrapping_mul(0x100_0000_01b3))
 }
 
-/// What the visitor would call these files: the name of their folder or of their zip.
+/// What the visitor would call these files: the name of their folder or of their zip. Of files alone, browsers do not tell it.
 fn shown_name(files: &[(String, Blob)]) -> String {
-    let first = files.first().map_or("", |(name, _)| name);
-    first.split_once('/').map_or(first, |(folder, _)| folder).to_owned()
+    let name = match files {
+        [(name, _), ..] if name.contains('/') => name.split('/').next(),
+        [(name, _)] => Some(name.as_str()),
+        _ => None,
+    };
+    name.unwrap_or("model").to_owned()
 }
 
 /// The browser's words about what went wrong.
