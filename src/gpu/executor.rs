@@ -264,6 +264,7 @@ impl Executor {
             for first in (0..part.rows).step_by(step as usize) {
                 let rows = part.first_row + first..part.first_row + part.rows.min(first + step);
                 let read = values.rows(parameter, parameter.file_rows_of(rows.clone())).await?;
+                parameter.precision.check(&parameter.name, &read)?;
                 let bytes = parameter.stored(&read, rows);
                 self.write_from(part.tensor, u64::from(first) * row_bytes, &bytes);
                 *waiting += bytes.len() as u64;

@@ -190,9 +190,12 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Lets a file be written beside the old one, and puts it in the old one's place when it is on the disk.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
     let temporary = path.with_extension("partial");
-    write(&temporary)?;
-    File::open(&temporary)?.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let written = write(&temporary).and_then(|()| File::open(&temporary)?.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {
+        // What is left of it is of no use; if it cannot be removed either, the first error says more.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
     // The new name is only safe once the directory is; not every system lets a directory be opened for that.
     if let Some(Ok(directory)) = path.parent().map(File::open) {
         directory.sync_all()?;

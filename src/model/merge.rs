@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use half::{bf16, f16};
 use safetensors::{Dtype, View};
 
 use super::directory::{Directory, copy_companions, replace};
@@ -101,7 +100,9 @@ impl Merged<'_> {
                 let rank = self.adapter.lora().rank as usize;
                 self.add(&mut values, a, &b[rows.start as usize * rank..rows.end as usize * rank]);
             }
-            encode(&values, self.dtype, &mut bytes);
+            let precision = precision_of(self.dtype);
+            precision.check(&self.parameter.name, &values)?;
+            bytes.extend(precision.encode(&values, self.parameter.cols.size()));
         }
         Ok(bytes)
     }
@@ -132,19 +133,20 @@ impl Merged<'_> {
     }
 }
 
-fn encode(values: &[f32], dtype: Dtype, bytes: &mut Vec<u8>) {
+/// The precision of a type that a model is stored in.
+fn precision_of(dtype: Dtype) -> Precision {
     match dtype {
-        Dtype::F16 => bytes.extend(values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes())),
-        Dtype::BF16 => bytes.extend(values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes())),
-        _ => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+        Dtype::F16 => Precision::F16,
+        Dtype::BF16 => Precision::Bf16,
+        _ => Precision::F32,
     }
 }
 
 fn dtype_of(precision: Precision) -> Dtype {
     match precision {
-        Precision::F32 | Precision::Int8 => Dtype::F32,
         Precision::F16 => Dtype::F16,
         Precision::Bf16 => Dtype::BF16,
+        Precision::F32 | Precision::Int8 => Dtype::F32,
     }
 }
 

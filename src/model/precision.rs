@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 
 use super::Precision;
+use crate::error::{Error, Result};
 
 /// Columns of a row that share a scale.
 const BLOCK: usize = 32;
@@ -34,6 +35,18 @@ impl Precision {
             Precision::F16 => "f16",
             Precision::Bf16 => "bf16",
             Precision::Int8 => "int8",
+        }
+    }
+
+    /// Can it hold such numbers?
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names one that it cannot hold.
+    pub fn check(self, name: &str, values: &[f32]) -> Result<()> {
+        let most = f16::MAX.to_f32();
+        match values.iter().find(|value| self == Precision::F16 && value.abs() > most) {
+            Some(value) => Err(Error::Setting(format!("{name} holds {value}, and f16 ends at {most}; take bf16 instead"))),
+            None => Ok(()),
         }
     }
 
@@ -91,6 +104,14 @@ mod tests {
             assert_eq!(bytes.len() as u64, 3 * precision.row_bytes(36));
             assert_eq!(precision.decode(&bytes, 36), values, "{precision:?}");
         }
+    }
+
+    #[test]
+    fn what_f16_cannot_hold_is_named() {
+        let values = [1.0, -70_000.0];
+        assert!(Precision::F16.check("a.weight", &values).unwrap_err().to_string().contains("a.weight holds -70000"));
+        assert!(Precision::F16.check("a.weight", &values[..1]).is_ok());
+        assert!(Precision::Bf16.check("a.weight", &values).is_ok());
     }
 
     #[test]

@@ -137,11 +137,7 @@ impl Program {
         let (found, planned) = (&batch.shape, &self.batch);
         assert!(
             found.tokens() == planned.tokens() && found.longest() <= planned.longest(),
-            "a batch of {} tokens, {} in a sequence at most, for a program of {} and {}",
-            found.tokens(),
-            found.longest(),
-            planned.tokens(),
-            planned.longest()
+            "a program for {planned:?} runs as many tokens, in sequences no longer, and no {found:?}"
         );
         let (order, start) = batch.tokens_by_id(self.config.vocab_size);
         let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();

@@ -232,9 +232,10 @@ impl Library {
         }
         let mut library = Library { tokenizer, vocab_size, around: Default::default() };
         if let Some(around) = around {
-            let encoding = around.process(Encoding::default(), None, true).map_err(cannot_encode)?;
-            let with_text =
-                around.process(library.tokenizer.encode("a", false).map_err(cannot_encode)?, None, true).map_err(cannot_encode)?;
+            let process = |text| around.process(text, None, true).map_err(cannot_encode);
+            let encoding = process(Encoding::default())?;
+            // Some vocabularies have no such letter; then all that is written stands before.
+            let with_text = process(library.tokenizer.encode("a", false).unwrap_or_default())?;
             let before = with_text.get_special_tokens_mask().iter().take_while(|&&is_special| is_special == 1).count();
             let (before, behind) = library.known(&encoding)?.split_at(before.min(encoding.len()));
             library.around = [before.to_vec(), behind.to_vec()];

@@ -77,15 +77,10 @@ impl Trainer {
 
 /// The last sequence of which anything is learned: what only fills a batch is no example.
 fn last_learned(batch: &Batch) -> Range<u32> {
-    let mut end = batch.shape.tokens();
-    for &length in batch.shape.lengths().iter().rev() {
-        let sequence = end - length..end;
-        if batch.labels[sequence.start as usize..end as usize].iter().any(|&label| label != IGNORED_LABEL) {
-            return sequence;
-        }
-        end -= length;
-    }
-    batch.shape.tokens() - batch.shape.lengths().last().expect("a batch has a sequence")..batch.shape.tokens()
+    let starts = batch.shape.segment_starts();
+    let learned = batch.labels.iter().rposition(|&label| label != IGNORED_LABEL);
+    let start = starts[learned.unwrap_or(starts.len() - 1)];
+    start..starts.partition_point(|&other| other <= start) as u32
 }
 
 fn pattern(batch: &Batch, sequence: Range<u32>, layer: u32, scores: &Scores) -> AttentionPattern {

@@ -1,7 +1,7 @@
 //! Where batches come from. Every batch is a function of the seed and its number alone, so a run that is resumed sees
 //! what it would have seen.
 
-use std::fmt::Debug;
+use std::fmt;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
@@ -16,17 +16,23 @@ use crate::step::Batch;
 use crate::text::Document;
 
 /// Something to learn from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Source {
     drawn: Arc<dyn Draw>,
 }
 
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
+}
+
 /// What a source is made of. Behind a pointer, a program has the code of those kinds alone that it makes.
-pub(super) trait Draw: Debug + Send + Sync {
+pub(super) trait Draw: Send + Sync {
     /// T: tokens of a sequence, at most.
     fn seq_len(&self) -> u32;
-    /// Does a model that knows so many tokens know all of it? A sentence, if not.
-    fn check_vocab(&self, vocab_size: u32) -> Result<(), String>;
+    /// What it is made of, and how many tokens a model has to know for that.
+    fn vocabulary(&self) -> (&'static str, u32);
     /// Are there right answers?
     fn has_answers(&self) -> bool;
     /// A number that differs where the data differ.
@@ -37,8 +43,8 @@ pub(super) trait Draw: Debug + Send + Sync {
     fn validation(&self, sequences: u32) -> Vec<Batch>;
 }
 
-/// Tokens of the byte vocabulary.
-const BYTES: u32 = 256;
+/// The byte vocabulary.
+const BYTES: (&str, u32) = ("bytes", 256);
 /// Batches that a validation looks at, at most.
 pub(super) const VALIDATION_BATCHES: u32 = 4;
 
@@ -48,7 +54,7 @@ impl Source {
     /// # Errors
     /// [`Error::Data`] if it is empty or too short for two sequences.
     pub fn text(bytes: Vec<u8>, seq_len: u32) -> Result<Self> {
-        Self::stream(bytes.into_iter().map(u32::from).collect(), "bytes", BYTES, seq_len)
+        Self::stream(bytes.into_iter().map(u32::from).collect(), BYTES, seq_len)
     }
 
     /// A text as token ids. The last tenth (one sequence at least) is kept for validation.
@@ -56,11 +62,11 @@ impl Source {
     /// # Errors
     /// [`Error::Data`] if it is empty or too short for two sequences.
     pub fn tokens(ids: Vec<u32>, seq_len: u32) -> Result<Self> {
-        let vocab_size = needed(&ids);
-        Self::stream(ids, "tokens", vocab_size, seq_len)
+        let needed = needed(&ids);
+        Self::stream(ids, ("tokens", needed), seq_len)
     }
 
-    fn stream(mut training: Vec<u32>, unit: &'static str, vocab_size: u32, seq_len: u32) -> Result<Self> {
+    fn stream(mut training: Vec<u32>, vocabulary: (&'static str, u32), seq_len: u32) -> Result<Self> {
         let (len, window) = (training.len(), seq_len as usize + 1);
         if len == 0 {
             return Err(Error::Data("the text is empty; give it some UTF-8 text to learn from".to_owned()));
@@ -71,12 +77,13 @@ impl Source {
                 half => format!("take a longer text, or a sequence length of {} at most", half - 1),
             };
             return Err(Error::Data(format!(
-                "the text has {len} {unit}, and sequences of {seq_len} need {} (one to train on, one to validate); {advice}",
+                "the text has {len} {}, and sequences of {seq_len} need {} (one to train on, one to validate); {advice}",
+                vocabulary.0,
                 2 * window
             )));
         }
         let validation = training.split_off(len - window.max(len / 10));
-        Ok(Self::of(Stream { training, validation, unit, vocab_size, seq_len }))
+        Ok(Self::of(Stream { training, validation, vocabulary, seq_len }))
     }
 
     /// Documents of any length, packed. A tenth of them (one at least) is kept for validation. One that is longer than a
@@ -120,7 +127,14 @@ impl Source {
     /// # Errors
     /// [`Error::Data`] says how many it has to know.
     pub fn check_vocab(&self, config: &Config) -> Result<()> {
-        self.drawn.check_vocab(config.vocab_size).map_err(Error::Data)
+        let (unit, needed) = self.drawn.vocabulary();
+        if config.vocab_size < needed {
+            return Err(Error::Data(format!(
+                "the model knows {} tokens, and {unit} need {needed}; take a model with a vocab_size of {needed} or more",
+                config.vocab_size
+            )));
+        }
+        Ok(())
     }
 
     /// Are there right answers, so that it makes sense to count them?
@@ -150,28 +164,16 @@ pub(super) fn needed<'a>(ids: impl IntoIterator<Item = &'a u32>) -> u32 {
 }
 
 /// FNV-1a: short, and the same on every platform.
-pub(super) fn hash<'a>(values: impl IntoIterator<Item = &'a u32>) -> u64 {
-    let hash = |hash: u64, value: &u32| (hash ^ u64::from(*value)).wrapping_mul(0x100_0000_01b3);
-    values.into_iter().fold(0xcbf2_9ce4_8422_2325, hash)
-}
-
-/// The sentence for a model that does not know all tokens.
-pub(super) fn unknown(vocab_size: u32, unit: &str, needed: u32) -> Result<(), String> {
-    if vocab_size < needed {
-        return Err(format!(
-            "the model knows {vocab_size} tokens, and {unit} need {needed}; take a model with a vocab_size of {needed} or more"
-        ));
-    }
-    Ok(())
+pub(super) fn hash(values: impl Iterator<Item = u32>) -> u64 {
+    let hash = |hash: u64, value: u32| (hash ^ u64::from(value)).wrapping_mul(0x100_0000_01b3);
+    values.fold(0xcbf2_9ce4_8422_2325, hash)
 }
 
 /// One text, from which windows are cut.
-#[derive(Debug)]
 struct Stream {
     training: Vec<u32>,
     validation: Vec<u32>,
-    unit: &'static str,
-    vocab_size: u32,
+    vocabulary: (&'static str, u32),
     seq_len: u32,
 }
 
@@ -180,8 +182,8 @@ impl Draw for Stream {
         self.seq_len
     }
 
-    fn check_vocab(&self, vocab_size: u32) -> Result<(), String> {
-        unknown(vocab_size, self.unit, self.vocab_size)
+    fn vocabulary(&self) -> (&'static str, u32) {
+        self.vocabulary
     }
 
     fn has_answers(&self) -> bool {
@@ -189,7 +191,7 @@ impl Draw for Stream {
     }
 
     fn fingerprint(&self) -> u64 {
-        hash(self.training.iter().chain(&self.validation))
+        hash(self.training.iter().chain(&self.validation).copied())
     }
 
     fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
@@ -207,7 +209,6 @@ impl Draw for Stream {
 }
 
 /// Sequences that are made up.
-#[derive(Debug)]
 struct Generated {
     task: Task,
     seq_len: u32,
@@ -224,8 +225,8 @@ impl Draw for Generated {
         self.task.visible(self.seq_len)
     }
 
-    fn check_vocab(&self, vocab_size: u32) -> Result<(), String> {
-        unknown(vocab_size, "bytes", BYTES)
+    fn vocabulary(&self) -> (&'static str, u32) {
+        BYTES
     }
 
     fn has_answers(&self) -> bool {
@@ -233,8 +234,7 @@ impl Draw for Generated {
     }
 
     fn fingerprint(&self) -> u64 {
-        let text: Vec<u32> = format!("{:?}", self.task).bytes().map(u32::from).collect();
-        hash(&text)
+        hash(format!("{:?}", self.task).bytes().map(u32::from))
     }
 
     fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::data::{Draw, VALIDATION_BATCHES, hash, needed, numbered, unknown};
+use super::data::{Draw, VALIDATION_BATCHES, hash, needed, numbered};
 use crate::error::{Error, Result};
 use crate::step::{Batch, IGNORED_LABEL};
 use crate::text::Document;
@@ -87,10 +87,10 @@ impl Draw for Documents {
         self.seq_len
     }
 
-    fn check_vocab(&self, vocab_size: u32) -> Result<(), String> {
+    fn vocabulary(&self) -> (&'static str, u32) {
         let pieces = self.training.iter().chain(&self.validation);
         let known = pieces.flat_map(|(ids, labels)| ids.iter().chain(labels)).filter(|&&id| id != IGNORED_LABEL);
-        unknown(vocab_size, "the documents", needed(known))
+        ("the documents", needed(known))
     }
 
     fn has_answers(&self) -> bool {
@@ -100,8 +100,7 @@ impl Draw for Documents {
     fn fingerprint(&self) -> u64 {
         // Where a piece ends, its length and the last label tell.
         let numbers = |(ids, labels): &Piece| ids.iter().chain(labels).copied().chain([ids.len() as u32]).collect::<Vec<u32>>();
-        let all: Vec<u32> = self.training.iter().chain(&self.validation).flat_map(numbers).collect();
-        hash(&all)
+        hash(self.training.iter().chain(&self.validation).flat_map(numbers))
     }
 
     fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
