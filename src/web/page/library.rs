@@ -7,8 +7,8 @@ use web_sys::{ErrorEvent, Event, File, MessageChannel, MessageEvent, Worker, Wor
 
 use super::browser;
 use super::state::State;
-use crate::model::Lora;
 use crate::model::archive::Kind;
+use crate::model::{Layout, Lora};
 use crate::web::library::{Fetching, FromLibrarian, Kept, Opened, ToLibrarian, Vocabulary};
 use crate::web::protocol::{Start, ToWorker};
 use crate::web::texts::fill;
@@ -72,6 +72,13 @@ impl Library {
         self.is_busy.set(true);
         let names = files.iter().map(|(name, _)| name.clone()).collect();
         self.send_with(state, &ToLibrarian::Open(kind, names), &files.iter().map(|(_, file)| file).collect());
+    }
+
+    /// Are the model and the adapters that are open of these sizes?
+    pub fn fits(self, layout: &Layout) -> bool {
+        let has_config = self.opened.with_untracked(|opened| opened.as_ref().is_none_or(|opened| opened.config == layout.config));
+        let has_lora = |lora: &Option<Lora>| lora.is_none() || layout.adapters().is_none_or(|own| lora.as_ref() == Some(own));
+        has_config && self.adapters.with_untracked(has_lora)
     }
 
     /// Starts from the seed again.

@@ -259,6 +259,10 @@ impl State {
     /// The run that the form says. If there is none, the visitor is told why.
     pub fn run(self) -> Option<Run> {
         match self.form.with_untracked(|form| form.run(self.text.get_untracked(), self.library.start())) {
+            Ok(run) if !self.library.fits(&run.layout) => {
+                self.complain(&self.texts.get_untracked().library.other_sizes);
+                None
+            }
             Ok(run) => {
                 if run.is_encoded() {
                     self.library.wake(self);
