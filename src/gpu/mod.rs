@@ -11,6 +11,7 @@ mod launch;
 mod peak;
 mod pipelines;
 mod shader;
+mod transfer;
 mod tuning;
 
 pub use device::{AdapterSummary, Gpu};
