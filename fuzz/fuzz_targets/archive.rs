@@ -1,12 +1,18 @@
 //! Any bytes as the zip of a model.
 #![no_main]
 
+use std::io::Cursor;
+
 use libfuzzer_sys::fuzz_target;
-use streambp::model::archive;
+use streambp::model::Held;
+use streambp::model::archive::{Entry, Kind, unpack};
 use streambp_fuzz::read_model;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(files) = archive::model_files(vec![("model.zip".to_owned(), bytes.to_vec())]) {
-        read_model(files);
-    }
+fuzz_target!(|zip: &[u8]| {
+    let Ok(files) = unpack("model.zip", Cursor::new(zip), Kind::Model) else { return };
+    let bytes = |entry| match entry {
+        Entry::Within(range) => zip[range.start as usize..range.end as usize].to_vec(),
+        Entry::Unpacked(bytes) => bytes,
+    };
+    read_model(Held(files.into_iter().map(|(name, entry)| (name, bytes(entry))).collect()));
 });

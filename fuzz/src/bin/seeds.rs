@@ -35,7 +35,7 @@ fn main() {
         ("sharded", format!("{{\"metadata\":{{}},\"weight_map\":{{{}}}}}", names.join(",")).into_bytes()),
         ("adapter", marked),
         ("adapter", adapter_settings),
-        ("archive", archive::to_zip(&config(), &own)),
+        ("archive", archive::to_zip(&(&config()).into(), "model", &own, None)),
         ("batch", batch()),
         ("snapshot", snapshot.to_bytes()),
     ];
