@@ -33,7 +33,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     let is_busy = truth(move || library.is_busy.get());
     view! {
-        {shown(move || opened(state, t))}
+        <div role="status">{shown(move || opened(state, t))}</div>
         <details id="open-model" on:toggle=move |_| library.wake(state)>
             <summary>{t.library.open.clone()}</summary>
             <p class="hint">{t.library.about.clone()}</p>
@@ -52,7 +52,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 {shown(move || kept(state, t))}
             </fieldset>
         </details>
-        <div role="status" id="fetching">{shown(move || progress(state, t))}</div>
+        <div id="fetching">{shown(move || progress(state, t))}</div>
     }
 }
 

@@ -1,124 +1,16 @@
 //! What the visitor has set: texts as typed, and what they mean. The page's link carries the same.
 
-use super::library::Vocabulary;
-use super::protocol::{Data, GivenText, Run, Start, TaskKind};
+mod controls;
+mod link;
+
+pub use controls::{Field, Group, SourceChoice};
+
 use crate::error::{Error, Result};
 use crate::model::{Config, Layout, Lora, PRESETS, Precision, Preset, Projection, Rope, Training};
 use crate::step::{BatchShape, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
-
-/// Where the text comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceChoice {
-    /// This project's own shaders.
-    OwnSource,
-    /// The visitor's text.
-    Text,
-    /// A generated task.
-    Task(TaskKind),
-}
-
-impl SourceChoice {
-    /// All of them, in the order of the list.
-    pub const ALL: [SourceChoice; 6] = [
-        SourceChoice::OwnSource,
-        SourceChoice::Task(TaskKind::Recall),
-        SourceChoice::Task(TaskKind::Copy),
-        SourceChoice::Task(TaskKind::Sort),
-        SourceChoice::Task(TaskKind::Sum),
-        SourceChoice::Text,
-    ];
-
-    /// The value in the page's list and link.
-    pub fn name(self) -> &'static str {
-        match self {
-            SourceChoice::OwnSource => "own-source",
-            SourceChoice::Text => "text",
-            SourceChoice::Task(task) => task.name(),
-        }
-    }
-
-    fn named(name: &str) -> Option<SourceChoice> {
-        Self::ALL.into_iter().find(|choice| choice.name() == name)
-    }
-}
-
-/// Writes the fields once; from the list come [`Field`], the names and where each stands.
-macro_rules! fields {
-    ($($field:ident $name:literal $group:ident;)*) => {
-        /// A number or a text that the visitor types.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[allow(missing_docs, reason = "their texts are in the files of texts, by their names")]
-        pub enum Field { $($field,)* }
-
-        impl Field {
-            /// All of them.
-            pub const ALL: &'static [Field] = &[$(Field::$field,)*];
-
-            /// Its control's id, its key in the link and in the files of texts.
-            pub fn name(self) -> &'static str {
-                match self { $(Field::$field => $name,)* }
-            }
-
-            /// Where it stands on the page.
-            pub fn group(self) -> Group {
-                match self { $(Field::$field => Group::$group,)* }
-            }
-        }
-    };
-}
-
-/// Where a field stands on the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// With what is learned from.
-    Data,
-    /// With the step.
-    Step,
-    /// With the sizes of the model.
-    Sizes,
-    /// With the adapters.
-    Adapters,
-    /// With the optimizer.
-    Training,
-    /// With what is watched.
-    Watch,
-    /// With the memory picture.
-    Budget,
-}
-
-fields! {
-    Distance "distance" Data;
-    SeqLen "seq-len" Step;
-    Batch "batch" Step;
-    Chunk "chunk" Step;
-    LogitsChunk "logits-chunk" Step;
-    HiddenSize "hidden-size" Sizes;
-    IntermediateSize "intermediate-size" Sizes;
-    Layers "num-hidden-layers" Sizes;
-    Heads "num-attention-heads" Sizes;
-    KeyValueHeads "num-key-value-heads" Sizes;
-    HeadDim "head-dim" Sizes;
-    VocabSize "vocab-size" Sizes;
-    RopeTheta "rope-theta" Sizes;
-    Rank "lora-rank" Adapters;
-    Alpha "lora-alpha" Adapters;
-    LearningRate "learning-rate" Training;
-    MinLearningRate "min-learning-rate" Training;
-    Warmup "warmup" Training;
-    Steps "steps" Training;
-    Accumulate "accumulate" Training;
-    WeightDecay "weight-decay" Training;
-    MaxGradNorm "max-grad-norm" Training;
-    Beta1 "beta1" Training;
-    Beta2 "beta2" Training;
-    Epsilon "epsilon" Training;
-    Seed "seed" Training;
-    ValidateEvery "validate-every" Watch;
-    SampleEvery "sample-every" Watch;
-    Prompt "prompt" Watch;
-    Budget "budget" Budget;
-}
+use crate::web::library::Vocabulary;
+use crate::web::protocol::{Data, GivenText, Run, Start};
 
 /// Every control, as it was left.
 #[derive(Clone, Debug, PartialEq)]
@@ -438,68 +330,6 @@ impl Form {
         let typed = self.get(field);
         typed.trim().parse().map_err(|_| Error::Setting(format!("the {} is \"{typed}\"; it must be a number", words(field))))
     }
-
-    /// What differs from the first form, as names and values for a link.
-    pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
-        let first = Form::default();
-        let fixed = [
-            ("source", self.source.name().to_owned(), first.source.name().to_owned()),
-            ("preset", self.preset.clone(), first.preset.clone()),
-            ("strategy", self.strategy.name().to_owned(), first.strategy.name().to_owned()),
-            ("vocabulary", self.vocabulary.name().to_owned(), first.vocabulary.name().to_owned()),
-            ("tied", self.tied.to_string(), first.tied.to_string()),
-            ("lora", self.has_adapters.to_string(), first.has_adapters.to_string()),
-            ("targets", names(&self.targets), names(&first.targets)),
-            ("rslora", self.use_rslora.to_string(), first.use_rslora.to_string()),
-            ("frozen", self.frozen.name().to_owned(), first.frozen.name().to_owned()),
-        ];
-        let typed = Field::ALL.iter().map(|&field| (field.name(), self.get(field).to_owned(), first.get(field).to_owned()));
-        [self.config_pair(&first)]
-            .into_iter()
-            .chain(fixed)
-            .chain(typed)
-            .filter(|(_, value, first)| value != first)
-            .map(|(name, value, _)| (name, value))
-            .collect()
-    }
-
-    /// What no control shows of a model: all of it, where it is not as in the first form.
-    fn config_pair(&self, first: &Form) -> (&'static str, String, String) {
-        let mut bare = Form { tied: self.tied, ..first.clone() };
-        Field::ALL.iter().for_each(|&field| bare.set(field, self.get(field)));
-        let own = self.config().unwrap_or_else(|_| self.model.clone());
-        let is_shown = self.model == first.model || bare.config().is_ok_and(|shown| shown == own);
-        let one_line = |json: String| json.lines().map(str::trim).collect::<String>();
-        ("config", if is_shown { String::new() } else { one_line(own.to_json()) }, String::new())
-    }
-
-    /// The first form, changed by the names and values of a link. What is not known is left out.
-    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Form {
-        let mut form = Form::default();
-        for (name, value) in pairs {
-            match name.as_str() {
-                "source" => form.source = SourceChoice::named(&value).unwrap_or(form.source),
-                "preset" => form.preset = value,
-                "strategy" => form.strategy = value.parse().unwrap_or(form.strategy),
-                "config" => Config::from_json(&value).iter().for_each(|config| form.set_config(config)),
-                "vocabulary" => form.vocabulary = Vocabulary::named(&value).unwrap_or(form.vocabulary),
-                "tied" => form.tied = value == "true",
-                "lora" => form.has_adapters = value == "true",
-                "targets" => form.targets = value.split(',').filter_map(Projection::named).collect(),
-                "rslora" => form.use_rslora = value == "true",
-                "frozen" => form.set_frozen(&value),
-                _ => {
-                    let field = Field::ALL.iter().find(|field| field.name() == name);
-                    field.iter().for_each(|&&field| form.set(field, &value));
-                }
-            }
-        }
-        form
-    }
-}
-
-fn names(targets: &[Projection]) -> String {
-    targets.iter().map(|target| target.name()).collect::<Vec<_>>().join(",")
 }
 
 /// A field's name in a sentence.
@@ -522,6 +352,7 @@ pub fn rounded_up(typed: &str) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::model::PUBLISHED;
+    use crate::web::protocol::TaskKind;
 
     fn with(field: Field, value: &str) -> Form {
         let mut form = Form::default();

@@ -1,0 +1,116 @@
+//! The controls by name: what is typed, and where it stands on the page.
+
+use crate::web::protocol::TaskKind;
+
+/// Where the text comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceChoice {
+    /// This project's own shaders.
+    OwnSource,
+    /// The visitor's text.
+    Text,
+    /// A generated task.
+    Task(TaskKind),
+}
+
+impl SourceChoice {
+    /// All of them, in the order of the list.
+    pub const ALL: [SourceChoice; 6] = [
+        SourceChoice::OwnSource,
+        SourceChoice::Task(TaskKind::Recall),
+        SourceChoice::Task(TaskKind::Copy),
+        SourceChoice::Task(TaskKind::Sort),
+        SourceChoice::Task(TaskKind::Sum),
+        SourceChoice::Text,
+    ];
+
+    /// The value in the page's list and link.
+    pub fn name(self) -> &'static str {
+        match self {
+            SourceChoice::OwnSource => "own-source",
+            SourceChoice::Text => "text",
+            SourceChoice::Task(task) => task.name(),
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<SourceChoice> {
+        Self::ALL.into_iter().find(|choice| choice.name() == name)
+    }
+}
+
+/// Writes the fields once; from the list come [`Field`], the names and where each stands.
+macro_rules! fields {
+    ($($field:ident $name:literal $group:ident;)*) => {
+        /// A number or a text that the visitor types.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "their texts are in the files of texts, by their names")]
+        pub enum Field { $($field,)* }
+
+        impl Field {
+            /// All of them.
+            pub const ALL: &'static [Field] = &[$(Field::$field,)*];
+
+            /// Its control's id, its key in the link and in the files of texts.
+            pub fn name(self) -> &'static str {
+                match self { $(Field::$field => $name,)* }
+            }
+
+            /// Where it stands on the page.
+            pub fn group(self) -> Group {
+                match self { $(Field::$field => Group::$group,)* }
+            }
+        }
+    };
+}
+
+/// Where a field stands on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// With what is learned from.
+    Data,
+    /// With the step.
+    Step,
+    /// With the sizes of the model.
+    Sizes,
+    /// With the adapters.
+    Adapters,
+    /// With the optimizer.
+    Training,
+    /// With what is watched.
+    Watch,
+    /// With the memory picture.
+    Budget,
+}
+
+fields! {
+    Distance "distance" Data;
+    SeqLen "seq-len" Step;
+    Batch "batch" Step;
+    Chunk "chunk" Step;
+    LogitsChunk "logits-chunk" Step;
+    HiddenSize "hidden-size" Sizes;
+    IntermediateSize "intermediate-size" Sizes;
+    Layers "num-hidden-layers" Sizes;
+    Heads "num-attention-heads" Sizes;
+    KeyValueHeads "num-key-value-heads" Sizes;
+    HeadDim "head-dim" Sizes;
+    VocabSize "vocab-size" Sizes;
+    RopeTheta "rope-theta" Sizes;
+    Rank "lora-rank" Adapters;
+    Alpha "lora-alpha" Adapters;
+    LearningRate "learning-rate" Training;
+    MinLearningRate "min-learning-rate" Training;
+    Warmup "warmup" Training;
+    Steps "steps" Training;
+    Accumulate "accumulate" Training;
+    WeightDecay "weight-decay" Training;
+    MaxGradNorm "max-grad-norm" Training;
+    Beta1 "beta1" Training;
+    Beta2 "beta2" Training;
+    Epsilon "epsilon" Training;
+    Seed "seed" Training;
+    ValidateEvery "validate-every" Watch;
+    SampleEvery "sample-every" Watch;
+    Prompt "prompt" Watch;
+    Budget "budget" Budget;
+}
