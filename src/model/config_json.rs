@@ -25,6 +25,7 @@ impl Config {
             Some(theta) => rope_of_windows(&map, theta)?,
             None => rope,
         };
+        let of_scores = |field| if family.caps_scores { optional(&map, field) } else { Ok(None) };
         let config = Config {
             model_type: family.model_type,
             hidden_size,
@@ -40,9 +41,9 @@ impl Config {
             local_rope,
             sliding_window,
             sliding_layers,
-            query_pre_attn_scalar: real(&map, "query_pre_attn_scalar", 0.0)?,
-            attn_logit_softcapping: optional(&map, "attn_logit_softcapping")?,
-            final_logit_softcapping: optional(&map, "final_logit_softcapping")?,
+            query_pre_attn_scalar: of_scores("query_pre_attn_scalar")?.unwrap_or(0.0),
+            attn_logit_softcapping: of_scores("attn_logit_softcapping")?,
+            final_logit_softcapping: of_scores("final_logit_softcapping")?,
             qkv_bias: bias(&map, family.qkv_bias)?,
             output_bias: bias(&map, family.output_bias)?,
             mlp_bias: bias(&map, family.mlp_bias)?,
@@ -83,6 +84,8 @@ impl Config {
         }
         if family.local_rope_theta.is_some() {
             map["rope_local_base_freq"] = json!(self.local_rope.theta);
+        }
+        if family.caps_scores {
             map["query_pre_attn_scalar"] = whole(self.query_pre_attn_scalar);
             map["attn_logit_softcapping"] = json!(self.attn_logit_softcapping);
             map["final_logit_softcapping"] = json!(self.final_logit_softcapping);
@@ -397,6 +400,15 @@ mod tests {
         patterned.as_object_mut().unwrap().remove("layer_types");
         patterned["sliding_window_pattern"] = json!(3);
         assert_eq!(Config::from_json(&patterned.to_string()).unwrap(), gemma());
+    }
+
+    /// As in `transformers`, which never looks at them there.
+    #[test]
+    fn soft_caps_are_for_families_that_have_them() {
+        let mut llama: Value = serde_json::from_str(&PRESETS[0].config.to_json()).unwrap();
+        llama["final_logit_softcapping"] = json!(30.0);
+        llama["query_pre_attn_scalar"] = json!(7);
+        assert_eq!(Config::from_json(&llama.to_string()).unwrap(), PRESETS[0].config);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Family {
     pub norms_add_one: bool,
     /// Is the embedding multiplied by √hidden_size?
     pub scales_embedding: bool,
+    /// Has it `query_pre_attn_scalar` and the fields of soft-caps? In other families they mean nothing.
+    pub caps_scores: bool,
     /// The field that names the activation.
     pub activation_field: &'static str,
     /// The activation where the field is missing.
@@ -89,6 +91,7 @@ const LLAMA: Family = Family {
     norms_outputs: false,
     norms_add_one: false,
     scales_embedding: false,
+    caps_scores: false,
     activation_field: "hidden_act",
     activation: "silu",
     windows: Windows::Never,
@@ -140,6 +143,7 @@ pub const FAMILIES: &[Family] = &[
         norms_outputs: true,
         norms_add_one: true,
         scales_embedding: true,
+        caps_scores: true,
         activation_field: "hidden_activation",
         activation: "gelu_pytorch_tanh",
         windows: Windows::Pattern,
