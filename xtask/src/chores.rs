@@ -43,7 +43,7 @@ pub fn fuzz(seconds: &str) -> Result {
         if output_of(&mut cargo(&["fuzz", "--version"])).is_none() {
             run(&mut cargo(&["install", "cargo-fuzz", "--locked"]), "see what it says above")?;
         }
-        run(cargo(&["run", "--quiet", "--bin", "seeds"]).args(manifest), "mend the error above")
+        run(cargo(&["run", "--quiet", "--example", "seeds"]).args(manifest), "mend the error above")
     })?;
     let list = cargo_fuzz(&["list"]).output().map_err(|error| format!("cargo fuzz cannot be run: {error}"))?;
     for target in String::from_utf8_lossy(&list.stdout).split_whitespace() {
