@@ -16,6 +16,8 @@ use crate::web::texts::fill;
 
 /// Labels at the lines' ends keep this distance, in percent of the chart's height.
 const LABEL_GAP: f64 = 7.0;
+/// How far down, in percent, a line may be that has its name beneath it.
+const LOWEST_LINE: f64 = 93.0;
 
 /// A chart with its budget, on its axes.
 #[derive(Clone, PartialEq)]
@@ -124,7 +126,9 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
         let y = move || format!("{:.2}%", axes.y(line.bytes_at(planning.shown_length(state))));
         view! { <i class=class style:top=y></i> }
     };
-    let model_line = (!without_model).then(|| {
+    // So far down it would stand among the lengths of the axis.
+    let is_above_the_axis = axes.y(chart.model_bytes) < LOWEST_LINE;
+    let model_line = (!without_model && is_above_the_axis).then(|| {
         let text = fill(&t.reach.model_line, &[("bytes", &bytes(chart.model_bytes))]);
         view! { <span class="level model" style:top=percent(axes.y(chart.model_bytes))><b>{text}</b></span> }
     });
