@@ -402,6 +402,14 @@ mod tests {
         assert_eq!(Config::from_json(&patterned.to_string()).unwrap(), gemma());
     }
 
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        for theta in [1.0011111111111112e99, 0.1 + 0.2, 1e-7 / 3.0] {
+            let config = Config { rope: Rope::plain(theta), local_rope: Rope::plain(theta), ..PRESETS[0].config.clone() };
+            assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
+        }
+    }
+
     /// As in `transformers`, which never looks at them there.
     #[test]
     fn soft_caps_are_for_families_that_have_them() {
