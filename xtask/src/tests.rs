@@ -64,7 +64,7 @@ fn native() -> Result<Tally> {
 }
 
 fn browser() -> Result<Tally> {
-    let page = Path::new("target/page");
+    let page = Path::new("target/page-under-test");
     let toolchain = phase("set-up of the page's tools", Toolchain::ensure)?;
     phase("build of the page", || page::build(&toolchain, page))?;
     phase("browser tests", || {
