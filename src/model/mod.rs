@@ -35,7 +35,7 @@ pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};
 pub use stored::StoredModel;
 #[cfg(target_arch = "wasm32")]
-pub(crate) use stored::{CONFIG, INDEX, WEIGHTS};
+pub(crate) use stored::{CONFIG, INDEX, WEIGHTS, read_config_json};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use tensors::{read_whole, shards};
 pub use values::{Fresh, Values, WithAdapters};

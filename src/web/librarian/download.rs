@@ -12,15 +12,13 @@ use super::address::content_range;
 use super::shelf::{Part, Shelf, refused};
 use super::text;
 use crate::error::{Error, Result};
-use crate::model::{CONFIG, Config, Files, INDEX, WEIGHTS, read_whole, shards};
+use crate::model::{CONFIG, Config, Files, INDEX, WEIGHTS, read_config_json, shards};
 use crate::web::library::Fetching;
 
 /// Bytes behind which what has arrived is made safe.
 const PIECE: u64 = 1 << 20;
 /// Bytes that are asked for at once.
 const SPAN: u64 = 64 << 20;
-/// More than any `config.json` has.
-const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 /// A download.
 pub struct Download<'a> {
@@ -79,8 +77,7 @@ impl Download<'_> {
             Outcome::Changed => return Ok(false),
         }
         // What is not supported need not be fetched.
-        let config = read_whole(&shelf.folder().await?, CONFIG, MAX_CONFIG_BYTES).await?;
-        Config::from_json(&String::from_utf8_lossy(&config))?;
+        Config::from_json(&read_config_json(&shelf.folder().await?).await?)?;
         let (names, all) = match self.fetch(shelf, INDEX, 0).await? {
             Outcome::Whole => self.shards(shelf).await?,
             Outcome::Missing => (vec![WEIGHTS.to_owned()], 0),
