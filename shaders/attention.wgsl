@@ -1,6 +1,7 @@
 // out = softmax(q · kᵀ · scale) · v over the keys that a query sees; stats[i, h].x = the log of the sum of exponentials.
-// A thread has $TOKENS query rows of one head. All threads of a workgroup read the same key at the same time, four keys at once,
-// with one running maximum (online softmax), so no row of scores is ever in memory.
+// A thread has $TOKENS query rows of one head. All threads of a workgroup look at the same $KEYS keys at once, with one running maximum
+// (online softmax), so no row of scores is ever in memory. Either each thread reads them, or each thread of a subgroup reads one and
+// tells the others, or the workgroup reads many into its own memory.
 #include scores
 
 struct Params {
@@ -26,8 +27,19 @@ const LOWEST: f32 = -1e30;
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
 
+#if STAGED
+var<workgroup> k_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
+var<workgroup> v_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
+#end
+
 @compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+#if SUBGROUP
+  @builtin(subgroup_invocation_id) place: u32,
+#end
+) {
   let tile_start = workgroup.x * TOKEN_TILE;
   let head = workgroup.y;
   let last_key = chunk.start + min(tile_start + TOKEN_TILE, chunk.count) - 1u;
@@ -47,45 +59,98 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #end
 #end
   let head_offset = head / params.queries_per_key * params.head_vec4s;
-  // Blocks of four start at multiples of four, so that a row's sums are cut in the same places wherever its chunk starts.
-  let first_key = first_visible(chunk.start + tile_start) / 4u * 4u;
+  // Blocks start at multiples of their length, so that a row's sums are cut in the same places wherever its chunk starts.
+  let first_key = first_visible(chunk.start + tile_start) / $KEYSu * $KEYSu;
   let first_key_row = first_key % params.keys_period;
-  for (var key = first_key; key <= last_key; key += 4u) {
-#for j in 0..4
+#if STAGED
+  for (var from_key = first_key; from_key <= last_key; from_key += $STEPu) {
+    for (var i = lane; i < $STEPu * $HEAD_VEC4Su; i += $LANESu) {
+      let row = around(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
+      let at = row * params.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
+      k_tile[i] = k[at];
+      v_tile[i] = v[at];
+    }
+    workgroupBarrier();
+    for (var key = from_key; key < from_key + $STEPu; key += $KEYSu) {
+#else
+    for (var key = first_key; key <= last_key; key += $KEYSu) {
+#end
     // A key behind the last one is behind every query of the tile, and so hidden.
+#if SUBGROUP
+    let at = around(first_key_row + min(key + place, last_key) - first_key) * params.keys_row_vec4s + head_offset;
+#end
+#for j in 0..$KEYS
+#if STAGED
+    let at$j = (key - from_key + $ju) * $HEAD_VEC4Su;
+#end
+#if DIRECT
     let at$j = around(first_key_row + min(key + $ju, last_key) - first_key) * params.keys_row_vec4s + head_offset;
+#end
 #for t in 0..$TOKENS
     var s$t_$j = 0.0;
 #end
+#end
 #for e in 0..$HEAD_VEC4S
+#if SUBGROUP
+    let my_k$e = k[at + $eu];
+#end
+#for j in 0..$KEYS
+#if SUBGROUP
+    let k$j_$e = subgroupBroadcast(my_k$e, $ju);
+#end
+#if STAGED
+    let k$j_$e = k_tile[at$j + $eu];
+#end
+#if DIRECT
     let k$j_$e = k[at$j + $eu];
-#for t in 0..$TOKENS
-    s$t_$j += dot(q$t_$e, k$j_$e);
-#end
 #end
 #for t in 0..$TOKENS
+    s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);
+#end
+#end
+#end
+#for t in 0..$TOKENS
+    var new_most$t = most$t;
+#for j in 0..$KEYS
     let sees$t_$j = key + $ju >= first_key$t && key + $ju <= token$t;
     s$t_$j = select(LOWEST, score(s$t_$j), sees$t_$j);
+    new_most$t = max(new_most$t, s$t_$j);
 #end
-#end
-#for t in 0..$TOKENS
-    let new_most$t = max(most$t, max(max(s$t_0, s$t_1), max(s$t_2, s$t_3)));
     let shrink$t = exp(most$t - new_most$t);
     most$t = new_most$t;
-#for j in 0..4
+    sum$t *= shrink$t;
+#for j in 0..$KEYS
     let p$t_$j = select(0.0, exp(s$t_$j - most$t), sees$t_$j);
+    sum$t += p$t_$j;
 #end
-    sum$t = sum$t * shrink$t + ((p$t_0 + p$t_1) + (p$t_2 + p$t_3));
 #end
 #for e in 0..$HEAD_VEC4S
-#for j in 0..4
+#if SUBGROUP
+    let my_v$e = v[at + $eu];
+#end
+#for t in 0..$TOKENS
+    o$t_$e *= shrink$t;
+#end
+#for j in 0..$KEYS
+#if SUBGROUP
+    let v$j_$e = subgroupBroadcast(my_v$e, $ju);
+#end
+#if STAGED
+    let v$j_$e = v_tile[at$j + $eu];
+#end
+#if DIRECT
     let v$j_$e = v[at$j + $eu];
 #end
 #for t in 0..$TOKENS
-    o$t_$e = fma(vec4(p$t_3), v3_$e, fma(vec4(p$t_2), v2_$e, fma(vec4(p$t_1), v1_$e, fma(vec4(p$t_0), v0_$e, o$t_$e * shrink$t))));
+    o$t_$e = fma(vec4(p$t_$j), v$j_$e, o$t_$e);
 #end
 #end
+#end
+    }
+#if STAGED
+    workgroupBarrier();
   }
+#end
 #for t in 0..$TOKENS
   if tile_start + $tu * $LANESu + lane < chunk.count {
     let out_at = ((out_row + row$t) * params.heads + head) * params.head_vec4s;

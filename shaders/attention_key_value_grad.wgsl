@@ -1,6 +1,6 @@
 // What the chunk's queries add to d_k and d_v: d_v[j] += sum of p · d_out[i], d_k[j] += scale · sum of d_s · q[i], over the
 // queries that see key j, from the last to the first, and over the heads that share the key. A thread owns $TOKENS keys of one
-// key/value head. It goes on from what d_k and d_v hold, so a chunk's border is a store and a load and no more.
+// key/value head; how threads share queries is as keys are shared in attention.wgsl. It goes on from what d_k and d_v hold, so a chunk's border is a store and a load and no more.
 #include scores
 
 struct Params {
@@ -26,8 +26,19 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> d_k: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> d_v: array<vec4<f32>>;
 
+#if STAGED
+var<workgroup> q_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
+var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
+#end
+
 @compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+#if SUBGROUP
+  @builtin(subgroup_invocation_id) place: u32,
+#end
+) {
   let chunk_end = chunk.start + chunk.count;
   let first_key = (first_in_window(chunk.start) / TOKEN_TILE + workgroup.x) * TOKEN_TILE;
   let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;
@@ -52,31 +63,76 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   for (var tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE; tile > first_tile; tile--) {
     if first_visible(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }
     // Always a whole tile, so that the loop is the same code for every tile; a query behind the end sees nothing.
-    for (var i = 1u; i <= TOKEN_TILE; i++) {
-      let query = tile * TOKEN_TILE - i;
-      let token = clamp(query, chunk.start, chunk_end - 1u);
-      let row = token - chunk.start;
-#for t in 0..$TOKENS
-      let sees$t = query == token && key$t <= token && key$t >= first_visible(token);
+    for (var i = 1u; i <= TOKEN_TILE; i += $STEPu) {
+#if SUBGROUP
+      let my_token = clamp(tile * TOKEN_TILE - i - place, chunk.start, chunk_end - 1u);
+      let my_first_key = first_visible(my_token);
 #end
       for (var shared_by = 0u; shared_by < params.queries_per_key; shared_by++) {
         let head = workgroup.y * params.queries_per_key + shared_by;
+#if SUBGROUP
+        let my_row = my_token - chunk.start;
+        let q_at = ((q_row + my_row) * params.heads + head) * params.head_vec4s;
+        let d_out_at = ((d_out_row + my_row) * params.heads + head) * params.head_vec4s;
+        let my_stats = stats[(stats_row + my_row) * params.heads + head];
+#for e in 0..$HEAD_VEC4S
+        let my_q$e = q[q_at + $eu];
+        let my_d_out$e = d_out[d_out_at + $eu];
+#end
+#end
+#if STAGED
+        for (var j = lane; j < $STEPu * $HEAD_VEC4Su; j += $LANESu) {
+          let token = clamp(tile * TOKEN_TILE - i - j / $HEAD_VEC4Su, chunk.start, chunk_end - 1u);
+          let row = token - chunk.start;
+          q_tile[j] = q[((q_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su];
+          d_out_tile[j] = d_out[((d_out_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su];
+        }
+        workgroupBarrier();
+#end
+#if DIRECT
+        {
+        const j = 0u;
+#else
+        for (var j = 0u; j < $STEPu; j++) {
+#end
+        let query = tile * TOKEN_TILE - i - j;
+        let token = clamp(query, chunk.start, chunk_end - 1u);
+#if SUBGROUP
+        let first_seen = subgroupShuffle(my_first_key, j);
+        let log_sum_and_around = subgroupShuffle(my_stats, j);
+#else
+        let first_seen = first_visible(token);
+        let row = token - chunk.start;
+        let log_sum_and_around = stats[(stats_row + row) * params.heads + head];
+#end
+#if DIRECT
         let q_at = ((q_row + row) * params.heads + head) * params.head_vec4s;
         let d_out_at = ((d_out_row + row) * params.heads + head) * params.head_vec4s;
-        let log_sum_and_around = stats[(stats_row + row) * params.heads + head];
+#end
 #for t in 0..$TOKENS
         var s$t = 0.0;
         var d_p$t = 0.0;
 #end
 #for e in 0..$HEAD_VEC4S
+#if SUBGROUP
+        let q$e = subgroupShuffle(my_q$e, j);
+        let d_out$e = subgroupShuffle(my_d_out$e, j);
+#end
+#if STAGED
+        let q$e = q_tile[j * $HEAD_VEC4Su + $eu];
+        let d_out$e = d_out_tile[j * $HEAD_VEC4Su + $eu];
+#end
+#if DIRECT
         let q$e = q[q_at + $eu];
         let d_out$e = d_out[d_out_at + $eu];
+#end
 #for t in 0..$TOKENS
-        s$t += dot(q$e, k$t_$e);
-        d_p$t += dot(d_out$e, v$t_$e);
+        s$t = multiply_add(q$e, k$t_$e, s$t);
+        d_p$t = multiply_add(d_out$e, v$t_$e, d_p$t);
 #end
 #end
 #for t in 0..$TOKENS
+        let sees$t = query == token && key$t <= token && key$t >= first_seen;
         let p$t = select(0.0, exp(min(score(s$t) - log_sum_and_around.x, 0.0)), sees$t);
         let d_s$t = select(0.0, p$t * (d_p$t - log_sum_and_around.y) * score_slope(s$t) * params.scale, sees$t);
 #end
@@ -85,6 +141,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         d_v$t_$e = fma(vec4(p$t), d_out$e, d_v$t_$e);
         d_k$t_$e = fma(vec4(d_s$t), q$e, d_k$t_$e);
 #end
+#end
+        }
+#if STAGED
+        workgroupBarrier();
 #end
       }
     }

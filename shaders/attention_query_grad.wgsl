@@ -1,5 +1,6 @@
 // d_q, and stats[i, h].y = d_out · out of the row. With p = exp(s − log_sum) recomputed for every visible key:
-// d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head.
+// d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head; how threads share
+// keys is as in attention.wgsl.
 #include scores
 
 struct Params {
@@ -27,8 +28,19 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> stats: array<vec2<f32>>;
 @group(0) @binding(9) var<storage, read_write> d_q: array<vec4<f32>>;
 
+#if STAGED
+var<workgroup> k_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
+var<workgroup> v_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
+#end
+
 @compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+#if SUBGROUP
+  @builtin(subgroup_invocation_id) place: u32,
+#end
+) {
   let tile_start = workgroup.x * TOKEN_TILE;
   let head = workgroup.y;
   let last_key = chunk.start + min(tile_start + TOKEN_TILE, chunk.count) - 1u;
@@ -50,25 +62,55 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #for e in 0..$HEAD_VEC4S
   let q$t_$e = q[q_at$t + $eu];
   let d_out$t_$e = d_out[d_out_at$t + $eu];
-  around$t += dot(d_out$t_$e, out[out_at$t + $eu]);
+  around$t = multiply_add(d_out$t_$e, out[out_at$t + $eu], around$t);
   var d_q$t_$e = vec4(0.0);
 #end
 #end
   let head_offset = head / params.queries_per_key * params.head_vec4s;
   let first_key = first_visible(chunk.start + tile_start);
   let first_key_row = first_key % params.keys_period;
-  for (var key = first_key; key <= last_key; key++) {
+#if DIRECT
+    for (var key = first_key; key <= last_key; key++) {
     let at = around(first_key_row + key - first_key) * params.keys_row_vec4s + head_offset;
+#else
+  for (var from_key = first_key; from_key <= last_key; from_key += $STEPu) {
+#if STAGED
+    for (var i = lane; i < $STEPu * $HEAD_VEC4Su; i += $LANESu) {
+      let row = around(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
+      let at = row * params.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
+      k_tile[i] = k[at];
+      v_tile[i] = v[at];
+    }
+    workgroupBarrier();
+#else
+    let at = around(first_key_row + min(from_key + place, last_key) - first_key) * params.keys_row_vec4s + head_offset;
+#for e in 0..$HEAD_VEC4S
+    let my_k$e = k[at + $eu];
+    let my_v$e = v[at + $eu];
+#end
+#end
+    for (var key = from_key; key <= min(from_key + $STEPu - 1u, last_key); key++) {
+#end
 #for t in 0..$TOKENS
     var s$t = 0.0;
     var d_p$t = 0.0;
 #end
 #for e in 0..$HEAD_VEC4S
+#if SUBGROUP
+    let k$e = subgroupShuffle(my_k$e, key - from_key);
+    let v$e = subgroupShuffle(my_v$e, key - from_key);
+#end
+#if STAGED
+    let k$e = k_tile[(key - from_key) * $HEAD_VEC4Su + $eu];
+    let v$e = v_tile[(key - from_key) * $HEAD_VEC4Su + $eu];
+#end
+#if DIRECT
     let k$e = k[at + $eu];
     let v$e = v[at + $eu];
+#end
 #for t in 0..$TOKENS
-    s$t += dot(q$t_$e, k$e);
-    d_p$t += dot(d_out$t_$e, v$e);
+    s$t = multiply_add(q$t_$e, k$e, s$t);
+    d_p$t = multiply_add(d_out$t_$e, v$e, d_p$t);
 #end
 #end
 #for t in 0..$TOKENS
@@ -81,7 +123,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     d_q$t_$e = fma(vec4(d_s$t), k$e, d_q$t_$e);
 #end
 #end
+    }
+#if STAGED
+    workgroupBarrier();
+#end
+#if DIRECT
+#else
   }
+#end
 #for t in 0..$TOKENS
   if tile_start + $tu * $LANESu + lane < chunk.count {
     let d_q_at = ((d_q_row + row$t) * params.heads + head) * params.head_vec4s;

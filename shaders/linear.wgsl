@@ -1,5 +1,6 @@
-// out[i, n] (+)= scale · sum over k of x[i, k] · weight[n, k] (+ bias[n]) (+ residual[i, n]). A thread has $TOKENS tokens and $VEC4S · 4 columns: the
-// weights that a workgroup reads are the same for all of its threads, so they are read once and shared without a barrier.
+// out[i, n] (+)= scale · sum over k of x[i, k] · weight[n, k] (+ bias[n]) (+ residual[i, n]). A thread has $TOKENS tokens and $GROUPS · $QUADS groups of
+// four columns, and threads that have other tokens read the same weights. Either each of them does (a cache has them), or the threads of a
+// subgroup read a weight each and tell one another, or the workgroup reads what it needs of both operands into its own memory.
 // Only some rows of the matrix may be at work: `vec4s` groups of four from first_row on, for the columns of out from first_col on.
 #include weight
 
@@ -25,66 +26,127 @@ struct Params {
 @group(0) @binding($LAST_BINDING) var<storage, read_write> residual: array<vec4<f32>>;
 #end
 
+#if STAGED
+var<workgroup> x_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;
+var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_LANESu>;
+#end
+
 @compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+#if SUBGROUP
+  @builtin(subgroup_invocation_id) place: u32,
+#end
+) {
   let x_row = first_row(params.x_period);
   let out_row = first_row(params.out_period);
 #if RESIDUAL
   let residual_row = first_row(params.residual_period);
 #end
 #for t in 0..$TOKENS
-  let token$t = workgroup.x * TOKEN_TILE + $tu * $LANESu + lane;
+  let token$t = workgroup.x * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu;
   let row$t = min(token$t, chunk.count - 1u);
   let x$t = (x_row + row$t) * params.in_vec4s;
 #end
-  let first = workgroup.y * $VEC4Su;
-#for j in 0..$VEC4S
+  let first = workgroup.y * $GROUPSu * $QUADSu * $COL_LANESu;
+#for g in 0..$GROUPS
+#if SUBGROUP
+  let w$g = weight_row(params.first_row + min(4u * (first + $gu * $QUADSu) + place, 4u * params.vec4s - 1u));
+#end
+#for q in 0..$QUADS
   // Columns behind the last one are computed again and not stored.
-  let col$j = min(first + $ju, params.vec4s - 1u);
+  let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $COL_LANESu + lane % $COL_LANESu;
+  let col$g_$q = min(wanted$g_$q, params.vec4s - 1u);
+#if DIRECT
 #for c in 0..4
-  let w$j_$c = weight_row(params.first_row + 4u * col$j + $cu);
+  let w$g_$q_$c = weight_row(params.first_row + 4u * col$g_$q + $cu);
+#end
 #end
 #for t in 0..$TOKENS
-  var sum$t_$j = vec4(0.0);
+  var sum$t_$g_$q = vec4(0.0);
 #end
 #end
-  for (var k = 0u; k < params.in_vec4s; k++) {
+#end
+#if STAGED
+  for (var from_k = 0u; from_k < params.in_vec4s; from_k += $STEPu) {
+    for (var i = lane; i < $STEPu * TOKEN_TILE; i += $LANESu) {
+      let k = from_k + i % $STEPu;
+      let row = min(workgroup.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
+      let value = x[(x_row + row) * params.in_vec4s + min(k, params.in_vec4s - 1u)];
+      x_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, k < params.in_vec4s);
+    }
+    for (var i = lane; i < $STEPu * 4u * $QUADSu * $COL_LANESu; i += $LANESu) {
+      let k = from_k + i % $STEPu;
+      let col = i / $STEPu;
+      let row = params.first_row + min(4u * first + col, 4u * params.vec4s - 1u);
+      let value = weight_at(weight_row(row), min(k, params.in_vec4s - 1u));
+      weight_tile[(i % $STEPu * 4u + col % 4u) * $QUADSu * $COL_LANESu + col / 4u] = select(vec4(0.0), value, k < params.in_vec4s);
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < $STEPu; k++) {
+#else
+    for (var k = 0u; k < params.in_vec4s; k++) {
+#end
 #for t in 0..$TOKENS
-    let a$t = x[x$t + k];
+#if STAGED
+      let a$t = x_tile[k * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu];
+#else
+      let a$t = x[x$t + k];
 #end
-#for j in 0..$VEC4S
+#end
+#for g in 0..$GROUPS
+#if SUBGROUP
+      let mine$g = weight_at(w$g, k);
+#end
+#for q in 0..$QUADS
 #for c in 0..4
-    let b$j_$c = weight_at(w$j_$c, k);
+#if SUBGROUP
+      let b$g_$q_$c = subgroupBroadcast(mine$g, 4u * $qu + $cu);
+#end
+#if STAGED
+      let b$g_$q_$c = weight_tile[((k * 4u + $cu) * $QUADSu + $qu) * $COL_LANESu + lane % $COL_LANESu];
+#end
+#if DIRECT
+      let b$g_$q_$c = weight_at(w$g_$q_$c, k);
+#end
 #end
 #for e in 0..4
-    let e$j_$e = vec4(b$j_0[$eu], b$j_1[$eu], b$j_2[$eu], b$j_3[$eu]);
+      let e$g_$q_$e = vec4(b$g_$q_0[$eu], b$g_$q_1[$eu], b$g_$q_2[$eu], b$g_$q_3[$eu]);
 #for t in 0..$TOKENS
-    sum$t_$j = fma(vec4(a$t[$eu]), e$j_$e, sum$t_$j);
+      sum$t_$g_$q = fma(vec4(a$t[$eu]), e$g_$q_$e, sum$t_$g_$q);
 #end
 #end
 #end
+#end
+    }
+#if STAGED
+    workgroupBarrier();
   }
+#end
 #for t in 0..$TOKENS
   if token$t < chunk.count {
     let out_start = (out_row + row$t) * params.out_vec4s;
 #if RESIDUAL
     let residual_start = (residual_row + row$t) * params.out_vec4s;
 #end
-#for j in 0..$VEC4S
-    if first + $ju < params.vec4s {
-      let at$j = params.first_col_vec4 + col$j;
-      sum$t_$j *= params.scale;
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+    if wanted$g_$q < params.vec4s {
+      let at = params.first_col_vec4 + col$g_$q;
+      sum$t_$g_$q *= params.scale;
 #if BIAS
-      sum$t_$j += bias[at$j];
+      sum$t_$g_$q += bias[at];
 #end
 #if RESIDUAL
-      sum$t_$j += residual[residual_start + at$j];
+      sum$t_$g_$q += residual[residual_start + at];
 #end
 #if ACCUMULATE
-      sum$t_$j += out[out_start + at$j];
+      sum$t_$g_$q += out[out_start + at];
 #end
-      out[out_start + at$j] = sum$t_$j;
+      out[out_start + at] = sum$t_$g_$q;
     }
+#end
 #end
   }
 #end

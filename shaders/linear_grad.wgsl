@@ -1,5 +1,6 @@
-// d_x[i, k] (+)= scale · sum over n of d_out[i, n] · weight[n, k]. A thread has $TOKENS tokens and $VEC4S · 4 columns, and some rows of
-// the matrix may be at work, as in linear.wgsl. A sum that goes on starts from what d_x holds, so where a matrix is cut does not show.
+// d_x[i, k] (+)= scale · sum over n of d_out[i, n] · weight[n, k]. A thread has $TOKENS tokens and $GROUPS · $QUADS groups of four columns; how threads
+// share weights, and that some rows of the matrix alone may be at work, is as in linear.wgsl. A sum that goes on starts from what d_x
+// holds, so where a matrix is cut does not show.
 #include weight
 
 struct Params {
@@ -17,51 +18,115 @@ struct Params {
 @group(0) @binding(3) var<storage, read> weight: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> d_x: array<vec4<f32>>;
 
+#if STAGED
+var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;
+var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_LANESu>;
+#end
+
 @compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+#if SUBGROUP
+  @builtin(subgroup_invocation_id) place: u32,
+#end
+) {
   let d_out_row = first_row(params.d_out_period);
   let d_x_row = first_row(params.d_x_period);
 #for t in 0..$TOKENS
-  let token$t = workgroup.x * TOKEN_TILE + $tu * $LANESu + lane;
+  let token$t = workgroup.x * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu;
   let row$t = min(token$t, chunk.count - 1u);
   let d_out$t = (d_out_row + row$t) * params.out_vec4s + params.first_col_vec4;
   let d_x$t = (d_x_row + row$t) * params.in_vec4s;
 #end
-  let first = workgroup.y * $VEC4Su;
-#for j in 0..$VEC4S
-  let col$j = min(first + $ju, params.in_vec4s - 1u);
+  let first = workgroup.y * $GROUPSu * $QUADSu * $COL_LANESu;
+#for g in 0..$GROUPS
+#if SUBGROUP
+  let mine$g = min(first + $gu * $QUADSu + place, params.in_vec4s - 1u);
+#end
+#for q in 0..$QUADS
+  let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $COL_LANESu + lane % $COL_LANESu;
+  let col$g_$q = min(wanted$g_$q, params.in_vec4s - 1u);
 #for t in 0..$TOKENS
 #if ACCUMULATE
-  var sum$t_$j = d_x[d_x$t + col$j];
+  var sum$t_$g_$q = d_x[d_x$t + col$g_$q];
 #else
-  var sum$t_$j = vec4(0.0);
+  var sum$t_$g_$q = vec4(0.0);
 #end
 #end
 #end
-  for (var n = 0u; n < params.vec4s; n++) {
+#end
+#if STAGED
+  for (var from_n = 0u; from_n < params.vec4s; from_n += $STEPu) {
+    for (var i = lane; i < $STEPu * TOKEN_TILE; i += $LANESu) {
+      let n = from_n + i % $STEPu;
+      let row = min(workgroup.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
+      let value = d_out[(d_out_row + row) * params.out_vec4s + params.first_col_vec4 + min(n, params.vec4s - 1u)];
+      d_out_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, n < params.vec4s);
+    }
+    for (var i = lane; i < $STEPu * 4u * $QUADSu * $COL_LANESu; i += $LANESu) {
+      let n = 4u * from_n + i / ($QUADSu * $COL_LANESu);
+      let col = min(first + i % ($QUADSu * $COL_LANESu), params.in_vec4s - 1u);
+      let value = weight_at(weight_row(params.first_row + min(n, 4u * params.vec4s - 1u)), col);
+      weight_tile[i] = select(vec4(0.0), value, n < 4u * params.vec4s);
+    }
+    workgroupBarrier();
+    for (var n = 0u; n < $STEPu; n++) {
+#else
+    for (var n = 0u; n < params.vec4s; n++) {
+#end
 #for t in 0..$TOKENS
-#if SCALED
-    let a$t = params.scale * d_out[d_out$t + n];
+#if STAGED
+      var a$t = d_out_tile[n * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu];
 #else
-    let a$t = d_out[d_out$t + n];
+      var a$t = d_out[d_out$t + n];
+#end
+#if SCALED
+      a$t *= params.scale;
 #end
 #end
 #for c in 0..4
-    let w$c = weight_row(params.first_row + 4u * n + $cu);
-#for j in 0..$VEC4S
-    let b$j_$c = weight_at(w$c, col$j);
+#if STAGED
+#else
+      let w$c = weight_row(params.first_row + 4u * n + $cu);
+#end
+#if SUBGROUP
+#for g in 0..$GROUPS
+      let of_mine$g_$c = weight_at(w$c, mine$g);
+#end
+#end
+#end
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+#for c in 0..4
+#if SUBGROUP
+      let b$g_$q_$c = subgroupBroadcast(of_mine$g_$c, $qu);
+#end
+#if STAGED
+      let b$g_$q_$c = weight_tile[((n * 4u + $cu) * $QUADSu + $qu) * $COL_LANESu + lane % $COL_LANESu];
+#end
+#if DIRECT
+      let b$g_$q_$c = weight_at(w$c, col$g_$q);
+#end
 #for t in 0..$TOKENS
-    sum$t_$j = fma(vec4(a$t[$cu]), b$j_$c, sum$t_$j);
+      sum$t_$g_$q = fma(vec4(a$t[$cu]), b$g_$q_$c, sum$t_$g_$q);
 #end
 #end
 #end
+#end
+    }
+#if STAGED
+    workgroupBarrier();
   }
+#end
 #for t in 0..$TOKENS
   if token$t < chunk.count {
-#for j in 0..$VEC4S
-    if first + $ju < params.in_vec4s {
-      d_x[d_x$t + col$j] = sum$t_$j;
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+    if wanted$g_$q < params.in_vec4s {
+      d_x[d_x$t + col$g_$q] = sum$t_$g_$q;
     }
+#end
 #end
   }
 #end

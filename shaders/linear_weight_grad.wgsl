@@ -1,5 +1,6 @@
-// d_weight[n, k] += sum over tokens of d_out[i, n] · x[i, k], from the last token to the first. A thread owns $VEC4S · 4
-// rows of four columns, of those that are at work. It goes on from what d_weight holds, so a chunk's border is a store and a load and no more.
+// d_weight[n, k] += sum over tokens of d_out[i, n] · x[i, k], from the last token to the first. A thread owns $GROUPS · $QUADS groups of four
+// rows of $COLS groups of four columns, of those that are at work; how threads share what they read is as in linear.wgsl. It goes on from what
+// d_weight holds, so a chunk's border is a store and a load and no more.
 
 struct Params { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first_col_vec4: u32, d_out_period: u32, x_period: u32 }
 
@@ -7,52 +8,120 @@ struct Params { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> d_weight: array<vec4<f32>>;
 
+#if STAGED
+var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * $QUADSu * $ROW_LANESu>;
+var<workgroup> x_tile: array<vec4<f32>, $STEPu * $COLSu * $COL_LANESu>;
+#end
+
 @compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let first_col = workgroup.x * $COLSu * $LANESu + lane;
-  let first_row_vec4 = workgroup.y * $VEC4Su;
-  if first_col >= params.in_vec4s { return; }
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+#if SUBGROUP
+  @builtin(subgroup_invocation_id) place: u32,
+#end
+) {
+  let first_col = workgroup.x * $COLSu * $COL_LANESu;
+  let first = workgroup.y * $GROUPSu * $QUADSu * $ROW_LANESu;
   let d_out_row = first_row(params.d_out_period);
   let x_row = first_row(params.x_period);
 #for k in 0..$COLS
-  let col$k = min(first_col + $ku * $LANESu, params.in_vec4s - 1u);
+  // What lies behind the last row or column is computed again and not stored.
+  let wanted_col$k = first_col + $ku * $COL_LANESu + lane % $COL_LANESu;
+  let col$k = min(wanted_col$k, params.in_vec4s - 1u);
 #end
-#for j in 0..$VEC4S
-  let n$j = min(first_row_vec4 + $ju, params.vec4s - 1u);
+#for g in 0..$GROUPS
+#if SUBGROUP
+  let mine$g = min(first + $gu * $QUADSu + place, params.vec4s - 1u);
+#end
+#for q in 0..$QUADS
+  let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $ROW_LANESu + lane / $COL_LANESu;
+  let n$g_$q = min(wanted$g_$q, params.vec4s - 1u);
 #for c in 0..4
-  let at$j_$c = (params.first_row + 4u * n$j + $cu) * params.in_vec4s;
+  let at$g_$q_$c = (params.first_row + 4u * n$g_$q + $cu) * params.in_vec4s;
 #for k in 0..$COLS
-  var sum$j_$c_$k = d_weight[at$j_$c + col$k];
+  var sum$g_$q_$c_$k = d_weight[at$g_$q_$c + col$k];
+#end
 #end
 #end
 #end
   for (var tile = (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE; tile > 0u; tile--) {
     // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.
-    for (var i = 1u; i <= TOKEN_TILE; i++) {
-      let token = tile * TOKEN_TILE - i;
-      let row = min(token, chunk.count - 1u);
-      let x_start = (x_row + row) * params.in_vec4s;
-      let d_out_start = (d_out_row + row) * params.out_vec4s + params.first_col_vec4;
-#for k in 0..$COLS
-      let b$k = select(vec4(0.0), x[x_start + col$k], token < chunk.count);
+#if STAGED
+    for (var behind = 0u; behind < TOKEN_TILE; behind += $STEPu) {
+    for (var i = lane; i < $STEPu * $QUADSu * $ROW_LANESu; i += $LANESu) {
+      let row = min(tile * TOKEN_TILE - 1u - behind - i / ($QUADSu * $ROW_LANESu), chunk.count - 1u);
+      let n = min(first + i % ($QUADSu * $ROW_LANESu), params.vec4s - 1u);
+      d_out_tile[i] = d_out[(d_out_row + row) * params.out_vec4s + params.first_col_vec4 + n];
+    }
+    for (var i = lane; i < $STEPu * $COLSu * $COL_LANESu; i += $LANESu) {
+      let token = tile * TOKEN_TILE - 1u - behind - i / ($COLSu * $COL_LANESu);
+      let col = min(first_col + i % ($COLSu * $COL_LANESu), params.in_vec4s - 1u);
+      x_tile[i] = select(vec4(0.0), x[(x_row + min(token, chunk.count - 1u)) * params.in_vec4s + col], token < chunk.count);
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < $STEPu; i += $AT_ONCEu) {
+#else
+    for (var i = 1u; i <= TOKEN_TILE; i += $AT_ONCEu) {
 #end
-#for j in 0..$VEC4S
-      let a$j = d_out[d_out_start + n$j];
+#for u in 0..$AT_ONCE
+#if STAGED
+#else
+      let token$u = tile * TOKEN_TILE - i - $uu;
+      let row$u = min(token$u, chunk.count - 1u);
+      let x_start$u = (x_row + row$u) * params.in_vec4s;
+      let d_out_start$u = (d_out_row + row$u) * params.out_vec4s + params.first_col_vec4;
+#end
+#for k in 0..$COLS
+#if STAGED
+      let b$u_$k = x_tile[((i + $uu) * $COLSu + $ku) * $COL_LANESu + lane % $COL_LANESu];
+#else
+      let b$u_$k = select(vec4(0.0), x[x_start$u + col$k], token$u < chunk.count);
+#end
+#end
+#if SUBGROUP
+#for g in 0..$GROUPS
+      let of_mine$u_$g = d_out[d_out_start$u + mine$g];
+#end
+#end
+#end
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+#for u in 0..$AT_ONCE
+#if SUBGROUP
+      let a$u_$g_$q = subgroupBroadcast(of_mine$u_$g, $qu);
+#end
+#if STAGED
+      let a$u_$g_$q = d_out_tile[((i + $uu) * $QUADSu + $qu) * $ROW_LANESu + lane / $COL_LANESu];
+#end
+#if DIRECT
+      let a$u_$g_$q = d_out[d_out_start$u + n$g_$q];
+#end
+#end
 #for c in 0..4
 #for k in 0..$COLS
-      sum$j_$c_$k = fma(vec4(a$j[$cu]), b$k, sum$j_$c_$k);
+#for u in 0..$AT_ONCE
+      sum$g_$q_$c_$k = fma(vec4(a$u_$g_$q[$cu]), b$u_$k, sum$g_$q_$c_$k);
+#end
+#end
 #end
 #end
 #end
     }
-  }
-#for j in 0..$VEC4S
-#for k in 0..$COLS
-  if first_row_vec4 + $ju < params.vec4s && first_col + $ku * $LANESu < params.in_vec4s {
-#for c in 0..4
-    d_weight[at$j_$c + col$k] = sum$j_$c_$k;
+#if STAGED
+    workgroupBarrier();
+    }
 #end
   }
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+#for k in 0..$COLS
+  if wanted$g_$q < params.vec4s && wanted_col$k < params.in_vec4s {
+#for c in 0..4
+    d_weight[at$g_$q_$c + col$k] = sum$g_$q_$c_$k;
+#end
+  }
+#end
 #end
 #end
 }

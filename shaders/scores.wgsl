@@ -35,3 +35,8 @@ fn score_slope(product: f32) -> f32 {
   return 1.0;
 #end
 }
+
+// sum + a · b, one term after the other.
+fn multiply_add(a: vec4<f32>, b: vec4<f32>, sum: f32) -> f32 {
+  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+}

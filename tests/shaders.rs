@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use streambp::gpu::{Access, Launch, Shader, Tuning, Value, launch};
 use streambp::model::{Config, Layout, PRESETS, Precision, Projection};
@@ -31,7 +31,7 @@ fn launches() -> Vec<Launch> {
         let programs = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| Program::train(&layout, shape.clone(), strategy));
         let decode = Program::decode(&layout, 100).0;
         for program in programs.iter().chain([&decode]) {
-            for tuning in [Tuning::GPU, Tuning::CPU, Tuning::SMALL_CPU] {
+            for tuning in [Tuning::GPU, Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::SMALL_CPU] {
                 let nodes = program.blocks.iter().flat_map(|block| &block.nodes);
                 launches.extend(nodes.map(|node| launch(program, &node.op, &tuning)).filter(|l| seen.insert(l.shader.clone())));
             }
@@ -43,8 +43,11 @@ fn launches() -> Vec<Launch> {
 fn parse(shader: &Shader) -> Module {
     let text = shader.wgsl();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
-    // Base WebGPU unpacks halves, which naga counts as a capability.
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
+    // Base WebGPU unpacks halves, which naga counts as a capability. Browsers are not asked for subgroups.
+    let has_subgroups = shader.constants.iter().any(|(name, _)| *name == "SUBGROUP");
+    let subgroups = if has_subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32 | subgroups);
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::SHUFFLE);
     validator.validate(&module).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
     module
 }

@@ -89,6 +89,9 @@ impl AdapterSummary {
     }
 }
 
+/// What is used where there is it, and done without elsewhere: a clock on the device, and words between threads.
+const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::SUBGROUP);
+
 impl Gpu {
     /// Opens the adapter whose name contains `wanted` (natively, without one, what the environment variable
     /// `WGPU_ADAPTER_NAME` asks for), or the fastest there is.
@@ -99,7 +102,6 @@ impl Gpu {
     pub async fn open(wanted: Option<&str>) -> Result<Gpu> {
         let adapter = choose(wanted).await?;
         let summary = AdapterSummary::of(&adapter);
-        let tuning = tuning(&adapter.get_info());
         let limits = adapter.limits();
         let mut required = wgpu::Limits::default();
         let mut lacking = None;
@@ -109,14 +111,17 @@ impl Gpu {
         }
         required.max_buffer_size = limits.max_buffer_size;
         required.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size;
+        let features = adapter.features() & WANTED;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("streambp"),
+            required_features: features,
             required_limits: required,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let refused = |e: wgpu::RequestDeviceError| Error::NoDevice { adapter: summary.name.clone(), reason: e.to_string() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
+        let tuning = tuning(&adapter.get_info(), features);
         let watched = watch(&device);
         let (pipelines, ledger) = (Arc::default(), Ledger::default());
         Ok(Gpu { device, queue, pipelines, ledger, used_for: "step", summary, tuning, watched })
@@ -141,6 +146,11 @@ impl Gpu {
     /// What the device allows a plan.
     pub fn limits(&self) -> Limits {
         Limits { buffer: self.summary.max_buffer_size, binding: self.summary.max_storage_buffer_binding_size }
+    }
+
+    /// Does the device tell the time?
+    pub fn has_clock(&self) -> bool {
+        self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// The sizes of its kernels' tiles.
@@ -231,10 +241,11 @@ impl Gpu {
 
 /// Browsers do not always say that an adapter runs on the CPU; no GPU has subgroups of no more than eight threads
 /// (0 is a browser that does not tell).
-fn tuning(info: &wgpu::AdapterInfo) -> Tuning {
+fn tuning(info: &wgpu::AdapterInfo, features: wgpu::Features) -> Tuning {
     let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || (1..=8).contains(&info.subgroup_max_size);
     match info.subgroup_max_size {
         _ if !runs_on_cpu => Tuning::GPU,
+        8 if info.subgroup_min_size == 8 && features.contains(wgpu::Features::SUBGROUP) => Tuning::CPU_SUBGROUP,
         8 => Tuning::CPU,
         _ => Tuning::SMALL_CPU,
     }

@@ -289,19 +289,21 @@ impl Executor {
         self.gpu.check()
     }
 
-    fn submit(&self, todo: &[Turn]) {
+    pub(super) fn submit(&self, todo: &[Turn]) {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for &Turn { block, chunk, node } in todo {
-                let dispatch = &self.blocks[block][node];
-                let [x, y, z] = dispatch.grid.workgroups(chunk);
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
-                pass.dispatch_workgroups(x, y, z);
-            }
+            todo.iter().for_each(|&turn| self.encode(&mut pass, turn));
         }
         self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, Turn { block, chunk, node }: Turn) {
+        let dispatch = &self.blocks[block][node];
+        let [x, y, z] = dispatch.grid.workgroups(chunk);
+        pass.set_pipeline(&dispatch.pipeline);
+        pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
+        pass.dispatch_workgroups(x, y, z);
     }
 
     fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {

@@ -1,6 +1,7 @@
 //! How an operation is put on a device: a shader, what it is bound to, its uniform, its grid.
 
 use super::shader::{Constants, Shader};
+use super::tuning::{Sharing, TokenTile};
 use crate::model::Precision;
 use crate::step::{Chunk, Element, OpKind, Program, TOKEN_TILE, TensorId};
 
@@ -39,6 +40,9 @@ pub enum Grid {
     /// So many, along x and y.
     Workgroups(u32, u32),
 }
+
+/// Groups of four that a workgroup reads of each row into its memory at once.
+const STAGED_VEC4S: u32 = 4;
 
 /// WebGPU's `max_compute_workgroups_per_dimension`, on every adapter.
 const MAX_WORKGROUPS: u64 = 65_535;
@@ -140,6 +144,34 @@ impl Launch {
     pub(super) fn constant(mut self, name: &'static str, value: u32) -> Self {
         self.shader.constants.push((name, value));
         self
+    }
+
+    /// What kernels are told about a tile of tokens and columns; `together` is how many groups of four columns a subgroup reads at once.
+    pub(super) fn token_tile(self, tile: TokenTile, together: impl Fn(u32) -> u32) -> Self {
+        self.shared(tile.sharing, tile.vec4s, together)
+            .constant("LANES", tile.lanes())
+            .constant("TOKEN_LANES", TOKEN_TILE / tile.tokens)
+            .constant("COL_LANES", tile.col_lanes)
+            .constant("TOKENS", tile.tokens)
+            .constant("STEP", STAGED_VEC4S)
+    }
+
+    /// How threads share what all of them need: in groups of so many where a subgroup does it, each group of `together` parts. Of
+    /// `count` parts, `GROUPS` times `QUADS`.
+    pub(super) fn shared(self, sharing: Sharing, count: u32, together: impl Fn(u32) -> u32) -> Self {
+        let quads = match sharing {
+            Sharing::Subgroup(lanes) => together(lanes),
+            Sharing::Direct | Sharing::Workgroup => count,
+        };
+        assert!(quads > 0 && count.is_multiple_of(quads), "{count} parts of a thread in groups of {quads}");
+        self.sharing(sharing).constant("GROUPS", count / quads).constant("QUADS", quads)
+    }
+
+    /// The condition that stands for a way of sharing.
+    pub(super) fn sharing(self, sharing: Sharing) -> Self {
+        self.condition("DIRECT", sharing == Sharing::Direct)
+            .condition("SUBGROUP", matches!(sharing, Sharing::Subgroup(_)))
+            .condition("STAGED", sharing == Sharing::Workgroup)
     }
 
     pub(super) fn condition(self, name: &'static str, holds: bool) -> Self {

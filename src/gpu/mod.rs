@@ -4,19 +4,22 @@
 //! Nothing here knows what a transformer is.
 
 mod buffers;
+mod ceilings;
 mod device;
 mod executor;
 mod kernels;
 mod launch;
-mod peak;
 mod pipelines;
+mod profiler;
 mod shader;
 mod transfer;
 mod tuning;
 
+pub use ceilings::Ceilings;
 pub use device::{AdapterSummary, Gpu};
 pub use executor::Executor;
 pub use kernels::launch;
 pub use launch::{Access, Grid, Launch, Value};
+pub use profiler::OpTime;
 pub use shader::{Shader, shaders};
-pub use tuning::{HeadTile, TokenTile, Tuning, WeightTile};
+pub use tuning::{HeadTile, Sharing, TokenTile, Tuning, WeightTile};

@@ -9,10 +9,10 @@ use crate::step::OpKind;
 /// What a shader's text is made with: names that may stand in it, and their values. A condition holds if its name is here.
 pub type Constants = Vec<(&'static str, u32)>;
 
-/// The shader that does nothing but multiply and add.
-pub(super) fn peak_wgsl() -> String {
+/// A shader that is no operation's, and needs no prelude.
+pub(super) fn alone(stem: &str) -> String {
     let mut text = String::new();
-    expand(&mut file("peak").lines(), &[], true, &mut text);
+    expand(&mut file(stem).lines(), &[], true, &mut text);
     text
 }
 

@@ -1,8 +1,10 @@
-//! Sizes of tiles, by class of adapter. Never by the length of a chunk: one kernel serves all chunks, so that all give the
-//! same bits.
+//! Sizes of tiles, by class of adapter or as measured. Never by the length of a chunk: one kernel serves all chunks, so that all give
+//! the same bits.
+
+use crate::step::TOKEN_TILE;
 
 /// The sizes that a device's kernels are written out for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Tuning {
     /// Threads that share a row where a row is summed up.
     pub row_lanes: u32,
@@ -12,37 +14,76 @@ pub struct Tuning {
     pub linear_grad: TokenTile,
     /// Tile of [`Op::LinearWeightGrad`](crate::step::Op::LinearWeightGrad).
     pub linear_weight_grad: WeightTile,
-    /// Tile of the attention kernels.
+    /// Tile of [`Op::Attention`](crate::step::Op::Attention).
     pub attention: HeadTile,
+    /// Tile of [`Op::AttentionQueryGrad`](crate::step::Op::AttentionQueryGrad).
+    pub attention_query_grad: HeadTile,
+    /// Tile of [`Op::AttentionKeyValueGrad`](crate::step::Op::AttentionKeyValueGrad).
+    pub attention_key_value_grad: HeadTile,
+}
+
+/// How the threads of a workgroup come by what all of them need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Sharing {
+    /// Each reads it: that is good where a cache or the driver makes one load of it.
+    Direct,
+    /// The threads of a subgroup, so many, read a part each and tell one another.
+    Subgroup(u32),
+    /// The workgroup reads it into its own memory.
+    Workgroup,
 }
 
 /// A workgroup has a token tile; a thread so many of its tokens, and so many groups of four columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TokenTile {
     /// Tokens of a thread: a divisor of the token tile.
     pub tokens: u32,
-    /// Groups of four columns of a thread.
+    /// Groups of four columns of a thread; with [`Sharing::Subgroup`] a whole number of those that a subgroup reads at once.
     pub vec4s: u32,
+    /// Threads along the columns; one where a workgroup shares no memory.
+    pub col_lanes: u32,
+    /// How they share the matrix.
+    pub sharing: Sharing,
+}
+
+impl TokenTile {
+    /// Threads of a workgroup.
+    pub fn lanes(self) -> u32 {
+        TOKEN_TILE / self.tokens * self.col_lanes
+    }
+
+    /// Groups of four columns of a workgroup.
+    pub fn workgroup_vec4s(self) -> u32 {
+        self.vec4s * self.col_lanes
+    }
 }
 
 /// A thread has so many groups of four rows, and so many groups of four columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct WeightTile {
-    /// Threads of a workgroup; neighbours have neighbouring columns.
+    /// Threads along the columns; neighbours have neighbouring columns.
     pub lanes: u32,
+    /// Threads along the rows; one where a workgroup shares no memory.
+    pub row_lanes: u32,
     /// Groups of four columns of a thread.
     pub cols: u32,
-    /// Groups of four rows of a thread.
+    /// Groups of four rows of a thread; with [`Sharing::Subgroup`] a whole number of subgroups.
     pub vec4s: u32,
+    /// Tokens that a thread adds up before it goes on to the next rows: a divisor of eight.
+    pub at_once: u32,
+    /// How they share what belongs to rows.
+    pub sharing: Sharing,
 }
 
 /// A thread has so many tokens of one head, fewer where a head is wide, and one at least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct HeadTile {
     /// Tokens of a thread at most.
     pub tokens: u32,
     /// Groups of four columns of all its tokens at most.
     pub vec4s: u32,
+    /// How they share the tokens that all of them look at.
+    pub sharing: Sharing,
 }
 
 impl HeadTile {
@@ -56,30 +97,47 @@ impl Tuning {
     /// For GPUs: few registers a thread, many threads.
     pub const GPU: Tuning = Tuning {
         row_lanes: 64,
-        linear: TokenTile { tokens: 2, vec4s: 4 },
-        linear_grad: TokenTile { tokens: 2, vec4s: 4 },
-        linear_weight_grad: WeightTile { lanes: 32, cols: 1, vec4s: 4 },
-        attention: HeadTile { tokens: 2, vec4s: 8 },
+        linear: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, sharing: Sharing::Workgroup },
+        linear_grad: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, sharing: Sharing::Workgroup },
+        linear_weight_grad: WeightTile { lanes: 16, row_lanes: 8, cols: 1, vec4s: 2, at_once: 1, sharing: Sharing::Workgroup },
+        attention: HeadTile { tokens: 2, vec4s: 16, sharing: Sharing::Workgroup },
+        attention_query_grad: HeadTile { tokens: 2, vec4s: 16, sharing: Sharing::Workgroup },
+        attention_key_value_grad: HeadTile { tokens: 1, vec4s: 16, sharing: Sharing::Workgroup },
     };
 
     /// For drivers that run on a CPU: a workgroup is one vector of eight lanes, a barrier costs dearly, and a load costs as
-    /// much as four multiplications, so each thread holds as much as it can. Measured on lavapipe.
+    /// much as many multiplications, so each thread holds as much as it can. Measured on lavapipe.
     pub const CPU: Tuning = Tuning {
         row_lanes: 8,
-        linear: TokenTile { tokens: 8, vec4s: 4 },
-        linear_grad: TokenTile { tokens: 8, vec4s: 8 },
-        linear_weight_grad: WeightTile { lanes: 8, cols: 4, vec4s: 4 },
-        attention: HeadTile { tokens: 8, vec4s: 64 },
+        linear: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, sharing: Sharing::Direct },
+        linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 4, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
+        attention: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Direct },
+        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Direct },
+        attention_key_value_grad: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Direct },
     };
 
-    /// The same for a driver with vectors of four lanes, whose compiler takes a time that grows with the square of a shader's
+    /// The same where the eight lanes are a subgroup: it reads eight values in the time of one.
+    pub const CPU_SUBGROUP: Tuning = Tuning {
+        row_lanes: 8,
+        linear: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, sharing: Sharing::Subgroup(8) },
+        linear_grad: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, sharing: Sharing::Subgroup(8) },
+        linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 1, sharing: Sharing::Subgroup(8) },
+        attention: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Subgroup(8) },
+        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Subgroup(8) },
+        attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, sharing: Sharing::Subgroup(8) },
+    };
+
+    /// For a driver with vectors of four lanes, whose compiler takes a time that grows with the square of a shader's
     /// length: with the tiles above SwiftShader compiles for minutes, with these for a second.
     pub const SMALL_CPU: Tuning = Tuning {
         row_lanes: 4,
-        linear: TokenTile { tokens: 4, vec4s: 4 },
-        linear_grad: TokenTile { tokens: 4, vec4s: 4 },
-        linear_weight_grad: WeightTile { lanes: 4, cols: 2, vec4s: 4 },
-        attention: HeadTile { tokens: 2, vec4s: 16 },
+        linear: TokenTile { tokens: 16, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
+        linear_grad: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
+        linear_weight_grad: WeightTile { lanes: 4, row_lanes: 1, cols: 2, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
+        attention: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Direct },
+        attention_query_grad: HeadTile { tokens: 4, vec4s: 32, sharing: Sharing::Direct },
+        attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, sharing: Sharing::Direct },
     };
 }
 
@@ -90,6 +148,6 @@ mod tests {
     #[test]
     fn a_thread_of_attention_holds_what_fits() {
         assert_eq!([1, 3, 8, 9, 16, 64, 65].map(|head| Tuning::CPU.attention.tokens_of(head)), [8, 8, 8, 4, 4, 1, 1]);
-        assert_eq!([1, 4, 8, 32].map(|head| Tuning::GPU.attention.tokens_of(head)), [2, 2, 1, 1]);
+        assert_eq!([1, 4, 8, 32].map(|head| Tuning::GPU.attention.tokens_of(head)), [2, 2, 2, 1]);
     }
 }

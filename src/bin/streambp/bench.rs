@@ -3,10 +3,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 use streambp::error::Result;
-use streambp::gpu::{Executor, Gpu};
+use streambp::gpu::{Ceilings, Executor, Gpu};
 use streambp::model::{Layout, Values};
 use streambp::step::{Batch, Pass, Program, Strategy, StrategyKind};
-use streambp::train::verify;
+use streambp::train::{RooflineRow, roofline, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json};
 use crate::verify::own_batch;
@@ -53,8 +53,11 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
     let gpu = Gpu::open(adapter).await?;
     let report = verify(&gpu, &layout, &values, &batch, &strategies, false, |_, _| ()).await?;
     let contestants = time(&gpu, &layout, &values, &batch, &strategies, arguments.steps).await?;
-    let peak = gpu.peak_gflops().await?;
-    let rows: Vec<Value> = contestants.iter().map(|contestant| row(contestant, peak)).collect();
+    let ceilings = gpu.ceilings().await?;
+    let mut rows = Vec::new();
+    for contestant in &contestants {
+        rows.push(row(contestant, ceilings, &roofline(&contestant.executor, Pass::STEP, ceilings).await?));
+    }
     if json {
         print_json(&json!({ "adapter": gpu.summary(), "same_bits": report.same_bits, "strategies": rows }));
     } else {
@@ -94,7 +97,7 @@ async fn time(
     Ok(contestants)
 }
 
-fn row(contestant: &Contestant, peak: f64) -> Value {
+fn row(contestant: &Contestant, ceilings: Ceilings, ops: &[RooflineRow]) -> Value {
     let mut millis = contestant.millis.clone();
     millis.sort_by(f64::total_cmp);
     let median = millis[millis.len() / 2];
@@ -108,9 +111,25 @@ fn row(contestant: &Contestant, peak: f64) -> Value {
         "tokens_per_second": f64::from(tokens) / median * 1e3,
         "gflops": program.step_cost().flops as f64 / median / 1e6,
         "model_gflops": program.model_flops() as f64 / median / 1e6,
-        "adapter_peak_gflops": peak,
+        "adapter_peak_gflops": ceilings.gflops,
+        "adapter_gigabytes_per_second": ceilings.gigabytes_per_second,
         "planned_bytes": contestant.executor.memory().peak_bytes(),
         "allocated_bytes": contestant.executor.created_bytes(),
+        "ops": ops.iter().map(op_row).collect::<Vec<Value>>(),
+    })
+}
+
+fn op_row(row: &RooflineRow) -> Value {
+    json!({
+        "pass": row.pass,
+        "op": row.op,
+        "of": row.of,
+        "turns": row.turns,
+        "millis": row.seconds * 1e3,
+        "gflops": row.flops as f64 / row.seconds / 1e9,
+        "gigabytes_per_second": row.bytes as f64 / row.seconds / 1e9,
+        "roof_share": row.share(),
+        "bound_by": if row.is_arithmetic { "arithmetic" } else { "bytes" },
     })
 }
 
@@ -128,4 +147,19 @@ fn print_row(row: &Value) {
         number(&row["adapter_peak_gflops"]),
         human_bytes(row["allocated_bytes"].as_u64().unwrap_or(0))
     );
+    let all: f64 = row["ops"].as_array().into_iter().flatten().map(|op| number(&op["millis"])).sum();
+    println!("    {:48} {:>9} {:>6} {:>9} {:>8} {:>12}", "operation", "ms", "share", "GFLOP/s", "GB/s", "of its roof");
+    for op in row["ops"].as_array().into_iter().flatten() {
+        let text = |name: &str| op[name].as_str().unwrap_or("");
+        println!(
+            "    {:48} {:9.2} {:5.1}% {:9.2} {:8.2} {:11.1}% ({})",
+            format!("{} {} {}", text("pass"), text("op"), text("of")),
+            number(&op["millis"]),
+            100.0 * number(&op["millis"]) / all,
+            number(&op["gflops"]),
+            number(&op["gigabytes_per_second"]),
+            100.0 * number(&op["roof_share"]),
+            text("bound_by"),
+        );
+    }
 }

@@ -9,6 +9,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window } = *op else {
         unreachable!("dispatched by kind")
     };
+    let tile = tuning.attention_key_value_grad;
     let grid = Grid::KeyTiles { window: window.unwrap_or(u32::MAX), others: program.config.num_key_value_heads };
     let launch = Launch::new(op.kind(), grid)
         .write("q", q)
@@ -19,7 +20,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .write("stats", stats)
         .write("d_k", d_k)
         .write("d_v", d_v);
-    heads(launch, program, k, window, tuning).period("q_period", program, q).period("d_out_period", program, d_out).period(
+    heads(launch, program, k, window, tile, 1).period("q_period", program, q).period("d_out_period", program, d_out).period(
         "stats_period",
         program,
         stats,

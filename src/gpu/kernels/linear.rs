@@ -3,13 +3,13 @@
 use super::{slice_vec4s, vec4s};
 use crate::gpu::launch::{Grid, Launch};
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program, TOKEN_TILE};
+use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::Linear { x, weight, out, bias, residual, slice, scale, accumulate } = *op else { unreachable!("dispatched by kind") };
     let tile = tuning.linear;
     let rows = slice_vec4s(slice);
-    let launch = Launch::new(op.kind(), Grid::TokenTiles(rows.div_ceil(tile.vec4s)))
+    let launch = Launch::new(op.kind(), Grid::TokenTiles(rows.div_ceil(tile.workgroup_vec4s())))
         .write("x", x)
         .weight(program, weight)
         .write("out", out)
@@ -22,9 +22,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .period("x_period", program, x)
         .period("out_period", program, out)
         .period("residual_period", program, residual.unwrap_or(out))
-        .constant("VEC4S", tile.vec4s)
-        .constant("LANES", TOKEN_TILE / tile.tokens)
-        .constant("TOKENS", tile.tokens)
+        .token_tile(tile, |lanes| lanes / 4)
         .condition("ACCUMULATE", accumulate)
         .condition("BIAS", bias.is_some())
         .condition("RESIDUAL", residual.is_some())

@@ -3,13 +3,13 @@
 use super::{slice_vec4s, vec4s};
 use crate::gpu::launch::{Grid, Launch};
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program, TOKEN_TILE};
+use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate } = *op else { unreachable!("dispatched by kind") };
     let tile = tuning.linear_grad;
     let columns = vec4s(program, weight);
-    Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(tile.vec4s)))
+    Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(tile.workgroup_vec4s())))
         .write("d_out", d_out)
         .weight(program, weight)
         .write("d_x", d_x)
@@ -21,9 +21,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .f32("scale", scale as f32)
         .period("d_out_period", program, d_out)
         .period("d_x_period", program, d_x)
-        .constant("VEC4S", tile.vec4s)
-        .constant("LANES", TOKEN_TILE / tile.tokens)
-        .constant("TOKENS", tile.tokens)
+        .token_tile(tile, |lanes| lanes)
         .condition("ACCUMULATE", accumulate)
         .condition("SCALED", scale != 1.0)
 }

@@ -225,7 +225,7 @@ impl Worker {
         let steps = self.running.as_ref().map_or(0, |running| running.trainer.steps_done());
         if steps >= 2 && !self.is_measured {
             let gpu = self.open().await?;
-            tell(&FromWorker::Peak(gpu.peak_gflops().await?));
+            tell(&FromWorker::Peak(gpu.ceilings().await?.gflops));
             self.is_measured = true;
         }
         Ok(())

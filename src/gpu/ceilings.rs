@@ -1,0 +1,113 @@
+//! How fast the adapter can calculate and move bytes, measured: what a step's speed is held against.
+
+use web_time::Instant;
+
+use super::buffers::OwnedBuffer;
+use super::device::Gpu;
+use super::shader;
+use crate::error::Result;
+
+/// The most that an adapter was seen to do.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Ceilings {
+    /// f32 operations a second of a loop of nothing but `fma`, in 10⁹; a multiply-add counts as two.
+    pub gflops: f64,
+    /// Bytes a second that a shader reads and writes when it does nothing but copy, in 10⁹.
+    pub gigabytes_per_second: f64,
+}
+
+impl Ceilings {
+    /// The least seconds that so much takes, and whether it is the arithmetic that takes them.
+    pub fn least_seconds(&self, flops: u64, bytes: u64) -> (f64, bool) {
+        let (arithmetic, traffic) = (flops as f64 / self.gflops / 1e9, bytes as f64 / self.gigabytes_per_second / 1e9);
+        (arithmetic.max(traffic), arithmetic >= traffic)
+    }
+}
+
+/// Threads of a measurement: enough for a large GPU.
+const THREADS: u32 = 64 * 1024;
+/// What a thread of `peak` does in a round: 16 chains of four multiply-adds, two operations each.
+const FLOPS_PER_ROUND: f64 = 16.0 * 4.0 * 2.0;
+/// What a thread of `copy` does in a round: 16 bytes are read and written.
+const BYTES_PER_ROUND: f64 = 32.0;
+/// What `copy` goes through, in both halves of its buffer together: more than most caches hold.
+const COPIED_BYTES: u64 = 64 << 20;
+/// A measurement should take about this long: more, and a browser's window would stand still.
+const SECONDS: f64 = 0.04;
+
+impl Gpu {
+    /// Measures both ceilings. It takes less than a second.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn ceilings(&self) -> Result<Ceilings> {
+        let rounds = Measurement::new(self, "peak", u64::from(THREADS) * 16).rounds_per_second().await?;
+        let copies = Measurement::new(self, "copy", COPIED_BYTES).rounds_per_second().await?;
+        let of_all = f64::from(THREADS) / 1e9;
+        Ok(Ceilings { gflops: rounds * of_all * FLOPS_PER_ROUND, gigabytes_per_second: copies * of_all * BYTES_PER_ROUND })
+    }
+}
+
+/// A shader that does the same for as many rounds as it is told, and the buffer that it works on.
+struct Measurement<'a> {
+    gpu: &'a Gpu,
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    params: OwnedBuffer,
+    out: OwnedBuffer,
+    read_back: OwnedBuffer,
+}
+
+impl<'a> Measurement<'a> {
+    fn new(gpu: &'a Gpu, stem: &'static str, bytes: u64) -> Self {
+        use wgpu::BufferUsages as Usage;
+        let label = Some(stem);
+        let source = wgpu::ShaderSource::Wgsl(shader::alone(stem).into());
+        let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        let buffer = |size, usage| OwnedBuffer::new(gpu, "speed measurement", size, usage);
+        let params = buffer(16, Usage::UNIFORM | Usage::COPY_DST);
+        let out = buffer(bytes, Usage::STORAGE | Usage::COPY_SRC);
+        let read_back = buffer(16, Usage::MAP_READ | Usage::COPY_DST);
+        let entries =
+            [(0, &params), (1, &out)].map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
+        let layout = &pipeline.get_bind_group_layout(0);
+        let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &entries });
+        Measurement { gpu, pipeline, bind_group, params, out, read_back }
+    }
+
+    /// The most rounds of all threads in a second, over several tries.
+    async fn rounds_per_second(&self) -> Result<f64> {
+        let mut rounds = 16;
+        let mut best: f64 = 0.0;
+        for _ in 0..8 {
+            let seconds = self.time(rounds).await?;
+            best = best.max(f64::from(rounds) / seconds);
+            rounds = (f64::from(rounds) * (SECONDS / seconds).clamp(0.5, 8.0)).ceil() as u32;
+        }
+        Ok(best)
+    }
+
+    async fn time(&self, rounds: u32) -> Result<f64> {
+        self.gpu.queue.write_buffer(&self.params, 0, bytemuck::bytes_of(&rounds));
+        let started = Instant::now();
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, &self.bind_group, &[]);
+            pass.dispatch_workgroups(THREADS / 64, 1, 1);
+        }
+        encoder.copy_buffer_to_buffer(&self.out, 0, &self.read_back, 0, 16);
+        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.map(&self.read_back).await?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+}

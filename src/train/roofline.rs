@@ -1,0 +1,102 @@
+//! Each operation of a step against what the adapter can do: how long it takes, and how long it would at least.
+
+use std::ops::RangeInclusive;
+
+use crate::error::Result;
+use crate::gpu::{Ceilings, Executor, OpTime};
+use crate::step::{Cost, Op, Pass, Program, Turn};
+
+/// The operations of one kind and use, in all layers and for all chunks of a step.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct RooflineRow {
+    /// The part of the step.
+    pub pass: Pass,
+    /// What is done: the operation's name.
+    pub op: String,
+    /// With what: the name of its matrix without the layer's, or nothing.
+    pub of: String,
+    /// How often.
+    pub turns: u64,
+    /// What that takes.
+    pub seconds: f64,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes that must be moved at least.
+    pub bytes: u64,
+    /// What it would take at the adapter's ceilings.
+    pub least_seconds: f64,
+    /// Is it the arithmetic that takes these, and not the bytes?
+    pub is_arithmetic: bool,
+}
+
+impl RooflineRow {
+    /// The share of the roof that is reached.
+    pub fn share(&self) -> f64 {
+        self.least_seconds / self.seconds.max(1e-12)
+    }
+}
+
+/// Runs passes of a step and sets every operation against the ceilings, the dearest first.
+///
+/// # Errors
+/// If the device was lost.
+pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceilings: Ceilings) -> Result<Vec<RooflineRow>> {
+    let program = executor.program();
+    let numbers = program.span(passes);
+    let times = executor.profile(numbers.clone()).await?;
+    let mut rows: Vec<RooflineRow> = Vec::new();
+    let costs = costs(program, program.turns(numbers), &times);
+    for (time, cost) in times.iter().zip(costs) {
+        let block = &program.blocks[time.moment.block];
+        let op = &block.nodes[time.moment.node].op;
+        let (name, of) = (op.kind().stem(), operand(program, op));
+        let row = match rows.iter().position(|row| (row.pass, &*row.op, &*row.of) == (block.pass, name, &*of)) {
+            Some(at) => &mut rows[at],
+            None => {
+                let (pass, op) = (block.pass, name.to_owned());
+                rows.push(RooflineRow {
+                    pass,
+                    op,
+                    of,
+                    turns: 0,
+                    seconds: 0.0,
+                    flops: 0,
+                    bytes: 0,
+                    least_seconds: 0.0,
+                    is_arithmetic: true,
+                });
+                rows.last_mut().expect("one was pushed")
+            }
+        };
+        row.turns += time.turns;
+        row.seconds += time.seconds;
+        row.flops += cost.flops;
+        row.bytes += cost.bytes;
+    }
+    for row in &mut rows {
+        (row.least_seconds, row.is_arithmetic) = ceilings.least_seconds(row.flops, row.bytes);
+    }
+    rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    Ok(rows)
+}
+
+/// The cost of all turns of each operation that was timed.
+fn costs(program: &Program, turns: impl Iterator<Item = Turn>, times: &[OpTime]) -> Vec<Cost> {
+    let mut costs = vec![Cost::default(); times.len()];
+    for turn in turns {
+        let at = times.partition_point(|t| (t.moment.block, t.moment.node) < (turn.block, turn.node));
+        costs[at] += program.cost(&program.blocks[turn.block].nodes[turn.node].op, turn.chunk);
+    }
+    costs
+}
+
+/// What tells an operation from others of its kind: its matrix, whatever the layer.
+fn operand(program: &Program, op: &Op) -> String {
+    let operands = op.operands();
+    let tensor = operands.iter().find(|(name, _)| matches!(*name, "weight" | "d_weight"));
+    let Some(&(_, id)) = tensor else { return String::new() };
+    let name = program.tensor(id).name.trim_start_matches("d_").trim_end_matches(".weight").to_owned();
+    let parts: Vec<&str> = name.split('.').collect();
+    let from = parts.iter().position(|part| part.parse::<u32>().is_ok()).map_or(0, |at| at + 1);
+    parts[from..].join(".")
+}
