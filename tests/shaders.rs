@@ -1,9 +1,9 @@
 //! Every shader in every form that is ever compiled: valid with what a browser offers, and bound as Rust binds it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
+use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
+use naga::{AddressSpace, GlobalVariable, Module, ScalarKind, StorageAccess, TypeInner};
 use streambp::gpu::{Access, Launch, Shader, Tuning, Value, launch};
 use streambp::model::{Config, Layout, PRESETS, Precision, Projection};
 use streambp::step::update::Settings;
@@ -81,6 +81,25 @@ fn bindings_are_those_that_rust_binds() {
         let bound: Vec<_> = (2..).zip(&launch.bindings).map(|(i, &(name, access, _))| (i, name, access)).collect();
         assert_eq!(found, bound, "{:?}", launch.shader);
         assert!(bound.len() <= MAX_STORAGE_BUFFERS, "{:?}", launch.shader);
+    }
+}
+
+/// The plan of memory and what may be left out both rest on which operands an operation writes.
+#[test]
+fn shaders_write_what_the_operation_says() {
+    let mut written: HashMap<OpKind, HashSet<String>> = HashMap::new();
+    for launch in launches() {
+        let module = parse(&launch.shader);
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
+        let info = validator.validate(&module).unwrap();
+        let writes = |&(handle, _): &(naga::Handle<GlobalVariable>, _)| info.get_entry_point(0)[handle].contains(GlobalUse::WRITE);
+        let storage = module.global_variables.iter().filter(|(_, global)| matches!(global.space, AddressSpace::Storage { .. }));
+        let names = storage.filter(writes).map(|(_, global)| global.name.clone().unwrap());
+        written.entry(launch.shader.kind).or_default().extend(names);
+    }
+    for &kind in OpKind::ALL {
+        let said: HashSet<String> = kind.writes().iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(written[&kind], said, "{}", kind.stem());
     }
 }
 

@@ -5,10 +5,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use streambp::error::{Error, Result};
 use streambp::model::load_config;
-use streambp::step::{BatchShape, Kind, Limits, Memory, Program};
-use streambp::train::longest_sequence;
+use streambp::step::{BatchShape, Kind, Limits, Memory, Program, Strategy};
+use streambp::train::{longest_sequence, shortest_step};
 
-use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, print_json};
+use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, print_json, strategy_words};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -22,7 +22,7 @@ pub struct Arguments {
     batch: u32,
     #[command(flatten)]
     strategy: StrategyOptions,
-    /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits
+    /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits, and the fastest strategy
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
     /// A file for the memory of the step over time, to open at https://pytorch.org/memory_viz
@@ -55,16 +55,33 @@ pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
         "strategy": strategy.kind,
         "chunk": strategy.chunk(program.tokens()),
         "logits_chunk": strategy.logits_chunk(program.tokens()),
+        "keep": strategy.kept().to_string(),
     });
+    let mut fastest = None;
     if let Some(budget) = arguments.budget {
         document["max_seq_len"] = json!(longest_sequence(&layout, arguments.batch, strategy, budget, Limits::NONE));
+        fastest = shortest_step(&layout, &program.batch, budget, Limits::NONE);
+        document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program.tokens()));
     }
     if json {
         print_json(&document);
     } else {
         print_table(&document, &kinds, arguments.budget);
+        if let Some(strategy) = fastest {
+            println!("fastest within   {}", strategy_words(strategy, program.tokens()));
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The options by which a strategy is given.
+fn options_of(strategy: Strategy, tokens: u32) -> Value {
+    json!({
+        "strategy": strategy.kind,
+        "chunk": strategy.chunk(tokens),
+        "logits_chunk": strategy.logits_chunk(tokens),
+        "keep": strategy.kept().to_string(),
+    })
 }
 
 fn print_table(document: &Value, kinds: &[u64; Kind::ALL.len()], budget: Option<u64>) {
@@ -76,6 +93,9 @@ fn print_table(document: &Value, kinds: &[u64; Kind::ALL.len()], budget: Option<
         println!("  {:22} {:>12}", kind.name().replace('_', " "), human_bytes(size));
     }
     println!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]);
+    if let Some(kept) = document["keep"].as_str().filter(|kept| !kept.is_empty()) {
+        println!("kept            {kept}");
+    }
     println!("arithmetic      {:.1} GFLOP in {} operations", document["flops"].as_u64().unwrap_or(0) as f64 / 1e9, document["ops"]);
     if let Some(budget) = budget {
         match document["max_seq_len"].as_u64() {
