@@ -28,7 +28,8 @@ fn launches() -> Vec<Launch> {
     let mut launches = Vec::new();
     for layout in layouts {
         let shape = BatchShape::uniform(2, 100);
-        let programs = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| Program::train(&layout, shape.clone(), strategy));
+        let strategies = [Strategy::STANDARD, Strategy::stream(64, 64)];
+        let programs = strategies.map(|strategy| Program::train(&layout, shape.clone(), strategy));
         let decode = Program::decode(&layout, 100).0;
         for program in programs.iter().chain([&decode]) {
             for tuning in [Tuning::GPU, Tuning::CPU, Tuning::SMALL_CPU] {
@@ -53,7 +54,7 @@ fn parse(shader: &Shader) -> Module {
 fn every_operation_has_a_shader_that_browsers_take() {
     let launches = launches();
     let kinds: HashSet<OpKind> = launches.iter().map(|l| l.shader.kind).collect();
-    assert_eq!(kinds.len(), OpKind::ALL.len());
+    assert!(OpKind::ALL.iter().all(|kind| kinds.contains(kind) != (*kind == OpKind::Move)), "what is copied needs no shader");
     for launch in &launches {
         let module = parse(&launch.shader);
         let [entry] = &module.entry_points[..] else { panic!("{:?} has one entry point", launch.shader) };
@@ -97,7 +98,7 @@ fn shaders_write_what_the_operation_says() {
         let names = storage.filter(writes).map(|(_, global)| global.name.clone().unwrap());
         written.entry(launch.shader.kind).or_default().extend(names);
     }
-    for &kind in OpKind::ALL {
+    for &kind in OpKind::ALL.iter().filter(|kind| **kind != OpKind::Move) {
         let said: HashSet<String> = kind.writes().iter().map(|&name| name.to_owned()).collect();
         assert_eq!(written[&kind], said, "{}", kind.stem());
     }

@@ -8,6 +8,7 @@ mod device;
 mod executor;
 mod kernels;
 mod launch;
+mod offload;
 mod peak;
 mod pipelines;
 mod shader;

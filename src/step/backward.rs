@@ -45,7 +45,7 @@ fn layer_backward(b: &mut Builder, input: LayerInput, d_hidden: TensorId) {
 fn recompute(b: &mut Builder, input: LayerInput) -> (TensorId, Activations) {
     b.recompute(|b| {
         let x = forward::chunk_input(b, input);
-        let out = b.passing("output", Widths::of(b.config()).hidden);
+        let out = b.passing("output", Kind::Activations, Widths::of(b.config()).hidden);
         (x, forward::layer_forward(b, x, out))
     })
 }
@@ -68,7 +68,7 @@ fn chunk_backward(b: &mut Builder, input: LayerInput, d_kv: [TensorId; 2], d_hid
 fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId) {
     let widths = Widths::of(b.config());
     let d_out = output_norm_backward(b, a.mlp_output, Role::MlpOutputNorm, d_hidden);
-    let d_mlp = b.passing("d_mlp", widths.mlp);
+    let d_mlp = b.passing("d_mlp", Kind::Activations, widths.mlp);
     let d_inner = weight_grads(b, Projection::Down, d_out, a.mlp, &a.adapted);
     input_grads(b, Projection::Down, (d_out, d_inner), d_mlp, false);
     b.push(Op::GluGrad { d_out: d_mlp, gate: a.gate, up: a.up });
@@ -76,7 +76,7 @@ fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId) {
         let d_inner = weight_grads(b, projection, d_out, a.mlp_norm.out, &a.adapted);
         (projection, (d_out, d_inner))
     });
-    let d_norm = b.passing("d_mlp_norm", widths.hidden);
+    let d_norm = b.passing("d_mlp_norm", Kind::Activations, widths.hidden);
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
         input_grads(b, projection, d_out, d_norm, i > 0);
     }
@@ -90,11 +90,11 @@ fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, [d_k, d_v]:
     let widths = Widths::of(b.config());
     let (segment_start, window) = (b.program.bindings.segment_start, b.config().window(b.layer()));
     let d_output = output_norm_backward(b, a.attention_output, Role::AttentionOutputNorm, d_hidden);
-    let d_out = b.passing("d_attention", widths.queries);
+    let d_out = b.passing("d_attention", Kind::Activations, widths.queries);
     let d_inner = weight_grads(b, Projection::Output, d_output, a.attention, &a.adapted);
     input_grads(b, Projection::Output, (d_output, d_inner), d_out, false);
 
-    let d_q = b.passing("d_q", widths.queries);
+    let d_q = b.passing("d_q", Kind::Activations, widths.queries);
     let KeysValues { k, v, .. } = a.kv;
     b.push(Op::AttentionQueryGrad { q: a.q, k, v, segment_start, out: a.attention, d_out, stats: a.stats, d_q, window });
     b.push(Op::AttentionKeyValueGrad { q: a.q, k, v, segment_start, d_out, stats: a.stats, d_k, d_v, window });
@@ -107,7 +107,7 @@ fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, [d_k, d_v]:
         let d_inner = weight_grads(b, projection, d_out, a.attention_norm.out, &a.adapted);
         (projection, (d_out, d_inner))
     });
-    let d_norm = b.passing("d_attention_norm", widths.hidden);
+    let d_norm = b.passing("d_attention_norm", Kind::Activations, widths.hidden);
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
         input_grads(b, projection, d_out, d_norm, i > 0);
     }
@@ -154,7 +154,7 @@ fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: Ten
     }
     let adapter = b.adapter(projection)?;
     weight_grad(b, Role::LoraB(projection), d_out, adapted.get(projection));
-    let d_inner = b.passing(&format!("d_{}.adapter", projection.name()), adapter.width);
+    let d_inner = b.passing(&format!("d_{}.adapter", projection.name()), Kind::Activations, adapter.width);
     input_grad(b, &adapter.b, d_out, d_inner, adapter.scale, false);
     weight_grad(b, Role::LoraA(projection), d_inner, x);
     Some(d_inner)

@@ -28,6 +28,8 @@ pub(super) struct Adapter {
 
 /// Partial sums of squares that each parameter gets.
 pub(super) const SQUARE_SUM_PARTIALS: u32 = 256;
+/// Chunks that are on their way to the host at once.
+const STAGING: u32 = 2;
 
 impl Builder {
     /// An empty program: only the batch's tensors and the parameters' values are there.
@@ -174,8 +176,8 @@ impl Builder {
     }
 
     /// Something of a chunk that nobody keeps.
-    pub(super) fn passing(&mut self, name: &str, cols: u32) -> TensorId {
-        let id = self.tensor(name, Kind::Activations, Rows::Chunk(self.chunk()), cols);
+    pub(super) fn passing(&mut self, name: &str, kind: Kind, cols: u32) -> TensorId {
+        let id = self.tensor(name, kind, Rows::Chunk(self.chunk()), cols);
         self.again.note(id, None);
         id
     }
@@ -198,6 +200,23 @@ impl Builder {
         let row_count = row_count(rows, self.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
         self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element: Element::F32, storage: Storage::Arena })
+    }
+
+    /// Something for all tokens that waits on the host. The chunks on their way there need buffers that the host can read.
+    pub(super) fn on_host(&mut self, name: &str, cols: u32) -> TensorId {
+        let id = self.tensor(name, Kind::LayerInputs, Rows::Tokens, cols);
+        self.program.tensors[id.0 as usize].storage = Storage::Host;
+        if self.program.bindings.staging.is_empty() {
+            let rows = Rows::Fixed(self.chunk());
+            for i in 0..STAGING {
+                let name = format!("staging.{i}");
+                let (row_count, storage, element) = (self.chunk(), Storage::ReadBack, Element::F32);
+                let staging = Tensor { name, kind: Kind::Scratch, layer: None, rows, row_count, cols, element, storage };
+                let staging = self.push_tensor(staging);
+                self.program.bindings.staging.push(staging);
+            }
+        }
+        id
     }
 
     /// What the tensor holds is still there when the block is run again.
@@ -345,5 +364,6 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         op_params: fixed("op_params", 0, slot, Element::U32, Storage::Uniform),
         chunks: fixed("chunks", 0, slot, Element::U32, Storage::Uniform),
         read_back: fixed("read_back", 1, 4, Element::F32, Storage::ReadBack),
+        staging: Vec::new(),
     }
 }

@@ -98,7 +98,7 @@ impl Program {
         let head_dim = u64::from(self.config.head_dim);
         let pairs = |window| self.batch.visible_pairs(chunk.start..chunk.end(), window) * u64::from(self.config.num_attention_heads);
         match *op {
-            Op::Zero { .. } | Op::Embedding { .. } => 0,
+            Op::Zero { .. } | Op::Embedding { .. } | Op::Move { .. } => 0,
             Op::EmbeddingGrad { d_out, .. } => elements(d_out),
             Op::RmsNorm { x, .. } => 4 * elements(x),
             Op::RmsNormGrad { d_x, .. } => 8 * elements(d_x),

@@ -19,6 +19,8 @@ pub enum LayerInput {
     Kept(TensorId),
     /// It is the embedding of the token ids, which costs less to look up again than to keep.
     Embedding,
+    /// It waits on the host (N×D).
+    OnHost(TensorId),
 }
 
 /// Keys and values of a layer (K·E each), for all tokens, or for as many as its window needs.
@@ -123,26 +125,37 @@ impl Widths {
     }
 }
 
-/// Writes the forward pass of a training step.
+/// Writes the forward pass of a training step. Where the inputs of layers wait on the host, one tensor goes through all layers: each chunk
+/// of it is copied out before the layer's output takes its place.
 pub fn write(b: &mut Builder) -> Left {
-    let chunk = b.chunk();
-    let layers = b.config().num_hidden_layers;
-    let width = Widths::of(b.config()).hidden;
+    let (chunk, width, layers) = (b.chunk(), Widths::of(b.config()).hidden, b.config().num_hidden_layers);
+    let offloads = b.program.strategy.offloads();
+    let hidden = b.tensor("hidden", Kind::HiddenGradient, Rows::Tokens, width);
     let mut inputs = vec![LayerInput::Embedding];
-    for layer in 0..layers {
-        let output = match layer + 1 {
-            next if next < layers => b.in_layer(next, |b| b.tensor("input", Kind::LayerInputs, Rows::Tokens, width)),
-            _ => b.tensor("hidden", Kind::HiddenGradient, Rows::Tokens, width),
+    for layer in 1..layers {
+        inputs.push(b.in_layer(layer, |b| match offloads {
+            true => LayerInput::OnHost(b.on_host("input", width)),
+            false => LayerInput::Kept(b.tensor("input", Kind::LayerInputs, Rows::Tokens, width)),
+        }));
+    }
+    for (layer, &input) in (0..).zip(&inputs) {
+        let output = match inputs.get(layer as usize + 1) {
+            Some(&LayerInput::Kept(next)) => next,
+            _ => hidden,
         };
         b.in_layer(layer, |b| {
             b.block(Pass::Forward, "forward", Walk::Ascending(chunk), |b| {
-                let x = chunk_input(b, inputs[layer as usize]);
+                let x = match input {
+                    LayerInput::OnHost(out) => {
+                        b.push(Op::Move { x: hidden, out });
+                        hidden
+                    }
+                    _ => chunk_input(b, input),
+                };
                 layer_forward(b, x, output);
             });
         });
-        inputs.push(LayerInput::Kept(output));
     }
-    let Some(LayerInput::Kept(hidden)) = inputs.pop() else { panic!("a model has a layer") };
     Left { inputs, hidden }
 }
 
@@ -191,12 +204,17 @@ pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Acti
 
 /// The rows of a layer's input, for the chunk at hand.
 pub(super) fn chunk_input(b: &mut Builder, input: LayerInput) -> TensorId {
+    let width = Widths::of(b.config()).hidden;
     match input {
         LayerInput::Kept(x) => x,
         LayerInput::Embedding => {
-            let width = Widths::of(b.config()).hidden;
             let out = b.activation(Keep::Norms, "input", width);
             embed(b, out);
+            out
+        }
+        LayerInput::OnHost(x) => {
+            let out = b.passing("input", Kind::LayerInputs, width);
+            b.push(Op::Move { x, out });
             out
         }
     }

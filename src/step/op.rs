@@ -117,7 +117,7 @@ impl OpKind {
     /// The operands that it writes.
     pub const fn writes(self) -> &'static [&'static str] {
         match self {
-            OpKind::Zero | OpKind::Embedding | OpKind::Linear | OpKind::Glu => &["out"],
+            OpKind::Zero | OpKind::Embedding | OpKind::Move | OpKind::Linear | OpKind::Glu => &["out"],
             OpKind::RmsNorm => &["out", "rstd"],
             OpKind::RmsNormGrad | OpKind::LinearGrad => &["d_x"],
             OpKind::EmbeddingGrad | OpKind::RmsNormWeightGrad | OpKind::LinearWeightGrad => &["d_weight"],
@@ -157,6 +157,8 @@ ops! {
     LinearWeightGrad "linear_weight_grad" { d_out, x, d_weight; with slice: Slice }
     /// `d_bias += Σ d_out[i]` over tokens.
     BiasGrad "bias_grad" { d_out, d_bias }
+    /// `out[i] = x[i]`, where one of the two lies on the host. It is a copy, and has no shader.
+    Move "move" { x, out }
     /// Turns the pairs (e, e + E/2) of every head of `x` by the angle of its position; backwards if `inverse`.
     Rope "rope" { x, segment_start, table; with is_local: bool, inverse: bool }
     /// `out = softmax(scale · q·kᵀ)·v` over the visible keys; `stats[i, h].x` = the log of the sum of exponentials.

@@ -72,12 +72,15 @@ pub struct Strategy {
     /// What is kept of a layer beside its input; `standard` keeps everything.
     #[serde(default)]
     kept: KeepSet,
+    /// Do inputs of layers wait on the host?
+    #[serde(default)]
+    offload: bool,
 }
 
 impl Strategy {
     /// Standard back-propagation.
     pub const STANDARD: Strategy =
-        Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None, logits_bytes: None, kept: KeepSet::NONE };
+        Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None, logits_bytes: None, kept: KeepSet::NONE, offload: false };
     /// Gradient checkpointing, a layer at a time.
     pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, ..Strategy::STANDARD };
 
@@ -85,7 +88,7 @@ impl Strategy {
     pub fn stream(chunk: u32, logits_chunk: u32) -> Strategy {
         let tiles = |tokens: u32| Some(tokens.max(1).div_ceil(TOKEN_TILE).saturating_mul(TOKEN_TILE));
         let (chunk, logits_chunk) = (tiles(chunk), tiles(logits_chunk));
-        Strategy { kind: StrategyKind::Stream, chunk, logits_chunk, logits_bytes: Some(BINDING_BYTES), kept: KeepSet::NONE }
+        Strategy { kind: StrategyKind::Stream, chunk, logits_chunk, logits_bytes: Some(BINDING_BYTES), ..Strategy::CHECKPOINT }
     }
 
     /// The strategy of that kind. The chunk lengths matter to `stream` alone.
@@ -130,6 +133,16 @@ impl Strategy {
     /// The same with that kept of layers beside their inputs, so that it is not computed again. `standard` keeps everything anyway.
     pub fn keeping(self, kept: KeepSet) -> Strategy {
         if self.kind == StrategyKind::Standard { self } else { Strategy { kept, ..self } }
+    }
+
+    /// The same with the inputs of layers on the host from the forward pass to the backward pass, or not.
+    pub fn offloading(self, offload: bool) -> Strategy {
+        Strategy { offload, ..self }
+    }
+
+    /// Do the inputs of layers wait on the host?
+    pub fn offloads(&self) -> bool {
+        self.offload
     }
 
     /// What is kept of layers beside their inputs.

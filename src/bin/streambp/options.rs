@@ -31,6 +31,9 @@ pub struct StrategyOptions {
     /// keys_values, queries, middle, gate_up, mlp, output, norms, or all; :4 behind a name is for the last four layers
     #[arg(long)]
     pub keep: Option<KeepSet>,
+    /// Let the inputs of layers wait in the host's memory
+    #[arg(long)]
+    pub offload: bool,
 }
 
 /// Which model, and with which adapters.
@@ -135,8 +138,8 @@ fn parse_precision(name: &str) -> Result<Precision, String> {
 impl StrategyOptions {
     /// Is anything left to choose?
     pub fn is_open(&self) -> bool {
-        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, keep } = self;
-        strategy.is_none() && chunk.is_none() && logits_chunk.is_none() && logits_bytes.is_none() && keep.is_none()
+        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, keep, offload } = self;
+        strategy.is_none() && chunk.is_none() && logits_chunk.is_none() && logits_bytes.is_none() && keep.is_none() && !offload
     }
 
     /// The strategy; if a length had to be rounded, it says so on standard error.
@@ -152,7 +155,7 @@ impl StrategyOptions {
                 }
             }
         }
-        let strategy = Strategy::new(kind, chunk, logits_chunk).keeping(self.keep.unwrap_or_default());
+        let strategy = Strategy::new(kind, chunk, logits_chunk).keeping(self.keep.unwrap_or_default()).offloading(self.offload);
         match self.logits_bytes {
             Some(bytes) if kind == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
             _ => strategy,
@@ -164,9 +167,10 @@ impl StrategyOptions {
 pub fn strategy_words(strategy: Strategy, tokens: u32) -> String {
     let kept = strategy.kept().to_string();
     let keeps = if strategy.kind == StrategyKind::Standard || kept.is_empty() { String::new() } else { format!(", keeps {kept}") };
+    let offloads = if strategy.offloads() { ", offloads" } else { "" };
     match strategy.kind {
-        StrategyKind::Stream => format!("{}, chunks of {} tokens{keeps}", strategy.kind, strategy.chunk(tokens)),
-        _ => format!("{}{keeps}", strategy.kind),
+        StrategyKind::Stream => format!("{}, chunks of {} tokens{keeps}{offloads}", strategy.kind, strategy.chunk(tokens)),
+        _ => format!("{}{keeps}{offloads}", strategy.kind),
     }
 }
 

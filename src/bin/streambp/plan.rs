@@ -50,12 +50,14 @@ pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
         "peak_at": { "op": node.op.kind().stem(), "layer": node.layer, "chunk": memory.peak_chunk(&program).index },
         "bytes_by_kind": Kind::ALL.iter().zip(kinds).map(|(kind, bytes)| (kind.name().to_owned(), json!(bytes))).collect::<Map<String, Value>>(),
         "unused_bytes": memory.unused_bytes(),
+        "host_bytes": memory.host_bytes(),
         "flops": program.step_cost().flops,
         "ops": program.turn_count(),
         "strategy": strategy.kind,
         "chunk": strategy.chunk(program.tokens()),
         "logits_chunk": strategy.logits_chunk(program.tokens()),
         "keep": strategy.kept().to_string(),
+        "offload": strategy.offloads(),
     });
     let mut fastest = None;
     if let Some(budget) = arguments.budget {
@@ -81,6 +83,7 @@ fn options_of(strategy: Strategy, tokens: u32) -> Value {
         "chunk": strategy.chunk(tokens),
         "logits_chunk": strategy.logits_chunk(tokens),
         "keep": strategy.kept().to_string(),
+        "offload": strategy.offloads(),
     })
 }
 
@@ -91,6 +94,9 @@ fn print_table(document: &Value, kinds: &[u64; Kind::ALL.len()], budget: Option<
     println!("reached at      {}, layer {}, chunk {}", at["op"].as_str().unwrap_or(""), at["layer"], at["chunk"]);
     for (kind, &size) in Kind::ALL.iter().zip(kinds).filter(|(_, size)| **size > 0) {
         println!("  {:22} {:>12}", kind.name().replace('_', " "), human_bytes(size));
+    }
+    if document["host_bytes"].as_u64() > Some(0) {
+        println!("on the host     {}", bytes("host_bytes"));
     }
     println!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]);
     if let Some(kept) = document["keep"].as_str().filter(|kept| !kept.is_empty()) {

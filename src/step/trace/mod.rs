@@ -152,7 +152,7 @@ impl<'a> Writer<'a> {
 
     fn allocate_buffers(&mut self) {
         let mut categories = vec![NO_CATEGORY; self.memory.buffers().len()];
-        for (id, tensor) in self.program.tensors().filter(|(_, t)| t.storage != Storage::Arena) {
+        for (id, tensor) in self.program.tensors().filter(|(_, t)| !matches!(t.storage, Storage::Arena | Storage::Host)) {
             categories[self.memory.place(id).buffer] = tensor.kind.name();
         }
         for (index, buffer) in self.memory.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
