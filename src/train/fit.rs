@@ -47,14 +47,17 @@ pub fn remedy(layout: &Layout, shape: &BatchShape, strategy: Strategy, budget: u
 }
 
 /// The strategy whose step is the shortest of those that fit, by [`Program::step_effort`]: in chunks of whatever length, with as much
-/// kept from the forward pass as there is room for.
+/// kept from the forward pass as there is room for. The inputs of layers wait on the host only if nothing fits otherwise.
 pub fn shortest_step(layout: &Layout, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
     let search = Search { layout, shape, budget, limits };
     let order = search.worth_keeping();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
-    let candidates = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams);
-    let fitting = candidates.filter(|&strategy| search.fits(strategy)).map(|strategy| search.keeping_most(strategy, &order));
-    fitting.min_by_key(|&strategy| search.program(strategy).step_effort())
+    let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
+    let shortest = |offload: bool| {
+        let fitting = candidates.iter().map(|strategy| strategy.offloading(offload)).filter(|&strategy| search.fits(strategy));
+        fitting.map(|strategy| search.keeping_most(strategy, &order)).min_by_key(|&strategy| search.program(strategy).step_effort())
+    };
+    shortest(false).or_else(|| shortest(true))
 }
 
 /// What a strategy is looked for.
@@ -203,6 +206,8 @@ mod tests {
         let shortest = |budget| shortest_step(layout, &shape, budget, Limits::NONE);
         assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
         assert_eq!(shortest(1000), None);
+        let offloading = shortest(peak(&shape, Strategy::stream(64, 64)) - 1).unwrap();
+        assert_eq!((offloading.kind, offloading.offloads()), (StrategyKind::Stream, true), "the device alone has no room");
         let [most, least] = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| peak(&shape, strategy));
         assert_eq!(shortest(least), Some(Strategy::stream(64, 64)));
         let mut last = u64::MAX;

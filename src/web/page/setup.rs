@@ -175,7 +175,7 @@ fn model(state: State, t: T) -> impl IntoView {
         view! { <option value=kind.name() prop:selected=is_chosen>{kind.name()}</option> }
     };
     let choose_strategy = move |name: String| {
-        state.form.update(|form| (form.strategy, form.kept) = (name.parse().unwrap_or(form.strategy), KeepSet::NONE));
+        state.form.update(|form| (form.strategy, form.kept, form.offload) = (name.parse().unwrap_or(form.strategy), KeepSet::NONE, false));
     };
     view! {
         <label class="field" for="preset">{t.model.preset.clone()}</label>
