@@ -71,7 +71,9 @@ pub enum Error {
         remedy: String,
     },
     /// The host has no memory for what is to wait there.
-    #[error("this program cannot have the {needed} bytes of memory in which the inputs of layers are to wait; use a shorter sequence, or do not offload them")]
+    #[error(
+        "this program cannot have the {needed} bytes of memory in which the inputs of layers are to wait; use a shorter sequence, or do not offload them"
+    )]
     OutOfHostMemory {
         /// The plan's bytes on the host.
         needed: u64,

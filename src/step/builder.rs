@@ -1,7 +1,7 @@
 //! Writes a [`Program`] down, one operation after the other.
 
-use super::program::{Bindings, Block, Lead, Node, Part, Pass, Program, Walk};
 use super::again::Again;
+use super::program::{Bindings, Block, Lead, Node, Part, Pass, Program, Walk};
 use super::{BINDING_ALIGNMENT, BatchShape, Element, Keep, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId, VOCAB_TILE};
 use crate::model::{Config, Layout, Parameter, ParameterId, Parameters, Projection, Role};
 

@@ -152,7 +152,16 @@ mod tests {
 
     fn report(loss: f64) -> RunReport {
         let strategy = Strategy::STANDARD.kind.name().to_owned();
-        RunReport { strategy, chunk: 64, logits_chunk: 64, keep: String::new(), loss, peak_bytes: 0, same_bits: true, different: Vec::new() }
+        RunReport {
+            strategy,
+            chunk: 64,
+            logits_chunk: 64,
+            keep: String::new(),
+            loss,
+            peak_bytes: 0,
+            same_bits: true,
+            different: Vec::new(),
+        }
     }
 
     #[test]

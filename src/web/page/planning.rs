@@ -7,7 +7,7 @@ use web_sys::{Event, MessageEvent, Worker};
 use super::link;
 use super::state::{Phase, State};
 use crate::model::{Layout, Preset};
-use crate::step::StrategyKind;
+use crate::step::{Strategy, StrategyKind};
 use crate::web::form::{Field, Form, Plan};
 use crate::web::planner::NAME;
 use crate::web::reach::{Chart, FromPlanner, Question, ToPlanner, Topic};
