@@ -70,6 +70,14 @@ pub enum Error {
         /// What to try.
         remedy: String,
     },
+    /// The host has no memory for what is to wait there.
+    #[error(
+        "this program cannot have the {needed} bytes of memory in which the inputs of layers are to wait; use a shorter sequence, or do not offload them"
+    )]
+    OutOfHostMemory {
+        /// The plan's bytes on the host.
+        needed: u64,
+    },
     /// The device went away.
     #[error("the GPU device was lost ({reason}); a checkpoint that was saved is safe: start again from it, or anew")]
     DeviceLost {

@@ -78,6 +78,43 @@ fn plan_tells_what_adapters_cost() {
 }
 
 #[test]
+fn plan_tells_what_is_kept_and_what_would_be_fastest() {
+    let plan = |more: &[&str]| json(&[&["plan", "--model", "tiny", "--seq-len", "2048", "--json"], more].concat());
+    let bare = plan(&[]);
+    let keeping = plan(&["--keep", "attention,mlp:2"]);
+    assert_eq!((&keeping["keep"], &bare["keep"]), (&"attention,mlp:2".into(), &"".into()));
+    assert!(keeping["flops"].as_u64() < bare["flops"].as_u64() && keeping["peak_bytes"].as_u64() > bare["peak_bytes"].as_u64());
+    let offloading = plan(&["--offload"]);
+    assert_eq!((offloading["host_bytes"].as_u64(), bare["host_bytes"].as_u64()), (Some(3 * 2048 * 128 * 4), Some(0)));
+    assert!(offloading["peak_bytes"].as_u64() < bare["peak_bytes"].as_u64());
+
+    let budget = "40MiB";
+    let fastest = plan(&["--budget", budget])["fastest"].clone();
+    let [strategy, keep] = ["strategy", "keep"].map(|field| fastest[field].as_str().unwrap().to_owned());
+    let [chunk, logits_chunk] = ["chunk", "logits_chunk"].map(|field| fastest[field].to_string());
+    let named = plan(&["--strategy", &strategy, "--keep", &keep, "--chunk", &chunk, "--logits-chunk", &logits_chunk]);
+    assert!(named["peak_bytes"].as_u64().unwrap() <= 40 << 20 && named["flops"].as_u64() < bare["flops"].as_u64(), "{fastest}");
+    let said = complaint(&["plan", "--model", "tiny", "--seq-len", "64", "--keep", "everything"]);
+    assert!(said.contains("keys_values") && said.contains("everything"), "{said}");
+}
+
+/// A budget alone chooses the strategy, and the same is learned; and a config.json is of a model that reads bytes.
+#[test]
+fn a_budget_chooses_the_fastest_step() {
+    let here = directory("budget");
+    let config = small_model(&here).join("config.json");
+    let data = here.join("text.txt");
+    fs::write(&data, "All happy families are alike; each unhappy family is unhappy in its own way. ".repeat(20)).unwrap();
+    let arguments = ["train", "--model", text(&config), "--data", text(&data), "--seq-len", "300", "--steps", "1", "--json"];
+    let step = |more: &[&str]| json(&[&arguments[..], more].concat());
+    let (small, large) = (step(&["--strategy", "stream"]), step(&["--budget", "1GiB"]));
+    assert_eq!((&small["loss"], &small["grad_norm"]), (&large["loss"], &large["grad_norm"]));
+    assert_eq!(large["peak_bytes"], step(&["--strategy", "standard"])["peak_bytes"]);
+    let budget = small["peak_bytes"].to_string();
+    assert!(step(&["--budget", &budget])["peak_bytes"].as_u64() <= small["peak_bytes"].as_u64());
+}
+
+#[test]
 fn plan_writes_the_memory_of_the_step_over_time() {
     let path = directory("trace").join("step.pickle");
     let arguments = ["plan", "--model", "tiny", "--seq-len", "4096", "--trace"];

@@ -9,6 +9,7 @@ mod conversations;
 mod decode;
 mod fixtures;
 mod memory;
+mod offload;
 mod ops;
 mod program;
 mod ragged;

@@ -16,11 +16,14 @@ fn the_device_holds_what_was_planned_to_the_byte() {
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Precision::Bf16);
     let full = [model::odd_config(), PRESETS[0].config.clone()].into_iter().chain(model::families()).chain(model::windows());
     for layout in full.map(|config| Layout::from(&config)).chain([adapted]) {
-        for kind in StrategyKind::ALL {
+        let keeping = Strategy::stream(128, 64).keeping("attention,keys_values:1,mlp:1".parse().unwrap());
+        let plain = StrategyKind::ALL.map(|kind| Strategy::new(kind, 128, 64));
+        for strategy in plain.into_iter().chain([keeping, keeping.offloading(true)]) {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
-                let program = Program::train(&layout, BatchShape::packed(lengths), Strategy::new(kind, 128, 64));
+                let program = Program::train(&layout, BatchShape::packed(lengths), strategy);
                 let executor = device::executor(&program, device::own_tuning());
-                assert_eq!(executor.created_bytes(), executor.memory().peak_bytes(), "{kind}");
+                assert_eq!(executor.created_bytes(), executor.memory().peak_bytes(), "{strategy:?}");
+                assert_eq!(executor.host_bytes(), executor.memory().host_bytes(), "{strategy:?}");
             }
         }
     }
@@ -70,6 +73,23 @@ fn a_token_more_costs_stream_no_more_than_promised() {
             let promised = 4.0 * f64::from(words);
             assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes a token, {promised} were promised", preset.name);
         }
+    }
+}
+
+/// With the inputs of layers on the host there is no more of them, however many layers there are: to the byte.
+#[test]
+fn a_token_more_costs_one_hidden_state_where_inputs_wait_on_the_host() {
+    for config in PRESETS.iter().map(|preset| &preset.config) {
+        let memory = |tokens| plan(config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128).offloading(true));
+        let [short, long] = [1 << 14, 1 << 17].map(memory);
+        let more = u64::from((1u32 << 17) - (1 << 14));
+        let words = config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
+        let of_batch = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
+        assert_eq!(long.peak_bytes() - short.peak_bytes(), more * u64::from(4 * words + of_batch));
+        let inputs = 4 * (config.num_hidden_layers - 1) * config.hidden_size;
+        assert_eq!(long.host_bytes() - short.host_bytes(), more * u64::from(inputs));
+        assert!(more * u64::from(4 * words + of_batch) <= more * u64::from(4 * (2 * config.hidden_size + words)), "as promised");
+        assert_eq!(short.unused_bytes(), 0);
     }
 }
 

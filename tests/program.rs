@@ -19,7 +19,7 @@ fn layouts() -> Vec<Layout> {
 
 fn strategies() -> Vec<Strategy> {
     let streams = [(64, 64), (64, 128), (128, 64), (192, 64), (1000, 1000)].map(|(chunk, logits)| Strategy::stream(chunk, logits));
-    [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect()
+    [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).chain(model::between()).collect()
 }
 
 #[test]

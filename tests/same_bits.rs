@@ -10,7 +10,11 @@ use crate::support::model::{self, DeviceStep};
 /// Every strategy, and chunks that divide the batch, that do not, and that are longer than it.
 fn strategies(tokens: u32) -> Vec<Strategy> {
     let lengths = [(64, 64), (128, 64), (64, 128), (192, 192), (448, 64), (tokens, 192), (tokens, tokens)];
-    [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(lengths.map(|(chunk, logits)| Strategy::stream(chunk, logits))).collect()
+    [Strategy::STANDARD, Strategy::CHECKPOINT]
+        .into_iter()
+        .chain(lengths.map(|(chunk, logits)| Strategy::stream(chunk, logits)))
+        .chain(model::between())
+        .collect()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {

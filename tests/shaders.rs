@@ -1,9 +1,9 @@
 //! Every shader in every form that is ever compiled: valid with what a browser offers, and bound as Rust binds it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
+use naga::{AddressSpace, GlobalVariable, Module, ScalarKind, StorageAccess, TypeInner};
 use streambp::gpu::{Access, Launch, Shader, Tuning, Value, launch};
 use streambp::model::{Config, Layout, PRESETS, Precision, Projection};
 use streambp::step::update::Settings;
@@ -28,7 +28,8 @@ fn launches() -> Vec<Launch> {
     let mut launches = Vec::new();
     for layout in layouts {
         let shape = BatchShape::uniform(2, 100);
-        let programs = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| Program::train(&layout, shape.clone(), strategy));
+        let strategies = [Strategy::STANDARD, Strategy::stream(64, 64)];
+        let programs = strategies.map(|strategy| Program::train(&layout, shape.clone(), strategy));
         let decode = Program::decode(&layout, 100).0;
         for program in programs.iter().chain([&decode]) {
             for tuning in [Tuning::GPU, Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::SMALL_CPU] {
@@ -41,6 +42,10 @@ fn launches() -> Vec<Launch> {
 }
 
 fn parse(shader: &Shader) -> Module {
+    validated(shader).0
+}
+
+fn validated(shader: &Shader) -> (Module, ModuleInfo) {
     let text = shader.wgsl();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
     // Base WebGPU unpacks halves, which naga counts as a capability. Browsers are not asked for subgroups.
@@ -48,15 +53,15 @@ fn parse(shader: &Shader) -> Module {
     let subgroups = if has_subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32 | subgroups);
     validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::SHUFFLE);
-    validator.validate(&module).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
-    module
+    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
+    (module, info)
 }
 
 #[test]
 fn every_operation_has_a_shader_that_browsers_take() {
     let launches = launches();
     let kinds: HashSet<OpKind> = launches.iter().map(|l| l.shader.kind).collect();
-    assert_eq!(kinds.len(), OpKind::ALL.len());
+    assert!(OpKind::ALL.iter().all(|kind| kinds.contains(kind) != (*kind == OpKind::Move)), "what is copied needs no shader");
     for launch in &launches {
         let module = parse(&launch.shader);
         let [entry] = &module.entry_points[..] else { panic!("{:?} has one entry point", launch.shader) };
@@ -84,6 +89,23 @@ fn bindings_are_those_that_rust_binds() {
         let bound: Vec<_> = (2..).zip(&launch.bindings).map(|(i, &(name, access, _))| (i, name, access)).collect();
         assert_eq!(found, bound, "{:?}", launch.shader);
         assert!(bound.len() <= MAX_STORAGE_BUFFERS, "{:?}", launch.shader);
+    }
+}
+
+/// The plan of memory and what may be left out both rest on which operands an operation writes.
+#[test]
+fn shaders_write_what_the_operation_says() {
+    let mut written: HashMap<OpKind, HashSet<String>> = HashMap::new();
+    for launch in launches() {
+        let (module, info) = validated(&launch.shader);
+        let writes = |&(handle, _): &(naga::Handle<GlobalVariable>, _)| info.get_entry_point(0)[handle].contains(GlobalUse::WRITE);
+        let storage = module.global_variables.iter().filter(|(_, global)| matches!(global.space, AddressSpace::Storage { .. }));
+        let names = storage.filter(writes).map(|(_, global)| global.name.clone().unwrap());
+        written.entry(launch.shader.kind).or_default().extend(names);
+    }
+    for &kind in OpKind::ALL.iter().filter(|kind| **kind != OpKind::Move) {
+        let said: HashSet<String> = kind.writes().iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(written[&kind], said, "{}", kind.stem());
     }
 }
 

@@ -89,5 +89,6 @@ fn usage(storage: Storage) -> wgpu::BufferUsages {
         Storage::Own | Storage::Arena => Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC,
         Storage::Uniform => Usage::UNIFORM | Usage::COPY_DST,
         Storage::ReadBack => Usage::MAP_READ | Usage::COPY_DST,
+        Storage::Host => unreachable!("what waits on the host has no buffer"),
     }
 }

@@ -34,6 +34,12 @@ struct Watched {
     pending: Vec<Pending>,
 }
 
+/// An answer of the device's to come, about what it was given so far.
+pub(super) struct Ticket {
+    receiver: oneshot::Receiver<Result<(), String>>,
+    submission: wgpu::SubmissionIndex,
+}
+
 /// Who waits for an answer of the device's.
 type Pending = Arc<Mutex<Option<oneshot::Sender<Result<(), String>>>>>;
 
@@ -190,7 +196,29 @@ impl Gpu {
     pub async fn wait(&self) -> Result<()> {
         let (pending, receiver) = self.pending();
         self.queue.on_submitted_work_done(move || answer(&pending, Ok(())));
-        self.outcome(receiver).await
+        self.outcome(receiver, wgpu::PollType::wait_indefinitely()).await
+    }
+
+    /// A ticket for the end of a submission, the last one.
+    pub(super) fn when_done(&self, submission: wgpu::SubmissionIndex) -> Ticket {
+        let (pending, receiver) = self.pending();
+        self.queue.on_submitted_work_done(move || answer(&pending, Ok(())));
+        Ticket { receiver, submission }
+    }
+
+    /// A ticket for the moment at which the first bytes of a buffer, written by a submission, can be read.
+    pub(super) fn when_mapped(&self, buffer: &wgpu::Buffer, bytes: u64, submission: wgpu::SubmissionIndex) -> Ticket {
+        let (pending, receiver) = self.pending();
+        buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| answer(&pending, result.map_err(|e| e.to_string())));
+        Ticket { receiver, submission }
+    }
+
+    /// Waits for what the ticket is for. What the device was given later goes on meanwhile.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub(super) async fn redeem(&self, ticket: Ticket) -> Result<()> {
+        self.outcome(ticket.receiver, wgpu::PollType::Wait { submission_index: Some(ticket.submission), timeout: None }).await
     }
 
     /// Registers somebody who waits.
@@ -204,8 +232,8 @@ impl Gpu {
     }
 
     /// Waits for an answer.
-    async fn outcome(&self, receiver: oneshot::Receiver<Result<(), String>>) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+    async fn outcome(&self, receiver: oneshot::Receiver<Result<(), String>>, poll: wgpu::PollType) -> Result<()> {
+        let polled = self.device.poll(poll);
         self.check()?;
         polled.map_err(|e| Error::Device(e.to_string()))?;
         let outcome = receiver.await.map_err(|_| Error::DeviceLost { reason: "an answer was abandoned".to_owned() })?;
@@ -232,7 +260,7 @@ impl Gpu {
     pub(super) async fn map(&self, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
         let (pending, receiver) = self.pending();
         buffer.map_async(wgpu::MapMode::Read, .., move |result| answer(&pending, result.map_err(|e| e.to_string())));
-        self.outcome(receiver).await?;
+        self.outcome(receiver, wgpu::PollType::wait_indefinitely()).await?;
         let bytes = buffer.get_mapped_range(..).map_err(|e| Error::Device(e.to_string()))?.to_vec();
         buffer.unmap();
         Ok(bytes)

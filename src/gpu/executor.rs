@@ -10,18 +10,20 @@ use web_time::{Duration, Instant};
 use super::buffers::{self, OwnedBuffer};
 use super::device::Gpu;
 use super::launch::{Access, Grid, Launch};
+use super::offload::Offload;
 use super::{kernels, pipelines};
 use crate::error::Result;
-use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Pass, Program, Storage, TensorId, Turn};
+use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Op, OpKind, Pass, Program, Storage, TensorId, Turn};
 
 /// A program with its buffers, ready to run.
 pub struct Executor {
     gpu: Gpu,
-    program: Program,
+    program: Arc<Program>,
     memory: Memory,
     pub(super) buffers: Vec<OwnedBuffer>,
-    /// For every block, its operations.
-    blocks: Vec<Vec<Dispatch>>,
+    pub(super) offload: Offload,
+    /// For every block, its operations. What is copied to the host or back is none.
+    blocks: Vec<Vec<Option<Dispatch>>>,
     /// For every length of chunk that a walk has, the slot of its first chunk.
     chunk_slots: Vec<(u32, u32)>,
     pace: Pace,
@@ -66,11 +68,13 @@ impl Executor {
     /// If the device cannot bind or hold the plan, or is lost.
     pub async fn new(gpu: &Gpu, program: Program) -> Result<Self> {
         let memory = Memory::plan(&program, gpu.limits())?;
+        let program = Arc::new(program);
+        let offload = Offload::new(&program, &memory)?;
         let buffers = buffers::create(gpu, &memory).await?;
         let chunk_slots = chunk_slots(&program);
         let pace = Pace { flops_per_submission: 1_000_000_000, flops: 0, since: None };
         let mut executor =
-            Executor { gpu: gpu.clone(), program, memory, buffers, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
+            Executor { gpu: gpu.clone(), program, memory, buffers, offload, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
         executor.prepare();
         executor.gpu.check()?;
         Ok(executor)
@@ -83,10 +87,10 @@ impl Executor {
         for block in &self.program.blocks {
             let mut dispatches = Vec::new();
             for node in &block.nodes {
-                let launch = kernels::launch(&self.program, &node.op, self.gpu.tuning());
+                let launch = (node.op.kind() != OpKind::Move).then(|| kernels::launch(&self.program, &node.op, self.gpu.tuning()));
                 params.resize(offset, 0);
-                params.extend(launch.param_bytes());
-                dispatches.push(self.dispatch(&launch, offset as u32));
+                launch.iter().for_each(|launch| params.extend(launch.param_bytes()));
+                dispatches.push(launch.map(|launch| self.dispatch(&launch, offset as u32)));
                 offset += BINDING_ALIGNMENT as usize;
             }
             blocks.push(dispatches);
@@ -164,6 +168,11 @@ impl Executor {
         self.buffers.iter().map(|buffer| buffer.size()).sum()
     }
 
+    /// Bytes that wait on the host, or have room to.
+    pub fn host_bytes(&self) -> u64 {
+        self.offload.bytes()
+    }
+
     /// Writes a tensor, in the layout of the device.
     ///
     /// # Panics
@@ -194,6 +203,9 @@ impl Executor {
     /// # Errors
     /// If the device was lost.
     pub async fn read_range(&self, id: TensorId, from: u64, bytes: u64) -> Result<Vec<u8>> {
+        if let Some(waiting) = self.offload.get(id) {
+            return Ok(waiting[from as usize..(from + bytes) as usize].to_vec());
+        }
         let staging = OwnedBuffer::new(&self.gpu, "read-back", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         self.copy_to(id, from, &staging);
         self.gpu.map(&staging).await
@@ -238,23 +250,32 @@ impl Executor {
     /// # Errors
     /// If the device was lost or has reported an error.
     pub async fn run_turns(&mut self, numbers: Range<u64>) -> Result<()> {
+        let program = self.program.clone();
         let mut todo = Vec::new();
         let mut flops = 0;
         let mut all = 0;
-        for (number, turn) in (numbers.start + 1..).zip(self.program.turns(numbers.clone())) {
+        for (number, turn) in (numbers.start + 1..).zip(program.turns(numbers.clone())) {
+            let op = &program.blocks[turn.block].nodes[turn.node].op;
+            if let Op::Move { x, out } = *op {
+                self.move_rows(&std::mem::take(&mut todo), x, out, turn.chunk).await?;
+                self.note_when_done(number);
+                flops = 0;
+                continue;
+            }
             todo.push(turn);
-            let cost = self.program.flops(&self.program.blocks[turn.block].nodes[turn.node].op, turn.chunk);
+            let cost = program.flops(op, turn.chunk);
             flops += cost;
             all += cost;
             if flops >= self.pace.flops_per_submission {
-                self.submit(&todo);
+                self.submit(&todo, None);
                 self.note_when_done(number);
                 todo.clear();
                 flops = 0;
             }
         }
-        self.submit(&todo);
+        self.submit(&todo, None);
         self.note_when_done(numbers.end);
+        self.take_all().await?;
         self.pace.flops += all;
         self.pace.since.get_or_insert_with(Instant::now);
         self.gpu.check()
@@ -285,21 +306,32 @@ impl Executor {
         let table = self.memory.place(self.program.bindings.chunks);
         self.gpu.queue.write_buffer(&self.buffers[table.buffer], u64::from(slot), bytemuck::cast_slice(&[chunk.start, chunk.count]));
         let turns: Vec<Turn> = (0..self.blocks[block].len()).map(|node| Turn { block, chunk, node }).collect();
-        self.submit(&turns);
+        self.submit(&turns, None);
         self.gpu.check()
     }
 
-    pub(super) fn submit(&self, todo: &[Turn]) {
+    /// Some turns, and then a copy of some bytes of a tensor to the start of another.
+    pub(super) fn submit(&self, todo: &[Turn], copy: Option<(TensorId, Range<u64>, TensorId)>) -> wgpu::SubmissionIndex {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             todo.iter().for_each(|&turn| self.encode(&mut pass, turn));
         }
-        self.gpu.queue.submit([encoder.finish()]);
+        if let Some((from, bytes, to)) = copy {
+            let [from, to] = [from, to].map(|id| self.memory.place(id));
+            let (source, target) = (&self.buffers[from.buffer], &self.buffers[to.buffer]);
+            encoder.copy_buffer_to_buffer(source, from.offset + bytes.start, target, to.offset, bytes.end - bytes.start);
+        }
+        self.gpu.queue.submit([encoder.finish()])
+    }
+
+    /// Is it done by a shader, and not by a copy?
+    pub(super) fn is_dispatched(&self, turn: &Turn) -> bool {
+        self.blocks[turn.block][turn.node].is_some()
     }
 
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, Turn { block, chunk, node }: Turn) {
-        let dispatch = &self.blocks[block][node];
+        let dispatch = self.blocks[block][node].as_ref().expect("copies stand between submissions");
         let [x, y, z] = dispatch.grid.workgroups(chunk);
         pass.set_pipeline(&dispatch.pipeline);
         pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);

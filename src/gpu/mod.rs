@@ -9,6 +9,7 @@ mod device;
 mod executor;
 mod kernels;
 mod launch;
+mod offload;
 mod pipelines;
 mod profiler;
 mod shader;

@@ -20,6 +20,7 @@ mod linear_grad;
 mod linear_weight_grad;
 mod log_sum_exp;
 mod loss;
+mod r#move;
 mod rms_norm;
 mod rms_norm_grad;
 mod rms_norm_weight_grad;
@@ -139,6 +140,7 @@ impl Scope<'_> {
         match *op {
             Op::Zero { out } => self.zero(out),
             Op::Embedding { input_ids, weight, out, first_id } => self.embedding(input_ids, weight, out, first_id),
+            Op::Move { x, out } => self.move_rows(x, out),
             Op::EmbeddingGrad { d_out, token_order, token_start, d_weight, first_id } => {
                 self.embedding_grad(d_out, token_order, token_start, d_weight, first_id);
             }

@@ -33,7 +33,7 @@ impl Tensors {
     pub fn new(program: &Program) -> Self {
         let values = program.tensors().map(|(_, tensor)| match tensor.storage {
             Storage::Own => vec![0.0; tensor.elements() as usize],
-            Storage::Arena => vec![f64::NAN; tensor.elements() as usize],
+            Storage::Arena | Storage::Host => vec![f64::NAN; tensor.elements() as usize],
             Storage::Uniform | Storage::ReadBack => Vec::new(),
         });
         let shapes = program.tensors().map(|(_, tensor)| (tensor.rows, tensor.cols as usize));

@@ -1,60 +1,53 @@
 //! The backward pass: `d_hidden` (N×D) goes from the last layer's output to the embedding, in place.
 
 use super::builder::Builder;
-use super::forward::{self, Activations, Adapted, Kept, KeptLayer, KeysValues, LayerInput, Raw, Widths};
+use super::forward::{self, Activations, Adapted, KeysValues, LayerInput, Left, Raw, Widths};
 use super::{Groups, Kind, Op, Part, Pass, Rows, TensorId, Walk};
 use crate::model::{Projection, Role};
 
 /// Writes the backward pass.
-pub fn write(b: &mut Builder, kept: Kept) {
-    let d_hidden = kept.hidden;
-    for (layer, kept) in kept.layers.into_iter().enumerate().rev() {
-        b.in_layer(layer as u32, |b| layer_backward(b, kept, d_hidden));
+pub fn write(b: &mut Builder, left: Left) {
+    let d_hidden = left.hidden;
+    for (layer, input) in left.inputs.into_iter().enumerate().rev() {
+        b.in_layer(layer as u32, |b| layer_backward(b, input, d_hidden));
     }
     let (token_order, token_start) = (b.program.bindings.token_order, b.program.bindings.token_start);
     let parts = b.gradient(Role::Embedding);
-    if !parts.is_empty() {
-        b.block(Pass::Backward, "embedding gradient", Walk::Once, |b| {
-            for part in parts {
-                let (d_weight, first_id) = (part.tensor, part.first_row);
-                b.push(Op::EmbeddingGrad { d_out: d_hidden, token_order, token_start, d_weight, first_id });
-            }
-        });
-    }
+    b.block(Pass::Backward, "embedding gradient", Walk::Once, |b| {
+        for part in parts {
+            let (d_weight, first_id) = (part.tensor, part.first_row);
+            b.push(Op::EmbeddingGrad { d_out: d_hidden, token_order, token_start, d_weight, first_id });
+        }
+    });
 }
 
 /// One layer, its chunks from the last to the first. Keys and values are there before any chunk has its turn, or, where a window needs
 /// no more, just before the first chunk that looks back on them.
-fn layer_backward(b: &mut Builder, kept: KeptLayer, d_hidden: TensorId) {
-    let chunk = b.program.strategy.chunk(b.tokens());
-    let input = kept.input;
+fn layer_backward(b: &mut Builder, input: LayerInput, d_hidden: TensorId) {
+    let chunk = b.chunk();
     if let Rows::Ring(ring) = b.key_rows() {
         b.block(Pass::Backward, "backward", Walk::Descending(chunk), |b| {
-            let kv = recompute_keys_values(b, input, chunk);
-            let d_kv = clear_key_value_gradients(b);
-            b.lead_by(ring / chunk - 1);
-            chunk_backward(b, input, None, (kv, d_kv), d_hidden, chunk);
+            let d_kv = b.ahead(ring / chunk - 1, |b| {
+                recompute(b, input);
+                clear_key_value_gradients(b)
+            });
+            chunk_backward(b, input, d_kv, d_hidden);
         });
         return;
     }
-    let (kv, activations) = match kept.inside {
-        Some((kv, activations)) => (kv, Some(activations)),
-        None => {
-            let walk = Walk::Ascending(chunk);
-            (b.block(Pass::Backward, "recompute keys and values", walk, |b| recompute_keys_values(b, input, chunk)), None)
-        }
-    };
+    b.block(Pass::Backward, "recompute keys and values", Walk::Ascending(chunk), |b| recompute(b, input));
     let d_kv = b.block(Pass::Backward, "clear key and value gradients", Walk::Once, clear_key_value_gradients);
-    b.block(Pass::Backward, "backward", Walk::Descending(chunk), |b| {
-        chunk_backward(b, input, activations, (kv, d_kv), d_hidden, chunk);
-    });
+    b.block(Pass::Backward, "backward", Walk::Descending(chunk), |b| chunk_backward(b, input, d_kv, d_hidden));
 }
 
-/// The chunk's keys and values, as the forward pass computed them.
-fn recompute_keys_values(b: &mut Builder, input: LayerInput, chunk: u32) -> KeysValues {
-    let x = forward::chunk_input(b, input, chunk);
-    let norm = forward::rms_norm(b, "attention_norm", x, Role::AttentionNorm, Rows::Chunk(chunk));
-    forward::keys_values(b, norm.out, Rows::Chunk(chunk), &mut Adapted::default()).0
+/// What of the layer was not kept, as the forward pass computed it: in a block of its own no more than keys and values, which
+/// outlive the chunk; where those are there, whatever the rest of the block reads.
+fn recompute(b: &mut Builder, input: LayerInput) -> (TensorId, Activations) {
+    b.recompute(|b| {
+        let x = forward::chunk_input(b, input);
+        let out = b.passing("output", Kind::Activations, Widths::of(b.config()).hidden);
+        (x, forward::layer_forward(b, x, out))
+    })
 }
 
 fn clear_key_value_gradients(b: &mut Builder) -> [TensorId; 2] {
@@ -64,46 +57,26 @@ fn clear_key_value_gradients(b: &mut Builder) -> [TensorId; 2] {
     d_kv
 }
 
-/// A chunk of a layer, with its activations if they were kept.
-fn chunk_backward(
-    b: &mut Builder,
-    input: LayerInput,
-    kept: Option<Activations>,
-    (kv, d_kv): (KeysValues, [TensorId; 2]),
-    d_hidden: TensorId,
-    chunk: u32,
-) {
-    let x = forward::chunk_input(b, input, chunk);
-    let mut activations = kept.unwrap_or_else(|| recompute(b, x, kv, chunk));
-    mlp_backward(b, &activations, d_hidden, chunk);
-    attention_backward(b, &mut activations, x, kv, d_kv, d_hidden, chunk);
-}
-
-/// The chunk's activations, as the forward pass computed them.
-fn recompute(b: &mut Builder, x: TensorId, kv: KeysValues, chunk: u32) -> Activations {
-    let rows = Rows::Chunk(chunk);
-    let norm = forward::rms_norm(b, "attention_norm", x, Role::AttentionNorm, rows);
-    let mut activations = forward::activations(b, x, norm, kv, rows, Adapted::default());
-    if b.config().family().norms_outputs {
-        let out = b.tensor("output", Kind::Activations, rows, Widths::of(b.config()).hidden);
-        forward::layer_output(b, &mut activations, out, rows);
-    }
-    activations
+/// A chunk of a layer.
+fn chunk_backward(b: &mut Builder, input: LayerInput, d_kv: [TensorId; 2], d_hidden: TensorId) {
+    let (x, activations) = recompute(b, input);
+    mlp_backward(b, &activations, d_hidden);
+    attention_backward(b, &activations, x, d_kv, d_hidden);
 }
 
 /// Back through the MLP, its norms and the residual around them.
-fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId, chunk: u32) {
-    let (widths, rows) = (Widths::of(b.config()), Rows::Chunk(chunk));
+fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId) {
+    let widths = Widths::of(b.config());
     let d_out = output_norm_backward(b, a.mlp_output, Role::MlpOutputNorm, d_hidden);
-    let d_mlp = b.tensor("d_mlp", Kind::Activations, rows, widths.mlp);
-    let d_inner = weight_grads(b, Projection::Down, d_out, a.mlp, &a.adapted, rows);
+    let d_mlp = b.passing("d_mlp", Kind::Activations, widths.mlp);
+    let d_inner = weight_grads(b, Projection::Down, d_out, a.mlp, &a.adapted);
     input_grads(b, Projection::Down, (d_out, d_inner), d_mlp, false);
     b.push(Op::GluGrad { d_out: d_mlp, gate: a.gate, up: a.up });
     let through = [(Projection::Gate, a.gate), (Projection::Up, a.up)].map(|(projection, d_out)| {
-        let d_inner = weight_grads(b, projection, d_out, a.mlp_norm.out, &a.adapted, rows);
+        let d_inner = weight_grads(b, projection, d_out, a.mlp_norm.out, &a.adapted);
         (projection, (d_out, d_inner))
     });
-    let d_norm = b.tensor("d_mlp_norm", Kind::Activations, rows, widths.hidden);
+    let d_norm = b.passing("d_mlp_norm", Kind::Activations, widths.hidden);
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
         input_grads(b, projection, d_out, d_norm, i > 0);
     }
@@ -113,36 +86,28 @@ fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId, chunk: u32
 
 /// Back through the attention, its norms and the residual around them. Every later chunk has been walked, so when the
 /// chunk's queries have had their say, `d_k` and `d_v` of the chunk are complete and go through their projections at once.
-fn attention_backward(
-    b: &mut Builder,
-    a: &mut Activations,
-    x: TensorId,
-    kv: KeysValues,
-    [d_k, d_v]: [TensorId; 2],
-    d_hidden: TensorId,
-    chunk: u32,
-) {
-    let (widths, rows) = (Widths::of(b.config()), Rows::Chunk(chunk));
+fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, [d_k, d_v]: [TensorId; 2], d_hidden: TensorId) {
+    let widths = Widths::of(b.config());
     let (segment_start, window) = (b.program.bindings.segment_start, b.config().window(b.layer()));
     let d_output = output_norm_backward(b, a.attention_output, Role::AttentionOutputNorm, d_hidden);
-    let d_out = b.tensor("d_attention", Kind::Activations, rows, widths.queries);
-    let d_inner = weight_grads(b, Projection::Output, d_output, a.attention, &a.adapted, rows);
+    let d_out = b.passing("d_attention", Kind::Activations, widths.queries);
+    let d_inner = weight_grads(b, Projection::Output, d_output, a.attention, &a.adapted);
     input_grads(b, Projection::Output, (d_output, d_inner), d_out, false);
 
-    let d_q = b.tensor("d_q", Kind::Activations, rows, widths.queries);
-    let KeysValues { k, v, .. } = kv;
+    let d_q = b.passing("d_q", Kind::Activations, widths.queries);
+    let KeysValues { k, v, .. } = a.kv;
     b.push(Op::AttentionQueryGrad { q: a.q, k, v, segment_start, out: a.attention, d_out, stats: a.stats, d_q, window });
     b.push(Op::AttentionKeyValueGrad { q: a.q, k, v, segment_start, d_out, stats: a.stats, d_k, d_v, window });
     forward::rope(b, d_q, true);
     forward::rope(b, d_k, true);
-    let [d_q, d_k] = head_norms_backward(b, a, kv, [d_q, d_k], rows);
+    let [d_q, d_k] = head_norms_backward(b, a, [d_q, d_k]);
 
     let projections = [(Projection::Query, d_q), (Projection::Key, d_k), (Projection::Value, d_v)];
     let through = projections.map(|(projection, d_out)| {
-        let d_inner = weight_grads(b, projection, d_out, a.attention_norm.out, &a.adapted, rows);
+        let d_inner = weight_grads(b, projection, d_out, a.attention_norm.out, &a.adapted);
         (projection, (d_out, d_inner))
     });
-    let d_norm = b.tensor("d_attention_norm", Kind::Activations, rows, widths.hidden);
+    let d_norm = b.passing("d_attention_norm", Kind::Activations, widths.hidden);
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
         input_grads(b, projection, d_out, d_norm, i > 0);
     }
@@ -151,11 +116,10 @@ fn attention_backward(
 }
 
 /// Back through the norms of queries and keys, if they are normed: to what the projections yielded, in its place.
-fn head_norms_backward(b: &mut Builder, a: &mut Activations, kv: KeysValues, [d_q, d_k]: [TensorId; 2], rows: Rows) -> [TensorId; 2] {
-    let (Some(raw_q), Some(k_rstd)) = (a.raw_q, kv.k_rstd) else { return [d_q, d_k] };
+fn head_norms_backward(b: &mut Builder, a: &Activations, [d_q, d_k]: [TensorId; 2]) -> [TensorId; 2] {
+    let (Some(raw_q), Some(raw_k), Some(k_rstd)) = (a.raw_q, a.raw_k, a.kv.k_rstd) else { return [d_q, d_k] };
     let [q_groups, k_groups] = [b.config().num_attention_heads, b.config().num_key_value_heads].map(|count| forward::heads(b, count));
     norm_backward(b, raw_q, Role::QueryNorm, d_q, None, q_groups);
-    let raw_k = a.raw_k.unwrap_or_else(|| forward::raw_keys(b, a.attention_norm.out, rows, &mut a.adapted));
     norm_backward(b, Raw { x: raw_k, rstd: k_rstd }, Role::KeyNorm, d_k, None, k_groups);
     [raw_q.x, raw_k]
 }
@@ -181,7 +145,7 @@ pub(super) fn norm_backward(b: &mut Builder, read: Raw, role: Role, d_out: Tenso
 
 /// The gradients of a projection's own parameters, as far as they learn. Returns the gradient of what the adapter's first matrix
 /// yields, if there is an adapter.
-fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: TensorId, adapted: &Adapted, rows: Rows) -> Option<TensorId> {
+fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: TensorId, adapted: &Adapted) -> Option<TensorId> {
     weight_grad(b, Role::Weight(projection), d_out, x);
     if b.bias(projection).is_some() {
         for d_bias in b.gradient(Role::Bias(projection)) {
@@ -189,9 +153,8 @@ fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: Ten
         }
     }
     let adapter = b.adapter(projection)?;
-    let inner = adapted.get(projection).unwrap_or_else(|| forward::adapter_input(b, x, projection, &adapter, rows));
-    weight_grad(b, Role::LoraB(projection), d_out, inner);
-    let d_inner = b.tensor(&format!("d_{}.adapter", projection.name()), Kind::Activations, rows, adapter.width);
+    weight_grad(b, Role::LoraB(projection), d_out, adapted.get(projection));
+    let d_inner = b.passing(&format!("d_{}.adapter", projection.name()), Kind::Activations, adapter.width);
     input_grad(b, &adapter.b, d_out, d_inner, adapter.scale, false);
     weight_grad(b, Role::LoraA(projection), d_inner, x);
     Some(d_inner)

@@ -1,7 +1,8 @@
 //! Writes a [`Program`] down, one operation after the other.
 
+use super::again::Again;
 use super::program::{Bindings, Block, Lead, Node, Part, Pass, Program, Walk};
-use super::{BINDING_ALIGNMENT, BatchShape, Element, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId, VOCAB_TILE};
+use super::{BINDING_ALIGNMENT, BatchShape, Element, Keep, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId, VOCAB_TILE};
 use crate::model::{Config, Layout, Parameter, ParameterId, Parameters, Projection, Role};
 
 /// A program that is being written.
@@ -10,6 +11,7 @@ pub struct Builder {
     pub program: Program,
     layout: Layout,
     layer: Option<u32>,
+    pub(super) again: Again,
 }
 
 /// A projection's adapter.
@@ -26,6 +28,8 @@ pub(super) struct Adapter {
 
 /// Partial sums of squares that each parameter gets.
 pub(super) const SQUARE_SUM_PARTIALS: u32 = 256;
+/// Chunks that are on their way to the host at once.
+const STAGING: u32 = 2;
 
 impl Builder {
     /// An empty program: only the batch's tensors and the parameters' values are there.
@@ -46,7 +50,7 @@ impl Builder {
             gradients: Vec::new(),
             moments: Vec::new(),
         };
-        let mut builder = Builder { program, layout, layer: None };
+        let mut builder = Builder { program, layout, layer: None, again: Again::default() };
         builder.program.weights = builder.like_parameters("", Kind::Weights, |_| true);
         builder
     }
@@ -150,10 +154,45 @@ impl Builder {
         self.layer.expect("inside a layer")
     }
 
-    /// What the rows of keys and values are in the layer at hand: no more than its window needs.
+    /// C: tokens of a chunk in the layers.
+    pub(super) fn chunk(&self) -> u32 {
+        self.program.strategy.chunk(self.tokens())
+    }
+
+    fn keeps(&self, keep: Keep) -> bool {
+        self.program.strategy.keeps(keep, self.layer(), self.config().num_hidden_layers)
+    }
+
+    /// What the rows of keys and values are in the layer at hand: no more than its window needs, unless they are kept.
     pub(super) fn key_rows(&self) -> Rows {
-        let ring = self.config().window(self.layer()).and_then(|window| self.program.strategy.ring(self.tokens(), window));
-        ring.map_or(Rows::Tokens, Rows::Ring)
+        let window = self.config().window(self.layer()).filter(|_| !self.keeps(Keep::KeysValues));
+        window.and_then(|window| self.program.strategy.ring(self.tokens(), window)).map_or(Rows::Tokens, Rows::Ring)
+    }
+
+    /// Something that the layer at hand computes on its way to its output: for all tokens if that is kept, else for a chunk.
+    pub(super) fn activation(&mut self, keep: Keep, name: &str, cols: u32) -> TensorId {
+        let rows = if self.keeps(keep) { Rows::Tokens } else { Rows::Chunk(self.chunk()) };
+        self.of_layer(keep, name, Kind::Activations, rows, cols)
+    }
+
+    /// Something of a chunk that nobody keeps.
+    pub(super) fn passing(&mut self, name: &str, kind: Kind, cols: u32) -> TensorId {
+        let id = self.tensor(name, kind, Rows::Chunk(self.chunk()), cols);
+        self.again.note(id, None);
+        id
+    }
+
+    /// Something that the layer at hand computes on its way to its output. What is still there from before is found by its name.
+    pub(super) fn of_layer(&mut self, keep: Keep, name: &str, kind: Kind, rows: Rows, cols: u32) -> TensorId {
+        let is_of_chunk = matches!(rows, Rows::Chunk(_));
+        let full_name = format!("layers.{}.{name}", self.layer());
+        if let Some(id) = self.again.find(&full_name).filter(|_| !is_of_chunk) {
+            return id;
+        }
+        let id = self.tensor(name, kind, rows, cols);
+        let outlives_the_block = self.keeps(keep) || self.again.is_on();
+        self.again.note(id, (outlives_the_block && !is_of_chunk).then_some(full_name));
+        id
     }
 
     /// A tensor that shares the arena; its name gets the layer at hand in front.
@@ -161,6 +200,23 @@ impl Builder {
         let row_count = row_count(rows, self.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
         self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element: Element::F32, storage: Storage::Arena })
+    }
+
+    /// Something for all tokens that waits on the host. The chunks on their way there need buffers that the host can read.
+    pub(super) fn on_host(&mut self, name: &str, cols: u32) -> TensorId {
+        let id = self.tensor(name, Kind::LayerInputs, Rows::Tokens, cols);
+        self.program.tensors[id.0 as usize].storage = Storage::Host;
+        if self.program.bindings.staging.is_empty() {
+            let rows = Rows::Fixed(self.chunk());
+            for i in 0..STAGING {
+                let name = format!("staging.{i}");
+                let (row_count, storage, element) = (self.chunk(), Storage::ReadBack, Element::F32);
+                let staging = Tensor { name, kind: Kind::Scratch, layer: None, rows, row_count, cols, element, storage };
+                let staging = self.push_tensor(staging);
+                self.program.bindings.staging.push(staging);
+            }
+        }
+        id
     }
 
     /// What the tensor holds is still there when the block is run again.
@@ -176,28 +232,56 @@ impl Builder {
         result
     }
 
-    /// The operations inside are done for each chunk of the walk.
+    /// The operations inside are done for each chunk of the walk. If nothing has to be done, there is no block.
     pub fn block<T>(&mut self, pass: Pass, title: &'static str, walk: Walk, write: impl FnOnce(&mut Self) -> T) -> T {
         self.program.blocks.push(Block { pass, layer: self.layer, title, walk, lead: Lead::default(), nodes: Vec::new() });
-        write(self)
+        let result = write(self);
+        self.again.settle(&mut self.program);
+        if self.nodes().is_empty() {
+            self.program.blocks.pop();
+        }
+        result
     }
 
-    /// What the block at hand has so far is done that many chunks ahead of what follows.
-    pub(super) fn lead_by(&mut self, chunks: u32) {
-        let block = self.program.blocks.last_mut().expect("operations stand in a block");
-        if chunks > 0 {
-            block.lead = Lead { nodes: block.nodes.len(), chunks };
+    /// The operations inside, the first of the block at hand, are done that many chunks ahead of what follows.
+    pub(super) fn ahead<T>(&mut self, chunks: u32, write: impl FnOnce(&mut Self) -> T) -> T {
+        let result = write(self);
+        self.again.settle(&mut self.program);
+        let nodes = self.nodes().len();
+        if chunks > 0 && nodes > 0 {
+            self.block_at_hand().lead = Lead { nodes, chunks };
         }
+        result
+    }
+
+    /// The operations inside were done before, in the forward pass or for the sake of keys and values. What they yielded and is still there
+    /// is not computed again, nor is what nobody in the block needs.
+    pub(super) fn recompute<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
+        self.again.begin(self.nodes().len());
+        let result = write(self);
+        self.again.end(self.nodes().len());
+        result
     }
 
     /// The next operation of the block at hand.
     pub fn push(&mut self, op: Op) {
-        let node = Node { layer: self.layer, op };
-        self.program.blocks.last_mut().expect("operations stand in a block").nodes.push(node);
+        if !self.again.is_done(&op) {
+            let node = Node { layer: self.layer, op };
+            self.block_at_hand().nodes.push(node);
+        }
+    }
+
+    fn nodes(&self) -> &[Node] {
+        &self.program.blocks.last().expect("operations stand in a block").nodes
+    }
+
+    fn block_at_hand(&mut self) -> &mut Block {
+        self.program.blocks.last_mut().expect("operations stand in a block")
     }
 
     /// The program, with a uniform slot for each operation and each chunk.
     pub fn finish(mut self) -> Program {
+        self.again.leave_out_unused(&mut self.program);
         let slots = self.program.node_count() as u32;
         let tokens = self.tokens();
         self.program.blocks.iter().for_each(|block| self.check_lead(block));
@@ -280,5 +364,6 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         op_params: fixed("op_params", 0, slot, Element::U32, Storage::Uniform),
         chunks: fixed("chunks", 0, slot, Element::U32, Storage::Uniform),
         read_back: fixed("read_back", 1, 4, Element::F32, Storage::ReadBack),
+        staging: Vec::new(),
     }
 }

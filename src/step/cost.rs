@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use super::{Block, Chunk, Op, Program, Rows, Slice};
+use super::{Block, Chunk, Op, Program, Rows, Slice, TensorId, Walk};
 
 /// Arithmetic and traffic of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,11 @@ pub struct Cost {
     /// Bytes that must be read and written at least, were every operand touched once.
     pub bytes: u64,
 }
+
+/// Operations that a device does while it moves a byte to or from its memory, or while it starts on another operation of the program:
+/// of the order that CPUs and GPUs have in common.
+const FLOPS_PER_BYTE: u64 = 8;
+const FLOPS_PER_TURN: u64 = 1_000_000;
 
 impl AddAssign for Cost {
     fn add_assign(&mut self, other: Cost) {
@@ -34,18 +39,31 @@ impl Program {
         sum
     }
 
-    /// The arithmetic of a whole step.
-    pub fn step_flops(&self) -> u64 {
-        self.turns(0..self.turn_count()).map(|turn| self.flops(&self.blocks[turn.block].nodes[turn.node].op, turn.chunk)).sum()
+    /// How long a step takes, as operations that could be done in that time: a rough measure, by which plans can be compared.
+    pub fn step_effort(&self) -> u64 {
+        let Cost { flops, bytes } = self.step_cost();
+        flops + FLOPS_PER_BYTE * bytes + FLOPS_PER_TURN * self.turn_count()
     }
 
     /// What all chunks of a block cost together.
     pub fn block_cost(&self, block: &Block) -> Cost {
         let mut sum = Cost::default();
-        for chunk in block.walk.chunks(self.tokens()) {
-            block.nodes.iter().for_each(|node| sum += self.cost(&node.op, chunk));
-        }
+        block.nodes.iter().for_each(|node| sum += self.walk_cost(&node.op, block.walk));
         sum
+    }
+
+    /// What an operation costs for all chunks of a walk: a token's arithmetic is the same in every chunk, but what belongs to no token is
+    /// read for each of them, and so are the keys that its queries look back on.
+    fn walk_cost(&self, op: &Op, walk: Walk) -> Cost {
+        let tokens = self.tokens();
+        let all = Chunk { index: 0, start: 0, count: tokens };
+        let rows = |name: &str, id: TensorId| match self.tensor(id).rows {
+            Rows::Fixed(rows) => u64::from(rows) * u64::from(walk.chunk_count(tokens)),
+            _ if is_looked_back_on(op, name) => walk.chunks(tokens).map(|chunk| self.rows_touched(op, name, id, chunk)).sum(),
+            _ => u64::from(tokens),
+        };
+        let bytes = op.operands().into_iter().map(|(name, id)| rows(name, id) * self.tensor(id).row_bytes()).sum();
+        Cost { flops: self.flops(op, all), bytes }
     }
 
     /// Arithmetic of a training step by the usual convention for a model's efficiency: nothing recomputed counts.
@@ -59,11 +77,11 @@ impl Program {
         6 * (matrices - lookup) * u64::from(self.tokens()) + 12 * pairs * heads
     }
 
-    fn rows_touched(&self, op: &Op, operand: &str, id: super::TensorId, chunk: Chunk) -> u64 {
+    fn rows_touched(&self, op: &Op, operand: &str, id: TensorId, chunk: Chunk) -> u64 {
         let tensor = self.tensor(id);
         match tensor.rows {
             Rows::Fixed(_) => u64::from(tensor.row_count),
-            Rows::Tokens | Rows::Ring(_) if matches!(operand, "k" | "v") => {
+            _ if is_looked_back_on(op, operand) => {
                 let before = op.window().map_or(chunk.start, |window| chunk.start.min(window - 1));
                 u64::from(before + chunk.count)
             }
@@ -80,7 +98,7 @@ impl Program {
         let head_dim = u64::from(self.config.head_dim);
         let pairs = |window| self.batch.visible_pairs(chunk.start..chunk.end(), window) * u64::from(self.config.num_attention_heads);
         match *op {
-            Op::Zero { .. } | Op::Embedding { .. } => 0,
+            Op::Zero { .. } | Op::Embedding { .. } | Op::Move { .. } => 0,
             Op::EmbeddingGrad { d_out, .. } => elements(d_out),
             Op::RmsNorm { x, .. } => 4 * elements(x),
             Op::RmsNormGrad { d_x, .. } => 8 * elements(d_x),
@@ -100,6 +118,35 @@ impl Program {
             Op::SquareSum { x, .. } => 2 * all(x),
             Op::Clip { partials, .. } => all(partials),
             Op::AdamW { weight, .. } => 14 * all(weight),
+        }
+    }
+}
+
+/// Is that an operand with a row for every token that the chunk's queries see?
+fn is_looked_back_on(op: &Op, operand: &str) -> bool {
+    match op {
+        Op::Attention { .. } | Op::AttentionQueryGrad { .. } => matches!(operand, "k" | "v"),
+        Op::AttentionKeyValueGrad { .. } => matches!(operand, "k" | "v" | "d_k" | "d_v"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Config, PRESETS};
+    use crate::step::{BatchShape, Strategy};
+
+    #[test]
+    fn a_step_costs_what_its_turns_cost() {
+        let config = Config { sliding_window: 70, sliding_layers: vec![true, false, true, false], ..PRESETS[0].config.clone() };
+        for strategy in [Strategy::STANDARD, Strategy::CHECKPOINT, Strategy::stream(64, 128)] {
+            let program = Program::train(&config, BatchShape::packed(vec![130, 1, 369]), strategy);
+            let mut sum = Cost::default();
+            for turn in program.turns(0..program.turn_count()) {
+                sum += program.cost(&program.blocks[turn.block].nodes[turn.node].op, turn.chunk);
+            }
+            assert_eq!(program.step_cost(), sum, "{strategy:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::builder::Builder;
 use super::forward::{self, Widths};
 use super::{BatchShape, Kind, Pass, Program, Rows, Strategy, TOKEN_TILE, TensorId, Walk, Words, loss};
-use crate::model::{Layout, Role};
+use crate::model::Layout;
 
 impl Program {
     /// Logits for new tokens of one sequence of at most `context` tokens, with the keys and values of all layers kept.
@@ -27,12 +27,12 @@ fn decode(b: &mut Builder, chunk: u32) -> TensorId {
     for layer in 0..b.config().num_hidden_layers {
         x = b.in_layer(layer, |b| {
             let out = b.tensor("output", Kind::Activations, rows, widths.hidden);
-            let (kv, _) = forward::layer_forward(b, x, out, rows);
+            let kv = forward::layer_forward(b, x, out).kv;
             [Some(kv.k), Some(kv.v), kv.k_rstd].into_iter().flatten().for_each(|kept| b.outlives_the_block(kept));
             out
         });
     }
-    let norm = forward::rms_norm(b, "final_norm", x, Role::FinalNorm, rows);
+    let norm = forward::final_norm(b, x, rows);
     let words = Words { first: 0, count: b.config().vocab_size };
     let logits = loss::logits_of(b, norm.out, words, rows);
     b.outlives_the_block(logits);

@@ -1,23 +1,15 @@
 //! The forward pass: token ids to the last hidden state, layer by layer, chunk by chunk.
 
-use super::builder::{Adapter, Builder};
-use super::{Groups, Kind, Op, Pass, Rows, TensorId, Walk};
+use super::builder::Builder;
+use super::{Groups, Keep, Kind, Op, Pass, Rows, TensorId, Walk};
 use crate::model::{Config, Projection, Role};
 
-/// What the forward pass leaves for the rest of the step.
-pub struct Kept {
-    /// What each layer left.
-    pub layers: Vec<KeptLayer>,
+/// What the forward pass leaves for the rest of the step, beside what the strategy keeps of the layers.
+pub struct Left {
+    /// What each layer read.
+    pub inputs: Vec<LayerInput>,
     /// The last hidden state (N×D). The loss overwrites it by its gradient.
     pub hidden: TensorId,
-}
-
-/// What a layer left for its backward pass.
-pub struct KeptLayer {
-    /// The layer's input, kept or to be made again.
-    pub input: LayerInput,
-    /// Everything else, if the strategy keeps it.
-    pub inside: Option<(KeysValues, Activations)>,
 }
 
 /// Where a layer's input comes from.
@@ -27,6 +19,8 @@ pub enum LayerInput {
     Kept(TensorId),
     /// It is the embedding of the token ids, which costs less to look up again than to keep.
     Embedding,
+    /// It waits on the host (N×D).
+    OnHost(TensorId),
 }
 
 /// Keys and values of a layer (K·E each), for all tokens, or for as many as its window needs.
@@ -38,14 +32,16 @@ pub struct KeysValues {
     pub k_rstd: Option<TensorId>,
 }
 
-/// What a layer computes between its input and its output, for a chunk of tokens.
+/// What a layer computes between its input and its output: for a chunk of tokens, or for all where it is kept.
 pub struct Activations {
     /// The input's norm (D).
     pub attention_norm: Normed,
     /// Queries before their norm, if they are normed, with `1 / rms` of each (H·E).
     pub raw_q: Option<Raw>,
-    /// Keys before their norm, if they are normed and kept (K·E).
+    /// Keys before their norm, if they are normed (K·E).
     pub raw_k: Option<TensorId>,
+    /// Keys and values.
+    pub kv: KeysValues,
     /// Queries, turned (H·E).
     pub q: TensorId,
     /// The attention's output (H·E).
@@ -75,9 +71,9 @@ pub struct Activations {
 pub struct Adapted(Vec<(Projection, TensorId)>);
 
 impl Adapted {
-    /// That of a projection.
-    pub fn get(&self, projection: Projection) -> Option<TensorId> {
-        self.0.iter().find(|(p, _)| *p == projection).map(|(_, id)| *id)
+    /// That of a projection that has an adapter.
+    pub fn get(&self, projection: Projection) -> TensorId {
+        self.0.iter().find(|(p, _)| *p == projection).map(|(_, id)| *id).expect("the projection was written with its adapter")
     }
 }
 
@@ -129,152 +125,69 @@ impl Widths {
     }
 }
 
-/// Writes the forward pass of a training step.
-pub fn write(b: &mut Builder) -> Kept {
-    let keep = b.program.strategy.keeps_activations();
-    let chunk = b.program.strategy.chunk(b.tokens());
-    let layers = b.config().num_hidden_layers;
-    let width = Widths::of(b.config()).hidden;
-    let mut input = embedded_input(b, keep);
-    let mut kept = Vec::new();
-    for layer in 0..layers {
-        let output = match layer + 1 {
-            next if next < layers => b.in_layer(next, |b| b.tensor("input", Kind::LayerInputs, Rows::Tokens, width)),
-            _ => b.tensor("hidden", Kind::HiddenGradient, Rows::Tokens, width),
-        };
-        let rows = if keep { Rows::Tokens } else { Rows::Chunk(chunk) };
-        let inside = b.in_layer(layer, |b| {
-            b.block(Pass::Forward, "forward", Walk::Ascending(chunk), |b| {
-                let x = chunk_input(b, input, chunk);
-                layer_forward(b, x, output, rows)
-            })
-        });
-        kept.push(KeptLayer { input, inside: keep.then_some(inside) });
-        input = LayerInput::Kept(output);
+/// Writes the forward pass of a training step. Where the inputs of layers wait on the host, one tensor goes through all layers: each chunk
+/// of it is copied out before the layer's output takes its place.
+pub fn write(b: &mut Builder) -> Left {
+    let (chunk, width, layers) = (b.chunk(), Widths::of(b.config()).hidden, b.config().num_hidden_layers);
+    let offloads = b.program.strategy.offloads();
+    let hidden = b.tensor("hidden", Kind::HiddenGradient, Rows::Tokens, width);
+    let mut inputs = vec![LayerInput::Embedding];
+    for layer in 1..layers {
+        inputs.push(b.in_layer(layer, |b| match offloads {
+            true => LayerInput::OnHost(b.on_host("input", width)),
+            false => LayerInput::Kept(b.tensor("input", Kind::LayerInputs, Rows::Tokens, width)),
+        }));
     }
-    let LayerInput::Kept(hidden) = input else { panic!("a model has a layer") };
-    Kept { layers: kept, hidden }
+    for (layer, &input) in (0..).zip(&inputs) {
+        let output = match inputs.get(layer as usize + 1) {
+            Some(&LayerInput::Kept(next)) => next,
+            _ => hidden,
+        };
+        b.in_layer(layer, |b| {
+            b.block(Pass::Forward, "forward", Walk::Ascending(chunk), |b| {
+                let x = match input {
+                    LayerInput::OnHost(out) => {
+                        b.push(Op::Move { x: hidden, out });
+                        hidden
+                    }
+                    _ => chunk_input(b, input),
+                };
+                layer_forward(b, x, output);
+            });
+        });
+    }
+    Left { inputs, hidden }
 }
 
 /// One layer, from the rows of its input to those of its output.
-pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId, rows: Rows) -> (KeysValues, Activations) {
-    let norm = rms_norm(b, "attention_norm", x, Role::AttentionNorm, rows);
-    let mut adapted = Adapted::default();
-    let (kv, raw_k) = keys_values(b, norm.out, rows, &mut adapted);
-    let mut activations = activations(b, x, norm, kv, rows, adapted);
-    activations.raw_k = raw_k;
-    layer_output(b, &mut activations, out, rows);
-    (kv, activations)
-}
-
-/// The first layer's input: kept where everything is.
-fn embedded_input(b: &mut Builder, keep: bool) -> LayerInput {
-    if !keep {
-        return LayerInput::Embedding;
-    }
-    let width = Widths::of(b.config()).hidden;
-    let out = b.in_layer(0, |b| b.tensor("input", Kind::LayerInputs, Rows::Tokens, width));
-    b.block(Pass::Forward, "embedding", Walk::Once, |b| embed(b, out));
-    LayerInput::Kept(out)
-}
-
-/// The rows of a layer's input, for the chunk at hand.
-pub(super) fn chunk_input(b: &mut Builder, input: LayerInput, chunk: u32) -> TensorId {
-    match input {
-        LayerInput::Kept(x) => x,
-        LayerInput::Embedding => {
-            let width = Widths::of(b.config()).hidden;
-            let out = b.tensor("input", Kind::Activations, Rows::Chunk(chunk), width);
-            embed(b, out);
-            out
-        }
-    }
-}
-
-pub(super) fn embed(b: &mut Builder, out: TensorId) {
-    for part in b.weight(Role::Embedding) {
-        b.push(Op::Embedding { input_ids: b.program.bindings.input_ids, weight: part.tensor, out, first_id: part.first_row });
-    }
-}
-
-/// `out = norm(x) · weight`.
-pub(super) fn rms_norm(b: &mut Builder, name: &str, x: TensorId, role: Role, rows: Rows) -> Normed {
-    let out = b.tensor(name, Kind::Activations, rows, Widths::of(b.config()).hidden);
-    let rstd = b.tensor(&format!("{name}.rstd"), Kind::Activations, rows, 1);
-    let groups = whole_row(b);
-    b.push(Op::RmsNorm { x, weight: b.vector(role), out, rstd, residual: None, groups });
-    Normed { out, rstd }
-}
-
-/// A row of the residual stream is normed as a whole.
-pub(super) fn whole_row(b: &Builder) -> Groups {
-    Groups { count: 1, size: b.config().hidden_size }
-}
-
-/// Queries and keys are normed head by head.
-pub(super) fn heads(b: &Builder, count: u32) -> Groups {
-    Groups { count, size: b.config().head_dim }
-}
-
-/// Appends the chunk's keys and values to the layer's. Also returns the keys before their norm, if they are normed.
-pub(super) fn keys_values(b: &mut Builder, normed: TensorId, rows: Rows, adapted: &mut Adapted) -> (KeysValues, Option<TensorId>) {
-    let (width, kept) = (Widths::of(b.config()).keys, b.key_rows());
-    let [k, v] = ["k", "v"].map(|name| b.tensor(name, Kind::KeysValues, kept, width));
-    let (raw, k_rstd) = if b.config().family().norms_queries_and_keys {
-        let groups = heads(b, b.config().num_key_value_heads);
-        let raw = raw_keys(b, normed, rows, adapted);
-        let rstd = b.tensor("k.rstd", Kind::KeysValues, kept, groups.count);
-        b.push(Op::RmsNorm { x: raw, weight: b.vector(Role::KeyNorm), out: k, rstd, residual: None, groups });
-        (Some(raw), Some(rstd))
-    } else {
-        project(b, normed, Projection::Key, k, None, rows, adapted);
-        (None, None)
-    };
-    rope(b, k, false);
-    project(b, normed, Projection::Value, v, None, rows, adapted);
-    (KeysValues { k, v, k_rstd }, raw)
-}
-
-/// The chunk's keys before their norm.
-pub(super) fn raw_keys(b: &mut Builder, normed: TensorId, rows: Rows, adapted: &mut Adapted) -> TensorId {
-    let raw = b.tensor("raw_k", Kind::Activations, rows, Widths::of(b.config()).keys);
-    project(b, normed, Projection::Key, raw, None, rows, adapted);
-    raw
-}
-
-/// Everything of a layer from its normed input up to what the last projection reads.
-pub(super) fn activations(
-    b: &mut Builder,
-    x: TensorId,
-    attention_norm: Normed,
-    kv: KeysValues,
-    rows: Rows,
-    mut adapted: Adapted,
-) -> Activations {
+pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Activations {
     let widths = Widths::of(b.config());
     let segment_start = b.program.bindings.segment_start;
-    let tensor = |b: &mut Builder, name: &str, cols| b.tensor(name, Kind::Activations, rows, cols);
-
-    let (q, raw_q) = queries(b, attention_norm.out, rows, &mut adapted);
-    let attention = tensor(b, "attention", widths.queries);
-    let stats = tensor(b, "attention.stats", 2 * widths.heads);
     let window = b.config().window(b.layer());
-    b.push(Op::Attention { q, k: kv.k, v: kv.v, segment_start, out: attention, stats, window });
-    let middle = tensor(b, "middle", widths.hidden);
-    let attention_output = add_to_residual(b, attention, (Projection::Output, Role::AttentionOutputNorm), x, middle, rows, &mut adapted);
+    let mut adapted = Adapted::default();
 
-    let mlp_norm = rms_norm(b, "mlp_norm", middle, Role::MlpNorm, rows);
-    let gate = tensor(b, "gate", widths.mlp);
-    let up = tensor(b, "up", widths.mlp);
-    let mlp = tensor(b, "mlp", widths.mlp);
-    project(b, mlp_norm.out, Projection::Gate, gate, None, rows, &mut adapted);
-    project(b, mlp_norm.out, Projection::Up, up, None, rows, &mut adapted);
+    let attention_norm = layer_norm(b, "attention_norm", x, Role::AttentionNorm);
+    let (kv, raw_k) = keys_values(b, attention_norm.out, &mut adapted);
+    let (q, raw_q) = queries(b, attention_norm.out, &mut adapted);
+    let attention = b.activation(Keep::Attention, "attention", widths.queries);
+    let stats = b.activation(Keep::Attention, "attention.stats", 2 * widths.heads);
+    b.push(Op::Attention { q, k: kv.k, v: kv.v, segment_start, out: attention, stats, window });
+    let middle = b.activation(Keep::Middle, "middle", widths.hidden);
+    let attention_output = add_to_residual(b, attention, (Projection::Output, Role::AttentionOutputNorm), x, middle, &mut adapted);
+
+    let mlp_norm = layer_norm(b, "mlp_norm", middle, Role::MlpNorm);
+    let gate = b.activation(Keep::GateUp, "gate", widths.mlp);
+    let up = b.activation(Keep::GateUp, "up", widths.mlp);
+    let mlp = b.activation(Keep::Mlp, "mlp", widths.mlp);
+    project(b, mlp_norm.out, Projection::Gate, gate, None, &mut adapted);
+    project(b, mlp_norm.out, Projection::Up, up, None, &mut adapted);
     b.push(Op::Glu { gate, up, out: mlp });
-    let (raw_k, mlp_output) = (None, None);
+    let mlp_output = add_to_residual(b, mlp, (Projection::Down, Role::MlpOutputNorm), middle, out, &mut adapted);
     Activations {
         attention_norm,
         raw_q,
         raw_k,
+        kv,
         q,
         attention,
         stats,
@@ -289,27 +202,96 @@ pub(super) fn activations(
     }
 }
 
-fn queries(b: &mut Builder, normed: TensorId, rows: Rows, adapted: &mut Adapted) -> (TensorId, Option<Raw>) {
+/// The rows of a layer's input, for the chunk at hand.
+pub(super) fn chunk_input(b: &mut Builder, input: LayerInput) -> TensorId {
+    let width = Widths::of(b.config()).hidden;
+    match input {
+        LayerInput::Kept(x) => x,
+        LayerInput::Embedding => {
+            let out = b.activation(Keep::Norms, "input", width);
+            embed(b, out);
+            out
+        }
+        LayerInput::OnHost(x) => {
+            let out = b.passing("input", Kind::LayerInputs, width);
+            b.push(Op::Move { x, out });
+            out
+        }
+    }
+}
+
+pub(super) fn embed(b: &mut Builder, out: TensorId) {
+    for part in b.weight(Role::Embedding) {
+        b.push(Op::Embedding { input_ids: b.program.bindings.input_ids, weight: part.tensor, out, first_id: part.first_row });
+    }
+}
+
+fn layer_norm(b: &mut Builder, name: &str, x: TensorId, role: Role) -> Normed {
+    let out = b.activation(Keep::Norms, name, Widths::of(b.config()).hidden);
+    let rstd = b.activation(Keep::Norms, &format!("{name}.rstd"), 1);
+    rms_norm(b, x, role, Normed { out, rstd })
+}
+
+/// The norm before the head.
+pub(super) fn final_norm(b: &mut Builder, x: TensorId, rows: Rows) -> Normed {
+    let out = b.tensor("final_norm", Kind::Activations, rows, Widths::of(b.config()).hidden);
+    let rstd = b.tensor("final_norm.rstd", Kind::Activations, rows, 1);
+    rms_norm(b, x, Role::FinalNorm, Normed { out, rstd })
+}
+
+/// `out = norm(x) · weight`.
+fn rms_norm(b: &mut Builder, x: TensorId, role: Role, normed: Normed) -> Normed {
+    let (Normed { out, rstd }, groups) = (normed, whole_row(b));
+    b.push(Op::RmsNorm { x, weight: b.vector(role), out, rstd, residual: None, groups });
+    normed
+}
+
+/// A row of the residual stream is normed as a whole.
+pub(super) fn whole_row(b: &Builder) -> Groups {
+    Groups { count: 1, size: b.config().hidden_size }
+}
+
+/// Queries and keys are normed head by head.
+pub(super) fn heads(b: &Builder, count: u32) -> Groups {
+    Groups { count, size: b.config().head_dim }
+}
+
+/// Appends the chunk's keys and values to the layer's. Also returns the keys before their norm, if they are normed.
+fn keys_values(b: &mut Builder, normed: TensorId, adapted: &mut Adapted) -> (KeysValues, Option<TensorId>) {
+    let (width, rows) = (Widths::of(b.config()).keys, b.key_rows());
+    let [k, v] = ["k", "v"].map(|name| b.of_layer(Keep::KeysValues, name, Kind::KeysValues, rows, width));
+    let (raw, k_rstd) = if b.config().family().norms_queries_and_keys {
+        let groups = heads(b, b.config().num_key_value_heads);
+        let raw = b.activation(Keep::KeysValues, "raw_k", width);
+        let rstd = b.of_layer(Keep::KeysValues, "k.rstd", Kind::KeysValues, rows, groups.count);
+        project(b, normed, Projection::Key, raw, None, adapted);
+        b.push(Op::RmsNorm { x: raw, weight: b.vector(Role::KeyNorm), out: k, rstd, residual: None, groups });
+        (Some(raw), Some(rstd))
+    } else {
+        project(b, normed, Projection::Key, k, None, adapted);
+        (None, None)
+    };
+    rope(b, k, false);
+    project(b, normed, Projection::Value, v, None, adapted);
+    (KeysValues { k, v, k_rstd }, raw)
+}
+
+fn queries(b: &mut Builder, normed: TensorId, adapted: &mut Adapted) -> (TensorId, Option<Raw>) {
     let width = Widths::of(b.config()).queries;
-    let q = b.tensor("q", Kind::Activations, rows, width);
+    let q = b.activation(Keep::Queries, "q", width);
     let raw = if b.config().family().norms_queries_and_keys {
         let groups = heads(b, b.config().num_attention_heads);
-        let x = b.tensor("raw_q", Kind::Activations, rows, width);
-        let rstd = b.tensor("q.rstd", Kind::Activations, rows, groups.count);
-        project(b, normed, Projection::Query, x, None, rows, adapted);
+        let x = b.activation(Keep::Queries, "raw_q", width);
+        let rstd = b.activation(Keep::Queries, "q.rstd", groups.count);
+        project(b, normed, Projection::Query, x, None, adapted);
         b.push(Op::RmsNorm { x, weight: b.vector(Role::QueryNorm), out: q, rstd, residual: None, groups });
         Some(Raw { x, rstd })
     } else {
-        project(b, normed, Projection::Query, q, None, rows, adapted);
+        project(b, normed, Projection::Query, q, None, adapted);
         None
     };
     rope(b, q, false);
     (q, raw)
-}
-
-/// The layer's output: what the MLP yields, added to the residual stream.
-pub(super) fn layer_output(b: &mut Builder, a: &mut Activations, out: TensorId, rows: Rows) {
-    a.mlp_output = add_to_residual(b, a.mlp, (Projection::Down, Role::MlpOutputNorm), a.middle, out, rows, &mut a.adapted);
 }
 
 /// `out = residual + projection(x)`, or `residual + norm(projection(x))` where the family norms it.
@@ -319,54 +301,40 @@ fn add_to_residual(
     (projection, norm): (Projection, Role),
     residual: TensorId,
     out: TensorId,
-    rows: Rows,
     adapted: &mut Adapted,
 ) -> Option<Raw> {
     if !b.config().family().norms_outputs {
-        project(b, x, projection, out, Some(residual), rows, adapted);
+        project(b, x, projection, out, Some(residual), adapted);
         return None;
     }
-    let raw = b.tensor(&format!("raw_{}", projection.name()), Kind::Activations, rows, Widths::of(b.config()).hidden);
-    project(b, x, projection, raw, None, rows, adapted);
-    let rstd = b.tensor(&format!("{}.rstd", projection.name()), Kind::Activations, rows, 1);
+    let (keep, name, width) = (Keep::of(projection), projection.name(), Widths::of(b.config()).hidden);
+    let raw = b.activation(keep, &format!("raw_{name}"), width);
+    let rstd = b.activation(keep, &format!("{name}.rstd"), 1);
+    project(b, x, projection, raw, None, adapted);
     let groups = whole_row(b);
     b.push(Op::RmsNorm { x: raw, weight: b.vector(norm), out, rstd, residual: Some(residual), groups });
     Some(Raw { x: raw, rstd })
 }
 
-/// `out = weight · x (+ bias) (+ residual)`, and what the adapter adds. What the adapter's first matrix makes of `x` is noted.
-pub(super) fn project(
-    b: &mut Builder,
-    x: TensorId,
-    projection: Projection,
-    out: TensorId,
-    residual: Option<TensorId>,
-    rows: Rows,
-    adapted: &mut Adapted,
-) {
+/// `out = weight · x (+ bias) (+ residual)`, and what the adapter adds. What the adapter's first matrix makes of `x`, scaled as
+/// the adapter is (rank), is noted.
+fn project(b: &mut Builder, x: TensorId, projection: Projection, out: TensorId, residual: Option<TensorId>, adapted: &mut Adapted) {
     let (weight, bias) = (b.weight(Role::Weight(projection)), b.bias(projection));
     for part in weight {
         let (weight, slice) = (part.tensor, part.whole());
         b.push(Op::Linear { x, weight, out, bias, residual, slice, scale: 1.0, accumulate: false });
     }
-    if let Some(adapter) = b.adapter(projection) {
-        let inner = adapter_input(b, x, projection, &adapter, rows);
-        for part in adapter.b {
-            let (weight, slice) = (part.tensor, part.whole());
-            b.push(Op::Linear { x: inner, weight, out, bias: None, residual: None, slice, scale: 1.0, accumulate: true });
-        }
-        adapted.0.push((projection, inner));
-    }
-}
-
-/// What an adapter's first matrix makes of `x`, scaled as the adapter is (rank).
-pub(super) fn adapter_input(b: &mut Builder, x: TensorId, projection: Projection, adapter: &Adapter, rows: Rows) -> TensorId {
-    let out = b.tensor(&format!("{}.adapter", projection.name()), Kind::Activations, rows, adapter.width);
+    let Some(adapter) = b.adapter(projection) else { return };
+    let inner = b.activation(Keep::of(projection), &format!("{}.adapter", projection.name()), adapter.width);
     for part in &adapter.a {
         let (weight, slice, scale) = (part.tensor, part.whole(), adapter.scale);
-        b.push(Op::Linear { x, weight, out, bias: None, residual: None, slice, scale, accumulate: false });
+        b.push(Op::Linear { x, weight, out: inner, bias: None, residual: None, slice, scale, accumulate: false });
     }
-    out
+    for part in &adapter.b {
+        let (weight, slice) = (part.tensor, part.whole());
+        b.push(Op::Linear { x: inner, weight, out, bias: None, residual: None, slice, scale: 1.0, accumulate: true });
+    }
+    adapted.0.push((projection, inner));
 }
 
 pub(super) fn rope(b: &mut Builder, x: TensorId, inverse: bool) {

@@ -1,7 +1,7 @@
 //! The loss head: the last hidden state to log-probabilities, and back to its own gradient, in place.
 
 use super::builder::Builder;
-use super::forward::{Normed, Widths, rms_norm, whole_row};
+use super::forward::{Normed, Widths, final_norm, whole_row};
 use super::{Kind, Op, Pass, Rows, TensorId, Walk, Words, backward};
 use crate::model::Role;
 
@@ -24,7 +24,7 @@ pub fn write(b: &mut Builder, hidden: TensorId) {
 fn head(b: &mut Builder, hidden: TensorId, rows: Rows) {
     let width = Widths::of(b.config()).hidden;
     let blocks = blocks(b);
-    let norm = rms_norm(b, "final_norm", hidden, Role::FinalNorm, rows);
+    let norm = final_norm(b, hidden, rows);
     let stats = b.tensor("logits.stats", Kind::Activations, rows, 4);
     let mut first_logits = Vec::new();
     for &words in &blocks {

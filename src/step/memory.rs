@@ -64,6 +64,7 @@ pub struct Memory {
     /// For tensors in the arena: the first and the last operation at which each is alive, counted over all blocks.
     lives: Vec<Option<(u32, u32)>>,
     reserved: Vec<u64>,
+    host_bytes: u64,
     alive_bytes: Vec<u64>,
     moments: Vec<Moment>,
 }
@@ -76,7 +77,7 @@ impl Memory {
     pub fn plan(program: &Program, limits: Limits) -> Result<Self> {
         let lives = lives(program);
         let reserved: Vec<u64> = program.tensors.iter().map(reserved).collect();
-        for tensor in &program.tensors {
+        for tensor in program.tensors.iter().filter(|tensor| tensor.storage != Storage::Host) {
             let limit = limits.binding.min(limits.buffer);
             if tensor.bytes() > limit {
                 return Err(Error::BindingTooLarge {
@@ -91,7 +92,8 @@ impl Memory {
         let moments: Vec<Moment> =
             program.blocks.iter().enumerate().flat_map(|(block, b)| (0..b.nodes.len()).map(move |node| Moment { block, node })).collect();
         let alive_bytes = alive_bytes(&lives, &reserved, moments.len());
-        Ok(Memory { places, buffers, lives, reserved, alive_bytes, moments })
+        let host_bytes = program.tensors.iter().filter(|tensor| tensor.storage == Storage::Host).map(super::Tensor::bytes).sum();
+        Ok(Memory { places, buffers, lives, reserved, host_bytes, alive_bytes, moments })
     }
 
     /// The buffers that the step needs, and nothing beside them.
@@ -104,7 +106,7 @@ impl Memory {
         self.places[id.0 as usize]
     }
 
-    /// What a tensor takes, alignment included.
+    /// What a tensor takes on the device, alignment included.
     pub fn reserved(&self, id: TensorId) -> u64 {
         self.reserved[id.0 as usize]
     }
@@ -112,6 +114,11 @@ impl Memory {
     /// Bytes of all buffers: what the device must grant.
     pub fn peak_bytes(&self) -> u64 {
         self.buffers.iter().map(|b| b.bytes).sum()
+    }
+
+    /// Bytes that wait on the host. The device holds nothing of them.
+    pub fn host_bytes(&self) -> u64 {
+        self.host_bytes
     }
 
     /// Bytes of the buffers in which nothing is alive even at the peak. Zero, unless tensors could not be packed without gaps.
@@ -136,13 +143,13 @@ impl Memory {
         self.alive_bytes[self.time(moment)]
     }
 
-    /// Every tensor that is alive at a moment, the largest first.
+    /// Every tensor that is alive on the device at a moment, the largest first.
     pub fn alive(&self, moment: Moment) -> Vec<Alive> {
         let time = self.time(moment) as u32;
         let is_alive = |life: &Option<(u32, u32)>| life.is_none_or(|(start, end)| (start..=end).contains(&time));
         let mut alive: Vec<Alive> = (0u32..)
             .zip(&self.lives)
-            .filter(|(_, life)| is_alive(life))
+            .filter(|&(i, life)| is_alive(life) && self.reserved[i as usize] > 0)
             .map(|(i, _)| Alive { tensor: TensorId(i), bytes: self.reserved[i as usize] })
             .collect();
         alive.sort_by_key(|a| (std::cmp::Reverse(a.bytes), a.tensor));
@@ -201,6 +208,7 @@ fn reserved(tensor: &super::Tensor) -> u64 {
     match tensor.storage {
         Storage::Arena => tensor.bytes().next_multiple_of(BINDING_ALIGNMENT),
         Storage::Own | Storage::Uniform | Storage::ReadBack => tensor.bytes(),
+        Storage::Host => 0,
     }
 }
 
@@ -233,7 +241,7 @@ fn lives(program: &Program) -> Vec<Option<(u32, u32)>> {
 fn place(program: &Program, lives: &[Option<(u32, u32)>], reserved: &[u64], limit: u64) -> (Vec<Place>, Vec<Buffer>) {
     let mut buffers = Vec::new();
     let mut places = vec![Place { buffer: usize::MAX, offset: 0 }; program.tensors.len()];
-    for (id, tensor) in program.tensors().filter(|(_, t)| t.storage != Storage::Arena) {
+    for (id, tensor) in program.tensors().filter(|(_, t)| !matches!(t.storage, Storage::Arena | Storage::Host)) {
         places[id.0 as usize].buffer = buffers.len();
         buffers.push(Buffer { label: tensor.name.clone(), bytes: reserved[id.0 as usize], storage: tensor.storage });
     }

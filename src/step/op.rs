@@ -76,6 +76,18 @@ macro_rules! ops {
                     })*
                 }
             }
+
+            /// The same, to be changed.
+            pub(super) fn operands_mut(&mut self) -> Vec<&mut TensorId> {
+                match self {
+                    $(Op::$name { $($field,)* $($($maybe,)+)? .. } => {
+                        #[allow(unused_mut, reason = "most operations have no optional operand")]
+                        let mut operands = vec![$($field,)*];
+                        $($(operands.extend($maybe.as_mut());)+)?
+                        operands
+                    })*
+                }
+            }
         }
     };
 }
@@ -86,6 +98,40 @@ impl Op {
         match *self {
             Op::Attention { window, .. } | Op::AttentionQueryGrad { window, .. } | Op::AttentionKeyValueGrad { window, .. } => window,
             _ => None,
+        }
+    }
+
+    /// The tensors that it writes, some of which it may read before.
+    pub fn written(&self) -> impl Iterator<Item = TensorId> {
+        let names = self.kind().writes();
+        self.operands().into_iter().filter(move |(name, _)| names.contains(name)).map(|(_, id)| id)
+    }
+
+    /// Does it touch that tensor?
+    pub(super) fn touches(&self, id: TensorId) -> bool {
+        self.operands().iter().any(|&(_, operand)| operand == id)
+    }
+}
+
+impl OpKind {
+    /// The operands that it writes.
+    pub const fn writes(self) -> &'static [&'static str] {
+        match self {
+            OpKind::Zero | OpKind::Embedding | OpKind::Move | OpKind::Linear | OpKind::Glu => &["out"],
+            OpKind::RmsNorm => &["out", "rstd"],
+            OpKind::RmsNormGrad | OpKind::LinearGrad => &["d_x"],
+            OpKind::EmbeddingGrad | OpKind::RmsNormWeightGrad | OpKind::LinearWeightGrad => &["d_weight"],
+            OpKind::BiasGrad => &["d_bias"],
+            OpKind::Rope => &["x"],
+            OpKind::Attention => &["out", "stats"],
+            OpKind::AttentionQueryGrad => &["stats", "d_q"],
+            OpKind::AttentionKeyValueGrad => &["d_k", "d_v"],
+            OpKind::GluGrad => &["gate", "up"],
+            OpKind::LogSumExp => &["stats"],
+            OpKind::CrossEntropy => &["logits", "log_probs"],
+            OpKind::Loss | OpKind::Clip => &["metrics"],
+            OpKind::SquareSum => &["partials"],
+            OpKind::AdamW => &["weight", "moment1", "moment2"],
         }
     }
 }
@@ -111,6 +157,8 @@ ops! {
     LinearWeightGrad "linear_weight_grad" { d_out, x, d_weight; with slice: Slice }
     /// `d_bias += Σ d_out[i]` over tokens.
     BiasGrad "bias_grad" { d_out, d_bias }
+    /// `out[i] = x[i]`, where one of the two lies on the host. It is a copy, and has no shader.
+    Move "move" { x, out }
     /// Turns the pairs (e, e + E/2) of every head of `x` by the angle of its position; backwards if `inverse`.
     Rope "rope" { x, segment_start, table; with is_local: bool, inverse: bool }
     /// `out = softmax(scale · q·kᵀ)·v` over the visible keys; `stats[i, h].x` = the log of the sum of exponentials.

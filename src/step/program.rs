@@ -168,6 +168,8 @@ pub struct Bindings {
     pub chunks: TensorId,
     /// Where `metrics` is copied to be read.
     pub read_back: TensorId,
+    /// Where chunks are copied on their way to the host.
+    pub staging: Vec<TensorId>,
 }
 
 /// Some rows of a parameter (or of what lies like it), in a tensor of their own.

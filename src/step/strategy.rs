@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{TOKEN_TILE, VOCAB_TILE};
+use super::{Keep, KeepSet, TOKEN_TILE, VOCAB_TILE};
 use crate::error::Error;
 use crate::model::BINDING_BYTES;
 
@@ -58,7 +58,7 @@ impl FromStr for StrategyKind {
     }
 }
 
-/// A strategy with its chunk lengths, in whole token tiles.
+/// A strategy with its chunk lengths, in whole token tiles, and what it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Strategy {
     /// Which of the three.
@@ -69,18 +69,26 @@ pub struct Strategy {
     logits_chunk: Option<u32>,
     /// Bytes of a chunk's logits at most; more are taken in blocks of words. `None` is all words at once.
     logits_bytes: Option<u64>,
+    /// What is kept of a layer beside its input; `standard` keeps everything.
+    #[serde(default)]
+    kept: KeepSet,
+    /// Do inputs of layers wait on the host?
+    #[serde(default)]
+    offload: bool,
 }
 
 impl Strategy {
     /// Standard back-propagation.
-    pub const STANDARD: Strategy = Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None, logits_bytes: None };
+    pub const STANDARD: Strategy =
+        Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None, logits_bytes: None, kept: KeepSet::NONE, offload: false };
     /// Gradient checkpointing, a layer at a time.
     pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, ..Strategy::STANDARD };
 
     /// StreamBP with chunks of that many tokens, each rounded up to a whole number of token tiles.
     pub fn stream(chunk: u32, logits_chunk: u32) -> Strategy {
         let tiles = |tokens: u32| Some(tokens.max(1).div_ceil(TOKEN_TILE).saturating_mul(TOKEN_TILE));
-        Strategy { kind: StrategyKind::Stream, chunk: tiles(chunk), logits_chunk: tiles(logits_chunk), logits_bytes: Some(BINDING_BYTES) }
+        let (chunk, logits_chunk) = (tiles(chunk), tiles(logits_chunk));
+        Strategy { kind: StrategyKind::Stream, chunk, logits_chunk, logits_bytes: Some(BINDING_BYTES), ..Strategy::CHECKPOINT }
     }
 
     /// The strategy of that kind. The chunk lengths matter to `stream` alone.
@@ -122,9 +130,29 @@ impl Strategy {
         u32::try_from(tiles.max(1)).map_or(vocab_size, |tiles| tiles.saturating_mul(VOCAB_TILE).min(vocab_size))
     }
 
-    /// Are activations kept from the forward pass, so that nothing is recomputed?
-    pub fn keeps_activations(&self) -> bool {
-        self.kind == StrategyKind::Standard
+    /// The same with that kept of layers beside their inputs, so that it is not computed again. `standard` keeps everything anyway.
+    pub fn keeping(self, kept: KeepSet) -> Strategy {
+        if self.kind == StrategyKind::Standard { self } else { Strategy { kept, ..self } }
+    }
+
+    /// The same with the inputs of layers on the host from the forward pass to the backward pass, or not.
+    pub fn offloading(self, offload: bool) -> Strategy {
+        Strategy { offload, ..self }
+    }
+
+    /// Do the inputs of layers wait on the host?
+    pub fn offloads(&self) -> bool {
+        self.offload
+    }
+
+    /// What is kept of layers beside their inputs.
+    pub fn kept(&self) -> KeepSet {
+        if self.kind == StrategyKind::Standard { KeepSet::ALL } else { self.kept }
+    }
+
+    /// Is that kept of a layer, in a model of so many?
+    pub fn keeps(&self, keep: Keep, layer: u32, layers: u32) -> bool {
+        layer >= layers.saturating_sub(self.kept().layers(keep))
     }
 }
 

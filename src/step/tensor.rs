@@ -120,6 +120,8 @@ pub enum Storage {
     ReadBack,
     /// Shares the arena with others whose lives do not overlap with its own.
     Arena,
+    /// The host's own memory, which no kernel sees.
+    Host,
 }
 
 /// The type of an element.

@@ -60,9 +60,9 @@ impl Program {
 
 fn gradients(b: &mut Builder) {
     clear(b);
-    let kept = forward::write(b);
-    loss::write(b, kept.hidden);
-    backward::write(b, kept);
+    let left = forward::write(b);
+    loss::write(b, left.hidden);
+    backward::write(b, left);
 }
 
 fn clear(b: &mut Builder) {

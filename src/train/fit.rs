@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::Layout;
-use crate::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{BatchShape, Keep, KeepSet, Limits, Memory, Program, Strategy, StrategyKind, TOKEN_TILE};
 
 /// Does a training step of that shape fit into so many bytes on a device with those limits? The plan, if it does.
 ///
@@ -46,15 +46,71 @@ pub fn remedy(layout: &Layout, shape: &BatchShape, strategy: Strategy, budget: u
     Some(Remedy { chunk: TOKEN_TILE, seq_len: longest })
 }
 
-/// The strategy whose step does the least arithmetic of those that fit, and of these the one with the fewest turns.
+/// The strategy whose step is the shortest of those that fit, by [`Program::step_effort`]: in chunks of whatever length, with as much
+/// kept from the forward pass as there is room for. The inputs of layers wait on the host only if nothing fits otherwise.
 pub fn shortest_step(layout: &Layout, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
+    let search = Search { layout, shape, budget, limits };
+    let order = search.worth_keeping();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
-    let candidates = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams);
-    let fitting = candidates.filter(|&strategy| fits(layout, shape, strategy, budget, limits));
-    fitting.min_by_key(|&strategy| {
-        let program = Program::train(layout, shape.clone(), strategy);
-        (program.step_flops(), program.turn_count())
-    })
+    let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
+    let shortest = |offload: bool| {
+        let fitting = candidates.iter().map(|strategy| strategy.offloading(offload)).filter(|&strategy| search.fits(strategy));
+        fitting.map(|strategy| search.keeping_most(strategy, &order)).min_by_key(|&strategy| search.program(strategy).step_effort())
+    };
+    shortest(false).or_else(|| shortest(true))
+}
+
+/// What a strategy is looked for.
+struct Search<'a> {
+    layout: &'a Layout,
+    shape: &'a BatchShape,
+    budget: u64,
+    limits: Limits,
+}
+
+impl Search<'_> {
+    fn program(&self, strategy: Strategy) -> Program {
+        Program::train(self.layout, self.shape.clone(), strategy)
+    }
+
+    fn fits(&self, strategy: Strategy) -> bool {
+        fits(self.layout, self.shape, strategy, self.budget, self.limits)
+    }
+
+    /// What can be kept from the forward pass and saves time, in the order of time saved per byte of the step's peak.
+    fn worth_keeping(&self) -> Vec<Keep> {
+        let cost = |strategy| {
+            let program = self.program(strategy);
+            let memory = Memory::plan(&program, self.limits).ok()?;
+            Some((program.step_effort(), memory.peak_bytes()))
+        };
+        let base = Strategy::stream(TOKEN_TILE, TOKEN_TILE);
+        let Some((effort, peak)) = cost(base) else { return Vec::new() };
+        let rate = |keep| {
+            let (less, more) = cost(base.keeping(KeepSet::NONE.with(keep, u32::MAX)))?;
+            let (saved, bytes) = (effort.saturating_sub(less), more.saturating_sub(peak).max(1));
+            (saved > 0).then_some((keep, saved as f64 / bytes as f64))
+        };
+        let mut rates: Vec<(Keep, f64)> = Keep::ALL.into_iter().filter_map(rate).collect();
+        rates.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        rates.into_iter().map(|(keep, _)| keep).collect()
+    }
+
+    /// A strategy that fits with as much kept as fits too: one thing after the other, each in the last layers first.
+    fn keeping_most(&self, strategy: Strategy, order: &[Keep]) -> Strategy {
+        let layers = self.layout.config.num_hidden_layers;
+        let keeping = |count: u32| {
+            let layers_of = |place: u32| count.saturating_sub(place * layers).min(layers);
+            let kept = (0..).zip(order).fold(KeepSet::NONE, |kept, (place, &keep)| kept.with(keep, layers_of(place)));
+            strategy.keeping(kept)
+        };
+        let (mut most, mut too_many) = (0, order.len() as u32 * layers + 1);
+        while too_many - most > 1 {
+            let middle = most + (too_many - most) / 2;
+            if self.fits(keeping(middle)) { most = middle } else { too_many = middle }
+        }
+        keeping(most)
+    }
 }
 
 /// The longest sequence that fits with the strategy `stream`, and the strategy: chunks as long as cost no more than a
@@ -149,10 +205,37 @@ mod tests {
         let layout = &Layout::from(&PRESETS[0].config);
         let shortest = |budget| shortest_step(layout, &shape, budget, Limits::NONE);
         assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
-        assert_eq!(shortest(peak(&shape, Strategy::STANDARD) - 1), Some(Strategy::CHECKPOINT));
-        let tight = peak(&shape, Strategy::stream(256, 256));
-        assert_eq!(shortest(tight), Some(Strategy::stream(256, 256)));
         assert_eq!(shortest(1000), None);
+        let offloading = shortest(peak(&shape, Strategy::stream(64, 64)) - 1).unwrap();
+        assert_eq!((offloading.kind, offloading.offloads()), (StrategyKind::Stream, true), "the device alone has no room");
+        let [most, least] = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| peak(&shape, strategy));
+        assert_eq!(shortest(least), Some(Strategy::stream(64, 64)));
+        let mut last = u64::MAX;
+        let mut kept = Vec::new();
+        for step in 0..=12 {
+            let budget = least + (most - least) * step / 12;
+            let strategy = shortest(budget).unwrap();
+            assert!(peak(&shape, strategy) <= budget);
+            let effort = Program::train(layout, shape.clone(), strategy).step_effort();
+            assert!(effort <= last, "more memory makes no step longer");
+            last = effort;
+            kept.push(strategy.kept());
+        }
+        let attention = |kept: &KeepSet| kept.layers(Keep::Attention).min(4);
+        assert!(kept.iter().any(|kept| attention(kept) > 0 && *kept != KeepSet::ALL), "something lies between keeping nothing and all");
+        assert!(kept.iter().map(attention).is_sorted());
+    }
+
+    #[test]
+    fn what_cannot_be_bound_is_not_kept() {
+        let shape = BatchShape::uniform(1, 1024);
+        let config = &PRESETS[0].config;
+        let layout = &Layout::from(config);
+        let mlp = u64::from(4 * 1024 * config.intermediate_size);
+        let limits = Limits { buffer: 1 << 30, binding: mlp - 1 };
+        let kept = shortest_step(layout, &shape, 1 << 30, limits).unwrap().kept();
+        assert_eq!((kept.layers(Keep::GateUp), kept.layers(Keep::Mlp)), (0, 0));
+        assert_eq!(kept.layers(Keep::Attention), config.num_hidden_layers);
     }
 
     #[test]

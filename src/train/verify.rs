@@ -27,6 +27,8 @@ pub struct RunReport {
     pub chunk: u32,
     /// Tokens of a chunk of logits.
     pub logits_chunk: u32,
+    /// What it keeps of layers beside their inputs.
+    pub keep: String,
     /// The loss.
     pub loss: f64,
     /// Bytes of the device's buffers.
@@ -111,6 +113,7 @@ async fn gradients(
         strategy: strategy.kind.name().to_owned(),
         chunk: strategy.chunk(tokens),
         logits_chunk: strategy.logits_chunk(tokens),
+        keep: strategy.kept().to_string(),
         loss,
         peak_bytes: executor.created_bytes(),
         same_bits: true,
@@ -149,7 +152,16 @@ mod tests {
 
     fn report(loss: f64) -> RunReport {
         let strategy = Strategy::STANDARD.kind.name().to_owned();
-        RunReport { strategy, chunk: 64, logits_chunk: 64, loss, peak_bytes: 0, same_bits: true, different: Vec::new() }
+        RunReport {
+            strategy,
+            chunk: 64,
+            logits_chunk: 64,
+            keep: String::new(),
+            loss,
+            peak_bytes: 0,
+            same_bits: true,
+            different: Vec::new(),
+        }
     }
 
     #[test]

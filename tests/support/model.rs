@@ -8,7 +8,7 @@ use streambp::model::{
 };
 use streambp::reference;
 use streambp::step::update::metrics::LOSS;
-use streambp::step::{Batch, IGNORED_LABEL, Pass, Program, Rows, Strategy};
+use streambp::step::{Batch, IGNORED_LABEL, Keep, KeepSet, Pass, Program, Rows, Strategy};
 
 use super::{Random, device};
 
@@ -63,6 +63,17 @@ pub fn has_rings(program: &Program) -> bool {
 /// Adapters on a model, and how the rest lies.
 pub fn lora(config: &Config, targets: &[Projection], frozen: Precision) -> Layout {
     Layout::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec() }, frozen).unwrap()
+}
+
+/// Strategies that keep some of what layers compute, each thing once alone, in all layers or in the last one, and such that let the
+/// inputs of layers wait on the host.
+pub fn between() -> Vec<Strategy> {
+    let alone = Keep::ALL.map(|keep| KeepSet::NONE.with(keep, u32::MAX));
+    let last = KeepSet::NONE.with(Keep::Attention, u32::MAX).with(Keep::KeysValues, 1).with(Keep::GateUp, 1).with(Keep::Norms, 1);
+    let checkpoints = [last, KeepSet::ALL].map(|kept| Strategy::CHECKPOINT.keeping(kept));
+    let offloading = [Strategy::stream(64, 64), Strategy::stream(128, 64).keeping(last), Strategy::CHECKPOINT].map(|s| s.offloading(true));
+    let streams = alone.into_iter().chain([last, KeepSet::ALL]).map(|kept| Strategy::stream(128, 64).keeping(kept));
+    streams.chain(checkpoints).chain(offloading).collect()
 }
 
 /// Weights large enough that no part of a gradient is negligible, and norms that are not all ones.

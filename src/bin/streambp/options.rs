@@ -10,23 +10,30 @@ use streambp::model::{
     Config, Directory, Fresh, Layout, Lora, Model, Parameter, Precision, Projection, StoredAdapter, Values, WithAdapters, open_adapter,
     open_model,
 };
-use streambp::step::{Strategy, StrategyKind, TOKEN_TILE};
+use streambp::step::{KeepSet, Strategy, StrategyKind, TOKEN_TILE};
 
-/// Which strategy, in chunks of which length.
+/// Which strategy, in chunks of which length, and what it keeps.
 #[derive(Args, Clone, Copy)]
 pub struct StrategyOptions {
-    /// standard, checkpoint or stream
-    #[arg(long, default_value = "stream")]
-    pub strategy: StrategyKind,
-    /// Tokens of a chunk in the layers, rounded up to a multiple of 64 (for stream)
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
-    pub chunk: u32,
+    /// standard, checkpoint or stream [default: stream]
+    #[arg(long)]
+    pub strategy: Option<StrategyKind>,
+    /// Tokens of a chunk in the layers, rounded up to a multiple of 64 (for stream) [default: 128]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub chunk: Option<u32>,
     /// Tokens of a chunk of logits, rounded up to a multiple of 64 (for stream) [default: that of --chunk]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub logits_chunk: Option<u32>,
     /// Bytes of a chunk's logits at most, as 64MiB; more are taken in blocks of words (for stream) [default: 128MiB]
     #[arg(long, value_parser = parse_bytes)]
     pub logits_bytes: Option<u64>,
+    /// What layers keep from the forward pass beside their inputs (for checkpoint and stream), as attention,keys_values:4: any of attention,
+    /// keys_values, queries, middle, gate_up, mlp, output, norms, or all; :4 behind a name is for the last four layers
+    #[arg(long)]
+    pub keep: Option<KeepSet>,
+    /// Let the inputs of layers wait in the host's memory
+    #[arg(long)]
+    pub offload: bool,
 }
 
 /// Which model, and with which adapters.
@@ -129,22 +136,41 @@ fn parse_precision(name: &str) -> Result<Precision, String> {
 }
 
 impl StrategyOptions {
+    /// Is anything left to choose?
+    pub fn is_open(&self) -> bool {
+        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, keep, offload } = self;
+        strategy.is_none() && chunk.is_none() && logits_chunk.is_none() && logits_bytes.is_none() && keep.is_none() && !offload
+    }
+
     /// The strategy; if a length had to be rounded, it says so on standard error.
     pub fn resolve(self) -> Strategy {
-        let logits_chunk = self.logits_chunk.unwrap_or(self.chunk);
-        if self.strategy == StrategyKind::Stream {
-            for (name, asked) in [("--chunk", Some(self.chunk)), ("--logits-chunk", self.logits_chunk)] {
+        let kind = self.strategy.unwrap_or(StrategyKind::Stream);
+        let chunk = self.chunk.unwrap_or(128);
+        let logits_chunk = self.logits_chunk.unwrap_or(chunk);
+        if kind == StrategyKind::Stream {
+            for (name, asked) in [("--chunk", self.chunk), ("--logits-chunk", self.logits_chunk)] {
                 if let Some(asked) = asked.filter(|asked| !asked.is_multiple_of(TOKEN_TILE)) {
                     let rounded = asked.next_multiple_of(TOKEN_TILE);
                     eprintln!("note: {name} {asked} is rounded up to {rounded}, a multiple of the token tile of {TOKEN_TILE}");
                 }
             }
         }
-        let strategy = Strategy::new(self.strategy, self.chunk, logits_chunk);
+        let strategy = Strategy::new(kind, chunk, logits_chunk).keeping(self.keep.unwrap_or_default()).offloading(self.offload);
         match self.logits_bytes {
-            Some(bytes) if self.strategy == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
+            Some(bytes) if kind == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
             _ => strategy,
         }
+    }
+}
+
+/// A strategy in words, for a batch of that many tokens.
+pub fn strategy_words(strategy: Strategy, tokens: u32) -> String {
+    let kept = strategy.kept().to_string();
+    let keeps = if strategy.kind == StrategyKind::Standard || kept.is_empty() { String::new() } else { format!(", keeps {kept}") };
+    let offloads = if strategy.offloads() { ", offloads" } else { "" };
+    match strategy.kind {
+        StrategyKind::Stream => format!("{}, chunks of {} tokens{keeps}{offloads}", strategy.kind, strategy.chunk(tokens)),
+        _ => format!("{}{keeps}{offloads}", strategy.kind),
     }
 }
 

@@ -5,10 +5,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use streambp::error::{Error, Result};
 use streambp::model::load_config;
-use streambp::step::{BatchShape, Kind, Limits, Memory, Program};
-use streambp::train::longest_sequence;
+use streambp::step::{BatchShape, Kind, Limits, Memory, Program, Strategy};
+use streambp::train::{longest_sequence, shortest_step};
 
-use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, print_json};
+use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, print_json, strategy_words};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -22,7 +22,7 @@ pub struct Arguments {
     batch: u32,
     #[command(flatten)]
     strategy: StrategyOptions,
-    /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits
+    /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits, and the fastest strategy
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
     /// A file for the memory of the step over time, to open at https://pytorch.org/memory_viz
@@ -50,21 +50,41 @@ pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
         "peak_at": { "op": node.op.kind().stem(), "layer": node.layer, "chunk": memory.peak_chunk(&program).index },
         "bytes_by_kind": Kind::ALL.iter().zip(kinds).map(|(kind, bytes)| (kind.name().to_owned(), json!(bytes))).collect::<Map<String, Value>>(),
         "unused_bytes": memory.unused_bytes(),
+        "host_bytes": memory.host_bytes(),
         "flops": program.step_cost().flops,
         "ops": program.turn_count(),
         "strategy": strategy.kind,
         "chunk": strategy.chunk(program.tokens()),
         "logits_chunk": strategy.logits_chunk(program.tokens()),
+        "keep": strategy.kept().to_string(),
+        "offload": strategy.offloads(),
     });
+    let mut fastest = None;
     if let Some(budget) = arguments.budget {
         document["max_seq_len"] = json!(longest_sequence(&layout, arguments.batch, strategy, budget, Limits::NONE));
+        fastest = shortest_step(&layout, &program.batch, budget, Limits::NONE);
+        document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program.tokens()));
     }
     if json {
         print_json(&document);
     } else {
         print_table(&document, &kinds, arguments.budget);
+        if let Some(strategy) = fastest {
+            println!("fastest within   {}", strategy_words(strategy, program.tokens()));
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The options by which a strategy is given.
+fn options_of(strategy: Strategy, tokens: u32) -> Value {
+    json!({
+        "strategy": strategy.kind,
+        "chunk": strategy.chunk(tokens),
+        "logits_chunk": strategy.logits_chunk(tokens),
+        "keep": strategy.kept().to_string(),
+        "offload": strategy.offloads(),
+    })
 }
 
 fn print_table(document: &Value, kinds: &[u64; Kind::ALL.len()], budget: Option<u64>) {
@@ -75,7 +95,13 @@ fn print_table(document: &Value, kinds: &[u64; Kind::ALL.len()], budget: Option<
     for (kind, &size) in Kind::ALL.iter().zip(kinds).filter(|(_, size)| **size > 0) {
         println!("  {:22} {:>12}", kind.name().replace('_', " "), human_bytes(size));
     }
+    if document["host_bytes"].as_u64() > Some(0) {
+        println!("on the host     {}", bytes("host_bytes"));
+    }
     println!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]);
+    if let Some(kept) = document["keep"].as_str().filter(|kept| !kept.is_empty()) {
+        println!("kept            {kept}");
+    }
     println!("arithmetic      {:.1} GFLOP in {} operations", document["flops"].as_u64().unwrap_or(0) as f64 / 1e9, document["ops"]);
     if let Some(budget) = budget {
         match document["max_seq_len"].as_u64() {

@@ -29,7 +29,8 @@ impl TextOptions {
                 let missing = || Error::Setting(format!("there is no tokenizer {path}: give a tokenizer.json, or bytes"));
                 Some(TokenizerFiles::read(Path::new(path))?.ok_or_else(missing)?)
             }
-            None if Preset::named(model).is_some() => None,
+            // A config.json is of a model that has not learned yet.
+            None if Preset::named(model).is_some() || Path::new(model).is_file() => None,
             None => TokenizerFiles::read(&Path::new(model).join("tokenizer.json"))?,
         };
         files.map_or_else(|| Ok(Tokenizer::bytes()), |files| Tokenizer::from_files(files, vocab_size))

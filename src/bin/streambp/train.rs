@@ -11,10 +11,10 @@ use streambp::step::BatchShape;
 use streambp::text::Tokenizer;
 use streambp::train::{
     CopyTask, RecallTask, Settings, SortTask, Source, StepReport, SumTask, Task, Trainer, Validation, load_snapshot, save_snapshot,
-    within_budget,
+    shortest_step, within_budget,
 };
 
-use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, print_json};
+use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, print_json, strategy_words};
 use crate::text::DataOptions;
 
 #[derive(Args)]
@@ -74,7 +74,7 @@ pub struct Arguments {
     /// Go on from the checkpoint in --out
     #[arg(long, requires = "out")]
     resume: bool,
-    /// The most bytes that the step may take, as 2GiB
+    /// The most bytes that the step may take, as 2GiB: without a strategy, the fastest that fits is taken
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
 }
@@ -122,14 +122,17 @@ impl Arguments {
 }
 
 pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
-    let settings = arguments.settings();
+    let mut settings = arguments.settings();
     settings.validate()?;
     let mut base = arguments.model.base(arguments.seed).await?;
     let (source, tokenizer) = arguments.source(&mut base.config)?;
     let Opened { layout, values } = arguments.model.adapt(base, arguments.seed).await?;
     let gpu = Gpu::open(adapter).await?;
     if let Some(budget) = arguments.budget {
-        within_budget(&layout, &BatchShape::uniform(settings.batch, source.seq_len()), settings.strategy, budget, gpu.limits())?;
+        let shape = BatchShape::uniform(settings.batch, source.seq_len());
+        let fastest = if arguments.strategy.is_open() { shortest_step(&layout, &shape, budget, gpu.limits()) } else { None };
+        settings.strategy = fastest.unwrap_or(settings.strategy);
+        within_budget(&layout, &shape, settings.strategy, budget, gpu.limits())?;
     }
     if let Some(out) = &arguments.out {
         std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
@@ -145,7 +148,8 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
         let parameters = &trainer.executor().program().parameters;
         let (all, trained) = (parameters.elements(), parameters.trained().map(|(_, p)| p.elements() as u64).sum::<u64>());
         let learning = if trained < all { format!(", {trained} of which learn") } else { String::new() };
-        println!("{} on {}, {all} parameters{learning}, {memory}", arguments.model.model, gpu.name());
+        let strategy = strategy_words(trainer.settings().strategy, trainer.executor().program().tokens());
+        println!("{} on {}, {all} parameters{learning}, {memory}, {strategy}", arguments.model.model, gpu.name());
     }
     train(&arguments, &mut trainer, json).await?;
     if let Some(out) = &arguments.out {

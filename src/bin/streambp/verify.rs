@@ -5,7 +5,7 @@ use indicatif::ProgressBar;
 use streambp::error::Result;
 use streambp::gpu::Gpu;
 use streambp::model::Config;
-use streambp::step::{Batch, Strategy};
+use streambp::step::{Batch, Keep, KeepSet, Strategy, StrategyKind};
 use streambp::train::{Source, VerifyReport, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json};
@@ -61,7 +61,9 @@ pub fn own_batch(seq_len: u32, sequences: u32, seed: u64, config: &Config) -> Re
 fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     let chunks = if chunks.is_empty() { vec![64, 128, 192, 448, tokens] } else { chunks.to_vec() };
     let stream = chunks.iter().flat_map(|&chunk| [Strategy::stream(chunk, chunk), Strategy::stream(chunk, 64)]);
-    let mut strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).collect();
+    let kept = KeepSet::NONE.with(Keep::Attention, u32::MAX).with(Keep::GateUp, 1);
+    let between = [Strategy::CHECKPOINT, Strategy::stream(128, 64).offloading(true)].map(|strategy| strategy.keeping(kept));
+    let mut strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).chain(between).collect();
     strategies.dedup();
     strategies
 }
@@ -70,8 +72,10 @@ fn print_report(report: &VerifyReport, adapter: &str) {
     println!("{adapter}");
     for run in &report.runs {
         let verdict = if run.same_bits { "same bits".to_owned() } else { format!("DIFFERS in {}", run.different.join(", ")) };
+        let is_between = !run.keep.is_empty() && run.strategy != StrategyKind::Standard.name();
+        let keeps = if is_between { format!(", keeps {}", run.keep) } else { String::new() };
         println!(
-            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}",
+            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{keeps}",
             run.strategy,
             run.chunk,
             run.logits_chunk,

@@ -40,6 +40,7 @@ pub fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         Op::LinearGrad { .. } => linear_grad::launch(program, op, tuning),
         Op::LinearWeightGrad { .. } => linear_weight_grad::launch(program, op, tuning),
         Op::BiasGrad { .. } => bias_grad::launch(program, op),
+        Op::Move { .. } => unreachable!("what is copied needs no kernel"),
         Op::Rope { .. } => rope::launch(program, op),
         Op::Attention { .. } => attention::launch(program, op, tuning),
         Op::AttentionQueryGrad { .. } => attention_query_grad::launch(program, op, tuning),

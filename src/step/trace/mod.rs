@@ -152,7 +152,7 @@ impl<'a> Writer<'a> {
 
     fn allocate_buffers(&mut self) {
         let mut categories = vec![NO_CATEGORY; self.memory.buffers().len()];
-        for (id, tensor) in self.program.tensors().filter(|(_, t)| t.storage != Storage::Arena) {
+        for (id, tensor) in self.program.tensors().filter(|(_, t)| !matches!(t.storage, Storage::Arena | Storage::Host)) {
             categories[self.memory.place(id).buffer] = tensor.kind.name();
         }
         for (index, buffer) in self.memory.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
@@ -322,7 +322,9 @@ mod tests {
 
     #[test]
     fn the_most_bytes_alive_are_those_of_the_plan() {
-        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([program_with_lead(700)]) {
+        let between = Strategy::stream(128, 64).keeping("attention,gate_up:2".parse().unwrap()).offloading(true);
+        let between = Program::train(&PRESETS[0].config, BatchShape::uniform(1, 700), between);
+        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([between, program_with_lead(700)]) {
             let kind = program.strategy.kind;
             for limit in [u64::MAX, 8 << 20] {
                 let memory = Memory::plan(&program, Limits { buffer: limit, binding: u64::MAX }).unwrap();

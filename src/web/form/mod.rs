@@ -7,7 +7,7 @@ pub use controls::{Field, Group, SourceChoice};
 
 use crate::error::{Error, Result};
 use crate::model::{Config, Layout, Lora, PRESETS, Precision, Preset, Projection, Rope, Training};
-use crate::step::{BatchShape, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{BatchShape, KeepSet, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
 use crate::web::library::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
@@ -23,6 +23,10 @@ pub struct Form {
     pub preset: String,
     /// How the step is walked.
     pub strategy: StrategyKind,
+    /// What it keeps of layers beside their inputs.
+    pub kept: KeepSet,
+    /// Do the inputs of layers wait on the host?
+    pub offload: bool,
     /// Is one matrix embedding and head?
     pub tied: bool,
     /// Do adapters learn, and nothing else?
@@ -61,6 +65,8 @@ impl Default for Form {
             vocabulary: Vocabulary::Bytes,
             preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
+            kept: KeepSet::NONE,
+            offload: false,
             tied: true,
             has_adapters: false,
             targets: Projection::ALL.to_vec(),
@@ -183,12 +189,19 @@ impl Form {
         self.model = config.clone();
     }
 
-    fn set_settings(&mut self, s: &Settings) {
-        self.strategy = s.strategy.kind;
-        if s.strategy.kind == StrategyKind::Stream {
-            self.set(Field::Chunk, s.strategy.chunk(u32::MAX));
-            self.set(Field::LogitsChunk, s.strategy.logits_chunk(u32::MAX));
+    /// Takes a strategy; chunk lengths are left as they are where it has none.
+    pub fn set_strategy(&mut self, strategy: Strategy) {
+        self.strategy = strategy.kind;
+        self.offload = strategy.offloads();
+        self.kept = if strategy.kind == StrategyKind::Standard { KeepSet::NONE } else { strategy.kept() };
+        if strategy.kind == StrategyKind::Stream {
+            self.set(Field::Chunk, strategy.chunk(u32::MAX));
+            self.set(Field::LogitsChunk, strategy.logits_chunk(u32::MAX));
         }
+    }
+
+    fn set_settings(&mut self, s: &Settings) {
+        self.set_strategy(s.strategy);
         let whole = [(Field::SeqLen, s.seq_len), (Field::Batch, s.batch), (Field::Accumulate, s.accumulate)];
         whole.into_iter().for_each(|(field, value)| self.set(field, value));
         let long = [(Field::Warmup, s.warmup), (Field::Steps, s.steps), (Field::Seed, s.seed)];
@@ -291,12 +304,17 @@ impl Form {
         Config::from_json(&config.to_json())
     }
 
+    fn strategy(&self) -> Result<Strategy> {
+        let strategy = Strategy::new(self.strategy, self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?);
+        Ok(strategy.keeping(self.kept).offloading(self.offload))
+    }
+
     fn settings(&self) -> Result<Settings> {
         let settings = Settings {
             seq_len: self.positive(Field::SeqLen)?,
             batch: self.positive(Field::Batch)?,
             accumulate: self.positive(Field::Accumulate)?,
-            strategy: Strategy::new(self.strategy, self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?),
+            strategy: self.strategy()?,
             learning_rate: self.number(Field::LearningRate)?,
             min_learning_rate: self.number(Field::MinLearningRate)?,
             warmup: self.whole(Field::Warmup)?,
@@ -382,11 +400,12 @@ mod tests {
         assert_eq!(Form::default().to_pairs(), []);
         let mut form = Form { source: SourceChoice::Task(TaskKind::Sort), strategy: StrategyKind::Standard, ..Form::default() };
         (form.tied, form.preset) = (false, String::new());
+        (form.kept, form.offload) = ("attention,mlp:2".parse().unwrap(), true);
         (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Precision::Int8);
         (form.targets, form.vocabulary) = (vec![Projection::Query, Projection::Down], Vocabulary::Learned);
         Field::ALL.iter().zip(1000..).for_each(|(&field, value)| form.set(field, value));
         let pairs = form.to_pairs();
-        assert_eq!(pairs.len(), 9 + Field::ALL.len());
+        assert_eq!(pairs.len(), 11 + Field::ALL.len());
         assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
         assert_eq!(Form::from_pairs([("nonsense".to_owned(), "1".to_owned())]), Form::default());
     }

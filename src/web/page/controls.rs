@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::T;
 use super::reactive::{shown, truth, words};
 use super::state::{Phase, State};
-use crate::step::StrategyKind;
+use crate::step::Strategy;
 use crate::train::Remedy;
 use crate::web::form::Field;
 use crate::web::protocol::{Go, ToWorker};
@@ -63,10 +63,8 @@ fn apply(state: State, t: T, remedy: Remedy) -> impl IntoView {
     let text = fill(&t.controls.apply_remedy, &[("seq-len", &remedy.seq_len), ("chunk", &remedy.chunk)]);
     let apply = move |_| {
         state.form.update(|form| {
-            form.strategy = StrategyKind::Stream;
+            form.set_strategy(Strategy::stream(remedy.chunk, remedy.chunk));
             form.set(Field::SeqLen, remedy.seq_len);
-            form.set(Field::Chunk, remedy.chunk);
-            form.set(Field::LogitsChunk, remedy.chunk);
         });
     };
     view! { <button id="apply-remedy" type="button" on:click=apply>{text}</button> }

@@ -205,21 +205,14 @@ impl Planning {
             FromPlanner::Chosen(number, choice) if number == newest[Topic::Longest.slot()] => {
                 self.is_choosing.set(false);
                 if let Some((strategy, tokens)) = choice.filter(|_| !state.has_run.get_untracked()) {
-                    state.form.update(|form| put(form, strategy, tokens));
+                    state.form.update(|form| {
+                        form.set_strategy(strategy);
+                        form.set(Field::SeqLen, tokens);
+                    });
                 }
                 self.chosen.set(Some(choice));
             }
             FromPlanner::Charted(..) | FromPlanner::Chosen(..) => {}
         }
-    }
-}
-
-/// Puts a choice of the planner's into the form.
-fn put(form: &mut Form, strategy: Strategy, tokens: u32) {
-    form.strategy = strategy.kind;
-    form.set(Field::SeqLen, tokens);
-    if strategy.kind == StrategyKind::Stream {
-        form.set(Field::Chunk, strategy.chunk(u32::MAX));
-        form.set(Field::LogitsChunk, strategy.logits_chunk(u32::MAX));
     }
 }

@@ -8,7 +8,7 @@ use super::reactive::{shown, truth, words};
 use super::state::State;
 use super::{T, browser, opening};
 use crate::model::{PRESETS, Parameters, Preset};
-use crate::step::StrategyKind;
+use crate::step::{KeepSet, StrategyKind};
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
 use crate::web::format::whole;
 use crate::web::library::Vocabulary;
@@ -174,7 +174,9 @@ fn model(state: State, t: T) -> impl IntoView {
         let is_chosen = truth(move || state.form.with(|form| form.strategy == kind));
         view! { <option value=kind.name() prop:selected=is_chosen>{kind.name()}</option> }
     };
-    let choose_strategy = move |name: String| state.form.update(|form| form.strategy = name.parse().unwrap_or(form.strategy));
+    let choose_strategy = move |name: String| {
+        state.form.update(|form| (form.strategy, form.kept, form.offload) = (name.parse().unwrap_or(form.strategy), KeepSet::NONE, false));
+    };
     view! {
         <label class="field" for="preset">{t.model.preset.clone()}</label>
         <select id="preset" aria-describedby="preset-about" on:change=move |event| choose_preset(event_target_value(&event))>

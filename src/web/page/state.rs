@@ -67,12 +67,13 @@ pub struct Plans {
 impl Plans {
     fn of(plan: &Plan, limits: Limits) -> Self {
         let all = StrategyKind::ALL.map(|kind| {
-            let strategy = Strategy::new(kind, plan.chunks[0], plan.chunks[1]);
+            let plain = Strategy::new(kind, plan.chunks[0], plan.chunks[1]);
+            let strategy = if kind == plan.strategy.kind { plan.strategy } else { plain };
             Planned::new(&plan.layout, &plan.shape, strategy, limits)
         });
         let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
         let stage = Stage::of(&all[plan.strategy.kind as usize]);
-        let flops = all[plan.strategy.kind as usize].program.step_flops();
+        let flops = all[plan.strategy.kind as usize].program.step_cost().flops;
         Plans { plan: plan.clone(), all, timelines, stage, flops }
     }
 

@@ -53,14 +53,12 @@ pub fn entries(planned: &Planned, number: u64) -> Vec<Entry> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planned::tests::planned;
+    use super::super::planned::tests::each;
     use super::*;
-    use crate::step::StrategyKind;
 
     #[test]
     fn the_list_adds_up_to_the_buffers_at_every_turn() {
-        for kind in StrategyKind::ALL {
-            let planned = planned(kind, 300);
+        for planned in each(300) {
             for number in 0..planned.program.turn_count() {
                 let entries = entries(&planned, number);
                 assert_eq!(entries.iter().map(|entry| entry.bytes).sum::<u64>(), planned.peak_bytes());

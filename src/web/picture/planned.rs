@@ -85,10 +85,17 @@ pub(super) mod tests {
         Planned::new(&layout, &BatchShape::uniform(1, seq_len), Strategy::stream(128, 128), Limits::NONE)
     }
 
+    /// Every strategy, one between them, and layers with windows.
+    pub(in crate::web::picture) fn each(seq_len: u32) -> Vec<Planned> {
+        let plan = Form::default().plan().unwrap();
+        let strategy = Strategy::stream(128, 128).keeping("attention,gate_up:2".parse().unwrap()).offloading(true);
+        let between = Planned::new(&plan.layout, &BatchShape::uniform(1, seq_len), strategy, Limits::NONE);
+        StrategyKind::ALL.map(|kind| planned(kind, seq_len)).into_iter().chain([between, with_windows(seq_len)]).collect()
+    }
+
     #[test]
     fn every_moment_has_the_bytes_that_are_alive() {
-        for kind in StrategyKind::ALL {
-            let planned = planned(kind, 1000);
+        for planned in each(1000) {
             for &moment in planned.memory.moments() {
                 assert_eq!(planned.parts(moment).iter().sum::<u64>(), planned.memory.alive_bytes(moment));
                 assert_eq!(*planned.parts(moment), Part::sums(&planned.memory.by_kind(&planned.program, moment)));
