@@ -5,7 +5,7 @@ struct Params { row_vec4s: u32, d_out_period: u32 }
 @group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> d_bias: array<vec4<f32>>;
 
-@compute @workgroup_size(32)
+@compute @workgroup_size($LANES)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let col = id.x;
   if col >= params.row_vec4s { return; }

@@ -7,7 +7,7 @@ struct Params { row_vec4s: u32, groups: u32, x_period: u32, rstd_period: u32, d_
 @group(0) @binding(4) var<storage, read_write> d_out: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> d_weight: array<vec4<f32>>;
 
-@compute @workgroup_size(32)
+@compute @workgroup_size($LANES)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let col = id.x;
   if col >= params.row_vec4s { return; }

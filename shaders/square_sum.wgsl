@@ -10,6 +10,9 @@ const PARTIALS: u32 = 256u;
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var sum = 0.0;
-  for (var i = id.x; i < params.vec4s; i += PARTIALS) { sum += dot(x[i], x[i]); }
+  for (var i = id.x; i < params.vec4s; i += PARTIALS) {
+    let v = x[i];
+    sum += dot(v, v);
+  }
   partials[params.slot * PARTIALS + id.x] = sum;
 }

@@ -22,6 +22,7 @@ pub struct Gpu {
     /// What programs that are opened on this handle are for.
     pub(super) used_for: &'static str,
     summary: AdapterSummary,
+    subgroup_lanes: Option<u32>,
     tuning: Tuning,
     watched: Arc<Mutex<Watched>>,
 }
@@ -127,10 +128,13 @@ impl Gpu {
         };
         let refused = |e: wgpu::RequestDeviceError| Error::NoDevice { adapter: summary.name.clone(), reason: e.to_string() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
-        let tuning = tuning(&adapter.get_info(), features);
+        let info = adapter.get_info();
+        let subgroup_lanes = (features.contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size == info.subgroup_max_size)
+            .then_some(info.subgroup_max_size);
+        let tuning = tuning(&info, subgroup_lanes);
         let watched = watch(&device);
         let (pipelines, ledger) = (Arc::default(), Ledger::default());
-        Ok(Gpu { device, queue, pipelines, ledger, used_for: "step", summary, tuning, watched })
+        Ok(Gpu { device, queue, pipelines, ledger, used_for: "step", summary, subgroup_lanes, tuning, watched })
     }
 
     /// Every adapter of this machine.
@@ -157,6 +161,11 @@ impl Gpu {
     /// Does the device tell the time?
     pub fn has_clock(&self) -> bool {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// Threads of a subgroup, if kernels can rely on their number and let them talk.
+    pub(super) fn subgroup_lanes(&self) -> Option<u32> {
+        self.subgroup_lanes
     }
 
     /// The sizes of its kernels' tiles.
@@ -269,11 +278,11 @@ impl Gpu {
 
 /// Browsers do not always say that an adapter runs on the CPU; no GPU has subgroups of no more than eight threads
 /// (0 is a browser that does not tell).
-fn tuning(info: &wgpu::AdapterInfo, features: wgpu::Features) -> Tuning {
+fn tuning(info: &wgpu::AdapterInfo, subgroup_lanes: Option<u32>) -> Tuning {
     let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || (1..=8).contains(&info.subgroup_max_size);
     match info.subgroup_max_size {
         _ if !runs_on_cpu => Tuning::GPU,
-        8 if info.subgroup_min_size == 8 && features.contains(wgpu::Features::SUBGROUP) => Tuning::CPU_SUBGROUP,
+        8 if subgroup_lanes == Some(8) => Tuning::CPU_SUBGROUP,
         8 => Tuning::CPU,
         _ => Tuning::SMALL_CPU,
     }

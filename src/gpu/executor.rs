@@ -11,6 +11,7 @@ use super::buffers::{self, OwnedBuffer};
 use super::device::Gpu;
 use super::launch::{Access, Grid, Launch};
 use super::offload::Offload;
+use super::tuning::Tuning;
 use super::{kernels, pipelines};
 use crate::error::Result;
 use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Op, OpKind, Pass, Program, Storage, TensorId, Turn};
@@ -31,7 +32,7 @@ pub struct Executor {
 }
 
 /// An operation, ready to be encoded for any chunk.
-struct Dispatch {
+pub(super) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     params_offset: u32,
@@ -330,8 +331,19 @@ impl Executor {
         self.blocks[turn.block][turn.node].is_some()
     }
 
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, Turn { block, chunk, node }: Turn) {
-        let dispatch = self.blocks[block][node].as_ref().expect("copies stand between submissions");
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, turn: Turn) {
+        let dispatch = self.blocks[turn.block][turn.node].as_ref().expect("copies stand between submissions");
+        self.encode_dispatch(pass, dispatch, turn);
+    }
+
+    /// The operation of a turn with the kernel of another tuning.
+    pub(super) fn dispatch_with(&self, turn: &Turn, tuning: &Tuning) -> Dispatch {
+        let own = self.blocks[turn.block][turn.node].as_ref().expect("copies have no kernel");
+        let launch = kernels::launch(&self.program, &self.program.blocks[turn.block].nodes[turn.node].op, tuning);
+        self.dispatch(&launch, own.params_offset)
+    }
+
+    pub(super) fn encode_dispatch(&self, pass: &mut wgpu::ComputePass, dispatch: &Dispatch, Turn { block, chunk, .. }: Turn) {
         let [x, y, z] = dispatch.grid.workgroups(chunk);
         pass.set_pipeline(&dispatch.pipeline);
         pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);

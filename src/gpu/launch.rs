@@ -159,10 +159,7 @@ impl Launch {
     /// How threads share what all of them need: in groups of so many where a subgroup does it, each group of `together` parts. Of
     /// `count` parts, `GROUPS` times `QUADS`.
     pub(super) fn shared(self, sharing: Sharing, count: u32, together: impl Fn(u32) -> u32) -> Self {
-        let quads = match sharing {
-            Sharing::Subgroup(lanes) => together(lanes),
-            Sharing::Direct | Sharing::Workgroup => count,
-        };
+        let quads = sharing.together(count, together);
         assert!(quads > 0 && count.is_multiple_of(quads), "{count} parts of a thread in groups of {quads}");
         self.sharing(sharing).constant("GROUPS", count / quads).constant("QUADS", quads)
     }

@@ -4,6 +4,7 @@
 //! Nothing here knows what a transformer is.
 
 mod buffers;
+mod candidates;
 mod ceilings;
 mod device;
 mod executor;
@@ -16,6 +17,7 @@ mod shader;
 mod transfer;
 mod tuning;
 
+pub use candidates::Knob;
 pub use ceilings::Ceilings;
 pub use device::{AdapterSummary, Gpu};
 pub use executor::Executor;

@@ -7,12 +7,15 @@ use web_time::{Duration, Instant};
 use super::buffers::OwnedBuffer;
 use super::device::Gpu;
 use super::executor::Executor;
+use super::tuning::Tuning;
 use crate::error::Result;
 use crate::step::{Moment, Turn};
 
 /// WebGPU's `maxQueryCount`, on every adapter.
 const MAX_QUERIES: u32 = 4096;
 const TICK_BYTES: u64 = 8;
+/// How long an operation is repeated to be timed alone.
+const REPEATED_SECONDS: f64 = 0.02;
 
 /// The time of one operation, over all chunks for which it was done.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,6 +65,31 @@ impl Executor {
         }
         times.retain(|time| time.turns > 0);
         Ok(times)
+    }
+
+    /// What a turn takes with the kernel of some tuning, at least. It writes what the turn writes.
+    ///
+    /// # Errors
+    /// If the device was lost or has reported an error.
+    pub async fn seconds_with(&self, turn: Turn, tuning: &Tuning) -> Result<f64> {
+        let dispatch = self.dispatch_with(&turn, tuning);
+        let mut repeats = 1;
+        let mut least = f64::MAX;
+        for _ in 0..4 {
+            let started = Instant::now();
+            let mut encoder = self.gpu().device.create_command_encoder(&Default::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                (0..repeats).for_each(|_| self.encode_dispatch(&mut pass, &dispatch, turn));
+            }
+            self.gpu().queue.submit([encoder.finish()]);
+            self.gpu().wait().await?;
+            let seconds = started.elapsed().as_secs_f64();
+            least = least.min(seconds / f64::from(repeats));
+            // The first round compiles; the others should take so long that waiting does not count.
+            repeats = ((REPEATED_SECONDS / seconds) as u32).clamp(1, 64);
+        }
+        Ok(least)
     }
 
     async fn by_its_clock(&self, turns: &[Turn]) -> Result<Vec<f64>> {

@@ -33,6 +33,16 @@ pub enum Sharing {
     Workgroup,
 }
 
+impl Sharing {
+    /// Of so many parts, those that are read together.
+    pub(super) fn together(self, parts: u32, of_subgroup: impl Fn(u32) -> u32) -> u32 {
+        match self {
+            Sharing::Subgroup(lanes) => of_subgroup(lanes),
+            Sharing::Direct | Sharing::Workgroup => parts,
+        }
+    }
+}
+
 /// A workgroup has a token tile; a thread so many of its tokens, and so many groups of four columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TokenTile {
@@ -50,6 +60,15 @@ impl TokenTile {
     /// Threads of a workgroup.
     pub fn lanes(self) -> u32 {
         TOKEN_TILE / self.tokens * self.col_lanes
+    }
+
+    /// Half as wide where a matrix of so many groups of four columns would leave much of the last tile empty; `together` is how many
+    /// groups a subgroup of so many threads reads at once.
+    pub(super) fn fitted(self, matrix_vec4s: u32, together: impl Fn(u32) -> u32) -> TokenTile {
+        let half = TokenTile { vec4s: self.vec4s / 2, ..self };
+        let computed = |tile: TokenTile| matrix_vec4s.next_multiple_of(tile.workgroup_vec4s());
+        let can_halve = self.vec4s.is_multiple_of(2 * self.sharing.together(1, together));
+        if can_halve && computed(self) * 9 > computed(half) * 10 { half } else { self }
     }
 
     /// Groups of four columns of a workgroup.

@@ -2,9 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use super::tune::dearest;
 use crate::error::Result;
-use crate::gpu::{Ceilings, Executor, OpTime};
-use crate::step::{Cost, Op, Pass, Program, Turn};
+use crate::gpu::{Ceilings, Executor, Gpu, Knob, OpTime};
+use crate::model::Config;
+use crate::step::{BatchShape, Cost, Op, Pass, Program, Strategy, Turn};
 
 /// The operations of one kind and use, in all layers and for all chunks of a step.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -78,6 +80,23 @@ pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceiling
     }
     rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     Ok(rows)
+}
+
+/// FLOP/s in 10⁹ that each form of a product of two matrices of that many rows and columns reaches: `linear`, `linear_grad` and
+/// `linear_weight_grad`, as they are used for an MLP of such sizes.
+///
+/// # Errors
+/// If the device was lost.
+pub async fn matmul_gflops(gpu: &Gpu, size: u32) -> Result<Vec<(&'static str, f64)>> {
+    let config = Config::llama([size, size, 1, size / 64, size / 64, 64]);
+    let executor = Executor::new(gpu, Program::gradients(&config, BatchShape::uniform(1, size), Strategy::CHECKPOINT)).await?;
+    let mut forms = Vec::new();
+    for knob in [Knob::Linear, Knob::LinearGrad, Knob::LinearWeightGrad] {
+        let turn = dearest(executor.program(), knob).expect("a layer has matrices");
+        let seconds = executor.seconds_with(turn, gpu.tuning()).await?;
+        forms.push((knob.op().stem(), 2.0 * f64::from(size).powi(3) / seconds / 1e9));
+    }
+    Ok(forms)
 }
 
 /// The cost of all turns of each operation that was timed.

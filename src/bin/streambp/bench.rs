@@ -6,9 +6,10 @@ use streambp::error::Result;
 use streambp::gpu::{Ceilings, Executor, Gpu};
 use streambp::model::{Layout, Values};
 use streambp::step::{Batch, Pass, Program, Strategy, StrategyKind};
-use streambp::train::{RooflineRow, roofline, verify};
+use streambp::train::{RooflineRow, matmul_gflops, roofline, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json};
+use crate::tuning::Device;
 use crate::verify::own_batch;
 
 #[derive(Args)]
@@ -38,6 +39,9 @@ pub struct Arguments {
     seed: u64,
 }
 
+/// Rows and columns of the matrices whose product is timed alone.
+const MATMUL: u32 = 1024;
+
 /// A strategy, ready to be timed.
 struct Contestant {
     strategy: Strategy,
@@ -45,23 +49,28 @@ struct Contestant {
     millis: Vec<f64>,
 }
 
-pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
     let logits_chunk = arguments.logits_chunk.unwrap_or(arguments.chunk);
     let strategies: Vec<Strategy> = arguments.strategies.iter().map(|&kind| Strategy::new(kind, arguments.chunk, logits_chunk)).collect();
-    let gpu = Gpu::open(adapter).await?;
+    let gpu = device.open(&layout).await?;
     let report = verify(&gpu, &layout, &values, &batch, &strategies, false, |_, _| ()).await?;
     let contestants = time(&gpu, &layout, &values, &batch, &strategies, arguments.steps).await?;
     let ceilings = gpu.ceilings().await?;
+    let matmul = matmul_gflops(&gpu, MATMUL).await?;
     let mut rows = Vec::new();
     for contestant in &contestants {
         rows.push(row(contestant, ceilings, &roofline(&contestant.executor, Pass::STEP, ceilings).await?));
     }
     if json {
-        print_json(&json!({ "adapter": gpu.summary(), "same_bits": report.same_bits, "strategies": rows }));
+        let matmul: Vec<Value> = matmul.iter().map(|(form, gflops)| json!({ "form": form, "gflops": gflops })).collect();
+        print_json(&json!({ "adapter": gpu.summary(), "same_bits": report.same_bits, "matmul_1024": matmul, "strategies": rows }));
     } else {
         println!("{}: gradients {}", gpu.name(), if report.same_bits { "are the same bits" } else { "DIFFER" });
+        for (form, gflops) in matmul {
+            println!("{form} of {MATMUL} × {MATMUL} × {MATMUL}: {gflops:.1} of {:.1} GFLOP/s", ceilings.gflops);
+        }
         rows.iter().for_each(print_row);
     }
     Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::gpu::Gpu;
 use streambp::text::Until;
 use streambp::train::{Generator, Sampler};
 
 use crate::options::{ModelOptions, Opened, print_json};
 use crate::text::{TextOptions, question};
+use crate::tuning::Device;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -37,7 +37,7 @@ pub struct Arguments {
     seed: u64,
 }
 
-pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let vocab_size = layout.config.vocab_size;
     let tokenizer = arguments.text.tokenizer(&arguments.model.model, vocab_size)?;
@@ -51,7 +51,7 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
         }
         false => (tokenizer.encode_alone(&arguments.prompt)?, Until::new(String::new())),
     };
-    let gpu = Gpu::open(adapter).await?;
+    let gpu = device.open(&layout).await?;
     let mut generator = Generator::new(&gpu, &layout, prompt.len() as u32 + arguments.tokens).await?;
     generator.load(&values).await?;
     generator.start(&prompt)?;

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::gpu::{Executor, Gpu};
+use streambp::gpu::Executor;
 use streambp::step::{Pass, Program, update::metrics};
 use streambp::train::{read_batch, tensors_to_file};
 
 use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, print_json};
+use crate::tuning::Device;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -27,11 +28,11 @@ pub struct Arguments {
     seed: u64,
 }
 
-pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
     let batch = read_batch(&arguments.batch.display().to_string(), &bytes, layout.config.vocab_size)?;
-    let gpu = Gpu::open(adapter).await?;
+    let gpu = device.open(&layout).await?;
     let program = Program::gradients(&layout, batch.shape.clone(), arguments.strategy.resolve());
     let mut executor = Executor::new(&gpu, program).await?;
     executor.load(&values).await?;

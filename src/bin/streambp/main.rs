@@ -9,11 +9,13 @@ mod options;
 mod plan;
 mod text;
 mod train;
+mod tuning;
 mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tuning::Device;
 
 /// Exact back-propagation for long sequences, chunk by chunk.
 #[derive(Parser)]
@@ -22,6 +24,9 @@ struct Cli {
     /// Part of the name of the adapter to use
     #[arg(long, global = true, value_name = "SUBSTRING")]
     adapter: Option<String>,
+    /// Take the kernels of the adapter's class, without a search for its fastest ones
+    #[arg(long, global = true)]
+    no_tune: bool,
     /// Print JSON instead of a table
     #[arg(long, global = true)]
     json: bool,
@@ -50,18 +55,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { adapter, json, command } = Cli::parse();
-    let adapter = adapter.as_deref();
+    let Cli { adapter, no_tune, json, command } = Cli::parse();
+    let device = Device { adapter: adapter.as_deref(), no_tune };
     let outcome = pollster::block_on(async {
         match command {
             Command::Devices => devices::run(json).await,
-            Command::Train(arguments) => train::run(arguments, adapter, json).await,
-            Command::Grad(arguments) => grad::run(arguments, adapter, json).await,
+            Command::Train(arguments) => train::run(arguments, device, json).await,
+            Command::Grad(arguments) => grad::run(arguments, device, json).await,
             Command::Merge(arguments) => merge::run(&arguments, json).await,
             Command::Plan(arguments) => plan::run(&arguments, json).await,
-            Command::Bench(arguments) => bench::run(arguments, adapter, json).await,
-            Command::Verify(arguments) => verify::run(arguments, adapter, json).await,
-            Command::Generate(arguments) => generate::run(arguments, adapter, json).await,
+            Command::Bench(arguments) => bench::run(arguments, device, json).await,
+            Command::Verify(arguments) => verify::run(arguments, device, json).await,
+            Command::Generate(arguments) => generate::run(arguments, device, json).await,
         }
     });
     match outcome {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use streambp::error::Result;
 use streambp::model::{
     Config, Directory, Fresh, Layout, Lora, Model, Parameter, Precision, Projection, StoredAdapter, Values, WithAdapters, open_adapter,
@@ -193,6 +194,12 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     };
     let number: f64 = number.parse().map_err(|_| format!("\"{text}\" is no number of bytes"))?;
     Ok((number * factor) as u64)
+}
+
+/// A bar for a command that does so many things, with what it does now behind it.
+pub fn progress_bar(all: u64, doing: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}").expect("the template is valid");
+    ProgressBar::new(all).with_style(style).with_message(doing)
 }
 
 /// Bytes for people.

@@ -5,7 +5,6 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::gpu::Gpu;
 use streambp::model::{Config, save_adapter};
 use streambp::step::BatchShape;
 use streambp::text::Tokenizer;
@@ -16,6 +15,7 @@ use streambp::train::{
 
 use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, print_json, strategy_words};
 use crate::text::DataOptions;
+use crate::tuning::Device;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -121,13 +121,13 @@ impl Arguments {
     }
 }
 
-pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
     let mut settings = arguments.settings();
     settings.validate()?;
     let mut base = arguments.model.base(arguments.seed).await?;
     let (source, tokenizer) = arguments.source(&mut base.config)?;
     let Opened { layout, values } = arguments.model.adapt(base, arguments.seed).await?;
-    let gpu = Gpu::open(adapter).await?;
+    let gpu = device.open(&layout).await?;
     if let Some(budget) = arguments.budget {
         let shape = BatchShape::uniform(settings.batch, source.seq_len());
         let fastest = if arguments.strategy.is_open() { shortest_step(&layout, &shape, budget, gpu.limits()) } else { None };

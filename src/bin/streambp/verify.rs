@@ -3,12 +3,12 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::ProgressBar;
 use streambp::error::Result;
-use streambp::gpu::Gpu;
 use streambp::model::Config;
 use streambp::step::{Batch, Keep, KeepSet, Strategy, StrategyKind};
 use streambp::train::{Source, VerifyReport, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json};
+use crate::tuning::Device;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -31,11 +31,11 @@ pub struct Arguments {
     seed: u64,
 }
 
-pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
-    let gpu = Gpu::open(adapter).await?;
+    let gpu = device.open(&layout).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);

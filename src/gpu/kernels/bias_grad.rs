@@ -2,12 +2,15 @@
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
+use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::BiasGrad { d_out, d_bias } = *op else { unreachable!("dispatched by kind") };
     let row = vec4s(program, d_bias);
-    Launch::new(op.kind(), Grid::Workgroups(row.div_ceil(32), 1))
+    let lanes = tuning.row_lanes;
+    Launch::new(op.kind(), Grid::Workgroups(row.div_ceil(lanes), 1))
+        .constant("LANES", lanes)
         .write("d_out", d_out)
         .write("d_bias", d_bias)
         .u32("row_vec4s", row)

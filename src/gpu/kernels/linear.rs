@@ -5,9 +5,15 @@ use crate::gpu::launch::{Grid, Launch};
 use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
+/// Groups of four rows of the matrix that a subgroup reads at once: each thread one row.
+fn together(lanes: u32) -> u32 {
+    lanes / 4
+}
+
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::Linear { x, weight, out, bias, residual, slice, scale, accumulate } = *op else { unreachable!("dispatched by kind") };
-    let tile = tuning.linear;
+    // By the whole matrix: how many of its rows are at work depends on the strategy.
+    let tile = tuning.linear.fitted(program.tensor(weight).row_count.div_ceil(4), together);
     let rows = slice_vec4s(slice);
     let launch = Launch::new(op.kind(), Grid::TokenTiles(rows.div_ceil(tile.workgroup_vec4s())))
         .write("x", x)
@@ -22,7 +28,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .period("x_period", program, x)
         .period("out_period", program, out)
         .period("residual_period", program, residual.unwrap_or(out))
-        .token_tile(tile, |lanes| lanes / 4)
+        .token_tile(tile, together)
         .condition("ACCUMULATE", accumulate)
         .condition("BIAS", bias.is_some())
         .condition("RESIDUAL", residual.is_some())

@@ -5,10 +5,15 @@ use crate::gpu::launch::{Grid, Launch};
 use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
+/// Groups of four columns of the matrix that a subgroup reads at once: each thread one.
+fn together(lanes: u32) -> u32 {
+    lanes
+}
+
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate } = *op else { unreachable!("dispatched by kind") };
-    let tile = tuning.linear_grad;
     let columns = vec4s(program, weight);
+    let tile = tuning.linear_grad.fitted(columns, together);
     Launch::new(op.kind(), Grid::TokenTiles(columns.div_ceil(tile.workgroup_vec4s())))
         .write("d_out", d_out)
         .weight(program, weight)
@@ -21,7 +26,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .f32("scale", scale as f32)
         .period("d_out_period", program, d_out)
         .period("d_x_period", program, d_x)
-        .token_tile(tile, |lanes| lanes)
+        .token_tile(tile, together)
         .condition("ACCUMULATE", accumulate)
         .condition("SCALED", scale != 1.0)
 }

@@ -2,12 +2,15 @@
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
+use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
+pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *op else { unreachable!("dispatched by kind") };
     let row = vec4s(program, d_weight);
-    Launch::new(op.kind(), Grid::Workgroups(row.div_ceil(32), 1))
+    let lanes = tuning.row_lanes;
+    Launch::new(op.kind(), Grid::Workgroups(row.div_ceil(lanes), 1))
+        .constant("LANES", lanes)
         .write("x", x)
         .write("rstd", rstd)
         .write("d_out", d_out)

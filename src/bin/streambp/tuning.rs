@@ -1,0 +1,62 @@
+//! The fastest kernels for an adapter and a model, kept on disk.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use streambp::error::Result;
+use streambp::gpu::{Gpu, Tuning};
+use streambp::model::Layout;
+use streambp::train::{tune, tuning_key};
+
+use crate::options::progress_bar;
+
+/// Which adapter, and whether to look for its fastest kernels.
+#[derive(Clone, Copy)]
+pub struct Device<'a> {
+    /// A part of its name.
+    pub adapter: Option<&'a str>,
+    /// Are the kernels of its class good enough?
+    pub no_tune: bool,
+}
+
+impl Device<'_> {
+    /// Opens the adapter, with kernels of its class.
+    pub async fn open_untuned(self) -> Result<Gpu> {
+        Gpu::open(self.adapter).await
+    }
+
+    /// Opens the adapter, with the kernels that were found to be the fastest for such a model, or that are now. What cannot be kept is not
+    /// used: it might be another the next time, and with it some bits.
+    pub async fn open(self, layout: &Layout) -> Result<Gpu> {
+        let gpu = self.open_untuned().await?;
+        let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
+        let adapter = gpu.summary();
+        let key = format!("{} {} {} {}", adapter.name, adapter.backend, adapter.driver, tuning_key(layout));
+        let mut kept = read(&file);
+        if let Some(&tuning) = kept.get(&key) {
+            return Ok(gpu.with_tuning(tuning));
+        }
+        let bar = progress_bar(100, "looking for the fastest kernels");
+        let tuning = tune(&gpu, layout, |share| bar.set_position((share * 100.0) as u64)).await?;
+        bar.finish_and_clear();
+        kept.insert(key, tuning);
+        let is_kept = write(&file, &kept).is_ok();
+        Ok(if is_kept { gpu.with_tuning(tuning) } else { gpu })
+    }
+}
+
+fn file() -> Option<PathBuf> {
+    dirs::cache_dir().map(|directory| directory.join("streambp").join("tuning.json"))
+}
+
+/// A file that is not there, or that another version wrote, holds nothing.
+fn read(file: &Path) -> BTreeMap<String, Tuning> {
+    std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+fn write(file: &Path, kept: &BTreeMap<String, Tuning>) -> std::io::Result<()> {
+    std::fs::create_dir_all(file.parent().expect("it lies in a directory"))?;
+    let partial = file.with_extension(format!("{}.partial", std::process::id()));
+    std::fs::write(&partial, serde_json::to_vec_pretty(kept).expect("sizes are plain data"))?;
+    std::fs::rename(&partial, file)
+}

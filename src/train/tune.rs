@@ -1,0 +1,73 @@
+//! The fastest kernels for an adapter and a model's sizes, found by trying.
+//!
+//! What is tried is one layer of the model on a batch of a fixed length: neither the run's chunks nor its strategy have a say, since all
+//! of them must get the same kernels. What was found is to be kept by whoever asked for it, so that later runs get the same bits.
+
+use web_time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::gpu::{Executor, Gpu, Knob, Tuning};
+use crate::model::{Config, Layout};
+use crate::step::{BatchShape, Pass, Program, Strategy, Turn};
+
+/// Tokens of the batch.
+const TOKENS: u32 = 256;
+/// Words of the model that is tried: its head is a matrix like others.
+const WORDS: u32 = 1024;
+/// The search ends after this, whatever is still to try.
+const LIMIT: Duration = Duration::from_secs(4);
+/// A kernel that is to take the place of the class's own has to be faster by this, or noise would choose.
+const GAIN: f64 = 1.1;
+
+/// Tries other kernels than the class's own, one operation after the other. `progress` is told which share of the search is behind it.
+///
+/// # Errors
+/// If the device was lost.
+pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64)) -> Result<Tuning> {
+    let started = Instant::now();
+    let executor = Executor::new(gpu, Program::gradients(&one_layer(layout), BatchShape::uniform(1, TOKENS), Strategy::CHECKPOINT)).await?;
+    let mut tuning = *gpu.tuning();
+    for (done, knob) in Knob::ALL.into_iter().enumerate() {
+        let Some(turn) = dearest(executor.program(), knob) else { continue };
+        let mut least = executor.seconds_with(turn, &tuning).await? / GAIN;
+        let candidates = gpu.candidates(knob);
+        for (tried, candidate) in candidates.iter().enumerate() {
+            if started.elapsed() > LIMIT {
+                return Ok(tuning);
+            }
+            progress((done as f64 + tried as f64 / candidates.len() as f64) / Knob::ALL.len() as f64);
+            let seconds = executor.seconds_with(turn, candidate).await?;
+            if seconds < least {
+                (least, tuning) = (seconds, tuning.with(knob, candidate));
+            }
+        }
+    }
+    progress(1.0);
+    Ok(tuning)
+}
+
+/// What a tuning depends on, beside the adapter: layouts for which this is the same may share it.
+pub fn tuning_key(layout: &Layout) -> String {
+    let c = &layout.config;
+    let sizes = [c.hidden_size, c.intermediate_size, c.num_attention_heads, c.num_key_value_heads, c.head_dim];
+    let frozen = layout.adapters().map(|lora| lora.rank);
+    format!("{sizes:?} {frozen:?} {}", env!("CARGO_PKG_VERSION"))
+}
+
+fn one_layer(layout: &Layout) -> Layout {
+    let c = &layout.config;
+    let config = Config {
+        num_hidden_layers: 1,
+        vocab_size: c.vocab_size.min(WORDS),
+        sliding_layers: c.sliding_layers.iter().take(1).copied().collect(),
+        ..c.clone()
+    };
+    Layout { config, ..layout.clone() }
+}
+
+/// The turn of the step that does the most of what a knob is for.
+pub(super) fn dearest(program: &Program, knob: Knob) -> Option<Turn> {
+    let op = |turn: &Turn| &program.blocks[turn.block].nodes[turn.node].op;
+    let turns = program.turns(program.span(Pass::GRADIENTS)).filter(|turn| op(turn).kind() == knob.op());
+    turns.max_by_key(|turn| program.flops(op(turn), turn.chunk))
+}
