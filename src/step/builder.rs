@@ -232,14 +232,11 @@ impl Builder {
         result
     }
 
-    /// The operations inside are done for each chunk of the walk. If nothing has to be done, there is no block.
+    /// The operations inside are done for each chunk of the walk.
     pub fn block<T>(&mut self, pass: Pass, title: &'static str, walk: Walk, write: impl FnOnce(&mut Self) -> T) -> T {
         self.program.blocks.push(Block { pass, layer: self.layer, title, walk, lead: Lead::default(), nodes: Vec::new() });
         let result = write(self);
         self.again.settle(&mut self.program);
-        if self.nodes().is_empty() {
-            self.program.blocks.pop();
-        }
         result
     }
 
@@ -281,6 +278,7 @@ impl Builder {
 
     /// The program, with a uniform slot for each operation and each chunk.
     pub fn finish(mut self) -> Program {
+        self.program.blocks.retain(|block| !block.nodes.is_empty());
         self.again.leave_out_unused(&mut self.program);
         let slots = self.program.node_count() as u32;
         let tokens = self.tokens();

@@ -169,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_before_there_was_more_to_keep_is_read() {
+        let old = r#"{"kind":"stream","chunk":128,"logits_chunk":64,"logits_bytes":134217728}"#;
+        let strategy: Strategy = serde_json::from_str(old).unwrap();
+        assert_eq!(strategy, Strategy::stream(128, 64));
+        let new = strategy.keeping("attention:2".parse().unwrap()).offloading(true);
+        assert_eq!(serde_json::from_str::<Strategy>(&serde_json::to_string(&new).unwrap()).unwrap(), new);
+    }
+
+    #[test]
     fn a_ring_holds_what_a_chunk_sees() {
         let strategy = Strategy::stream(64, 64);
         for (window, ring) in [(1, 64), (2, 128), (65, 128), (66, 192), (449, 512)] {

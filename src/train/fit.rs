@@ -32,17 +32,19 @@ pub struct Remedy {
     pub seq_len: u32,
 }
 
-/// What to do about a step that does not fit: chunks, as long as may be but shorter than now; or shorter sequences too.
-/// `None` if not even one token fits.
+/// What to do about a step that does not fit: chunks, as long as may be but shorter than now, with nothing kept; or shorter sequences too.
+/// The inputs of layers wait where they do now. `None` if not even one token fits.
 pub fn remedy(layout: &Layout, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Option<Remedy> {
     let (sequences, seq_len) = (shape.lengths().len() as u32, shape.longest());
     let shape = BatchShape::uniform(sequences, seq_len);
-    let now = if strategy.kind == StrategyKind::Stream { strategy.chunk(shape.tokens()) } else { u32::MAX };
+    let stream = |chunk: u32| Strategy::stream(chunk, chunk).offloading(strategy.offloads());
+    let is_bare = strategy.kind == StrategyKind::Stream && strategy.kept() == KeepSet::NONE;
+    let now = if is_bare { strategy.chunk(shape.tokens()) } else { u32::MAX };
     let chunks: Vec<u32> = chunk_lengths(shape.tokens()).filter(|&chunk| chunk < now).collect();
-    if let Some(&chunk) = chunks.iter().rev().find(|&&chunk| fits(layout, &shape, Strategy::stream(chunk, chunk), budget, limits)) {
+    if let Some(&chunk) = chunks.iter().rev().find(|&&chunk| fits(layout, &shape, stream(chunk), budget, limits)) {
         return Some(Remedy { chunk, seq_len });
     }
-    let longest = longest_sequence(layout, sequences, Strategy::stream(TOKEN_TILE, TOKEN_TILE), budget, limits)?;
+    let longest = longest_sequence(layout, sequences, stream(TOKEN_TILE), budget, limits)?;
     Some(Remedy { chunk: TOKEN_TILE, seq_len: longest })
 }
 
@@ -193,6 +195,11 @@ mod tests {
         assert_eq!(remedy.unwrap().seq_len, 8192);
         assert!(peak(&BatchShape::uniform(1, 8192), Strategy::stream(chunk, chunk)) <= BUDGET);
         assert!(peak(&BatchShape::uniform(1, 8192), Strategy::stream(2 * chunk, 2 * chunk)) > BUDGET);
+
+        let kept = Strategy::stream(chunk, chunk).keeping(KeepSet::ALL);
+        assert_eq!(sentence(8192, kept).1, remedy, "with nothing kept its own chunks would fit");
+        let waiting = sentence(1 << 16, Strategy::CHECKPOINT.offloading(true)).1.unwrap();
+        assert!(waiting.seq_len > sentence(1 << 16, Strategy::CHECKPOINT).1.unwrap().seq_len);
 
         let (error, remedy) = sentence(1 << 20, Strategy::stream(64, 64));
         let Remedy { chunk, seq_len } = remedy.unwrap();

@@ -63,7 +63,7 @@ fn apply(state: State, t: T, remedy: Remedy) -> impl IntoView {
     let text = fill(&t.controls.apply_remedy, &[("seq-len", &remedy.seq_len), ("chunk", &remedy.chunk)]);
     let apply = move |_| {
         state.form.update(|form| {
-            form.set_strategy(Strategy::stream(remedy.chunk, remedy.chunk));
+            form.set_strategy(Strategy::stream(remedy.chunk, remedy.chunk).offloading(form.offload));
             form.set(Field::SeqLen, remedy.seq_len);
         });
     };
