@@ -25,7 +25,7 @@ pub fn small_model(directory: &Path) -> PathBuf {
 }
 
 pub fn run(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).output().unwrap()
+    Command::new(PROGRAM).args(arguments).arg("--no-tune").output().unwrap()
 }
 
 pub fn json(arguments: &[&str]) -> serde_json::Value {

@@ -18,5 +18,6 @@ mod same_bits;
 mod shaders;
 mod training;
 mod transformers;
+mod tuning;
 mod update;
 mod verify;

@@ -22,7 +22,13 @@ fn a_killed_run_resumes_to_the_same_bits() {
     let (whole, killed) = (here.join("whole"), here.join("killed"));
     assert!(run(&arguments(&model, &whole)).status.success());
 
-    let mut child = Command::new(PROGRAM).args(arguments(&model, &killed)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = Command::new(PROGRAM)
+        .args(arguments(&model, &killed))
+        .arg("--no-tune")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let checkpoint = killed.join("checkpoint.safetensors");
     let deadline = Instant::now() + Duration::from_secs(120);
     while !checkpoint.is_file() {
@@ -55,7 +61,7 @@ fn a_checkpoint_of_another_run_is_refused() {
             .chain(["--model".into(), model, "--out".into(), out])
             .collect::<Vec<String>>()
     };
-    let strings = |list: &[String]| Command::new(PROGRAM).args(list).output().unwrap();
+    let strings = |list: &[String]| Command::new(PROGRAM).args(list).arg("--no-tune").output().unwrap();
     assert!(strings(&short("1")).status.success());
     let refused = strings(&[short("2"), vec!["--resume".to_owned()]].concat());
     assert_eq!(refused.status.code(), Some(1));

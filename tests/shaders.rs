@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, GlobalVariable, Module, ScalarKind, StorageAccess, TypeInner};
-use streambp::gpu::{Access, Launch, Shader, Tuning, Value, launch};
+use streambp::gpu::{Access, Knob, Launch, Shader, Tuning, Value, launch};
 use streambp::model::{Config, Layout, PRESETS, Precision, Projection};
 use streambp::step::update::Settings;
 use streambp::step::{BatchShape, OpKind, Program, Strategy};
@@ -15,6 +15,8 @@ use crate::support::model;
 const MAX_STORAGE_BUFFERS: usize = 8;
 /// Base WebGPU's `max_compute_invocations_per_workgroup`.
 const MAX_INVOCATIONS: u32 = 256;
+/// Base WebGPU's `max_compute_workgroup_storage_size`.
+const MAX_WORKGROUP_BYTES: u32 = 16_384;
 /// Bytes of the slot of an operation's uniform.
 const SLOT: u32 = 256;
 
@@ -66,6 +68,41 @@ fn every_operation_has_a_shader_that_browsers_take() {
         let module = parse(&launch.shader);
         let [entry] = &module.entry_points[..] else { panic!("{:?} has one entry point", launch.shader) };
         assert!(entry.workgroup_size.iter().product::<u32>() <= MAX_INVOCATIONS);
+    }
+}
+
+#[test]
+fn kernels_that_are_tried_are_valid_everywhere() {
+    let tiny = &PRESETS[0].config;
+    let configs = [32, 256].map(|head_dim| Config { head_dim, num_hidden_layers: 1, ..tiny.clone() });
+    let mut seen = HashSet::new();
+    for config in configs {
+        let program = Program::train(&config, BatchShape::uniform(1, 100), Strategy::CHECKPOINT);
+        let classes =
+            [(Tuning::GPU, None), (Tuning::GPU, Some(32)), (Tuning::CPU, None), (Tuning::CPU_SUBGROUP, Some(8)), (Tuning::SMALL_CPU, None)];
+        for ((own, lanes), knob) in classes.into_iter().flat_map(|class| Knob::ALL.map(|knob| (class, knob))) {
+            let candidates = own.candidates(knob, lanes);
+            assert!(!candidates.is_empty() && !candidates.contains(&own), "{knob:?}");
+            let nodes = program.blocks.iter().flat_map(|block| &block.nodes).filter(|node| node.op.kind() == knob.op());
+            for launch in nodes.flat_map(|node| candidates.iter().map(|tuning| launch(&program, &node.op, tuning))) {
+                if seen.insert(launch.shader.clone()) {
+                    check_sizes(&launch.shader, lanes);
+                }
+            }
+        }
+    }
+}
+
+/// A workgroup is no larger than base WebGPU allows, and a whole number of subgroups where threads of one rely on one another.
+fn check_sizes(shader: &Shader, subgroup_lanes: Option<u32>) {
+    let module = parse(shader);
+    let [x, y, z] = module.entry_points[0].workgroup_size;
+    assert!(x * y * z <= MAX_INVOCATIONS, "{shader:?}");
+    let shared = module.global_variables.iter().filter(|(_, global)| global.space == AddressSpace::WorkGroup);
+    let bytes: u32 = shared.map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx())).sum();
+    assert!(bytes <= MAX_WORKGROUP_BYTES, "{shader:?}");
+    if shader.constants.iter().any(|(name, _)| *name == "SUBGROUP") {
+        assert!((x * y * z).is_multiple_of(subgroup_lanes.unwrap()), "{shader:?}");
     }
 }
 

@@ -91,26 +91,34 @@ const HEAD_TILES: [(Sharing, [u32; 2]); 6] = [
 ];
 
 impl Gpu {
-    /// Tunings that differ from the device's own in one operation. On an adapter that runs on a CPU, whose compiler is slow, what needs a
-    /// barrier is not worth a try, and on others not what needs many registers.
+    /// Tunings that are worth a try on the device beside its own.
     pub fn candidates(&self, knob: Knob) -> Vec<Tuning> {
-        let own = *self.tuning();
+        self.tuning().candidates(knob, self.subgroup_lanes())
+    }
+}
+
+impl Tuning {
+    /// Tunings that differ from this one in one operation; `subgroup_lanes` is how many threads a subgroup has, if kernels can rely on it.
+    /// On an adapter that runs on a CPU, whose compiler is slow, what needs a barrier is not worth a try, and on others not what needs many
+    /// registers.
+    pub fn candidates(self, knob: Knob, subgroup_lanes: Option<u32>) -> Vec<Tuning> {
+        let own = self;
         let on_cpu = own.row_lanes <= 8;
         let is_likely = |sharing: Sharing, registers: u32| match sharing {
             Sharing::Workgroup => !on_cpu,
-            Sharing::Direct if on_cpu => registers >= 16 && self.subgroup_lanes().is_none(),
+            Sharing::Direct if on_cpu => registers >= 16 && subgroup_lanes.is_none(),
             Sharing::Direct => registers <= 16,
             Sharing::Subgroup(_) => true,
         };
         let tokens = |wide: bool| {
             let listed = TOKEN_TILES.into_iter().filter(move |&(sharing, [tokens, vec4s, _])| is_likely(sharing, tokens * vec4s));
-            let by_subgroup = self.subgroup_lanes().into_iter().flat_map(move |lanes| subgroup_token_tiles(lanes, wide));
+            let by_subgroup = subgroup_lanes.into_iter().flat_map(move |lanes| subgroup_token_tiles(lanes, wide));
             let tile = |(sharing, [tokens, vec4s, col_lanes]): (Sharing, [u32; 3])| TokenTile { tokens, vec4s, col_lanes, sharing };
             listed.chain(by_subgroup).map(tile)
         };
         let weights = || {
             let listed = WEIGHT_TILES.into_iter().filter(|&(sharing, [_, _, cols, vec4s, _])| is_likely(sharing, 4 * cols * vec4s));
-            let by_subgroup = self.subgroup_lanes().into_iter().flat_map(|lanes| {
+            let by_subgroup = subgroup_lanes.into_iter().flat_map(|lanes| {
                 [[lanes, 1, 1, lanes, 1], [lanes, 1, 2, lanes, 2], [lanes, 1, 2, 2 * lanes, 2]]
                     .map(|sizes| (Sharing::Subgroup(lanes), sizes))
             });
@@ -126,7 +134,7 @@ impl Gpu {
         };
         let heads = || {
             let listed = HEAD_TILES.into_iter().filter(|&(sharing, [_, vec4s])| is_likely(sharing, vec4s));
-            let most = self.subgroup_lanes().map(|lanes| (lanes, 64 / lanes));
+            let most = subgroup_lanes.map(|lanes| (lanes, 64 / lanes));
             let by_subgroup = most.into_iter().flat_map(|(lanes, most)| {
                 [most, most / 2].into_iter().filter(|&t| t > 0).map(move |t| (Sharing::Subgroup(lanes), [t, 8 * t]))
             });
