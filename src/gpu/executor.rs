@@ -5,15 +5,14 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use web_time::{Duration, Instant};
-
 use super::buffers::{self, OwnedBuffer};
 use super::device::Gpu;
 use super::launch::{Access, Grid, Launch};
 use super::offload::Offload;
+use super::pace::{Asked, Pace};
 use super::tuning::Tuning;
 use super::{kernels, pipelines};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Op, OpKind, Pass, Program, Storage, TensorId, Turn};
 
 /// A program with its buffers, ready to run.
@@ -39,29 +38,6 @@ pub(super) struct Dispatch {
     grid: Grid,
 }
 
-/// How much work goes into one submission. Devices that see no end of one for seconds are reset by their system, and a
-/// browser's window stands still behind a long one.
-struct Pace {
-    flops_per_submission: u64,
-    flops: u64,
-    since: Option<Instant>,
-}
-
-/// What a submission should take.
-const SUBMISSION: Duration = Duration::from_millis(100);
-
-impl Pace {
-    /// Learns from the work since the last call how fast the device is.
-    fn learn(&mut self) {
-        if let Some(since) = self.since.take() {
-            let seconds = since.elapsed().as_secs_f64().max(1e-6);
-            let speed = self.flops as f64 / seconds;
-            self.flops_per_submission = ((speed * SUBMISSION.as_secs_f64()) as u64).clamp(100_000_000, 1_000_000_000_000);
-        }
-        self.flops = 0;
-    }
-}
-
 impl Executor {
     /// Allocates what the program's [`Memory`] says, compiles its shaders, and writes its constants.
     ///
@@ -73,7 +49,7 @@ impl Executor {
         let offload = Offload::new(&program, &memory)?;
         let buffers = buffers::create(gpu, &memory).await?;
         let chunk_slots = chunk_slots(&program);
-        let pace = Pace { flops_per_submission: 1_000_000_000, flops: 0, since: None };
+        let pace = Pace::new();
         let mut executor =
             Executor { gpu: gpu.clone(), program, memory, buffers, offload, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
         executor.prepare();
@@ -217,18 +193,43 @@ impl Executor {
     /// # Errors
     /// If the device was lost or reported an error.
     pub async fn metrics(&mut self) -> Result<[f32; 4]> {
-        let read_back = &self.buffers[self.memory.place(self.program.bindings.read_back).buffer];
-        self.copy_to(self.program.bindings.metrics, 0, read_back);
-        let bytes = self.gpu.map(read_back).await?;
-        self.pace.learn();
-        Ok(bytemuck::pod_read_unaligned(&bytes))
+        let asked = self.ask_metrics();
+        self.metrics_asked(asked).await
     }
 
-    fn copy_to(&self, id: TensorId, from: u64, target: &wgpu::Buffer) {
+    /// Asks for the metrics as they are behind what was handed to the device so far. It does not wait for it.
+    pub fn ask_metrics(&mut self) -> Asked {
+        let read_back = self.read_back();
+        let submission = self.copy_to(self.program.bindings.metrics, 0, read_back);
+        let ticket = self.gpu.when_mapped(read_back, read_back.size(), submission);
+        self.pace.ask(ticket)
+    }
+
+    /// Waits for metrics that were asked for. What was handed to the device later goes on meanwhile.
+    ///
+    /// # Errors
+    /// As [`Executor::metrics`].
+    pub async fn metrics_asked(&mut self, asked: Asked) -> Result<[f32; 4]> {
+        let (ticket, learn) = asked.parts();
+        self.gpu.redeem(ticket).await?;
+        let metrics = {
+            let bytes = self.read_back().get_mapped_range(..).map_err(|e| Error::Device(e.to_string()))?;
+            bytemuck::pod_read_unaligned(&bytes)
+        };
+        self.read_back().unmap();
+        learn(&mut self.pace);
+        Ok(metrics)
+    }
+
+    fn read_back(&self) -> &OwnedBuffer {
+        &self.buffers[self.memory.place(self.program.bindings.read_back).buffer]
+    }
+
+    fn copy_to(&self, id: TensorId, from: u64, target: &wgpu::Buffer) -> wgpu::SubmissionIndex {
         let place = self.memory.place(id);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.buffers[place.buffer], place.offset + from, target, 0, target.size());
-        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.queue.submit([encoder.finish()])
     }
 
     /// Writes a batch.
@@ -277,8 +278,7 @@ impl Executor {
         self.submit(&todo, None);
         self.note_when_done(numbers.end);
         self.take_all().await?;
-        self.pace.flops += all;
-        self.pace.since.get_or_insert_with(Instant::now);
+        self.pace.note(all);
         self.gpu.check()
     }
 

@@ -134,6 +134,8 @@ pub struct Trainer {
     validation: Vec<Batch>,
     step: u64,
     under_way: Option<UnderWay>,
+    /// The next step, begun while the last one was still at work.
+    ahead: Option<UnderWay>,
 }
 
 /// A step that has begun.
@@ -158,7 +160,7 @@ impl Trainer {
         let executor = Executor::new(gpu, Program::train(layout, shape, settings.strategy)).await?;
         executor.load(values).await?;
         let validation = source.validation(settings.batch);
-        Ok(Trainer { executor, layout: layout.clone(), settings, source, validation, step: 0, under_way: None })
+        Ok(Trainer { executor, layout: layout.clone(), settings, source, validation, step: 0, under_way: None, ahead: None })
     }
 
     /// The program on its device.
@@ -181,7 +183,8 @@ impl Trainer {
         self.step
     }
 
-    /// One step, or what is left of the one that has begun: gradients of all its batches, clipping, AdamW.
+    /// One step, or what is left of the one that has begun: gradients of all its batches, clipping, AdamW. If another step follows, its
+    /// forward pass is handed to the device before this one's outcome is waited for, so that the device need not wait either.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if loss or gradient is no number: nothing was updated then. [`Error::DeviceLost`].
@@ -195,9 +198,10 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`]; the step that had begun is given up then.
     pub async fn advance(&mut self, stride: Stride) -> Result<Option<StepReport>> {
-        let mut under_way = match self.under_way.take() {
+        let ahead = self.ahead.take().filter(|_| stride == Stride::Step);
+        let mut under_way = match self.under_way.take().or(ahead) {
             Some(under_way) => under_way,
-            None => self.begin(),
+            None => self.begin(self.step),
         };
         let gradients_end = self.executor.program().span(Pass::GRADIENTS).end;
         let all = self.executor.program().turn_count();
@@ -210,7 +214,8 @@ impl Trainer {
                 self.after_gradients(&mut under_way);
             }
             if end == all {
-                return self.finish(&under_way).await.map(Some);
+                let goes_on = stride == Stride::Step && self.step + 1 < self.settings.steps;
+                return self.finish(&under_way, goes_on).await.map(Some);
             }
             if stride != Stride::Step {
                 self.executor.gpu().wait().await?;
@@ -225,10 +230,10 @@ impl Trainer {
         self.under_way.as_ref().map_or(0, |under_way| under_way.next)
     }
 
-    /// Draws the batches of the next step, and loads the first.
-    fn begin(&self) -> UnderWay {
+    /// Draws the batches of a step behind so many others, and loads the first.
+    fn begin(&self, steps_before: u64) -> UnderWay {
         let started = Instant::now();
-        let first = self.step * u64::from(self.settings.accumulate);
+        let first = steps_before * u64::from(self.settings.accumulate);
         let batch = |i| self.source.batch(self.settings.seed, first + u64::from(i), self.settings.batch);
         let batches: Vec<Batch> = (0..self.settings.accumulate).map(batch).collect();
         let labels = batches.iter().map(Batch::label_count).sum();
@@ -252,15 +257,34 @@ impl Trainer {
         }
     }
 
+    /// The next step's forward pass, which changes nothing that lasts. What waits on the host would have to be waited for.
+    async fn go_ahead(&mut self) -> Result<()> {
+        if self.executor.memory().host_bytes() > 0 {
+            return Ok(());
+        }
+        let mut ahead = self.begin(self.step + 1);
+        ahead.next = self.executor.program().span(Pass::Clear..=Pass::Forward).end;
+        self.executor.run_turns(0..ahead.next).await?;
+        self.ahead = Some(ahead);
+        Ok(())
+    }
+
     /// Waits for the device, and reports.
-    async fn finish(&mut self, under_way: &UnderWay) -> Result<StepReport> {
+    async fn finish(&mut self, under_way: &UnderWay, goes_on: bool) -> Result<StepReport> {
         let number = self.step + 1;
-        let outcome = self.executor.metrics().await?;
+        let asked = self.executor.ask_metrics();
+        if goes_on {
+            self.go_ahead().await?;
+        }
+        let outcome = self.executor.metrics_asked(asked).await?;
         if outcome[metrics::NOT_FINITE] != 0.0 || !outcome[metrics::LOSS].is_finite() {
             let what = if outcome[metrics::LOSS].is_finite() { "gradient" } else { "loss" };
+            self.ahead = None;
             return Err(Error::NonFinite { step: number, what });
         }
         self.step = number;
+        // It was the last step's turn until now.
+        self.ahead.iter_mut().for_each(|ahead| ahead.started = Instant::now());
         let seconds = under_way.started.elapsed().as_secs_f64();
         Ok(StepReport {
             step: number,
@@ -299,6 +323,7 @@ impl Trainer {
     /// In the middle of a step, whose work it would undo.
     pub async fn validate(&mut self) -> Result<Validation> {
         assert!(self.under_way.is_none(), "a validation within a step");
+        self.ahead = None;
         let labels: u64 = self.validation.iter().map(Batch::label_count).sum();
         let (mut loss, mut sure) = (0.0, 0);
         for batch in &self.validation {
@@ -327,6 +352,7 @@ impl Trainer {
     /// In the middle of a step, whose work it would undo.
     pub(super) async fn run_turns(&mut self, numbers: Range<u64>) -> Result<()> {
         assert!(self.under_way.is_none(), "other work within a step");
+        self.ahead = None;
         self.executor.run_turns(numbers).await
     }
 
@@ -366,6 +392,7 @@ impl Trainer {
         }
         self.step = snapshot.step;
         self.under_way = None;
+        self.ahead = None;
         Ok(())
     }
 

@@ -25,7 +25,7 @@ const GAIN: f64 = 1.1;
 /// If the device was lost.
 pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64)) -> Result<Tuning> {
     let started = Instant::now();
-    let executor = Executor::new(gpu, Program::gradients(&one_layer(layout), BatchShape::uniform(1, TOKENS), Strategy::CHECKPOINT)).await?;
+    let executor = Executor::new(gpu, Program::gradients(one_layer(layout), BatchShape::uniform(1, TOKENS), Strategy::CHECKPOINT)).await?;
     let mut tuning = *gpu.tuning();
     for (done, knob) in Knob::ALL.into_iter().enumerate() {
         let Some(turn) = dearest(executor.program(), knob) else { continue };
