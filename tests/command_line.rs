@@ -197,8 +197,12 @@ fn a_prompt_is_continued() {
 fn bench_and_verify_report_the_same_bits() {
     let here = directory("bench");
     let model = small_model(&here);
-    let bench = json(&["bench", "--model", text(&model), "--seq-len", "200", "--chunk", "64", "--steps", "1", "--json"]);
+    let bench = json(&["bench", "--model", text(&model), "--seq-len", "200", "--chunk", "64,128", "--offload", "--steps", "1", "--json"]);
     assert_eq!(bench["same_bits"], true);
+    let sides = bench["strategies"].as_array().unwrap().iter().map(|row| (row["strategy"].as_str().unwrap(), row["offload"] == true));
+    let stream = [("stream", false), ("stream", true)];
+    assert!(sides.eq([("standard", false), ("checkpoint", false)].into_iter().chain(stream).chain(stream)));
+    assert!(bench["matmul_1024"].as_array().unwrap().iter().all(|form| form["gflops"].as_f64().unwrap() > 0.0));
     for row in bench["strategies"].as_array().unwrap() {
         assert_eq!(row["planned_bytes"], row["allocated_bytes"]);
         assert!(row["step_millis"]["median"].as_f64().unwrap() > 0.0 && row["adapter_peak_gflops"].as_f64().unwrap() > 0.0);

@@ -104,7 +104,10 @@ fn costs(program: &Program, turns: impl Iterator<Item = Turn>, times: &[OpTime])
     let mut costs = vec![Cost::default(); times.len()];
     for turn in turns {
         let at = times.partition_point(|t| (t.moment.block, t.moment.node) < (turn.block, turn.node));
-        costs[at] += program.cost(&program.blocks[turn.block].nodes[turn.node].op, turn.chunk);
+        // Copies to the host and back are not timed.
+        if times.get(at).is_some_and(|time| (time.moment.block, time.moment.node) == (turn.block, turn.node)) {
+            costs[at] += program.cost(&program.blocks[turn.block].nodes[turn.node].op, turn.chunk);
+        }
     }
     costs
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use streambp::error::Result;
 use streambp::gpu::{Ceilings, Executor, Gpu};
 use streambp::model::{Layout, Values};
-use streambp::step::{Batch, Pass, Program, Strategy, StrategyKind};
+use streambp::step::{Batch, KeepSet, Pass, Program, Strategy, StrategyKind};
 use streambp::train::{RooflineRow, matmul_gflops, roofline, verify};
 
-use crate::options::{ModelOptions, Opened, human_bytes, print_json};
+use crate::options::{ModelOptions, Opened, human_bytes, print_json, strategy_words};
 use crate::tuning::Device;
 use crate::verify::own_batch;
 
@@ -25,12 +25,18 @@ pub struct Arguments {
     /// The strategies to set side by side
     #[arg(long, value_delimiter = ',', default_values_t = StrategyKind::ALL)]
     strategies: Vec<StrategyKind>,
-    /// Tokens of a chunk (for stream)
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
-    chunk: u32,
+    /// Tokens of a chunk (for stream): one length, or several to set side by side
+    #[arg(long, value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u32).range(1..))]
+    chunk: Vec<u32>,
     /// Tokens of a chunk of logits (for stream) [default: that of --chunk]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     logits_chunk: Option<u32>,
+    /// What layers keep beside their inputs (for checkpoint and stream), as `train` takes it
+    #[arg(long)]
+    keep: Option<KeepSet>,
+    /// Set stream beside itself with the inputs of layers on the host
+    #[arg(long)]
+    offload: bool,
     /// Steps of each strategy that are timed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -39,6 +45,27 @@ pub struct Arguments {
     seed: u64,
 }
 
+impl Arguments {
+    /// Everything that is set side by side.
+    fn strategies(&self) -> Vec<Strategy> {
+        let of_kind = |&kind: &StrategyKind| match kind {
+            StrategyKind::Stream => {
+                let stream = |&chunk: &u32| Strategy::stream(chunk, self.logits_chunk.unwrap_or(chunk));
+                let streams = self.chunk.iter().map(stream);
+                streams.flat_map(|stream| [Some(stream), self.offload.then(|| stream.offloading(true))]).flatten().collect()
+            }
+            _ => vec![Strategy::new(kind, 0, 0)],
+        };
+        let keeping = |strategy: Strategy| match self.keep {
+            Some(kept) if strategy.kind != StrategyKind::Standard => strategy.keeping(kept),
+            _ => strategy,
+        };
+        self.strategies.iter().flat_map(of_kind).map(keeping).collect()
+    }
+}
+
+/// Operations that are listed for each strategy.
+const OPS: usize = 16;
 /// Rows and columns of the matrices whose product is timed alone.
 const MATMUL: u32 = 1024;
 
@@ -47,13 +74,14 @@ struct Contestant {
     strategy: Strategy,
     executor: Executor,
     millis: Vec<f64>,
+    /// What of these the host was busy with handing the step to the device.
+    host_millis: Vec<f64>,
 }
 
 pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
-    let logits_chunk = arguments.logits_chunk.unwrap_or(arguments.chunk);
-    let strategies: Vec<Strategy> = arguments.strategies.iter().map(|&kind| Strategy::new(kind, arguments.chunk, logits_chunk)).collect();
+    let strategies = arguments.strategies();
     let gpu = device.open(&layout).await?;
     let report = verify(&gpu, &layout, &values, &batch, &strategies, false, |_, _| ()).await?;
     let contestants = time(&gpu, &layout, &values, &batch, &strategies, arguments.steps).await?;
@@ -90,16 +118,18 @@ async fn time(
         let executor = Executor::new(gpu, Program::train(layout, batch.shape.clone(), strategy)).await?;
         executor.load(values).await?;
         executor.load_batch(batch);
-        contestants.push(Contestant { strategy, executor, millis: Vec::new() });
+        contestants.push(Contestant { strategy, executor, millis: Vec::new(), host_millis: Vec::new() });
     }
     // The first round compiles and warms up, and is not counted.
     for round in 0..=steps {
         for contestant in &mut contestants {
             let started = std::time::Instant::now();
             contestant.executor.run(Pass::STEP).await?;
+            let handed_over = started.elapsed();
             contestant.executor.metrics().await?;
             if round > 0 {
                 contestant.millis.push(started.elapsed().as_secs_f64() * 1e3);
+                contestant.host_millis.push(handed_over.as_secs_f64() * 1e3);
             }
         }
     }
@@ -107,16 +137,24 @@ async fn time(
 }
 
 fn row(contestant: &Contestant, ceilings: Ceilings, ops: &[RooflineRow]) -> Value {
-    let mut millis = contestant.millis.clone();
-    millis.sort_by(f64::total_cmp);
+    let sorted = |millis: &[f64]| {
+        let mut millis = millis.to_vec();
+        millis.sort_by(f64::total_cmp);
+        millis
+    };
+    let (millis, host_millis) = (sorted(&contestant.millis), sorted(&contestant.host_millis));
     let median = millis[millis.len() / 2];
     let program = contestant.executor.program();
     let tokens = program.tokens();
     json!({
         "strategy": contestant.strategy.kind,
+        "keep": contestant.strategy.kept().to_string(),
+        "offload": contestant.strategy.offloads(),
+        "words": strategy_words(contestant.strategy, tokens),
         "chunk": contestant.strategy.chunk(tokens),
         "logits_chunk": contestant.strategy.logits_chunk(tokens),
         "step_millis": { "median": median, "min": millis[0], "max": millis[millis.len() - 1] },
+        "host_millis": host_millis[host_millis.len() / 2],
         "tokens_per_second": f64::from(tokens) / median * 1e3,
         "gflops": program.step_cost().flops as f64 / median / 1e6,
         "model_gflops": program.model_flops() as f64 / median / 1e6,
@@ -145,20 +183,22 @@ fn op_row(row: &RooflineRow) -> Value {
 fn print_row(row: &Value) {
     let number = |value: &Value| value.as_f64().unwrap_or(0.0);
     println!(
-        "{:10} chunk {:6}  {:9.1} ms (min {:.1}, max {:.1})  {:8.0} tokens/s  {:6.2} of {:.1} GFLOP/s  {:>12}",
-        row["strategy"].as_str().unwrap_or(""),
-        row["chunk"],
+        "{}: {:.1} ms (min {:.1}, max {:.1}; the host {:.1}), {:.0} tokens/s, {:.2} of {:.1} GFLOP/s, {}",
+        row["words"].as_str().unwrap_or(""),
         number(&row["step_millis"]["median"]),
         number(&row["step_millis"]["min"]),
         number(&row["step_millis"]["max"]),
+        number(&row["host_millis"]),
         number(&row["tokens_per_second"]),
         number(&row["gflops"]),
         number(&row["adapter_peak_gflops"]),
         human_bytes(row["allocated_bytes"].as_u64().unwrap_or(0))
     );
-    let all: f64 = row["ops"].as_array().into_iter().flatten().map(|op| number(&op["millis"])).sum();
+    let ops: Vec<&Value> = row["ops"].as_array().into_iter().flatten().collect();
+    let millis = |ops: &[&Value]| ops.iter().map(|op| number(&op["millis"])).sum::<f64>();
+    let all = millis(&ops);
     println!("    {:48} {:>9} {:>6} {:>9} {:>8} {:>12}", "operation", "ms", "share", "GFLOP/s", "GB/s", "of its roof");
-    for op in row["ops"].as_array().into_iter().flatten() {
+    for op in ops.iter().take(OPS) {
         let text = |name: &str| op[name].as_str().unwrap_or("");
         println!(
             "    {:48} {:9.2} {:5.1}% {:9.2} {:8.2} {:11.1}% ({})",
@@ -170,5 +210,8 @@ fn print_row(row: &Value) {
             100.0 * number(&op["roof_share"]),
             text("bound_by"),
         );
+    }
+    if let Some(rest) = ops.get(OPS..) {
+        println!("    {:48} {:9.2} {:5.1}%", format!("{} others", rest.len()), millis(rest), 100.0 * millis(rest) / all);
     }
 }
