@@ -1,5 +1,14 @@
-// Sums and maxima over a workgroup, in one order whatever the device.
+// Sums and maxima over a workgroup, in one order on a device. A workgroup that is one subgroup needs no barrier.
 
+#if SUBGROUP
+fn workgroup_sum(value: f32, lane: u32) -> f32 {
+  return subgroupAdd(value);
+}
+
+fn workgroup_max(value: f32, lane: u32) -> f32 {
+  return subgroupMax(value);
+}
+#else
 var<workgroup> partial: array<f32, $LANES>;
 
 fn workgroup_sum(value: f32, lane: u32) -> f32 {
@@ -19,3 +28,4 @@ fn workgroup_max(value: f32, lane: u32) -> f32 {
   workgroupBarrier();
   return most;
 }
+#end

@@ -54,7 +54,9 @@ fn validated(shader: &Shader) -> (Module, ModuleInfo) {
     let has_subgroups = shader.constants.iter().any(|(name, _)| *name == "SUBGROUP");
     let subgroups = if has_subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32 | subgroups);
-    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::SHUFFLE);
+    validator
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::SHUFFLE | SubgroupOperationSet::ARITHMETIC);
     let info = validator.validate(&module).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
     (module, info)
 }

@@ -1,7 +1,7 @@
 //! How an operation is put on a device: a shader, what it is bound to, its uniform, its grid.
 
 use super::shader::{Constants, Shader};
-use super::tuning::{Sharing, TokenTile};
+use super::tuning::{Sharing, TokenTile, Tuning};
 use crate::model::Precision;
 use crate::step::{Chunk, Element, OpKind, Program, TOKEN_TILE, TensorId};
 
@@ -154,6 +154,11 @@ impl Launch {
             .constant("COL_LANES", tile.col_lanes)
             .constant("TOKENS", tile.tokens)
             .constant("STEP", STAGED_VEC4S)
+    }
+
+    /// What kernels are told that add up a row by the threads of a workgroup.
+    pub(super) fn lanes_of_a_row(self, tuning: &Tuning) -> Self {
+        self.constant("LANES", tuning.row_lanes).condition("SUBGROUP", tuning.row_is_subgroup)
     }
 
     /// How threads share what all of them need: in groups of so many where a subgroup does it, each group of `together` parts. Of

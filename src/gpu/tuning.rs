@@ -8,6 +8,8 @@ use crate::step::TOKEN_TILE;
 pub struct Tuning {
     /// Threads that share a row where a row is summed up.
     pub row_lanes: u32,
+    /// Are they one subgroup, that adds up without a barrier?
+    pub row_is_subgroup: bool,
     /// Tile of [`Op::Linear`](crate::step::Op::Linear).
     pub linear: TokenTile,
     /// Tile of [`Op::LinearGrad`](crate::step::Op::LinearGrad).
@@ -116,6 +118,7 @@ impl Tuning {
     /// For GPUs: few registers a thread, many threads.
     pub const GPU: Tuning = Tuning {
         row_lanes: 64,
+        row_is_subgroup: false,
         linear: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, sharing: Sharing::Workgroup },
         linear_grad: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, sharing: Sharing::Workgroup },
         linear_weight_grad: WeightTile { lanes: 16, row_lanes: 8, cols: 1, vec4s: 2, at_once: 1, sharing: Sharing::Workgroup },
@@ -128,6 +131,7 @@ impl Tuning {
     /// much as many multiplications, so each thread holds as much as it can. Measured on lavapipe.
     pub const CPU: Tuning = Tuning {
         row_lanes: 8,
+        row_is_subgroup: false,
         linear: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 4, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
@@ -139,6 +143,7 @@ impl Tuning {
     /// The same where the eight lanes are a subgroup: it reads eight values in the time of one.
     pub const CPU_SUBGROUP: Tuning = Tuning {
         row_lanes: 8,
+        row_is_subgroup: true,
         linear: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, sharing: Sharing::Subgroup(8) },
         linear_grad: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, sharing: Sharing::Subgroup(8) },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 1, sharing: Sharing::Subgroup(8) },
@@ -151,6 +156,7 @@ impl Tuning {
     /// length: with the tiles above SwiftShader compiles for minutes, with these for a second.
     pub const SMALL_CPU: Tuning = Tuning {
         row_lanes: 4,
+        row_is_subgroup: false,
         linear: TokenTile { tokens: 16, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { lanes: 4, row_lanes: 1, cols: 2, vec4s: 4, at_once: 2, sharing: Sharing::Direct },

@@ -8,7 +8,7 @@ use crate::step::{Op, Program, VOCAB_TILE};
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::LogSumExp { logits, labels, stats, words } = *op else { unreachable!("dispatched by kind") };
     Launch::new(op.kind(), Grid::PerToken(1))
-        .constant("LANES", tuning.row_lanes)
+        .lanes_of_a_row(tuning)
         .write("logits", logits)
         .read("labels", labels)
         .write("stats", stats)

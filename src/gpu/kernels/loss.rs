@@ -7,7 +7,7 @@ use crate::step::{Op, Program};
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::Loss { log_probs, loss_weight, metrics } = *op else { unreachable!("dispatched by kind") };
     Launch::new(op.kind(), Grid::Workgroups(1, 1))
-        .constant("LANES", tuning.row_lanes)
+        .lanes_of_a_row(tuning)
         .write("log_probs", log_probs)
         .read("loss_weight", loss_weight)
         .write("metrics", metrics)

@@ -50,7 +50,7 @@ pub fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         Op::LogSumExp { .. } => log_sum_exp::launch(program, op, tuning),
         Op::CrossEntropy { .. } => cross_entropy::launch(program, op),
         Op::Loss { .. } => loss::launch(program, op, tuning),
-        Op::SquareSum { .. } => square_sum::launch(program, op),
+        Op::SquareSum { .. } => square_sum::launch(program, op, tuning),
         Op::Clip { .. } => clip::launch(program, op, tuning),
         Op::AdamW { .. } => adamw::launch(program, op),
     }

@@ -8,7 +8,7 @@ use crate::step::{Op, Program};
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::RmsNormGrad { rstd, weight, d_out, d_x, x, groups } = *op else { unreachable!("dispatched by kind") };
     Launch::new(op.kind(), Grid::PerToken(groups.count))
-        .constant("LANES", tuning.row_lanes)
+        .lanes_of_a_row(tuning)
         .write("rstd", rstd)
         .read("weight", weight)
         .write("d_out", d_out)
