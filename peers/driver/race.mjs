@@ -1,6 +1,6 @@
 // Races: contestants in turn, step by step, so that whatever else the machine does slows all of them.
 
-import { CHECKED_STEPS, START_TOLERANCE, STEP_LIMIT, TIMED_SECONDS, TIMED_STEPS, TOLERANCE } from './task.mjs';
+import { CHECKED_STEPS, START_TOLERANCE, STEP_LIMIT, TIMED_SECONDS, TIMED_STEPS, TOLERANCE, TUNING_LIMIT } from './task.mjs';
 
 /** What a step has come to that took too long. */
 export class OverLimit extends Error {}
@@ -23,20 +23,20 @@ export async function within(seconds, promise) {
  * `step()` and `close()`; its `steps` are filled, and its `end` says if there are no more for another reason. The first step compiles and
  * is not timed; `least` others are, however long they take.
  */
-export async function race(runners, log, { least = CHECKED_STEPS - 1, limit = STEP_LIMIT } = {}) {
+export async function race(runners, log, { least = CHECKED_STEPS - 1 } = {}) {
   const ours = runners.filter(({ entry }) => entry.ours);
   const peers = runners.filter(({ entry }) => !entry.ours);
   // Ours run once more beside each peer, so that every ratio has neighbours.
   const groups = [...peers.map((peer) => [peer, ...ours]), ours].filter((group) => group.length > 0);
   for (let waiting = groups; waiting.length > 0; waiting = groups.filter(([first]) => !isDone(first, least))) {
-    for (const runner of waiting.flat()) await takeStep(runner, log, limit);
+    for (const runner of waiting.flat()) await takeStep(runner, log);
   }
 }
 
-async function takeStep(runner, log, limit) {
+async function takeStep(runner, log) {
   if (runner.end) return;
   try {
-    const step = await within(limit, runner.step());
+    const step = await within(limitOf(runner.entry, runner.steps.length), runner.step());
     runner.steps.push(step);
     log(`${runner.entry.name}: step ${runner.steps.length}, loss ${step.loss.toFixed(6)}, ${step.seconds.toFixed(3)} s`);
   } catch (error) {
@@ -52,6 +52,11 @@ export function isDone({ steps, end }, least) {
   const timed = steps.slice(1);
   const seconds = timed.reduce((sum, step) => sum + step.seconds, 0);
   return Boolean(end) || timed.length >= TIMED_STEPS || (timed.length >= least && seconds >= TIMED_SECONDS);
+}
+
+/** Seconds that a contestant's next step may take. */
+export function limitOf({ tunes }, taken) {
+  return tunes && taken === 0 ? TUNING_LIMIT : STEP_LIMIT;
 }
 
 /** Why a contestant goes no further, in one line. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { OverLimit, checkLosses, ending, isDone, median, race, survive, within } from './race.mjs';
+import { OverLimit, checkLosses, ending, isDone, limitOf, median, race, survive, within } from './race.mjs';
 
 const silent = () => {};
 const step = (loss, seconds = 1) => ({ loss, seconds });
@@ -45,6 +45,11 @@ test('ours runs beside every peer, and who fails leaves the race', async () => {
 test('a step that takes too long is given up', async () => {
   await assert.rejects(within(0.01, new Promise(() => {})), OverLimit);
   assert.equal(await within(10, Promise.resolve(1)), 1);
+});
+
+test('only a first step that tunes has more time', () => {
+  assert(limitOf({ tunes: true }, 0) > limitOf({ tunes: true }, 1));
+  assert.equal(limitOf({}, 0), limitOf({}, 1));
 });
 
 test('losses of the same decoder have to agree', () => {

@@ -71,7 +71,7 @@ ${[row(head), row(head.map((_, column) => (column ? '---:' : '---'))), ...lines.
 }
 
 function nameOf({ name, ours, detail, same_decoder: same }) {
-  return [name, ours && detail && ` (${detail})`, !same && ' ¹'].filter(Boolean).join('');
+  return [name, ours && detail && !name.endsWith(detail) && ` (${detail})`, !same && ' ¹'].filter(Boolean).join('');
 }
 
 function cell(row) {

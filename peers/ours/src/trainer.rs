@@ -63,9 +63,8 @@ impl Trainer {
     }
 
     /// The adapter's name.
-    pub fn adapter(&self) -> String {
-        let summary = self.executor.gpu().summary();
-        [summary.name.as_str(), summary.driver.as_str()].join(" ").trim().to_owned()
+    pub fn adapter(&self) -> &str {
+        self.executor.gpu().name()
     }
 
     /// Bytes of the buffers on the device.
