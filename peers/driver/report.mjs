@@ -2,6 +2,9 @@
 
 import { median } from './race.mjs';
 
+const FOOTNOTE = `
+¹ Another decoder of the same size, with weights of its own.
+`;
 const PLACES = { browser: 'In the browser', native: 'Natively' };
 
 /** Everything that was measured. `results` is what the runs left; `facts` holds for all of them. */
@@ -42,11 +45,11 @@ export function toMarkdown({ contestants, versions, chromium, minutes, failures 
   return `# Peers, side by side
 
 Made by \`cargo xtask peers\` in ${minutes.toFixed(0)} minutes; [README.md](README.md) says what was run.
-${list(Object.entries({ ...versions, ...(chromium ? { Chromium: chromium } : {}) }).map(([name, version]) => `${name} ${version}`))}
+${[...Object.entries(versions).map((pair) => pair.join(' ')), chromium.replace('/', ' ')].filter(Boolean).join(', ')}.
 
 ${verdict}
 
-${tables.join('\n')}`;
+${tables.join('\n')}${contestants.every((contestant) => contestant.same_decoder) ? '' : FOOTNOTE}`;
 }
 
 const list = (lines) => lines.map((line) => `- ${line}`).join('\n');
@@ -66,7 +69,7 @@ function tableOf(place, contestants) {
 
 A step (median), how many times as long as ours it takes, and the most memory.
 
-${[row(head), row(head.map((_, column) => (column ? '---:' : '---'))), ...lines.map(row)].join('\n')}
+${[row(head), row(head.map((_, column) => (column === 0 || column === head.length - 1 ? '---' : '---:'))), ...lines.map(row)].join('\n')}
 `;
 }
 

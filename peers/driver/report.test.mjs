@@ -25,7 +25,7 @@ test('the table has a line for each contestant', () => {
   assert(lines.includes('| ours (standard) | 1.00 s, 1.0 ×, 1 MiB | — | — |'), text);
   assert(lines.includes('| peer ¹ | 3.00 s, 3.0 ×, 1 MiB | 512 | a \\| b |'), text);
   assert(lines.includes('| other | — | — | — |'), text);
-  assert(text.includes('on a driver') && text.includes('- burn 1.2.3') && !text.includes('**'));
+  assert(text.includes('on a driver') && text.includes('\nburn 1.2.3.\n') && text.includes('\n¹ ') && !text.includes('**'));
 });
 
 test('losses that are wrong stand out', () => {
