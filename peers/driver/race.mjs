@@ -106,7 +106,7 @@ function startsWrong(name, losses, vocabulary) {
 
 /**
  * Doubles the length from the one that was last survived until a step fails or takes too long, each time from scratch. `attempt(length)`
- * gives the seconds of the first step.
+ * gives the seconds of a step.
  */
 export async function survive({ survived, seconds, longest, limit, attempt, log }) {
   for (let length = survived * 2; length <= longest; length *= 2) {

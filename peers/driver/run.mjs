@@ -107,11 +107,10 @@ async function attemptOnce(entry, length) {
   let opened;
   try {
     opened = await within(OPENING_LIMIT, openContestant(browser, entry, length));
-    const first = await within(opened.step());
-    if (!Number.isFinite(first.loss)) throw new Error(`the loss is ${first.loss}`);
-    if (first.seconds <= STEP_LIMIT) return first.seconds;
-    // It may have been busy with compiling and tuning.
-    return (await within(STEP_LIMIT, opened.step())).seconds;
+    let step = await within(limitOf(entry, 0), opened.step());
+    if (entry.tunes) step = await within(limitOf(entry, 1), opened.step());
+    if (!Number.isFinite(step.loss)) throw new Error(`the loss is ${step.loss}`);
+    return step.seconds;
   } finally {
     await opened?.close();
     await browser?.close();
