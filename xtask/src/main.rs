@@ -2,6 +2,7 @@
 
 mod chores;
 mod page;
+mod peers;
 mod process;
 mod runtime;
 mod system;
@@ -22,7 +23,8 @@ Usage: cargo xtask <command>
   test [--only native|browser]     run all tests, natively and in Chromium and Firefox
   check                            formatting, lints natively and for the browser, unit tests
   fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them
-  fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)";
+  fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)
+  peers [ARGUMENTS]                train the same decoder with other trainers, side by side; see peers/README.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +46,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["check"] => chores::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,
+        ["peers", rest @ ..] => peers::peers(rest)?,
         ["fixtures", rest @ ..] => chores::fixtures(rest)?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),
         _ => return Err(format!("`{}` is not a command here\n\n{USAGE}", arguments.join(" "))),

@@ -20,8 +20,7 @@ impl Toolchain {
     pub fn ensure() -> Result<Toolchain> {
         ensure_target()?;
         let trunk = ensure_tool("trunk", &trunk_version()?, &["--locked"], "about 8 minutes on two cores")?;
-        // Without --locked: the lock file published with it names a crate that a mirror of the registry may not have yet.
-        let wasm_bindgen = ensure_tool("wasm-bindgen", &wasm_bindgen_version()?, &[], "about 2 minutes on two cores")?;
+        let wasm_bindgen = ensure_wasm_bindgen()?;
         // Trunk is told to stay offline, so whatever the lock file names has to be here before: it asks about every platform's crates.
         run(&mut cargo(&["fetch", "--quiet"]), "see that the crates' registry can be reached")?;
         Ok(Toolchain { trunk, path: path_with(wasm_bindgen.parent())? })
@@ -34,6 +33,12 @@ impl Toolchain {
         command.arg("--skip-version-check").args(arguments).env("PATH", &self.path).env_remove("NO_COLOR");
         command
     }
+}
+
+/// The program that makes what JavaScript loads, of the same version as the crate.
+pub fn ensure_wasm_bindgen() -> Result<PathBuf> {
+    // Without --locked: the lock file published with it names a crate that a mirror of the registry may not have yet.
+    ensure_tool("wasm-bindgen", &wasm_bindgen_version()?, &[], "about 2 minutes on two cores")
 }
 
 /// Gives rustc the standard library of the page's target.
