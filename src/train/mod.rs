@@ -22,7 +22,7 @@ pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};
 pub use data::Source;
 pub use fit::{Remedy, longest, longest_sequence, remedy, shortest_step, within_budget};
 pub use generate::{Generator, Sampled, Sampler};
-pub use roofline::{RooflineRow, roofline};
+pub use roofline::{Profile, RooflineRow, roofline};
 pub use schedule::learning_rate;
 pub use snapshot::{RunId, Snapshot};
 pub use tasks::{CopyTask, RecallTask, SortTask, SumTask, Task};

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::planning::{Planning, planning};
 use super::state::{Plans, State};
-use super::{T, proof, stage, timeline};
+use super::{T, proof, roofline, stage, timeline};
 use crate::step::StrategyKind;
 use crate::web::form::Form;
 use crate::web::format::{bytes, digits, seconds, whole};
@@ -34,6 +34,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h2 id="compare-title">{t.compare.title.clone()}</h2>
             <p class="hint">{t.compare.about.clone()}</p>
             {pictures}
+            {roofline::view(state, t).into_any()}
             {proof::view(state, t)}
         </section>
     }

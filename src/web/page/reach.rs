@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::T;
 use super::planning::{Planning, planning};
 use super::state::State;
+use super::{T, kept};
 use crate::model::{PUBLISHED, Preset};
-use crate::step::{Strategy, StrategyKind};
+use crate::step::{KeepSet, Strategy, StrategyKind};
 use crate::web::form::Field;
 use crate::web::format::{bytes, whole};
 use crate::web::reach::{Axes, Chart, Line, SIDE, Topic, place_of, spread, tokens, tokens_at};
@@ -272,7 +272,7 @@ fn choose(state: State, t: T, planning: Planning) -> impl IntoView {
             Some(Some((strategy, tokens))) => {
                 let values: [(&str, &dyn std::fmt::Display); 3] =
                     [("strategy", &strategy.kind), ("chunk", &strategy.chunk(u32::MAX)), ("tokens", &whole(u64::from(tokens)))];
-                Some(fill(text(strategy), &values))
+                Some(fill(text(strategy), &values) + &beside(state, t))
             }
             Some(None) => Some(t.reach.nothing_chosen.clone()),
             None => None,
@@ -287,6 +287,15 @@ fn choose(state: State, t: T, planning: Planning) -> impl IntoView {
         <p class="hint" id="choose-about">{t.reach.choose_about.clone()}</p>
         <p id="choice" role="status">{outcome}</p>
     }
+}
+
+/// What a choice keeps, and where it lets the inputs of layers wait, unless that is as usual.
+fn beside(state: State, t: T) -> String {
+    state.form.with(|form| {
+        let kept = (form.kept != KeepSet::NONE).then(|| format!(" {}.", kept::summary(t, form)));
+        let offload = form.offload.then(|| format!(" {}.", t.model.offload));
+        kept.into_iter().chain(offload).collect()
+    })
 }
 
 /// The lines at lengths that are powers of two.

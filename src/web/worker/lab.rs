@@ -6,10 +6,10 @@ use super::library::Library;
 use super::post::tell;
 use super::running::source;
 use crate::error::Result;
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Ceilings, Executor, Gpu};
 use crate::model::{Parameters, Values};
 use crate::step::{Batch, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{verify, within_budget};
+use crate::train::{Profile, verify, within_budget};
 use crate::web::protocol::{FromWorker, Run};
 
 /// Tokens of the proof, at most: the f64 reference runs on one core of the CPU.
@@ -35,12 +35,27 @@ fn strategy(run: &Run, kind: StrategyKind) -> Strategy {
     Strategy::new(kind, run.chunks[0], run.chunks[1])
 }
 
-async fn time(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<f64> {
+/// What every operation of the run's step takes.
+pub async fn profile(gpu: &Gpu, run: &Run, library: &Library, ceilings: Ceilings) -> Result<Profile> {
+    let batch = source(run, library).await?.batch(run.settings.seed, 0, run.settings.batch);
+    let mut executor = ready(gpu, run, &library.first_values(run), run.settings.strategy, &batch).await?;
+    // The first time compiles and warms up.
+    executor.run(Pass::GRADIENTS).await?;
+    Profile::of(&mut executor, ceilings).await
+}
+
+/// A step on its device, with its weights and its batch.
+async fn ready(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<Executor> {
     within_budget(&run.layout, &batch.shape, strategy, run.budget, gpu.limits())?;
     let program = Program::train(&run.layout, batch.shape.clone(), strategy);
-    let mut executor = Executor::new(&gpu.used_for("comparison"), program).await?;
+    let executor = Executor::new(&gpu.used_for("comparison"), program).await?;
     executor.load(values).await?;
     executor.load_batch(batch);
+    Ok(executor)
+}
+
+async fn time(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<f64> {
+    let mut executor = ready(gpu, run, values, strategy, batch).await?;
     let mut seconds = 0.0;
     for _ in 0..2 {
         let started = Instant::now();
