@@ -27,4 +27,4 @@ pub use schedule::learning_rate;
 pub use snapshot::{RunId, Snapshot};
 pub use tasks::{CopyTask, RecallTask, SortTask, SumTask, Task};
 pub use trainer::{Settings, StepReport, Trainer, Validation};
-pub use verify::{ParameterReport, RunReport, VerifyReport, verify};
+pub use verify::{ParameterReport, RunReport, VerifyReport, errors_in_f64, verify};

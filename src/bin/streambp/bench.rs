@@ -51,7 +51,7 @@ pub async fn run(arguments: Arguments, adapter: Option<&str>, json: bool) -> Res
     let logits_chunk = arguments.logits_chunk.unwrap_or(arguments.chunk);
     let strategies: Vec<Strategy> = arguments.strategies.iter().map(|&kind| Strategy::new(kind, arguments.chunk, logits_chunk)).collect();
     let gpu = Gpu::open(adapter).await?;
-    let report = verify(&gpu, &layout, &values, &batch, &strategies, false, |_, _| ()).await?;
+    let (report, _) = verify(&gpu, &layout, &values, &batch, &strategies, |_, _| ()).await?;
     let contestants = time(&gpu, &layout, &values, &batch, &strategies, arguments.steps).await?;
     let ceilings = gpu.ceilings().await?;
     let mut rows = Vec::new();

@@ -183,10 +183,10 @@ fn planned(state: State, t: T) -> impl IntoView {
             </div>
             <div><dt>{t.stage.created.clone()}</dt><dd id="created" data-bytes=created.map(|(_, c)| c)>{created_text}</dd></div>
             {(host > 0).then(|| view! { <div><dt>{t.stage.on_host.clone()}</dt><dd id="on-host" data-bytes=host>{exact(host)}</dd></div> })}
-            {move || (beside().count() > 0).then(|| {
+            {shown(move || (beside().count() > 0).then(|| {
                 let list = beside().map(|(name, size)| format!("{} {}", t.buffer(&name), bytes(size))).collect::<Vec<_>>().join(", ");
                 view! { <div><dt>{t.stage.beside.clone()}</dt><dd id="beside">{list}</dd></div> }
-            })}
+            }))}
         </dl>
     }
 }

@@ -77,8 +77,7 @@ pub fn roofline(profile: &Profile, [width, height]: [u32; 2], words: &Words) -> 
     let top = title + 28.0;
     let plot = Plot { axes: Axes::of(profile), left: 48.0, top, width: width - 64.0, height: bottom - top };
     plot.scales(&mut svg, words);
-    plot.roof(&mut svg, profile.ceilings, words);
-    plot.dots(&mut svg, profile, words);
+    plot.operations(&mut svg, profile, words);
     svg + "</svg>"
 }
 
@@ -169,20 +168,19 @@ impl Plot {
         label(svg, [self.left + self.width / 2.0, bottom + 34.0], "middle", "", words.axes[0]);
     }
 
-    /// What no operation can be above: the bytes hold it down on the left, the arithmetic on the right.
-    fn roof(&self, svg: &mut String, Ceilings { gflops, gigabytes_per_second }: Ceilings, words: &Words) {
+    /// The dots, under what no operation can be above: the bytes hold it down on the left, the arithmetic on the right.
+    fn operations(&self, svg: &mut String, profile: &Profile, words: &Words) {
+        let Ceilings { gflops, gigabytes_per_second } = profile.ceilings;
         let lowest = 10f64.powi(self.axes.x[0]).max(10f64.powi(self.axes.y[0]) / gigabytes_per_second);
         let start = self.at([lowest, lowest * gigabytes_per_second]);
         let ridge = self.at([gflops / gigabytes_per_second, gflops]);
         let end = self.at([10f64.powi(self.axes.x[1]), gflops]);
         path(svg, &[start, ridge, end], &(words.colour)("ink"), 2);
-        label(svg, [end[0], end[1] - 6.0], "end", "", &words.roof[0]);
+        self.dots(svg, profile, words);
+        label(svg, [ridge[0], ridge[1] - 8.0], "start", &halo(words), &words.roof[0]);
         let slope = (ridge[1] - start[1]).atan2(ridge[0] - start[0]).to_degrees();
-        let turned = format!(
-            "transform=\"translate({:.1} {:.1}) rotate({slope:.1})\"",
-            f64::midpoint(start[0], ridge[0]),
-            f64::midpoint(start[1], ridge[1])
-        );
+        let [x, y] = [0, 1].map(|i| f64::midpoint(start[i], ridge[i]));
+        let turned = format!("transform=\"translate({x:.1} {y:.1}) rotate({slope:.1})\" {}", halo(words));
         label(svg, [0.0, -6.0], "middle", &turned, &words.roof[1]);
     }
 
@@ -201,12 +199,22 @@ impl Plot {
                  <title>{title}</title></circle>"
             );
         }
-        let style = format!("font-weight=\"700\" stroke=\"{panel}\" stroke-width=\"3\" paint-order=\"stroke\"");
+        let mut named: Vec<[f64; 2]> = Vec::new();
+        let style = format!("font-weight=\"700\" {}", halo(words));
         for (index, _, point) in placed(profile).take_while(|&(index, ..)| index < NUMBERED) {
-            let [x, y] = self.at(point);
-            label(svg, [x, y + 4.0], "middle", &style, &(index + 1).to_string());
+            let at = self.at(point);
+            // One upon the other could not be read.
+            if named.iter().all(|other| (other[0] - at[0]).hypot(other[1] - at[1]) > TEXT) {
+                label(svg, [at[0], at[1] + 4.0], "middle", &style, &(index + 1).to_string());
+                named.push(at);
+            }
         }
     }
+}
+
+/// Attributes of words that lie over dots.
+fn halo(words: &Words) -> String {
+    format!("stroke=\"{}\" stroke-width=\"3\" paint-order=\"stroke\"", (words.colour)("panel"))
 }
 
 fn power_of_ten(power: i32) -> String {
@@ -258,7 +266,7 @@ mod tests {
             let svg = roofline(&profile(), size, &words);
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>") && svg.contains("A &amp; B") && svg.contains("linear_grad a&lt;b"));
             assert_eq!(svg.matches("<circle").count(), 3 + Group::ALL.len(), "{svg}");
-            assert_eq!(svg.matches("font-weight").count(), 3);
+            assert_eq!(svg.matches("font-weight").count(), 3, "a number at each, since none lies upon another");
             assert!(Group::ALL.iter().all(|group| svg.contains(&format!("#{}\"", group.colour()))));
             assert!(!svg.contains("NaN") && !svg.contains("inf"));
         }
