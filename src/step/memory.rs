@@ -152,7 +152,7 @@ impl Memory {
             .filter(|&(i, life)| is_alive(life) && self.reserved[i as usize] > 0)
             .map(|(i, _)| Alive { tensor: TensorId(i), bytes: self.reserved[i as usize] })
             .collect();
-        alive.sort_unstable_by_key(|a| (std::cmp::Reverse(a.bytes), a.tensor));
+        alive.sort_by_key(|a| (std::cmp::Reverse(a.bytes), a.tensor));
         alive
     }
 

@@ -92,7 +92,7 @@ impl Search<'_> {
             (saved > 0).then_some((keep, saved as f64 / bytes as f64))
         };
         let mut rates: Vec<(Keep, f64)> = Keep::ALL.into_iter().filter_map(rate).collect();
-        rates.sort_unstable_by(|(a, rate), (b, other)| other.total_cmp(rate).then(a.cmp(b)));
+        rates.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         rates.into_iter().map(|(keep, _)| keep).collect()
     }
 

@@ -130,7 +130,7 @@ impl Sampler {
 
     fn choose(&mut self, logits: &[f32]) -> Sampled {
         let mut order: Vec<usize> = (0..logits.len()).collect();
-        order.sort_unstable_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
         let keep = if self.temperature <= 0.0 { 1 } else { self.top_k };
         if keep > 0 {
             order.truncate(keep);

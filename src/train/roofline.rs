@@ -105,7 +105,7 @@ pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceiling
     for row in &mut rows {
         (row.least_seconds, row.is_arithmetic) = ceilings.least_seconds(row.flops, row.bytes);
     }
-    rows.sort_unstable_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     Ok(rows)
 }
 

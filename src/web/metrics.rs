@@ -74,7 +74,7 @@ pub fn smoothed(points: &[Point]) -> Vec<Point> {
 /// The value in the middle of all that are given; 0 for none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
-    values.sort_unstable_by(f64::total_cmp);
+    values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 

@@ -25,7 +25,7 @@ macro_rules! sections {
         impl $section {
             fn read(file: &mut File, problems: &mut Vec<String>) -> Self {
                 let mut section: Section = take(file, stringify!($section), problems);
-                let [$($text),*] = take_all(&mut section, [$(stringify!($text)),*], problems);
+                let [$($text),*] = [$(stringify!($text)),*].map(|name| take(&mut section, name, problems));
                 problems.extend(section.into_keys().map(|key| format!("nothing shows {key}")));
                 $section { $($text),* }
             }
@@ -43,16 +43,6 @@ fn take<V: Default>(map: &mut HashMap<String, V>, name: &str, problems: &mut Vec
         problems.push(format!("{key} is missing"));
         V::default()
     })
-}
-
-/// Takes what has the keys of Rust names, one after the other.
-fn take_all<const COUNT: usize>(section: &mut Section, names: [&str; COUNT], problems: &mut Vec<String>) -> [String; COUNT] {
-    take_each(section, &names, problems).try_into().expect("there is a text for each name")
-}
-
-/// In a function of its own, so that it is not made anew for every number of names.
-fn take_each(section: &mut Section, names: &[&str], problems: &mut Vec<String>) -> Vec<String> {
-    names.iter().map(|name| take(section, name, problems)).collect()
 }
 
 /// The texts of a language.

@@ -44,7 +44,7 @@ impl Schedule {
             }
         }
         // The page draws blocks on top of one another in the order in which they come, so what goes last comes first.
-        lives.sort_unstable_by_key(|(start, end, change)| (at(start), change.is_each, Reverse(at(end)), change.tensor));
+        lives.sort_by_key(|(start, end, change)| (at(start), change.is_each, Reverse(at(end)), change.tensor));
         for &(start, _, change) in &lives {
             blocks[start.block][start.node].born.push(change);
         }
