@@ -192,7 +192,7 @@ async function keepsWhatThereIsRoomFor(trainer) {
   const before = (await trainer.peaks()).stream;
   await page.focus('#keep-mlp');
   await page.keyboard.press('End');
-  await page.waitForFunction(() => /Their product 4\/4/.test(document.querySelector('#kept').textContent));
+  await page.waitForFunction(() => /Their product 4\/4/.test(document.querySelector('#beside-inputs').textContent));
   assert((await trainer.peaks()).stream > before, 'what is kept takes memory');
   await trainer.press('copy-link');
   await page.waitForFunction(() => /keep=.*mlp/.test(location.hash) && !/offload/.test(location.hash));

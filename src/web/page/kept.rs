@@ -16,7 +16,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let sliders = move || Keep::ALL.map(|keep| slider(state, t, keep, layers.get()).into_any());
     view! {
         <details class:hidden=keeps_all>
-            <summary id="kept">{words(move || state.form.with(|form| summary(t, form)))}</summary>
+            <summary id="beside-inputs">{words(move || state.form.with(|form| summary(t, form)))}</summary>
             <p class="hint">{t.model.kept_about.clone()}</p>
             {shown(sliders)}
         </details>
