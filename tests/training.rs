@@ -4,7 +4,7 @@ use pollster::block_on;
 use streambp::error::Error;
 use streambp::gpu::Gpu;
 use streambp::model::{Config, Layout, PRESETS, Weights};
-use streambp::step::{Strategy, Stride};
+use streambp::step::{Pass, Strategy, Stride};
 use streambp::train::{CopyTask, RecallTask, Settings, Source, SumTask, Task, Trainer, Validation};
 
 /// Trains a model and validates it.
@@ -178,4 +178,33 @@ fn attention_in_a_window_is_the_same_for_all_strategies() {
         let seen = (query - 69) as usize..=*query as usize;
         assert!(row.iter().enumerate().all(|(key, &weight)| (weight > 0.0) == seen.contains(&key)), "{query}");
     }
+}
+
+#[test]
+fn a_run_whose_operations_are_measured_goes_on_to_the_same_bits() {
+    let settings = Settings { seq_len: 128, steps: 3, strategy: Strategy::stream(64, 64), ..Settings::default() };
+    let config = small(64, 2);
+    let run = |is_measured: bool| {
+        block_on(async {
+            let gpu = Gpu::open(None).await.unwrap();
+            let weights = Weights::init(&config, 0);
+            let source = Source::own(settings.seq_len).unwrap();
+            let mut trainer = Trainer::new(&gpu, &(&config).into(), settings.clone(), source, &weights).await.unwrap();
+            let ceilings = gpu.ceilings().await.unwrap();
+            let mut losses = Vec::new();
+            for _ in 0..settings.steps {
+                if is_measured {
+                    let profile = trainer.profile(ceilings).await.unwrap();
+                    assert!(profile.seconds > 0.0 && profile.rows.iter().all(|row| row.share() > 0.0 && row.turns > 0));
+                    assert!(profile.rows.iter().all(|row| row.pass != Pass::Update), "a measurement updates nothing");
+                    assert!(profile.rows.is_sorted_by(|a, b| a.seconds >= b.seconds));
+                }
+                losses.push(trainer.step().await.unwrap().loss.to_bits());
+            }
+            (losses, trainer.snapshot().await.unwrap().weights)
+        })
+    };
+    let (undisturbed, measured) = (run(false), run(true));
+    assert_eq!(undisturbed.0, measured.0);
+    assert!(undisturbed.1 == measured.1, "weights differ");
 }

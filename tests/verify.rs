@@ -6,7 +6,7 @@ use pollster::block_on;
 use streambp::gpu::Gpu;
 use streambp::model::Layout;
 use streambp::step::Strategy;
-use streambp::train::verify;
+use streambp::train::{errors_in_f64, verify};
 
 use crate::support::model;
 
@@ -15,16 +15,20 @@ fn the_proof_says_how_far_it_is() {
     let config = model::odd_config();
     let (weights, batch) = (model::weights(&config, 1), model::batch(&config, &[70, 33], 2));
     let strategies = [Strategy::STANDARD, Strategy::stream(64, 64)];
-    for with_reference in [true, false] {
-        let told = RefCell::new(Vec::new());
-        let report = block_on(async {
-            let gpu = Gpu::open(None).await.unwrap();
-            let progress = |done, all| told.borrow_mut().push((done, all));
-            verify(&gpu, &Layout::from(&config), &weights, &batch, &strategies, with_reference, progress).await.unwrap()
-        });
-        assert!(report.same_bits && report.runs.len() == 2);
-        assert!(report.parameters.iter().all(|p| p.error.map_or(!with_reference, |error| with_reference && error < 1e-5)));
-        let all = if with_reference { 3 } else { 2 };
-        assert_eq!(told.into_inner(), (0..=all).map(|done| (done, all)).collect::<Vec<_>>());
-    }
+    let layout = Layout::from(&config);
+    let told = RefCell::new(Vec::new());
+    let (mut report, gradients) = block_on(async {
+        let gpu = Gpu::open(None).await.unwrap();
+        let progress = |done, all| told.borrow_mut().push((done, all));
+        verify(&gpu, &layout, &weights, &batch, &strategies, progress).await.unwrap()
+    });
+    assert!(report.same_bits && report.runs.len() == 2);
+    assert!(report.parameters.iter().all(|parameter| parameter.error.is_none()), "nothing was computed in f64 yet");
+    assert_eq!(told.into_inner(), [(0, 2), (1, 2), (2, 2)]);
+    report.set_errors(&errors_in_f64(&layout, &weights, &batch, &gradients));
+    assert!(report.parameters.iter().all(|parameter| parameter.error.is_some_and(|error| error < 1e-5)));
+    let mut wrong = gradients;
+    wrong[0][0] += 1.0;
+    report.set_errors(&errors_in_f64(&layout, &weights, &batch, &wrong));
+    assert!(report.parameters[0].error.unwrap() > 1e-2, "it would be seen");
 }

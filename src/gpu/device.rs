@@ -321,7 +321,7 @@ async fn choose(_wanted: Option<&str>) -> Result<wgpu::Adapter> {
 async fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
     let wanted = wanted.map(str::to_owned).or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
     let is_wanted = |adapter: &wgpu::Adapter| match &wanted {
-        Some(name) => adapter.get_info().name.to_lowercase().contains(&name.to_lowercase()),
+        Some(name) => adapter.get_info().name.to_ascii_lowercase().contains(&name.to_ascii_lowercase()),
         None => true,
     };
     let rank = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use web_time::Instant;
+
 use super::tune::dearest;
 use crate::error::Result;
 use crate::gpu::{Ceilings, Executor, Gpu, Knob, OpTime};
@@ -35,6 +37,33 @@ impl RooflineRow {
     /// The share of the roof that is reached.
     pub fn share(&self) -> f64 {
         self.least_seconds / self.seconds.max(1e-12)
+    }
+}
+
+/// What a batch's gradients take on a device, and what every operation has of that.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Profile {
+    /// What the device does at most.
+    pub ceilings: Ceilings,
+    /// Seconds of all operations at one go, as a step runs them.
+    pub seconds: f64,
+    /// Each kind of operation, the dearest first.
+    pub rows: Vec<RooflineRow>,
+}
+
+impl Profile {
+    /// Measures a program whose batch is loaded. Nothing is updated.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn of(executor: &mut Executor, ceilings: Ceilings) -> Result<Profile> {
+        // What was begun before is none of it.
+        executor.metrics().await?;
+        let started = Instant::now();
+        executor.run(Pass::GRADIENTS).await?;
+        executor.metrics().await?;
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(Profile { ceilings, seconds, rows: roofline(executor, Pass::GRADIENTS, ceilings).await? })
     }
 }
 

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use web_time::Instant;
 
-use super::{RunId, Snapshot, Source, learning_rate};
+use super::{Profile, RunId, Snapshot, Source, learning_rate};
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Ceilings, Executor, Gpu};
 use crate::model::{Layout, Values, Weights};
 use crate::step::update::{self, metrics};
 use crate::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, Stride};
@@ -339,6 +339,20 @@ impl Trainer {
         }
         let accuracy = self.source.has_answers().then(|| sure as f64 / labels.max(1) as f64);
         Ok(Validation { loss, accuracy })
+    }
+
+    /// What the gradients of a batch that is kept apart take, operation by operation. The run goes on as if nothing had been.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    ///
+    /// # Panics
+    /// In the middle of a step, whose work it would undo.
+    pub async fn profile(&mut self, ceilings: Ceilings) -> Result<Profile> {
+        assert!(self.under_way.is_none(), "a measurement within a step");
+        self.ahead = None;
+        self.executor.load_batch(&self.validation[0]);
+        Profile::of(&mut self.executor, ceilings).await
     }
 
     /// The first batch that is kept apart.

@@ -50,8 +50,15 @@ pub struct ParameterReport {
     pub error: Option<f64>,
 }
 
-/// Runs every strategy on the device, and (if wanted) the first in f64 on the CPU. Before each of these runs, and when all
-/// are done, `progress` is told how many are done of how many.
+impl VerifyReport {
+    /// Notes how far the gradients of every parameter are from those in f64, as [`errors_in_f64`] tells.
+    pub fn set_errors(&mut self, errors: &[f64]) {
+        self.parameters.iter_mut().zip(errors).for_each(|(parameter, &error)| parameter.error = Some(error));
+    }
+}
+
+/// Runs every strategy on the device. Before each of these runs, and when all are done, `progress` is told how many are done of
+/// how many. With the report come the gradients of the first run.
 ///
 /// # Errors
 /// If the device cannot hold one of the plans, or is lost.
@@ -61,11 +68,10 @@ pub async fn verify(
     values: &impl Values,
     batch: &Batch,
     strategies: &[Strategy],
-    with_reference: bool,
     progress: impl Fn(usize, usize),
-) -> Result<VerifyReport> {
+) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
     let parameters = Parameters::new(layout);
-    let all = strategies.len() + usize::from(with_reference);
+    let all = strategies.len();
     let mut runs: Vec<RunReport> = Vec::new();
     let mut first = Vec::new();
     for (done, &strategy) in strategies.iter().enumerate() {
@@ -77,22 +83,14 @@ pub async fn verify(
         }
         runs.push(run);
     }
-    let reference = match with_reference {
-        true => {
-            progress(strategies.len(), all);
-            let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
-            Some(reference_gradients(layout, &weights, batch, strategies[0]))
-        }
-        false => None,
-    };
     progress(all, all);
-    let report = |(at, (_, parameter)): (usize, (ParameterId, &Parameter))| ParameterReport {
+    let report = |(_, parameter): (ParameterId, &Parameter)| ParameterReport {
         name: parameter.name.clone(),
         same_bits: runs.iter().all(|run| !run.different.contains(&parameter.name)),
-        error: reference.as_ref().map(|r| relative_error(&first[at], &r[at])),
+        error: None,
     };
-    let parameters = parameters.trained().enumerate().map(report).collect();
-    Ok(VerifyReport { same_bits: runs.iter().all(|run| run.same_bits), runs, parameters })
+    let parameters = parameters.trained().map(report).collect();
+    Ok((VerifyReport { same_bits: runs.iter().all(|run| run.same_bits), runs, parameters }, first))
 }
 
 async fn gradients(
@@ -130,13 +128,15 @@ fn compare(run: &mut RunReport, gradients: &[Vec<f32>], first_run: &RunReport, f
     run.same_bits = run.different.is_empty() && run.loss.to_bits() == first_run.loss.to_bits();
 }
 
-fn reference_gradients(layout: &Layout, weights: &Weights, batch: &Batch, strategy: Strategy) -> Vec<Vec<f64>> {
-    let program = Program::gradients(layout, batch.shape.clone(), strategy);
+/// How far gradients of a batch are from those in f64 on the CPU: the relative error of every parameter that learns.
+pub fn errors_in_f64(layout: &Layout, weights: &Weights, batch: &Batch, gradients: &[Vec<f32>]) -> Vec<f64> {
+    let program = Program::gradients(layout, batch.shape.clone(), Strategy::STANDARD);
     let mut executor = reference::Executor::new(&program);
     executor.load_weights(weights);
     executor.load_batch(batch);
     executor.run(Pass::GRADIENTS);
-    program.parameters.trained().map(|(id, _)| executor.gradient(id)).collect()
+    let exact = program.parameters.trained().map(|(id, _)| executor.gradient(id));
+    exact.zip(gradients).map(|(exact, gradient)| relative_error(gradient, &exact)).collect()
 }
 
 fn relative_error(values: &[f32], exact: &[f64]) -> f64 {

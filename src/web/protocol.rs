@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::library::{Origin, Vocabulary};
 use crate::model::Layout;
 use crate::step::{StrategyKind, Stride};
-use crate::train::{AttentionPattern, Remedy, Settings, StepReport, Validation, VerifyReport};
+use crate::train::{AttentionPattern, Profile, Remedy, Settings, StepReport, Validation, VerifyReport};
 
 /// What the page wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub enum ToWorker {
     },
     /// Time a step under every strategy.
     Compare(Box<Run>),
+    /// Set every operation against what the device can do: those of the run there is, or else of that one.
+    Profile(Box<Run>),
     /// Show that the gradients are the same bits.
     Prove(Box<Run>),
     /// The port beside the message leads to the librarian; without one, there is none any more.
@@ -215,6 +217,8 @@ pub enum FromWorker {
     Looked(u64, Box<AttentionPattern>),
     /// Seconds of a step under each strategy, or what is in the way; the message is sent whenever one more is known.
     Compared(Vec<(StrategyKind, Result<f64, String>)>),
+    /// Every operation against what the device can do.
+    Profiled(Box<Profile>),
     /// How far the proof has come: runs done, of all.
     Proving(usize, usize),
     /// The proof.

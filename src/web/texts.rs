@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::form::{Field, SourceChoice};
 use super::library::Vocabulary;
 use super::picture::Part;
-use crate::step::{Pass, StrategyKind, Stride};
+use crate::step::{self, Pass, StrategyKind, Stride};
 
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
@@ -25,9 +25,9 @@ macro_rules! sections {
         impl $section {
             fn read(file: &mut File, problems: &mut Vec<String>) -> Self {
                 let mut section: Section = take(file, stringify!($section), problems);
-                let read = $section { $($text: take(&mut section, stringify!($text), problems),)* };
+                let [$($text),*] = [$(stringify!($text)),*].map(|name| take(&mut section, name, problems));
                 problems.extend(section.into_keys().map(|key| format!("nothing shows {key}")));
-                read
+                $section { $($text),* }
             }
         }
     )*};
@@ -38,7 +38,7 @@ type File = HashMap<String, Section>;
 
 /// Takes what has the key of a Rust name.
 fn take<V: Default>(map: &mut HashMap<String, V>, name: &str, problems: &mut Vec<String>) -> V {
-    let key = name.replace('_', "-").to_lowercase();
+    let key = name.replace('_', "-").to_ascii_lowercase();
     map.remove(&key).unwrap_or_else(|| {
         problems.push(format!("{key} is missing"));
         V::default()
@@ -56,6 +56,7 @@ pub struct Texts {
     pub inspector: Inspector,
     pub training: Training,
     pub compare: Compare,
+    pub roofline: Roofline,
     pub reach: Reach,
     pub keep: Keep,
     pub library: Library,
@@ -66,6 +67,7 @@ pub struct Texts {
     sources_about: Section,
     vocabularies: Section,
     strategies: Section,
+    keeps: Section,
     parts: Section,
     passes: Section,
     strides: Section,
@@ -75,11 +77,11 @@ pub struct Texts {
 sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, locked }
-    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed }
+    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload }
     Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
-        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, place, place_layer, keys, as_table, row, chunks, kept, passing, planned, created, none_yet, beside,
+        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, place, place_layer, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
         change, legend, export_svg, export_png, export_trace,
     }
     Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
@@ -93,6 +95,10 @@ sections! {
         no_sequence, not_measured, planning, as_table, peaks, part, gaps, sum, proof, proof_about, prove, proving, starting,
         same_bits, different_bits, worst, runs, run, chunked, loss, bytes, bits, same, first, differs, loss_differs, parameters,
         parameter, error,
+    }
+    Roofline {
+        title, about, measure, measuring, summary, picture, picture_about, intensity, speed, arithmetic_roof, bytes_roof, matrices, attention, rest,
+        operation, time, share, of_roof, bound, by_arithmetic, by_bytes,
     }
     Reach {
         title, about, model, own_model, published, published_about, budget, without_model, seq_len, seq_len_number, tokens, at,
@@ -131,6 +137,7 @@ impl Texts {
             inspector: Inspector::read(file, problems),
             training: Training::read(file, problems),
             compare: Compare::read(file, problems),
+            roofline: Roofline::read(file, problems),
             reach: Reach::read(file, problems),
             keep: Keep::read(file, problems),
             library: Library::read(file, problems),
@@ -141,6 +148,7 @@ impl Texts {
             sources_about: take(file, "sources-about", problems),
             vocabularies: take(file, "vocabularies", problems),
             strategies: take(file, "strategies", problems),
+            keeps: take(file, "keeps", problems),
             parts: take(file, "parts", problems),
             passes: take(file, "passes", problems),
             strides: take(file, "strides", problems),
@@ -177,6 +185,11 @@ impl Texts {
     /// What a strategy does.
     pub fn strategy(&self, kind: StrategyKind) -> &str {
         &self.strategies[kind.name()]
+    }
+
+    /// What a layer may keep.
+    pub fn kept(&self, keep: step::Keep) -> &str {
+        &self.keeps[keep.name()]
     }
 
     /// What bytes are for.
@@ -238,6 +251,7 @@ mod tests {
                 .for_each(|choice| assert!(!texts.source(choice).is_empty() && !texts.source_about(choice).is_empty()));
             Vocabulary::ALL.into_iter().for_each(|vocabulary| assert!(!texts.vocabulary(vocabulary).is_empty()));
             StrategyKind::ALL.into_iter().for_each(|kind| assert!(!texts.strategy(kind).is_empty()));
+            step::Keep::ALL.into_iter().for_each(|keep| assert!(!texts.kept(keep).is_empty()));
             Part::ALL.into_iter().for_each(|part| assert!(!texts.part(part).is_empty()));
             Stride::ALL.into_iter().for_each(|stride| assert!(!texts.stride(stride).is_empty()));
             for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward, Pass::Update] {

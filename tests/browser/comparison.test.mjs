@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
-import { pause, prepare, visit } from './visit.mjs';
+import { catchDownloads, caught, pause, prepare, visit } from './visit.mjs';
 
 const LONG_MS = 180_000;
 const STRATEGIES = ['standard', 'checkpoint', 'stream'];
@@ -25,9 +25,11 @@ for (const { name, launch } of BROWSERS) {
     after(() => browser?.close());
 
     test('puts three strategies side by side, and times them', () => visit(browser, server.url, comparesStrategies));
+    test('holds every operation against the device, and trains on as if it had not', () => visit(browser, server.url, holdsOperations));
     test('proves that the gradients are the same bits', () => visit(browser, server.url, provesTheBits));
     test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar));
     test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget));
+    test('shows what is kept and what waits on the host', () => visit(browser, server.url, keepsWhatThereIsRoomFor));
     test('plans the published models', () => visit(browser, server.url, plansPublishedModels));
     test('shows what a run does, and keeps it to be compared', () => visit(browser, server.url, keepsRuns));
   });
@@ -59,6 +61,62 @@ async function comparesStrategies(trainer) {
     const cards = Array.from(document.querySelectorAll('#peaks [data-strategy]'));
     return cards.length === 3 && cards.every(({ textContent }) => /\d (ms|s)/.test(textContent));
   }, { timeout: LONG_MS });
+}
+
+async function holdsOperations(trainer) {
+  const { page } = trainer;
+  await prepare(trainer);
+  await trainer.press('start');
+  const undisturbed = (await trainer.waitForLosses(6)).slice(0, 6);
+  await pause(trainer);
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+
+  // Before there is a run, between its steps, and while it trains.
+  await profile(trainer);
+  await trainer.press('step');
+  await trainer.waitForLosses(1);
+  await trainer.waitForState('paused');
+  await profile(trainer);
+  await trainer.press('start');
+  await trainer.waitForLosses(3);
+  await profile(trainer);
+  const disturbed = (await trainer.waitForLosses(6)).slice(0, 6);
+  assert.deepEqual(disturbed, undisturbed, 'it did not go on to the same bits');
+  await pause(trainer);
+
+  await catchDownloads(page);
+  await trainer.press('roofline-svg');
+  const picture = await caught(page);
+  assert.equal(picture.name, 'roofline.svg');
+  const svg = picture.bytes.toString();
+  assert(svg.startsWith('<svg') && !/var\(|NaN/.test(svg), 'a file has no style sheet');
+  await trainer.press('roofline-png');
+  assert.equal((await caught(page)).bytes.toString('latin1', 1, 4), 'PNG');
+}
+
+/** Measures every operation, and checks what is said of them. */
+async function profile(trainer) {
+  const { page } = trainer;
+  await page.evaluate(() => document.querySelector('#profile-summary')?.setAttribute('data-is-old', ''));
+  await trainer.press('profile');
+  await page.waitForSelector('#profile-summary:not([data-is-old])', { timeout: LONG_MS });
+  const { whole, sum, rows } = await page.evaluate(() => ({
+    whole: Number(document.querySelector('#profile-summary').dataset.seconds),
+    sum: Number(document.querySelector('#profile-summary').dataset.sum),
+    rows: Array.from(document.querySelectorAll('#profile-rows tbody tr'), ({ dataset, textContent }) => ({
+      seconds: Number(dataset.seconds), share: Number(dataset.roofShare), turns: Number(dataset.turns), text: textContent,
+    })),
+  }));
+  console.log(`a batch's gradients take ${whole} s, one operation at a time ${sum} s, ${rows.length} kinds`);
+  assert(rows.length > 30 && rows.every(({ share, turns }) => share > 0 && turns > 0), JSON.stringify(rows));
+  for (const [op, pass] of [['linear weight grad', 'backward'], ['attention', 'forward'], ['cross entropy', 'loss']]) {
+    assert(rows.some(({ text }) => text.includes(op) && text.includes(`(${pass})`)), `${op} in the pass ${pass} is missing`);
+  }
+  assert(rows.every(({ text }) => !text.includes('(update)')), 'a measurement updates nothing');
+  assert(sum > whole / 4 && sum < 4 * whole, `${sum} s are not near ${whole} s`);
+  const dots = await page.$$eval('.roofline .where-wide circle title', (titles) => titles.map(({ textContent }) => textContent));
+  assert(dots.length > 25 && dots.every((dot) => /GFLOP\/s, \d.* %$/.test(dot)), dots.join('\n'));
 }
 
 async function provesTheBits(trainer) {
@@ -106,6 +164,38 @@ async function choosesForTheBudget(trainer) {
   await prepare(trainer, { sequenceLength: 512, strategy: 'stream' });
   await trainer.press('shortest');
   await trainer.page.waitForFunction(() => document.querySelector('#strategy').value === 'standard', { timeout: LONG_MS });
+}
+
+async function keepsWhatThereIsRoomFor(trainer) {
+  const { page } = trainer;
+  await prepare(trainer, { sequenceLength: 1024, strategy: 'stream' });
+  await trainer.type('logits-chunk', 64);
+  const { stream, checkpoint } = await trainer.peaks();
+  await planned(trainer);
+  const choose = async (bytes) => {
+    await trainer.type('budget', bytes / 2 ** 20);
+    await planned(trainer);
+    await trainer.press('shortest');
+    await page.waitForFunction(() => /^Set: /.test(document.querySelector('#choice').textContent), { timeout: LONG_MS });
+    return page.$eval('#choice', ({ textContent }) => textContent);
+  };
+  assert.match(await choose(stream + 0.3 * (checkpoint - stream)), /Kept beside .*Attention's output \d\/4/);
+  assert(await page.$eval('#keep-attention', ({ value }) => Number(value)) > 0, 'the form shows what was chosen');
+  assert(!await page.$eval('#offload', ({ checked }) => checked) && !await page.$('#on-host'));
+  assert.match(await choose(stream - 1), /wait in the host's memory/);
+  assert(await page.$eval('#offload', ({ checked }) => checked));
+  // Tokens × hidden_size numbers of four bytes for each layer but the first, whose input is embedded anew.
+  assert.equal(await page.$eval('#on-host', ({ dataset }) => Number(dataset.bytes)), 3 * 1024 * 128 * 4);
+
+  await page.click('#offload');
+  await trainer.unfold('keep-mlp');
+  const before = (await trainer.peaks()).stream;
+  await page.focus('#keep-mlp');
+  await page.keyboard.press('End');
+  await page.waitForFunction(() => /Their product 4\/4/.test(document.querySelector('#beside-inputs').textContent));
+  assert((await trainer.peaks()).stream > before, 'what is kept takes memory');
+  await trainer.press('copy-link');
+  await page.waitForFunction(() => /keep=.*mlp/.test(location.hash) && !/offload/.test(location.hash));
 }
 
 async function plansPublishedModels(trainer) {

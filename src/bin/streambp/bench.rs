@@ -84,7 +84,7 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
     let strategies = arguments.strategies();
     let gpu = device.open(&layout).await?;
-    let report = verify(&gpu, &layout, &values, &batch, &strategies, false, |_, _| ()).await?;
+    let (report, _) = verify(&gpu, &layout, &values, &batch, &strategies, |_, _| ()).await?;
     let contestants = time(&gpu, &layout, &values, &batch, &strategies, arguments.steps).await?;
     let ceilings = gpu.ceilings().await?;
     let matmul = matmul_gflops(&gpu, MATMUL).await?;

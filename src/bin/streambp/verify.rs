@@ -3,9 +3,9 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::ProgressBar;
 use streambp::error::Result;
-use streambp::model::Config;
+use streambp::model::{Config, Parameters, Weights};
 use streambp::step::{Batch, Keep, KeepSet, Strategy, StrategyKind};
-use streambp::train::{Source, VerifyReport, verify};
+use streambp::train::{Source, VerifyReport, errors_in_f64, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json};
 use crate::tuning::Device;
@@ -41,7 +41,11 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let report = verify(&gpu, &layout, &values, &batch, &strategies, !arguments.no_reference, progress).await?;
+    let (mut report, gradients) = verify(&gpu, &layout, &values, &batch, &strategies, progress).await?;
+    if !arguments.no_reference {
+        let weights = Weights::read(&values, Parameters::new(&layout).iter().map(|(_, parameter)| parameter)).await?;
+        report.set_errors(&errors_in_f64(&layout, &weights, &batch, &gradients));
+    }
     bar.finish_and_clear();
     if json {
         print_json(&report);

@@ -7,7 +7,7 @@ pub use controls::{Field, Group, SourceChoice};
 
 use crate::error::{Error, Result};
 use crate::model::{Config, Layout, Lora, PRESETS, Precision, Preset, Projection, Rope, Training};
-use crate::step::{BatchShape, KeepSet, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{BatchShape, Keep, KeepSet, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
 use crate::web::library::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
@@ -198,6 +198,22 @@ impl Form {
             self.set(Field::Chunk, strategy.chunk(u32::MAX));
             self.set(Field::LogitsChunk, strategy.logits_chunk(u32::MAX));
         }
+    }
+
+    /// The layers of the model, as far as what was typed makes sense.
+    pub fn layers(&self) -> u32 {
+        self.positive(Field::Layers).unwrap_or(1)
+    }
+
+    /// In how many layers something is kept beside their inputs.
+    pub fn kept_layers(&self, keep: Keep) -> u32 {
+        self.kept.layers(keep).min(self.layers())
+    }
+
+    /// Keeps something in so many of the last layers; in all of them, however many there will be, if it is in all that there are.
+    pub fn keep_in(&mut self, keep: Keep, layers: u32) {
+        let layers = if layers >= self.layers() { u32::MAX } else { layers };
+        self.kept = self.kept.with(keep, layers);
     }
 
     fn set_settings(&mut self, s: &Settings) {
@@ -408,6 +424,16 @@ mod tests {
         assert_eq!(pairs.len(), 11 + Field::ALL.len());
         assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
         assert_eq!(Form::from_pairs([("nonsense".to_owned(), "1".to_owned())]), Form::default());
+    }
+
+    #[test]
+    fn what_is_kept_in_all_layers_stays_so() {
+        let mut form = Form::default();
+        form.keep_in(Keep::Attention, 4);
+        form.keep_in(Keep::Mlp, 2);
+        assert_eq!(form.plan().unwrap().strategy.kept().to_string(), "attention,mlp:2");
+        form.set(Field::Layers, 6);
+        assert_eq!([Keep::Attention, Keep::Mlp, Keep::Norms].map(|keep| form.kept_layers(keep)), [6, 2, 0]);
     }
 
     #[test]

@@ -33,14 +33,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
             </div>
             <p id="status" role="status" data-state=words(move || phase().name().to_owned())>{words(move || status(state, t))}</p>
             {notice}
-            {move || state.complaint().map(|trouble| {
+            {shown(move || state.complaint().map(|trouble| {
                 view! {
                     <div class="trouble">
                         <p id="error" role="alert">{trouble.message}</p>
                         {trouble.remedy.map(|remedy| apply(state, t, remedy))}
                     </div>
                 }
-            })}
+            }))}
         </section>
     }
 }

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
+use super::reactive::{truth, words};
 use super::state::State;
 use super::{T, browser};
 use crate::web::texts::{LANGUAGES, Texts};
@@ -59,7 +60,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         view! { <option value=theme_name selected=theme() == theme_name>{name.clone()}</option> }
     });
     let languages = LANGUAGES.map(|(name, own_name)| {
-        view! { <option value=name lang=name selected=move || state.language.get() == name>{own_name}</option> }
+        view! { <option value=name lang=name selected=truth(move || state.language.get() == name)>{own_name}</option> }
     });
     view! {
         <header>
@@ -73,7 +74,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                         {themes.collect_view()}
                     </select>
                     <button id="copy-link" type="button" on:click=copy>
-                        {move || if copied.get() { t.head.link_copied.clone() } else { t.head.link.clone() }}
+                        {words(move || if copied.get() { t.head.link_copied.clone() } else { t.head.link.clone() })}
                     </button>
                 </div>
             </div>

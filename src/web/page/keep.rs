@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::T;
+use super::reactive::truth;
 use super::state::State;
 
 pub fn view(state: State, t: T) -> impl IntoView {
@@ -11,7 +12,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h2 id="keep-title">{t.keep.title.clone()}</h2>
             <p class="hint">{t.keep.about.clone()} " " {t.keep.storage_about.clone()}</p>
             <div class="buttons">
-                <button id="export" type="button" disabled=move || !state.has_run.get() || state.phase.get().is_going()
+                <button id="export" type="button" disabled=truth(move || !state.has_run.get() || state.phase.get().is_going())
                     on:click=move |_| state.export()>{t.keep.export.clone()}</button>
             </div>
         </section>

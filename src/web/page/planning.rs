@@ -38,8 +38,9 @@ pub struct Planning {
     /// What the planner chose last. `None` inside if nothing fits.
     pub chosen: RwSignal<Option<Option<(Strategy, u32)>>>,
     pub is_choosing: RwSignal<bool>,
-    /// The plan whose step was timed last, and the model of the last proof.
+    /// The plans whose step was timed last, and whose operations; and the model of the last proof.
     pub timed: RwSignal<Option<Plan>>,
+    pub profiled: RwSignal<Option<Plan>>,
     pub proved: RwSignal<Option<Layout>>,
     worker: StoredValue<Option<Worker>, LocalStorage>,
 }
@@ -77,6 +78,7 @@ pub fn provide(state: State) {
         chosen: RwSignal::new(None),
         is_choosing: RwSignal::new(false),
         timed: RwSignal::new(None),
+        profiled: RwSignal::new(None),
         proved: RwSignal::new(None),
         worker: StoredValue::new_local(None),
     };

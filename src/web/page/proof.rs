@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::T;
 use super::planning::planning;
+use super::reactive::{shown, truth, words};
 use super::state::State;
 use crate::step::StrategyKind;
 use crate::train::{ParameterReport, RunReport, VerifyReport};
@@ -14,16 +15,17 @@ use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let planning = planning();
-    let is_busy = move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.proving.with(Option::is_some);
+    let is_busy = truth(move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.proving.with(Option::is_some));
     let prove = move |_| {
         let Some(run) = state.run() else { return };
+        state.library.wake(state);
         planning.proved.set(Some(run.layout.clone()));
         state.proof.set(None);
         state.proving.set(Some((0, 0)));
         state.send(&ToWorker::Prove(Box::new(run)));
     };
     let progress = move || {
-        state.proving.get().map(|(done, all)| match all {
+        state.proving.get().map_or_else(String::new, |(done, all)| match all {
             0 => t.compare.starting.clone(),
             _ => fill(&t.compare.proving, &[("done", &done), ("all", &all)]),
         })
@@ -39,8 +41,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h3>{t.compare.proof.clone()}</h3>
             <p class="hint">{t.compare.proof_about.clone()}</p>
             <div class="buttons"><button id="prove" type="button" disabled=is_busy on:click=prove>{t.compare.prove.clone()}</button></div>
-            <p class="hint" id="proof-progress" role="status">{progress}</p>
-            {outcome}
+            <p class="hint" id="proof-progress" role="status">{words(progress)}</p>
+            {shown(outcome)}
         </div>
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::T;
 use super::planning::{Planning, planning};
+use super::reactive::{shown, truth, words};
 use super::state::State;
+use super::{T, kept};
 use crate::model::{PUBLISHED, Preset};
-use crate::step::{Strategy, StrategyKind};
+use crate::step::{KeepSet, Strategy, StrategyKind};
 use crate::web::form::Field;
 use crate::web::format::{bytes, whole};
 use crate::web::reach::{Axes, Chart, Line, SIDE, Topic, place_of, spread, tokens, tokens_at};
@@ -55,14 +56,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h2 id="reach-title">{t.reach.title.clone()}</h2>
             <p class="hint">{t.reach.about.clone()}</p>
             {choice(t, planning)}
-            <div class="reach-picture" aria-busy=move || is_out_of_date().to_string()>
-                {picture}
-                <p class="planning" class:hidden=move || !(is_out_of_date() && has_question.get())>{t.reach.computing.clone()}</p>
+            <div class="reach-picture" aria-busy=words(move || is_out_of_date().to_string())>
+                {shown(picture)}
+                <p class="planning" class:hidden=truth(move || !(is_out_of_date() && has_question.get()))>{t.reach.computing.clone()}</p>
             </div>
             {slider(state, t, planning, drawn)}
-            {values}
+            {shown(values)}
             {choose(state, t, planning)}
-            <details><summary>{t.reach.as_table.clone()}</summary>{lines_table}</details>
+            <details><summary>{t.reach.as_table.clone()}</summary>{shown(lines_table)}</details>
         </section>
     }
 }
@@ -71,27 +72,27 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn choice(t: T, planning: Planning) -> impl IntoView {
     let name = move || planning.model.get().map_or("", |preset| preset.name);
     let option = move |preset: &'static Preset| {
-        view! { <option value=preset.name prop:selected=move || name() == preset.name>{preset.name}</option> }
+        view! { <option value=preset.name prop:selected=truth(move || name() == preset.name)>{preset.name}</option> }
     };
     let choose = move |name: String| planning.model.set(PUBLISHED.iter().find(|preset| preset.name == name));
-    let about = move || planning.model.get().map(|preset| fill(&t.reach.published_about, &[("about", &preset.about)]));
+    let about = move || planning.model.get().map_or_else(String::new, |preset| fill(&t.reach.published_about, &[("about", &preset.about)]));
     view! {
         <div class="reach-choice">
             <div>
                 <label class="field" for="reach-model">{t.reach.model.clone()}</label>
                 <select id="reach-model" aria-describedby="reach-model-about" on:change=move |event| choose(event_target_value(&event))>
-                    <option value="" prop:selected=move || name().is_empty()>{t.reach.own_model.clone()}</option>
+                    <option value="" prop:selected=truth(move || name().is_empty())>{t.reach.own_model.clone()}</option>
                     <optgroup label=t.reach.published.clone()>{PUBLISHED.iter().map(option).collect_view()}</optgroup>
                 </select>
             </div>
-            <div class:hidden=move || name().is_empty()>
+            <div class:hidden=truth(move || name().is_empty())>
                 <label class="field" for="reach-budget">{t.reach.budget.clone()}</label>
-                <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || planning.gib.get()
+                <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=words(move || planning.gib.get())
                     on:input=move |event| planning.gib.set(event_target_value(&event))/>
             </div>
         </div>
-        <p class="hint" id="reach-model-about">{about}</p>
-        <label class="check"><input id="without-model" type="checkbox" prop:checked=move || planning.without_model.get()
+        <p class="hint" id="reach-model-about">{words(about)}</p>
+        <label class="check"><input id="without-model" type="checkbox" prop:checked=truth(move || planning.without_model.get())
             on:change=move |event| planning.without_model.set(event_target_checked(&event))/>
             {t.reach.without_model.clone()}
         </label>
@@ -119,11 +120,11 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
     };
     let x = {
         let axes = axes.clone();
-        move || format!("{:.2}%", axes.x(planning.shown_length(state)))
+        words(move || format!("{:.2}%", axes.x(planning.shown_length(state))))
     };
     let dot = |line: &Line| {
         let (axes, line, class) = (axes.clone(), line.clone(), class_of(line.kind));
-        let y = move || format!("{:.2}%", axes.y(line.bytes_at(planning.shown_length(state))));
+        let y = words(move || format!("{:.2}%", axes.y(line.bytes_at(planning.shown_length(state)))));
         view! { <i class=class style:top=y></i> }
     };
     // So far down it would stand among the lengths of the axis.
@@ -192,10 +193,10 @@ fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoVi
             (_, false) => t.reach.device.clone(),
         };
         view! {
-            <tr data-strategy=kind.name() data-bytes=move || now.get().0 data-fits=move || now.get().1.to_string() data-longest=longest>
+            <tr data-strategy=kind.name() data-bytes=words(move || now.get().0.to_string()) data-fits=words(move || now.get().1.to_string()) data-longest=longest>
                 <th scope="row"><svg class="dash" viewBox="0 0 28 8" aria-hidden="true"><path class=class_of(kind) d="M 0 4 H 28"/></svg>{kind.name()}</th>
-                <td>{move || bytes(now.get().0)}</td>
-                <td class="verdict" class:over=move || !now.get().1>{verdict}</td>
+                <td>{words(move || bytes(now.get().0))}</td>
+                <td class="verdict" class:over=truth(move || !now.get().1)>{words(verdict)}</td>
                 <td>{reaches} {limit.map(|limit| view! { <small>{limit}</small> })}</td>
             </tr>
         }
@@ -212,7 +213,7 @@ fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoVi
         <table id="reach-values" tabindex="0">
             <caption>{fill(&t.reach.budget_line, &[("bytes", &bytes(drawn.budget))])}</caption>
             <thead><tr>
-                <th scope="col">{t.reach.strategy.clone()}</th><th scope="col" colspan="2">{at}</th>
+                <th scope="col">{t.reach.strategy.clone()}</th><th scope="col" colspan="2">{words(at)}</th>
                 <th scope="col">{t.reach.reaches.clone()}</th>
             </tr></thead>
             <tbody>{drawn.chart.lines.iter().map(row).collect_view()}</tbody>
@@ -248,34 +249,34 @@ fn slider(state: State, t: T, planning: Planning, drawn: Memo<Option<Drawn>>) ->
         _ if untrack(|| planning.is_bound(state)) => state.form.update(|form| form.set(Field::SeqLen, value)),
         _ => {}
     };
-    let note = move || (!planning.is_bound(state)).then(|| t.reach.marker_only.clone());
+    let note = move || if planning.is_bound(state) { String::new() } else { t.reach.marker_only.clone() };
     view! {
         <div class="reach-length">
-            <input id="reach-length" type="range" min="0" max=move || place_of(end.get()).to_string() step="1" aria-label=t.reach.seq_len.clone()
-                aria-valuetext=spoken aria-describedby="reach-note" prop:value=move || place_of(length()).to_string()
+            <input id="reach-length" type="range" min="0" max=words(move || place_of(end.get()).to_string()) step="1" aria-label=t.reach.seq_len.clone()
+                aria-valuetext=words(spoken) aria-describedby="reach-note" prop:value=words(move || place_of(length()).to_string())
                 on:input=move |event| slide(event_target_value(&event))/>
             <label class="field" for="reach-number">{t.reach.seq_len_number.clone()}</label>
-            <input id="reach-number" type="text" inputmode="numeric" autocomplete="off" prop:value=typed on:input=move |event| type_in(event_target_value(&event))/>
+            <input id="reach-number" type="text" inputmode="numeric" autocomplete="off" prop:value=words(typed) on:input=move |event| type_in(event_target_value(&event))/>
         </div>
-        <p class="hint" id="reach-note">{note}</p>
+        <p class="hint" id="reach-note">{words(note)}</p>
     }
 }
 
 /// The planner's choice for the form.
 fn choose(state: State, t: T, planning: Planning) -> impl IntoView {
-    let is_barred = move || !planning.is_bound(state) || planning.is_choosing.get() || planning.own_question.with(Option::is_none);
+    let is_barred = truth(move || !planning.is_bound(state) || planning.is_choosing.get() || planning.own_question.with(Option::is_none));
     let shortest = move |_| planning.choose(state, Topic::Shortest(untrack(|| planning.shown_length(state))));
     let outcome = move || {
         let text = |strategy: Strategy| if strategy.kind == StrategyKind::Stream { &t.reach.set_chunks } else { &t.reach.set };
         match planning.chosen.get() {
-            _ if planning.is_choosing.get() => Some(t.reach.computing.clone()),
+            _ if planning.is_choosing.get() => t.reach.computing.clone(),
             Some(Some((strategy, tokens))) => {
                 let values: [(&str, &dyn std::fmt::Display); 3] =
                     [("strategy", &strategy.kind), ("chunk", &strategy.chunk(u32::MAX)), ("tokens", &whole(u64::from(tokens)))];
-                Some(fill(text(strategy), &values))
+                fill(text(strategy), &values) + &beside(state, t)
             }
-            Some(None) => Some(t.reach.nothing_chosen.clone()),
-            None => None,
+            Some(None) => t.reach.nothing_chosen.clone(),
+            None => String::new(),
         }
     };
     view! {
@@ -285,8 +286,17 @@ fn choose(state: State, t: T, planning: Planning) -> impl IntoView {
                 on:click=move |_| planning.choose(state, Topic::Longest)>{t.reach.longest.clone()}</button>
         </div>
         <p class="hint" id="choose-about">{t.reach.choose_about.clone()}</p>
-        <p id="choice" role="status">{outcome}</p>
+        <p id="choice" role="status">{words(outcome)}</p>
     }
+}
+
+/// What a choice keeps, and where it lets the inputs of layers wait, unless that is as usual.
+fn beside(state: State, t: T) -> String {
+    state.form.with(|form| {
+        let kept = (form.kept != KeepSet::NONE).then(|| format!(" {}.", kept::summary(t, form)));
+        let offload = form.offload.then(|| format!(" {}.", t.model.offload));
+        kept.into_iter().chain(offload).collect()
+    })
 }
 
 /// The lines at lengths that are powers of two.

@@ -8,6 +8,11 @@ pub fn words(text: impl Fn() -> String + Send + Sync + 'static) -> Signal<String
     Signal::derive(text)
 }
 
+/// An attribute that changes, and is not always there.
+pub fn perhaps(text: impl Fn() -> Option<String> + Send + Sync + 'static) -> Signal<Option<String>> {
+    Signal::derive(text)
+}
+
 /// A yes or no that changes.
 pub fn truth(is_true: impl Fn() -> bool + Send + Sync + 'static) -> Signal<bool> {
     Signal::derive(is_true)

@@ -6,7 +6,7 @@ use web_sys::{DragEvent, File};
 
 use super::reactive::{shown, truth, words};
 use super::state::State;
-use super::{T, browser, opening};
+use super::{T, browser, kept, opening};
 use crate::model::{PRESETS, Parameters, Preset};
 use crate::step::{KeepSet, StrategyKind};
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
@@ -192,6 +192,7 @@ fn model(state: State, t: T) -> impl IntoView {
         </select>
         <p class="hint" id="strategy-about">{words(move || t.strategy(state.form.with(|form| form.strategy)).to_owned())}</p>
         {group(state, t, Group::Step)}
+        {kept::view(state, t).into_any()}
         <details><summary>{t.model.sizes.clone()}</summary>{group(state, t, Group::Sizes)} {tied(state, t)}</details>
         <details><summary>{t.model.hyper_parameters.clone()}</summary>{group(state, t, Group::Training)}</details>
         <details><summary>{t.model.watching.clone()}</summary>{group(state, t, Group::Watch)}</details>

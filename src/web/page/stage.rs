@@ -162,6 +162,7 @@ fn gradient(direction: &str, parts: &[(Part, u64)]) -> String {
 /// Planned bytes beside those that were created, and what there is beside the step.
 fn planned(state: State, t: T) -> impl IntoView {
     let plan = state.plans.with(|plans| plans.as_ref().ok().map(|plans| plans.chosen().peak_bytes()));
+    let host = state.plans.with(|plans| plans.as_ref().map_or(0, |plans| plans.chosen().memory.host_bytes()));
     let created = state.run_bytes.get();
     let exact = |value: u64| format!("{} ({} bytes)", bytes(value), whole(value));
     let [planned_text, created_text] = match created {
@@ -181,10 +182,11 @@ fn planned(state: State, t: T) -> impl IntoView {
                 <dd><span id="planned" data-bytes=created.map(|(p, _)| p).or(plan)>{planned_text}</span> <small>{change}</small></dd>
             </div>
             <div><dt>{t.stage.created.clone()}</dt><dd id="created" data-bytes=created.map(|(_, c)| c)>{created_text}</dd></div>
-            {move || (beside().count() > 0).then(|| {
+            {(host > 0).then(|| view! { <div><dt>{t.stage.on_host.clone()}</dt><dd id="on-host" data-bytes=host>{exact(host)}</dd></div> })}
+            {shown(move || (beside().count() > 0).then(|| {
                 let list = beside().map(|(name, size)| format!("{} {}", t.buffer(&name), bytes(size))).collect::<Vec<_>>().join(", ");
                 view! { <div><dt>{t.stage.beside.clone()}</dt><dd id="beside">{list}</dd></div> }
-            })}
+            }))}
         </dl>
     }
 }

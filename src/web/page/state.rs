@@ -8,7 +8,7 @@ use super::library::Library;
 use super::link::Link;
 use super::{browser, curves, past};
 use crate::step::{Limits, Strategy, StrategyKind, Stride};
-use crate::train::{AttentionPattern, Remedy, VerifyReport};
+use crate::train::{AttentionPattern, Profile, Remedy, VerifyReport};
 use crate::web::form::{Form, Plan, SourceChoice};
 use crate::web::library::{Origin, Vocabulary};
 use crate::web::picture::{Planned, Stage, Timeline};
@@ -119,6 +119,8 @@ pub struct State {
     /// What the device does at most, in 10⁹ operations a second.
     pub peak_gflops: RwSignal<Option<f64>>,
     pub compared: RwSignal<Vec<(StrategyKind, Result<f64, String>)>>,
+    pub is_profiling: RwSignal<bool>,
+    pub profile: RwSignal<Option<Profile>>,
     pub proving: RwSignal<Option<(usize, usize)>>,
     pub proof: RwSignal<Option<VerifyReport>>,
     pub past: RwSignal<Vec<past::PastRun>>,
@@ -176,6 +178,8 @@ impl State {
             buffers: RwSignal::new(Vec::new()),
             peak_gflops: RwSignal::new(None),
             compared: RwSignal::new(Vec::new()),
+            is_profiling: RwSignal::new(false),
+            profile: RwSignal::new(None),
             proving: RwSignal::new(None),
             proof: RwSignal::new(None),
             past: RwSignal::new(Vec::new()),
@@ -389,6 +393,10 @@ impl State {
             FromWorker::Inspected(view) => self.view.set(Some(*view)),
             FromWorker::Looked(step, pattern) => self.pattern.set(Some((step, *pattern))),
             FromWorker::Compared(compared) => self.compared.set(compared),
+            FromWorker::Profiled(profile) => {
+                self.is_profiling.set(false);
+                self.profile.set(Some(*profile));
+            }
             FromWorker::Proving(done, all) => self.proving.set(Some((done, all))),
             FromWorker::Proved(report) => {
                 self.proving.set(None);
@@ -413,6 +421,7 @@ impl State {
 
     /// The run went back to a state that was good: what it did since then is done again.
     fn recovered(self, step: u64, reason: &str) {
+        self.is_profiling.set(false);
         self.history.update(|history| {
             history.steps.retain(|report| report.step <= step);
             history.validations.retain(|(at, _)| *at <= step);
@@ -426,6 +435,7 @@ impl State {
     pub fn fail(self, message: String, run_survives: bool, remedy: Option<Remedy>) {
         self.trouble.set(Some(Trouble { message, remedy }));
         self.proving.set(None);
+        self.is_profiling.set(false);
         if !run_survives {
             past::remember(self);
             self.live.set(0);

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
-use super::reactive::{shown, truth, words};
+use super::reactive::{perhaps, shown, truth, words};
 use super::state::{Plans, State};
 use super::{T, browser, export, stage};
 use crate::step::Pass;
@@ -66,7 +66,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
             <div class="moment">
                 <span class="number" id="moment-number">{number}</span>
                 <label class="inline" for="budget">{t.field(Field::Budget).to_owned()}</label>
-                <input id="budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || state.form.with(|form| form.get(Field::Budget).to_owned())
+                <input id="budget" type="text" inputmode="decimal" autocomplete="off" prop:value=words(move || state.form.with(|form| form.get(Field::Budget).to_owned()))
                     on:input=move |event| state.form.update(|form| form.set(Field::Budget, event_target_value(&event)))/>
                 <button id="live" type="button" disabled=truth(move || state.cursor.get().is_none()) on:click=move |_| state.cursor.set(None)>
                     {t.stage.live.clone()}
@@ -118,15 +118,15 @@ fn peak(t: T, plans: &Plans) -> impl IntoView {
 /// The budget's line, with a handle for pointers and keys.
 fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
     let share = move || state.budget.get().map(|budget| (budget as f64 / most as f64).min(1.0));
-    let bottom = move || share().map(|share| format!("{:.2}%", 100.0 * share));
-    let text = move || match state.budget.get() {
+    let bottom = perhaps(move || share().map(|share| format!("{:.2}%", 100.0 * share)));
+    let text = words(move || match state.budget.get() {
         Some(budget) if budget < peak_bytes => {
             let over = fill(&t.stage.over_budget, &[("bytes", &bytes(peak_bytes - budget))]);
             format!("{}: {over}", fill(&t.stage.budget_at, &[("bytes", &bytes(budget))]))
         }
         Some(budget) => fill(&t.stage.budget_at, &[("bytes", &bytes(budget))]),
         None => String::new(),
-    };
+    });
     let set = move |bytes: f64| state.form.update(|form| form.set_budget(bytes.max(1024.0)));
     let drag = move |event: PointerEvent| {
         let Some(handle) = event.current_target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
@@ -155,7 +155,7 @@ fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
         <div class="budget-track">
             <div id="budget-line" class="budget" class:over=truth(move || state.budget.get().is_some_and(|budget| budget < peak_bytes))
                 role="slider" tabindex="0" aria-orientation="vertical" aria-label=t.stage.budget.clone() aria-valuemin="0" aria-valuemax=most
-                aria-valuenow=move || state.budget.get() aria-valuetext=text style:bottom=bottom
+                aria-valuenow=perhaps(move || state.budget.get().map(|budget| budget.to_string())) aria-valuetext=text style:bottom=bottom
                 on:pointerdown=drag on:pointermove=drag on:keydown=key>
                 <span>{text}</span>
             </div>

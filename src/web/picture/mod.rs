@@ -4,6 +4,7 @@ mod inspector;
 mod part;
 mod planned;
 mod poster;
+mod roofline;
 mod stage;
 mod timeline;
 
@@ -11,5 +12,6 @@ pub use inspector::{Entry, entries};
 pub use part::{Part, Parts};
 pub use planned::Planned;
 pub use poster::{SIZE as POSTER_SIZE, Words, poster};
+pub use roofline::{Group, Words as RooflineWords, roofline};
 pub use stage::{CellState, Stage, StageCell, StageRow};
 pub use timeline::{Column, HEIGHT, Timeline};

@@ -48,9 +48,19 @@ pub fn poster(planned: &Planned, stage: &Stage, timeline: &Timeline, turn: u64, 
     svg + "</svg>"
 }
 
-fn text(svg: &mut String, x: f64, y: f64, size: u32, words: &str) {
-    let safe = words.replace('&', "&amp;").replace('<', "&lt;");
+pub(super) fn text(svg: &mut String, x: f64, y: f64, size: u32, words: &str) {
+    let safe = escaped(words);
     let _ = write!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\">{safe}</text>");
+}
+
+/// Words as they stand in an SVG.
+pub(super) fn escaped(words: &str) -> String {
+    words.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+/// How wide words of that size are, about: characters of other scripts are twice as wide.
+pub(super) fn width_of(words: &str, size: f64) -> f64 {
+    words.chars().map(|c| if c.is_ascii() { 0.55 * size } else { size }).sum()
 }
 
 fn rect(svg: &mut String, [x, y, width, height]: [f64; 4], fill: &str) {
@@ -119,8 +129,7 @@ fn legend(svg: &mut String, words: &Words, y: f64) {
         let name = (words.part)(part);
         rect(svg, [x, y - 11.0, 12.0, 12.0], &(words.colour)(part.name()));
         text(svg, x + 17.0, y, 12, &name);
-        // Characters of other scripts are about twice as wide.
-        x += 34.0 + name.chars().map(|c| if c.is_ascii() { 6.6 } else { 12.0 }).sum::<f64>();
+        x += 34.0 + width_of(&name, 12.0);
     }
 }
 

@@ -6,10 +6,11 @@ use super::library::Library;
 use super::post::tell;
 use super::running::source;
 use crate::error::Result;
-use crate::gpu::{Executor, Gpu};
-use crate::model::{Parameters, Values};
+use crate::gpu::{Ceilings, Executor, Gpu};
+use crate::model::{Parameters, Values, Weights};
 use crate::step::{Batch, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{verify, within_budget};
+use crate::train::{Profile, verify, within_budget};
+use crate::web::library::Wish;
 use crate::web::protocol::{FromWorker, Run};
 
 /// Tokens of the proof, at most: the f64 reference runs on one core of the CPU.
@@ -35,12 +36,27 @@ fn strategy(run: &Run, kind: StrategyKind) -> Strategy {
     Strategy::new(kind, run.chunks[0], run.chunks[1])
 }
 
-async fn time(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<f64> {
+/// What every operation of the run's step takes.
+pub async fn profile(gpu: &Gpu, run: &Run, library: &Library, ceilings: Ceilings) -> Result<Profile> {
+    let batch = source(run, library).await?.batch(run.settings.seed, 0, run.settings.batch);
+    let mut executor = ready(gpu, run, &library.first_values(run), run.settings.strategy, &batch).await?;
+    // The first time compiles and warms up.
+    executor.run(Pass::GRADIENTS).await?;
+    Profile::of(&mut executor, ceilings).await
+}
+
+/// A step on its device, with its weights and its batch.
+async fn ready(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<Executor> {
     within_budget(&run.layout, &batch.shape, strategy, run.budget, gpu.limits())?;
     let program = Program::train(&run.layout, batch.shape.clone(), strategy);
-    let mut executor = Executor::new(&gpu.used_for("comparison"), program).await?;
+    let executor = Executor::new(&gpu.used_for("comparison"), program).await?;
     executor.load(values).await?;
     executor.load_batch(batch);
+    Ok(executor)
+}
+
+async fn time(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<f64> {
+    let mut executor = ready(gpu, run, values, strategy, batch).await?;
     let mut seconds = 0.0;
     for _ in 0..2 {
         let started = Instant::now();
@@ -64,8 +80,22 @@ pub async fn prove(gpu: &Gpu, run: &Run, library: &Library) -> Result<()> {
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let with_reference = Parameters::new(&run.layout).elements() <= REFERENCE_PARAMETERS;
-    let progress = |done, all| tell(&FromWorker::Proving(done, all));
-    let report = verify(&gpu.used_for("proof"), &run.layout, values, &batch, &strategies, with_reference, progress).await?;
+    let all = strategies.len() + usize::from(with_reference);
+    let progress = |done, _| tell(&FromWorker::Proving(done, all));
+    let (mut report, gradients) = verify(&gpu.used_for("proof"), &run.layout, values, &batch, &strategies, progress).await?;
+    if with_reference {
+        report.set_errors(&errors(run, library, values, batch, &gradients).await?);
+    }
     tell(&FromWorker::Proved(Box::new(report)));
     Ok(())
+}
+
+/// How far gradients are from those in f64: the librarian computes them, so that no other visitor loads what that takes.
+async fn errors(run: &Run, library: &Library, values: &impl Values, batch: Batch, gradients: &[Vec<f32>]) -> Result<Vec<f64>> {
+    let parameters = Parameters::new(&run.layout);
+    let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
+    let weights = parameters.iter().map(|(_, parameter)| weights.get(&parameter.name));
+    let numbers = weights.chain(gradients.iter().map(Vec::as_slice));
+    let bytes: Vec<u8> = numbers.flat_map(|numbers| bytemuck::cast_slice::<f32, u8>(numbers)).copied().collect();
+    library.answer(Wish::Errors { layout: Box::new(run.layout.clone()), ids: batch.input_ids, labels: batch.labels }, &bytes).await
 }

@@ -15,7 +15,7 @@ use web_time::Instant;
 use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Ceilings, Gpu};
 use crate::step::{BatchShape, Limits, Stride};
 use crate::train::{self, Remedy};
 use library::Library;
@@ -53,7 +53,7 @@ pub fn start() {
     });
     scope.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
     let watch = Watch::start(to_itself.clone());
-    let worker = Worker { gpu: None, running: None, library, is_measured: false, store: Store::default(), watch, to_itself };
+    let worker = Worker { gpu: None, running: None, library, ceilings: None, store: Store::default(), watch, to_itself };
     wasm_bindgen_futures::spawn_local(worker.serve(inbox));
 }
 
@@ -61,8 +61,8 @@ struct Worker {
     gpu: Option<Gpu>,
     running: Option<Running>,
     library: Library,
-    /// Is it known what the device does at most?
-    is_measured: bool,
+    /// What the device does at most, once that is known.
+    ceilings: Option<Ceilings>,
     store: Store,
     watch: Watch,
     to_itself: UnboundedSender<Event>,
@@ -125,6 +125,7 @@ impl Worker {
                 }
             }
             ToWorker::Compare(run) => lab::compare(&self.open().await?, &run, &self.library).await?,
+            ToWorker::Profile(run) => self.profile(&run).await?,
             ToWorker::Prove(run) => lab::prove(&self.open().await?, &run, &self.library).await?,
             ToWorker::Librarian => unreachable!("it is heard at once"),
             ToWorker::Export => {
@@ -220,14 +221,32 @@ impl Worker {
         Ok(())
     }
 
-    /// Measures what the device does at most, once, behind a step that has shown that it works.
+    /// Tells what the device does at most, once, behind a step that has shown that it works.
     async fn measure_once(&mut self) -> Result<()> {
         let steps = self.running.as_ref().map_or(0, |running| running.trainer.steps_done());
-        if steps >= 2 && !self.is_measured {
-            let gpu = self.open().await?;
-            tell(&FromWorker::Peak(gpu.ceilings().await?.gflops));
-            self.is_measured = true;
+        if steps >= 2 && self.ceilings.is_none() {
+            tell(&FromWorker::Peak(self.ceilings().await?.gflops));
         }
+        Ok(())
+    }
+
+    async fn ceilings(&mut self) -> Result<Ceilings> {
+        if let Some(ceilings) = self.ceilings {
+            return Ok(ceilings);
+        }
+        let ceilings = self.open().await?.ceilings().await?;
+        Ok(*self.ceilings.insert(ceilings))
+    }
+
+    /// Sets every operation against what the device can do.
+    async fn profile(&mut self, run: &Run) -> Result<()> {
+        let (gpu, ceilings) = (self.open().await?, self.ceilings().await?);
+        let profile = match &mut self.running {
+            Some(running) => running.profile(ceilings).await?,
+            None => lab::profile(&gpu, run, &self.library, ceilings).await?,
+        };
+        tell(&FromWorker::Peak(ceilings.gflops));
+        tell(&FromWorker::Profiled(Box::new(profile)));
         Ok(())
     }
 

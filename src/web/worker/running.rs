@@ -5,13 +5,13 @@ use web_time::Instant;
 use super::library::{FirstValues, Library};
 use super::post::tell;
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Ceilings, Gpu};
 use crate::model::{Parameters, WithAdapters};
 use crate::step::{BatchShape, Stride};
 use crate::text::Document;
 use crate::train::{
-    AttentionPattern, CopyTask, Generator, RecallTask, Sampled, Sampler, Snapshot, SortTask, Source, StepReport, SumTask, Task, Trainer,
-    within_budget,
+    AttentionPattern, CopyTask, Generator, Profile, RecallTask, Sampled, Sampler, Snapshot, SortTask, Source, StepReport, SumTask, Task,
+    Trainer, within_budget,
 };
 use crate::web::library::{Encoded, Origin, Vocabulary, Wish};
 use crate::web::protocol::{Data, FromWorker, GivenText, Go, History, Run, Sample, Start, TaskKind};
@@ -120,11 +120,21 @@ impl Running {
 
     /// Where a head looks.
     pub async fn attention(&mut self, layer: u32, head: u32) -> Result<AttentionPattern> {
-        if self.trainer.next_turn() > 0 {
-            let what = "a step is under way, and looking at attention would undo it; go on to its end first";
-            return Err(Error::Setting(what.to_owned()));
-        }
+        self.stands_between_steps("looking at attention")?;
         self.trainer.attention(layer, head).await
+    }
+
+    /// What every operation takes.
+    pub async fn profile(&mut self, ceilings: Ceilings) -> Result<Profile> {
+        self.stands_between_steps("measuring its operations")?;
+        self.trainer.profile(ceilings).await
+    }
+
+    fn stands_between_steps(&self, work: &str) -> Result<()> {
+        match self.trainer.next_turn() {
+            0 => Ok(()),
+            _ => Err(Error::Setting(format!("a step is under way, and {work} would undo it; go on to its end first"))),
+        }
     }
 
     /// What the model writes behind the prompt.

@@ -1,0 +1,56 @@
+//! What the step keeps from its forward pass beside the inputs of layers, and where those wait.
+
+use leptos::prelude::*;
+
+use super::T;
+use super::reactive::{shown, truth, words};
+use super::state::State;
+use crate::step::{Keep, StrategyKind};
+use crate::web::form::Form;
+use crate::web::texts::fill;
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let keeps_all = truth(move || state.form.with(|form| form.strategy == StrategyKind::Standard));
+    // Not made anew while one is moved.
+    let layers = Memo::new(move |_| state.form.with(Form::layers));
+    let sliders = move || Keep::ALL.map(|keep| slider(state, t, keep, layers.get()).into_any());
+    view! {
+        <details class:hidden=keeps_all>
+            <summary id="beside-inputs">{words(move || state.form.with(|form| summary(t, form)))}</summary>
+            <p class="hint">{t.model.kept_about.clone()}</p>
+            {shown(sliders)}
+        </details>
+        <label class="check"><input id="offload" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.offload))
+            on:change=move |event| state.form.update(|form| form.offload = event_target_checked(&event))/>
+            {t.model.offload.clone()}
+        </label>
+    }
+}
+
+/// In how many layers something is kept.
+fn slider(state: State, t: T, keep: Keep, layers: u32) -> impl IntoView {
+    let id = format!("keep-{}", keep.name());
+    let kept = move || state.form.with(|form| form.kept_layers(keep));
+    let spoken = words(move || of_all(kept(), layers));
+    let slide = move |value: String| state.form.update(|form| form.keep_in(keep, value.parse().unwrap_or(0)));
+    view! {
+        <div class="keep">
+            <label class="field" for=id.clone()>{t.kept(keep).to_owned()}</label>
+            <span class="number">{spoken}</span>
+            <input id=id type="range" min="0" max=layers.to_string() step="1" aria-valuetext=spoken prop:value=words(move || kept().to_string())
+                on:input=move |event| slide(event_target_value(&event))/>
+        </div>
+    }
+}
+
+/// What is kept in which layers, in a line.
+pub fn summary(t: T, form: &Form) -> String {
+    let kept = Keep::ALL.into_iter().map(|keep| (keep, form.kept_layers(keep))).filter(|&(_, layers)| layers > 0);
+    let kept: Vec<String> = kept.map(|(keep, layers)| format!("{} {}", t.kept(keep), of_all(layers, form.layers()))).collect();
+    let list = if kept.is_empty() { t.model.kept_nothing.clone() } else { kept.join(", ") };
+    fill(&t.model.kept, &[("kept", &list)])
+}
+
+fn of_all(some: u32, all: u32) -> String {
+    format!("{some}/{all}")
+}
