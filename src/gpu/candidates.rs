@@ -103,7 +103,7 @@ impl Tuning {
     /// registers.
     pub fn candidates(self, knob: Knob, subgroup_lanes: Option<u32>) -> Vec<Tuning> {
         let own = self;
-        let on_cpu = own.row_lanes <= 8;
+        let on_cpu = own.is_for_cpu();
         let is_likely = |sharing: Sharing, registers: u32| match sharing {
             Sharing::Workgroup => !on_cpu,
             Sharing::Direct if on_cpu => registers >= 16 && subgroup_lanes.is_none(),

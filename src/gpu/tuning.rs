@@ -115,6 +115,11 @@ impl HeadTile {
 }
 
 impl Tuning {
+    /// Is it for a driver that runs on a CPU? For these it was measured, and their compilers are slow.
+    pub fn is_for_cpu(&self) -> bool {
+        self.row_lanes <= 8
+    }
+
     /// For GPUs: few registers a thread, many threads.
     pub const GPU: Tuning = Tuning {
         row_lanes: 64,

@@ -37,7 +37,11 @@ impl Device<'_> {
             return Ok(gpu.with_tuning(tuning));
         }
         let bar = progress_bar(100, "looking for the fastest kernels");
-        let tuning = tune(&gpu, layout, |share| bar.set_position((share * 100.0) as u64)).await?;
+        let show = |share: f64| {
+            bar.set_position((share * 100.0) as u64);
+            true
+        };
+        let tuning = tune(&gpu, layout, show).await?;
         bar.finish_and_clear();
         kept.insert(key, tuning);
         let is_kept = write(&file, &kept).is_ok();

@@ -96,6 +96,6 @@ async fn errors(run: &Run, library: &Library, values: &impl Values, batch: Batch
     let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
     let weights = parameters.iter().map(|(_, parameter)| weights.get(&parameter.name));
     let numbers = weights.chain(gradients.iter().map(Vec::as_slice));
-    let bytes: Vec<u8> = numbers.flat_map(|numbers| bytemuck::cast_slice::<f32, u8>(numbers)).copied().collect();
+    let bytes: Vec<u8> = numbers.flat_map(bytemuck::cast_slice::<f32, u8>).copied().collect();
     library.answer(Wish::Errors { layout: Box::new(run.layout.clone()), ids: batch.input_ids, labels: batch.labels }, &bytes).await
 }
