@@ -8,14 +8,42 @@ fn main() {
     let mut paths: Vec<_> =
         fs::read_dir("shaders").expect("shaders/ is there").map(|entry| entry.expect("it can be listed").path()).collect();
     paths.sort();
+    let is_for_browsers = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
     let shader = |path: &Path| {
         let stem = path.file_stem().expect("a shader has a name").to_str().expect("a shader's name is text");
         let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        format!("    ({stem:?}, {:?}),\n", stripped(&text))
+        let stripped = stripped(&text);
+        format!("    ({stem:?}, {:?}),\n", if is_for_browsers { without_subgroups(&stripped) } else { stripped })
     };
     let shaders: String = paths.iter().map(|path| shader(path)).collect();
     let out = Path::new(&env::var("OUT_DIR").expect("cargo says where to write")).join("shaders.rs");
     fs::write(&out, format!("&[\n{shaders}]\n")).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
+}
+
+/// Without what is for subgroups, which no browser lends to wgpu.
+fn without_subgroups(text: &str) -> String {
+    let mut out = String::new();
+    // For each condition that is open: is it the one about subgroups, and is this the part that holds without them?
+    let mut open: Vec<(bool, bool)> = Vec::new();
+    for line in text.lines() {
+        let innermost_is_dropped = |open: &[(bool, bool)]| open.last().is_some_and(|(is_dropped, _)| *is_dropped);
+        match line.split_whitespace().next() {
+            Some("#if" | "#for") => open.push((line == "#if SUBGROUP", line != "#if SUBGROUP")),
+            Some("#else") if innermost_is_dropped(&open) => open.last_mut().expect("a part has a condition").1 = true,
+            Some("#end") => {
+                if open.pop().is_some_and(|(is_dropped, _)| is_dropped) {
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        let is_directive_dropped = matches!(line, "#if SUBGROUP") || line == "#else" && innermost_is_dropped(&open);
+        if !is_directive_dropped && open.iter().all(|(_, is_kept)| *is_kept) {
+            out += line;
+            out.push('\n');
+        }
+    }
+    out
 }
 
 /// Without comments, indents and empty lines. No shader has a text in which two slashes could stand.

@@ -130,7 +130,9 @@ impl Gpu {
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
         let info = adapter.get_info();
         let subgroup_lanes = (features.contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size == info.subgroup_max_size)
-            .then_some(info.subgroup_max_size);
+            .then_some(info.subgroup_max_size)
+            // No browser lends them to wgpu: what is for them is not even loaded.
+            .filter(|_| !cfg!(target_arch = "wasm32"));
         let tuning = tuning(&info, subgroup_lanes);
         let watched = watch(&device);
         let (pipelines, ledger) = (Arc::default(), Ledger::default());
