@@ -115,10 +115,7 @@ impl Tuning {
             Knob::Attention | Knob::AttentionQueryGrad | Knob::AttentionKeyValueGrad => &HEAD_TILES,
         };
         let mut sizes: Vec<Sizes> = listed.iter().copied().filter(is_likely).collect();
-        // No browser lends its subgroups to wgpu.
-        if !cfg!(target_arch = "wasm32") {
-            sizes.extend(subgroup_lanes.into_iter().flat_map(|lanes| by_subgroup(knob, lanes)));
-        }
+        sizes.extend(subgroup_lanes.into_iter().flat_map(|lanes| by_subgroup(knob, lanes)));
         let all = sizes.into_iter().map(|sizes| self.with(knob, &self.sized(sizes)));
         all.filter(|tuning| *tuning != self).collect()
     }

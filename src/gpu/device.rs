@@ -257,7 +257,14 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Device`].
     pub(super) fn check(&self) -> Result<()> {
-        match self.watched.lock().expect("no holder panics").trouble.clone() {
+        let trouble = || self.watched.lock().expect("no holder panics").trouble.clone();
+        let mut found = trouble();
+        if matches!(found, Some(Trouble::Error(_))) {
+            // A loss is told of when the device's last work is over; what it broke may be heard of before.
+            let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+            found = trouble();
+        }
+        match found {
             None => Ok(()),
             Some(Trouble::Lost(reason)) => Err(Error::DeviceLost { reason }),
             Some(Trouble::Error(message)) => Err(Error::Device(message)),

@@ -19,12 +19,11 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// A kernel that is to take the place of the class's own has to be faster by this, or noise would choose.
 const GAIN: f64 = 1.1;
 
-/// Tries other kernels than the class's own, one operation after the other. `progress` is told which share of the search is behind it, and
-/// says whether it goes on.
+/// Tries other kernels than the class's own, one operation after the other. `progress` is told which share of the search is behind it.
 ///
 /// # Errors
 /// If the device was lost.
-pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64) -> bool) -> Result<Tuning> {
+pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64)) -> Result<Tuning> {
     let started = Instant::now();
     let executor = Executor::new(gpu, Program::gradients(one_layer(layout), BatchShape::uniform(1, TOKENS), Strategy::CHECKPOINT)).await?;
     let mut tuning = *gpu.tuning();
@@ -33,16 +32,17 @@ pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64) -> bool) ->
         let mut least = executor.seconds_with(turn, &tuning).await? / GAIN;
         let candidates = gpu.candidates(knob);
         for (tried, candidate) in candidates.iter().enumerate() {
-            let share = (done as f64 + tried as f64 / candidates.len() as f64) / Knob::ALL.len() as f64;
-            if started.elapsed() > LIMIT || !progress(share) {
+            if started.elapsed() > LIMIT {
                 return Ok(tuning);
             }
+            progress((done as f64 + tried as f64 / candidates.len() as f64) / Knob::ALL.len() as f64);
             let seconds = executor.seconds_with(turn, candidate).await?;
             if seconds < least {
                 (least, tuning) = (seconds, tuning.with(knob, candidate));
             }
         }
     }
+    progress(1.0);
     Ok(tuning)
 }
 

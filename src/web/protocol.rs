@@ -31,10 +31,6 @@ pub enum ToWorker {
     Compare(Box<Run>),
     /// Set every operation against what the device can do: those of the run there is, or else of that one.
     Profile(Box<Run>),
-    /// Look for the fastest kernels for that run's model, whatever was found before.
-    Tune(Box<Run>),
-    /// Look no further for them.
-    SkipTuning,
     /// Show that the gradients are the same bits.
     Prove(Box<Run>),
     /// The port beside the message leads to the librarian; without one, there is none any more.
@@ -227,8 +223,6 @@ pub enum FromWorker {
     Proving(usize, usize),
     /// The proof.
     Proved(Box<VerifyReport>),
-    /// The share of the search for the fastest kernels that is done; `None` when it is over.
-    Tuning(Option<f64>),
     /// What the device does at most, in 10⁹ operations a second.
     Peak(f64),
     /// Something went wrong.

@@ -78,7 +78,7 @@ sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload }
-    Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy, tuning, skip_tuning }
+    Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
         over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, place, place_layer, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
@@ -97,7 +97,7 @@ sections! {
         parameter, error,
     }
     Roofline {
-        title, about, measure, measuring, tune, tune_about, summary, picture, picture_about, intensity, speed, arithmetic_roof, bytes_roof, matrices, attention, rest,
+        title, about, measure, measuring, summary, picture, picture_about, intensity, speed, arithmetic_roof, bytes_roof, matrices, attention, rest,
         operation, time, share, of_roof, bound, by_arithmetic, by_bytes,
     }
     Reach {

@@ -26,7 +26,6 @@ for (const { name, launch } of BROWSERS) {
 
     test('puts three strategies side by side, and times them', () => visit(browser, server.url, comparesStrategies));
     test('holds every operation against the device, and trains on as if it had not', () => visit(browser, server.url, holdsOperations));
-    test('looks for faster kernels when asked, and can be told to stop', () => visit(browser, server.url, looksForKernels));
     test('proves that the gradients are the same bits', () => visit(browser, server.url, provesTheBits));
     test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar));
     test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget));
@@ -50,21 +49,6 @@ function planned(trainer) {
     return rows.length === 3 && !document.querySelector('.reach-picture[aria-busy=true]')
       && Array.from(rows).every(({ dataset }) => Number(dataset.bytes) > 0);
   }, { timeout: LONG_MS });
-}
-
-/** The search ends by itself or when it is skipped, is kept, and a run trains with what was found. */
-async function looksForKernels(trainer) {
-  const { page } = trainer;
-  await prepare(trainer);
-  await trainer.press('tune');
-  await page.waitForSelector('#tuning', { timeout: LONG_MS });
-  await trainer.press('skip-tuning');
-  await page.waitForFunction(() => !document.querySelector('#tuning'), { timeout: LONG_MS });
-  await trainer.press('tune');
-  await page.waitForSelector('#tuning', { timeout: LONG_MS });
-  await page.waitForFunction(() => !document.querySelector('#tuning'), { timeout: LONG_MS });
-  await trainer.press('step');
-  await trainer.waitForLosses(1);
 }
 
 async function comparesStrategies(trainer) {

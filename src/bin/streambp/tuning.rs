@@ -37,11 +37,7 @@ impl Device<'_> {
             return Ok(gpu.with_tuning(tuning));
         }
         let bar = progress_bar(100, "looking for the fastest kernels");
-        let show = |share: f64| {
-            bar.set_position((share * 100.0) as u64);
-            true
-        };
-        let tuning = tune(&gpu, layout, show).await?;
+        let tuning = tune(&gpu, layout, |share| bar.set_position((share * 100.0) as u64)).await?;
         bar.finish_and_clear();
         kept.insert(key, tuning);
         let is_kept = write(&file, &kept).is_ok();

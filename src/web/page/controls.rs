@@ -33,7 +33,6 @@ pub fn view(state: State, t: T) -> impl IntoView {
             </div>
             <p id="status" role="status" data-state=words(move || phase().name().to_owned())>{words(move || status(state, t))}</p>
             {notice}
-            {shown(move || state.tuning.get().map(|share| tuning(state, t, share)))}
             {shown(move || state.complaint().map(|trouble| {
                 view! {
                     <div class="trouble">
@@ -43,16 +42,6 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 }
             }))}
         </section>
-    }
-}
-
-/// How far the search for the fastest kernels is.
-fn tuning(state: State, t: T, share: f64) -> impl IntoView {
-    view! {
-        <div class="note saved">
-            <span id="tuning" role="status">{fill(&t.controls.tuning, &[("percent", &(share * 100.0).round())])}</span>
-            <button id="skip-tuning" type="button" on:click=move |_| state.send(&ToWorker::SkipTuning)>{t.controls.skip_tuning.clone()}</button>
-        </div>
     }
 }
 

@@ -31,12 +31,6 @@ pub fn view(state: State, t: T) -> impl IntoView {
         state.is_profiling.set(true);
         state.send(&ToWorker::Profile(Box::new(run)));
     };
-    // A run goes on with the kernels that it began with.
-    let cannot_tune = truth(move || state.has_run.get() || state.tuning.with(Option::is_some) || state.device.with(Option::is_none));
-    let tune = move |_| {
-        let Some(run) = state.run() else { return };
-        state.send(&ToWorker::Tune(Box::new(run)));
-    };
     let text = words(move || if state.is_profiling.get() { t.roofline.measuring.clone() } else { t.roofline.measure.clone() });
     let outcome =
         move || state.profile.with(|profile| profile.as_ref().filter(|_| is_of_this_plan(state, planning)).map(|p| outcome(t, p)));
@@ -44,11 +38,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <div class="proof">
             <h3>{t.roofline.title.clone()}</h3>
             <p class="hint">{t.roofline.about.clone()}</p>
-            <div class="buttons">
-                <button id="profile" type="button" disabled=is_busy on:click=measure>{text}</button>
-                <button id="tune" type="button" disabled=cannot_tune on:click=tune>{t.roofline.tune.clone()}</button>
-            </div>
-            <p class="hint">{t.roofline.tune_about.clone()}</p>
+            <div class="buttons"><button id="profile" type="button" disabled=is_busy on:click=measure>{text}</button></div>
             {shown(outcome)}
         </div>
     }

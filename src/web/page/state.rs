@@ -120,8 +120,6 @@ pub struct State {
     pub peak_gflops: RwSignal<Option<f64>>,
     pub compared: RwSignal<Vec<(StrategyKind, Result<f64, String>)>>,
     pub is_profiling: RwSignal<bool>,
-    /// The share of the search for the fastest kernels that is done, while it goes on.
-    pub tuning: RwSignal<Option<f64>>,
     pub profile: RwSignal<Option<Profile>>,
     pub proving: RwSignal<Option<(usize, usize)>>,
     pub proof: RwSignal<Option<VerifyReport>>,
@@ -181,7 +179,6 @@ impl State {
             peak_gflops: RwSignal::new(None),
             compared: RwSignal::new(Vec::new()),
             is_profiling: RwSignal::new(false),
-            tuning: RwSignal::new(None),
             profile: RwSignal::new(None),
             proving: RwSignal::new(None),
             proof: RwSignal::new(None),
@@ -400,7 +397,6 @@ impl State {
                 self.is_profiling.set(false);
                 self.profile.set(Some(*profile));
             }
-            FromWorker::Tuning(share) => self.tuning.set(share),
             FromWorker::Proving(done, all) => self.proving.set(Some((done, all))),
             FromWorker::Proved(report) => {
                 self.proving.set(None);

@@ -6,10 +6,6 @@ mod library;
 mod post;
 mod running;
 mod store;
-mod tunings;
-
-use std::cell::Cell;
-use std::rc::Rc;
 
 use futures_channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use wasm_bindgen::prelude::*;
@@ -20,14 +16,12 @@ use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
-use crate::model::Layout;
 use crate::step::{BatchShape, Limits, Stride};
 use crate::train::{self, Remedy};
 use library::Library;
 use post::{Watch, tell};
 use running::Running;
 use store::Store;
-use tunings::Tunings;
 
 /// Seconds within which a browser that is busy tells of a loss.
 const LOSS_SECONDS: f64 = 5.0;
@@ -50,19 +44,16 @@ pub fn start() {
     let to_itself = sender.clone();
     let library = Library::default();
     let lent = library.clone();
-    let skip_tuning = Rc::<Cell<bool>>::default();
-    let skip = skip_tuning.clone();
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
         match wire::unpack(&event.data()).0 {
             // At once: the worker may be waiting for a librarian that is gone.
             ToWorker::Librarian => lent.connect(event.ports().get(0).dyn_into().ok()),
-            ToWorker::SkipTuning => skip.set(true),
             message => sender.unbounded_send(Event::Message(message)).expect("the worker never stops listening"),
         }
     });
     scope.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
     let watch = Watch::start(to_itself.clone());
-    let worker = Worker { gpu: None, running: None, library, ceilings: None, store: Store::default(), watch, skip_tuning, to_itself };
+    let worker = Worker { gpu: None, running: None, library, ceilings: None, store: Store::default(), watch, to_itself };
     wasm_bindgen_futures::spawn_local(worker.serve(inbox));
 }
 
@@ -74,8 +65,6 @@ struct Worker {
     ceilings: Option<Ceilings>,
     store: Store,
     watch: Watch,
-    /// Is the visitor tired of the search for the fastest kernels?
-    skip_tuning: Rc<Cell<bool>>,
     to_itself: UnboundedSender<Event>,
 }
 
@@ -115,36 +104,6 @@ impl Worker {
         Ok(self.gpu.insert(gpu).clone())
     }
 
-    /// The device with the kernels that were found to be the fastest for such a model. On a GPU they are looked for at the first use, on a
-    /// driver that runs on the CPU only if it is wished. What cannot be kept is not used, as in the terminal.
-    async fn tuned(&mut self, layout: &Layout, is_wanted: bool) -> Result<Gpu> {
-        let gpu = self.open().await?;
-        let key = format!("{} {}", gpu.name(), train::tuning_key(layout));
-        let mut tunings = Tunings::load().await;
-        let found = tunings.get(&key).filter(|_| !is_wanted);
-        if found.is_none() && gpu.tuning().is_for_cpu() && !is_wanted {
-            return Ok(gpu);
-        }
-        let tuning = match found {
-            Some(tuning) => tuning,
-            None => {
-                self.skip_tuning.set(false);
-                let go_on = |share| {
-                    tell(&FromWorker::Tuning(Some(share)));
-                    !self.skip_tuning.get()
-                };
-                let tuning = train::tune(&gpu, layout, go_on).await;
-                tell(&FromWorker::Tuning(None));
-                let tuning = tuning?;
-                if !tunings.keep(key, tuning).await {
-                    return Ok(gpu);
-                }
-                tuning
-            }
-        };
-        Ok(gpu.with_tuning(tuning))
-    }
-
     async fn obey(&mut self, message: ToWorker) -> Result<()> {
         match message {
             ToWorker::Begin(run, go) => self.begin(*run, go).await?,
@@ -165,13 +124,10 @@ impl Worker {
                     tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern)));
                 }
             }
-            ToWorker::Tune(run) => {
-                self.tuned(&run.layout, true).await?;
-            }
-            ToWorker::Compare(run) => lab::compare(&self.tuned(&run.layout, false).await?, &run, &self.library).await?,
+            ToWorker::Compare(run) => lab::compare(&self.open().await?, &run, &self.library).await?,
             ToWorker::Profile(run) => self.profile(&run).await?,
-            ToWorker::Prove(run) => lab::prove(&self.tuned(&run.layout, false).await?, &run, &self.library).await?,
-            ToWorker::Librarian | ToWorker::SkipTuning => unreachable!("it is heard at once"),
+            ToWorker::Prove(run) => lab::prove(&self.open().await?, &run, &self.library).await?,
+            ToWorker::Librarian => unreachable!("it is heard at once"),
             ToWorker::Export => {
                 if let Some(running) = &self.running {
                     let (wish, bytes) = running.learned().await?;
@@ -189,7 +145,7 @@ impl Worker {
 
     async fn begin(&mut self, run: Run, go: Go) -> Result<()> {
         self.drop_run();
-        let gpu = self.tuned(&run.layout, false).await?;
+        let gpu = self.open().await?;
         match Running::begin(&gpu, run.clone(), &self.library, None).await {
             Ok(running) => self.take(running, go),
             Err(error) => self.refuse(&error, remedy(&error, &run, gpu.limits())),
@@ -199,10 +155,10 @@ impl Worker {
 
     async fn resume(&mut self) -> Result<()> {
         self.drop_run();
+        let gpu = self.open().await?;
         let Some(saved) = self.store.load().await else {
             return Err(Error::Data("the saved run could not be read; start a new one".to_owned()));
         };
-        let gpu = self.tuned(&saved.run.layout, false).await?;
         let history = saved.history.clone();
         let running = Running::begin(&gpu, saved.run, &self.library, Some((saved.snapshot, saved.history))).await?;
         tell(&FromWorker::Resumed(Box::new(running.run.clone()), history));
@@ -284,7 +240,7 @@ impl Worker {
 
     /// Sets every operation against what the device can do.
     async fn profile(&mut self, run: &Run) -> Result<()> {
-        let (gpu, ceilings) = (self.tuned(&run.layout, false).await?, self.ceilings().await?);
+        let (gpu, ceilings) = (self.open().await?, self.ceilings().await?);
         let profile = match &mut self.running {
             Some(running) => running.profile(ceilings).await?,
             None => lab::profile(&gpu, run, &self.library, ceilings).await?,
