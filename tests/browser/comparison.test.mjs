@@ -73,14 +73,16 @@ async function holdsOperations(trainer) {
   await trainer.waitForState('ready');
 
   // Before there is a run, between its steps, and while it trains.
-  await profile(trainer);
+  const shares = [await profile(trainer)];
   await trainer.press('step');
   await trainer.waitForLosses(1);
   await trainer.waitForState('paused');
-  await profile(trainer);
+  shares.push(await profile(trainer));
   await trainer.press('start');
   await trainer.waitForLosses(3);
-  await profile(trainer);
+  shares.push(await profile(trainer));
+  // Whatever else the machine does slows one or the other down, but hardly all three times.
+  assert(shares.some((share) => share > 0.5 && share < 2), `the sums of all operations are ${shares} of the whole`);
   const disturbed = (await trainer.waitForLosses(6)).slice(0, 6);
   assert.deepEqual(disturbed, undisturbed, 'it did not go on to the same bits');
   await pause(trainer);
@@ -95,7 +97,7 @@ async function holdsOperations(trainer) {
   assert.equal((await caught(page)).bytes.toString('latin1', 1, 4), 'PNG');
 }
 
-/** Measures every operation, and checks what is said of them. */
+/** Measures every operation, and checks what is said of them. How long they take one at a time, as a share of all at one go. */
 async function profile(trainer) {
   const { page } = trainer;
   await page.evaluate(() => document.querySelector('#profile-summary')?.setAttribute('data-is-old', ''));
@@ -114,9 +116,9 @@ async function profile(trainer) {
     assert(rows.some(({ text }) => text.includes(op) && text.includes(`(${pass})`)), `${op} in the pass ${pass} is missing`);
   }
   assert(rows.every(({ text }) => !text.includes('(update)')), 'a measurement updates nothing');
-  assert(sum > whole / 4 && sum < 4 * whole, `${sum} s are not near ${whole} s`);
   const dots = await page.$$eval('.roofline .where-wide circle title', (titles) => titles.map(({ textContent }) => textContent));
   assert(dots.length > 25 && dots.every((dot) => /GFLOP\/s, \d.* %$/.test(dot)), dots.join('\n'));
+  return sum / whole;
 }
 
 async function provesTheBits(trainer) {
