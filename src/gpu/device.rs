@@ -245,6 +245,10 @@ impl Gpu {
     /// Waits for an answer.
     async fn outcome(&self, receiver: oneshot::Receiver<Result<(), String>>, poll: wgpu::PollType) -> Result<()> {
         let polled = self.device.poll(poll);
+        if polled.is_err() {
+            // What is waited for was refused, perhaps since the device is lost: that is told when its last work is over.
+            let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+        }
         self.check()?;
         polled.map_err(|e| Error::Device(e.to_string()))?;
         let outcome = receiver.await.map_err(|_| Error::DeviceLost { reason: "an answer was abandoned".to_owned() })?;
