@@ -26,19 +26,21 @@ fn without_subgroups(text: &str) -> String {
     // For each condition that is open: is it the one about subgroups, and is this the part that holds without them?
     let mut open: Vec<(bool, bool)> = Vec::new();
     for line in text.lines() {
-        let innermost_is_dropped = |open: &[(bool, bool)]| open.last().is_some_and(|(is_dropped, _)| *is_dropped);
-        match line.split_whitespace().next() {
-            Some("#if" | "#for") => open.push((line == "#if SUBGROUP", line != "#if SUBGROUP")),
-            Some("#else") if innermost_is_dropped(&open) => open.last_mut().expect("a part has a condition").1 = true,
-            Some("#end") => {
-                if open.pop().is_some_and(|(is_dropped, _)| is_dropped) {
-                    continue;
-                }
+        let is_about_them = |open: &[(bool, bool)]| open.last().is_some_and(|(is_about_them, _)| *is_about_them);
+        let is_dropped = match line.split_whitespace().next() {
+            Some("#if" | "#for") => {
+                let is_about_them = line == "#if SUBGROUP";
+                open.push((is_about_them, !is_about_them));
+                is_about_them
             }
-            _ => {}
-        }
-        let is_directive_dropped = matches!(line, "#if SUBGROUP") || line == "#else" && innermost_is_dropped(&open);
-        if !is_directive_dropped && open.iter().all(|(_, is_kept)| *is_kept) {
+            Some("#else") if is_about_them(&open) => {
+                open.last_mut().expect("it was looked at").1 = true;
+                true
+            }
+            Some("#end") => open.pop().is_some_and(|(is_about_them, _)| is_about_them),
+            _ => false,
+        };
+        if !is_dropped && open.iter().all(|(_, is_kept)| *is_kept) {
             out += line;
             out.push('\n');
         }
