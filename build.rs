@@ -5,19 +5,25 @@ use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=shaders");
+    let is_for_browsers = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
     let mut paths: Vec<_> =
         fs::read_dir("shaders").expect("shaders/ is there").map(|entry| entry.expect("it can be listed").path()).collect();
     paths.sort();
-    let is_for_browsers = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
-    let shader = |path: &Path| {
+    let (mut files, mut all) = (String::new(), String::new());
+    for path in &paths {
         let stem = path.file_stem().expect("a shader has a name").to_str().expect("a shader's name is text");
-        let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let stripped = stripped(&text);
-        format!("    ({stem:?}, {:?}),\n", if is_for_browsers { without_subgroups(&stripped) } else { stripped })
-    };
-    let shaders: String = paths.iter().map(|path| shader(path)).collect();
-    let out = Path::new(&env::var("OUT_DIR").expect("cargo says where to write")).join("shaders.rs");
-    fs::write(&out, format!("&[\n{shaders}]\n")).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
+        let text = stripped(&fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
+        let for_browsers = without_subgroups(&text);
+        files += &format!("    ({stem:?}, {:?}),\n", if is_for_browsers { &for_browsers } else { &text });
+        all += &for_browsers;
+    }
+    write("shaders.rs", &format!("&[\n{files}]\n"));
+    write("shaders.txt", &all);
+}
+
+fn write(name: &str, text: &str) {
+    let out = Path::new(&env::var("OUT_DIR").expect("cargo says where to write")).join(name);
+    fs::write(&out, text).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
 }
 
 /// Without what is for subgroups, which no browser lends to wgpu.

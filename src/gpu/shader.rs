@@ -16,7 +16,14 @@ pub(super) fn alone(stem: &str) -> String {
     text
 }
 
-/// The text of all shaders, as they are before their loops are written out.
+/// The text of all shaders as a page has them, before their loops are written out: the same text wherever it is learned.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn shaders() -> String {
+    include_str!(concat!(env!("OUT_DIR"), "/shaders.txt")).to_owned()
+}
+
+/// The text of all shaders, before their loops are written out.
+#[cfg(target_arch = "wasm32")]
 pub fn shaders() -> String {
     FILES.iter().map(|(_, text)| *text).collect()
 }
