@@ -4,7 +4,6 @@
 // The tokens at work: `start` is the first one's place in the batch, `count` how many there are.
 struct Chunk { start: u32, count: u32 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> chunk: Chunk;
 
 // Every sum over tokens is cut at multiples of this, counted from the start of the batch.

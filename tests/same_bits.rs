@@ -82,6 +82,24 @@ fn kernels_for_other_classes_of_adapter() {
     }
 }
 
+/// Several operations in one dispatch do what each does by itself.
+#[test]
+fn operations_that_go_together() {
+    let own = device::own_tuning();
+    let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Precision::Bf16);
+    let layouts = model::families().into_iter().map(|config| Layout::from(&config)).chain([adapted]);
+    for (layout, tuning) in layouts.flat_map(|layout| [(layout.clone(), own), (layout, Tuning::GPU)]) {
+        let batch = model::batch(&layout.config, &[130, 70], 5);
+        let program = Program::gradients(&layout, batch.shape.clone(), Strategy::stream(64, 64));
+        let weights = model::weights(&layout, 1);
+        let [alone, together] = [1, 8].map(|most| {
+            let tuning = Tuning { beside: most, in_turn: most, ..tuning };
+            model::device_step(&mut model::device_executor(&program, tuning, &weights, &batch))
+        });
+        assert_same_bits(&layout, &format!("{:?}, {tuning:?}", layout.config.model_type), &together, &alone);
+    }
+}
+
 #[test]
 fn the_default_preset() {
     let config = &PRESETS[0].config;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, GlobalVariable, Module, ScalarKind, StorageAccess, TypeInner};
-use streambp::gpu::{Access, Knob, Launch, Shader, Tuning, Value, launch};
+use streambp::gpu::{Access, Code, Joint, Knob, Launch, Shader, Tuning, Value, launch};
 use streambp::model::{Config, Layout, PRESETS, Precision, Projection};
 use streambp::step::update::Settings;
 use streambp::step::{BatchShape, OpKind, Program, Strategy};
@@ -48,16 +48,18 @@ fn parse(shader: &Shader) -> Module {
 }
 
 fn validated(shader: &Shader) -> (Module, ModuleInfo) {
-    let text = shader.wgsl();
-    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
+    validated_text(&shader.wgsl())
+}
+
+fn validated_text(text: &str) -> (Module, ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{text}\n{}", e.emit_to_string(text)));
     // Base WebGPU unpacks halves, which naga counts as a capability. Browsers are not asked for subgroups.
-    let has_subgroups = shader.constants.iter().any(|(name, _)| *name == "SUBGROUP");
-    let subgroups = if has_subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let subgroups = if text.contains("subgroup") { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32 | subgroups);
     validator
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::SHUFFLE | SubgroupOperationSet::ARITHMETIC);
-    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{shader:?}: {}", e.emit_to_string(&text)));
+    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{text}\n{}", e.emit_to_string(text)));
     (module, info)
 }
 
@@ -88,7 +90,7 @@ fn kernels_that_are_tried_are_valid_everywhere() {
             let nodes = program.blocks.iter().flat_map(|block| &block.nodes).filter(|node| node.op.kind() == knob.op());
             for launch in nodes.flat_map(|node| candidates.iter().map(|tuning| launch(&program, &node.op, tuning))) {
                 if seen.insert(launch.shader.clone()) {
-                    check_sizes(&launch.shader, lanes);
+                    check_sizes(&launch.shader.wgsl(), lanes);
                 }
             }
         }
@@ -96,16 +98,53 @@ fn kernels_that_are_tried_are_valid_everywhere() {
 }
 
 /// A workgroup is no larger than base WebGPU allows, and a whole number of subgroups where threads of one rely on one another.
-fn check_sizes(shader: &Shader, subgroup_lanes: Option<u32>) {
-    let module = parse(shader);
+fn check_sizes(text: &str, subgroup_lanes: Option<u32>) -> Module {
+    let module = validated_text(text).0;
     let [x, y, z] = module.entry_points[0].workgroup_size;
-    assert!(x * y * z <= MAX_INVOCATIONS, "{shader:?}");
+    assert!(x * y * z <= MAX_INVOCATIONS, "{text}");
     let shared = module.global_variables.iter().filter(|(_, global)| global.space == AddressSpace::WorkGroup);
     let bytes: u32 = shared.map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx())).sum();
-    assert!(bytes <= MAX_WORKGROUP_BYTES, "{shader:?}");
-    if shader.constants.iter().any(|(name, _)| *name == "SUBGROUP") {
-        assert!((x * y * z).is_multiple_of(subgroup_lanes.unwrap()), "{shader:?}");
+    assert!(bytes <= MAX_WORKGROUP_BYTES, "{text}");
+    if text.contains("subgroupBroadcast") || text.contains("subgroupShuffle") {
+        assert!((x * y * z).is_multiple_of(subgroup_lanes.unwrap()), "{text}");
     }
+    module
+}
+
+/// What goes together is bound and sized as base WebGPU allows, and is as many dispatches fewer.
+#[test]
+fn operations_that_go_together_are_valid_everywhere() {
+    let tiny = &PRESETS[0].config;
+    let adapted = model::lora(tiny, &Projection::ALL, Precision::Bf16);
+    let layouts = model::families().into_iter().chain([tiny.clone()]).map(|config| Layout::from(&config)).chain([adapted]);
+    let mut seen = HashSet::new();
+    for program in layouts.map(|layout| Program::train(&layout, BatchShape::uniform(2, 100), Strategy::stream(64, 64))) {
+        for (tuning, lanes) in [(Tuning::GPU, None), (Tuning::CPU, None), (Tuning::CPU_SUBGROUP, Some(8)), (Tuning::SMALL_CPU, None)] {
+            for block in &program.blocks {
+                let launches: Vec<_> = block.nodes.iter().map(|node| (&node.op, launch(&program, &node.op, &tuning))).collect();
+                let all: Vec<_> = launches.iter().map(|(op, launch)| (*op, launch)).collect();
+                let mut first = 0;
+                while first < all.len() {
+                    let joint = Joint::of(&all[first..], &tuning, |_, _| false);
+                    if seen.insert(joint.code.clone()) {
+                        check_joint(&joint, lanes);
+                    }
+                    first += joint.len();
+                }
+            }
+        }
+    }
+    let most = seen.iter().map(Code::len).max();
+    assert!(most >= Some(3), "queries, keys and values go together");
+}
+
+fn check_joint(joint: &Joint, subgroup_lanes: Option<u32>) {
+    let text = joint.code.wgsl();
+    let module = check_sizes(&text, subgroup_lanes);
+    let bound = module.global_variables.iter().filter(|(_, global)| matches!(global.space, AddressSpace::Storage { .. }));
+    let places: HashSet<u32> = bound.map(|(_, global)| global.binding.expect("a storage buffer is bound").binding).collect();
+    assert_eq!(places, (2..2 + joint.bindings.len() as u32).collect(), "{text}");
+    assert!(joint.bindings.len() <= MAX_STORAGE_BUFFERS, "{text}");
 }
 
 #[test]

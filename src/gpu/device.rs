@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use futures_channel::oneshot;
 
 use super::buffers::Ledger;
+use super::joint::Code;
 use super::pipelines::Pipeline;
-use super::shader::Shader;
 use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::step::Limits;
@@ -17,7 +17,7 @@ use crate::step::Limits;
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) pipelines: Arc<Mutex<HashMap<Shader, Pipeline>>>,
+    pub(super) pipelines: Arc<Mutex<HashMap<Code, Pipeline>>>,
     pub(super) ledger: Ledger,
     /// What programs that are opened on this handle are for.
     pub(super) used_for: &'static str,

@@ -1,19 +1,16 @@
 //! A program on a device.
 
-use std::num::NonZeroU64;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::buffers::{self, OwnedBuffer};
 use super::device::Gpu;
-use super::launch::{Access, Grid, Launch};
+use super::dispatch::Slot;
 use super::offload::Offload;
 use super::pace::{Asked, Pace};
-use super::tuning::Tuning;
-use super::{kernels, pipelines};
 use crate::error::{Error, Result};
-use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Op, OpKind, Pass, Program, Storage, TensorId, Turn};
+use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Op, Pass, Program, TensorId, Turn};
 
 /// A program with its buffers, ready to run.
 pub struct Executor {
@@ -22,20 +19,12 @@ pub struct Executor {
     memory: Memory,
     pub(super) buffers: Vec<OwnedBuffer>,
     pub(super) offload: Offload,
-    /// For every block, its operations. What is copied to the host or back is none.
-    blocks: Vec<Vec<Option<Dispatch>>>,
+    /// For every block, its operations.
+    pub(super) blocks: Vec<Vec<Option<Slot>>>,
     /// For every length of chunk that a walk has, the slot of its first chunk.
     chunk_slots: Vec<(u32, u32)>,
     pace: Pace,
     done: Arc<AtomicU64>,
-}
-
-/// An operation, ready to be encoded for any chunk.
-pub(super) struct Dispatch {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    params_offset: u32,
-    grid: Grid,
 }
 
 impl Executor {
@@ -58,58 +47,13 @@ impl Executor {
     }
 
     fn prepare(&mut self) {
-        let mut offset = 0;
-        let mut params = Vec::new();
-        let mut blocks = Vec::new();
-        for block in &self.program.blocks {
-            let mut dispatches = Vec::new();
-            for node in &block.nodes {
-                let launch = (node.op.kind() != OpKind::Move).then(|| kernels::launch(&self.program, &node.op, self.gpu.tuning()));
-                params.resize(offset, 0);
-                launch.iter().for_each(|launch| params.extend(launch.param_bytes()));
-                dispatches.push(launch.map(|launch| self.dispatch(&launch, offset as u32)));
-                offset += BINDING_ALIGNMENT as usize;
-            }
-            blocks.push(dispatches);
-        }
+        let (params, blocks) = self.dispatches();
         self.blocks = blocks;
         self.write(self.program.bindings.op_params, &params);
         self.write(self.program.bindings.chunks, &self.chunk_table());
         for (id, bytes) in self.program.constants() {
             self.write(id, &bytes);
         }
-    }
-
-    fn dispatch(&self, launch: &Launch, params_offset: u32) -> Dispatch {
-        let pipeline = pipelines::pipeline(&self.gpu, launch);
-        let uniform = |id: TensorId| self.binding(id, BINDING_ALIGNMENT);
-        let tensor = |&(name, access, id): &(&str, Access, TensorId)| {
-            let tensor = self.program.tensor(id);
-            assert!(
-                access == Access::ReadWrite || tensor.storage == Storage::Own,
-                "{name}: {} is in the arena, bound to be read",
-                tensor.name
-            );
-            self.binding(id, tensor.bytes())
-        };
-        let bindings = &self.program.bindings;
-        let resources = [uniform(bindings.op_params), uniform(bindings.chunks)].into_iter().chain(launch.bindings.iter().map(tensor));
-        let entries: Vec<_> = (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
-        let bind_group = self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(launch.shader.kind.stem()),
-            layout: &pipeline.bindings,
-            entries: &entries,
-        });
-        Dispatch { pipeline: pipeline.pipeline, bind_group, params_offset, grid: launch.grid }
-    }
-
-    fn binding(&self, id: TensorId, size: u64) -> wgpu::BindingResource<'_> {
-        let place = self.memory.place(id);
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &self.buffers[place.buffer],
-            offset: place.offset,
-            size: NonZeroU64::new(size),
-        })
     }
 
     /// A slot for each chunk of each walk: its first token and its number of tokens.
@@ -256,7 +200,8 @@ impl Executor {
         let mut todo = Vec::new();
         let mut flops = 0;
         let mut all = 0;
-        for (number, turn) in (numbers.start + 1..).zip(program.turns(numbers.clone())) {
+        let mut turns = (numbers.start + 1..).zip(program.turns(numbers.clone())).peekable();
+        while let Some((number, turn)) = turns.next() {
             let op = &program.blocks[turn.block].nodes[turn.node].op;
             if let Op::Move { x, out } = *op {
                 self.move_rows(&std::mem::take(&mut todo), x, out, turn.chunk).await?;
@@ -268,7 +213,7 @@ impl Executor {
             let cost = program.flops(op, turn.chunk);
             flops += cost;
             all += cost;
-            if flops >= self.pace.flops_per_submission {
+            if flops >= self.pace.flops_per_submission && turns.peek().is_none_or(|(_, next)| self.may_start_with(next)) {
                 self.submit(&todo, None);
                 self.note_when_done(number);
                 todo.clear();
@@ -316,7 +261,7 @@ impl Executor {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            todo.iter().for_each(|&turn| self.encode(&mut pass, turn));
+            self.encode(&mut pass, todo);
         }
         if let Some((from, bytes, to)) = copy {
             let [from, to] = [from, to].map(|id| self.memory.place(id));
@@ -326,31 +271,7 @@ impl Executor {
         self.gpu.queue.submit([encoder.finish()])
     }
 
-    /// Is it done by a shader, and not by a copy?
-    pub(super) fn is_dispatched(&self, turn: &Turn) -> bool {
-        self.blocks[turn.block][turn.node].is_some()
-    }
-
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, turn: Turn) {
-        let dispatch = self.blocks[turn.block][turn.node].as_ref().expect("copies stand between submissions");
-        self.encode_dispatch(pass, dispatch, turn);
-    }
-
-    /// The operation of a turn with the kernel of another tuning.
-    pub(super) fn dispatch_with(&self, turn: &Turn, tuning: &Tuning) -> Dispatch {
-        let own = self.blocks[turn.block][turn.node].as_ref().expect("copies have no kernel");
-        let launch = kernels::launch(&self.program, &self.program.blocks[turn.block].nodes[turn.node].op, tuning);
-        self.dispatch(&launch, own.params_offset)
-    }
-
-    pub(super) fn encode_dispatch(&self, pass: &mut wgpu::ComputePass, dispatch: &Dispatch, Turn { block, chunk, .. }: Turn) {
-        let [x, y, z] = dispatch.grid.workgroups(chunk);
-        pass.set_pipeline(&dispatch.pipeline);
-        pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
-        pass.dispatch_workgroups(x, y, z);
-    }
-
-    fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {
+    pub(super) fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {
         let len = self.program.blocks[block].walk.chunk_len(self.program.tokens());
         let (_, first) = self.chunk_slots.iter().find(|(l, _)| *l == len).expect("every walk has its slots");
         (first + chunk.index) * BINDING_ALIGNMENT as u32

@@ -65,6 +65,31 @@ impl Grid {
     }
 }
 
+impl Grid {
+    /// Workgroups along y, if a shader has to know where they end.
+    pub(super) fn rows(self) -> u32 {
+        match self {
+            Grid::TokenTiles(rows) | Grid::Workgroups(_, rows) => rows,
+            _ => u32::MAX,
+        }
+    }
+
+    /// Can operations with these grids be done beside each other, with few workgroups that have nothing to do?
+    pub(super) fn is_along(self, other: Grid) -> bool {
+        let few_are_idle = |a: u32, b: u32| a.max(b) <= 2 * a.min(b);
+        match (self, other) {
+            (Grid::TokenTiles(a), Grid::TokenTiles(b)) => few_are_idle(a, b),
+            (Grid::Workgroups(x, a), Grid::Workgroups(other_x, b)) => x == other_x && few_are_idle(a, b),
+            _ => self == other,
+        }
+    }
+
+    /// The one with more workgroups along y.
+    pub(super) fn larger(self, other: Grid) -> Grid {
+        if self.rows() < other.rows() { other } else { self }
+    }
+}
+
 /// Two dimensions where one is too short. The shader unfolds them with `flat_workgroup`.
 fn fold(workgroups: u64) -> [u32; 3] {
     let rows = workgroups.div_ceil(MAX_WORKGROUPS).max(1);

@@ -1,5 +1,5 @@
 //! Runs a [`Program`](crate::step::Program) on a device: one pipeline for each kind of operation, one bind group for each
-//! operation, one uniform slot for each operation and each chunk, all made once. A step only encodes and submits.
+//! operation or for several that go together, one uniform slot for each operation and each chunk, all made once. A step only encodes and submits.
 //!
 //! Nothing here knows what a transformer is.
 
@@ -7,7 +7,9 @@ mod buffers;
 mod candidates;
 mod ceilings;
 mod device;
+mod dispatch;
 mod executor;
+mod joint;
 mod kernels;
 mod launch;
 mod offload;
@@ -22,6 +24,7 @@ pub use candidates::Knob;
 pub use ceilings::Ceilings;
 pub use device::{AdapterSummary, Gpu};
 pub use executor::Executor;
+pub use joint::{Code, Joint};
 pub use kernels::launch;
 pub use launch::{Access, Grid, Launch, Value};
 pub use pace::Asked;

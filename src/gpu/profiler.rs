@@ -50,13 +50,15 @@ impl Clock {
 
 impl Executor {
     /// Times each of the turns, in their order; copies to the host and back are left out, so what comes of it is of no use. It takes
-    /// longer than [`Executor::run_turns`], since nothing overlaps.
+    /// longer than [`Executor::run_turns`], since nothing overlaps. What goes together is timed together.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
     pub async fn profile(&self, numbers: Range<u64>) -> Result<Vec<OpTime>> {
         let turns: Vec<Turn> = self.program().turns(numbers).filter(|turn| self.is_dispatched(turn)).collect();
-        let seconds = if self.gpu().has_clock() { self.by_its_clock(&turns).await? } else { self.by_the_hosts_clock(&turns).await? };
+        let spans: Vec<&[Turn]> = self.spans(&turns).into_iter().map(|span| &turns[span]).collect();
+        let seconds = if self.gpu().has_clock() { self.by_its_clock(&spans).await? } else { self.by_the_hosts_clock(&spans).await? };
+        let seconds: Vec<f64> = spans.iter().zip(seconds).flat_map(|(span, seconds)| self.shared_out(span, seconds)).collect();
         let mut times: Vec<OpTime> = self.memory().moments().iter().map(|&moment| OpTime { moment, turns: 0, seconds: 0.0 }).collect();
         for (turn, seconds) in turns.iter().zip(seconds) {
             let at = times.partition_point(|t| (t.moment.block, t.moment.node) < (turn.block, turn.node));
@@ -92,21 +94,29 @@ impl Executor {
         Ok(least)
     }
 
-    async fn by_its_clock(&self, turns: &[Turn]) -> Result<Vec<f64>> {
+    /// The time of operations that go together, to each by its share of their arithmetic.
+    fn shared_out(&self, span: &[Turn], seconds: f64) -> Vec<f64> {
+        let program = self.program();
+        let flops = |turn: &Turn| 1.0 + program.flops(&program.blocks[turn.block].nodes[turn.node].op, turn.chunk) as f64;
+        let all: f64 = span.iter().map(flops).sum();
+        span.iter().map(|turn| seconds * flops(turn) / all).collect()
+    }
+
+    async fn by_its_clock(&self, spans: &[&[Turn]]) -> Result<Vec<f64>> {
         let gpu = self.gpu();
         let clock = Clock::new(gpu);
         let tick = f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
         let mut seconds = Vec::new();
-        for some in turns.chunks(MAX_QUERIES as usize / 2) {
+        for some in spans.chunks(MAX_QUERIES as usize / 2) {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            for (&turn, first) in some.iter().zip((0..).step_by(2)) {
+            for (span, first) in some.iter().zip((0..).step_by(2)) {
                 let writes = wgpu::ComputePassTimestampWrites {
                     query_set: &clock.queries,
                     beginning_of_pass_write_index: Some(first),
                     end_of_pass_write_index: Some(first + 1),
                 };
                 let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
-                self.encode(&mut encoder.begin_compute_pass(&descriptor), turn);
+                self.encode(&mut encoder.begin_compute_pass(&descriptor), span);
             }
             let count = some.len() as u32 * 2;
             encoder.resolve_query_set(&clock.queries, 0..count, &clock.resolved, 0);
@@ -119,14 +129,14 @@ impl Executor {
     }
 
     /// One operation after the other is waited for; what waiting takes where there is nothing to do is taken off.
-    async fn by_the_hosts_clock(&self, turns: &[Turn]) -> Result<Vec<f64>> {
+    async fn by_the_hosts_clock(&self, spans: &[&[Turn]]) -> Result<Vec<f64>> {
         let mut idle = Duration::MAX;
         for _ in 0..4 {
             idle = idle.min(self.time_of(&[]).await?);
         }
         let mut seconds = Vec::new();
-        for &turn in turns {
-            seconds.push(self.time_of(&[turn]).await?.saturating_sub(idle).as_secs_f64());
+        for span in spans {
+            seconds.push(self.time_of(span).await?.saturating_sub(idle).as_secs_f64());
         }
         Ok(seconds)
     }

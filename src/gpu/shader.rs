@@ -9,7 +9,7 @@ use crate::step::OpKind;
 /// What a shader's text is made with: names that may stand in it, and their values. A condition holds if its name is here.
 pub type Constants = Vec<(&'static str, u32)>;
 
-/// A shader that is no operation's, and needs no prelude.
+/// A shader that is no operation's.
 pub(super) fn alone(stem: &str) -> String {
     let mut text = String::new();
     expand(&mut file(stem).lines(), &[], true, &mut text);
@@ -43,12 +43,20 @@ const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"))
 impl Shader {
     /// The WGSL that a compiler gets.
     pub fn wgsl(&self) -> String {
+        prelude() + "@group(0) @binding(0) var<uniform> params: Params;\n" + &self.body()
+    }
+
+    /// The operation's own file, which speaks of `params`.
+    pub(super) fn body(&self) -> String {
         let mut text = String::new();
-        for stem in ["prelude", self.kind.stem()] {
-            expand(&mut file(stem).lines(), &self.constants, true, &mut text);
-        }
+        expand(&mut file(self.kind.stem()).lines(), &self.constants, true, &mut text);
         text
     }
+}
+
+/// What stands in front of every operation's shader.
+pub(super) fn prelude() -> String {
+    alone("prelude")
 }
 
 fn file(stem: &str) -> &'static str {

@@ -10,6 +10,10 @@ pub struct Tuning {
     pub row_lanes: u32,
     /// Are they one subgroup, that adds up without a barrier?
     pub row_is_subgroup: bool,
+    /// Operations that one dispatch may do beside each other: one on CPUs, where those of a workgroup that are not its own cost time too.
+    pub beside: u32,
+    /// Operations that one dispatch may do in turn: one where a compiler's time grows faster than what it compiles.
+    pub in_turn: u32,
     /// Tile of [`Op::Linear`](crate::step::Op::Linear).
     pub linear: TokenTile,
     /// Tile of [`Op::LinearGrad`](crate::step::Op::LinearGrad).
@@ -124,6 +128,8 @@ impl Tuning {
     pub const GPU: Tuning = Tuning {
         row_lanes: 64,
         row_is_subgroup: false,
+        beside: 8,
+        in_turn: 8,
         linear: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, sharing: Sharing::Workgroup },
         linear_grad: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, sharing: Sharing::Workgroup },
         linear_weight_grad: WeightTile { lanes: 16, row_lanes: 8, cols: 1, vec4s: 2, at_once: 1, sharing: Sharing::Workgroup },
@@ -137,6 +143,8 @@ impl Tuning {
     pub const CPU: Tuning = Tuning {
         row_lanes: 8,
         row_is_subgroup: false,
+        beside: 1,
+        in_turn: 8,
         linear: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 4, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
@@ -149,6 +157,8 @@ impl Tuning {
     pub const CPU_SUBGROUP: Tuning = Tuning {
         row_lanes: 8,
         row_is_subgroup: true,
+        beside: 1,
+        in_turn: 8,
         linear: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, sharing: Sharing::Subgroup(8) },
         linear_grad: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, sharing: Sharing::Subgroup(8) },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 1, sharing: Sharing::Subgroup(8) },
@@ -162,6 +172,8 @@ impl Tuning {
     pub const SMALL_CPU: Tuning = Tuning {
         row_lanes: 4,
         row_is_subgroup: false,
+        beside: 1,
+        in_turn: 1,
         linear: TokenTile { tokens: 16, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { lanes: 4, row_lanes: 1, cols: 2, vec4s: 4, at_once: 2, sharing: Sharing::Direct },

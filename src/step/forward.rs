@@ -167,8 +167,7 @@ pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Acti
     let mut adapted = Adapted::default();
 
     let attention_norm = layer_norm(b, "attention_norm", x, Role::AttentionNorm);
-    let (kv, raw_k) = keys_values(b, attention_norm.out, &mut adapted);
-    let (q, raw_q) = queries(b, attention_norm.out, &mut adapted);
+    let (raw_q, q, raw_k, kv) = queries_keys_values(b, attention_norm.out, &mut adapted);
     let attention = b.activation(Keep::Attention, "attention", widths.queries);
     let stats = b.activation(Keep::Attention, "attention.stats", 2 * widths.heads);
     b.push(Op::Attention { q, k: kv.k, v: kv.v, segment_start, out: attention, stats, window });
@@ -256,42 +255,33 @@ pub(super) fn heads(b: &Builder, count: u32) -> Groups {
     Groups { count, size: b.config().head_dim }
 }
 
-/// Appends the chunk's keys and values to the layer's. Also returns the keys before their norm, if they are normed.
-fn keys_values(b: &mut Builder, normed: TensorId, adapted: &mut Adapted) -> (KeysValues, Option<TensorId>) {
-    let (width, rows) = (Widths::of(b.config()).keys, b.key_rows());
-    let [k, v] = ["k", "v"].map(|name| b.of_layer(Keep::KeysValues, name, Kind::KeysValues, rows, width));
-    let (raw, k_rstd) = if b.config().family().norms_queries_and_keys {
-        let groups = heads(b, b.config().num_key_value_heads);
-        let raw = b.activation(Keep::KeysValues, "raw_k", width);
-        let rstd = b.of_layer(Keep::KeysValues, "k.rstd", Kind::KeysValues, rows, groups.count);
-        project(b, normed, Projection::Key, raw, None, adapted);
-        b.push(Op::RmsNorm { x: raw, weight: b.vector(Role::KeyNorm), out: k, rstd, residual: None, groups });
-        (Some(raw), Some(rstd))
-    } else {
-        project(b, normed, Projection::Key, k, None, adapted);
-        (None, None)
-    };
-    rope(b, k, false);
+/// The chunk's queries, and its keys and values, which are appended to the layer's; both also as they were before their norms, if they are
+/// normed. The projections stand together, as do the norms and the turns: neighbours of one kind share a dispatch.
+fn queries_keys_values(b: &mut Builder, normed: TensorId, adapted: &mut Adapted) -> (Option<Raw>, TensorId, Option<TensorId>, KeysValues) {
+    let (Widths { queries, keys, .. }, rows) = (Widths::of(b.config()), b.key_rows());
+    let is_normed = b.config().family().norms_queries_and_keys;
+    let [k, v] = ["k", "v"].map(|name| b.of_layer(Keep::KeysValues, name, Kind::KeysValues, rows, keys));
+    let raw_k = is_normed.then(|| b.activation(Keep::KeysValues, "raw_k", keys));
+    let q = b.activation(Keep::Queries, "q", queries);
+    let raw_q = is_normed.then(|| b.activation(Keep::Queries, "raw_q", queries));
+    project(b, normed, Projection::Key, raw_k.unwrap_or(k), None, adapted);
     project(b, normed, Projection::Value, v, None, adapted);
-    (KeysValues { k, v, k_rstd }, raw)
-}
-
-fn queries(b: &mut Builder, normed: TensorId, adapted: &mut Adapted) -> (TensorId, Option<Raw>) {
-    let width = Widths::of(b.config()).queries;
-    let q = b.activation(Keep::Queries, "q", width);
-    let raw = if b.config().family().norms_queries_and_keys {
+    project(b, normed, Projection::Query, raw_q.unwrap_or(q), None, adapted);
+    let k_rstd = raw_k.map(|x| {
+        let groups = heads(b, b.config().num_key_value_heads);
+        let rstd = b.of_layer(Keep::KeysValues, "k.rstd", Kind::KeysValues, rows, groups.count);
+        b.push(Op::RmsNorm { x, weight: b.vector(Role::KeyNorm), out: k, rstd, residual: None, groups });
+        rstd
+    });
+    let raw_q = raw_q.map(|x| {
         let groups = heads(b, b.config().num_attention_heads);
-        let x = b.activation(Keep::Queries, "raw_q", width);
         let rstd = b.activation(Keep::Queries, "q.rstd", groups.count);
-        project(b, normed, Projection::Query, x, None, adapted);
         b.push(Op::RmsNorm { x, weight: b.vector(Role::QueryNorm), out: q, rstd, residual: None, groups });
-        Some(Raw { x, rstd })
-    } else {
-        project(b, normed, Projection::Query, q, None, adapted);
-        None
-    };
+        Raw { x, rstd }
+    });
+    rope(b, k, false);
     rope(b, q, false);
-    (q, raw)
+    (raw_q, q, raw_k, KeysValues { k, v, k_rstd })
 }
 
 /// `out = residual + projection(x)`, or `residual + norm(projection(x))` where the family norms it.

@@ -108,7 +108,7 @@ impl Op {
     }
 
     /// Does it touch that tensor?
-    pub(super) fn touches(&self, id: TensorId) -> bool {
+    pub fn touches(&self, id: TensorId) -> bool {
         self.operands().iter().any(|&(_, operand)| operand == id)
     }
 }
