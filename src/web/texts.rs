@@ -14,23 +14,32 @@ pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")
 /// Texts of a section, by their keys.
 type Section = HashMap<String, String>;
 
-/// Declares sections of the files of texts. They are read one text at a time: a derived reader for each would be most of what
-/// the page loads.
+/// Declares sections of the files of texts. They are read one text at a time, each into its place: a derived reader for each, or
+/// one that moves texts around, would be much of what the page loads.
 macro_rules! sections {
     ($($section:ident { $($text:ident),* $(,)? })*) => {$(
         /// A section of the files of texts.
         #[allow(missing_docs, reason = "the files say what they are")]
-        pub struct $section { $(pub $text: String,)* }
+        #[derive(Default)]
+        pub struct $section { $(pub $text: &'static str,)* }
 
         impl $section {
             fn read(file: &mut File, problems: &mut Vec<String>) -> Self {
-                let mut section: Section = take(file, stringify!($section), problems);
-                let [$($text),*] = [$(stringify!($text)),*].map(|name| take(&mut section, name, problems));
-                problems.extend(section.into_keys().map(|key| format!("nothing shows {key}")));
-                $section { $($text),* }
+                let mut section = Self::default();
+                read_section(file, stringify!($section), &[$(stringify!($text)),*], &mut [$(&mut section.$text),*], problems);
+                section
             }
         }
     )*};
+}
+
+/// Texts by their Rust names, each into its place.
+fn read_section(file: &mut File, section: &str, names: &[&str], places: &mut [&mut &'static str], problems: &mut Vec<String>) {
+    let mut section: Section = take(file, section, problems);
+    for (name, place) in names.iter().zip(places) {
+        **place = take(&mut section, name, problems).leak();
+    }
+    problems.extend(section.into_keys().map(|key| format!("nothing shows {key}")));
 }
 
 /// A file of texts: lists and sections by their keys.

@@ -41,12 +41,12 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     view! {
         <section aria-labelledby="attention-title">
-            <h2 id="attention-title">{t.training.attention.clone()}</h2>
-            <p class="hint">{t.training.attention_about.clone()}</p>
+            <h2 id="attention-title">{t.training.attention}</h2>
+            <p class="hint">{t.training.attention_about}</p>
             <div class="options">
-                {number("attention-layer", &t.training.attention_layer, 0)}
-                {number("attention-head", &t.training.attention_head, 1)}
-                <button id="look" type="button" disabled=truth(move || !state.has_run.get()) on:click=look>{t.training.attention_look.clone()}</button>
+                {number("attention-layer", t.training.attention_layer, 0)}
+                {number("attention-head", t.training.attention_head, 1)}
+                <button id="look" type="button" disabled=truth(move || !state.has_run.get()) on:click=look>{t.training.attention_look}</button>
             </div>
             {shown(move || state.pattern.get().map(|(step, pattern)| picture(t, step, &pattern)))}
         </section>
@@ -64,7 +64,7 @@ fn picture(t: T, step: u64, pattern: &AttentionPattern) -> AnyView {
     let percent = format!("{:.0}", 100.0 * last[most]);
     let values_of_text: [(&str, &dyn std::fmt::Display); 5] =
         [("step", &step), ("key", &(most + 1)), ("keys", &keys), ("percent", &percent), ("distance", &distance)];
-    let label = fill(&t.training.attention_text, &values_of_text);
+    let label = fill(t.training.attention_text, &values_of_text);
     let shape = [pattern.weights.len() as u32, keys.div_ceil(bin) as u32];
     view! { <div id="pattern">{heat_map(shape, values, label)}</div> }.into_any()
 }

@@ -23,19 +23,19 @@ pub fn view(state: State, t: T) -> impl IntoView {
             Ok(plans) => view! {
                 <ol id="peaks" class="cards">{StrategyKind::ALL.map(|kind| card(state, t, planning, plans, kind)).collect_view()}</ol>
                 <p class="hint">{words(move || {
-                    state.budget.get().map_or_else(String::new, |budget| fill(&t.compare.longest_about, &[("budget", &bytes(budget))]))
+                    state.budget.get().map_or_else(String::new, |budget| fill(t.compare.longest_about, &[("budget", &bytes(budget))]))
                 })}</p>
                 {measure(state, t, planning)}
-                <details><summary>{t.compare.as_table.clone()}</summary>{table(t, plans)}</details>
+                <details><summary>{t.compare.as_table}</summary>{table(t, plans)}</details>
             }
             .into_any(),
-            Err(_) => view! { <p class="note">{t.failures.no_plan.clone()}</p> }.into_any(),
+            Err(_) => view! { <p class="note">{t.failures.no_plan}</p> }.into_any(),
         })
     };
     view! {
         <section class="compare" aria-labelledby="compare-title">
-            <h2 id="compare-title">{t.compare.title.clone()}</h2>
-            <p class="hint">{t.compare.about.clone()}</p>
+            <h2 id="compare-title">{t.compare.title}</h2>
+            <p class="hint">{t.compare.about}</p>
             {shown(pictures)}
             {roofline::view(state, t).into_any()}
             {proof::view(state, t)}
@@ -48,26 +48,26 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
     let peak = planned.peak_bytes();
     let [standard, highest] = [plans.all[0].peak_bytes(), plans.all.iter().map(Planned::peak_bytes).max().unwrap_or(0)];
     let most = (highest as f64 * HEADROOM) as u64;
-    let share = fill(&t.compare.share, &[("percent", &digits(100.0 * peak as f64 / standard.max(1) as f64))]);
+    let share = fill(t.compare.share, &[("percent", &digits(100.0 * peak as f64 / standard.max(1) as f64))]);
     let (op, place) = stage::place_in(t, &planned.program, planned.peak_turn());
     let newest = move || planning.own_longest(kind).filter(|(_, is_old)| !is_old).map(|(tokens, _)| tokens.unwrap_or(0));
     let is_chosen = kind == plans.plan.strategy.kind;
     view! {
         <li class="card" class:chosen=is_chosen data-strategy=kind.name() data-peak-bytes=peak>
-            <h3>{kind.name()} {is_chosen.then(|| view! { <span class="badge">{t.compare.chosen.clone()}</span> })}</h3>
+            <h3>{kind.name()} {is_chosen.then(|| view! { <span class="badge">{t.compare.chosen}</span> })}</h3>
             <p class="hint">{t.strategy(kind).to_owned()}</p>
             <p class="peak-bytes"><strong>{bytes(peak)}</strong> <span>{(kind != StrategyKind::Standard).then_some(share)}</span></p>
             <div class="small-timeline">
                 {timeline::areas(t, &plans.timelines[kind as usize], most)}
                 {budget_line(state, most)}
             </div>
-            <p class="peak-at">{fill(&t.compare.peak_at, &[("op", &op), ("place", &place)])}</p>
+            <p class="peak-at">{fill(t.compare.peak_at, &[("op", &op), ("place", &place)])}</p>
             {stacked(t, planned, highest)}
             {verdict(state, t, planned)}
             <dl>
-                <div><dt>{t.compare.time.clone()}</dt><dd data-time>{words(move || time(state, t, planning, kind))}</dd></div>
+                <div><dt>{t.compare.time}</dt><dd data-time>{words(move || time(state, t, planning, kind))}</dd></div>
                 <div>
-                    <dt>{t.compare.longest.clone()}</dt>
+                    <dt>{t.compare.longest}</dt>
                     <dd data-longest=perhaps(move || newest().map(|tokens| tokens.to_string())) class:stale=truth(move || newest().is_none())>
                         {words(move || longest_text(t, planning, kind))}
                     </dd>
@@ -102,8 +102,8 @@ fn verdict(state: State, t: T, planned: &Planned) -> impl IntoView {
         let over = state.budget.get().and_then(|budget| peak.checked_sub(budget)).filter(|over| *over > 0);
         let (class, text) = match (&refusal, over) {
             (Some(reason), _) => ("verdict refusal", format!("{}: {reason}", t.compare.too_large)),
-            (None, Some(over)) => ("verdict over", fill(&t.compare.over, &[("bytes", &bytes(over))])),
-            (None, None) => ("verdict", t.compare.within.clone()),
+            (None, Some(over)) => ("verdict over", fill(t.compare.over, &[("bytes", &bytes(over))])),
+            (None, None) => ("verdict", t.compare.within.to_owned()),
         };
         view! { <p class=class>{text}</p> }
     })
@@ -123,16 +123,16 @@ fn time(state: State, t: T, planning: Planning, kind: StrategyKind) -> String {
     match state.compared.with(found).filter(|_| is_timed(state, planning)) {
         Some((_, Ok(time))) => seconds(time),
         Some((_, Err(reason))) => reason,
-        None if is_measuring(state, planning) => t.compare.measuring.clone(),
-        None => t.compare.not_measured.clone(),
+        None if is_measuring(state, planning) => t.compare.measuring.to_owned(),
+        None => t.compare.not_measured.to_owned(),
     }
 }
 
 fn longest_text(t: T, planning: Planning, kind: StrategyKind) -> String {
     match planning.own_longest(kind) {
-        Some((Some(tokens), _)) => fill(&t.compare.tokens, &[("tokens", &whole(u64::from(tokens)))]),
-        Some((None, _)) => t.compare.no_sequence.clone(),
-        None => t.compare.planning.clone(),
+        Some((Some(tokens), _)) => fill(t.compare.tokens, &[("tokens", &whole(u64::from(tokens)))]),
+        Some((None, _)) => t.compare.no_sequence.to_owned(),
+        None => t.compare.planning.to_owned(),
     }
 }
 
@@ -144,7 +144,7 @@ fn measure(state: State, t: T, planning: Planning) -> impl IntoView {
         planning.timed.set(state.form.with_untracked(|form| form.plan().ok()));
         state.send(&ToWorker::Compare(Box::new(run)));
     };
-    let text = words(move || if is_measuring(state, planning) { t.compare.measuring.clone() } else { t.compare.measure.clone() });
+    let text = words(move || if is_measuring(state, planning) { t.compare.measuring.to_owned() } else { t.compare.measure.to_owned() });
     view! { <div class="buttons"><button id="measure" type="button" disabled=is_busy on:click=measure>{text}</button></div> }
 }
 
@@ -155,15 +155,15 @@ fn table(t: T, plans: &Plans) -> impl IntoView {
     };
     view! {
         <table tabindex="0">
-            <caption>{t.compare.peaks.clone()}</caption>
+            <caption>{t.compare.peaks}</caption>
             <thead><tr>
-                <th scope="col">{t.compare.part.clone()}</th>
+                <th scope="col">{t.compare.part}</th>
                 {StrategyKind::ALL.map(|kind| view! { <th scope="col">{kind.name()}</th> }).collect_view()}
             </tr></thead>
             <tbody>
                 {Part::ALL.map(row).collect_view()}
-                <tr><th scope="row">{t.compare.gaps.clone()}</th>{cells(&|planned| planned.memory.unused_bytes())}</tr>
-                <tr class="sum"><th scope="row">{t.compare.sum.clone()}</th>{cells(&Planned::peak_bytes)}</tr>
+                <tr><th scope="row">{t.compare.gaps}</th>{cells(&|planned| planned.memory.unused_bytes())}</tr>
+                <tr class="sum"><th scope="row">{t.compare.sum}</th>{cells(&Planned::peak_bytes)}</tr>
             </tbody>
         </table>
     }

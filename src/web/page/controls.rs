@@ -14,21 +14,21 @@ use crate::web::texts::fill;
 pub fn view(state: State, t: T) -> impl IntoView {
     let phase = move || state.phase.get();
     let is_busy = truth(move || matches!(phase(), Phase::Loading | Phase::Training | Phase::Stepping));
-    let start = words(move || if state.has_run.get() { t.controls.go_on.clone() } else { t.controls.start.clone() });
+    let start = words(move || if state.has_run.get() { t.controls.go_on.to_owned() } else { t.controls.start.to_owned() });
     let is_untouched = move || !state.has_run.get() && state.history.with(|h| h.steps.is_empty()) && state.trouble.with(Option::is_none);
     let notice = shown(move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> }));
     view! {
         <section class="run" aria-labelledby="run-title">
-            <h2 id="run-title">{t.controls.title.clone()}</h2>
+            <h2 id="run-title">{t.controls.title}</h2>
             {shown(move || saved(state, t))}
             <div class="buttons">
                 <button id="start" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::On)>{start}</button>
                 <button id="pause" type="button" disabled=truth(move || !phase().is_going()) on:click=move |_| state.send(&ToWorker::Pause)>
-                    {t.controls.pause.clone()}
+                    {t.controls.pause}
                 </button>
-                <button id="step" type="button" disabled=is_busy on:click=move |_| state.go(Go::Once)>{t.controls.step.clone()}</button>
+                <button id="step" type="button" disabled=is_busy on:click=move |_| state.go(Go::Once)>{t.controls.step}</button>
                 <button id="reset" type="button" disabled=is_untouched on:click=move |_| state.send(&ToWorker::Reset)>
-                    {t.controls.reset.clone()}
+                    {t.controls.reset}
                 </button>
             </div>
             <p id="status" role="status" data-state=words(move || phase().name().to_owned())>{words(move || status(state, t))}</p>
@@ -50,17 +50,17 @@ fn saved(state: State, t: T) -> Option<impl IntoView> {
     let (_, step) = state.saved.get().filter(|_| !state.has_run.get())?;
     Some(view! {
         <div class="note saved">
-            <span>{fill(&t.keep.saved, &[("step", &step)])}</span>
+            <span>{fill(t.keep.saved, &[("step", &step)])}</span>
             <button id="resume" type="button" disabled=truth(move || state.library.is_busy.get())
-                on:click=move |_| state.resume()>{t.keep.resume.clone()}</button>
-            <button id="forget" type="button" on:click=move |_| state.send(&ToWorker::Forget)>{t.keep.forget.clone()}</button>
+                on:click=move |_| state.resume()>{t.keep.resume}</button>
+            <button id="forget" type="button" on:click=move |_| state.send(&ToWorker::Forget)>{t.keep.forget}</button>
         </div>
     })
 }
 
 /// Puts what would fit into the form.
 fn apply(state: State, t: T, remedy: Remedy) -> impl IntoView {
-    let text = fill(&t.controls.apply_remedy, &[("seq-len", &remedy.seq_len), ("chunk", &remedy.chunk)]);
+    let text = fill(t.controls.apply_remedy, &[("seq-len", &remedy.seq_len), ("chunk", &remedy.chunk)]);
     let apply = move |_| {
         state.form.update(|form| {
             form.set_strategy(Strategy::stream(remedy.chunk, remedy.chunk).offloading(form.offload));
@@ -72,15 +72,15 @@ fn apply(state: State, t: T, remedy: Remedy) -> impl IntoView {
 
 fn status(state: State, t: T) -> String {
     let words = match state.phase.get() {
-        Phase::Loading => &t.controls.loading,
-        Phase::Ready => &t.controls.ready,
-        Phase::Training => &t.controls.training,
-        Phase::Stepping => &t.controls.stepping,
-        Phase::Paused => &t.controls.paused,
-        Phase::Error => &t.controls.stopped,
+        Phase::Loading => t.controls.loading,
+        Phase::Ready => t.controls.ready,
+        Phase::Training => t.controls.training,
+        Phase::Stepping => t.controls.stepping,
+        Phase::Paused => t.controls.paused,
+        Phase::Error => t.controls.stopped,
     };
     match state.device.get() {
         Some(device) => format!("{words} · {}", device.name),
-        None => words.clone(),
+        None => words.to_owned(),
     }
 }

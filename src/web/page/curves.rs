@@ -57,33 +57,33 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let nothing = truth(move || state.history.with(|history| history.steps.is_empty()));
     view! {
         <section aria-labelledby="curve-title">
-            <h2 id="curve-title">{t.training.curve.clone()}</h2>
+            <h2 id="curve-title">{t.training.curve}</h2>
             <div class="options">
-                <select id="quantity" aria-label=t.training.quantity.clone() on:change=move |event| choose(event_target_value(&event))>
+                <select id="quantity" aria-label=t.training.quantity on:change=move |event| choose(event_target_value(&event))>
                     {Quantity::ALL.map(option)}
                 </select>
-                {check("raw", &t.training.raw, |look| &mut look.raw)}
-                {check("smoothed", &t.training.smoothed, |look| &mut look.smoothed)}
-                {check("log-scale", &t.training.log_scale, |look| &mut look.log)}
+                {check("raw", t.training.raw, |look| &mut look.raw)}
+                {check("smoothed", t.training.smoothed, |look| &mut look.smoothed)}
+                {check("log-scale", t.training.log_scale, |look| &mut look.log)}
             </div>
             <div id="history" data-losses=words(move || losses(state))>{shown(move || curves(state, t))}</div>
             <div class="buttons exports">
-                <button id="export-csv" type="button" disabled=nothing on:click=give_csv>{t.training.export_csv.clone()}</button>
+                <button id="export-csv" type="button" disabled=nothing on:click=give_csv>{t.training.export_csv}</button>
             </div>
-            <details><summary>{t.training.as_table.clone()}</summary>{shown(move || table(state, t))}</details>
+            <details><summary>{t.training.as_table}</summary>{shown(move || table(state, t))}</details>
         </section>
     }
 }
 
 fn name(t: T, quantity: Quantity) -> String {
     match quantity {
-        Quantity::Loss => &t.training.loss,
-        Quantity::Accuracy => &t.training.accuracy,
-        Quantity::GradNorm => &t.training.grad_norm,
-        Quantity::LearningRate => &t.training.learning_rate,
-        Quantity::Speed => &t.training.tokens_per_second,
+        Quantity::Loss => t.training.loss,
+        Quantity::Accuracy => t.training.accuracy,
+        Quantity::GradNorm => t.training.grad_norm,
+        Quantity::LearningRate => t.training.learning_rate,
+        Quantity::Speed => t.training.tokens_per_second,
     }
-    .clone()
+    .to_owned()
 }
 
 fn losses(state: State) -> String {
@@ -109,7 +109,7 @@ fn lines(state: State, t: T, look: Look) -> Vec<Line> {
         if look.smoothed {
             lines.push(Line { points: smoothed(&steps), class: "line-training", name: name(t, look.quantity) });
         }
-        let validation = if look.quantity == Quantity::Loss { t.training.validation_loss.clone() } else { name(t, look.quantity) };
+        let validation = if look.quantity == Quantity::Loss { t.training.validation_loss.to_owned() } else { name(t, look.quantity) };
         lines.push(Line { points: look.quantity.of_validations(history), class: "line-validation", name: validation });
     });
     lines.retain(|line| !line.points.is_empty());
@@ -133,7 +133,7 @@ fn curves(state: State, t: T) -> impl IntoView {
         view! { <li class=line.class>{format!("{} {last}", line.name)}</li> }.into_any()
     });
     let legend = legend.collect_view();
-    let quantity = fill(&t.training.curve_axes, &[("quantity", &name(t, look.quantity))]);
+    let quantity = fill(t.training.curve_axes, &[("quantity", &name(t, look.quantity))]);
     let words =
         lines.iter().filter_map(|line| line.points.last().map(|&(step, value)| format!("{}: {} ({step})", line.name, short(value))));
     let words = format!("{quantity}. {}", words.collect::<Vec<_>>().join("; "));
@@ -157,7 +157,7 @@ fn curves(state: State, t: T) -> impl IntoView {
                 <g>{across.collect_view()}</g>
                 {drawn}
             </svg>
-            {is_empty.then(|| view! { <span class="empty" aria-hidden="true">{t.training.curve_empty.clone()}</span> }.into_any())}
+            {is_empty.then(|| view! { <span class="empty" aria-hidden="true">{t.training.curve_empty}</span> }.into_any())}
         </div>
         <p class="axis"><span>"1"</span><span>{quantity}</span><span>{whole(last_step)}</span></p>
         <p class="hint reading">{move || reading.get()}</p>
@@ -184,7 +184,7 @@ fn table(state: State, t: T) -> impl IntoView {
     let columns = [&texts.step, &texts.loss, &texts.grad_norm, &texts.learning_rate, &texts.tokens_per_second, &texts.step_time];
     view! {
         <table>
-            <caption>{texts.last_steps.clone()}</caption>
+            <caption>{texts.last_steps}</caption>
             <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
             <tbody>{state.history.with(|history| history.steps.iter().rev().take(TABLE_ROWS).map(row).collect_view())}</tbody>
         </table>

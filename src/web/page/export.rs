@@ -26,12 +26,12 @@ pub fn view(state: State, t: T, plans: Arc<Plans>) -> impl IntoView {
     view! {
         <div class="buttons exports">
             <button id="export-svg" type="button" on:click=move |_| browser::download(&svg_name, "image/svg+xml", as_svg().as_bytes())>
-                {t.stage.export_svg.clone()}
+                {t.stage.export_svg}
             </button>
             <button id="export-png" type="button" on:click=move |_| browser::download_png(&as_png(), &png_name, POSTER_SIZE)>
-                {t.stage.export_png.clone()}
+                {t.stage.export_png}
             </button>
-            <button id="export-trace" type="button" on:click=trace>{t.stage.export_trace.clone()}</button>
+            <button id="export-trace" type="button" on:click=trace>{t.stage.export_trace}</button>
         </div>
     }
 }
@@ -51,9 +51,9 @@ fn svg(t: T, plans: &Plans, turn: u64) -> String {
             plans.plan.shape.lengths().len(),
             plans.plan.shape.longest()
         ),
-        moment: fill(&t.stage.now, &[("op", &op), ("place", &place), ("bytes", &alive)]),
-        peak: fill(&t.stage.peak, &[("bytes", &peak), ("op", &peak_op), ("place", &peak_place)]),
-        row: &|layer| layer.map_or_else(|| t.stage.head_row.clone(), |layer| fill(&t.stage.layer, &[("layer", &layer)])),
+        moment: fill(t.stage.now, &[("op", &op), ("place", &place), ("bytes", &alive)]),
+        peak: fill(t.stage.peak, &[("bytes", &peak), ("op", &peak_op), ("place", &peak_place)]),
+        row: &|layer| layer.map_or_else(|| t.stage.head_row.to_owned(), |layer| fill(t.stage.layer, &[("layer", &layer)])),
         part: &|part: Part| t.part(part).to_owned(),
         pass: &|pass: Pass| t.pass(pass).to_owned(),
         colour: &|name| browser::css_colour(name),

@@ -55,9 +55,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
         let link = state.form.with_untracked(browser::link_of_form);
         spawn_local(async move { copied.set(browser::copy(&link).await) });
     };
-    let names = [&t.head.theme_system, &t.head.theme_light, &t.head.theme_dark];
+    let names = [t.head.theme_system, t.head.theme_light, t.head.theme_dark];
     let themes = THEMES.into_iter().zip(names).map(|(theme_name, name)| {
-        view! { <option value=theme_name selected=theme() == theme_name>{name.clone()}</option> }
+        view! { <option value=theme_name selected=theme() == theme_name>{name}</option> }
     });
     let languages = LANGUAGES.map(|(name, own_name)| {
         view! { <option value=name lang=name selected=truth(move || state.language.get() == name)>{own_name}</option> }
@@ -65,20 +65,20 @@ pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <header>
             <div class="title">
-                <h1>{t.head.title.clone()} <span>{t.head.subtitle.clone()}</span></h1>
+                <h1>{t.head.title} <span>{t.head.subtitle}</span></h1>
                 <div class="taste">
-                    <select id="language" aria-label=t.head.language.clone() on:change=move |event| choose_language(event_target_value(&event))>
+                    <select id="language" aria-label=t.head.language on:change=move |event| choose_language(event_target_value(&event))>
                         {languages}
                     </select>
-                    <select id="theme" aria-label=t.head.theme.clone() on:change=move |event| choose_theme(event_target_value(&event))>
+                    <select id="theme" aria-label=t.head.theme on:change=move |event| choose_theme(event_target_value(&event))>
                         {themes.collect_view()}
                     </select>
                     <button id="copy-link" type="button" on:click=copy>
-                        {words(move || if copied.get() { t.head.link_copied.clone() } else { t.head.link.clone() })}
+                        {words(move || if copied.get() { t.head.link_copied.to_owned() } else { t.head.link.to_owned() })}
                     </button>
                 </div>
             </div>
-            <p>{t.head.about.clone()}</p>
+            <p>{t.head.about}</p>
         </header>
     }
 }

@@ -32,23 +32,23 @@ pub fn view(state: State, t: T) -> impl IntoView {
         let (op, place) = stage::place(t, &plans, turn.get().min(plans.timeline().turns - 1));
         Some(format!("{op}, {place}"))
     };
-    let columns = [&t.inspector.name, &t.inspector.layer, &t.inspector.chunk, &t.inspector.shape, &t.inspector.bytes];
+    let columns = [t.inspector.name, t.inspector.layer, t.inspector.chunk, t.inspector.shape, t.inspector.bytes];
     view! {
         <section class="inspector" aria-labelledby="inspector-title">
-            <h2 id="inspector-title">{t.inspector.title.clone()}</h2>
-            <p class="hint">{t.inspector.about.clone()}</p>
+            <h2 id="inspector-title">{t.inspector.title}</h2>
+            <p class="hint">{t.inspector.about}</p>
             <p class="now">{place}</p>
-            {shown(move || (!state.stands_within_a_step()).then(|| view! { <p class="hint">{t.inspector.stale.clone()}</p> }))}
+            {shown(move || (!state.stands_within_a_step()).then(|| view! { <p class="hint">{t.inspector.stale}</p> }))}
             {shown(move || state.view.get().map(|view| values(state, t, view)))}
             <div class="list" tabindex="0" role="region" aria-labelledby="inspector-title" on:keydown=move |event| walk(&event)>
                 <table id="inspector" data-turn=words(move || turn.get().to_string()) data-total-bytes=words(move || total().to_string())>
-                    <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
+                    <thead><tr>{columns.map(|column| view! { <th scope="col">{column}</th> })}</tr></thead>
                     <tbody>
                         <For each=move || rows(&list.get()) key=|row| (row.entry.tensor.map(|id| id.0), row.entry.chunk, row.entry.bytes, row.more) let(row)>
                             {view_row(state, t, row)}
                         </For>
                     </tbody>
-                    <tfoot><tr class="sum"><th scope="row" colspan="4">{t.inspector.total.clone()}</th><td>{words(move || bytes(total()))}</td></tr></tfoot>
+                    <tfoot><tr class="sum"><th scope="row" colspan="4">{t.inspector.total}</th><td>{words(move || bytes(total()))}</td></tr></tfoot>
                 </table>
             </div>
         </section>
@@ -107,13 +107,13 @@ fn rows(list: &[Entry]) -> Vec<Row> {
 
 fn view_row(state: State, t: T, Row { entry, more }: Row) -> impl IntoView {
     let name = match entry.tensor {
-        _ if more > 0 => fill(&t.inspector.rest, &[("count", &more)]),
-        None => t.inspector.free.clone(),
+        _ if more > 0 => fill(t.inspector.rest, &[("count", &more)]),
+        None => t.inspector.free.to_owned(),
         Some(_) => entry.name.clone(),
     };
     let [rows, cols] = entry.shape;
     let shape = entry.tensor.map(|_| format!("{} × {}", whole(u64::from(rows)), whole(u64::from(cols))));
-    let label = fill(&t.inspector.look, &[("name", &entry.name)]);
+    let label = fill(t.inspector.look, &[("name", &entry.name)]);
     let tensor = entry.tensor;
     let shown = {
         let name = name.clone();
@@ -144,20 +144,20 @@ fn values(state: State, t: T, view: TensorView) -> Option<impl IntoView> {
     let tensor = plans.chosen().program.tensors.get(view.tensor as usize)?;
     let number = |value: f64| format!("{value:.4e}");
     let rows = [
-        (&t.inspector.shape, format!("{} × {}", whole(u64::from(view.shape[0])), whole(u64::from(view.shape[1])))),
-        (&t.inspector.min, number(view.min)),
-        (&t.inspector.max, number(view.max)),
-        (&t.inspector.mean, number(view.mean)),
-        (&t.inspector.rms, number(view.rms)),
-        (&t.inspector.not_finite, whole(view.not_finite)),
+        (t.inspector.shape, format!("{} × {}", whole(u64::from(view.shape[0])), whole(u64::from(view.shape[1])))),
+        (t.inspector.min, number(view.min)),
+        (t.inspector.max, number(view.max)),
+        (t.inspector.mean, number(view.mean)),
+        (t.inspector.rms, number(view.rms)),
+        (t.inspector.not_finite, whole(view.not_finite)),
     ];
-    let label = fill(&t.inspector.heat_map, &[("rows", &view.picture_shape[0]), ("cols", &view.picture_shape[1])]);
+    let label = fill(t.inspector.heat_map, &[("rows", &view.picture_shape[0]), ("cols", &view.picture_shape[1])]);
     Some(view! {
         <div class="values" id="values" role="status" data-tensor=view.tensor>
-            <h3>{fill(&t.inspector.values, &[("name", &tensor.name)])}</h3>
-            <p class="hint">{fill(&t.inspector.values_about, &[("number", &whole(view.turn + 1))])}</p>
+            <h3>{fill(t.inspector.values, &[("name", &tensor.name)])}</h3>
+            <p class="hint">{fill(t.inspector.values_about, &[("number", &whole(view.turn + 1))])}</p>
             <div class="beside">
-                <dl>{rows.map(|(name, value)| view! { <div><dt>{name.clone()}</dt><dd>{value}</dd></div> })}</dl>
+                <dl>{rows.map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })}</dl>
                 {heat_map(view.picture_shape, view.picture, label)}
             </div>
         </div>

@@ -9,11 +9,11 @@ use super::state::State;
 pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <section aria-labelledby="keep-title">
-            <h2 id="keep-title">{t.keep.title.clone()}</h2>
-            <p class="hint">{t.keep.about.clone()} " " {t.keep.storage_about.clone()}</p>
+            <h2 id="keep-title">{t.keep.title}</h2>
+            <p class="hint">{t.keep.about} " " {t.keep.storage_about}</p>
             <div class="buttons">
                 <button id="export" type="button" disabled=truth(move || !state.has_run.get() || state.phase.get().is_going())
-                    on:click=move |_| state.export()>{t.keep.export.clone()}</button>
+                    on:click=move |_| state.export()>{t.keep.export}</button>
             </div>
         </section>
     }

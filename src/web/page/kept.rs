@@ -17,12 +17,12 @@ pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <details class:hidden=keeps_all>
             <summary id="beside-inputs">{words(move || state.form.with(|form| summary(t, form)))}</summary>
-            <p class="hint">{t.model.kept_about.clone()}</p>
+            <p class="hint">{t.model.kept_about}</p>
             {shown(sliders)}
         </details>
         <label class="check"><input id="offload" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.offload))
             on:change=move |event| state.form.update(|form| form.offload = event_target_checked(&event))/>
-            {t.model.offload.clone()}
+            {t.model.offload}
         </label>
     }
 }
@@ -47,8 +47,8 @@ fn slider(state: State, t: T, keep: Keep, layers: u32) -> impl IntoView {
 pub fn summary(t: T, form: &Form) -> String {
     let kept = Keep::ALL.into_iter().map(|keep| (keep, form.kept_layers(keep))).filter(|&(_, layers)| layers > 0);
     let kept: Vec<String> = kept.map(|(keep, layers)| format!("{} {}", t.kept(keep), of_all(layers, form.layers()))).collect();
-    let list = if kept.is_empty() { t.model.kept_nothing.clone() } else { kept.join(", ") };
-    fill(&t.model.kept, &[("kept", &list)])
+    let list = if kept.is_empty() { t.model.kept_nothing.to_owned() } else { kept.join(", ") };
+    fill(t.model.kept, &[("kept", &list)])
 }
 
 fn of_all(some: u32, all: u32) -> String {

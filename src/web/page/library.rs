@@ -128,7 +128,7 @@ impl Library {
             self.adapters.set(None);
             self.rest();
             state.send(&ToWorker::Librarian);
-            state.complain(&fill(&state.texts.get_untracked().failures.librarian_stopped, &[("reason", &reason)]));
+            state.complain(&fill(state.texts.get_untracked().failures.librarian_stopped, &[("reason", &reason)]));
         });
         worker.set_onmessage(Some(hear.into_js_value().unchecked_ref()));
         worker.set_onerror(Some(died.into_js_value().unchecked_ref()));
@@ -160,7 +160,7 @@ impl Library {
             FromLibrarian::Stopped => {
                 self.rest();
                 self.is_resuming.set(false);
-                state.notice.set(Some(texts.library.stopped.clone()));
+                state.notice.set(Some(texts.library.stopped.to_owned()));
             }
             FromLibrarian::Opened(opened) => {
                 self.rest();
@@ -184,7 +184,7 @@ impl Library {
             }
             FromLibrarian::Packed(step) => {
                 browser::download(&format!("streambp-step-{step}.zip"), "application/zip", bytes);
-                state.notice.set(Some(fill(&texts.keep.exported, &[("step", &step)])));
+                state.notice.set(Some(fill(texts.keep.exported, &[("step", &step)])));
             }
             FromLibrarian::Failed(message) => {
                 self.rest();

@@ -29,7 +29,7 @@ impl Link {
         let died = Closure::<dyn Fn(Event)>::new(move |event: Event| {
             // A script that cannot be loaded is an event without a message.
             let reason = event.dyn_ref().map_or_else(|| SCRIPT.to_owned(), ErrorEvent::message);
-            state.fail(fill(&state.texts.get_untracked().failures.worker_stopped, &[("reason", &reason)]), false, None);
+            state.fail(fill(state.texts.get_untracked().failures.worker_stopped, &[("reason", &reason)]), false, None);
             // One that never got as far as a device would only die again.
             if state.device.with_untracked(Option::is_none) {
                 return;

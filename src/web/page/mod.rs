@@ -68,6 +68,6 @@ fn body(state: State, t: T) -> impl IntoView {
                 {reach::view(state, t)}
             </div>
         </main>
-        <footer><p>{t.head.offline.clone()}</p></footer>
+        <footer><p>{t.head.offline}</p></footer>
     }
 }

@@ -35,20 +35,20 @@ pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <div role="status">{shown(move || opened(state, t))}</div>
         <details id="open-model" on:toggle=move |_| library.wake(state)>
-            <summary>{t.library.open.clone()}</summary>
-            <p class="hint">{t.library.about.clone()}</p>
+            <summary>{t.library.open}</summary>
+            <p class="hint">{t.library.about}</p>
             <fieldset disabled=is_busy>
                 <div class="drop" class:over=truth(move || over.get())
                     on:dragover=move |event: DragEvent| { event.prevent_default(); over.set(true); }
                     on:dragleave=move |_| over.set(false)
                     on:drop=dropped>
-                    <span>{t.library.drop.clone()}</span>
-                    {chooser(state, "import-folder", &t.library.folder, Kind::Model, true)}
-                    {chooser(state, "import", &t.library.files, Kind::Model, false)}
+                    <span>{t.library.drop}</span>
+                    {chooser(state, "import-folder", t.library.folder, Kind::Model, true)}
+                    {chooser(state, "import", t.library.files, Kind::Model, false)}
                 </div>
-                <label class="field" for="model-address">{t.library.address.clone()}</label>
+                <label class="field" for="model-address">{t.library.address}</label>
                 <input id="model-address" type="url" node_ref=address placeholder="https://huggingface.co/…"/>
-                <button id="fetch-model" type="button" on:click=fetch>{t.library.fetch.clone()}</button>
+                <button id="fetch-model" type="button" on:click=fetch>{t.library.fetch}</button>
                 {shown(move || kept(state, t))}
             </fieldset>
         </details>
@@ -134,12 +134,12 @@ fn progress(state: State, t: T) -> Option<impl IntoView> {
     match fetching {
         Some(fetching) => Some(view! {
             <div class="note">
-                <p class="reading">{fill(&t.library.fetching, &[("file", &fetching.file), ("done", &bytes(fetching.done)), ("all", &bytes(fetching.all))])}</p>
-                <progress max=fetching.all.to_string() value=fetching.done.to_string() aria-label=t.library.address.clone()></progress>
-                <button id="stop-fetching" type="button" on:click=stop>{t.library.stop.clone()}</button>
+                <p class="reading">{fill(t.library.fetching, &[("file", &fetching.file), ("done", &bytes(fetching.done)), ("all", &bytes(fetching.all))])}</p>
+                <progress max=fetching.all.to_string() value=fetching.done.to_string() aria-label=t.library.address></progress>
+                <button id="stop-fetching" type="button" on:click=stop>{t.library.stop}</button>
             </div>
         }.into_any()),
-        None => library.is_busy.get().then(|| view! { <p class="note">{t.library.opening.clone()}</p> }.into_any()),
+        None => library.is_busy.get().then(|| view! { <p class="note">{t.library.opening}</p> }.into_any()),
     }
 }
 
@@ -148,7 +148,7 @@ fn kept(state: State, t: T) -> Option<impl IntoView> {
     let all = state.library.kept.get();
     (!all.is_empty()).then(|| {
         view! {
-            <h3 id="kept-title">{t.library.kept.clone()}</h3>
+            <h3 id="kept-title">{t.library.kept}</h3>
             <ul id="kept" aria-labelledby="kept-title">{all.into_iter().map(|kept| one_kept(state, t, kept).into_any()).collect_view()}</ul>
         }
     })
@@ -156,15 +156,15 @@ fn kept(state: State, t: T) -> Option<impl IntoView> {
 
 fn one_kept(state: State, t: T, Kept { address, bytes: size, is_whole }: Kept) -> impl IntoView {
     let library = state.library;
-    let text = if is_whole { bytes(size) } else { fill(&t.library.kept_part, &[("bytes", &bytes(size))]) };
+    let text = if is_whole { bytes(size) } else { fill(t.library.kept_part, &[("bytes", &bytes(size))]) };
     let (taken, forgotten) = (address.clone(), address.clone());
     let take = move |_| library.fetch(state, taken.clone());
     let forget = move |_| library.send(state, &ToLibrarian::Forget(forgotten.clone()));
     view! {
         <li>
             <span>{address} <small>{text}</small></span>
-            <button type="button" class="take" on:click=take>{if is_whole { t.library.take.clone() } else { t.library.go_on.clone() }}</button>
-            <button type="button" class="forget" on:click=forget>{t.library.forget.clone()}</button>
+            <button type="button" class="take" on:click=take>{if is_whole { t.library.take.to_owned() } else { t.library.go_on.to_owned() }}</button>
+            <button type="button" class="forget" on:click=forget>{t.library.forget}</button>
         </li>
     }
 }
@@ -174,7 +174,7 @@ fn opened(state: State, t: T) -> Option<impl IntoView> {
     let opened = state.library.opened.get()?;
     let config = &opened.config;
     let about = fill(
-        &t.library.opened,
+        t.library.opened,
         &[
             ("name", &opened.origin.name()),
             ("family", &config.family().name),
@@ -187,7 +187,7 @@ fn opened(state: State, t: T) -> Option<impl IntoView> {
     let close = move |_| library.close(state);
     Some(view! {
         <p class="note" id="opened">{about}" "
-            <button id="use-seed" type="button" on:click=close>{t.model.use_seed.clone()}</button>
+            <button id="use-seed" type="button" on:click=close>{t.model.use_seed}</button>
         </p>
     })
 }
@@ -202,8 +202,8 @@ pub fn adapters(state: State, t: T) -> impl IntoView {
     let open = move || {
         library.adapters.get().map(|lora| {
             view! {
-                <p class="note" id="opened-adapters">{fill(&t.library.opened_adapters, &[("rank", &lora.rank)])}" "
-                    <button id="fresh-adapters" type="button" on:click=close>{t.library.fresh_adapters.clone()}</button>
+                <p class="note" id="opened-adapters">{fill(t.library.opened_adapters, &[("rank", &lora.rank)])}" "
+                    <button id="fresh-adapters" type="button" on:click=close>{t.library.fresh_adapters}</button>
                 </p>
             }
         })
@@ -211,7 +211,7 @@ pub fn adapters(state: State, t: T) -> impl IntoView {
     let has_model = move || library.opened.with(Option::is_some);
     view! {
         {shown(open)}
-        {shown(move || has_model().then(|| chooser(state, "import-adapters", &t.library.adapters, Kind::Adapters, false)))}
+        {shown(move || has_model().then(|| chooser(state, "import-adapters", t.library.adapters, Kind::Adapters, false)))}
     }
 }
 
@@ -232,21 +232,21 @@ pub fn learning(state: State, t: T) -> impl IntoView {
         }
     };
     view! {
-        <label class="field" for="learn">{t.library.learn.clone()}</label>
+        <label class="field" for="learn">{t.library.learn}</label>
         <select id="learn" on:change=move |event| state.form.update(|form| form.has_adapters = event_target_value(&event) == "lora")>
-            <option value="full" prop:selected=truth(move || !has_adapters.get())>{t.library.learn_full.clone()}</option>
-            <option value="lora" prop:selected=has_adapters>{t.library.learn_lora.clone()}</option>
+            <option value="full" prop:selected=truth(move || !has_adapters.get())>{t.library.learn_full}</option>
+            <option value="lora" prop:selected=has_adapters>{t.library.learn_lora}</option>
         </select>
-        <p class="hint">{words(move || if has_adapters.get() { t.library.lora_about.clone() } else { t.library.full_about.clone() })}</p>
+        <p class="hint">{words(move || if has_adapters.get() { t.library.lora_about.to_owned() } else { t.library.full_about.to_owned() })}</p>
         <div class:hidden=truth(move || !has_adapters.get())>
             {super::setup::group(state, t, Group::Adapters)}
-            <label class="field" for="frozen">{t.library.frozen.clone()}</label>
+            <label class="field" for="frozen">{t.library.frozen}</label>
             <select id="frozen" on:change=move |event| state.form.update(|form| form.set_frozen(&event_target_value(&event)))>
                 {Precision::ALL.map(precision)}
             </select>
-            <fieldset class="targets"><legend>{t.library.targets.clone()}</legend>{Projection::ALL.map(|one| target(one).into_any())}</fieldset>
+            <fieldset class="targets"><legend>{t.library.targets}</legend>{Projection::ALL.map(|one| target(one).into_any())}</fieldset>
             <label class="check"><input id="rslora" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.use_rslora))
-                on:change=move |event| state.form.update(|form| form.use_rslora = event_target_checked(&event))/>{t.library.rslora.clone()}</label>
+                on:change=move |event| state.form.update(|form| form.use_rslora = event_target_checked(&event))/>{t.library.rslora}</label>
             {adapters(state, t)}
         </div>
     }

@@ -26,8 +26,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     let progress = move || {
         state.proving.get().map_or_else(String::new, |(done, all)| match all {
-            0 => t.compare.starting.clone(),
-            _ => fill(&t.compare.proving, &[("done", &done), ("all", &all)]),
+            0 => t.compare.starting.to_owned(),
+            _ => fill(t.compare.proving, &[("done", &done), ("all", &all)]),
         })
     };
     // A proof of another model would be none.
@@ -38,9 +38,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let outcome = move || state.proof.with(|proof| proof.as_ref().filter(|_| is_of_this_model()).map(|report| outcome(t, report)));
     view! {
         <div class="proof">
-            <h3>{t.compare.proof.clone()}</h3>
-            <p class="hint">{t.compare.proof_about.clone()}</p>
-            <div class="buttons"><button id="prove" type="button" disabled=is_busy on:click=prove>{t.compare.prove.clone()}</button></div>
+            <h3>{t.compare.proof}</h3>
+            <p class="hint">{t.compare.proof_about}</p>
+            <div class="buttons"><button id="prove" type="button" disabled=is_busy on:click=prove>{t.compare.prove}</button></div>
             <p class="hint" id="proof-progress" role="status">{words(progress)}</p>
             {shown(outcome)}
         </div>
@@ -50,11 +50,11 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn outcome(t: T, report: &VerifyReport) -> impl IntoView + use<> {
     let different = report.parameters.iter().filter(|parameter| !parameter.same_bits).count();
     let (runs, parameters) = (report.runs.len(), report.parameters.len());
-    let text = if report.same_bits { &t.compare.same_bits } else { &t.compare.different_bits };
+    let text = if report.same_bits { t.compare.same_bits } else { t.compare.different_bits };
     let text = fill(text, &[("runs", &runs), ("parameters", &parameters), ("different", &different)]);
     let errors = report.parameters.iter().filter_map(|parameter| Some((parameter.error?, &parameter.name)));
     let worst = errors.max_by(|a, b| a.0.total_cmp(&b.0));
-    let worst = worst.map(|(error, name)| fill(&t.compare.worst, &[("error", &scientific(error)), ("parameter", name)]));
+    let worst = worst.map(|(error, name)| fill(t.compare.worst, &[("error", &scientific(error)), ("parameter", name)]));
     view! {
         <p id="proof-verdict" role="status" class:different=!report.same_bits data-same-bits=report.same_bits.to_string()>{text}</p>
         <p class="hint">{worst}</p>
@@ -65,7 +65,7 @@ fn outcome(t: T, report: &VerifyReport) -> impl IntoView + use<> {
 
 fn run_name(t: T, run: &RunReport) -> String {
     if run.strategy == StrategyKind::Stream.name() {
-        fill(&t.compare.chunked, &[("strategy", &run.strategy), ("chunk", &run.chunk)])
+        fill(t.compare.chunked, &[("strategy", &run.strategy), ("chunk", &run.chunk)])
     } else {
         run.strategy.clone()
     }
@@ -74,10 +74,10 @@ fn run_name(t: T, run: &RunReport) -> String {
 fn runs_table(t: T, report: &VerifyReport) -> impl IntoView + use<> {
     let row = |(index, run): (usize, &RunReport)| {
         let bits = match run.same_bits {
-            _ if index == 0 => t.compare.first.clone(),
-            true => t.compare.same.clone(),
-            false if run.different.is_empty() => t.compare.loss_differs.clone(),
-            false => fill(&t.compare.differs, &[("runs", &run.different.len())]),
+            _ if index == 0 => t.compare.first.to_owned(),
+            true => t.compare.same.to_owned(),
+            false if run.different.is_empty() => t.compare.loss_differs.to_owned(),
+            false => fill(t.compare.differs, &[("runs", &run.different.len())]),
         };
         view! {
             <tr>
@@ -88,10 +88,10 @@ fn runs_table(t: T, report: &VerifyReport) -> impl IntoView + use<> {
     };
     view! {
         <table id="proof-runs" tabindex="0">
-            <caption>{t.compare.runs.clone()}</caption>
+            <caption>{t.compare.runs}</caption>
             <thead><tr>
-                <th scope="col">{t.compare.run.clone()}</th><th scope="col">{t.compare.bits.clone()}</th>
-                <th scope="col">{t.compare.loss.clone()}</th><th scope="col">{t.compare.bytes.clone()}</th>
+                <th scope="col">{t.compare.run}</th><th scope="col">{t.compare.bits}</th>
+                <th scope="col">{t.compare.loss}</th><th scope="col">{t.compare.bytes}</th>
             </tr></thead>
             <tbody>{report.runs.iter().enumerate().map(row).collect_view()}</tbody>
         </table>
@@ -102,7 +102,7 @@ fn parameters_table(t: T, report: &VerifyReport) -> impl IntoView + use<> {
     let row = |parameter: &ParameterReport| {
         let runs = report.runs.iter().filter(|run| run.different.contains(&parameter.name));
         let runs: Vec<String> = runs.map(|run| run_name(t, run)).collect();
-        let bits = if parameter.same_bits { t.compare.same.clone() } else { fill(&t.compare.differs, &[("runs", &runs.join("; "))]) };
+        let bits = if parameter.same_bits { t.compare.same.to_owned() } else { fill(t.compare.differs, &[("runs", &runs.join("; "))]) };
         view! {
             <tr data-same-bits=parameter.same_bits.to_string()>
                 <th scope="row">{parameter.name.clone()}</th><td class:different=!parameter.same_bits>{bits}</td>
@@ -111,12 +111,12 @@ fn parameters_table(t: T, report: &VerifyReport) -> impl IntoView + use<> {
         }
     };
     view! {
-        <div class="list" tabindex="0" role="group" aria-label=t.compare.parameters.clone()>
+        <div class="list" tabindex="0" role="group" aria-label=t.compare.parameters>
             <table id="proof-parameters">
-                <caption>{t.compare.parameters.clone()}</caption>
+                <caption>{t.compare.parameters}</caption>
                 <thead><tr>
-                    <th scope="col">{t.compare.parameter.clone()}</th><th scope="col">{t.compare.bits.clone()}</th>
-                    <th scope="col">{t.compare.error.clone()}</th>
+                    <th scope="col">{t.compare.parameter}</th><th scope="col">{t.compare.bits}</th>
+                    <th scope="col">{t.compare.error}</th>
                 </tr></thead>
                 <tbody>{report.parameters.iter().map(row).collect_view()}</tbody>
             </table>

@@ -45,7 +45,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     });
     let has_question = Memo::new(move |_| planning.question.with(Option::is_some));
     let picture = move || match drawn.get() {
-        _ if !has_question.get() => view! { <p class="note">{t.reach.no_question.clone()}</p> }.into_any(),
+        _ if !has_question.get() => view! { <p class="note">{t.reach.no_question}</p> }.into_any(),
         Some(drawn) => chart(state, t, planning, &drawn).into_any(),
         None => ().into_any(),
     };
@@ -53,17 +53,17 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let lines_table = move || drawn.get().map(|drawn| table(t, &drawn.chart));
     view! {
         <section class="reach" aria-labelledby="reach-title">
-            <h2 id="reach-title">{t.reach.title.clone()}</h2>
-            <p class="hint">{t.reach.about.clone()}</p>
+            <h2 id="reach-title">{t.reach.title}</h2>
+            <p class="hint">{t.reach.about}</p>
             {choice(t, planning)}
             <div class="reach-picture" aria-busy=words(move || is_out_of_date().to_string())>
                 {shown(picture)}
-                <p class="planning" class:hidden=truth(move || !(is_out_of_date() && has_question.get()))>{t.reach.computing.clone()}</p>
+                <p class="planning" class:hidden=truth(move || !(is_out_of_date() && has_question.get()))>{t.reach.computing}</p>
             </div>
             {slider(state, t, planning, drawn)}
             {shown(values)}
             {choose(state, t, planning)}
-            <details><summary>{t.reach.as_table.clone()}</summary>{shown(lines_table)}</details>
+            <details><summary>{t.reach.as_table}</summary>{shown(lines_table)}</details>
         </section>
     }
 }
@@ -75,18 +75,18 @@ fn choice(t: T, planning: Planning) -> impl IntoView {
         view! { <option value=preset.name prop:selected=truth(move || name() == preset.name)>{preset.name}</option> }
     };
     let choose = move |name: String| planning.model.set(PUBLISHED.iter().find(|preset| preset.name == name));
-    let about = move || planning.model.get().map_or_else(String::new, |preset| fill(&t.reach.published_about, &[("about", &preset.about)]));
+    let about = move || planning.model.get().map_or_else(String::new, |preset| fill(t.reach.published_about, &[("about", &preset.about)]));
     view! {
         <div class="reach-choice">
             <div>
-                <label class="field" for="reach-model">{t.reach.model.clone()}</label>
+                <label class="field" for="reach-model">{t.reach.model}</label>
                 <select id="reach-model" aria-describedby="reach-model-about" on:change=move |event| choose(event_target_value(&event))>
-                    <option value="" prop:selected=truth(move || name().is_empty())>{t.reach.own_model.clone()}</option>
-                    <optgroup label=t.reach.published.clone()>{PUBLISHED.iter().map(option).collect_view()}</optgroup>
+                    <option value="" prop:selected=truth(move || name().is_empty())>{t.reach.own_model}</option>
+                    <optgroup label=t.reach.published>{PUBLISHED.iter().map(option).collect_view()}</optgroup>
                 </select>
             </div>
             <div class:hidden=truth(move || name().is_empty())>
-                <label class="field" for="reach-budget">{t.reach.budget.clone()}</label>
+                <label class="field" for="reach-budget">{t.reach.budget}</label>
                 <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=words(move || planning.gib.get())
                     on:input=move |event| planning.gib.set(event_target_value(&event))/>
             </div>
@@ -94,7 +94,7 @@ fn choice(t: T, planning: Planning) -> impl IntoView {
         <p class="hint" id="reach-model-about">{words(about)}</p>
         <label class="check"><input id="without-model" type="checkbox" prop:checked=truth(move || planning.without_model.get())
             on:change=move |event| planning.without_model.set(event_target_checked(&event))/>
-            {t.reach.without_model.clone()}
+            {t.reach.without_model}
         </label>
     }
 }
@@ -107,13 +107,13 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
     let path = |line: &Line| view! { <path class=class_of(line.kind) d=axes.path(line)/> };
     let ends: Vec<f64> = chart.lines.iter().map(|line| axes.y(line.bytes_at(chart.end))).chain([axes.y(budget)]).collect();
     let names = chart.lines.iter().map(|line| (class_of(line.kind), line.kind.name().to_owned()));
-    let names = names.chain([("of-budget", t.stage.budget.clone())]);
+    let names = names.chain([("of-budget", t.stage.budget.to_owned())]);
     let labels = names.zip(spread(&ends, LABEL_GAP)).map(|((class, name), y)| {
         view! { <span class=format!("label {class}") style:top=percent(y)>{name}</span> }
     });
     let cross = |line: &Line| {
         let tokens = line.longest.filter(|&tokens| tokens < chart.end)?;
-        let text = format!("{}: {}", line.kind, fill(&t.reach.tokens, &[("tokens", &whole(u64::from(tokens)))]));
+        let text = format!("{}: {}", line.kind, fill(t.reach.tokens, &[("tokens", &whole(u64::from(tokens)))]));
         Some(view! {
             <span class=format!("cross {}", class_of(line.kind)) style:left=percent(axes.x(tokens)) style:top=percent(axes.y(line.bytes_at(tokens))) title=text>"×"</span>
         })
@@ -130,12 +130,12 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
     // So far down it would stand among the lengths of the axis.
     let is_above_the_axis = axes.y(chart.model_bytes) < LOWEST_LINE;
     let model_line = (!without_model && is_above_the_axis).then(|| {
-        let text = fill(&t.reach.model_line, &[("bytes", &bytes(chart.model_bytes))]);
+        let text = fill(t.reach.model_line, &[("bytes", &bytes(chart.model_bytes))]);
         view! { <span class="level model" style:top=percent(axes.y(chart.model_bytes))><b>{text}</b></span> }
     });
     view! {
         <div class="reach-chart">
-            <div class="plot" id="reach-chart" role="img" aria-label=t.reach.picture.clone()>
+            <div class="plot" id="reach-chart" role="img" aria-label=t.reach.picture>
                 <svg viewBox=format!("0 0 {SIDE} {SIDE}") preserveAspectRatio="none" aria-hidden="true">
                     <g class="ticks">
                         {axes.byte_ticks().into_iter().map(|bytes| horizontal(axes.y(bytes))).collect_view()}
@@ -151,7 +151,7 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
                 <div class="marker" style:left=x>{chart.lines.iter().map(dot).collect_view()}</div>
                 {chart.lines.iter().map(cross).collect_view()}
             </div>
-            <p class="axis-name" aria-hidden="true">{t.reach.axis.clone()}</p>
+            <p class="axis-name" aria-hidden="true">{t.reach.axis}</p>
         </div>
     }
 }
@@ -177,8 +177,8 @@ fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoVi
     let row = |line: &Line| {
         let (line, budget) = (line.clone(), drawn.budget);
         let kind = line.kind;
-        let reaches = line.longest.map_or_else(|| t.reach.none.clone(), |tokens| whole(u64::from(tokens)));
-        let limit = line.by_device.then(|| t.reach.device_limit.clone());
+        let reaches = line.longest.map_or_else(|| t.reach.none.to_owned(), |tokens| whole(u64::from(tokens)));
+        let limit = line.by_device.then(|| t.reach.device_limit.to_owned());
         let longest = line.longest;
         let now = Memo::new(move |_| {
             let length = planning.shown_length(state);
@@ -188,9 +188,9 @@ fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoVi
             )
         });
         let verdict = move || match now.get() {
-            (_, true) => t.reach.fits.clone(),
-            (now, false) if now > budget => fill(&t.reach.over, &[("bytes", &bytes(now - budget))]),
-            (_, false) => t.reach.device.clone(),
+            (_, true) => t.reach.fits.to_owned(),
+            (now, false) if now > budget => fill(t.reach.over, &[("bytes", &bytes(now - budget))]),
+            (_, false) => t.reach.device.to_owned(),
         };
         view! {
             <tr data-strategy=kind.name() data-bytes=words(move || now.get().0.to_string()) data-fits=words(move || now.get().1.to_string()) data-longest=longest>
@@ -201,20 +201,20 @@ fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoVi
             </tr>
         }
     };
-    let at = move || fill(&t.reach.at, &[("tokens", &whole(u64::from(planning.shown_length(state))))]);
+    let at = move || fill(t.reach.at, &[("tokens", &whole(u64::from(planning.shown_length(state))))]);
     let nothing = drawn.chart.lines.iter().all(|line| line.longest.is_none()).then(|| {
         let model_bytes = drawn.chart.model_bytes;
         let is_the_model = !drawn.without_model && model_bytes > drawn.budget;
-        let text = if is_the_model { &t.reach.nothing_fits_model } else { &t.reach.nothing_fits };
+        let text = if is_the_model { t.reach.nothing_fits_model } else { t.reach.nothing_fits };
         view! { <p class="note">{fill(text, &[("bytes", &bytes(model_bytes))])}</p> }
     });
     view! {
         {nothing}
         <table id="reach-values" tabindex="0">
-            <caption>{fill(&t.reach.budget_line, &[("bytes", &bytes(drawn.budget))])}</caption>
+            <caption>{fill(t.reach.budget_line, &[("bytes", &bytes(drawn.budget))])}</caption>
             <thead><tr>
-                <th scope="col">{t.reach.strategy.clone()}</th><th scope="col" colspan="2">{words(at)}</th>
-                <th scope="col">{t.reach.reaches.clone()}</th>
+                <th scope="col">{t.reach.strategy}</th><th scope="col" colspan="2">{words(at)}</th>
+                <th scope="col">{t.reach.reaches}</th>
             </tr></thead>
             <tbody>{drawn.chart.lines.iter().map(row).collect_view()}</tbody>
         </table>
@@ -234,7 +234,7 @@ fn exact_bytes(state: State, planning: Planning, kind: StrategyKind, length: u32
 fn slider(state: State, t: T, planning: Planning, drawn: Memo<Option<Drawn>>) -> impl IntoView {
     let end = Memo::new(move |_| drawn.with(|drawn| drawn.as_ref().map_or(1 << 17, |drawn| drawn.chart.end)));
     let length = move || planning.shown_length(state);
-    let spoken = move || fill(&t.reach.tokens, &[("tokens", &length())]);
+    let spoken = move || fill(t.reach.tokens, &[("tokens", &length())]);
     let slide = move |value: String| {
         if let Ok(place) = value.parse() {
             planning.go_to(state, tokens_at(place));
@@ -249,13 +249,13 @@ fn slider(state: State, t: T, planning: Planning, drawn: Memo<Option<Drawn>>) ->
         _ if untrack(|| planning.is_bound(state)) => state.form.update(|form| form.set(Field::SeqLen, value)),
         _ => {}
     };
-    let note = move || if planning.is_bound(state) { String::new() } else { t.reach.marker_only.clone() };
+    let note = move || if planning.is_bound(state) { String::new() } else { t.reach.marker_only.to_owned() };
     view! {
         <div class="reach-length">
-            <input id="reach-length" type="range" min="0" max=words(move || place_of(end.get()).to_string()) step="1" aria-label=t.reach.seq_len.clone()
+            <input id="reach-length" type="range" min="0" max=words(move || place_of(end.get()).to_string()) step="1" aria-label=t.reach.seq_len
                 aria-valuetext=words(spoken) aria-describedby="reach-note" prop:value=words(move || place_of(length()).to_string())
                 on:input=move |event| slide(event_target_value(&event))/>
-            <label class="field" for="reach-number">{t.reach.seq_len_number.clone()}</label>
+            <label class="field" for="reach-number">{t.reach.seq_len_number}</label>
             <input id="reach-number" type="text" inputmode="numeric" autocomplete="off" prop:value=words(typed) on:input=move |event| type_in(event_target_value(&event))/>
         </div>
         <p class="hint" id="reach-note">{words(note)}</p>
@@ -267,25 +267,25 @@ fn choose(state: State, t: T, planning: Planning) -> impl IntoView {
     let is_barred = truth(move || !planning.is_bound(state) || planning.is_choosing.get() || planning.own_question.with(Option::is_none));
     let shortest = move |_| planning.choose(state, Topic::Shortest(untrack(|| planning.shown_length(state))));
     let outcome = move || {
-        let text = |strategy: Strategy| if strategy.kind == StrategyKind::Stream { &t.reach.set_chunks } else { &t.reach.set };
+        let text = |strategy: Strategy| if strategy.kind == StrategyKind::Stream { t.reach.set_chunks } else { t.reach.set };
         match planning.chosen.get() {
-            _ if planning.is_choosing.get() => t.reach.computing.clone(),
+            _ if planning.is_choosing.get() => t.reach.computing.to_owned(),
             Some(Some((strategy, tokens))) => {
                 let values: [(&str, &dyn std::fmt::Display); 3] =
                     [("strategy", &strategy.kind), ("chunk", &strategy.chunk(u32::MAX)), ("tokens", &whole(u64::from(tokens)))];
                 fill(text(strategy), &values) + &beside(state, t)
             }
-            Some(None) => t.reach.nothing_chosen.clone(),
+            Some(None) => t.reach.nothing_chosen.to_owned(),
             None => String::new(),
         }
     };
     view! {
         <div class="buttons">
-            <button id="shortest" type="button" disabled=is_barred aria-describedby="choose-about" on:click=shortest>{t.reach.shortest.clone()}</button>
+            <button id="shortest" type="button" disabled=is_barred aria-describedby="choose-about" on:click=shortest>{t.reach.shortest}</button>
             <button id="longest" type="button" disabled=is_barred aria-describedby="choose-about"
-                on:click=move |_| planning.choose(state, Topic::Longest)>{t.reach.longest.clone()}</button>
+                on:click=move |_| planning.choose(state, Topic::Longest)>{t.reach.longest}</button>
         </div>
-        <p class="hint" id="choose-about">{t.reach.choose_about.clone()}</p>
+        <p class="hint" id="choose-about">{t.reach.choose_about}</p>
         <p id="choice" role="status">{words(outcome)}</p>
     }
 }
@@ -312,7 +312,7 @@ fn table(t: T, chart: &Chart) -> impl IntoView + use<> {
     view! {
         <table tabindex="0">
             <thead><tr>
-                <th scope="col">{t.reach.length.clone()}</th>
+                <th scope="col">{t.reach.length}</th>
                 {StrategyKind::ALL.map(|kind| view! { <th scope="col">{kind.name()}</th> }).collect_view()}
             </tr></thead>
             <tbody>{lengths.map(row).collect_view()}</tbody>

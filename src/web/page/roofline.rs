@@ -31,13 +31,13 @@ pub fn view(state: State, t: T) -> impl IntoView {
         state.is_profiling.set(true);
         state.send(&ToWorker::Profile(Box::new(run)));
     };
-    let text = words(move || if state.is_profiling.get() { t.roofline.measuring.clone() } else { t.roofline.measure.clone() });
+    let text = words(move || if state.is_profiling.get() { t.roofline.measuring.to_owned() } else { t.roofline.measure.to_owned() });
     let outcome =
         move || state.profile.with(|profile| profile.as_ref().filter(|_| is_of_this_plan(state, planning)).map(|p| outcome(t, p)));
     view! {
         <div class="proof">
-            <h3>{t.roofline.title.clone()}</h3>
-            <p class="hint">{t.roofline.about.clone()}</p>
+            <h3>{t.roofline.title}</h3>
+            <p class="hint">{t.roofline.about}</p>
             <div class="buttons"><button id="profile" type="button" disabled=is_busy on:click=measure>{text}</button></div>
             {shown(outcome)}
         </div>
@@ -52,23 +52,23 @@ fn is_of_this_plan(state: State, planning: Planning) -> bool {
 fn outcome(t: T, profile: &Profile) -> impl IntoView + use<> {
     let on_the_page = |size: [u32; 2]| svg(t, profile, size, String::new(), &|name| format!("var(--{name})"));
     let (as_svg, as_png) = (profile.clone(), profile.clone());
-    let in_a_file = move |profile: &Profile| svg(t, profile, FILE, t.roofline.title.clone(), &|name| browser::css_colour(name));
+    let in_a_file = move |profile: &Profile| svg(t, profile, FILE, t.roofline.title.to_owned(), &|name| browser::css_colour(name));
     let give_svg = move |_| browser::download("roofline.svg", "image/svg+xml", in_a_file(&as_svg).as_bytes());
     let give_png = move |_| browser::download_png(&in_a_file(&as_png), "roofline.png", FILE);
     let [sum, gflops, bandwidth] = [one_by_one(profile), profile.ceilings.gflops, profile.ceilings.gigabytes_per_second];
     let values: [(&str, &dyn std::fmt::Display); 4] =
         [("seconds", &seconds(profile.seconds)), ("sum", &seconds(sum)), ("gflops", &digits(gflops)), ("bandwidth", &digits(bandwidth))];
     view! {
-        <p id="profile-summary" role="status" data-seconds=profile.seconds.to_string() data-sum=sum.to_string()>{fill(&t.roofline.summary, &values)}</p>
-        <div class="roofline" role="img" aria-label=t.roofline.picture.clone()>
+        <p id="profile-summary" role="status" data-seconds=profile.seconds.to_string() data-sum=sum.to_string()>{fill(t.roofline.summary, &values)}</p>
+        <div class="roofline" role="img" aria-label=t.roofline.picture>
             <div class="where-wide" inner_html=on_the_page(WIDE)></div>
             <div class="where-narrow" inner_html=on_the_page(NARROW)></div>
         </div>
-        <p class="hint">{t.roofline.picture_about.clone()}</p>
+        <p class="hint">{t.roofline.picture_about}</p>
         {table(t, profile).into_any()}
         <div class="buttons exports">
-            <button id="roofline-svg" type="button" on:click=give_svg>{t.stage.export_svg.clone()}</button>
-            <button id="roofline-png" type="button" on:click=give_png>{t.stage.export_png.clone()}</button>
+            <button id="roofline-svg" type="button" on:click=give_svg>{t.stage.export_svg}</button>
+            <button id="roofline-png" type="button" on:click=give_png>{t.stage.export_png}</button>
         </div>
     }
 }
@@ -77,15 +77,15 @@ fn svg(t: T, profile: &Profile, size: [u32; 2], title: String, colour: &dyn Fn(&
     let texts = &t.roofline;
     let words = RooflineWords {
         title,
-        axes: [&texts.intensity, &texts.speed],
+        axes: [texts.intensity, texts.speed],
         roof: [
-            fill(&texts.arithmetic_roof, &[("gflops", &digits(profile.ceilings.gflops))]),
-            fill(&texts.bytes_roof, &[("bandwidth", &digits(profile.ceilings.gigabytes_per_second))]),
+            fill(texts.arithmetic_roof, &[("gflops", &digits(profile.ceilings.gflops))]),
+            fill(texts.bytes_roof, &[("bandwidth", &digits(profile.ceilings.gigabytes_per_second))]),
         ],
         groups: Group::ALL.map(|group| match group {
-            Group::Matrices => texts.matrices.as_str(),
-            Group::Attention => texts.attention.as_str(),
-            Group::Rest => texts.rest.as_str(),
+            Group::Matrices => texts.matrices,
+            Group::Attention => texts.attention,
+            Group::Rest => texts.rest,
         }),
         row: &|row| format!("{}: {}, {} GFLOP/s, {} %", name(t, row), seconds(row.seconds), digits(gflops_of(row)), percent(row.share())),
         colour,
@@ -115,7 +115,7 @@ fn table(t: T, profile: &Profile) -> impl IntoView + use<> {
     let all = one_by_one(profile).max(1e-12);
     let row = |(index, row): (usize, &RooflineRow)| {
         let bound = if row.is_arithmetic { &texts.by_arithmetic } else { &texts.by_bytes };
-        let cells = [seconds(row.seconds), percent(row.seconds / all), digits(gflops_of(row)), percent(row.share()), bound.clone()];
+        let cells = [seconds(row.seconds), percent(row.seconds / all), digits(gflops_of(row)), percent(row.share()), (*bound).to_owned()];
         let number = format!("{}. ", index + 1);
         view! {
             <tr data-seconds=row.seconds.to_string() data-roof-share=row.share().to_string() data-turns=row.turns.to_string()>
@@ -127,7 +127,7 @@ fn table(t: T, profile: &Profile) -> impl IntoView + use<> {
     };
     let columns = [&texts.operation, &texts.time, &texts.share, &texts.speed, &texts.of_roof, &texts.bound];
     view! {
-        <div class="list" tabindex="0" role="group" aria-label=texts.operation.clone()>
+        <div class="list" tabindex="0" role="group" aria-label=texts.operation>
             <table id="profile-rows">
                 <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
                 <tbody>{profile.rows.iter().enumerate().map(row).collect_view()}</tbody>

@@ -14,10 +14,10 @@ use crate::web::texts::fill;
 pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <section aria-labelledby="runs-title">
-            <h2 id="runs-title">{t.training.runs.clone()}</h2>
-            <p class="hint">{t.training.runs_about.clone()}</p>
+            <h2 id="runs-title">{t.training.runs}</h2>
+            <p class="hint">{t.training.runs_about}</p>
             {shown(move || match state.past.get() {
-                runs if runs.is_empty() => view! { <p class="hint">{t.training.runs_empty.clone()}</p> }.into_any(),
+                runs if runs.is_empty() => view! { <p class="hint">{t.training.runs_empty}</p> }.into_any(),
                 runs => table(state, t, &runs).into_any(),
             })}
         </section>
@@ -38,7 +38,7 @@ fn table(state: State, t: T, runs: &[PastRun]) -> impl IntoView {
     ];
     view! {
         <table id="runs">
-            <caption class="unseen">{texts.runs.clone()}</caption>
+            <caption class="unseen">{texts.runs}</caption>
             <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}<th></th></tr></thead>
             <tbody>{runs.iter().map(|run| row(state, t, run).into_any()).collect_view()}</tbody>
         </table>
@@ -64,8 +64,8 @@ fn row(state: State, t: T, run: &PastRun) -> impl IntoView {
             <td><input type="checkbox" aria-label=overlay prop:checked=truth(move || is_shown.get())
                 on:change=move |event| is_shown.set(event_target_checked(&event))/></td>
             <td class="small">
-                <button type="button" disabled=truth(move || state.has_run.get()) on:click=take>{t.training.take.clone()}</button>
-                <button type="button" on:click=forget>{fill(&t.training.forget_run, &[("run", &number)])}</button>
+                <button type="button" disabled=truth(move || state.has_run.get()) on:click=take>{t.training.take}</button>
+                <button type="button" on:click=forget>{fill(t.training.forget_run, &[("run", &number)])}</button>
             </td>
         </tr>
     }

@@ -13,13 +13,13 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let step = words(move || state.sample.with(|sample| sample.as_ref().map_or_else(String::new, |(step, _)| step.to_string())));
     view! {
         <section aria-labelledby="sample-title">
-            <h2 id="sample-title">{t.training.sample.clone()}</h2>
+            <h2 id="sample-title">{t.training.sample}</h2>
             {shown(move || match state.sample.get() {
                 Some((_, sample)) => written(t, &sample, step).into_any(),
                 None => {
                     let is_task = matches!(state.form.with(|form| form.source), SourceChoice::Task(_));
-                    let text = if is_task { &t.training.sample_task } else { &t.training.sample_empty };
-                    view! { <p class="hint">{text.clone()}</p> }.into_any()
+                    let text = if is_task { t.training.sample_task } else { t.training.sample_empty };
+                    view! { <p class="hint">{text}</p> }.into_any()
                 }
             })}
         </section>
@@ -30,7 +30,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn written(t: T, sample: &Sample, step: Signal<String>) -> impl IntoView {
     let character = |(text, probability): &(String, f32)| {
         let percent = format!("{:.0}", 100.0 * probability);
-        let title = fill(&t.training.probability, &[("text", text), ("percent", &percent)]);
+        let title = fill(t.training.probability, &[("text", text), ("percent", &percent)]);
         view! { <span style:--sure=format!("{percent}%") title=title>{text.clone()}</span> }.into_any()
     };
     let plain: String = sample.written.iter().map(|(text, _)| text.as_str()).collect();

@@ -19,12 +19,12 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let is_locked = truth(move || state.has_run.get());
     view! {
         <section aria-labelledby="data-title">
-            <h2 id="data-title">{t.data.title.clone()}</h2>
-            {shown(move || is_locked.get().then(|| view! { <p class="note">{t.data.locked.clone()}</p> }))}
+            <h2 id="data-title">{t.data.title}</h2>
+            {shown(move || is_locked.get().then(|| view! { <p class="note">{t.data.locked}</p> }))}
             <fieldset disabled=is_locked>{data(state, t)}</fieldset>
         </section>
         <section aria-labelledby="model-title">
-            <h2 id="model-title">{t.model.title.clone()}</h2>
+            <h2 id="model-title">{t.model.title}</h2>
             <fieldset disabled=is_locked>{model(state, t)}</fieldset>
         </section>
     }
@@ -44,10 +44,10 @@ fn data(state: State, t: T) -> impl IntoView {
     let given = move || {
         let given = state.text.get()?;
         let length = whole(given.text.len() as u64);
-        Some(view! { <p class="hint" id="given">{fill(&t.data.given, &[("name", &given.name), ("bytes", &length)])}</p> })
+        Some(view! { <p class="hint" id="given">{fill(t.data.given, &[("name", &given.name), ("bytes", &length)])}</p> })
     };
     view! {
-        <label class="field" for="source">{t.data.source.clone()}</label>
+        <label class="field" for="source">{t.data.source}</label>
         <select id="source" aria-describedby="source-about" on:change=move |event| choose(event_target_value(&event))>
             {SourceChoice::ALL.map(option)}
         </select>
@@ -72,7 +72,7 @@ fn vocabulary(state: State, t: T) -> impl IntoView {
     let is_task = truth(move || state.form.with(|form| matches!(form.source, SourceChoice::Task(_))));
     view! {
         <div class:hidden=is_task>
-            <label class="field" for="vocabulary">{t.data.vocabulary.clone()}</label>
+            <label class="field" for="vocabulary">{t.data.vocabulary}</label>
             <select id="vocabulary" on:change=move |event| state.form.update(|form| form.set_vocabulary(&event_target_value(&event)))>
                 {Vocabulary::ALL.map(option)}
             </select>
@@ -87,29 +87,29 @@ fn paste(state: State, t: T) -> impl IntoView {
     let use_paste = move |_| {
         let text = area.get_untracked().map(|area| area.value()).unwrap_or_default();
         if text.is_empty() {
-            return state.complain(&t.failures.empty_paste);
+            return state.complain(t.failures.empty_paste);
         }
-        state.take_text(t.data.paste.clone(), text);
+        state.take_text(t.data.paste.to_owned(), text);
     };
     let use_address = move |_| {
         let Some(address) = address.get_untracked().map(|input| input.value()) else { return };
         spawn_local(async move {
             match browser::fetch_text(&address).await {
                 Some(text) => state.take_text(address, text),
-                None => state.complain(&fill(&t.failures.not_fetched, &[("name", &address)])),
+                None => state.complain(&fill(t.failures.not_fetched, &[("name", &address)])),
             }
         });
     };
     view! {
         <details>
-            <summary>{t.data.paste.clone()}</summary>
-            <textarea id="paste" node_ref=area rows="5" aria-label=t.data.paste.clone()></textarea>
-            <button id="use-paste" type="button" on:click=use_paste>{t.data.use_paste.clone()}</button>
+            <summary>{t.data.paste}</summary>
+            <textarea id="paste" node_ref=area rows="5" aria-label=t.data.paste></textarea>
+            <button id="use-paste" type="button" on:click=use_paste>{t.data.use_paste}</button>
         </details>
         <details>
-            <summary>{t.data.url.clone()}</summary>
-            <input id="address" type="url" node_ref=address aria-label=t.data.url.clone() placeholder="https://"/>
-            <button id="use-address" type="button" on:click=use_address>{t.data.use_url.clone()}</button>
+            <summary>{t.data.url}</summary>
+            <input id="address" type="url" node_ref=address aria-label=t.data.url placeholder="https://"/>
+            <button id="use-address" type="button" on:click=use_address>{t.data.use_url}</button>
         </details>
     }
 }
@@ -141,7 +141,7 @@ fn file(state: State, t: T) -> impl IntoView {
             on:dragover=move |event: DragEvent| { event.prevent_default(); over.set(true); }
             on:dragleave=move |_| over.set(false)
             on:drop=dropped>
-            <span>{t.data.file.clone()}</span>
+            <span>{t.data.file}</span>
             <input id="file" type="file" node_ref=input on:change=chosen/>
         </label>
     }
@@ -150,11 +150,11 @@ fn file(state: State, t: T) -> impl IntoView {
 async fn read(state: State, t: T, file: File) {
     let name = file.name();
     let Ok(buffer) = JsFuture::from(file.array_buffer()).await else {
-        return state.complain(&fill(&t.failures.unreadable, &[("name", &name)]));
+        return state.complain(&fill(t.failures.unreadable, &[("name", &name)]));
     };
     match String::from_utf8(js_sys::Uint8Array::new(&buffer).to_vec()) {
         Ok(text) => state.take_text(name, text),
-        Err(_) => state.complain(&fill(&t.failures.not_utf8, &[("name", &name)])),
+        Err(_) => state.complain(&fill(t.failures.not_utf8, &[("name", &name)])),
     }
 }
 
@@ -178,24 +178,24 @@ fn model(state: State, t: T) -> impl IntoView {
         state.form.update(|form| (form.strategy, form.kept, form.offload) = (name.parse().unwrap_or(form.strategy), KeepSet::NONE, false));
     };
     view! {
-        <label class="field" for="preset">{t.model.preset.clone()}</label>
+        <label class="field" for="preset">{t.model.preset}</label>
         <select id="preset" aria-describedby="preset-about" on:change=move |event| choose_preset(event_target_value(&event))>
             {PRESETS.iter().map(preset).collect_view()}
-            <option value="" prop:selected=is_own disabled>{t.model.own_sizes.clone()}</option>
+            <option value="" prop:selected=is_own disabled>{t.model.own_sizes}</option>
         </select>
         <p class="hint" id="preset-about">{words(move || parameters(state, t))}</p>
         {opening::view(state, t).into_any()}
         {opening::learning(state, t).into_any()}
-        <label class="field" for="strategy">{t.model.strategy.clone()}</label>
+        <label class="field" for="strategy">{t.model.strategy}</label>
         <select id="strategy" aria-describedby="strategy-about" on:change=move |event| choose_strategy(event_target_value(&event))>
             {StrategyKind::ALL.map(strategy)}
         </select>
         <p class="hint" id="strategy-about">{words(move || t.strategy(state.form.with(|form| form.strategy)).to_owned())}</p>
         {group(state, t, Group::Step)}
         {kept::view(state, t).into_any()}
-        <details><summary>{t.model.sizes.clone()}</summary>{group(state, t, Group::Sizes)} {tied(state, t)}</details>
-        <details><summary>{t.model.hyper_parameters.clone()}</summary>{group(state, t, Group::Training)}</details>
-        <details><summary>{t.model.watching.clone()}</summary>{group(state, t, Group::Watch)}</details>
+        <details><summary>{t.model.sizes}</summary>{group(state, t, Group::Sizes)} {tied(state, t)}</details>
+        <details><summary>{t.model.hyper_parameters}</summary>{group(state, t, Group::Training)}</details>
+        <details><summary>{t.model.watching}</summary>{group(state, t, Group::Watch)}</details>
     }
 }
 
@@ -212,7 +212,7 @@ fn parameters(state: State, t: T) -> String {
         Some((parameters.elements(), parameters.trained().map(|(_, parameter)| parameter.elements() as u64).sum::<u64>()))
     };
     state.form.with(counts).map_or_else(String::new, |(count, learn)| {
-        let text = if learn < count { &t.model.parameters_learn } else { &t.model.parameters };
+        let text = if learn < count { t.model.parameters_learn } else { t.model.parameters };
         fill(text, &[("count", &whole(count)), ("learn", &whole(learn))])
     })
 }
@@ -222,7 +222,7 @@ fn tied(state: State, t: T) -> impl IntoView {
     view! {
         <label class="check"><input id="tied" type="checkbox" prop:checked=is_tied
             on:change=move |event| state.form.update(|form| form.tied = event_target_checked(&event))/>
-            {t.model.tied.clone()}
+            {t.model.tied}
         </label>
     }
 }
@@ -233,8 +233,8 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
     let hint_id = format!("{name}-hint");
     let is_chunk = matches!(field, Field::Chunk | Field::LogitsChunk);
     let hint = move || match state.form.with(|form| (form.strategy, rounded_up(form.get(field)))) {
-        (StrategyKind::Stream, Some(length)) if is_chunk => fill(&t.model.rounded, &[("length", &length)]),
-        (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_chunk => t.model.chunks_unused.clone(),
+        (StrategyKind::Stream, Some(length)) if is_chunk => fill(t.model.rounded, &[("length", &length)]),
+        (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_chunk => t.model.chunks_unused.to_owned(),
         _ => t.field_about(field).to_owned(),
     };
     // Browsers give out nothing of a number while it is typed ("0." is none yet), so that it could not be kept.

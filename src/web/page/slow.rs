@@ -19,7 +19,7 @@ const SPEEDS: [f64; 9] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 1000.0];
 pub fn view(state: State, t: T) -> impl IntoView {
     let is_busy = truth(move || matches!(state.phase.get(), Phase::Loading | Phase::Training | Phase::Stepping));
     let buttons = STRIDES.map(|stride| {
-        let name = fill(&t.stage.by, &[("stride", &t.stride(stride))]);
+        let name = fill(t.stage.by, &[("stride", &t.stride(stride))]);
         view! {
             <button id=format!("by-{}", stride.name()) type="button" disabled=is_busy on:click=move |_| state.go(Go::Stride(stride))>{name}</button>
         }
@@ -38,18 +38,18 @@ pub fn view(state: State, t: T) -> impl IntoView {
         state.pace.update(|pace| pace.1 = place);
         keep_pace(state);
     };
-    let speed_text = words(move || fill(&t.stage.speed_unit, &[("speed", &digits(SPEEDS[state.pace.get().1]))]));
+    let speed_text = words(move || fill(t.stage.speed_unit, &[("speed", &digits(SPEEDS[state.pace.get().1]))]));
     view! {
         <div class="slow" role="group" aria-labelledby="slow-title">
-            <h3 id="slow-title">{t.stage.slow.clone()}</h3>
-            <p class="hint">{t.stage.slow_about.clone()}</p>
+            <h3 id="slow-title">{t.stage.slow}</h3>
+            <p class="hint">{t.stage.slow_about}</p>
             <div class="buttons">{buttons}</div>
             <div class="play">
-                <button id="play" type="button" disabled=is_busy on:click=move |_| play(state)>{t.stage.play.clone()}</button>
-                <select id="stride" aria-label=t.stage.slow.clone() on:change=move |event| choose(event_target_value(&event))>
+                <button id="play" type="button" disabled=is_busy on:click=move |_| play(state)>{t.stage.play}</button>
+                <select id="stride" aria-label=t.stage.slow on:change=move |event| choose(event_target_value(&event))>
                     {STRIDES.map(stride_option)}
                 </select>
-                <input id="speed" type="range" min="0" max=(SPEEDS.len() - 1).to_string() step="1" aria-label=t.stage.speed.clone()
+                <input id="speed" type="range" min="0" max=(SPEEDS.len() - 1).to_string() step="1" aria-label=t.stage.speed
                     aria-valuetext=speed_text prop:value=words(move || state.pace.get().1.to_string())
                     on:input=move |event| speed(event_target_value(&event))/>
                 <span class="number">{speed_text}</span>

@@ -25,20 +25,20 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let picture = move || {
         state.plans.with(|plans| match plans {
             Ok(plans) => view! { {grid(state, t, plans, states)} {timeline::view(state, t, plans)} }.into_any(),
-            Err(_) => view! { <p class="note">{t.failures.no_plan.clone()}</p> }.into_any(),
+            Err(_) => view! { <p class="note">{t.failures.no_plan}</p> }.into_any(),
         })
     };
     view! {
         <section class="stage" aria-labelledby="stage-title">
-            <h2 id="stage-title">{t.stage.title.clone()}</h2>
-            <p class="hint">{t.stage.about.clone()}</p>
-            <ul class="legend" aria-label=t.stage.legend.clone()>
+            <h2 id="stage-title">{t.stage.title}</h2>
+            <p class="hint">{t.stage.about}</p>
+            <ul class="legend" aria-label=t.stage.legend>
                 {Part::ALL.map(|part| view! { <li style:--colour=format!("var(--{})", part.name())>{t.part(part).to_owned()}</li> })}
             </ul>
             {shown(picture)}
             {shown(move || planned(state, t))}
             {slow::view(state, t)}
-            <details><summary>{t.stage.as_table.clone()}</summary>{shown(move || table(state, t, states))}</details>
+            <details><summary>{t.stage.as_table}</summary>{shown(move || table(state, t, states))}</details>
         </section>
     }
 }
@@ -70,13 +70,13 @@ fn grid(state: State, t: T, plans: &Arc<Plans>, states: States) -> impl IntoView
     view! {
         <p id="now" class="now">{now}</p>
         <div class="grid">
-            <div id="memory" role="group" tabindex="0" aria-label=t.stage.title.clone() aria-describedby="now keys" on:keydown=move |event| slow::key(state, &event)>
+            <div id="memory" role="group" tabindex="0" aria-label=t.stage.title aria-describedby="now keys" on:keydown=move |event| slow::key(state, &event)>
                 {rows.collect_view()}
-                <div class="layer columns"><span></span><span>{t.stage.all_chunks.clone()}</span><span>{t.stage.chunk_axis.clone()}</span></div>
+                <div class="layer columns"><span></span><span>{t.stage.all_chunks}</span><span>{t.stage.chunk_axis}</span></div>
             </div>
         </div>
-        <p class="hint" id="keys">{t.stage.keys.clone()}</p>
-        {(merged > 1).then(|| view! { <p class="note">{fill(&t.stage.merged, &[("chunks", &merged)])}</p> })}
+        <p class="hint" id="keys">{t.stage.keys}</p>
+        {(merged > 1).then(|| view! { <p class="note">{fill(t.stage.merged, &[("chunks", &merged)])}</p> })}
     }
 }
 
@@ -88,7 +88,7 @@ fn view_cell(t: T, row: &StageRow, cell: &StageCell, (row_at, at): (usize, usize
         format!("{:.2}%", (100.0 * density / densest).min(100.0))
     });
     let name = cell_name(t, row, cell);
-    let title = words(move || fill(&t.stage.cell_holds, &[("cell", &name), ("bytes", &bytes(own.with(CellState::bytes)))]));
+    let title = words(move || fill(t.stage.cell_holds, &[("cell", &name), ("bytes", &bytes(own.with(CellState::bytes)))]));
     let class = if row.layer.is_some() { "memory-bar" } else { "head-bar" };
     view! {
         <div class="cell" class:lit=truth(move || own.with(|own| own.is_lit)) style:flex-grow=tokens.to_string() title=title>
@@ -104,7 +104,7 @@ fn now(t: T, plans: &Plans, turn: u64) -> String {
     let at = planned.program.turn(turn);
     let alive = planned.memory.alive_bytes(crate::step::Moment { block: at.block, node: at.node });
     let (op, place) = place(t, plans, turn);
-    fill(&t.stage.now, &[("op", &op), ("place", &place), ("bytes", &bytes(alive))])
+    fill(t.stage.now, &[("op", &op), ("place", &place), ("bytes", &bytes(alive))])
 }
 
 /// The operation of a turn of the chosen step, and where it is.
@@ -118,19 +118,19 @@ pub fn place_in(t: T, program: &crate::step::Program, turn: u64) -> (String, Str
     let block = &program.blocks[at.block];
     let values: [(&str, &dyn std::fmt::Display); 2] = [("chunk", &at.chunk.index), ("pass", &t.pass(block.pass))];
     let place = match block.layer {
-        Some(layer) => fill(&fill(&t.stage.place_layer, &[("layer", &layer)]), &values),
-        None => fill(&t.stage.place, &values),
+        Some(layer) => fill(&fill(t.stage.place_layer, &[("layer", &layer)]), &values),
+        None => fill(t.stage.place, &values),
     };
     (block.nodes[at.node].op.kind().stem().replace('_', " "), place)
 }
 
 fn row_name(t: T, row: &StageRow) -> String {
-    row.layer.map_or_else(|| t.stage.head_row.clone(), |layer| fill(&t.stage.layer, &[("layer", &layer)]))
+    row.layer.map_or_else(|| t.stage.head_row.to_owned(), |layer| fill(t.stage.layer, &[("layer", &layer)]))
 }
 
 fn cell_name(t: T, row: &StageRow, cell: &StageCell) -> String {
     let (first, last) = (cell.tokens.start, cell.tokens.end - 1);
-    fill(&t.stage.cell, &[("row", &row_name(t, row)), ("chunk", &cell.chunk), ("first", &first), ("last", &last)])
+    fill(t.stage.cell, &[("row", &row_name(t, row)), ("chunk", &cell.chunk), ("first", &first), ("last", &last)])
 }
 
 /// What is kept from below, what is passing above it, hatched.
@@ -167,25 +167,25 @@ fn planned(state: State, t: T) -> impl IntoView {
     let exact = |value: u64| format!("{} ({} bytes)", bytes(value), whole(value));
     let [planned_text, created_text] = match created {
         Some((planned, created)) => [exact(planned), exact(created)],
-        None => [plan.map_or_else(String::new, exact), t.stage.none_yet.clone()],
+        None => [plan.map_or_else(String::new, exact), t.stage.none_yet.to_owned()],
     };
     let beside = move || state.buffers.get().into_iter().filter(|(name, _)| name != "step");
     let total: u64 = state.buffers.with(|buffers| buffers.iter().map(|(_, bytes)| bytes).sum());
     let change = state.change.get().filter(|change| *change != 0).map(|change| {
         let sign = if change > 0 { "+" } else { "−" };
-        fill(&t.stage.change, &[("bytes", &format!("{sign}{}", bytes(change.unsigned_abs())))])
+        fill(t.stage.change, &[("bytes", &format!("{sign}{}", bytes(change.unsigned_abs())))])
     });
     view! {
         <dl class="planned" data-total-bytes=total>
             <div>
-                <dt>{t.stage.planned.clone()}</dt>
+                <dt>{t.stage.planned}</dt>
                 <dd><span id="planned" data-bytes=created.map(|(p, _)| p).or(plan)>{planned_text}</span> <small>{change}</small></dd>
             </div>
-            <div><dt>{t.stage.created.clone()}</dt><dd id="created" data-bytes=created.map(|(_, c)| c)>{created_text}</dd></div>
-            {(host > 0).then(|| view! { <div><dt>{t.stage.on_host.clone()}</dt><dd id="on-host" data-bytes=host>{exact(host)}</dd></div> })}
+            <div><dt>{t.stage.created}</dt><dd id="created" data-bytes=created.map(|(_, c)| c)>{created_text}</dd></div>
+            {(host > 0).then(|| view! { <div><dt>{t.stage.on_host}</dt><dd id="on-host" data-bytes=host>{exact(host)}</dd></div> })}
             {shown(move || (beside().count() > 0).then(|| {
                 let list = beside().map(|(name, size)| format!("{} {}", t.buffer(&name), bytes(size))).collect::<Vec<_>>().join(", ");
-                view! { <div><dt>{t.stage.beside.clone()}</dt><dd id="beside">{list}</dd></div> }
+                view! { <div><dt>{t.stage.beside}</dt><dd id="beside">{list}</dd></div> }
             }))}
         </dl>
     }
@@ -205,11 +205,11 @@ fn table(state: State, t: T, states: States) -> Option<impl IntoView> {
             </tr>
         }
     });
-    let columns = [&t.stage.row, &t.stage.chunks, &t.stage.kept, &t.stage.passing, &t.inspector.chunk];
+    let columns = [t.stage.row, t.stage.chunks, t.stage.kept, t.stage.passing, t.inspector.chunk];
     Some(view! {
         <table>
-            <caption>{t.stage.title.clone()}</caption>
-            <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
+            <caption>{t.stage.title}</caption>
+            <thead><tr>{columns.map(|column| view! { <th scope="col">{column}</th> })}</tr></thead>
             <tbody>{rows.collect_view()}</tbody>
         </table>
     })

@@ -265,7 +265,7 @@ impl State {
     pub fn run(self) -> Option<Run> {
         match self.form.with_untracked(|form| form.run(self.text.get_untracked(), self.library.start())) {
             Ok(run) if !self.library.fits(&run.layout) => {
-                self.complain(&self.texts.get_untracked().library.other_sizes);
+                self.complain(self.texts.get_untracked().library.other_sizes);
                 None
             }
             Ok(run) => {
@@ -314,7 +314,7 @@ impl State {
                 }
                 origin => {
                     self.library.is_resuming.set(false);
-                    self.complain(&fill(&self.texts.get_untracked().library.needs_model, &[("name", &origin.name())]));
+                    self.complain(&fill(self.texts.get_untracked().library.needs_model, &[("name", &origin.name())]));
                 }
             },
             _ => {
@@ -338,7 +338,7 @@ impl State {
     /// Takes a text of the visitor's.
     pub fn take_text(self, name: String, text: String) {
         if self.has_run.get_untracked() {
-            return self.complain(&self.texts.get_untracked().failures.run_in_progress);
+            return self.complain(self.texts.get_untracked().failures.run_in_progress);
         }
         self.mend();
         let written = (js_sys::Date::now() / 1000.0) as u64;
@@ -428,7 +428,7 @@ impl State {
         });
         self.live.set(0);
         let texts = self.texts.get_untracked();
-        self.notice.set(Some(fill(&texts.controls.recovered, &[("reason", &reason), ("step", &step)])));
+        self.notice.set(Some(fill(texts.controls.recovered, &[("reason", &reason), ("step", &step)])));
     }
 
     /// Shows an error. What was measured stays.

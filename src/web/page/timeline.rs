@@ -48,11 +48,11 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
             }
         }
     };
-    let number = words(move || fill(&t.stage.moment_at, &[("number", &whole(state.shown_turn() + 1)), ("all", &whole(turns))]));
+    let number = words(move || fill(t.stage.moment_at, &[("number", &whole(state.shown_turn() + 1)), ("all", &whole(turns))]));
     let cursor = words(move || format!("{:.3}%", 100.0 * (state.shown_turn() as f64 + 0.5) / turns as f64));
     view! {
-        <h3>{t.stage.timeline.clone()}</h3>
-        <p class="hint">{t.stage.timeline_about.clone()}</p>
+        <h3>{t.stage.timeline}</h3>
+        <p class="hint">{t.stage.timeline_about}</p>
         <div class="timeline" id="timeline" data-peak-turn=timeline.peak data-turns=turns>
             <div class="picture" on:pointermove=point on:pointerleave=move |_| state.pointed.set(None)>
                 {shown(picture)}
@@ -61,7 +61,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
             </div>
             <div class:hidden=truth(move || state.without_model.get())>{budget(state, t, most, peak_bytes)}</div>
             {passes(t, timeline)}
-            <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.stage.moment.clone() aria-valuetext=spoken
+            <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.stage.moment aria-valuetext=spoken
                 prop:value=words(move || state.shown_turn().to_string()) on:input=move |event| moment(event_target_value(&event))/>
             <div class="moment">
                 <span class="number" id="moment-number">{number}</span>
@@ -69,12 +69,12 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
                 <input id="budget" type="text" inputmode="decimal" autocomplete="off" prop:value=words(move || state.form.with(|form| form.get(Field::Budget).to_owned()))
                     on:input=move |event| state.form.update(|form| form.set(Field::Budget, event_target_value(&event)))/>
                 <button id="live" type="button" disabled=truth(move || state.cursor.get().is_none()) on:click=move |_| state.cursor.set(None)>
-                    {t.stage.live.clone()}
+                    {t.stage.live}
                 </button>
             </div>
         </div>
         <label class="check"><input id="timeline-without-model" type="checkbox" prop:checked=truth(move || state.without_model.get())
-            on:change=move |event| state.without_model.set(event_target_checked(&event))/> {t.reach.without_model.clone()}</label>
+            on:change=move |event| state.without_model.set(event_target_checked(&event))/> {t.reach.without_model}</label>
         {export::view(state, t, plans.clone())}
     }
 }
@@ -109,7 +109,7 @@ fn passes(t: T, timeline: &Timeline) -> impl IntoView {
 fn peak(t: T, plans: &Plans) -> impl IntoView {
     let timeline = plans.timeline();
     let (op, place) = stage::place(t, plans, timeline.peak);
-    let text = fill(&t.stage.peak, &[("bytes", &bytes(plans.chosen().peak_bytes())), ("op", &op), ("place", &place)]);
+    let text = fill(t.stage.peak, &[("bytes", &bytes(plans.chosen().peak_bytes())), ("op", &op), ("place", &place)]);
     let at = (timeline.peak as f64 + 0.5) / timeline.turns as f64;
     let is_late = at > 0.5;
     view! { <div class="peak" class:left=is_late style:left=format!("{:.3}%", 100.0 * at)><span id="peak">{text}</span></div> }
@@ -121,10 +121,10 @@ fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
     let bottom = perhaps(move || share().map(|share| format!("{:.2}%", 100.0 * share)));
     let text = words(move || match state.budget.get() {
         Some(budget) if budget < peak_bytes => {
-            let over = fill(&t.stage.over_budget, &[("bytes", &bytes(peak_bytes - budget))]);
-            format!("{}: {over}", fill(&t.stage.budget_at, &[("bytes", &bytes(budget))]))
+            let over = fill(t.stage.over_budget, &[("bytes", &bytes(peak_bytes - budget))]);
+            format!("{}: {over}", fill(t.stage.budget_at, &[("bytes", &bytes(budget))]))
         }
-        Some(budget) => fill(&t.stage.budget_at, &[("bytes", &bytes(budget))]),
+        Some(budget) => fill(t.stage.budget_at, &[("bytes", &bytes(budget))]),
         None => String::new(),
     });
     let set = move |bytes: f64| state.form.update(|form| form.set_budget(bytes.max(1024.0)));
@@ -154,7 +154,7 @@ fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
     view! {
         <div class="budget-track">
             <div id="budget-line" class="budget" class:over=truth(move || state.budget.get().is_some_and(|budget| budget < peak_bytes))
-                role="slider" tabindex="0" aria-orientation="vertical" aria-label=t.stage.budget.clone() aria-valuemin="0" aria-valuemax=most
+                role="slider" tabindex="0" aria-orientation="vertical" aria-label=t.stage.budget aria-valuemin="0" aria-valuemax=most
                 aria-valuenow=perhaps(move || state.budget.get().map(|budget| budget.to_string())) aria-valuetext=text style:bottom=bottom
                 on:pointerdown=drag on:pointermove=drag on:keydown=key>
                 <span>{text}</span>

@@ -36,21 +36,21 @@ pub fn numbers(state: State, t: T) -> impl IntoView {
     let texts = &t.training;
     view! {
         <dl class="numbers">
-            {number(&texts.steps_done, words(move || steps_done(state)))}
+            {number(texts.steps_done, words(move || steps_done(state)))}
             <div>
-                <dt>{texts.loss.clone()}</dt>
+                <dt>{texts.loss}</dt>
                 <dd id="loss" data-step=words(move || last(state).map_or_else(String::new, |r| r.step.to_string()))
                     data-loss=words(move || last(state).map_or_else(String::new, |r| r.loss.to_string()))>{step(|r| format!("{:.4}", r.loss))}</dd>
             </div>
-            {number(&texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
+            {number(texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
             {shown(move || matches!(state.form.with(|form| form.source), SourceChoice::Task(_)).then(|| {
-                number(&t.training.accuracy, validation(|v| v.accuracy.map(|share| format!("{:.0} %", 100.0 * share))))
+                number(t.training.accuracy, validation(|v| v.accuracy.map(|share| format!("{:.0} %", 100.0 * share))))
             }))}
-            {number(&texts.tokens_per_second, step(|r| digits(r.tokens_per_second)))}
-            {number(&texts.step_time, step(|r| seconds(r.seconds)))}
-            {number(&texts.flops, words(move || arithmetic(state, t)))}
-            {number(&texts.grad_norm, step(|r| digits(r.grad_norm)))}
-            {number(&texts.learning_rate, step(|r| format!("{:.1e}", r.learning_rate)))}
+            {number(texts.tokens_per_second, step(|r| digits(r.tokens_per_second)))}
+            {number(texts.step_time, step(|r| seconds(r.seconds)))}
+            {number(texts.flops, words(move || arithmetic(state, t)))}
+            {number(texts.grad_norm, step(|r| digits(r.grad_norm)))}
+            {number(texts.learning_rate, step(|r| format!("{:.1e}", r.learning_rate)))}
         </dl>
     }
 }
@@ -69,7 +69,7 @@ fn arithmetic(state: State, t: T) -> String {
     let batches = (report.tokens / u64::from(tokens)).max(1);
     let gflops = digits((flops * batches) as f64 / report.seconds / 1e9);
     match state.peak_gflops.get() {
-        Some(peak) => fill(&t.training.flops_of, &[("gflops", &gflops), ("peak", &digits(peak))]),
+        Some(peak) => fill(t.training.flops_of, &[("gflops", &gflops), ("peak", &digits(peak))]),
         None => format!("{gflops} GFLOP/s"),
     }
 }
