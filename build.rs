@@ -1,24 +1,41 @@
-//! Puts the shaders into the crate, without what only people read: a page loads every byte.
+//! Puts the shaders and the page's English into the crate, without what only people read: a page loads every byte. A mark stands behind each name that is another
+//! in every shader of a text that holds several (src/gpu/joint.rs).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
+/// The page's texts that are part of the program. No text of them goes over several lines.
+const ENGLISH: &str = "www/texts/en.json";
+
 fn main() {
-    println!("cargo::rerun-if-changed=shaders");
+    ["shaders", ENGLISH].iter().for_each(|path| println!("cargo::rerun-if-changed={path}"));
+    write("en.json", &read(Path::new(ENGLISH)).lines().map(str::trim).collect::<String>());
     let is_for_browsers = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
     let mut paths: Vec<_> =
         fs::read_dir("shaders").expect("shaders/ is there").map(|entry| entry.expect("it can be listed").path()).collect();
     paths.sort();
+    let texts: BTreeMap<String, String> = paths
+        .iter()
+        .map(|path| {
+            let stem = path.file_stem().expect("a shader has a name").to_str().expect("a shader's name is text");
+            let text = stripped(&read(path));
+            (stem.to_owned(), text)
+        })
+        .collect();
     let (mut files, mut all) = (String::new(), String::new());
-    for path in &paths {
-        let stem = path.file_stem().expect("a shader has a name").to_str().expect("a shader's name is text");
-        let text = stripped(&fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
+    for (stem, text) in &texts {
+        let text = marked(text, &names(stem, &texts));
         let for_browsers = without_subgroups(&text);
         files += &format!("    ({stem:?}, {:?}),\n", if is_for_browsers { &for_browsers } else { &text });
         all += &for_browsers;
     }
     write("shaders.rs", &format!("&[\n{files}]\n"));
     write("shaders.txt", &all);
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn write(name: &str, text: &str) {
@@ -58,4 +75,66 @@ fn without_subgroups(text: &str) -> String {
 fn stripped(text: &str) -> String {
     let code = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim());
     code.filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
+
+/// The names behind which a file has a mark: what any shader declares, and the bindings of those that the file is a part of.
+fn names<'a>(stem: &str, texts: &'a BTreeMap<String, String>) -> BTreeSet<&'a str> {
+    // What binds these is in no text twice.
+    let is_alone = |text: &str| text.contains("@binding(0)") || text.contains("@binding(1)");
+    if is_alone(&texts[stem]) {
+        return BTreeSet::new();
+    }
+    let shaders = || texts.iter().filter(|(_, text)| !is_alone(text));
+    let declared = shaders().flat_map(|(_, text)| text.lines()).filter_map(declaration);
+    let wholes = shaders().filter(|(whole, _)| has_part(whole, stem, texts));
+    declared.chain(wholes.flat_map(|(_, text)| text.lines()).filter_map(binding)).chain(["params"]).collect()
+}
+
+/// Is the file `part` in the text of the file `whole`?
+fn has_part(whole: &str, part: &str, texts: &BTreeMap<String, String>) -> bool {
+    let mut parts = texts[whole].lines().filter_map(|line| line.strip_prefix("#include "));
+    whole == part || parts.any(|other| has_part(other, part, texts))
+}
+
+/// The name that a line of a module declares. Constants of functions are written small.
+fn declaration(line: &str) -> Option<&str> {
+    let (keyword, rest) = line.split_once(' ')?;
+    let name = rest.split(is_no_letter).next()?;
+    let is_constant = keyword == "const" && name.starts_with(char::is_uppercase);
+    (matches!(keyword, "struct" | "fn" | "alias") || is_constant).then_some(name)
+}
+
+/// The name of the binding that a line declares.
+fn binding(line: &str) -> Option<&str> {
+    line.strip_prefix("@group(0)")?.split_once("> ")?.1.split_once(':').map(|(name, _)| name)
+}
+
+fn is_no_letter(c: char) -> bool {
+    !c.is_alphanumeric() && c != '_'
+}
+
+/// With marks behind these names, but not where it is a member's, or where a loop's number makes another of it. A binding is
+/// declared by its name instead of its number.
+fn marked(text: &str, names: &BTreeSet<&str>) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let declared = binding(line).filter(|name| names.contains(name)).map(|name| {
+            let (_, variable) = line.split_once(") ").expect("a number stands in brackets");
+            format!("@group(0) @binding({name}) {}", variable.split_once(") ").expect("a binding has a group and a number").1)
+        });
+        let mut rest = declared.as_deref().unwrap_or(line);
+        while let Some(start) = rest.find(|c| !is_no_letter(c)).filter(|_| !line.starts_with('#')) {
+            let (before, word) = rest.split_at(start);
+            out += before;
+            let (word, after) = word.split_at(word.find(is_no_letter).unwrap_or(word.len()));
+            let is_field = after.starts_with(": ") && declared.is_none() && !out.ends_with("const ");
+            let is_marked = names.contains(word) && !is_field && !out.ends_with(['.', '$']) && !after.starts_with('$');
+            out += word;
+            out += if is_marked { "~" } else { "" };
+            rest = after;
+        }
+        out += rest;
+        out.push('\n');
+    }
+    out
 }

@@ -10,8 +10,7 @@ struct Params { vec4s: u32, decay: f32 }
 @group(0) @binding(6) var<storage, read_write> moment1: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> moment2: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
   if i >= params.vec4s || metrics[3] != 0.0 { return; }
   let g = gradient[i] * metrics[2];

@@ -31,14 +31,7 @@ var<workgroup> q_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 #end
 
-@compute @workgroup_size($LANES)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-#if SUBGROUP
-  @builtin(subgroup_invocation_id) place: u32,
-#end
-) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let chunk_end = chunk.start + chunk.count;
   let first_key = (first_in_window(chunk.start) / TOKEN_TILE + workgroup.x) * TOKEN_TILE;
   let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;

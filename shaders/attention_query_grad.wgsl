@@ -33,14 +33,7 @@ var<workgroup> k_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 var<workgroup> v_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 #end
 
-@compute @workgroup_size($LANES)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-#if SUBGROUP
-  @builtin(subgroup_invocation_id) place: u32,
-#end
-) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let tile_start = workgroup.x * TOKEN_TILE;
   let head = workgroup.y;
   let last_key = chunk.start + min(tile_start + TOKEN_TILE, chunk.count) - 1u;

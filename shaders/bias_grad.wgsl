@@ -5,9 +5,8 @@ struct Params { row_vec4s: u32, d_out_period: u32 }
 @group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> d_bias: array<vec4<f32>>;
 
-@compute @workgroup_size($LANES)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let col = id.x;
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
+  let col = workgroup.x * $LANESu + lane;
   if col >= params.row_vec4s { return; }
   let d_out_row = first_row(params.d_out_period);
   var sum = d_bias[col];

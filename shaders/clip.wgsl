@@ -13,8 +13,7 @@ fn has_value(number: f32) -> bool {
   return (bitcast<u32>(number) & 0x7f800000u) != 0x7f800000u;
 }
 
-@compute @workgroup_size($LANES)
-fn main(@builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   var sum = 0.0;
   for (var i = lane; i < params.partials; i += $LANESu) { sum += partials[i]; }
   let total = workgroup_sum(sum, lane);

@@ -12,8 +12,7 @@ const IGNORED_LABEL: u32 = 0xffffffffu;
 @group(0) @binding(5) var<storage, read_write> stats: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> log_probs: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
   let row = i / params.row_vec4s;
   let col = i % params.row_vec4s;

@@ -7,8 +7,7 @@ struct Params { in_vec4s: u32, first_id: u32, ids: u32, scale: f32, out_period: 
 @group(0) @binding(3) var<storage, read> weight: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
   let row = i / params.in_vec4s;
   let col = i % params.in_vec4s;

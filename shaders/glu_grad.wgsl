@@ -7,8 +7,7 @@ struct Params { row_vec4s: u32, d_out_period: u32, gate_period: u32, up_period: 
 @group(0) @binding(3) var<storage, read_write> gate: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> up: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
   if i >= chunk.count * params.row_vec4s { return; }
   let gate_at = first_row(params.gate_period) * params.row_vec4s + i;

@@ -23,7 +23,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>;
 #end
 #if RESIDUAL
-@group(0) @binding($LAST_BINDING) var<storage, read_write> residual: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> residual: array<vec4<f32>>;
 #end
 
 #if STAGED
@@ -31,14 +31,7 @@ var<workgroup> x_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;
 var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_LANESu>;
 #end
 
-@compute @workgroup_size($LANES)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-#if SUBGROUP
-  @builtin(subgroup_invocation_id) place: u32,
-#end
-) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let x_row = first_row(params.x_period);
   let out_row = first_row(params.out_period);
 #if RESIDUAL

@@ -23,14 +23,7 @@ var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;
 var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_LANESu>;
 #end
 
-@compute @workgroup_size($LANES)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-#if SUBGROUP
-  @builtin(subgroup_invocation_id) place: u32,
-#end
-) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let d_out_row = first_row(params.d_out_period);
   let d_x_row = first_row(params.d_x_period);
 #for t in 0..$TOKENS

@@ -13,14 +13,7 @@ var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * $QUADSu * $ROW_LANESu>;
 var<workgroup> x_tile: array<vec4<f32>, $STEPu * $COLSu * $COL_LANESu>;
 #end
 
-@compute @workgroup_size($LANES)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-#if SUBGROUP
-  @builtin(subgroup_invocation_id) place: u32,
-#end
-) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let first_col = workgroup.x * $COLSu * $COL_LANESu;
   let first = workgroup.y * $GROUPSu * $QUADSu * $ROW_LANESu;
   let d_out_row = first_row(params.d_out_period);

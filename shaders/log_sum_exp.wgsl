@@ -11,8 +11,7 @@ const LOWEST: f32 = -1e30;
 @group(0) @binding(3) var<storage, read> labels: array<u32>;
 @group(0) @binding(4) var<storage, read_write> stats: array<vec4<f32>>;
 
-@compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count { return; }
   let start = (first_row(params.logits_period) + row) * params.row_vec4s;

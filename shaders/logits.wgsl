@@ -7,10 +7,10 @@ fn is_word(col: u32) -> vec4<bool> {
 }
 
 // The logits of four words.
-fn capped(logits: vec4<f32>) -> vec4<f32> {
+fn capped(raw: vec4<f32>) -> vec4<f32> {
 #if SOFTCAP
-  return params.softcap * tanh_of(logits / params.softcap);
+  return params.softcap * tanh_of(raw / params.softcap);
 #else
-  return logits;
+  return raw;
 #end
 }

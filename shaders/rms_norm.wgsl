@@ -21,8 +21,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> residual: array<vec4<f32>>;
 #end
 
-@compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count * params.groups { return; }
   let x_start = (first_row(params.x_period) * params.groups + row) * params.row_vec4s;

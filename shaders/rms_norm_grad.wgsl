@@ -14,8 +14,7 @@ struct Params { row_vec4s: u32, groups: u32, size: f32, rstd_period: u32, d_out_
 @group(0) @binding(6) var<storage, read_write> x: array<vec4<f32>>;
 #end
 
-@compute @workgroup_size($LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let row = flat_workgroup(workgroup, workgroups);
   if row >= chunk.count * params.groups { return; }
   let scale = rstd[first_row(params.rstd_period) * params.groups + row];

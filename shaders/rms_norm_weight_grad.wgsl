@@ -7,9 +7,8 @@ struct Params { row_vec4s: u32, groups: u32, x_period: u32, rstd_period: u32, d_
 @group(0) @binding(4) var<storage, read_write> d_out: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> d_weight: array<vec4<f32>>;
 
-@compute @workgroup_size($LANES)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let col = id.x;
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
+  let col = workgroup.x * $LANESu + lane;
   if col >= params.row_vec4s { return; }
   let x_row = first_row(params.x_period);
   let rstd_row = first_row(params.rstd_period);

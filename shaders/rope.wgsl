@@ -30,8 +30,7 @@ fn turn_at(row: u32, e: u32) -> Turn {
 #end
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
   let row = i / params.half;
   let e = i % params.half;

@@ -9,16 +9,16 @@ const TOGETHER: u32 = 8u;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
 
-@compute @workgroup_size($LANES)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
+  let part = workgroup.x * $LANESu + lane;
   let runs = PARTIALS / TOGETHER;
   let length = (params.vec4s + runs - 1u) / runs;
-  let run = id.x / TOGETHER;
+  let run = part / TOGETHER;
   let end = min((run + 1u) * length, params.vec4s);
   var sum = 0.0;
-  for (var i = run * length + id.x % TOGETHER; i < end; i += TOGETHER) {
+  for (var i = run * length + part % TOGETHER; i < end; i += TOGETHER) {
     let v = x[i];
     sum += dot(v, v);
   }
-  partials[params.slot * PARTIALS + id.x] = sum;
+  partials[params.slot * PARTIALS + part] = sum;
 }

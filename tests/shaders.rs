@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, GlobalVariable, Module, ScalarKind, StorageAccess, TypeInner};
-use streambp::gpu::{Access, Code, Joint, Knob, Launch, Shader, Tuning, Value, launch};
+use streambp::gpu::{Access, Code, Joint, Knob, Launch, Tuning, Value, launch};
 use streambp::model::{Config, Layout, PRESETS, Precision, Projection};
 use streambp::step::update::Settings;
 use streambp::step::{BatchShape, OpKind, Program, Strategy};
@@ -43,12 +43,17 @@ fn launches() -> Vec<Launch> {
     launches
 }
 
-fn parse(shader: &Shader) -> Module {
-    validated(shader).0
+fn parse(launch: &Launch) -> Module {
+    validated(launch).0
 }
 
-fn validated(shader: &Shader) -> (Module, ModuleInfo) {
-    validated_text(&shader.wgsl())
+fn validated(launch: &Launch) -> (Module, ModuleInfo) {
+    validated_text(&text(launch))
+}
+
+/// The text of an operation by itself.
+fn text(launch: &Launch) -> String {
+    Joint::alone(launch).code.wgsl()
 }
 
 fn validated_text(text: &str) -> (Module, ModuleInfo) {
@@ -69,7 +74,7 @@ fn every_operation_has_a_shader_that_browsers_take() {
     let kinds: HashSet<OpKind> = launches.iter().map(|l| l.shader.kind).collect();
     assert!(OpKind::ALL.iter().all(|kind| kinds.contains(kind) != (*kind == OpKind::Move)), "what is copied needs no shader");
     for launch in &launches {
-        let module = parse(&launch.shader);
+        let module = parse(launch);
         let [entry] = &module.entry_points[..] else { panic!("{:?} has one entry point", launch.shader) };
         assert!(entry.workgroup_size.iter().product::<u32>() <= MAX_INVOCATIONS);
     }
@@ -90,7 +95,7 @@ fn kernels_that_are_tried_are_valid_everywhere() {
             let nodes = program.blocks.iter().flat_map(|block| &block.nodes).filter(|node| node.op.kind() == knob.op());
             for launch in nodes.flat_map(|node| candidates.iter().map(|tuning| launch(&program, &node.op, tuning))) {
                 if seen.insert(launch.shader.clone()) {
-                    check_sizes(&launch.shader.wgsl(), lanes);
+                    check_sizes(&text(&launch), lanes);
                 }
             }
         }
@@ -150,21 +155,21 @@ fn check_joint(joint: &Joint, subgroup_lanes: Option<u32>) {
 #[test]
 fn bindings_are_those_that_rust_binds() {
     for launch in launches() {
-        let module = parse(&launch.shader);
-        let mut found: Vec<(u32, &str, Access)> = module
+        let module = parse(&launch);
+        let mut found: Vec<(u32, String, Access)> = module
             .global_variables
             .iter()
             .filter_map(|(_, global)| match global.space {
                 AddressSpace::Storage { access } => {
                     let writes = access.contains(StorageAccess::STORE);
                     let access = if writes { Access::ReadWrite } else { Access::Read };
-                    Some((global.binding.expect("a storage buffer is bound").binding, global.name.as_deref().unwrap(), access))
+                    Some((global.binding.expect("a storage buffer is bound").binding, global.name.clone().unwrap(), access))
                 }
                 _ => None,
             })
             .collect();
         found.sort_by_key(|(binding, ..)| *binding);
-        let bound: Vec<_> = (2..).zip(&launch.bindings).map(|(i, &(name, access, _))| (i, name, access)).collect();
+        let bound: Vec<_> = (2..).zip(&launch.bindings).map(|(i, &(name, access, _))| (i, format!("{name}_bound{i}"), access)).collect();
         assert_eq!(found, bound, "{:?}", launch.shader);
         assert!(bound.len() <= MAX_STORAGE_BUFFERS, "{:?}", launch.shader);
     }
@@ -175,10 +180,10 @@ fn bindings_are_those_that_rust_binds() {
 fn shaders_write_what_the_operation_says() {
     let mut written: HashMap<OpKind, HashSet<String>> = HashMap::new();
     for launch in launches() {
-        let (module, info) = validated(&launch.shader);
+        let (module, info) = validated(&launch);
         let writes = |&(handle, _): &(naga::Handle<GlobalVariable>, _)| info.get_entry_point(0)[handle].contains(GlobalUse::WRITE);
         let storage = module.global_variables.iter().filter(|(_, global)| matches!(global.space, AddressSpace::Storage { .. }));
-        let names = storage.filter(writes).map(|(_, global)| global.name.clone().unwrap());
+        let names = storage.filter(writes).map(|(_, global)| global.name.as_ref().unwrap().rsplit_once("_bound").unwrap().0.to_owned());
         written.entry(launch.shader.kind).or_default().extend(names);
     }
     for &kind in OpKind::ALL.iter().filter(|kind| **kind != OpKind::Move) {
@@ -190,8 +195,8 @@ fn shaders_write_what_the_operation_says() {
 #[test]
 fn uniforms_lie_as_rust_lays_them() {
     for launch in launches() {
-        let module = parse(&launch.shader);
-        let fields = struct_fields(&module, "Params");
+        let module = parse(&launch);
+        let fields = struct_fields(&module, "Params_of0");
         let laid: Vec<_> = (0..)
             .zip(&launch.params)
             .map(|(i, &(name, value))| {
@@ -208,7 +213,7 @@ fn uniforms_lie_as_rust_lays_them() {
 #[test]
 fn the_settings_lie_as_rust_lays_them() {
     let adamw = launches().into_iter().find(|l| l.shader.kind == OpKind::AdamW).unwrap();
-    let fields = struct_fields(&parse(&adamw.shader), "Settings");
+    let fields = struct_fields(&parse(&adamw), "Settings_of0");
     let offset = |field: usize, name: &str| (name.to_owned(), field as u32, ScalarKind::Float);
     use std::mem::offset_of;
     let laid = [

@@ -1,8 +1,8 @@
 //! The operations of a program as dispatches: each once, with what goes together with it, ready to be encoded for any chunk.
 
+use std::cell::OnceCell;
 use std::num::NonZeroU64;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use super::executor::Executor;
 use super::joint::Joint;
@@ -28,7 +28,7 @@ pub(super) struct Slot {
     /// The operation with those behind it that go together with it, unless it goes together with one in front.
     joint: Option<Dispatch>,
     /// The operation by itself, where it is stepped through.
-    alone: OnceLock<Dispatch>,
+    alone: OnceCell<Dispatch>,
 }
 
 impl Executor {
@@ -64,7 +64,7 @@ impl Executor {
             let together: Vec<(&Op, &Launch)> =
                 block.nodes[i..end].iter().zip(&launches[i..end]).map_while(|(node, launch)| Some((&node.op, launch.as_ref()?))).collect();
             let joint = Joint::of(&together, self.gpu().tuning(), |a, b| self.overlap(a, b));
-            let slot = |i, joint| Some(Slot { params_offset: offset(i), joint, alone: OnceLock::new() });
+            let slot = |i, joint| Some(Slot { params_offset: offset(i), joint, alone: OnceCell::new() });
             slots.push(slot(i, Some(self.dispatch(&joint, offset(i)))));
             slots.extend((i + 1..i + joint.len()).map(|i| slot(i, None)));
         }
@@ -84,10 +84,10 @@ impl Executor {
     fn dispatch(&self, joint: &Joint, params_offset: u32) -> Dispatch {
         let pipeline = pipelines::pipeline(self.gpu(), joint);
         let bindings = &self.program().bindings;
-        let tensors = joint.bindings.iter().map(|&(access, id)| {
+        let tensors = joint.bindings.iter().map(|&(name, access, id)| {
             let tensor = self.program().tensor(id);
             let is_readable = access == super::Access::ReadWrite || tensor.storage == Storage::Own;
-            assert!(is_readable, "{} is in the arena, bound to be read", tensor.name);
+            assert!(is_readable, "{name}: {} is in the arena, bound to be read", tensor.name);
             self.binding(id, tensor.bytes())
         });
         let params = self.binding(bindings.op_params, joint.len() as u64 * BINDING_ALIGNMENT);

@@ -47,7 +47,7 @@ fn compile(gpu: &Gpu, joint: &Joint) -> Pipeline {
 fn entries(joint: &Joint) -> Vec<wgpu::BindGroupLayoutEntry> {
     let uniform = (wgpu::BufferBindingType::Uniform, true);
     let storage = |access: Access| (wgpu::BufferBindingType::Storage { read_only: access == Access::Read }, false);
-    let tensors = joint.bindings.iter().map(|(access, _)| storage(*access));
+    let tensors = joint.bindings.iter().map(|(_, access, _)| storage(*access));
     (0..)
         .zip([uniform, uniform].into_iter().chain(tensors))
         .map(|(binding, (ty, has_dynamic_offset))| wgpu::BindGroupLayoutEntry {

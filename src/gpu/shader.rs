@@ -9,7 +9,7 @@ use crate::step::OpKind;
 /// What a shader's text is made with: names that may stand in it, and their values. A condition holds if its name is here.
 pub type Constants = Vec<(&'static str, u32)>;
 
-/// A shader that is no operation's.
+/// A file of `shaders/` that takes no constants.
 pub(super) fn alone(stem: &str) -> String {
     let mut text = String::new();
     expand(&mut file(stem).lines(), &[], true, &mut text);
@@ -17,15 +17,12 @@ pub(super) fn alone(stem: &str) -> String {
 }
 
 /// The text of all shaders as a page has them, before their loops are written out: the same text wherever it is learned.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn shaders() -> String {
-    include_str!(concat!(env!("OUT_DIR"), "/shaders.txt")).to_owned()
-}
-
-/// The text of all shaders, before their loops are written out.
-#[cfg(target_arch = "wasm32")]
-pub fn shaders() -> String {
-    FILES.iter().map(|(_, text)| *text).collect()
+    #[cfg(not(target_arch = "wasm32"))]
+    let text = include_str!(concat!(env!("OUT_DIR"), "/shaders.txt"));
+    #[cfg(target_arch = "wasm32")]
+    let text: String = FILES.iter().map(|(_, text)| *text).collect();
+    text.replace('~', "")
 }
 
 /// A shader before it is compiled.
@@ -37,26 +34,21 @@ pub struct Shader {
     pub constants: Constants,
 }
 
-/// Every file of `shaders/` by its stem, without comments.
+/// Every file of `shaders/` by its stem, without comments, and with the marks of build.rs.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 impl Shader {
-    /// The WGSL that a compiler gets.
-    pub fn wgsl(&self) -> String {
-        prelude() + "@group(0) @binding(0) var<uniform> params: Params;\n" + &self.body()
-    }
-
-    /// The operation's own file, which speaks of `params`.
+    /// The operation's own file, with marks behind what has to get a name of its own.
     pub(super) fn body(&self) -> String {
         let mut text = String::new();
         expand(&mut file(self.kind.stem()).lines(), &self.constants, true, &mut text);
         text
     }
-}
 
-/// What stands in front of every operation's shader.
-pub(super) fn prelude() -> String {
-    alone("prelude")
+    /// A constant's value, if it is given.
+    pub(super) fn constant(&self, name: &str) -> Option<u32> {
+        self.constants.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+    }
 }
 
 fn file(stem: &str) -> &'static str {

@@ -127,7 +127,7 @@ sections! {
 impl Texts {
     /// English.
     pub fn english() -> &'static Texts {
-        Self::parse(include_str!("../../www/texts/en.json")).expect("a test reads the same file")
+        Self::parse(include_str!(concat!(env!("OUT_DIR"), "/en.json"))).expect("a test reads the same file")
     }
 
     /// Reads a file of texts. A page has few languages, and keeps those that it has read.

@@ -31,8 +31,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .token_tile(tile, together)
         .condition("ACCUMULATE", accumulate)
         .condition("BIAS", bias.is_some())
-        .condition("RESIDUAL", residual.is_some())
-        .constant("LAST_BINDING", 5 + u32::from(bias.is_some()));
+        .condition("RESIDUAL", residual.is_some());
     let launch = match bias {
         Some(bias) => launch.read("bias", bias),
         None => launch,
