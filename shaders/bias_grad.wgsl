@@ -1,4 +1,5 @@
-// d_bias += sum of d_out[i] over tokens, from the last to the first. A thread owns four columns.
+// d_bias += sum of d_out[i] over tokens, tile by tile from the last to the first. Some threads have four columns and share a tile's tokens.
+#include token_lanes
 
 struct Params { row_vec4s: u32, d_out_period: u32 }
 
@@ -6,17 +7,19 @@ struct Params { row_vec4s: u32, d_out_period: u32 }
 @group(0) @binding(3) var<storage, read_write> d_bias: array<vec4<f32>>;
 
 fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
-  let col = workgroup.x * $LANESu + lane;
-  if col >= params.row_vec4s { return; }
+  let wanted = workgroup.x * $COL_LANESu + lane % $COL_LANESu;
+  let col = min(wanted, params.row_vec4s - 1u);
   let d_out_row = first_row(params.d_out_period);
   var sum = d_bias[col];
   for (var tile = (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE; tile > 0u; tile--) {
+    var part = vec4(0.0);
     // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.
-    for (var i = 1u; i <= TOKEN_TILE; i++) {
+    for (var i = 1u + lane / $COL_LANESu; i <= TOKEN_TILE; i += $TOKEN_LANESu) {
       let token = tile * TOKEN_TILE - i;
       let row = min(token, chunk.count - 1u);
-      sum += select(vec4(0.0), d_out[(d_out_row + row) * params.row_vec4s + col], token < chunk.count);
+      part += select(vec4(0.0), d_out[(d_out_row + row) * params.row_vec4s + col], token < chunk.count);
     }
+    sum += over_token_lanes(part, lane);
   }
-  d_bias[col] = sum;
+  if lane < $COL_LANESu && wanted < params.row_vec4s { d_bias[col] = sum; }
 }

@@ -124,6 +124,11 @@ impl Tuning {
         self.row_lanes <= 8
     }
 
+    /// Threads that share a tile's tokens where these are summed up by columns.
+    pub(super) fn token_lanes(&self) -> u32 {
+        if self.is_for_cpu() { 1 } else { self.row_lanes / 4 }
+    }
+
     /// For GPUs: few registers a thread, many threads.
     pub const GPU: Tuning = Tuning {
         row_lanes: 64,

@@ -1,4 +1,4 @@
-//! A thread has four columns, and goes through all tokens of the chunk.
+//! Some threads have four columns, and go through all tokens of the chunk, a tile at a time.
 
 use super::vec4s;
 use crate::gpu::launch::{Grid, Launch};
@@ -8,9 +8,12 @@ use crate::step::{Op, Program};
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *op else { unreachable!("dispatched by kind") };
     let row = vec4s(program, d_weight);
-    let lanes = tuning.row_lanes;
-    Launch::new(op.kind(), Grid::Workgroups(row.div_ceil(lanes), 1))
-        .constant("LANES", lanes)
+    let col_lanes = tuning.row_lanes / tuning.token_lanes();
+    Launch::new(op.kind(), Grid::Workgroups(row.div_ceil(col_lanes), 1))
+        .constant("LANES", tuning.row_lanes)
+        .constant("COL_LANES", col_lanes)
+        .constant("TOKEN_LANES", tuning.token_lanes())
+        .condition("SPLIT", tuning.token_lanes() > 1)
         .write("x", x)
         .write("rstd", rstd)
         .write("d_out", d_out)
