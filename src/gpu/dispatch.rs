@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::executor::Executor;
 use super::joint::Joint;
-use super::launch::{Grid, Launch};
+use super::launch::{Access, Grid, Launch};
 use super::tuning::Tuning;
 use super::{kernels, pipelines};
 use crate::step::{BINDING_ALIGNMENT, Block, Op, OpKind, Storage, TensorId, Turn};
@@ -86,7 +86,7 @@ impl Executor {
         let bindings = &self.program().bindings;
         let tensors = joint.bindings.iter().map(|&(name, access, id)| {
             let tensor = self.program().tensor(id);
-            let is_readable = access == super::Access::ReadWrite || tensor.storage == Storage::Own;
+            let is_readable = access == Access::ReadWrite || tensor.storage == Storage::Own;
             assert!(is_readable, "{name}: {} is in the arena, bound to be read", tensor.name);
             self.binding(id, tensor.bytes())
         });
