@@ -185,7 +185,7 @@ fn table(state: State, t: T) -> impl IntoView {
     view! {
         <table>
             <caption>{texts.last_steps}</caption>
-            <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
+            <thead><tr>{columns.map(|column| view! { <th scope="col">{*column}</th> })}</tr></thead>
             <tbody>{state.history.with(|history| history.steps.iter().rev().take(TABLE_ROWS).map(row).collect_view())}</tbody>
         </table>
     }

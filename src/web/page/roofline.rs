@@ -129,7 +129,7 @@ fn table(t: T, profile: &Profile) -> impl IntoView + use<> {
     view! {
         <div class="list" tabindex="0" role="group" aria-label=texts.operation>
             <table id="profile-rows">
-                <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}</tr></thead>
+                <thead><tr>{columns.map(|column| view! { <th scope="col">{*column}</th> })}</tr></thead>
                 <tbody>{profile.rows.iter().enumerate().map(row).collect_view()}</tbody>
             </table>
         </div>

@@ -39,7 +39,7 @@ fn table(state: State, t: T, runs: &[PastRun]) -> impl IntoView {
     view! {
         <table id="runs">
             <caption class="unseen">{texts.runs}</caption>
-            <thead><tr>{columns.map(|column| view! { <th scope="col">{column.clone()}</th> })}<th></th></tr></thead>
+            <thead><tr>{columns.map(|column| view! { <th scope="col">{*column}</th> })}<th></th></tr></thead>
             <tbody>{runs.iter().map(|run| row(state, t, run).into_any()).collect_view()}</tbody>
         </table>
     }
