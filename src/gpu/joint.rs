@@ -112,9 +112,10 @@ fn is_one_of_several(kind: OpKind) -> bool {
     matches!(kind, Linear | LinearGrad | LinearWeightGrad | BiasGrad | Rope | RmsNorm | Zero | SquareSum)
 }
 
-/// Does neither of two operations touch what the other writes?
+/// Does neither of two operations touch what the other writes? Sums of squares each have their own part of what they write.
 fn are_apart(a: &Op, b: &Op) -> bool {
-    a.kind() == b.kind() && a.written().all(|id| !b.touches(id)) && b.written().all(|id| !a.touches(id))
+    let are_sums = a.kind() == OpKind::SquareSum;
+    a.kind() == b.kind() && (are_sums || a.written().all(|id| !b.touches(id)) && b.written().all(|id| !a.touches(id)))
 }
 
 /// Does the second add to what the first wrote, each thread to what it wrote itself?
