@@ -181,11 +181,11 @@ fn table(state: State, t: T) -> impl IntoView {
         view! { <tr><th scope="row">{report.step}</th>{cells.map(|cell| view! { <td>{cell}</td> })}</tr> }.into_any()
     };
     let texts = &t.training;
-    let columns = [&texts.step, &texts.loss, &texts.grad_norm, &texts.learning_rate, &texts.tokens_per_second, &texts.step_time];
+    let columns = [texts.step, texts.loss, texts.grad_norm, texts.learning_rate, texts.tokens_per_second, texts.step_time];
     view! {
         <table>
             <caption>{texts.last_steps}</caption>
-            <thead><tr>{columns.map(|column| view! { <th scope="col">{*column}</th> })}</tr></thead>
+            <thead><tr>{columns.map(|column| view! { <th scope="col">{column}</th> })}</tr></thead>
             <tbody>{state.history.with(|history| history.steps.iter().rev().take(TABLE_ROWS).map(row).collect_view())}</tbody>
         </table>
     }

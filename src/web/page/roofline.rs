@@ -125,11 +125,11 @@ fn table(t: T, profile: &Profile) -> impl IntoView + use<> {
         }
         .into_any()
     };
-    let columns = [&texts.operation, &texts.time, &texts.share, &texts.speed, &texts.of_roof, &texts.bound];
+    let columns = [texts.operation, texts.time, texts.share, texts.speed, texts.of_roof, texts.bound];
     view! {
         <div class="list" tabindex="0" role="group" aria-label=texts.operation>
             <table id="profile-rows">
-                <thead><tr>{columns.map(|column| view! { <th scope="col">{*column}</th> })}</tr></thead>
+                <thead><tr>{columns.map(|column| view! { <th scope="col">{column}</th> })}</tr></thead>
                 <tbody>{profile.rows.iter().enumerate().map(row).collect_view()}</tbody>
             </table>
         </div>

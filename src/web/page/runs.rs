@@ -27,19 +27,19 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn table(state: State, t: T, runs: &[PastRun]) -> impl IntoView {
     let texts = &t.training;
     let columns = [
-        &texts.run,
-        &texts.settings,
-        &texts.memory,
-        &texts.steps_done,
-        &texts.loss,
-        &texts.validation_loss,
-        &texts.tokens_per_second,
-        &texts.overlay,
+        texts.run,
+        texts.settings,
+        texts.memory,
+        texts.steps_done,
+        texts.loss,
+        texts.validation_loss,
+        texts.tokens_per_second,
+        texts.overlay,
     ];
     view! {
         <table id="runs">
             <caption class="unseen">{texts.runs}</caption>
-            <thead><tr>{columns.map(|column| view! { <th scope="col">{*column}</th> })}<th></th></tr></thead>
+            <thead><tr>{columns.map(|column| view! { <th scope="col">{column}</th> })}<th></th></tr></thead>
             <tbody>{runs.iter().map(|run| row(state, t, run).into_any()).collect_view()}</tbody>
         </table>
     }
