@@ -1,5 +1,5 @@
-//! Puts the shaders and the page's English into the crate, without what only people read: a page loads every byte. A mark stands behind each name that is another
-//! in every shader of a text that holds several (src/gpu/joint.rs).
+//! Puts the shaders and the page's English into the crate, without what only people read: a page loads every byte. A mark stands behind
+//! each name that is another in every shader of a text that holds several (src/gpu/joint.rs).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

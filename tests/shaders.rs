@@ -48,23 +48,24 @@ fn parse(launch: &Launch) -> Module {
 }
 
 fn validated(launch: &Launch) -> (Module, ModuleInfo) {
-    validated_text(&text(launch))
+    validated_code(&code(launch))
 }
 
-/// The text of an operation by itself.
-fn text(launch: &Launch) -> String {
-    Joint::alone(launch).code.wgsl()
+/// The code of an operation by itself.
+fn code(launch: &Launch) -> Code {
+    Joint::alone(launch).code
 }
 
-fn validated_text(text: &str) -> (Module, ModuleInfo) {
-    let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{text}\n{}", e.emit_to_string(text)));
+fn validated_code(code: &Code) -> (Module, ModuleInfo) {
+    let text = code.wgsl();
+    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{code:?}: {}", e.emit_to_string(&text)));
     // Base WebGPU unpacks halves, which naga counts as a capability. Browsers are not asked for subgroups.
-    let subgroups = if text.contains("subgroup") { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let subgroups = if code.has_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32 | subgroups);
     validator
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::SHUFFLE | SubgroupOperationSet::ARITHMETIC);
-    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{text}\n{}", e.emit_to_string(text)));
+    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{code:?}: {}", e.emit_to_string(&text)));
     (module, info)
 }
 
@@ -95,7 +96,7 @@ fn kernels_that_are_tried_are_valid_everywhere() {
             let nodes = program.blocks.iter().flat_map(|block| &block.nodes).filter(|node| node.op.kind() == knob.op());
             for launch in nodes.flat_map(|node| candidates.iter().map(|tuning| launch(&program, &node.op, tuning))) {
                 if seen.insert(launch.shader.clone()) {
-                    check_sizes(&text(&launch), lanes);
+                    check_sizes(&code(&launch), lanes);
                 }
             }
         }
@@ -103,15 +104,15 @@ fn kernels_that_are_tried_are_valid_everywhere() {
 }
 
 /// A workgroup is no larger than base WebGPU allows, and a whole number of subgroups where threads of one rely on one another.
-fn check_sizes(text: &str, subgroup_lanes: Option<u32>) -> Module {
-    let module = validated_text(text).0;
+fn check_sizes(code: &Code, subgroup_lanes: Option<u32>) -> Module {
+    let module = validated_code(code).0;
     let [x, y, z] = module.entry_points[0].workgroup_size;
-    assert!(x * y * z <= MAX_INVOCATIONS, "{text}");
+    assert!(x * y * z <= MAX_INVOCATIONS, "{code:?}");
     let shared = module.global_variables.iter().filter(|(_, global)| global.space == AddressSpace::WorkGroup);
     let bytes: u32 = shared.map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx())).sum();
-    assert!(bytes <= MAX_WORKGROUP_BYTES, "{text}");
-    if text.contains("subgroupBroadcast") || text.contains("subgroupShuffle") {
-        assert!((x * y * z).is_multiple_of(subgroup_lanes.unwrap()), "{text}");
+    assert!(bytes <= MAX_WORKGROUP_BYTES, "{code:?}");
+    if code.has_subgroups() {
+        assert!((x * y * z).is_multiple_of(subgroup_lanes.unwrap()), "{code:?}");
     }
     module
 }
@@ -144,12 +145,11 @@ fn operations_that_go_together_are_valid_everywhere() {
 }
 
 fn check_joint(joint: &Joint, subgroup_lanes: Option<u32>) {
-    let text = joint.code.wgsl();
-    let module = check_sizes(&text, subgroup_lanes);
+    let module = check_sizes(&joint.code, subgroup_lanes);
     let bound = module.global_variables.iter().filter(|(_, global)| matches!(global.space, AddressSpace::Storage { .. }));
     let places: HashSet<u32> = bound.map(|(_, global)| global.binding.expect("a storage buffer is bound").binding).collect();
-    assert_eq!(places, (2..2 + joint.bindings.len() as u32).collect(), "{text}");
-    assert!(joint.bindings.len() <= MAX_STORAGE_BUFFERS, "{text}");
+    assert_eq!(places, (2..2 + joint.bindings.len() as u32).collect(), "{:?}", joint.code);
+    assert!(joint.bindings.len() <= MAX_STORAGE_BUFFERS, "{:?}", joint.code);
 }
 
 #[test]

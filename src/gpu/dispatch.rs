@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::num::NonZeroU64;
-use std::ops::Range;
 
 use super::executor::Executor;
 use super::joint::Joint;
@@ -133,18 +132,17 @@ impl Executor {
     }
 
     /// Turns by dispatches.
-    pub(super) fn spans(&self, turns: &[Turn]) -> Vec<Range<usize>> {
-        let mut spans: Vec<Range<usize>> = Vec::new();
-        while let Some(first) = Some(spans.last().map_or(0, |span| span.end)).filter(|&first| first < turns.len()) {
-            spans.push(first..first + self.first_of(&turns[first..]).len);
-        }
-        spans
+    pub(super) fn spans<'a>(&'a self, mut turns: &'a [Turn]) -> impl Iterator<Item = (&'a Dispatch, &'a [Turn])> {
+        std::iter::from_fn(move || {
+            let dispatch = (!turns.is_empty()).then(|| self.first_of(turns))?;
+            let (span, rest) = turns.split_at(dispatch.len);
+            turns = rest;
+            Some((dispatch, span))
+        })
     }
 
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, turns: &[Turn]) {
-        for span in self.spans(turns) {
-            self.encode_dispatch(pass, self.first_of(&turns[span.clone()]), turns[span.start]);
-        }
+        self.spans(turns).for_each(|(dispatch, span)| self.encode_dispatch(pass, dispatch, span[0]));
     }
 
     /// The operation of a turn by itself, with the kernel of some tuning.

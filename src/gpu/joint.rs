@@ -138,6 +138,11 @@ impl Code {
         self.members.len()
     }
 
+    /// Do the threads of a subgroup talk?
+    pub fn has_subgroups(&self) -> bool {
+        self.members[0].shader.constant("SUBGROUP").is_some()
+    }
+
     /// What it is called on the device.
     pub fn label(&self) -> &'static str {
         self.members[0].shader.kind.stem()
@@ -147,6 +152,10 @@ impl Code {
     pub fn wgsl(&self) -> String {
         let mut out = alone("prelude");
         let [mut params, mut calls] = ["struct Members {", ""].map(String::from);
+        let (parameter, place) = match self.has_subgroups() {
+            true => (", @builtin(subgroup_invocation_id) place: u32", "place"),
+            false => ("", "0"),
+        };
         for (i, member) in self.members.iter().enumerate() {
             // What belongs to the workgroup, and tensors that several are bound to, they have in common.
             for line in member.text(i).lines() {
@@ -157,21 +166,18 @@ impl Code {
                 }
             }
             params += &format!("@align(256) @size(256) params_of{i}: Params_of{i},");
-            let place = if member.shader.constant("SUBGROUP").is_some() { "place" } else { "0" };
             let call = format!("main_of{i}(workgroup, workgroups, lane, {place});\n");
             calls += &match self.is_in_turn || self.len() == 1 {
                 true => call,
                 false => format!("if workgroup.z == {i} && workgroup.y < {}u {{ {call} }}\n", member.rows),
             };
         }
-        let first = &self.members[0].shader;
-        let lanes = first.constant("LANES").unwrap_or(64);
-        let place = if first.constant("SUBGROUP").is_some() { ", @builtin(subgroup_invocation_id) place: u32" } else { "" };
+        let lanes = self.members[0].shader.constant("LANES").unwrap_or(64);
         out + &format!(
             "{params}}}
 @group(0) @binding(0) var<uniform> members: Members;
 @compute @workgroup_size({lanes})
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32{place}) {{
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32{parameter}) {{
 {calls}}}"
         )
     }

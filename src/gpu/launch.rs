@@ -115,6 +115,17 @@ impl Launch {
         Launch { shader: Shader { kind, constants: Constants::new() }, bindings: Vec::new(), params: Vec::new(), grid }
     }
 
+    /// A launch whose threads have so many groups of four columns, and go through all tokens of the chunk, a tile at a time.
+    pub(super) fn over_tokens(kind: OpKind, columns: u32, tuning: &Tuning) -> Self {
+        let token_lanes = tuning.token_lanes();
+        let col_lanes = tuning.row_lanes / token_lanes;
+        Launch::new(kind, Grid::Workgroups(columns.div_ceil(col_lanes), 1))
+            .constant("LANES", tuning.row_lanes)
+            .constant("COL_LANES", col_lanes)
+            .constant("TOKEN_LANES", token_lanes)
+            .condition("SPLIT", token_lanes > 1)
+    }
+
     pub(super) fn read(mut self, name: &'static str, tensor: TensorId) -> Self {
         self.bindings.push((name, Access::Read, tensor));
         self

@@ -56,7 +56,7 @@ impl Executor {
     /// If the device was lost or has reported an error.
     pub async fn profile(&self, numbers: Range<u64>) -> Result<Vec<OpTime>> {
         let turns: Vec<Turn> = self.program().turns(numbers).filter(|turn| self.is_dispatched(turn)).collect();
-        let spans: Vec<&[Turn]> = self.spans(&turns).into_iter().map(|span| &turns[span]).collect();
+        let spans: Vec<&[Turn]> = self.spans(&turns).map(|(_, span)| span).collect();
         let seconds = if self.gpu().has_clock() { self.by_its_clock(&spans).await? } else { self.by_the_hosts_clock(&spans).await? };
         let seconds: Vec<f64> = spans.iter().zip(seconds).flat_map(|(span, seconds)| self.shared_out(span, seconds)).collect();
         let mut times: Vec<OpTime> = self.memory().moments().iter().map(|&moment| OpTime { moment, turns: 0, seconds: 0.0 }).collect();

@@ -1,19 +1,14 @@
 //! Some threads have four columns, and go through all tokens of the chunk, a tile at a time.
 
 use super::vec4s;
-use crate::gpu::launch::{Grid, Launch};
+use crate::gpu::launch::Launch;
 use crate::gpu::tuning::Tuning;
 use crate::step::{Op, Program};
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *op else { unreachable!("dispatched by kind") };
     let row = vec4s(program, d_weight);
-    let col_lanes = tuning.row_lanes / tuning.token_lanes();
-    Launch::new(op.kind(), Grid::Workgroups(row.div_ceil(col_lanes), 1))
-        .constant("LANES", tuning.row_lanes)
-        .constant("COL_LANES", col_lanes)
-        .constant("TOKEN_LANES", tuning.token_lanes())
-        .condition("SPLIT", tuning.token_lanes() > 1)
+    Launch::over_tokens(op.kind(), row, tuning)
         .write("x", x)
         .write("rstd", rstd)
         .write("d_out", d_out)
