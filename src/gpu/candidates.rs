@@ -39,43 +39,52 @@ impl Knob {
     }
 }
 
-/// How threads share, the registers of a thread in groups of four, and the sizes: tokens, groups of four columns and threads along the
-/// columns of a matrix; threads along the columns and the rows, groups of columns and of rows, and tokens at once of a weight's gradient;
-/// tokens of a head.
-type Sizes = (Sharing, u32, [u32; 5]);
-
-const TOKEN_TILES: [Sizes; 10] = [
-    (Sharing::Workgroup, 8, [8, 1, 8, 0, 0]),
-    (Sharing::Workgroup, 8, [4, 2, 8, 0, 0]),
-    (Sharing::Workgroup, 16, [8, 2, 8, 0, 0]),
-    (Sharing::Workgroup, 4, [4, 1, 16, 0, 0]),
-    (Sharing::Workgroup, 8, [4, 2, 16, 0, 0]),
-    (Sharing::Direct, 8, [2, 4, 1, 0, 0]),
-    (Sharing::Direct, 16, [4, 4, 1, 0, 0]),
-    (Sharing::Direct, 32, [8, 4, 1, 0, 0]),
-    (Sharing::Direct, 32, [16, 2, 1, 0, 0]),
-    (Sharing::Direct, 64, [8, 8, 1, 0, 0]),
+const TOKEN_TILES: [TokenTile; 11] = [
+    token_tile(Sharing::Workgroup, 8, 1, 8),
+    token_tile(Sharing::Workgroup, 4, 2, 8),
+    token_tile(Sharing::Workgroup, 8, 2, 8),
+    token_tile(Sharing::Workgroup, 4, 1, 16),
+    token_tile(Sharing::Workgroup, 4, 2, 16),
+    token_tile(Sharing::Direct, 2, 4, 1),
+    token_tile(Sharing::Direct, 4, 4, 1),
+    token_tile(Sharing::Direct, 8, 2, 1),
+    token_tile(Sharing::Direct, 8, 4, 1),
+    token_tile(Sharing::Direct, 16, 2, 1),
+    token_tile(Sharing::Direct, 8, 8, 1),
 ];
 
-const WEIGHT_TILES: [Sizes; 9] = [
-    (Sharing::Workgroup, 8, [8, 8, 1, 2, 1]),
-    (Sharing::Workgroup, 16, [8, 8, 2, 2, 1]),
-    (Sharing::Workgroup, 4, [16, 16, 1, 1, 1]),
-    (Sharing::Workgroup, 4, [8, 8, 1, 1, 1]),
-    (Sharing::Direct, 16, [32, 1, 1, 4, 1]),
-    (Sharing::Direct, 8, [32, 1, 1, 2, 2]),
-    (Sharing::Direct, 32, [8, 1, 2, 4, 2]),
-    (Sharing::Direct, 64, [4, 1, 4, 4, 1]),
-    (Sharing::Direct, 64, [8, 1, 2, 8, 2]),
+const WEIGHT_TILES: [WeightTile; 9] = [
+    weight_tile(Sharing::Workgroup, [8, 8], 1, 2, 1),
+    weight_tile(Sharing::Workgroup, [8, 8], 2, 2, 1),
+    weight_tile(Sharing::Workgroup, [16, 16], 1, 1, 1),
+    weight_tile(Sharing::Workgroup, [8, 8], 1, 1, 1),
+    weight_tile(Sharing::Direct, [32, 1], 1, 4, 1),
+    weight_tile(Sharing::Direct, [32, 1], 1, 2, 2),
+    weight_tile(Sharing::Direct, [8, 1], 2, 4, 2),
+    weight_tile(Sharing::Direct, [4, 1], 4, 4, 1),
+    weight_tile(Sharing::Direct, [8, 1], 2, 8, 2),
 ];
 
-const HEAD_TILES: [Sizes; 5] = [
-    (Sharing::Workgroup, 16, [1, 16, 0, 0, 0]),
-    (Sharing::Workgroup, 32, [4, 32, 0, 0, 0]),
-    (Sharing::Direct, 8, [1, 16, 0, 0, 0]),
-    (Sharing::Direct, 16, [2, 16, 0, 0, 0]),
-    (Sharing::Direct, 32, [4, 32, 0, 0, 0]),
+const HEAD_TILES: [HeadTile; 5] = [
+    head_tile(Sharing::Workgroup, 1, 2),
+    head_tile(Sharing::Workgroup, 4, 2),
+    head_tile(Sharing::Direct, 1, 2),
+    head_tile(Sharing::Direct, 2, 2),
+    head_tile(Sharing::Direct, 4, 1),
 ];
+
+const fn token_tile(sharing: Sharing, tokens: u32, vec4s: u32, col_lanes: u32) -> TokenTile {
+    TokenTile { tokens, vec4s, col_lanes, at_once: 1, sharing }
+}
+
+const fn weight_tile(sharing: Sharing, [lanes, row_lanes]: [u32; 2], cols: u32, vec4s: u32, at_once: u32) -> WeightTile {
+    WeightTile { lanes, row_lanes, cols, vec4s, at_once, sharing }
+}
+
+/// With registers for all tokens of a head of 32 columns, and for one of 64.
+const fn head_tile(sharing: Sharing, tokens: u32, at_once: u32) -> HeadTile {
+    HeadTile { tokens, vec4s: if tokens == 1 { 16 } else { 8 * tokens }, at_once, sharing }
+}
 
 impl Gpu {
     /// Tunings that are worth a try on the device beside its own.
@@ -103,53 +112,54 @@ impl Tuning {
     /// registers.
     pub fn candidates(self, knob: Knob, subgroup_lanes: Option<u32>) -> Vec<Tuning> {
         let on_cpu = self.is_for_cpu();
-        let is_likely = |&(sharing, registers, _): &Sizes| match sharing {
+        let is_likely = |sharing: Sharing, registers: u32| match sharing {
             Sharing::Workgroup => !on_cpu,
             Sharing::Direct if on_cpu => registers >= 16 && subgroup_lanes.is_none(),
             Sharing::Direct => registers <= 16,
             Sharing::Subgroup(_) => true,
         };
-        let listed: &[Sizes] = match knob {
-            Knob::Linear | Knob::LinearGrad => &TOKEN_TILES,
-            Knob::LinearWeightGrad => &WEIGHT_TILES,
-            Knob::Attention | Knob::AttentionQueryGrad | Knob::AttentionKeyValueGrad => &HEAD_TILES,
+        let all: Vec<Tuning> = match knob {
+            Knob::Linear | Knob::LinearGrad => {
+                let listed = TOKEN_TILES.into_iter().filter(|tile| is_likely(tile.sharing, tile.tokens * tile.vec4s));
+                let shared = subgroup_lanes.into_iter().flat_map(|lanes| token_tiles_by_subgroup(lanes, knob));
+                listed.chain(shared).map(|tile| Tuning { linear: tile, linear_grad: tile, ..self }).collect()
+            }
+            Knob::LinearWeightGrad => {
+                let listed = WEIGHT_TILES.into_iter().filter(|tile| is_likely(tile.sharing, 4 * tile.cols * tile.vec4s));
+                let shared = subgroup_lanes.into_iter().flat_map(weight_tiles_by_subgroup);
+                listed.chain(shared).map(|tile| Tuning { linear_weight_grad: tile, ..self }).collect()
+            }
+            Knob::Attention | Knob::AttentionQueryGrad | Knob::AttentionKeyValueGrad => {
+                let listed = HEAD_TILES.into_iter().filter(|tile| is_likely(tile.sharing, tile.vec4s));
+                let shared = subgroup_lanes.into_iter().flat_map(|lanes| head_tiles_by_subgroup(lanes, knob));
+                let with = |tile| Tuning { attention: tile, attention_query_grad: tile, attention_key_value_grad: tile, ..self };
+                listed.chain(shared).map(with).collect()
+            }
         };
-        let mut sizes: Vec<Sizes> = listed.iter().copied().filter(is_likely).collect();
-        sizes.extend(subgroup_lanes.into_iter().flat_map(|lanes| by_subgroup(knob, lanes)));
-        let all = sizes.into_iter().map(|sizes| self.with(knob, &self.sized(sizes)));
-        all.filter(|tuning| *tuning != self).collect()
-    }
-
-    /// The same with those sizes in every kernel: of use for the one to which they belong.
-    fn sized(self, (sharing, _, [a, b, c, d, e]): Sizes) -> Tuning {
-        let matrix = TokenTile { tokens: a, vec4s: b, col_lanes: c, sharing };
-        let head = HeadTile { tokens: a, vec4s: b, sharing };
-        Tuning {
-            linear: matrix,
-            linear_grad: matrix,
-            linear_weight_grad: WeightTile { lanes: a, row_lanes: b, cols: c, vec4s: d, at_once: e, sharing },
-            attention: head,
-            attention_query_grad: head,
-            attention_key_value_grad: head,
-            ..self
-        }
+        all.iter().map(|other| self.with(knob, other)).filter(|tuning| *tuning != self).collect()
     }
 }
 
-/// Sizes where a subgroup of so many threads shares. What it reads of a matrix at once is a row for each thread, or four columns.
-fn by_subgroup(knob: Knob, lanes: u32) -> Vec<Sizes> {
+/// What a subgroup of so many threads reads of a matrix at once is a row for each thread, or four columns.
+fn token_tiles_by_subgroup(lanes: u32, knob: Knob) -> Vec<TokenTile> {
     let most = 64 / lanes;
-    let sizes: Vec<[u32; 5]> = match knob {
-        Knob::Linear | Knob::LinearGrad => {
-            let once = if knob == Knob::LinearGrad { lanes } else { lanes.div_ceil(4) };
-            let tiles = [[most, once], [most, 2 * once], [most / 2, 2 * once], [most / 2, 16u32.next_multiple_of(once)]];
-            let fits = tiles.into_iter().filter(|&[tokens, vec4s]| tokens > 0 && tokens * vec4s <= 64);
-            fits.map(|[tokens, vec4s]| [tokens, vec4s, 1, 0, 0]).collect()
-        }
-        Knob::LinearWeightGrad => vec![[lanes, 1, 1, lanes, 1], [lanes, 1, 2, lanes, 2], [lanes, 1, 2, 2 * lanes, 2]],
-        Knob::Attention | Knob::AttentionQueryGrad | Knob::AttentionKeyValueGrad => {
-            [most, most / 2].into_iter().filter(|&tokens| tokens > 0).map(|tokens| [tokens, 8 * tokens, 0, 0, 0]).collect()
-        }
-    };
-    sizes.into_iter().map(|sizes| (Sharing::Subgroup(lanes), 0, sizes)).collect()
+    let once = if knob == Knob::LinearGrad { lanes } else { lanes.div_ceil(4) };
+    let sizes = [(most, once), (most, 2 * once), (most / 2, 2 * once), (most / 2, 16u32.next_multiple_of(once))];
+    let fits = sizes.into_iter().filter(|&(tokens, vec4s)| tokens > 0 && tokens * vec4s <= 64);
+    let tile = |(tokens, vec4s), at_once| TokenTile { at_once, ..token_tile(Sharing::Subgroup(lanes), tokens, vec4s, 1) };
+    fits.flat_map(|sizes| [tile(sizes, 1), tile(sizes, 2)]).collect()
+}
+
+fn weight_tiles_by_subgroup(lanes: u32) -> Vec<WeightTile> {
+    let sizes = [(1, lanes, 1), (2, lanes, 2), (2, 2 * lanes, 2)];
+    sizes.map(|(cols, vec4s, at_once)| weight_tile(Sharing::Subgroup(lanes), [lanes, 1], cols, vec4s, at_once)).to_vec()
+}
+
+/// Forward a thread looks at what its subgroup read all at once.
+fn head_tiles_by_subgroup(lanes: u32, knob: Knob) -> Vec<HeadTile> {
+    let most = 64 / lanes;
+    let at_once = if knob == Knob::Attention { vec![lanes] } else { vec![1, lanes.min(2)] };
+    let tile = |tokens, at_once| HeadTile { tokens, vec4s: 8 * tokens, at_once, sharing: Sharing::Subgroup(lanes) };
+    let tokens = [most, most / 2].into_iter().filter(|&tokens| tokens > 0);
+    tokens.flat_map(|tokens| at_once.iter().map(move |&at_once| tile(tokens, at_once))).collect()
 }
