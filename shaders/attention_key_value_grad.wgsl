@@ -56,7 +56,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   for (var tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE; tile > first_tile; tile--) {
     if first_visible(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }
     // Always a whole tile, so that the loop is the same code for every tile; a query behind the end sees nothing. Of so many queries
-    // that are read together, those of one head come first. One loop, as each costs some drivers a copy of all that it carries along.
+    // that are read together, those of one head come first. One loop, as some drivers copy what each loop of a nest carries along.
     for (var n = 0u; n < TOKEN_TILE / $STEPu * params.queries_per_key; n++) {
       let last = tile * TOKEN_TILE - 1u - n / params.queries_per_key * $STEPu;
       let head = workgroup.y * params.queries_per_key + n % params.queries_per_key;
