@@ -74,7 +74,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #if STAGED
       for (var j = lane; j < $STEPu * $HEAD_VEC4Su; j += $LANESu) {
-        let row = clamp(last - j / $HEAD_VEC4Su, chunk.start, chunk_end - 1u) - chunk.start;
+        let token = clamp(last - j / $HEAD_VEC4Su, chunk.start, chunk_end - 1u);
+        let row = token - chunk.start;
         q_tile[j] = q[((q_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su];
         d_out_tile[j] = d_out[((d_out_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su];
       }
@@ -82,59 +83,55 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #if DIRECT
       {
-      const begin = 0u;
+      const j = 0u;
 #else
-      for (var begin = 0u; begin < $STEPu; begin += $AT_ONCEu) {
+      for (var j = 0u; j < $STEPu; j++) {
 #end
-#for j in 0..$AT_ONCE
-      let query$j = last - begin - $ju;
-      let token$j = clamp(query$j, chunk.start, chunk_end - 1u);
+      let query = last - j;
+      let token = clamp(query, chunk.start, chunk_end - 1u);
 #if SUBGROUP
-      let first_seen$j = subgroupShuffle(my_first_key, begin + $ju);
-      let log_sum_and_around$j = subgroupShuffle(my_stats, begin + $ju);
+      let first_seen = subgroupShuffle(my_first_key, j);
+      let log_sum_and_around = subgroupShuffle(my_stats, j);
 #else
-      let row$j = token$j - chunk.start;
-      let first_seen$j = first_visible(token$j);
-      let log_sum_and_around$j = stats[(stats_row + row$j) * params.heads + head];
+      let row = token - chunk.start;
+      let first_seen = first_visible(token);
+      let log_sum_and_around = stats[(stats_row + row) * params.heads + head];
 #end
 #if DIRECT
-      let q_at$j = ((q_row + row$j) * params.heads + head) * params.head_vec4s;
-      let d_out_at$j = ((d_out_row + row$j) * params.heads + head) * params.head_vec4s;
+      let q_at = ((q_row + row) * params.heads + head) * params.head_vec4s;
+      let d_out_at = ((d_out_row + row) * params.heads + head) * params.head_vec4s;
 #end
 #for t in 0..$TOKENS
-      var s$t_$j = 0.0;
-      var d_p$t_$j = 0.0;
+      var s$t = 0.0;
+      var d_p$t = 0.0;
 #end
 #for e in 0..$HEAD_VEC4S
 #if SUBGROUP
-      let q$j_$e = subgroupShuffle(my_q$e, begin + $ju);
-      let d_out$j_$e = subgroupShuffle(my_d_out$e, begin + $ju);
+      let q$e = subgroupShuffle(my_q$e, j);
+      let d_out$e = subgroupShuffle(my_d_out$e, j);
 #end
 #if STAGED
-      let q$j_$e = q_tile[(begin + $ju) * $HEAD_VEC4Su + $eu];
-      let d_out$j_$e = d_out_tile[(begin + $ju) * $HEAD_VEC4Su + $eu];
+      let q$e = q_tile[j * $HEAD_VEC4Su + $eu];
+      let d_out$e = d_out_tile[j * $HEAD_VEC4Su + $eu];
 #end
 #if DIRECT
-      let q$j_$e = q[q_at$j + $eu];
-      let d_out$j_$e = d_out[d_out_at$j + $eu];
+      let q$e = q[q_at + $eu];
+      let d_out$e = d_out[d_out_at + $eu];
 #end
 #for t in 0..$TOKENS
-      s$t_$j = multiply_add(q$j_$e, k$t_$e, s$t_$j);
-      d_p$t_$j = multiply_add(d_out$j_$e, v$t_$e, d_p$t_$j);
+      s$t = multiply_add(q$e, k$t_$e, s$t);
+      d_p$t = multiply_add(d_out$e, v$t_$e, d_p$t);
 #end
 #end
 #for t in 0..$TOKENS
-      let sees$t_$j = query$j == token$j && key$t <= token$j && key$t >= first_seen$j;
-      let p$t_$j = select(0.0, exp(min(score(s$t_$j) - log_sum_and_around$j.x, 0.0)), sees$t_$j);
-      let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_around$j.y) * score_slope(s$t_$j) * params.scale, sees$t_$j);
-#end
+      let sees$t = query == token && key$t <= token && key$t >= first_seen;
+      let p$t = select(0.0, exp(min(score(s$t) - log_sum_and_around.x, 0.0)), sees$t);
+      let d_s$t = select(0.0, p$t * (d_p$t - log_sum_and_around.y) * score_slope(s$t) * params.scale, sees$t);
 #end
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS
-#for j in 0..$AT_ONCE
-      d_v$t_$e = fma(vec4(p$t_$j), d_out$j_$e, d_v$t_$e);
-      d_k$t_$e = fma(vec4(d_s$t_$j), q$j_$e, d_k$t_$e);
-#end
+      d_v$t_$e = fma(vec4(p$t), d_out$e, d_v$t_$e);
+      d_k$t_$e = fma(vec4(d_s$t), q$e, d_k$t_$e);
 #end
 #end
       }

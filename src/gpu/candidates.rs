@@ -66,15 +66,15 @@ const WEIGHT_TILES: [WeightTile; 9] = [
 ];
 
 const HEAD_TILES: [HeadTile; 5] = [
-    head_tile(Sharing::Workgroup, 1, 2),
-    head_tile(Sharing::Workgroup, 4, 2),
-    head_tile(Sharing::Direct, 1, 2),
-    head_tile(Sharing::Direct, 2, 2),
-    head_tile(Sharing::Direct, 4, 1),
+    head_tile(Sharing::Workgroup, 1),
+    head_tile(Sharing::Workgroup, 4),
+    head_tile(Sharing::Direct, 1),
+    head_tile(Sharing::Direct, 2),
+    head_tile(Sharing::Direct, 4),
 ];
 
 const fn token_tile(sharing: Sharing, tokens: u32, vec4s: u32, col_lanes: u32) -> TokenTile {
-    TokenTile { tokens, vec4s, col_lanes, at_once: 1, sharing }
+    TokenTile { tokens, vec4s, col_lanes, sharing }
 }
 
 const fn weight_tile(sharing: Sharing, [lanes, row_lanes]: [u32; 2], cols: u32, vec4s: u32, at_once: u32) -> WeightTile {
@@ -82,8 +82,8 @@ const fn weight_tile(sharing: Sharing, [lanes, row_lanes]: [u32; 2], cols: u32, 
 }
 
 /// With registers for all tokens of a head of 32 columns, and for one of 64.
-const fn head_tile(sharing: Sharing, tokens: u32, at_once: u32) -> HeadTile {
-    HeadTile { tokens, vec4s: if tokens == 1 { 16 } else { 8 * tokens }, at_once, sharing }
+const fn head_tile(sharing: Sharing, tokens: u32) -> HeadTile {
+    HeadTile { tokens, vec4s: if tokens == 1 { 16 } else { 8 * tokens }, sharing }
 }
 
 impl Gpu {
@@ -131,7 +131,7 @@ impl Tuning {
             }
             Knob::Attention | Knob::AttentionQueryGrad | Knob::AttentionKeyValueGrad => {
                 let listed = HEAD_TILES.into_iter().filter(|tile| is_likely(tile.sharing, tile.vec4s));
-                let shared = subgroup_lanes.into_iter().flat_map(|lanes| head_tiles_by_subgroup(lanes, knob));
+                let shared = subgroup_lanes.into_iter().flat_map(head_tiles_by_subgroup);
                 let with = |tile| Tuning { attention: tile, attention_query_grad: tile, attention_key_value_grad: tile, ..self };
                 listed.chain(shared).map(with).collect()
             }
@@ -146,8 +146,7 @@ fn token_tiles_by_subgroup(lanes: u32, knob: Knob) -> Vec<TokenTile> {
     let once = if knob == Knob::LinearGrad { lanes } else { lanes.div_ceil(4) };
     let sizes = [(most, once), (most, 2 * once), (most / 2, 2 * once), (most / 2, 16u32.next_multiple_of(once))];
     let fits = sizes.into_iter().filter(|&(tokens, vec4s)| tokens > 0 && tokens * vec4s <= 64);
-    let tile = |(tokens, vec4s), at_once| TokenTile { at_once, ..token_tile(Sharing::Subgroup(lanes), tokens, vec4s, 1) };
-    fits.flat_map(|sizes| [tile(sizes, 1), tile(sizes, 2)]).collect()
+    fits.map(|(tokens, vec4s)| token_tile(Sharing::Subgroup(lanes), tokens, vec4s, 1)).collect()
 }
 
 fn weight_tiles_by_subgroup(lanes: u32) -> Vec<WeightTile> {
@@ -155,11 +154,8 @@ fn weight_tiles_by_subgroup(lanes: u32) -> Vec<WeightTile> {
     sizes.map(|(cols, vec4s, at_once)| weight_tile(Sharing::Subgroup(lanes), [lanes, 1], cols, vec4s, at_once)).to_vec()
 }
 
-/// Forward a thread looks at what its subgroup read all at once.
-fn head_tiles_by_subgroup(lanes: u32, knob: Knob) -> Vec<HeadTile> {
+fn head_tiles_by_subgroup(lanes: u32) -> Vec<HeadTile> {
     let most = 64 / lanes;
-    let at_once = if knob == Knob::Attention { vec![lanes] } else { vec![1, lanes.min(2)] };
-    let tile = |tokens, at_once| HeadTile { tokens, vec4s: 8 * tokens, at_once, sharing: Sharing::Subgroup(lanes) };
     let tokens = [most, most / 2].into_iter().filter(|&tokens| tokens > 0);
-    tokens.flat_map(|tokens| at_once.iter().map(move |&at_once| tile(tokens, at_once))).collect()
+    tokens.map(|tokens| HeadTile { tokens, vec4s: 8 * tokens, sharing: Sharing::Subgroup(lanes) }).collect()
 }

@@ -30,8 +30,7 @@ pub struct Joint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Code {
     members: Vec<Member>,
-    /// Workgroups along y of members that are beside each other; of one alone a device need not be told, so that it is compiled once.
-    rows: Vec<u32>,
+    is_in_turn: bool,
 }
 
 /// A shader among others.
@@ -40,12 +39,14 @@ struct Member {
     shader: Shader,
     /// For each of its bindings, the name and the number.
     slots: Vec<(&'static str, usize)>,
+    /// Workgroups along y.
+    rows: u32,
 }
 
 impl Joint {
     /// An operation by itself.
     pub fn alone(launch: &Launch) -> Joint {
-        let mut joint = Joint { code: Code { members: Vec::new(), rows: Vec::new() }, bindings: Vec::new(), grid: launch.grid };
+        let mut joint = Joint { code: Code { members: Vec::new(), is_in_turn: false }, bindings: Vec::new(), grid: launch.grid };
         joint.add(launch);
         joint
     }
@@ -69,9 +70,7 @@ impl Joint {
                 break;
             }
             joint = larger;
-        }
-        if joint.len() > 1 && !is_in_turn {
-            joint.code.rows = all[..joint.len()].iter().map(|(_, launch)| launch.grid.rows()).collect();
+            joint.code.is_in_turn = is_in_turn;
         }
         joint
     }
@@ -84,7 +83,7 @@ impl Joint {
 
     /// Layers of workgroups along z.
     pub fn layers(&self) -> u32 {
-        self.code.rows.len().max(1) as u32
+        if self.code.is_in_turn { 1 } else { self.len() as u32 }
     }
 
     fn add(&mut self, launch: &Launch) {
@@ -96,7 +95,7 @@ impl Joint {
             (binding.0, 2 + place)
         };
         let slots = launch.bindings.iter().map(slot).collect();
-        self.code.members.push(Member { shader: launch.shader.clone(), slots });
+        self.code.members.push(Member { shader: launch.shader.clone(), slots, rows: launch.grid.rows() });
         self.grid = self.grid.larger(launch.grid);
     }
 
@@ -144,6 +143,15 @@ impl Code {
         self.members[0].shader.constant("SUBGROUP").is_some()
     }
 
+    /// The same for all with the same text: of one alone the device is not told how many workgroups it has.
+    pub(super) fn key(&self) -> Code {
+        let mut key = self.clone();
+        if self.len() == 1 {
+            key.members[0].rows = 0;
+        }
+        key
+    }
+
     /// What it is called on the device.
     pub fn label(&self) -> &'static str {
         self.members[0].shader.kind.stem()
@@ -168,9 +176,9 @@ impl Code {
             }
             params += &format!("@align(256) @size(256) params_of{i}: Params_of{i},");
             let call = format!("main_of{i}(workgroup, workgroups, lane, {place});\n");
-            calls += &match self.rows.get(i) {
-                None => call,
-                Some(rows) => format!("if workgroup.z == {i} && workgroup.y < {rows}u {{ {call} }}\n"),
+            calls += &match self.is_in_turn || self.len() == 1 {
+                true => call,
+                false => format!("if workgroup.z == {i} && workgroup.y < {}u {{ {call} }}\n", member.rows),
             };
         }
         let lanes = self.members[0].shader.constant("LANES").unwrap_or(64);

@@ -15,7 +15,7 @@ pub(super) struct Pipeline {
 /// every chunk of every strategy runs the same machine code.
 pub(super) fn pipeline(gpu: &Gpu, joint: &Joint) -> Pipeline {
     let mut pipelines = gpu.pipelines.lock().expect("no holder panics");
-    pipelines.entry(joint.code.clone()).or_insert_with(|| compile(gpu, joint)).clone()
+    pipelines.entry(joint.code.key()).or_insert_with(|| compile(gpu, joint)).clone()
 }
 
 fn compile(gpu: &Gpu, joint: &Joint) -> Pipeline {
