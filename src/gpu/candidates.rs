@@ -130,7 +130,8 @@ impl Tuning {
                 listed.chain(shared).map(|tile| Tuning { linear_weight_grad: tile, ..self }).collect()
             }
             Knob::Attention | Knob::AttentionQueryGrad | Knob::AttentionKeyValueGrad => {
-                let listed = HEAD_TILES.into_iter().filter(|tile| is_likely(tile.sharing, tile.vec4s));
+                // Registers as a head of 32 columns has them.
+                let listed = HEAD_TILES.into_iter().filter(|tile| is_likely(tile.sharing, 8 * tile.tokens));
                 let shared = subgroup_lanes.into_iter().flat_map(head_tiles_by_subgroup);
                 let with = |tile| Tuning { attention: tile, attention_query_grad: tile, attention_key_value_grad: tile, ..self };
                 listed.chain(shared).map(with).collect()

@@ -83,7 +83,7 @@ impl Joint {
 
     /// Layers of workgroups along z.
     pub fn layers(&self) -> u32 {
-        if self.code.is_in_turn { 1 } else { self.len() as u32 }
+        if self.code.is_beside() { self.len() as u32 } else { 1 }
     }
 
     fn add(&mut self, launch: &Launch) {
@@ -143,11 +143,16 @@ impl Code {
         self.members[0].shader.constant("SUBGROUP").is_some()
     }
 
-    /// The same for all with the same text: of one alone the device is not told how many workgroups it has.
+    /// Does it do several operations beside each other? Only then does its text say how many workgroups each of them has.
+    fn is_beside(&self) -> bool {
+        self.len() > 1 && !self.is_in_turn
+    }
+
+    /// The same for all with the same text.
     pub(super) fn key(&self) -> Code {
         let mut key = self.clone();
-        if self.len() == 1 {
-            key.members[0].rows = 0;
+        if !self.is_beside() {
+            key.members.iter_mut().for_each(|member| member.rows = 0);
         }
         key
     }
@@ -176,9 +181,9 @@ impl Code {
             }
             params += &format!("@align(256) @size(256) params_of{i}: Params_of{i},");
             let call = format!("main_of{i}(workgroup, workgroups, lane, {place});\n");
-            calls += &match self.is_in_turn || self.len() == 1 {
-                true => call,
-                false => format!("if workgroup.z == {i} && workgroup.y < {}u {{ {call} }}\n", member.rows),
+            calls += &match self.is_beside() {
+                false => call,
+                true => format!("if workgroup.z == {i} && workgroup.y < {}u {{ {call} }}\n", member.rows),
             };
         }
         let lanes = self.members[0].shader.constant("LANES").unwrap_or(64);
