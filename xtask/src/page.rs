@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::names;
 use crate::process::{Result, phase, run};
 use crate::tools::{Toolchain, trunk_setting};
 
@@ -15,7 +16,8 @@ const BUILD_ADVICE: &str = "mend the error above";
 /// Builds the page, optimised, into a directory.
 pub fn build(toolchain: &Toolchain, directory: &Path) -> Result {
     run(toolchain.trunk(&["build", "--release", "--dist"]).arg(directory), BUILD_ADVICE)?;
-    trim_scripts(directory).map_err(|error| format!("the scripts in {} cannot be written: {error}", directory.display()))
+    trim_scripts(directory).map_err(|error| format!("the scripts in {} cannot be written: {error}", directory.display()))?;
+    ["page", "librarian"].iter().try_for_each(|name| shorten_names(directory, name))
 }
 
 /// Takes the indents and the lines of comments out of scripts: Trunk leaves them as they are, and a page loads every byte.
@@ -27,6 +29,14 @@ fn trim_scripts(directory: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A page loads every byte, and names of 40 letters are in both files.
+fn shorten_names(directory: &Path, name: &str) -> Result {
+    let (program, script) = (directory.join(format!("{name}_bg.wasm")), directory.join(format!("{name}.js")));
+    let io = |error: std::io::Error| format!("{} cannot be made smaller: {error}", program.display());
+    let (bytes, text) = names::shortened(&fs::read(&program).map_err(io)?, &fs::read_to_string(&script).map_err(io)?)?;
+    fs::write(&program, bytes).and_then(|()| fs::write(&script, text)).map_err(io)
 }
 
 fn trimmed(script: &str) -> String {
