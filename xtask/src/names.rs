@@ -1,11 +1,12 @@
-//! The names by which a program and its script know each other, made short: wasm-bindgen's are long and end in a hash of their own.
+//! The names by which a program and its script know each other, made short: wasm-bindgen's are long and end in a hash of their own. Names that
+//! only tools read go.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{ImportSection, Module};
-use wasmparser::{Import, Imports, Parser};
+use wasmparser::{CustomSectionReader, Import, Imports, Parser};
 
 use crate::process::Result;
 
@@ -39,6 +40,11 @@ struct ShortNames(BTreeMap<String, String>);
 impl Reencode for ShortNames {
     type Error = Infallible;
 
+    /// What only tools read: names of functions, who made the program, what it asks of whoever runs it.
+    fn parse_custom_section(&mut self, _: &mut Module, _: CustomSectionReader<'_>) -> std::result::Result<(), Error<Infallible>> {
+        Ok(())
+    }
+
     fn parse_imports(&mut self, section: &mut ImportSection, imports: Imports<'_>) -> std::result::Result<(), Error<Infallible>> {
         let imports = match imports {
             Imports::Single(at, import) => {
@@ -53,7 +59,7 @@ impl Reencode for ShortNames {
 
 #[cfg(test)]
 mod tests {
-    use wasm_encoder::{EntityType, TypeSection};
+    use wasm_encoder::{CustomSection, EntityType, TypeSection};
 
     use super::*;
 
@@ -64,10 +70,11 @@ mod tests {
         for name in ["__wbg_a_0123456789abcdef", "__wbindgen_cast_1", "other"] {
             imports.import("./page_bg.js", name, EntityType::Function(0));
         }
-        module.section(&types).section(&imports);
+        module.section(&types).section(&imports).section(&CustomSection { name: "name".into(), data: (&[]).into() });
         let script = "__wbindgen_cast_1: function() {\nreturn x ? a : 1;\n},\n__wbg_a_0123456789abcdef: function(a) {\n";
         let (program, script) = shortened(&module.finish(), script).unwrap();
         assert_eq!(script, "a: function() {\nreturn x ? a : 1;\n},\nb: function(a) {\n");
+        assert!(!program.windows(4).any(|bytes| bytes == b"name"));
         let parts = Parser::new(0).parse_all(&program).map(|part| part.unwrap());
         let names: Vec<String> = parts
             .filter_map(|part| if let wasmparser::Payload::ImportSection(imports) = part { Some(imports) } else { None })
