@@ -55,6 +55,7 @@ pub mod error;
 pub mod gpu;
 pub mod model;
 pub mod reference;
+mod sorting;
 pub mod step;
 pub mod text;
 pub mod train;

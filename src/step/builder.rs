@@ -2,6 +2,7 @@
 
 use super::again::Again;
 use super::program::{Bindings, Block, Lead, Node, Part, Pass, Program, Walk};
+use super::stretch::stretch;
 use super::{BINDING_ALIGNMENT, BatchShape, Element, Keep, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId, VOCAB_TILE};
 use crate::model::{Config, Layout, Parameter, ParameterId, Parameters, Projection, Role};
 
@@ -280,6 +281,9 @@ impl Builder {
     pub fn finish(mut self) -> Program {
         self.program.blocks.retain(|block| !block.nodes.is_empty());
         self.again.leave_out_unused(&mut self.program);
+        if self.program.strategy.stretches() {
+            stretch(&mut self.program);
+        }
         let slots = self.program.node_count() as u32;
         let tokens = self.tokens();
         self.program.blocks.iter().for_each(|block| self.check_lead(block));

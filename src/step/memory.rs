@@ -3,6 +3,7 @@
 use super::packing::{self, Item};
 use super::{BINDING_ALIGNMENT, Chunk, Kind, Program, Rows, Storage, TensorId};
 use crate::error::{Error, Result};
+use crate::sorting::in_order;
 
 /// What a device allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,17 +144,23 @@ impl Memory {
         self.alive_bytes[self.time(moment)]
     }
 
+    /// Bytes alive at each moment in tensors that hold a chunk's rows.
+    pub(super) fn chunk_bytes(&self, program: &Program) -> Vec<u64> {
+        let of_chunk = |(tensor, &bytes): (&super::Tensor, &u64)| if matches!(tensor.rows, Rows::Chunk(_)) { bytes } else { 0 };
+        let reserved: Vec<u64> = program.tensors.iter().zip(&self.reserved).map(of_chunk).collect();
+        alive_bytes(&self.lives, &reserved, self.moments.len())
+    }
+
     /// Every tensor that is alive on the device at a moment, the largest first.
     pub fn alive(&self, moment: Moment) -> Vec<Alive> {
         let time = self.time(moment) as u32;
         let is_alive = |life: &Option<(u32, u32)>| life.is_none_or(|(start, end)| (start..=end).contains(&time));
-        let mut alive: Vec<Alive> = (0u32..)
+        let alive: Vec<Alive> = (0u32..)
             .zip(&self.lives)
             .filter(|&(i, life)| is_alive(life) && self.reserved[i as usize] > 0)
             .map(|(i, _)| Alive { tensor: TensorId(i), bytes: self.reserved[i as usize] })
             .collect();
-        alive.sort_by_key(|a| (std::cmp::Reverse(a.bytes), a.tensor));
-        alive
+        in_order(alive.len(), &|a, b| alive[b].bytes.cmp(&alive[a].bytes)).into_iter().map(|i| alive[i]).collect()
     }
 
     /// Bytes alive at a moment, by kind, in the order of [`Kind::ALL`].
@@ -176,8 +183,7 @@ impl Memory {
                 Some((start, end)) => changes.extend([(*start, kind, bytes as i64), (end + 1, kind, -(bytes as i64))]),
             }
         }
-        changes.sort_unstable_by_key(|&(time, ..)| time);
-        let mut changes = changes.into_iter().peekable();
+        let mut changes = in_order(changes.len(), &|a, b| changes[a].0.cmp(&changes[b].0)).into_iter().map(|i| changes[i]).peekable();
         let at = |time| {
             while let Some((_, kind, by)) = changes.next_if(|&(t, ..)| t <= time) {
                 sums[kind] = sums[kind].wrapping_add_signed(by);

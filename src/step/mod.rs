@@ -23,6 +23,7 @@ mod order;
 mod packing;
 mod program;
 mod strategy;
+mod stretch;
 mod tensor;
 mod trace;
 

@@ -1,5 +1,7 @@
 //! Puts tensors with known lives into as few bytes as possible.
 
+use crate::sorting::in_order;
+
 /// Something that needs a place for a while.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
@@ -40,10 +42,9 @@ pub(super) fn pack(items: &[Item], bin: u64) -> Vec<u64> {
 
 /// Bytes that are alive at the fullest moment.
 pub(super) fn most_alive(items: &[Item]) -> u64 {
-    let mut changes: Vec<(u32, bool, u64)> = items.iter().flat_map(|i| [(i.start, true, i.size), (i.end + 1, false, i.size)]).collect();
-    changes.sort_unstable_by_key(|&(at, born, _)| (at, born));
+    let changes: Vec<(u32, bool, u64)> = items.iter().flat_map(|i| [(i.start, true, i.size), (i.end + 1, false, i.size)]).collect();
     let (mut alive, mut most) = (0, 0);
-    for (_, born, size) in changes {
+    for (_, born, size) in in_order(changes.len(), &|a, b| changes[a].cmp(&changes[b])).into_iter().map(|i| changes[i]) {
         alive = if born { alive + size } else { alive - size };
         most = most.max(alive);
     }
@@ -55,11 +56,7 @@ fn total(items: &[Item], offsets: &[u64]) -> u64 {
 }
 
 fn orders(items: &[Item]) -> [Vec<usize>; 4] {
-    let sorted = |key: &dyn Fn(&Item) -> (u64, u64)| {
-        let mut order: Vec<usize> = (0..items.len()).collect();
-        order.sort_by_key(|&i| key(&items[i]));
-        order
-    };
+    let sorted = |key: &dyn Fn(&Item) -> (u64, u64)| in_order(items.len(), &|a, b| key(&items[a]).cmp(&key(&items[b])));
     let span = |item: &Item| u64::from(item.end - item.start);
     [
         sorted(&|i| (u64::MAX - span(i), u64::MAX - i.size)),

@@ -75,12 +75,22 @@ pub struct Strategy {
     /// Do inputs of layers wait on the host?
     #[serde(default)]
     offload: bool,
+    /// Are chunks longer where that costs no memory?
+    #[serde(default)]
+    stretch: bool,
 }
 
 impl Strategy {
     /// Standard back-propagation.
-    pub const STANDARD: Strategy =
-        Strategy { kind: StrategyKind::Standard, chunk: None, logits_chunk: None, logits_bytes: None, kept: KeepSet::NONE, offload: false };
+    pub const STANDARD: Strategy = Strategy {
+        kind: StrategyKind::Standard,
+        chunk: None,
+        logits_chunk: None,
+        logits_bytes: None,
+        kept: KeepSet::NONE,
+        offload: false,
+        stretch: false,
+    };
     /// Gradient checkpointing, a layer at a time.
     pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, ..Strategy::STANDARD };
 
@@ -100,7 +110,7 @@ impl Strategy {
         }
     }
 
-    /// C: the chunk length in the layers, for a batch of that many tokens.
+    /// C: the chunk length in the layers, for a batch of that many tokens; where chunks are stretched, the shortest.
     pub fn chunk(&self, tokens: u32) -> u32 {
         self.chunk.map_or(tokens, |chunk| chunk.min(tokens))
     }
@@ -145,6 +155,16 @@ impl Strategy {
         self.offload
     }
 
+    /// The same with longer chunks wherever the step needs less memory than at its peak, or with chunks of one length.
+    pub fn stretching(self, stretch: bool) -> Strategy {
+        Strategy { stretch: stretch && self.kind == StrategyKind::Stream, ..self }
+    }
+
+    /// Are chunks longer where that costs no memory?
+    pub fn stretches(&self) -> bool {
+        self.stretch
+    }
+
     /// What is kept of layers beside their inputs.
     pub fn kept(&self) -> KeepSet {
         if self.kind == StrategyKind::Standard { KeepSet::ALL } else { self.kept }
@@ -173,7 +193,7 @@ mod tests {
         let old = r#"{"kind":"stream","chunk":128,"logits_chunk":64,"logits_bytes":134217728}"#;
         let strategy: Strategy = serde_json::from_str(old).unwrap();
         assert_eq!(strategy, Strategy::stream(128, 64));
-        let new = strategy.keeping("attention:2".parse().unwrap()).offloading(true);
+        let new = strategy.keeping("attention:2".parse().unwrap()).offloading(true).stretching(true);
         assert_eq!(serde_json::from_str::<Strategy>(&serde_json::to_string(&new).unwrap()).unwrap(), new);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::Layout;
+use crate::sorting::in_order;
 use crate::step::{BatchShape, Keep, KeepSet, Limits, Memory, Program, Strategy, StrategyKind, TOKEN_TILE};
 
 /// Does a training step of that shape fit into so many bytes on a device with those limits? The plan, if it does.
@@ -37,7 +38,7 @@ pub struct Remedy {
 pub fn remedy(layout: &Layout, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Option<Remedy> {
     let (sequences, seq_len) = (shape.lengths().len() as u32, shape.longest());
     let shape = BatchShape::uniform(sequences, seq_len);
-    let stream = |chunk: u32| Strategy::stream(chunk, chunk).offloading(strategy.offloads());
+    let stream = |chunk: u32| Strategy::stream(chunk, chunk).offloading(strategy.offloads()).stretching(strategy.stretches());
     let is_bare = strategy.kind == StrategyKind::Stream && strategy.kept() == KeepSet::NONE;
     let now = if is_bare { strategy.chunk(shape.tokens()) } else { u32::MAX };
     let chunks: Vec<u32> = chunk_lengths(shape.tokens()).filter(|&chunk| chunk < now).collect();
@@ -49,7 +50,8 @@ pub fn remedy(layout: &Layout, shape: &BatchShape, strategy: Strategy, budget: u
 }
 
 /// The strategy whose step is the shortest of those that fit, by [`Program::step_effort`]: in chunks of whatever length, with as much
-/// kept from the forward pass as there is room for. The inputs of layers wait on the host only if nothing fits otherwise.
+/// kept from the forward pass as there is room for. Chunks are longer where that costs no memory, and the inputs of layers wait on the host
+/// only if nothing fits otherwise.
 pub fn shortest_step(layout: &Layout, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
     let search = Search { layout, shape, budget, limits };
     let order = search.worth_keeping();
@@ -57,7 +59,8 @@ pub fn shortest_step(layout: &Layout, shape: &BatchShape, budget: u64, limits: L
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let shortest = |offload: bool| {
         let fitting = candidates.iter().map(|strategy| strategy.offloading(offload)).filter(|&strategy| search.fits(strategy));
-        fitting.map(|strategy| search.keeping_most(strategy, &order)).min_by_key(|&strategy| search.program(strategy).step_effort())
+        let filled = fitting.map(|strategy| search.stretched(search.keeping_most(strategy, &order)));
+        filled.min_by_key(|&strategy| search.program(strategy).step_effort())
     };
     shortest(false).or_else(|| shortest(true))
 }
@@ -79,6 +82,11 @@ impl Search<'_> {
         fits(self.layout, self.shape, strategy, self.budget, self.limits)
     }
 
+    /// The same with longer chunks, if there is room for what these take in the table of chunks.
+    fn stretched(&self, strategy: Strategy) -> Strategy {
+        Some(strategy.stretching(true)).filter(|&longer| self.fits(longer)).unwrap_or(strategy)
+    }
+
     /// What can be kept from the forward pass and saves time, in the order of time saved per byte of the step's peak.
     fn worth_keeping(&self) -> Vec<Keep> {
         let cost = |strategy| {
@@ -93,9 +101,8 @@ impl Search<'_> {
             let (saved, bytes) = (effort.saturating_sub(less), more.saturating_sub(peak).max(1));
             (saved > 0).then_some((keep, saved as f64 / bytes as f64))
         };
-        let mut rates: Vec<(Keep, f64)> = Keep::ALL.into_iter().filter_map(rate).collect();
-        rates.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        rates.into_iter().map(|(keep, _)| keep).collect()
+        let rates: Vec<(Keep, f64)> = Keep::ALL.into_iter().filter_map(rate).collect();
+        in_order(rates.len(), &|a, b| rates[b].1.total_cmp(&rates[a].1)).into_iter().map(|i| rates[i].0).collect()
     }
 
     /// A strategy that fits with as much kept as fits too: one thing after the other, each in the last layers first.

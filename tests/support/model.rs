@@ -73,7 +73,8 @@ pub fn between() -> Vec<Strategy> {
     let checkpoints = [last, KeepSet::ALL].map(|kept| Strategy::CHECKPOINT.keeping(kept));
     let offloading = [Strategy::stream(64, 64), Strategy::stream(128, 64).keeping(last), Strategy::CHECKPOINT].map(|s| s.offloading(true));
     let streams = alone.into_iter().chain([last, KeepSet::ALL]).map(|kept| Strategy::stream(128, 64).keeping(kept));
-    streams.chain(checkpoints).chain(offloading).collect()
+    let stretched = [Strategy::stream(64, 64), Strategy::stream(128, 64).keeping(last)].map(|s| s.stretching(true));
+    streams.chain(checkpoints).chain(offloading).chain(stretched).collect()
 }
 
 /// Weights large enough that no part of a gradient is negligible, and norms that are not all ones.

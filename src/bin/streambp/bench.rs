@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Set stream beside itself with the inputs of layers on the host
     #[arg(long)]
     offload: bool,
+    /// Keep all chunks of one length; else they are longer wherever the step needs less memory than at its peak (for stream)
+    #[arg(long)]
+    even_chunks: bool,
     /// Steps of each strategy that are timed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -51,7 +54,7 @@ impl Arguments {
     fn strategies(&self) -> Vec<Strategy> {
         let of_kind = |&kind: &StrategyKind| match kind {
             StrategyKind::Stream => {
-                let stream = |&chunk: &u32| Strategy::stream(chunk, self.logits_chunk.unwrap_or(chunk));
+                let stream = |&chunk: &u32| Strategy::stream(chunk, self.logits_chunk.unwrap_or(chunk)).stretching(!self.even_chunks);
                 let streams = self.chunk.iter().map(stream);
                 streams.flat_map(|stream| [Some(stream), self.offload.then(|| stream.offloading(true))]).flatten().collect()
             }
@@ -171,6 +174,7 @@ fn row(contestant: &Contestant, ceilings: Ceilings, ops: &[RooflineRow]) -> Valu
         "strategy": contestant.strategy.kind,
         "keep": contestant.strategy.kept().to_string(),
         "offload": contestant.strategy.offloads(),
+        "even_chunks": !contestant.strategy.stretches(),
         "words": strategy_words(contestant.strategy, tokens),
         "chunk": contestant.strategy.chunk(tokens),
         "logits_chunk": contestant.strategy.logits_chunk(tokens),

@@ -35,6 +35,9 @@ pub struct StrategyOptions {
     /// Let the inputs of layers wait in the host's memory
     #[arg(long)]
     pub offload: bool,
+    /// Keep all chunks of one length; else they are longer wherever the step needs less memory than at its peak (for stream)
+    #[arg(long)]
+    pub even_chunks: bool,
 }
 
 /// Which model, and with which adapters.
@@ -139,8 +142,9 @@ fn parse_precision(name: &str) -> Result<Precision, String> {
 impl StrategyOptions {
     /// Is anything left to choose?
     pub fn is_open(&self) -> bool {
-        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, keep, offload } = self;
-        strategy.is_none() && chunk.is_none() && logits_chunk.is_none() && logits_bytes.is_none() && keep.is_none() && !offload
+        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, keep, offload, even_chunks } = self;
+        let is_given = chunk.is_some() || logits_chunk.is_some() || logits_bytes.is_some() || *offload || *even_chunks;
+        strategy.is_none() && keep.is_none() && !is_given
     }
 
     /// The strategy; if a length had to be rounded, it says so on standard error.
@@ -156,7 +160,8 @@ impl StrategyOptions {
                 }
             }
         }
-        let strategy = Strategy::new(kind, chunk, logits_chunk).keeping(self.keep.unwrap_or_default()).offloading(self.offload);
+        let strategy = Strategy::new(kind, chunk, logits_chunk).keeping(self.keep.unwrap_or_default());
+        let strategy = strategy.offloading(self.offload).stretching(!self.even_chunks);
         match self.logits_bytes {
             Some(bytes) if kind == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
             _ => strategy,
@@ -169,8 +174,9 @@ pub fn strategy_words(strategy: Strategy, tokens: u32) -> String {
     let kept = strategy.kept().to_string();
     let keeps = if strategy.kind == StrategyKind::Standard || kept.is_empty() { String::new() } else { format!(", keeps {kept}") };
     let offloads = if strategy.offloads() { ", offloads" } else { "" };
+    let and_more = if strategy.stretches() { " or more" } else { "" };
     match strategy.kind {
-        StrategyKind::Stream => format!("{}, chunks of {} tokens{keeps}{offloads}", strategy.kind, strategy.chunk(tokens)),
+        StrategyKind::Stream => format!("{}, chunks of {} tokens{and_more}{keeps}{offloads}", strategy.kind, strategy.chunk(tokens)),
         _ => format!("{}{keeps}{offloads}", strategy.kind),
     }
 }

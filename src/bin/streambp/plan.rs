@@ -58,6 +58,7 @@ pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
         "logits_chunk": strategy.logits_chunk(program.tokens()),
         "keep": strategy.kept().to_string(),
         "offload": strategy.offloads(),
+        "even_chunks": !strategy.stretches(),
     });
     let mut fastest = None;
     if let Some(budget) = arguments.budget {
@@ -84,6 +85,7 @@ fn options_of(strategy: Strategy, tokens: u32) -> Value {
         "logits_chunk": strategy.logits_chunk(tokens),
         "keep": strategy.kept().to_string(),
         "offload": strategy.offloads(),
+        "even_chunks": !strategy.stretches(),
     })
 }
 

@@ -67,7 +67,9 @@ fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     let stream = chunks.iter().flat_map(|&chunk| [Strategy::stream(chunk, chunk), Strategy::stream(chunk, 64)]);
     let kept = KeepSet::NONE.with(Keep::Attention, u32::MAX).with(Keep::GateUp, 1);
     let between = [Strategy::CHECKPOINT, Strategy::stream(128, 64).offloading(true)].map(|strategy| strategy.keeping(kept));
-    let mut strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).chain(between).collect();
+    let stretched = [Strategy::stream(64, 64), Strategy::stream(128, 64).keeping(kept)].map(|strategy| strategy.stretching(true));
+    let mut strategies: Vec<Strategy> =
+        [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).chain(between).chain(stretched).collect();
     strategies.dedup();
     strategies
 }

@@ -27,6 +27,8 @@ pub struct Form {
     pub kept: KeepSet,
     /// Do the inputs of layers wait on the host?
     pub offload: bool,
+    /// Are chunks longer where that costs no memory?
+    pub stretch: bool,
     /// Is one matrix embedding and head?
     pub tied: bool,
     /// Do adapters learn, and nothing else?
@@ -67,6 +69,7 @@ impl Default for Form {
             strategy: StrategyKind::Stream,
             kept: KeepSet::NONE,
             offload: false,
+            stretch: false,
             tied: true,
             has_adapters: false,
             targets: Projection::ALL.to_vec(),
@@ -193,6 +196,7 @@ impl Form {
     pub fn set_strategy(&mut self, strategy: Strategy) {
         self.strategy = strategy.kind;
         self.offload = strategy.offloads();
+        self.stretch = strategy.stretches();
         self.kept = if strategy.kind == StrategyKind::Standard { KeepSet::NONE } else { strategy.kept() };
         if strategy.kind == StrategyKind::Stream {
             self.set(Field::Chunk, strategy.chunk(u32::MAX));
@@ -322,7 +326,7 @@ impl Form {
 
     fn strategy(&self) -> Result<Strategy> {
         let strategy = Strategy::new(self.strategy, self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?);
-        Ok(strategy.keeping(self.kept).offloading(self.offload))
+        Ok(strategy.keeping(self.kept).offloading(self.offload).stretching(self.stretch))
     }
 
     fn settings(&self) -> Result<Settings> {
@@ -416,12 +420,12 @@ mod tests {
         assert_eq!(Form::default().to_pairs(), []);
         let mut form = Form { source: SourceChoice::Task(TaskKind::Sort), strategy: StrategyKind::Standard, ..Form::default() };
         (form.tied, form.preset) = (false, String::new());
-        (form.kept, form.offload) = ("attention,mlp:2".parse().unwrap(), true);
+        (form.kept, form.offload, form.stretch) = ("attention,mlp:2".parse().unwrap(), true, true);
         (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Precision::Int8);
         (form.targets, form.vocabulary) = (vec![Projection::Query, Projection::Down], Vocabulary::Learned);
         Field::ALL.iter().zip(1000..).for_each(|(&field, value)| form.set(field, value));
         let pairs = form.to_pairs();
-        assert_eq!(pairs.len(), 11 + Field::ALL.len());
+        assert_eq!(pairs.len(), 12 + Field::ALL.len());
         assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
         assert_eq!(Form::from_pairs([("nonsense".to_owned(), "1".to_owned())]), Form::default());
     }

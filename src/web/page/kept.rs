@@ -1,4 +1,4 @@
-//! What the step keeps from its forward pass beside the inputs of layers, and where those wait.
+//! What the step keeps from its forward pass beside the inputs of layers, where those wait, and whether chunks are stretched.
 
 use leptos::prelude::*;
 
@@ -10,6 +10,7 @@ use crate::web::form::Form;
 use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
+    let has_no_chunks = truth(move || state.form.with(|form| form.strategy != StrategyKind::Stream));
     let keeps_all = truth(move || state.form.with(|form| form.strategy == StrategyKind::Standard));
     // Not made anew while one is moved.
     let layers = Memo::new(move |_| state.form.with(Form::layers));
@@ -23,6 +24,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <label class="check"><input id="offload" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.offload))
             on:change=move |event| state.form.update(|form| form.offload = event_target_checked(&event))/>
             {t.model.offload}
+        </label>
+        <label class="check" class:hidden=has_no_chunks><input id="stretch" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.stretch))
+            on:change=move |event| state.form.update(|form| form.stretch = event_target_checked(&event))/>
+            {t.model.stretch}
         </label>
     }
 }
