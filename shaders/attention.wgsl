@@ -1,5 +1,5 @@
 // out = softmax(q · kᵀ · scale) · v over the keys that a query sees; stats[i, h].x = the log of the sum of exponentials.
-// A thread has $TOKENS query rows of one head. All threads of a workgroup look at the same $KEYS keys at once, with one running maximum
+// A thread has $TOKENS query rows of one head. All threads of a workgroup look at the same $AT_ONCE keys at once, with one running maximum
 // (online softmax), so no row of scores is ever in memory. Either each thread reads them, or each thread of a subgroup reads one and
 // tells the others, or the workgroup reads many into its own memory.
 #include scores
@@ -53,7 +53,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
   let head_offset = head / params.queries_per_key * params.head_vec4s;
   // Blocks start at multiples of their length, so that a row's sums are cut in the same places wherever its chunk starts.
-  let first_key = first_visible(chunk.start + tile_start) / $KEYSu * $KEYSu;
+  let first_key = first_visible(chunk.start + tile_start) / $AT_ONCEu * $AT_ONCEu;
   let first_key_row = first_key % params.keys_period;
 #if STAGED
   for (var from_key = first_key; from_key <= last_key; from_key += $STEPu) {
@@ -64,15 +64,15 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       v_tile[i] = v[at];
     }
     workgroupBarrier();
-    for (var key = from_key; key < from_key + $STEPu; key += $KEYSu) {
+    for (var key = from_key; key < from_key + $STEPu; key += $AT_ONCEu) {
 #else
-    for (var key = first_key; key <= last_key; key += $KEYSu) {
+    for (var key = first_key; key <= last_key; key += $AT_ONCEu) {
 #end
     // A key behind the last one is behind every query of the tile, and so hidden.
 #if SUBGROUP
     let at = around(first_key_row + min(key + place, last_key) - first_key) * params.keys_row_vec4s + head_offset;
 #end
-#for j in 0..$KEYS
+#for j in 0..$AT_ONCE
 #if STAGED
     let at$j = (key - from_key + $ju) * $HEAD_VEC4Su;
 #end
@@ -87,7 +87,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #if SUBGROUP
     let my_k$e = k[at + $eu];
 #end
-#for j in 0..$KEYS
+#for j in 0..$AT_ONCE
 #if SUBGROUP
     let k$j_$e = subgroupBroadcast(my_k$e, $ju);
 #end
@@ -104,7 +104,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #for t in 0..$TOKENS
     var new_most$t = most$t;
-#for j in 0..$KEYS
+#for j in 0..$AT_ONCE
     let sees$t_$j = key + $ju >= first_key$t && key + $ju <= token$t;
     s$t_$j = select(LOWEST, score(s$t_$j), sees$t_$j);
     new_most$t = max(new_most$t, s$t_$j);
@@ -112,7 +112,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     let shrink$t = exp(most$t - new_most$t);
     most$t = new_most$t;
     sum$t *= shrink$t;
-#for j in 0..$KEYS
+#for j in 0..$AT_ONCE
     let p$t_$j = select(0.0, exp(s$t_$j - most$t), sees$t_$j);
     sum$t += p$t_$j;
 #end
@@ -124,7 +124,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #for t in 0..$TOKENS
     o$t_$e *= shrink$t;
 #end
-#for j in 0..$KEYS
+#for j in 0..$AT_ONCE
 #if SUBGROUP
     let v$j_$e = subgroupBroadcast(my_v$e, $ju);
 #end

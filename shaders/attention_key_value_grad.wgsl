@@ -74,8 +74,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #if STAGED
       for (var j = lane; j < $STEPu * $HEAD_VEC4Su; j += $LANESu) {
-        let token = clamp(last - j / $HEAD_VEC4Su, chunk.start, chunk_end - 1u);
-        let row = token - chunk.start;
+        let row = clamp(last - j / $HEAD_VEC4Su, chunk.start, chunk_end - 1u) - chunk.start;
         q_tile[j] = q[((q_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su];
         d_out_tile[j] = d_out[((d_out_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su];
       }
@@ -83,55 +82,59 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #if DIRECT
       {
-      const j = 0u;
+      const begin = 0u;
 #else
-      for (var j = 0u; j < $STEPu; j++) {
+      for (var begin = 0u; begin < $STEPu; begin += $AT_ONCEu) {
 #end
-      let query = last - j;
-      let token = clamp(query, chunk.start, chunk_end - 1u);
+#for j in 0..$AT_ONCE
+      let query$j = last - begin - $ju;
+      let token$j = clamp(query$j, chunk.start, chunk_end - 1u);
 #if SUBGROUP
-      let first_seen = subgroupShuffle(my_first_key, j);
-      let log_sum_and_around = subgroupShuffle(my_stats, j);
+      let first_seen$j = subgroupShuffle(my_first_key, begin + $ju);
+      let log_sum_and_around$j = subgroupShuffle(my_stats, begin + $ju);
 #else
-      let row = token - chunk.start;
-      let first_seen = first_visible(token);
-      let log_sum_and_around = stats[(stats_row + row) * params.heads + head];
+      let row$j = token$j - chunk.start;
+      let first_seen$j = first_visible(token$j);
+      let log_sum_and_around$j = stats[(stats_row + row$j) * params.heads + head];
 #end
 #if DIRECT
-      let q_at = ((q_row + row) * params.heads + head) * params.head_vec4s;
-      let d_out_at = ((d_out_row + row) * params.heads + head) * params.head_vec4s;
+      let q_at$j = ((q_row + row$j) * params.heads + head) * params.head_vec4s;
+      let d_out_at$j = ((d_out_row + row$j) * params.heads + head) * params.head_vec4s;
 #end
 #for t in 0..$TOKENS
-      var s$t = 0.0;
-      var d_p$t = 0.0;
+      var s$t_$j = 0.0;
+      var d_p$t_$j = 0.0;
 #end
 #for e in 0..$HEAD_VEC4S
 #if SUBGROUP
-      let q$e = subgroupShuffle(my_q$e, j);
-      let d_out$e = subgroupShuffle(my_d_out$e, j);
+      let q$j_$e = subgroupShuffle(my_q$e, begin + $ju);
+      let d_out$j_$e = subgroupShuffle(my_d_out$e, begin + $ju);
 #end
 #if STAGED
-      let q$e = q_tile[j * $HEAD_VEC4Su + $eu];
-      let d_out$e = d_out_tile[j * $HEAD_VEC4Su + $eu];
+      let q$j_$e = q_tile[(begin + $ju) * $HEAD_VEC4Su + $eu];
+      let d_out$j_$e = d_out_tile[(begin + $ju) * $HEAD_VEC4Su + $eu];
 #end
 #if DIRECT
-      let q$e = q[q_at + $eu];
-      let d_out$e = d_out[d_out_at + $eu];
+      let q$j_$e = q[q_at$j + $eu];
+      let d_out$j_$e = d_out[d_out_at$j + $eu];
 #end
 #for t in 0..$TOKENS
-      s$t = multiply_add(q$e, k$t_$e, s$t);
-      d_p$t = multiply_add(d_out$e, v$t_$e, d_p$t);
+      s$t_$j = multiply_add(q$j_$e, k$t_$e, s$t_$j);
+      d_p$t_$j = multiply_add(d_out$j_$e, v$t_$e, d_p$t_$j);
 #end
 #end
 #for t in 0..$TOKENS
-      let sees$t = query == token && key$t <= token && key$t >= first_seen;
-      let p$t = select(0.0, exp(min(score(s$t) - log_sum_and_around.x, 0.0)), sees$t);
-      let d_s$t = select(0.0, p$t * (d_p$t - log_sum_and_around.y) * score_slope(s$t) * params.scale, sees$t);
+      let sees$t_$j = query$j == token$j && key$t <= token$j && key$t >= first_seen$j;
+      let p$t_$j = select(0.0, exp(min(score(s$t_$j) - log_sum_and_around$j.x, 0.0)), sees$t_$j);
+      let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_around$j.y) * score_slope(s$t_$j) * params.scale, sees$t_$j);
+#end
 #end
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS
-      d_v$t_$e = fma(vec4(p$t), d_out$e, d_v$t_$e);
-      d_k$t_$e = fma(vec4(d_s$t), q$e, d_k$t_$e);
+#for j in 0..$AT_ONCE
+      d_v$t_$e = fma(vec4(p$t_$j), d_out$j_$e, d_v$t_$e);
+      d_k$t_$e = fma(vec4(d_s$t_$j), q$j_$e, d_k$t_$e);
+#end
 #end
 #end
       }

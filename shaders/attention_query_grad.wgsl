@@ -63,8 +63,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let first_key = first_visible(chunk.start + tile_start);
   let first_key_row = first_key % params.keys_period;
 #if DIRECT
-    for (var key = first_key; key <= last_key; key++) {
-    let at = around(first_key_row + key - first_key) * params.keys_row_vec4s + head_offset;
+    for (var key = first_key; key <= last_key; key += $AT_ONCEu) {
 #else
   for (var from_key = first_key; from_key <= last_key; from_key += $STEPu) {
 #if STAGED
@@ -82,38 +81,46 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     let my_v$e = v[at + $eu];
 #end
 #end
-    for (var key = from_key; key <= min(from_key + $STEPu - 1u, last_key); key++) {
+    for (var key = from_key; key <= min(from_key + $STEPu - 1u, last_key); key += $AT_ONCEu) {
+#end
+    // A key behind the last one is behind every query of the tile, and so hidden.
+#for j in 0..$AT_ONCE
+#if DIRECT
+    let at$j = around(first_key_row + min(key + $ju, last_key) - first_key) * params.keys_row_vec4s + head_offset;
 #end
 #for t in 0..$TOKENS
-    var s$t = 0.0;
-    var d_p$t = 0.0;
+    var s$t_$j = 0.0;
+    var d_p$t_$j = 0.0;
 #end
 #for e in 0..$HEAD_VEC4S
 #if SUBGROUP
-    let k$e = subgroupShuffle(my_k$e, key - from_key);
-    let v$e = subgroupShuffle(my_v$e, key - from_key);
+    let k$j_$e = subgroupShuffle(my_k$e, key - from_key + $ju);
+    let v$j_$e = subgroupShuffle(my_v$e, key - from_key + $ju);
 #end
 #if STAGED
-    let k$e = k_tile[(key - from_key) * $HEAD_VEC4Su + $eu];
-    let v$e = v_tile[(key - from_key) * $HEAD_VEC4Su + $eu];
+    let k$j_$e = k_tile[(key - from_key + $ju) * $HEAD_VEC4Su + $eu];
+    let v$j_$e = v_tile[(key - from_key + $ju) * $HEAD_VEC4Su + $eu];
 #end
 #if DIRECT
-    let k$e = k[at + $eu];
-    let v$e = v[at + $eu];
+    let k$j_$e = k[at$j + $eu];
+    let v$j_$e = v[at$j + $eu];
 #end
 #for t in 0..$TOKENS
-    s$t = multiply_add(q$t_$e, k$e, s$t);
-    d_p$t = multiply_add(d_out$t_$e, v$e, d_p$t);
+    s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);
+    d_p$t_$j = multiply_add(d_out$t_$e, v$j_$e, d_p$t_$j);
 #end
 #end
 #for t in 0..$TOKENS
-    let sees$t = key >= first_key$t && key <= token$t;
-    let p$t = exp(min(score(s$t) - log_sum$t, 0.0));
-    let d_s$t = select(0.0, p$t * (d_p$t - around$t) * score_slope(s$t) * params.scale, sees$t);
+    let sees$t_$j = key + $ju >= first_key$t && key + $ju <= token$t;
+    let p$t_$j = exp(min(score(s$t_$j) - log_sum$t, 0.0));
+    let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - around$t) * score_slope(s$t_$j) * params.scale, sees$t_$j);
+#end
 #end
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS
-    d_q$t_$e = fma(vec4(d_s$t), k$e, d_q$t_$e);
+#for j in 0..$AT_ONCE
+    d_q$t_$e = fma(vec4(d_s$t_$j), k$j_$e, d_q$t_$e);
+#end
 #end
 #end
     }

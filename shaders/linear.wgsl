@@ -77,15 +77,26 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       weight_tile[(i % $STEPu * 4u + col % 4u) * $QUADSu * $COL_LANESu + col / 4u] = select(vec4(0.0), value, k < params.in_vec4s);
     }
     workgroupBarrier();
-    for (var k = 0u; k < $STEPu; k++) {
+    for (var begin = 0u; begin < $STEPu; begin += $AT_ONCEu) {
 #else
-    for (var k = 0u; k < params.in_vec4s; k++) {
+    for (var begin = 0u; begin < params.in_vec4s; begin += $AT_ONCEu) {
+#end
+#for u in 0..$AT_ONCE
+      {
+#if RAGGED
+      let k = min(begin + $uu, params.in_vec4s - 1u);
+#else
+      let k = begin + $uu;
 #end
 #for t in 0..$TOKENS
 #if STAGED
       let a$t = x_tile[k * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu];
 #else
+#if RAGGED
+      let a$t = select(vec4(0.0), x[x$t + k], begin + $uu < params.in_vec4s);
+#else
       let a$t = x[x$t + k];
+#end
 #end
 #end
 #for g in 0..$GROUPS
@@ -111,6 +122,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #end
 #end
+#end
+      }
 #end
     }
 #if STAGED

@@ -64,15 +64,26 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       weight_tile[i] = select(vec4(0.0), value, n < 4u * params.vec4s);
     }
     workgroupBarrier();
-    for (var n = 0u; n < $STEPu; n++) {
+    for (var begin = 0u; begin < $STEPu; begin += $AT_ONCEu) {
 #else
-    for (var n = 0u; n < params.vec4s; n++) {
+    for (var begin = 0u; begin < params.vec4s; begin += $AT_ONCEu) {
+#end
+#for u in 0..$AT_ONCE
+      {
+#if RAGGED
+      let n = min(begin + $uu, params.vec4s - 1u);
+#else
+      let n = begin + $uu;
 #end
 #for t in 0..$TOKENS
 #if STAGED
       var a$t = d_out_tile[n * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu];
 #else
+#if RAGGED
+      var a$t = select(vec4(0.0), d_out[d_out$t + n], begin + $uu < params.vec4s);
+#else
       var a$t = d_out[d_out$t + n];
+#end
 #end
 #if SCALED
       a$t *= params.scale;
@@ -106,6 +117,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #end
 #end
+#end
+      }
 #end
     }
 #if STAGED

@@ -190,6 +190,7 @@ impl Launch {
             .constant("COL_LANES", tile.col_lanes)
             .constant("TOKENS", tile.tokens)
             .constant("STEP", STAGED_VEC4S)
+            .constant("AT_ONCE", tile.at_once)
     }
 
     /// What kernels are told that add up a row by the threads of a workgroup.

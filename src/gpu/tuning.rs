@@ -58,6 +58,9 @@ pub struct TokenTile {
     pub vec4s: u32,
     /// Threads along the columns; one where a workgroup shares no memory.
     pub col_lanes: u32,
+    /// Groups of four of what is added up that a thread takes in one turn of its loop, each of which some drivers let it pay for what it
+    /// carries along.
+    pub at_once: u32,
     /// How they share the matrix.
     pub sharing: Sharing,
 }
@@ -107,6 +110,9 @@ pub struct HeadTile {
     pub tokens: u32,
     /// Groups of four columns of all its tokens at most.
     pub vec4s: u32,
+    /// Other tokens that a thread looks at in one turn of its loop, each of which some drivers let it pay for what it carries along: a
+    /// divisor of those that threads read together.
+    pub at_once: u32,
     /// How they share the tokens that all of them look at.
     pub sharing: Sharing,
 }
@@ -135,12 +141,12 @@ impl Tuning {
         row_is_subgroup: false,
         beside: 8,
         in_turn: 8,
-        linear: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, sharing: Sharing::Workgroup },
-        linear_grad: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, sharing: Sharing::Workgroup },
+        linear: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, at_once: 1, sharing: Sharing::Workgroup },
+        linear_grad: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, at_once: 1, sharing: Sharing::Workgroup },
         linear_weight_grad: WeightTile { lanes: 16, row_lanes: 8, cols: 1, vec4s: 2, at_once: 1, sharing: Sharing::Workgroup },
-        attention: HeadTile { tokens: 2, vec4s: 16, sharing: Sharing::Workgroup },
-        attention_query_grad: HeadTile { tokens: 2, vec4s: 16, sharing: Sharing::Workgroup },
-        attention_key_value_grad: HeadTile { tokens: 1, vec4s: 16, sharing: Sharing::Workgroup },
+        attention: HeadTile { tokens: 2, vec4s: 16, at_once: 4, sharing: Sharing::Workgroup },
+        attention_query_grad: HeadTile { tokens: 2, vec4s: 16, at_once: 1, sharing: Sharing::Workgroup },
+        attention_key_value_grad: HeadTile { tokens: 1, vec4s: 16, at_once: 1, sharing: Sharing::Workgroup },
     };
 
     /// For drivers that run on a CPU: a workgroup is one vector of eight lanes, a barrier costs dearly, and a load costs as
@@ -150,12 +156,12 @@ impl Tuning {
         row_is_subgroup: false,
         beside: 1,
         in_turn: 8,
-        linear: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, sharing: Sharing::Direct },
-        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, sharing: Sharing::Direct },
+        linear: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 4, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
-        attention: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Direct },
-        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Direct },
-        attention_key_value_grad: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Direct },
+        attention: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
+        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
+        attention_key_value_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
     };
 
     /// The same where the eight lanes are a subgroup: it reads eight values in the time of one.
@@ -164,12 +170,12 @@ impl Tuning {
         row_is_subgroup: true,
         beside: 1,
         in_turn: 8,
-        linear: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, sharing: Sharing::Subgroup(8) },
-        linear_grad: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, sharing: Sharing::Subgroup(8) },
+        linear: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
+        linear_grad: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, at_once: 2, sharing: Sharing::Subgroup(8) },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 2, sharing: Sharing::Subgroup(8) },
-        attention: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Subgroup(8) },
-        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Subgroup(8) },
-        attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, sharing: Sharing::Subgroup(8) },
+        attention: HeadTile { tokens: 8, vec4s: 64, at_once: 8, sharing: Sharing::Subgroup(8) },
+        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 1, sharing: Sharing::Subgroup(8) },
+        attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, at_once: 2, sharing: Sharing::Subgroup(8) },
     };
 
     /// For a driver with vectors of four lanes, where each word that is loaded is a hundred instructions: SwiftShader. A loop's body has to
@@ -179,12 +185,12 @@ impl Tuning {
         row_is_subgroup: false,
         beside: 1,
         in_turn: 1,
-        linear: TokenTile { tokens: 8, vec4s: 2, col_lanes: 1, sharing: Sharing::Direct },
-        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_lanes: 1, sharing: Sharing::Direct },
+        linear: TokenTile { tokens: 8, vec4s: 2, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
+        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { lanes: 4, row_lanes: 1, cols: 2, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
-        attention: HeadTile { tokens: 8, vec4s: 64, sharing: Sharing::Direct },
-        attention_query_grad: HeadTile { tokens: 4, vec4s: 32, sharing: Sharing::Direct },
-        attention_key_value_grad: HeadTile { tokens: 2, vec4s: 16, sharing: Sharing::Direct },
+        attention: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
+        attention_query_grad: HeadTile { tokens: 4, vec4s: 32, at_once: 1, sharing: Sharing::Direct },
+        attention_key_value_grad: HeadTile { tokens: 2, vec4s: 16, at_once: 1, sharing: Sharing::Direct },
     };
 }
 

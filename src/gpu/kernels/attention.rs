@@ -17,7 +17,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .read("segment_start", segment_start)
         .write("out", out)
         .write("stats", stats);
-    heads(launch, program, k, window, tuning.attention, 2).period("q_period", program, q).period("out_period", program, out).period(
+    heads(launch, program, k, window, tuning.attention).period("q_period", program, q).period("out_period", program, out).period(
         "stats_period",
         program,
         stats,
@@ -25,25 +25,24 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
 }
 
 /// What all three attention kernels are told about heads and about keys, whose rows are tokens of the batch or of a ring.
-///
-/// A thread looks at `at_once` tokens at a time, or at those that its subgroup reads.
-pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, window: Option<u32>, tile: HeadTile, at_once: u32) -> Launch {
+pub(super) fn heads(launch: Launch, program: &Program, k: TensorId, window: Option<u32>, tile: HeadTile) -> Launch {
     assert!(matches!(program.tensor(k).rows, Rows::Tokens | Rows::Ring(_)), "a layer's keys are those of all chunks that are seen");
     let config = &program.config;
     let head_vec4s = config.head_dim.div_ceil(4);
     let tokens = tile.tokens_of(head_vec4s);
     let staged = (STAGED_VEC4S / head_vec4s).clamp(4, TOKEN_TILE / 2) / 4 * 4;
-    let (at_once, step) = match tile.sharing {
-        Sharing::Direct => (at_once, at_once),
-        Sharing::Subgroup(lanes) => (lanes, lanes),
-        Sharing::Workgroup => (2 * at_once, 1 << staged.ilog2()),
+    let step = match tile.sharing {
+        Sharing::Direct => tile.at_once,
+        Sharing::Subgroup(lanes) => lanes,
+        Sharing::Workgroup => 1 << staged.ilog2(),
     };
+    assert!(step.is_multiple_of(tile.at_once) && TOKEN_TILE.is_multiple_of(step), "{tile:?} with {step} tokens that are read together");
     launch
         .constant("HEAD_VEC4S", head_vec4s)
         .constant("LANES", TOKEN_TILE / tokens)
         .constant("TOKENS", tokens)
         .sharing(tile.sharing)
-        .constant("KEYS", at_once)
+        .constant("AT_ONCE", tile.at_once)
         .constant("STEP", step)
         .u32("head_vec4s", head_vec4s)
         .u32("heads", config.num_attention_heads)

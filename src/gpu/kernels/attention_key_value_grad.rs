@@ -20,7 +20,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .write("stats", stats)
         .write("d_k", d_k)
         .write("d_v", d_v);
-    heads(launch, program, k, window, tile, 1).period("q_period", program, q).period("d_out_period", program, d_out).period(
+    heads(launch, program, k, window, tile).period("q_period", program, q).period("d_out_period", program, d_out).period(
         "stats_period",
         program,
         stats,

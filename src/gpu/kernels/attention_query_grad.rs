@@ -16,7 +16,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .write("d_out", d_out)
         .write("stats", stats)
         .write("d_q", d_q);
-    heads(launch, program, k, window, tuning.attention_query_grad, 1)
+    heads(launch, program, k, window, tuning.attention_query_grad)
         .period("q_period", program, q)
         .period("out_period", program, out)
         .period("d_out_period", program, d_out)

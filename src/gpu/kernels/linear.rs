@@ -2,7 +2,7 @@
 
 use super::{slice_vec4s, vec4s};
 use crate::gpu::launch::{Grid, Launch};
-use crate::gpu::tuning::Tuning;
+use crate::gpu::tuning::{Sharing, Tuning};
 use crate::step::{Op, Program};
 
 /// Groups of four rows of the matrix that a subgroup reads at once: each thread one row.
@@ -29,6 +29,7 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .period("out_period", program, out)
         .period("residual_period", program, residual.unwrap_or(out))
         .token_tile(tile, together)
+        .condition("RAGGED", tile.sharing != Sharing::Workgroup && !vec4s(program, weight).is_multiple_of(tile.at_once))
         .condition("ACCUMULATE", accumulate)
         .condition("BIAS", bias.is_some())
         .condition("RESIDUAL", residual.is_some());

@@ -2,7 +2,7 @@
 
 use super::{slice_vec4s, vec4s};
 use crate::gpu::launch::{Grid, Launch};
-use crate::gpu::tuning::Tuning;
+use crate::gpu::tuning::{Sharing, Tuning};
 use crate::step::{Op, Program};
 
 /// Groups of four columns of the matrix that a subgroup reads at once: each thread one.
@@ -27,6 +27,8 @@ pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
         .period("d_out_period", program, d_out)
         .period("d_x_period", program, d_x)
         .token_tile(tile, together)
+        // Whatever rows are at work, since how many they are depends on the strategy.
+        .condition("RAGGED", tile.sharing != Sharing::Workgroup && tile.at_once > 1)
         .condition("ACCUMULATE", accumulate)
         .condition("SCALED", scale != 1.0)
 }
