@@ -15,7 +15,11 @@ fn what_is_found_computes_the_same_gradients() {
     let config = &PRESETS[0].config;
     let gpu = device::gpu();
     let shares = std::cell::RefCell::new(Vec::new());
-    let tuning = pollster::block_on(tune(&gpu, &config.into(), |share| shares.borrow_mut().push(share))).unwrap();
+    let progress = |share| {
+        shares.borrow_mut().push(share);
+        true
+    };
+    let tuning = pollster::block_on(tune(&gpu, &config.into(), progress)).unwrap();
     assert!(shares.borrow().is_sorted() && shares.borrow().iter().all(|share| (0.0..=1.0).contains(share)));
     let batch = model::batch(config, &[100], 3);
     let program = Program::gradients(config, batch.shape.clone(), Strategy::stream(64, 64));
@@ -28,6 +32,18 @@ fn what_is_found_computes_the_same_gradients() {
         let [own, found] = [own, found].map(|values| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>());
         compare::norm("gradient", &found, &own, 1e-5).unwrap();
     }
+}
+
+#[test]
+fn a_search_ends_when_nobody_waits_for_it() {
+    let gpu = device::gpu();
+    let asked = std::cell::Cell::new(0);
+    let progress = |_| {
+        asked.set(asked.get() + 1);
+        false
+    };
+    let tuning = pollster::block_on(tune(&gpu, &(&PRESETS[0].config).into(), progress)).unwrap();
+    assert_eq!((asked.get(), tuning), (1, *gpu.tuning()));
 }
 
 #[test]

@@ -66,15 +66,15 @@ const WEIGHT_TILES: [WeightTile; 9] = [
 ];
 
 const HEAD_TILES: [HeadTile; 5] = [
-    head_tile(Sharing::Workgroup, 1),
-    head_tile(Sharing::Workgroup, 4),
-    head_tile(Sharing::Direct, 1),
-    head_tile(Sharing::Direct, 2),
-    head_tile(Sharing::Direct, 4),
+    head_tile(Sharing::Workgroup, 1, 2),
+    head_tile(Sharing::Workgroup, 4, 2),
+    head_tile(Sharing::Direct, 1, 2),
+    head_tile(Sharing::Direct, 2, 2),
+    head_tile(Sharing::Direct, 4, 1),
 ];
 
 const fn token_tile(sharing: Sharing, tokens: u32, vec4s: u32, col_lanes: u32) -> TokenTile {
-    TokenTile { tokens, vec4s, col_lanes, sharing }
+    TokenTile { tokens, vec4s, col_lanes, at_once: 1, sharing }
 }
 
 const fn weight_tile(sharing: Sharing, [lanes, row_lanes]: [u32; 2], cols: u32, vec4s: u32, at_once: u32) -> WeightTile {
@@ -82,8 +82,8 @@ const fn weight_tile(sharing: Sharing, [lanes, row_lanes]: [u32; 2], cols: u32, 
 }
 
 /// With registers for all tokens of a head of 32 columns, and for one of 64.
-const fn head_tile(sharing: Sharing, tokens: u32) -> HeadTile {
-    HeadTile { tokens, vec4s: if tokens == 1 { 16 } else { 8 * tokens }, sharing }
+const fn head_tile(sharing: Sharing, tokens: u32, at_once: u32) -> HeadTile {
+    HeadTile { tokens, vec4s: if tokens == 1 { 16 } else { 8 * tokens }, at_once, sharing }
 }
 
 impl Gpu {
@@ -108,55 +108,91 @@ impl Tuning {
     }
 
     /// Tunings that differ from this one in one operation; `subgroup_lanes` is how many threads a subgroup has, if kernels can rely on it.
+    pub fn candidates(self, knob: Knob, subgroup_lanes: Option<u32>) -> Vec<Tuning> {
+        let mut candidates = Vec::new();
+        let mut add = |other: &Tuning| {
+            let candidate = self.with(knob, other);
+            if candidate != self && !candidates.contains(&candidate) {
+                candidates.push(candidate);
+            }
+        };
+        LISTED.iter().filter(|other| self.is_likely(other.sharing_and_registers(knob), subgroup_lanes.is_some())).for_each(&mut add);
+        subgroup_lanes.map_or_else(Vec::new, by_subgroup).iter().for_each(add);
+        candidates
+    }
+
     /// On an adapter that runs on a CPU, whose compiler is slow, what needs a barrier is not worth a try, and on others not what needs many
     /// registers.
-    pub fn candidates(self, knob: Knob, subgroup_lanes: Option<u32>) -> Vec<Tuning> {
-        let on_cpu = self.is_for_cpu();
-        let is_likely = |sharing: Sharing, registers: u32| match sharing {
-            Sharing::Workgroup => !on_cpu,
-            Sharing::Direct if on_cpu => registers >= 16 && subgroup_lanes.is_none(),
+    fn is_likely(&self, (sharing, registers): (Sharing, u32), has_subgroups: bool) -> bool {
+        match sharing {
+            Sharing::Workgroup => !self.is_for_cpu(),
+            // Code that has left the instruction cache, which is sooner where each load is much of it, is slow to run and to compile.
+            Sharing::Direct if self.is_for_cpu() => (16..=8 * self.row_lanes).contains(&registers) && !has_subgroups,
             Sharing::Direct => registers <= 16,
             Sharing::Subgroup(_) => true,
-        };
-        let all: Vec<Tuning> = match knob {
-            Knob::Linear | Knob::LinearGrad => {
-                let listed = TOKEN_TILES.into_iter().filter(|tile| is_likely(tile.sharing, tile.tokens * tile.vec4s));
-                let shared = subgroup_lanes.into_iter().flat_map(|lanes| token_tiles_by_subgroup(lanes, knob));
-                listed.chain(shared).map(|tile| Tuning { linear: tile, linear_grad: tile, ..self }).collect()
-            }
-            Knob::LinearWeightGrad => {
-                let listed = WEIGHT_TILES.into_iter().filter(|tile| is_likely(tile.sharing, 4 * tile.cols * tile.vec4s));
-                let shared = subgroup_lanes.into_iter().flat_map(weight_tiles_by_subgroup);
-                listed.chain(shared).map(|tile| Tuning { linear_weight_grad: tile, ..self }).collect()
-            }
-            Knob::Attention | Knob::AttentionQueryGrad | Knob::AttentionKeyValueGrad => {
-                // Registers as a head of 32 columns has them.
-                let listed = HEAD_TILES.into_iter().filter(|tile| is_likely(tile.sharing, 8 * tile.tokens));
-                let shared = subgroup_lanes.into_iter().flat_map(head_tiles_by_subgroup);
-                let with = |tile| Tuning { attention: tile, attention_query_grad: tile, attention_key_value_grad: tile, ..self };
-                listed.chain(shared).map(with).collect()
-            }
-        };
-        all.iter().map(|other| self.with(knob, other)).filter(|tuning| *tuning != self).collect()
+        }
+    }
+
+    /// How a kernel's threads share what all need, and groups of four that each of them adds up (in attention, for a head of 32 columns).
+    fn sharing_and_registers(&self, knob: Knob) -> (Sharing, u32) {
+        let weight = self.linear_weight_grad;
+        let of_tokens = |tile: TokenTile| (tile.sharing, tile.tokens * tile.vec4s);
+        let of_head = |tile: HeadTile| (tile.sharing, 8 * tile.tokens);
+        match knob {
+            Knob::Linear => of_tokens(self.linear),
+            Knob::LinearGrad => of_tokens(self.linear_grad),
+            Knob::LinearWeightGrad => (weight.sharing, 4 * weight.cols * weight.vec4s),
+            Knob::Attention => of_head(self.attention),
+            Knob::AttentionQueryGrad => of_head(self.attention_query_grad),
+            Knob::AttentionKeyValueGrad => of_head(self.attention_key_value_grad),
+        }
     }
 }
 
-/// What a subgroup of so many threads reads of a matrix at once is a row for each thread, or four columns.
-fn token_tiles_by_subgroup(lanes: u32, knob: Knob) -> Vec<TokenTile> {
-    let most = 64 / lanes;
-    let once = if knob == Knob::LinearGrad { lanes } else { lanes.div_ceil(4) };
-    let sizes = [(most, once), (most, 2 * once), (most / 2, 2 * once), (most / 2, 16u32.next_multiple_of(once))];
-    let fits = sizes.into_iter().filter(|&(tokens, vec4s)| tokens > 0 && tokens * vec4s <= 64);
-    fits.map(|(tokens, vec4s)| token_tile(Sharing::Subgroup(lanes), tokens, vec4s, 1)).collect()
+/// Tunings of which each operation's tile is worth a try.
+const LISTED: [Tuning; TOKEN_TILES.len()] = {
+    let mut listed = [Tuning::GPU; TOKEN_TILES.len()];
+    let mut i = 0;
+    while i < listed.len() {
+        let tiles = (TOKEN_TILES[i], WEIGHT_TILES[i % WEIGHT_TILES.len()], HEAD_TILES[i % HEAD_TILES.len()]);
+        listed[i] = of_tiles([tiles.0; 2], tiles.1, [tiles.2; 3]);
+        i += 1;
+    }
+    listed
+};
+
+const fn of_tiles(tokens: [TokenTile; 2], weights: WeightTile, heads: [HeadTile; 3]) -> Tuning {
+    Tuning {
+        linear: tokens[0],
+        linear_grad: tokens[1],
+        linear_weight_grad: weights,
+        attention: heads[0],
+        attention_query_grad: heads[1],
+        attention_key_value_grad: heads[2],
+        ..Tuning::GPU
+    }
 }
 
-fn weight_tiles_by_subgroup(lanes: u32) -> Vec<WeightTile> {
-    let sizes = [(1, lanes, 1), (2, lanes, 2), (2, 2 * lanes, 2)];
-    sizes.map(|(cols, vec4s, at_once)| weight_tile(Sharing::Subgroup(lanes), [lanes, 1], cols, vec4s, at_once)).to_vec()
-}
-
-fn head_tiles_by_subgroup(lanes: u32) -> Vec<HeadTile> {
-    let most = 64 / lanes;
-    let tokens = [most, most / 2].into_iter().filter(|&tokens| tokens > 0);
-    tokens.map(|tokens| HeadTile { tokens, vec4s: 8 * tokens, sharing: Sharing::Subgroup(lanes) }).collect()
+/// The same with subgroups of so many threads.
+fn by_subgroup(lanes: u32) -> Vec<Tuning> {
+    let (sharing, most) = (Sharing::Subgroup(lanes), (64 / lanes).max(1));
+    let sizes = |i: usize| (if i % 4 < 2 { most } else { (most / 2).max(1) }, [1, 2][i / 4]);
+    let tuning = |i: usize| {
+        let (tokens, at_once) = sizes(i);
+        // What is read of a matrix at once is a row for each thread, or four columns.
+        let tile = |once: u32| {
+            let vec4s = [once, 2 * once, 2 * once, 16u32.next_multiple_of(once)][i % 4];
+            TokenTile { at_once, vec4s: if tokens * vec4s <= 64 { vec4s } else { once }, ..token_tile(sharing, tokens, once, 1) }
+        };
+        let (cols, vec4s) = [(1, lanes), (2, lanes), (2, 2 * lanes)][i % 3];
+        // Forward a thread looks at what its subgroup read all at once.
+        let head = |at_once| HeadTile { tokens, vec4s: 8 * tokens, at_once, sharing };
+        let backward = head(at_once.min(lanes));
+        of_tiles(
+            [tile(lanes.div_ceil(4)), tile(lanes)],
+            weight_tile(sharing, [lanes, 1], cols, vec4s, cols),
+            [head(lanes), backward, backward],
+        )
+    };
+    (0..8).map(tuning).collect()
 }

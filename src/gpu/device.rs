@@ -130,9 +130,7 @@ impl Gpu {
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
         let info = adapter.get_info();
         let subgroup_lanes = (features.contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size == info.subgroup_max_size)
-            .then_some(info.subgroup_max_size)
-            // No browser lends them to wgpu: what is for them is not even loaded.
-            .filter(|_| !cfg!(target_arch = "wasm32"));
+            .then_some(info.subgroup_max_size);
         let tuning = tuning(&info, subgroup_lanes);
         let watched = watch(&device);
         let (pipelines, ledger) = (Arc::default(), Ledger::default());
@@ -167,7 +165,8 @@ impl Gpu {
 
     /// Threads of a subgroup, if kernels can rely on their number and let them talk.
     pub(super) fn subgroup_lanes(&self) -> Option<u32> {
-        self.subgroup_lanes
+        // No browser lends them to wgpu: what is for them is not even loaded.
+        self.subgroup_lanes.filter(|_| !cfg!(target_arch = "wasm32"))
     }
 
     /// The sizes of its kernels' tiles.

@@ -19,11 +19,12 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// A kernel that is to take the place of the class's own has to be faster by this, or noise would choose.
 const GAIN: f64 = 1.1;
 
-/// Tries other kernels than the class's own, one operation after the other. `progress` is told which share of the search is behind it.
+/// Tries other kernels than the class's own, one operation after the other. `progress` is told which share of the search is behind it, and
+/// says whether to go on.
 ///
 /// # Errors
 /// If the device was lost.
-pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64)) -> Result<Tuning> {
+pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64) -> bool) -> Result<Tuning> {
     let started = Instant::now();
     let executor = Executor::new(gpu, Program::gradients(one_layer(layout), BatchShape::uniform(1, TOKENS), Strategy::CHECKPOINT)).await?;
     let mut tuning = *gpu.tuning();
@@ -32,26 +33,25 @@ pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64)) -> Result<
         let mut least = executor.seconds_with(turn, &tuning).await? / GAIN;
         let candidates = gpu.candidates(knob);
         for (tried, candidate) in candidates.iter().enumerate() {
-            if started.elapsed() > LIMIT {
+            let goes_on = progress((done as f64 + tried as f64 / candidates.len() as f64) / Knob::ALL.len() as f64);
+            if !goes_on || started.elapsed() > LIMIT {
                 return Ok(tuning);
             }
-            progress((done as f64 + tried as f64 / candidates.len() as f64) / Knob::ALL.len() as f64);
             let seconds = executor.seconds_with(turn, candidate).await?;
             if seconds < least {
                 (least, tuning) = (seconds, tuning.with(knob, candidate));
             }
         }
     }
-    progress(1.0);
     Ok(tuning)
 }
 
-/// What a tuning depends on, beside the adapter: layouts for which this is the same may share it.
-pub fn tuning_key(layout: &Layout) -> String {
-    let c = &layout.config;
+/// What a tuning depends on: adapters and layouts for which this is the same may share it.
+pub fn tuning_key(gpu: &Gpu, layout: &Layout) -> String {
+    let (adapter, c) = (gpu.summary(), &layout.config);
     let sizes = [c.hidden_size, c.intermediate_size, c.num_attention_heads, c.num_key_value_heads, c.head_dim];
     let frozen = layout.adapters().map(|lora| lora.rank);
-    format!("{sizes:?} {frozen:?} {}", env!("CARGO_PKG_VERSION"))
+    format!("{} {} {} {sizes:?} {frozen:?} {}", adapter.name, adapter.backend, adapter.driver, env!("CARGO_PKG_VERSION"))
 }
 
 fn one_layer(layout: &Layout) -> Layout {

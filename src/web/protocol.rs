@@ -33,6 +33,10 @@ pub enum ToWorker {
     Profile(Box<Run>),
     /// Show that the gradients are the same bits.
     Prove(Box<Run>),
+    /// Look for the fastest kernels for such a run.
+    Search(Box<Run>),
+    /// Look no further.
+    SkipSearch,
     /// The port beside the message leads to the librarian; without one, there is none any more.
     Librarian,
     /// Let the librarian give the visitor what the run has learned.
@@ -223,6 +227,10 @@ pub enum FromWorker {
     Proving(usize, usize),
     /// The proof.
     Proved(Box<VerifyReport>),
+    /// The fastest kernels are being looked for: the share of the search that is done.
+    Searching(f64),
+    /// They were: how many operations have others than those of the device's class.
+    Searched(usize),
     /// What the device does at most, in 10⁹ operations a second.
     Peak(f64),
     /// Something went wrong.

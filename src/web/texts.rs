@@ -86,7 +86,7 @@ pub struct Texts {
 sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, locked }
-    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload }
+    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, stretch }
     Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
@@ -106,8 +106,8 @@ sections! {
         parameter, error,
     }
     Roofline {
-        title, about, measure, measuring, summary, picture, picture_about, intensity, speed, arithmetic_roof, bytes_roof, matrices, attention, rest,
-        operation, time, share, of_roof, bound, by_arithmetic, by_bytes,
+        title, about, measure, measuring, search, searching, skip, found, summary, picture, picture_about, intensity, speed, arithmetic_roof,
+        bytes_roof, matrices, attention, rest, operation, time, share, of_roof, bound, by_arithmetic, by_bytes,
     }
     Reach {
         title, about, model, own_model, published, published_about, budget, without_model, seq_len, seq_len_number, tokens, at,

@@ -26,6 +26,7 @@ for (const { name, launch } of BROWSERS) {
 
     test('puts three strategies side by side, and times them', () => visit(browser, server.url, comparesStrategies));
     test('holds every operation against the device, and trains on as if it had not', () => visit(browser, server.url, holdsOperations));
+    test('looks for the fastest kernels, and keeps them', () => visit(browser, server.url, looksForKernels));
     test('proves that the gradients are the same bits', () => visit(browser, server.url, provesTheBits));
     test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar));
     test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget));
@@ -98,6 +99,32 @@ async function holdsOperations(trainer) {
 }
 
 /** Measures every operation, and checks what is said of them. How long they take one at a time, as a share of all at one go. */
+async function looksForKernels(trainer) {
+  const { page } = trainer;
+  await prepare(trainer, { sequenceLength: 256 });
+  const search = async (meanwhile) => {
+    await trainer.press('search-kernels');
+    await page.waitForFunction(() => /kernels of this device: \d+ %/.test(document.querySelector('#status').textContent));
+    await meanwhile();
+    await page.waitForFunction(() => {
+      const [status, found] = ['#status', '#kernels'].map((place) => document.querySelector(place).textContent);
+      return !/kernels of this device/.test(status) && /^[0-6] of 6 operations/.test(found);
+    }, { timeout: LONG_MS });
+  };
+  await search(async () => {});
+  const kept = await page.evaluate(async () => (await (await (await navigator.storage.getDirectory()).getFileHandle('kernels')).getFile()).size);
+  assert(kept > 0, 'they are kept for the next visit');
+  await trainer.press('start');
+  const losses = await trainer.waitForLosses(2);
+  assert(losses.every(Number.isFinite));
+  await pause(trainer);
+  await search(async () => {
+    assert.equal(await page.$eval('#pause', ({ textContent }) => textContent.trim()), 'Skip');
+    await trainer.press('pause');
+  });
+  assert.equal(await page.$eval('#pause', ({ textContent, disabled }) => `${textContent.trim()} ${disabled}`), 'Pause true');
+}
+
 async function profile(trainer) {
   const { page } = trainer;
   await page.evaluate(() => document.querySelector('#profile-summary')?.setAttribute('data-is-old', ''));

@@ -30,14 +30,17 @@ impl Device<'_> {
     pub async fn open(self, layout: &Layout) -> Result<Gpu> {
         let gpu = self.open_untuned().await?;
         let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
-        let adapter = gpu.summary();
-        let key = format!("{} {} {} {}", adapter.name, adapter.backend, adapter.driver, tuning_key(layout));
+        let key = tuning_key(&gpu, layout);
         let mut kept = read(&file);
         if let Some(&tuning) = kept.get(&key) {
             return Ok(gpu.with_tuning(tuning));
         }
         let bar = progress_bar(100, "looking for the fastest kernels");
-        let tuning = tune(&gpu, layout, |share| bar.set_position((share * 100.0) as u64)).await?;
+        let progress = |share: f64| {
+            bar.set_position((share * 100.0) as u64);
+            true
+        };
+        let tuning = tune(&gpu, layout, progress).await?;
         bar.finish_and_clear();
         kept.insert(key, tuning);
         let is_kept = write(&file, &kept).is_ok();

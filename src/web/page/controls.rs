@@ -16,6 +16,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let is_busy = truth(move || matches!(phase(), Phase::Loading | Phase::Training | Phase::Stepping));
     let start = words(move || if state.has_run.get() { t.controls.go_on.to_owned() } else { t.controls.start.to_owned() });
     let is_untouched = move || !state.has_run.get() && state.history.with(|h| h.steps.is_empty()) && state.trouble.with(Option::is_none);
+    // A search for the fastest kernels is no step that could be gone on with: it is left out.
+    let is_searching = move || state.search.with(Option::is_some);
+    let pausing = words(move || if is_searching() { t.roofline.skip.to_owned() } else { t.controls.pause.to_owned() });
+    let pause = move |_| state.send(&if state.search.with_untracked(Option::is_some) { ToWorker::SkipSearch } else { ToWorker::Pause });
     let notice = shown(move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> }));
     view! {
         <section class="run" aria-labelledby="run-title">
@@ -23,9 +27,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             {shown(move || saved(state, t))}
             <div class="buttons">
                 <button id="start" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::On)>{start}</button>
-                <button id="pause" type="button" disabled=truth(move || !phase().is_going()) on:click=move |_| state.send(&ToWorker::Pause)>
-                    {t.controls.pause}
-                </button>
+                <button id="pause" type="button" disabled=truth(move || !phase().is_going() && !is_searching()) on:click=pause>{pausing}</button>
                 <button id="step" type="button" disabled=is_busy on:click=move |_| state.go(Go::Once)>{t.controls.step}</button>
                 <button id="reset" type="button" disabled=is_untouched on:click=move |_| state.send(&ToWorker::Reset)>
                     {t.controls.reset}
@@ -63,7 +65,7 @@ fn apply(state: State, t: T, remedy: Remedy) -> impl IntoView {
     let text = fill(t.controls.apply_remedy, &[("seq-len", &remedy.seq_len), ("chunk", &remedy.chunk)]);
     let apply = move |_| {
         state.form.update(|form| {
-            form.set_strategy(Strategy::stream(remedy.chunk, remedy.chunk).offloading(form.offload));
+            form.set_strategy(Strategy::stream(remedy.chunk, remedy.chunk).offloading(form.offload).stretching(form.stretch));
             form.set(Field::SeqLen, remedy.seq_len);
         });
     };
@@ -71,6 +73,9 @@ fn apply(state: State, t: T, remedy: Remedy) -> impl IntoView {
 }
 
 fn status(state: State, t: T) -> String {
+    if let Some(share) = state.search.get() {
+        return fill(t.roofline.searching, &[("percent", &(100.0 * share).round())]);
+    }
     let words = match state.phase.get() {
         Phase::Loading => t.controls.loading,
         Phase::Ready => t.controls.ready,

@@ -31,6 +31,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
         state.is_profiling.set(true);
         state.send(&ToWorker::Profile(Box::new(run)));
     };
+    let search = move |_| {
+        let Some(run) = state.run() else { return };
+        state.search.set(Some(0.0));
+        state.send(&ToWorker::Search(Box::new(run)));
+    };
+    let cannot_search =
+        truth(move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.search.with(Option::is_some));
+    let found = words(move || state.found.get().map_or_else(String::new, |found| fill(t.roofline.found, &[("found", &found)])));
     let text = words(move || if state.is_profiling.get() { t.roofline.measuring.to_owned() } else { t.roofline.measure.to_owned() });
     let outcome =
         move || state.profile.with(|profile| profile.as_ref().filter(|_| is_of_this_plan(state, planning)).map(|p| outcome(t, p)));
@@ -38,7 +46,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <div class="proof">
             <h3>{t.roofline.title}</h3>
             <p class="hint">{t.roofline.about}</p>
-            <div class="buttons"><button id="profile" type="button" disabled=is_busy on:click=measure>{text}</button></div>
+            <div class="buttons"><button id="profile" type="button" disabled=is_busy on:click=measure>{text}</button>
+                <button id="search-kernels" type="button" disabled=cannot_search on:click=search>{t.roofline.search}</button>
+            </div>
+            <p class="hint" id="kernels" role="status">{found}</p>
             {shown(outcome)}
         </div>
     }

@@ -121,6 +121,10 @@ pub struct State {
     pub compared: RwSignal<Vec<(StrategyKind, Result<f64, String>)>>,
     pub is_profiling: RwSignal<bool>,
     pub profile: RwSignal<Option<Profile>>,
+    /// The share that is done of a search for the fastest kernels.
+    pub search: RwSignal<Option<f64>>,
+    /// How many operations have others than those of the device's class, when that was last found out.
+    pub found: RwSignal<Option<usize>>,
     pub proving: RwSignal<Option<(usize, usize)>>,
     pub proof: RwSignal<Option<VerifyReport>>,
     pub past: RwSignal<Vec<past::PastRun>>,
@@ -180,6 +184,8 @@ impl State {
             compared: RwSignal::new(Vec::new()),
             is_profiling: RwSignal::new(false),
             profile: RwSignal::new(None),
+            search: RwSignal::new(None),
+            found: RwSignal::new(None),
             proving: RwSignal::new(None),
             proof: RwSignal::new(None),
             past: RwSignal::new(Vec::new()),
@@ -402,6 +408,11 @@ impl State {
                 self.proving.set(None);
                 self.proof.set(Some(*report));
             }
+            FromWorker::Searching(share) => self.search.set(Some(share)),
+            FromWorker::Searched(found) => {
+                self.search.set(None);
+                self.found.set(Some(found));
+            }
             FromWorker::Peak(gflops) => self.peak_gflops.set(Some(gflops)),
             FromWorker::Failed { message, run_survives, remedy } => self.fail(message, run_survives, remedy),
         }
@@ -422,6 +433,7 @@ impl State {
     /// The run went back to a state that was good: what it did since then is done again.
     fn recovered(self, step: u64, reason: &str) {
         self.is_profiling.set(false);
+        self.search.set(None);
         self.history.update(|history| {
             history.steps.retain(|report| report.step <= step);
             history.validations.retain(|(at, _)| *at <= step);
@@ -435,6 +447,7 @@ impl State {
     pub fn fail(self, message: String, run_survives: bool, remedy: Option<Remedy>) {
         self.trouble.set(Some(Trouble { message, remedy }));
         self.proving.set(None);
+        self.search.set(None);
         self.is_profiling.set(false);
         if !run_survives {
             past::remember(self);

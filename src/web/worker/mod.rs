@@ -1,6 +1,7 @@
 //! The worker's side: holds the device and the run, does what the page says, reports what comes of it.
 
 mod inspect;
+mod kernels;
 mod lab;
 mod library;
 mod post;
@@ -16,8 +17,10 @@ use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
+use crate::model::Layout;
 use crate::step::{BatchShape, Limits, Stride};
 use crate::train::{self, Remedy};
+use kernels::Kernels;
 use library::Library;
 use post::{Watch, tell};
 use running::Running;
@@ -44,16 +47,19 @@ pub fn start() {
     let to_itself = sender.clone();
     let library = Library::default();
     let lent = library.clone();
+    let kernels = Kernels::default();
+    let looked_for = kernels.clone();
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
         match wire::unpack(&event.data()).0 {
-            // At once: the worker may be waiting for a librarian that is gone.
+            // At once: the worker may be waiting for a librarian that is gone, or for the end of a search.
             ToWorker::Librarian => lent.connect(event.ports().get(0).dyn_into().ok()),
+            ToWorker::SkipSearch => looked_for.skip(),
             message => sender.unbounded_send(Event::Message(message)).expect("the worker never stops listening"),
         }
     });
     scope.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
     let watch = Watch::start(to_itself.clone());
-    let worker = Worker { gpu: None, running: None, library, ceilings: None, store: Store::default(), watch, to_itself };
+    let worker = Worker { gpu: None, running: None, library, kernels, ceilings: None, store: Store::default(), watch, to_itself };
     wasm_bindgen_futures::spawn_local(worker.serve(inbox));
 }
 
@@ -61,6 +67,7 @@ struct Worker {
     gpu: Option<Gpu>,
     running: Option<Running>,
     library: Library,
+    kernels: Kernels,
     /// What the device does at most, once that is known.
     ceilings: Option<Ceilings>,
     store: Store,
@@ -104,6 +111,12 @@ impl Worker {
         Ok(self.gpu.insert(gpu).clone())
     }
 
+    /// The device with the kernels that were found for the model.
+    async fn open_for(&mut self, layout: &Layout) -> Result<Gpu> {
+        let gpu = self.open().await?;
+        Ok(self.kernels.found(&gpu, layout).await)
+    }
+
     async fn obey(&mut self, message: ToWorker) -> Result<()> {
         match message {
             ToWorker::Begin(run, go) => self.begin(*run, go).await?,
@@ -124,10 +137,14 @@ impl Worker {
                     tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern)));
                 }
             }
-            ToWorker::Compare(run) => lab::compare(&self.open().await?, &run, &self.library).await?,
+            ToWorker::Compare(run) => lab::compare(&self.open_for(&run.layout).await?, &run, &self.library).await?,
             ToWorker::Profile(run) => self.profile(&run).await?,
-            ToWorker::Prove(run) => lab::prove(&self.open().await?, &run, &self.library).await?,
-            ToWorker::Librarian => unreachable!("it is heard at once"),
+            ToWorker::Prove(run) => lab::prove(&self.open_for(&run.layout).await?, &run, &self.library).await?,
+            ToWorker::Search(run) => {
+                let gpu = self.open().await?;
+                self.kernels.search(&gpu, &run.layout).await?;
+            }
+            ToWorker::Librarian | ToWorker::SkipSearch => unreachable!("it is heard at once"),
             ToWorker::Export => {
                 if let Some(running) = &self.running {
                     let (wish, bytes) = running.learned().await?;
@@ -146,11 +163,16 @@ impl Worker {
     async fn begin(&mut self, run: Run, go: Go) -> Result<()> {
         self.drop_run();
         let gpu = self.open().await?;
-        match Running::begin(&gpu, run.clone(), &self.library, None).await {
+        match self.begun(&gpu, run.clone()).await {
             Ok(running) => self.take(running, go),
             Err(error) => self.refuse(&error, remedy(&error, &run, gpu.limits())),
         }
         Ok(())
+    }
+
+    async fn begun(&self, gpu: &Gpu, run: Run) -> Result<Running> {
+        let gpu = self.kernels.for_run(gpu, &run.layout).await?;
+        Running::begin(&gpu, run, &self.library, None).await
     }
 
     async fn resume(&mut self) -> Result<()> {
@@ -159,7 +181,7 @@ impl Worker {
         let Some(saved) = self.store.load().await else {
             return Err(Error::Data("the saved run could not be read; start a new one".to_owned()));
         };
-        let history = saved.history.clone();
+        let (gpu, history) = (gpu.with_tuning(saved.tuning), saved.history.clone());
         let running = Running::begin(&gpu, saved.run, &self.library, Some((saved.snapshot, saved.history))).await?;
         tell(&FromWorker::Resumed(Box::new(running.run.clone()), history));
         self.take(running, Go::On);
@@ -240,7 +262,7 @@ impl Worker {
 
     /// Sets every operation against what the device can do.
     async fn profile(&mut self, run: &Run) -> Result<()> {
-        let (gpu, ceilings) = (self.open().await?, self.ceilings().await?);
+        let (gpu, ceilings) = (self.open_for(&run.layout).await?, self.ceilings().await?);
         let profile = match &mut self.running {
             Some(running) => running.profile(ceilings).await?,
             None => lab::profile(&gpu, run, &self.library, ceilings).await?,
@@ -277,8 +299,8 @@ impl Worker {
     }
 
     async fn begin_again(&mut self, lost: Running, reason: String) -> Result<()> {
-        let (go, run, good) = (lost.go, lost.run.clone(), lost.last_good());
-        let gpu = self.open().await?;
+        let (go, run, tuning, good) = (lost.go, lost.run.clone(), lost.tuning(), lost.last_good());
+        let gpu = self.open().await?.with_tuning(tuning);
         let running = Running::begin(&gpu, run, &self.library, good).await?;
         let step = running.trainer.steps_done();
         let is_at_full_speed = matches!(go, Some(Go::On | Go::Once));

@@ -5,7 +5,7 @@ use web_time::Instant;
 use super::library::{FirstValues, Library};
 use super::post::tell;
 use crate::error::{Error, Result};
-use crate::gpu::{Ceilings, Gpu};
+use crate::gpu::{Ceilings, Gpu, Tuning};
 use crate::model::{Parameters, WithAdapters};
 use crate::step::{BatchShape, Stride};
 use crate::text::Document;
@@ -77,6 +77,11 @@ impl Running {
             parameters.trained().flat_map(|(_, parameter)| bytemuck::cast_slice::<f32, u8>(weights.get(&parameter.name)).iter().copied());
         let base = self.run.start.origin().map_or("", Origin::name).to_owned();
         Ok((Wish::Pack(self.trainer.steps_done(), Box::new(self.run.layout.clone()), base), bytes.collect()))
+    }
+
+    /// The kernels that it runs: others would give other bits.
+    pub fn tuning(&self) -> Tuning {
+        *self.gpu.tuning()
     }
 
     /// The last state that is known to be good.

@@ -5,6 +5,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_time::Instant;
 
 use super::running::Running;
+use crate::gpu::Tuning;
 use crate::train::Snapshot;
 use crate::web::protocol::{History, Run};
 use crate::web::storage;
@@ -25,6 +26,7 @@ pub struct Store {
 /// A run that was saved.
 pub struct Saved {
     pub run: Run,
+    pub tuning: Tuning,
     pub history: History,
     pub snapshot: Snapshot,
     number: u64,
@@ -34,6 +36,7 @@ pub struct Saved {
 struct Header {
     number: u64,
     run: Run,
+    tuning: Tuning,
     history: History,
 }
 
@@ -72,9 +75,9 @@ impl Store {
             return;
         }
         let number = self.last + 1;
-        let run = running.run.clone();
+        let (run, tuning) = (running.run.clone(), running.tuning());
         let Ok((snapshot, history)) = running.state().await else { return };
-        let header = Header { number, run, history: history.clone() };
+        let header = Header { number, run, tuning, history: history.clone() };
         let header = postcard::to_allocvec(&header).expect("a run is plain data");
         let bytes = [&(header.len() as u64).to_le_bytes()[..], &header, &snapshot.to_bytes()].concat();
         let Ok(directory) = storage::root().await else { return };
@@ -98,7 +101,7 @@ impl Saved {
         let (length, rest) = bytes.split_first_chunk::<8>()?;
         let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|&length| length <= rest.len())?;
         let (header, snapshot) = rest.split_at(length);
-        let Header { number, run, history } = postcard::from_bytes(header).ok()?;
-        Some(Saved { run, history, snapshot: Snapshot::from_bytes(name, snapshot).ok()?, number })
+        let Header { number, run, tuning, history } = postcard::from_bytes(header).ok()?;
+        Some(Saved { run, tuning, history, snapshot: Snapshot::from_bytes(name, snapshot).ok()?, number })
     }
 }

@@ -1,0 +1,82 @@
+//! The fastest kernels for the device and a model: looked for once, and kept in the browser's storage.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::post::tell;
+use crate::error::Result;
+use crate::gpu::{Gpu, Knob, Tuning};
+use crate::model::Layout;
+use crate::train::{tune, tuning_key};
+use crate::web::protocol::FromWorker;
+use crate::web::storage;
+
+const FILE: &str = "kernels";
+
+/// What was found, by device and model.
+type Kept = Vec<(String, Tuning)>;
+
+/// Finds kernels.
+#[derive(Clone, Default)]
+pub struct Kernels {
+    is_skipped: Rc<Cell<bool>>,
+}
+
+impl Kernels {
+    /// Ends the search that is going on, with what was found so far.
+    pub fn skip(&self) {
+        self.is_skipped.set(true);
+    }
+
+    /// The device with the kernels that were found for the model, if any were.
+    pub async fn found(&self, gpu: &Gpu, layout: &Layout) -> Gpu {
+        let kept = of(&read().await.unwrap_or_default(), &tuning_key(gpu, layout));
+        gpu.clone().with_tuning(kept.unwrap_or(*gpu.tuning()))
+    }
+
+    /// The same, and a search before if there was none yet. Drivers that run on a CPU compile slowly, and the kernels of their class were
+    /// measured on them: there it is left to the visitor.
+    pub async fn for_run(&self, gpu: &Gpu, layout: &Layout) -> Result<Gpu> {
+        if !gpu.tuning().is_for_cpu() && read().await.is_some_and(|kept| of(&kept, &tuning_key(gpu, layout)).is_none()) {
+            self.search(gpu, layout).await?;
+        }
+        Ok(self.found(gpu, layout).await)
+    }
+
+    /// Looks for the fastest kernels, and keeps them. What cannot be kept is not used: it might be another the next time.
+    pub async fn search(&self, gpu: &Gpu, layout: &Layout) -> Result<()> {
+        self.is_skipped.set(false);
+        let progress = |share| {
+            tell(&FromWorker::Searching(share));
+            !self.is_skipped.get()
+        };
+        let tuning = tune(&gpu.used_for("search"), layout, progress).await?;
+        if let Some(mut kept) = read().await {
+            let key = tuning_key(gpu, layout);
+            kept.retain(|(other, _)| *other != key);
+            kept.push((key, tuning));
+            write(&kept).await;
+        }
+        let found = *self.found(gpu, layout).await.tuning();
+        let differs = |knob: &Knob| gpu.tuning().with(*knob, &found) != *gpu.tuning();
+        tell(&FromWorker::Searched(Knob::ALL.iter().filter(|knob| differs(knob)).count()));
+        Ok(())
+    }
+}
+
+fn of(kept: &Kept, key: &str) -> Option<Tuning> {
+    kept.iter().find(|(other, _)| other == key).map(|(_, tuning)| *tuning)
+}
+
+/// `None` if the browser keeps nothing. A file that is not there, or that another version wrote, holds nothing.
+async fn read() -> Option<Kept> {
+    let directory = storage::root().await.ok()?;
+    let bytes = storage::read(&directory, FILE).await.unwrap_or_default();
+    Some(postcard::from_bytes(&bytes).unwrap_or_default())
+}
+
+async fn write(kept: &Kept) {
+    let Ok(directory) = storage::root().await else { return };
+    // Who reads it again sees whether it was kept.
+    let _ = storage::write(&directory, FILE, &postcard::to_allocvec(kept).expect("sizes are plain data")).await;
+}
