@@ -4,7 +4,7 @@ use web_time::Instant;
 
 use super::buffers::OwnedBuffer;
 use super::device::Gpu;
-use super::shader;
+use super::shader::{self, Constants};
 use crate::error::Result;
 
 /// The most that an adapter was seen to do.
@@ -26,25 +26,36 @@ impl Ceilings {
 
 /// Threads of a measurement: enough for a large GPU.
 const THREADS: u32 = 64 * 1024;
-/// What a thread of `peak` does in a round: 16 chains of four multiply-adds, two operations each.
-const FLOPS_PER_ROUND: f64 = 16.0 * 4.0 * 2.0;
+/// Chains of multiply-adds of a thread of `peak`. What suits a device depends on how long it takes for one and how many registers it has, so
+/// the best of them counts.
+const CHAINS: [u32; 4] = [2, 3, 4, 16];
+/// Multiply-adds of four numbers that such a thread does in a round at least.
+const LINKS: u32 = 64;
 /// What a thread of `copy` does in a round: 16 bytes are read and written.
 const BYTES_PER_ROUND: f64 = 32.0;
 /// What `copy` goes through, in both halves of its buffer together: more than most caches hold.
 const COPIED_BYTES: u64 = 64 << 20;
 /// A measurement should take about this long: more, and a browser's window would stand still.
 const SECONDS: f64 = 0.04;
+/// Times that each loop is measured.
+const TRIES: u32 = 6;
 
 impl Gpu {
-    /// Measures both ceilings. It takes less than a second.
+    /// Measures both ceilings. It takes about a second.
     ///
     /// # Errors
     /// If the device was lost.
     pub async fn ceilings(&self) -> Result<Ceilings> {
-        let rounds = Measurement::new(self, "peak", u64::from(THREADS) * 16).rounds_per_second().await?;
-        let copies = Measurement::new(self, "copy", COPIED_BYTES).rounds_per_second().await?;
         let of_all = f64::from(THREADS) / 1e9;
-        Ok(Ceilings { gflops: rounds * of_all * FLOPS_PER_ROUND, gigabytes_per_second: copies * of_all * BYTES_PER_ROUND })
+        let mut gflops: f64 = 0.0;
+        for chains in CHAINS {
+            let links = LINKS.div_ceil(chains);
+            let constants = vec![("CHAINS", chains), ("LINKS", links)];
+            let rounds = Measurement::new(self, "peak", &constants, u64::from(THREADS) * 16).rounds_per_second().await?;
+            gflops = gflops.max(rounds * of_all * f64::from(chains * links * 4 * 2));
+        }
+        let copies = Measurement::new(self, "copy", &Vec::new(), COPIED_BYTES).rounds_per_second().await?;
+        Ok(Ceilings { gflops, gigabytes_per_second: copies * of_all * BYTES_PER_ROUND })
     }
 }
 
@@ -59,10 +70,10 @@ struct Measurement<'a> {
 }
 
 impl<'a> Measurement<'a> {
-    fn new(gpu: &'a Gpu, stem: &'static str, bytes: u64) -> Self {
+    fn new(gpu: &'a Gpu, stem: &'static str, constants: &Constants, bytes: u64) -> Self {
         use wgpu::BufferUsages as Usage;
         let label = Some(stem);
-        let source = wgpu::ShaderSource::Wgsl(shader::alone(stem).into());
+        let source = wgpu::ShaderSource::Wgsl(shader::alone(stem, constants).into());
         let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
@@ -87,7 +98,7 @@ impl<'a> Measurement<'a> {
     async fn rounds_per_second(&self) -> Result<f64> {
         let mut rounds = 16;
         let mut best: f64 = 0.0;
-        for _ in 0..8 {
+        for _ in 0..TRIES {
             let seconds = self.time(rounds).await?;
             best = best.max(f64::from(rounds) / seconds);
             rounds = (f64::from(rounds) * (SECONDS / seconds).clamp(0.5, 8.0)).ceil() as u32;

@@ -6,7 +6,7 @@
 //! does alone, in the same order, so the bits are the same.
 
 use super::launch::{Access, Grid, Launch};
-use super::shader::{Shader, alone};
+use super::shader::{Constants, Shader, alone};
 use super::tuning::Tuning;
 use crate::step::{Op, OpKind, TensorId};
 
@@ -164,7 +164,7 @@ impl Code {
 
     /// The WGSL that a compiler gets: the members' texts, each with names of its own, and a `main` that calls theirs.
     pub fn wgsl(&self) -> String {
-        let mut out = alone("prelude");
+        let mut out = alone("prelude", &Constants::new());
         let [mut params, mut calls] = ["struct Members {", ""].map(String::from);
         let (parameter, place) = match self.has_subgroups() {
             true => (", @builtin(subgroup_invocation_id) place: u32", "place"),

@@ -9,10 +9,10 @@ use crate::step::OpKind;
 /// What a shader's text is made with: names that may stand in it, and their values. A condition holds if its name is here.
 pub type Constants = Vec<(&'static str, u32)>;
 
-/// A file of `shaders/` that takes no constants.
-pub(super) fn alone(stem: &str) -> String {
+/// A file of `shaders/` that is no operation's.
+pub(super) fn alone(stem: &str, constants: &Constants) -> String {
     let mut text = String::new();
-    expand(&mut file(stem).lines(), &[], true, &mut text);
+    expand(&mut file(stem).lines(), constants, true, &mut text);
     text
 }
 
