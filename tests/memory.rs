@@ -18,7 +18,7 @@ fn the_device_holds_what_was_planned_to_the_byte() {
     for layout in full.map(|config| Layout::from(&config)).chain([adapted]) {
         let keeping = Strategy::stream(128, 64).keeping("attention,keys_values:1,mlp:1".parse().unwrap());
         let plain = StrategyKind::ALL.map(|kind| Strategy::new(kind, 128, 64));
-        for strategy in plain.into_iter().chain([keeping, keeping.offloading(true)]) {
+        for strategy in plain.into_iter().chain([keeping, keeping.offloading(true), keeping.stretching(true)]) {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
                 let program = Program::train(&layout, BatchShape::packed(lengths), strategy);
                 let executor = device::executor(&program, device::own_tuning());
@@ -141,7 +141,7 @@ fn a_million_tokens_are_planned_in_a_second() {
         ..PRESETS[0].config.clone()
     };
     let start = Instant::now();
-    let program = Program::train(&config, BatchShape::uniform(1, 1_000_000), Strategy::stream(512, 512));
+    let program = Program::train(&config, BatchShape::uniform(1, 1_000_000), Strategy::stream(512, 512).stretching(true));
     let memory = Memory::plan(&program, Limits::NONE).unwrap();
     let cost = program.step_cost();
     let elapsed = start.elapsed();

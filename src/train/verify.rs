@@ -27,6 +27,8 @@ pub struct RunReport {
     pub chunk: u32,
     /// Tokens of a chunk of logits.
     pub logits_chunk: u32,
+    /// Are chunks longer where that costs no memory?
+    pub stretch: bool,
     /// What it keeps of layers beside their inputs.
     pub keep: String,
     /// The loss.
@@ -111,6 +113,7 @@ async fn gradients(
         strategy: strategy.kind.name().to_owned(),
         chunk: strategy.chunk(tokens),
         logits_chunk: strategy.logits_chunk(tokens),
+        stretch: strategy.stretches(),
         keep: strategy.kept().to_string(),
         loss,
         peak_bytes: executor.created_bytes(),
@@ -156,6 +159,7 @@ mod tests {
             strategy,
             chunk: 64,
             logits_chunk: 64,
+            stretch: false,
             keep: String::new(),
             loss,
             peak_bytes: 0,

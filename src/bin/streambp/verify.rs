@@ -80,8 +80,9 @@ fn print_report(report: &VerifyReport, adapter: &str) {
         let verdict = if run.same_bits { "same bits".to_owned() } else { format!("DIFFERS in {}", run.different.join(", ")) };
         let is_between = !run.keep.is_empty() && run.strategy != StrategyKind::Standard.name();
         let keeps = if is_between { format!(", keeps {}", run.keep) } else { String::new() };
+        let stretched = if run.stretch { ", stretched" } else { "" };
         println!(
-            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{keeps}",
+            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{keeps}{stretched}",
             run.strategy,
             run.chunk,
             run.logits_chunk,

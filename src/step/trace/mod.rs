@@ -323,8 +323,9 @@ mod tests {
     #[test]
     fn the_most_bytes_alive_are_those_of_the_plan() {
         let between = Strategy::stream(128, 64).keeping("attention,gate_up:2".parse().unwrap()).offloading(true);
-        let between = Program::train(&PRESETS[0].config, BatchShape::uniform(1, 700), between);
-        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([between, program_with_lead(700)]) {
+        let [between, stretched] = [between, Strategy::stream(64, 64).stretching(true)]
+            .map(|strategy| Program::train(&PRESETS[0].config, BatchShape::uniform(1, 700), strategy));
+        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([between, stretched, program_with_lead(700)]) {
             let kind = program.strategy.kind;
             for limit in [u64::MAX, 8 << 20] {
                 let memory = Memory::plan(&program, Limits { buffer: limit, binding: u64::MAX }).unwrap();
