@@ -14,15 +14,16 @@ const LONGEST: u64 = 1024;
 pub(super) fn stretch(program: &mut Program) {
     let memory = plan(program);
     let even = chunk_lengths(program);
-    let mut longest = longest(program, &memory);
+    let mut longest = longest(program, &memory, &even);
     // Tensors that are alive together may fit and still leave gaps between them: then halves of what would fit do, or what was before.
-    loop {
+    while longest != even {
         program.set_chunk_lengths(&longest);
         if plan(program).peak_bytes() <= memory.peak_bytes() {
             return;
         }
         longest.iter_mut().zip(&even).for_each(|(length, even)| *length = (*length / 2).next_multiple_of(TOKEN_TILE).max(*even));
     }
+    program.set_chunk_lengths(&even);
 }
 
 fn plan(program: &Program) -> Memory {
@@ -33,8 +34,8 @@ fn chunk_lengths(program: &Program) -> Vec<u32> {
     program.blocks.iter().map(|block| block.walk.chunk_len(program.tokens())).collect()
 }
 
-/// How long the chunks of each block may be: some doublings of their length.
-fn longest(program: &Program, memory: &Memory) -> Vec<u32> {
+/// How long the chunks of each block may be: some doublings of what they are.
+fn longest(program: &Program, memory: &Memory, even: &[u32]) -> Vec<u32> {
     let most = memory.alive_bytes(memory.peak());
     let of_chunks = memory.chunk_bytes(program);
     let mut times: Vec<u32> = program.blocks.iter().map(|block| most_times(program, block)).collect();
@@ -42,8 +43,7 @@ fn longest(program: &Program, memory: &Memory) -> Vec<u32> {
         let fit = 1 + (most - memory.alive_bytes(at)) / of_chunk;
         times[at.block] = fit.min(u64::from(times[at.block])) as u32;
     }
-    let lengths = chunk_lengths(program);
-    lengths.iter().zip(times).map(|(length, times)| (length << times.ilog2()).min(program.tokens())).collect()
+    even.iter().zip(times).map(|(length, times)| (length << times.ilog2()).min(program.tokens())).collect()
 }
 
 /// How many times as long a block's chunks may be whatever memory there is: as long as is worth it, no longer than the batch, and no tensor
