@@ -117,7 +117,10 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #for e in 0..4
       let e$g_$q_$e = vec4(b$g_$q_0[$eu], b$g_$q_1[$eu], b$g_$q_2[$eu], b$g_$q_3[$eu]);
+#end
+      // All of one sum behind one another: a compiler that keeps to the order has it in registers once.
 #for t in 0..$TOKENS
+#for e in 0..4
       sum$t_$g_$q = fma(vec4(a$t[$eu]), e$g_$q_$e, sum$t_$g_$q);
 #end
 #end

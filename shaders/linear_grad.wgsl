@@ -94,13 +94,13 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #else
       let w$c = weight_row(params.first_row + 4u * n + $cu);
 #end
-#if SUBGROUP
+#end
 #for g in 0..$GROUPS
+#if SUBGROUP
+#for c in 0..4
       let of_mine$g_$c = weight_at(w$c, mine$g);
 #end
 #end
-#end
-#for g in 0..$GROUPS
 #for q in 0..$QUADS
 #for c in 0..4
 #if SUBGROUP
@@ -112,7 +112,10 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #if DIRECT
       let b$g_$q_$c = weight_at(w$c, col$g_$q);
 #end
+#end
+      // All of one sum behind one another, as in linear.wgsl.
 #for t in 0..$TOKENS
+#for c in 0..4
       sum$t_$g_$q = fma(vec4(a$t[$cu]), b$g_$q_$c, sum$t_$g_$q);
 #end
 #end

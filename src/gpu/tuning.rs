@@ -71,13 +71,11 @@ impl TokenTile {
         TOKEN_TILE / self.tokens * self.col_lanes
     }
 
-    /// Half as wide where a matrix of so many groups of four columns would leave much of the last tile empty; `together` is how many
-    /// groups a subgroup of so many threads reads at once.
+    /// Narrower, but no less than half as wide, where a matrix of so many groups of four columns would leave much of the last tile empty;
+    /// `together` is how many groups a subgroup of so many threads reads at once.
     pub(super) fn fitted(self, matrix_vec4s: u32, together: impl Fn(u32) -> u32) -> TokenTile {
-        let half = TokenTile { vec4s: self.vec4s / 2, ..self };
-        let computed = |tile: TokenTile| matrix_vec4s.next_multiple_of(tile.workgroup_vec4s());
-        let can_halve = self.vec4s.is_multiple_of(2 * self.sharing.together(1, together));
-        if can_halve && computed(self) * 9 > computed(half) * 10 { half } else { self }
+        let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.col_lanes), self.sharing.together(1, together));
+        TokenTile { vec4s, ..self }
     }
 
     /// Groups of four columns of a workgroup.
@@ -115,6 +113,21 @@ pub struct HeadTile {
     pub at_once: u32,
     /// How they share the tokens that all of them look at.
     pub sharing: Sharing,
+}
+
+impl WeightTile {
+    /// With fewer rows, but no less than half of them, where a matrix of so many groups of four rows would leave much of the last tile empty.
+    pub(super) fn fitted(self, matrix_vec4s: u32) -> WeightTile {
+        let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.row_lanes), self.sharing.together(1, |lanes| lanes));
+        WeightTile { vec4s, ..self }
+    }
+}
+
+/// The length of tiles, `most` at most and no less than half of it, that covers `all` with little behind its end: a longer one counts as
+/// good as a shorter one that has a tenth less to compute. Each is a multiple of `step`.
+fn fitted(most: u32, all: u32, step: u32) -> u32 {
+    let shorter = (most.div_ceil(2)..most).filter(|length| length.is_multiple_of(step)).rev();
+    shorter.fold(most, |best, length| if all.next_multiple_of(best) * 9 > all.next_multiple_of(length) * 10 { length } else { best })
 }
 
 impl HeadTile {
@@ -170,9 +183,9 @@ impl Tuning {
         row_is_subgroup: true,
         beside: 1,
         in_turn: 8,
-        linear: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
-        linear_grad: TokenTile { tokens: 4, vec4s: 16, col_lanes: 1, at_once: 2, sharing: Sharing::Subgroup(8) },
-        linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 2, sharing: Sharing::Subgroup(8) },
+        linear: TokenTile { tokens: 8, vec4s: 20, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
+        linear_grad: TokenTile { tokens: 8, vec4s: 16, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
+        linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 32, at_once: 2, sharing: Sharing::Subgroup(8) },
         attention: HeadTile { tokens: 8, vec4s: 64, at_once: 8, sharing: Sharing::Subgroup(8) },
         attention_query_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 1, sharing: Sharing::Subgroup(8) },
         attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, at_once: 2, sharing: Sharing::Subgroup(8) },

@@ -10,7 +10,8 @@ const STAGED_TOKENS: u32 = 8;
 
 pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
     let Op::LinearWeightGrad { d_out, x, d_weight, slice } = *op else { unreachable!("dispatched by kind") };
-    let tile = tuning.linear_weight_grad;
+    // By the whole matrix: how many of its rows are at work depends on the strategy.
+    let tile = tuning.linear_weight_grad.fitted(program.tensor(d_weight).row_count.div_ceil(4));
     let columns = vec4s(program, d_weight);
     let rows = slice_vec4s(slice);
     Launch::new(op.kind(), Grid::Workgroups(columns.div_ceil(tile.lanes * tile.cols), rows.div_ceil(tile.row_lanes * tile.vec4s)))
