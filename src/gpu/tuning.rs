@@ -185,7 +185,7 @@ impl Tuning {
         in_turn: 8,
         linear: TokenTile { tokens: 8, vec4s: 20, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
         linear_grad: TokenTile { tokens: 8, vec4s: 16, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
-        linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 32, at_once: 2, sharing: Sharing::Subgroup(8) },
+        linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 4, sharing: Sharing::Subgroup(8) },
         attention: HeadTile { tokens: 8, vec4s: 64, at_once: 8, sharing: Sharing::Subgroup(8) },
         attention_query_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 1, sharing: Sharing::Subgroup(8) },
         attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, at_once: 2, sharing: Sharing::Subgroup(8) },
