@@ -212,6 +212,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tiles_are_shorter_where_the_last_one_would_be_empty() {
+        // 20 cover 80 and 40, and 256 with 4 too many; of 24 they would leave 16.
+        assert_eq!([80, 256, 40, 24].map(|all| fitted(20, all, 2)), [20, 20, 20, 12]);
+        assert_eq!([8, 16, 20, 40].map(|all| fitted(16, all, 8)), [8, 16, 8, 8]);
+        assert_eq!([1, 7].map(|all| fitted(1, all, 1)), [1, 1]);
+    }
+
+    #[test]
     fn a_thread_of_attention_holds_what_fits() {
         assert_eq!([1, 3, 8, 9, 16, 64, 65].map(|head| Tuning::CPU.attention.tokens_of(head)), [8, 8, 8, 4, 4, 1, 1]);
         assert_eq!([1, 4, 8, 32].map(|head| Tuning::GPU.attention.tokens_of(head)), [2, 2, 2, 1]);
