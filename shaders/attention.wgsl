@@ -3,6 +3,7 @@
 // (online softmax), so no row of scores is ever in memory. Either each thread reads them, or each thread of a subgroup reads one and
 // tells the others, or the workgroup reads many into its own memory.
 #include scores
+#include words
 
 struct Params {
   head_vec4s: u32,
@@ -21,8 +22,8 @@ struct Params {
 const LOWEST: f32 = -1e30;
 
 @group(0) @binding(2) var<storage, read_write> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> k: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> k: array<Quad>;
+@group(0) @binding(4) var<storage, read_write> v: array<Quad>;
 @group(0) @binding(5) var<storage, read> segment_start: array<u32>;
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
@@ -60,8 +61,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     for (var i = lane; i < $STEPu * $HEAD_VEC4Su; i += $LANESu) {
       let row = around(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
       let at = row * params.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
-      k_tile[i] = k[at];
-      v_tile[i] = v[at];
+      k_tile[i] = floats(k[at]);
+      v_tile[i] = floats(v[at]);
     }
     workgroupBarrier();
     for (var key = from_key; key < from_key + $STEPu; key += $AT_ONCEu) {
@@ -85,7 +86,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #for e in 0..$HEAD_VEC4S
 #if SUBGROUP
-    let my_k$e = k[at + $eu];
+    let my_k$e = floats(k[at + $eu]);
 #end
 #for j in 0..$AT_ONCE
 #if SUBGROUP
@@ -95,7 +96,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     let k$j_$e = k_tile[at$j + $eu];
 #end
 #if DIRECT
-    let k$j_$e = k[at$j + $eu];
+    let k$j_$e = floats(k[at$j + $eu]);
 #end
 #for t in 0..$TOKENS
     s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);
@@ -119,7 +120,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #for e in 0..$HEAD_VEC4S
 #if SUBGROUP
-    let my_v$e = v[at + $eu];
+    let my_v$e = floats(v[at + $eu]);
 #end
 #for t in 0..$TOKENS
     o$t_$e *= shrink$t;
@@ -132,7 +133,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     let v$j_$e = v_tile[at$j + $eu];
 #end
 #if DIRECT
-    let v$j_$e = v[at$j + $eu];
+    let v$j_$e = floats(v[at$j + $eu]);
 #end
 #for t in 0..$TOKENS
     o$t_$e = fma(vec4(p$t_$j), v$j_$e, o$t_$e);

@@ -2,6 +2,7 @@
 // queries that see key j, from the last to the first, and over the heads that share the key. A thread owns $TOKENS keys of one
 // key/value head; how threads share queries is as keys are shared in attention.wgsl. It goes on from what d_k and d_v hold, so a chunk's border is a store and a load and no more.
 #include scores
+#include words
 
 struct Params {
   head_vec4s: u32,
@@ -17,11 +18,11 @@ struct Params {
   stats_period: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> q: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> q: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> k: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> segment_start: array<u32>;
-@group(0) @binding(6) var<storage, read_write> d_out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> d_out: array<Quad>;
 @group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
 @group(0) @binding(8) var<storage, read_write> d_k: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> d_v: array<vec4<f32>>;
@@ -68,15 +69,15 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let d_out_at = ((d_out_row + my_row) * params.heads + head) * params.head_vec4s;
       let my_stats = stats[(stats_row + my_row) * params.heads + head];
 #for e in 0..$HEAD_VEC4S
-      let my_q$e = q[q_at + $eu];
-      let my_d_out$e = d_out[d_out_at + $eu];
+      let my_q$e = floats(q[q_at + $eu]);
+      let my_d_out$e = floats(d_out[d_out_at + $eu]);
 #end
 #end
 #if STAGED
       for (var j = lane; j < $STEPu * $HEAD_VEC4Su; j += $LANESu) {
         let row = clamp(last - j / $HEAD_VEC4Su, chunk.start, chunk_end - 1u) - chunk.start;
-        q_tile[j] = q[((q_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su];
-        d_out_tile[j] = d_out[((d_out_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su];
+        q_tile[j] = floats(q[((q_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su]);
+        d_out_tile[j] = floats(d_out[((d_out_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su]);
       }
       workgroupBarrier();
 #end
@@ -115,8 +116,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let d_out$j_$e = d_out_tile[(begin + $ju) * $HEAD_VEC4Su + $eu];
 #end
 #if DIRECT
-      let q$j_$e = q[q_at$j + $eu];
-      let d_out$j_$e = d_out[d_out_at$j + $eu];
+      let q$j_$e = floats(q[q_at$j + $eu]);
+      let d_out$j_$e = floats(d_out[d_out_at$j + $eu]);
 #end
 #for t in 0..$TOKENS
       s$t_$j = multiply_add(q$j_$e, k$t_$e, s$t_$j);

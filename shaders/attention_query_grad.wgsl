@@ -2,6 +2,7 @@
 // d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head; how threads share
 // keys is as in attention.wgsl.
 #include scores
+#include words
 
 struct Params {
   head_vec4s: u32,
@@ -20,8 +21,8 @@ struct Params {
 }
 
 @group(0) @binding(2) var<storage, read_write> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> k: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> k: array<Quad>;
+@group(0) @binding(4) var<storage, read_write> v: array<Quad>;
 @group(0) @binding(5) var<storage, read> segment_start: array<u32>;
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> d_out: array<vec4<f32>>;
@@ -70,15 +71,15 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     for (var i = lane; i < $STEPu * $HEAD_VEC4Su; i += $LANESu) {
       let row = around(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
       let at = row * params.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
-      k_tile[i] = k[at];
-      v_tile[i] = v[at];
+      k_tile[i] = floats(k[at]);
+      v_tile[i] = floats(v[at]);
     }
     workgroupBarrier();
 #else
     let at = around(first_key_row + min(from_key + place, last_key) - first_key) * params.keys_row_vec4s + head_offset;
 #for e in 0..$HEAD_VEC4S
-    let my_k$e = k[at + $eu];
-    let my_v$e = v[at + $eu];
+    let my_k$e = floats(k[at + $eu]);
+    let my_v$e = floats(v[at + $eu]);
 #end
 #end
     for (var key = from_key; key <= min(from_key + $STEPu - 1u, last_key); key += $AT_ONCEu) {
@@ -102,8 +103,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     let v$j_$e = v_tile[(key - from_key + $ju) * $HEAD_VEC4Su + $eu];
 #end
 #if DIRECT
-    let k$j_$e = k[at$j + $eu];
-    let v$j_$e = v[at$j + $eu];
+    let k$j_$e = floats(k[at$j + $eu]);
+    let v$j_$e = floats(v[at$j + $eu]);
 #end
 #for t in 0..$TOKENS
     s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);

@@ -16,7 +16,7 @@ struct Params {
   residual_period: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> x: array<Quad>;
 @group(0) @binding(3) var<storage, read> weight: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 #if BIAS
@@ -66,7 +66,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     for (var i = lane; i < $STEPu * TOKEN_TILE; i += $LANESu) {
       let k = from_k + i % $STEPu;
       let row = min(workgroup.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
-      let value = x[(x_row + row) * params.in_vec4s + min(k, params.in_vec4s - 1u)];
+      let value = floats(x[(x_row + row) * params.in_vec4s + min(k, params.in_vec4s - 1u)]);
       x_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, k < params.in_vec4s);
     }
     for (var i = lane; i < $STEPu * 4u * $QUADSu * $COL_LANESu; i += $LANESu) {
@@ -93,9 +93,9 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let a$t = x_tile[k * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu];
 #else
 #if RAGGED
-      let a$t = select(vec4(0.0), x[x$t + k], begin + $uu < params.in_vec4s);
+      let a$t = select(vec4(0.0), floats(x[x$t + k]), begin + $uu < params.in_vec4s);
 #else
-      let a$t = x[x$t + k];
+      let a$t = floats(x[x$t + k]);
 #end
 #end
 #end

@@ -14,7 +14,7 @@ struct Params {
   d_x_period: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> d_out: array<Quad>;
 @group(0) @binding(3) var<storage, read> weight: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> d_x: array<vec4<f32>>;
 
@@ -54,7 +54,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     for (var i = lane; i < $STEPu * TOKEN_TILE; i += $LANESu) {
       let n = from_n + i % $STEPu;
       let row = min(workgroup.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
-      let value = d_out[(d_out_row + row) * params.out_vec4s + params.first_col_vec4 + min(n, params.vec4s - 1u)];
+      let value = floats(d_out[(d_out_row + row) * params.out_vec4s + params.first_col_vec4 + min(n, params.vec4s - 1u)]);
       d_out_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, n < params.vec4s);
     }
     for (var i = lane; i < $STEPu * 4u * $QUADSu * $COL_LANESu; i += $LANESu) {
@@ -80,9 +80,9 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       var a$t = d_out_tile[n * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu];
 #else
 #if RAGGED
-      var a$t = select(vec4(0.0), d_out[d_out$t + n], begin + $uu < params.vec4s);
+      var a$t = select(vec4(0.0), floats(d_out[d_out$t + n]), begin + $uu < params.vec4s);
 #else
-      var a$t = d_out[d_out$t + n];
+      var a$t = floats(d_out[d_out$t + n]);
 #end
 #end
 #if SCALED

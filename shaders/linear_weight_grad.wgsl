@@ -1,11 +1,12 @@
 // d_weight[n, k] += sum over tokens of d_out[i, n] · x[i, k], from the last token to the first. A thread owns $GROUPS · $QUADS groups of four
 // rows of $COLS groups of four columns, of those that are at work; how threads share what they read is as in linear.wgsl. It goes on from what
 // d_weight holds, so a chunk's border is a store and a load and no more.
+#include words
 
 struct Params { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first_col_vec4: u32, d_out_period: u32, x_period: u32 }
 
-@group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> d_out: array<Quad>;
+@group(0) @binding(3) var<storage, read_write> x: array<Quad>;
 @group(0) @binding(4) var<storage, read_write> d_weight: array<vec4<f32>>;
 
 #if STAGED
@@ -45,12 +46,12 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     for (var i = lane; i < $STEPu * $QUADSu * $ROW_LANESu; i += $LANESu) {
       let row = min(tile * TOKEN_TILE - 1u - behind - i / ($QUADSu * $ROW_LANESu), chunk.count - 1u);
       let n = min(first + i % ($QUADSu * $ROW_LANESu), params.vec4s - 1u);
-      d_out_tile[i] = d_out[(d_out_row + row) * params.out_vec4s + params.first_col_vec4 + n];
+      d_out_tile[i] = floats(d_out[(d_out_row + row) * params.out_vec4s + params.first_col_vec4 + n]);
     }
     for (var i = lane; i < $STEPu * $COLSu * $COL_LANESu; i += $LANESu) {
       let token = tile * TOKEN_TILE - 1u - behind - i / ($COLSu * $COL_LANESu);
       let col = min(first_col + i % ($COLSu * $COL_LANESu), params.in_vec4s - 1u);
-      x_tile[i] = select(vec4(0.0), x[(x_row + min(token, chunk.count - 1u)) * params.in_vec4s + col], token < chunk.count);
+      x_tile[i] = select(vec4(0.0), floats(x[(x_row + min(token, chunk.count - 1u)) * params.in_vec4s + col]), token < chunk.count);
     }
     workgroupBarrier();
     for (var i = 0u; i < $STEPu; i += $AT_ONCEu) {
@@ -69,12 +70,12 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #if STAGED
       let b$u_$k = x_tile[((i + $uu) * $COLSu + $ku) * $COL_LANESu + lane % $COL_LANESu];
 #else
-      let b$u_$k = select(vec4(0.0), x[x_start$u + col$k], token$u < chunk.count);
+      let b$u_$k = select(vec4(0.0), floats(x[x_start$u + col$k]), token$u < chunk.count);
 #end
 #end
 #if SUBGROUP
 #for g in 0..$GROUPS
-      let of_mine$u_$g = d_out[d_out_start$u + mine$g];
+      let of_mine$u_$g = floats(d_out[d_out_start$u + mine$g]);
 #end
 #end
 #end
@@ -88,7 +89,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let a$u_$g_$q = d_out_tile[((i + $uu) * $QUADSu + $qu) * $ROW_LANESu + lane / $COL_LANESu];
 #end
 #if DIRECT
-      let a$u_$g_$q = d_out[d_out_start$u + n$g_$q];
+      let a$u_$g_$q = floats(d_out[d_out_start$u + n$g_$q]);
 #end
 #end
 #for c in 0..4

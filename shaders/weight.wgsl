@@ -1,16 +1,17 @@
 // How a matrix is read that may be stored in fewer bytes: the includer binds `weight: array<Stored>`, and gets four columns of a row by
 // weight_at(weight_row(row), column / 4).
+#include words
 
 #if BF16
-alias Stored = vec2<u32>;
+alias Stored = Pair;
 #else
 #if F16
-alias Stored = vec2<u32>;
+alias Stored = Pair;
 #else
 #if INT8
 alias Stored = u32;
 #else
-alias Stored = vec4<f32>;
+alias Stored = Quad;
 #end
 #end
 #end
@@ -27,11 +28,11 @@ fn weight_row(row: u32) -> u32 {
 
 fn weight_at(start: u32, col: u32) -> vec4<f32> {
 #if BF16
-  let pairs = weight[start + col];
+  let pairs = words(weight[start + col]);
   return bitcast<vec4<f32>>(vec4(pairs.x << 16u, pairs.x & 0xffff0000u, pairs.y << 16u, pairs.y & 0xffff0000u));
 #else
 #if F16
-  let pairs = weight[start + col];
+  let pairs = words(weight[start + col]);
   return vec4(unpack2x16float(pairs.x), unpack2x16float(pairs.y));
 #else
 #if INT8
@@ -39,7 +40,7 @@ fn weight_at(start: u32, col: u32) -> vec4<f32> {
   let bytes = vec4<i32>(vec4<u32>(weight[block + 1u + (col & 7u)]) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u);
   return vec4<f32>(bytes) * bitcast<f32>(weight[block]);
 #else
-  return weight[start + col];
+  return floats(weight[start + col]);
 #end
 #end
 #end

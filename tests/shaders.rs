@@ -60,7 +60,7 @@ fn validated_code(code: &Code) -> (Module, ModuleInfo) {
     let text = code.wgsl();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{code:?}: {}", e.emit_to_string(&text)));
     // Base WebGPU unpacks halves, which naga counts as a capability. Browsers are not asked for subgroups.
-    let subgroups = if code.has_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let subgroups = if code.has_subgroups() { Capabilities::SUBGROUP | Capabilities::SHADER_INT64 } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32 | subgroups);
     validator
         .subgroup_stages(ShaderStages::COMPUTE)

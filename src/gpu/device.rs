@@ -96,8 +96,10 @@ impl AdapterSummary {
     }
 }
 
-/// What is used where there is it, and done without elsewhere: a clock on the device, and words between threads.
-const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::SUBGROUP);
+/// What kernels need whose threads tell one another what they loaded, in words of 64 bits.
+const FOR_SUBGROUPS: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
+/// What is used where there is it, and done without elsewhere: a clock on the device, and that.
+const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(FOR_SUBGROUPS);
 
 impl Gpu {
     /// Opens the adapter whose name contains `wanted` (natively, without one, what the environment variable
@@ -129,8 +131,8 @@ impl Gpu {
         let refused = |e: wgpu::RequestDeviceError| Error::NoDevice { adapter: summary.name.clone(), reason: e.to_string() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
         let info = adapter.get_info();
-        let subgroup_lanes = (features.contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size == info.subgroup_max_size)
-            .then_some(info.subgroup_max_size);
+        let subgroup_lanes =
+            (features.contains(FOR_SUBGROUPS) && info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_max_size);
         let tuning = tuning(&info, subgroup_lanes);
         let watched = watch(&device);
         let (pipelines, ledger) = (Arc::default(), Ledger::default());
