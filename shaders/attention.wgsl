@@ -21,11 +21,11 @@ struct Params {
 
 const LOWEST: f32 = -1e30;
 
-@group(0) @binding(2) var<storage, read_write> q: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> q: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> k: array<Quad>;
 @group(0) @binding(4) var<storage, read_write> v: array<Quad>;
 @group(0) @binding(5) var<storage, read> segment_start: array<u32>;
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> out: array<Quad>;
 @group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
 
 #if STAGED
@@ -48,7 +48,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   var most$t = LOWEST;
   var sum$t = 0.0;
 #for e in 0..$HEAD_VEC4S
-  let q$t_$e = q[q_at$t + $eu];
+  let q$t_$e = floats(q[q_at$t + $eu]);
   var o$t_$e = vec4(0.0);
 #end
 #end
@@ -149,7 +149,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   if tile_start + $tu * $LANESu + lane < chunk.count {
     let out_at = ((out_row + row$t) * params.heads + head) * params.head_vec4s;
 #for e in 0..$HEAD_VEC4S
-    out[out_at + $eu] = o$t_$e / sum$t;
+    out[out_at + $eu] = quad(o$t_$e / sum$t);
 #end
     stats[(stats_row + row$t) * params.heads + head] = vec2(most$t + log(sum$t), 0.0);
   }

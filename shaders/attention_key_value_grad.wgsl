@@ -19,13 +19,13 @@ struct Params {
 }
 
 @group(0) @binding(2) var<storage, read_write> q: array<Quad>;
-@group(0) @binding(3) var<storage, read_write> k: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> k: array<Quad>;
+@group(0) @binding(4) var<storage, read_write> v: array<Quad>;
 @group(0) @binding(5) var<storage, read> segment_start: array<u32>;
 @group(0) @binding(6) var<storage, read_write> d_out: array<Quad>;
 @group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
-@group(0) @binding(8) var<storage, read_write> d_k: array<vec4<f32>>;
-@group(0) @binding(9) var<storage, read_write> d_v: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> d_k: array<Quad>;
+@group(0) @binding(9) var<storage, read_write> d_v: array<Quad>;
 
 #if STAGED
 var<workgroup> q_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
@@ -44,10 +44,10 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let key$t = min(first_key + $tu * $LANESu + lane, last_key);
   let at$t = (first_key_row + key$t - first_key) * params.keys_row_vec4s + workgroup.y * params.head_vec4s;
 #for e in 0..$HEAD_VEC4S
-  let k$t_$e = k[at$t + $eu];
-  let v$t_$e = v[at$t + $eu];
-  var d_k$t_$e = d_k[at$t + $eu];
-  var d_v$t_$e = d_v[at$t + $eu];
+  let k$t_$e = floats(k[at$t + $eu]);
+  let v$t_$e = floats(v[at$t + $eu]);
+  var d_k$t_$e = floats(d_k[at$t + $eu]);
+  var d_v$t_$e = floats(d_v[at$t + $eu]);
 #end
 #end
   let q_row = first_row(params.q_period);
@@ -147,8 +147,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #for t in 0..$TOKENS
   if first_key + $tu * $LANESu + lane <= last_key {
 #for e in 0..$HEAD_VEC4S
-    d_k[at$t + $eu] = d_k$t_$e;
-    d_v[at$t + $eu] = d_v$t_$e;
+    d_k[at$t + $eu] = quad(d_k$t_$e);
+    d_v[at$t + $eu] = quad(d_v$t_$e);
 #end
   }
 #end

@@ -20,14 +20,14 @@ struct Params {
   d_q_period: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> q: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> q: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> k: array<Quad>;
 @group(0) @binding(4) var<storage, read_write> v: array<Quad>;
 @group(0) @binding(5) var<storage, read> segment_start: array<u32>;
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> d_out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> out: array<Quad>;
+@group(0) @binding(7) var<storage, read_write> d_out: array<Quad>;
 @group(0) @binding(8) var<storage, read_write> stats: array<vec2<f32>>;
-@group(0) @binding(9) var<storage, read_write> d_q: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read_write> d_q: array<Quad>;
 
 #if STAGED
 var<workgroup> k_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
@@ -54,9 +54,9 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let log_sum$t = stats[stats_at$t].x;
   var around$t = 0.0;
 #for e in 0..$HEAD_VEC4S
-  let q$t_$e = q[q_at$t + $eu];
-  let d_out$t_$e = d_out[d_out_at$t + $eu];
-  around$t = multiply_add(d_out$t_$e, out[out_at$t + $eu], around$t);
+  let q$t_$e = floats(q[q_at$t + $eu]);
+  let d_out$t_$e = floats(d_out[d_out_at$t + $eu]);
+  around$t = multiply_add(d_out$t_$e, floats(out[out_at$t + $eu]), around$t);
   var d_q$t_$e = vec4(0.0);
 #end
 #end
@@ -136,7 +136,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   if tile_start + $tu * $LANESu + lane < chunk.count {
     let d_q_at = ((d_q_row + row$t) * params.heads + head) * params.head_vec4s;
 #for e in 0..$HEAD_VEC4S
-    d_q[d_q_at + $eu] = d_q$t_$e;
+    d_q[d_q_at + $eu] = quad(d_q$t_$e);
 #end
     stats[stats_at$t] = vec2(log_sum$t, around$t);
   }

@@ -18,12 +18,12 @@ struct Params {
 
 @group(0) @binding(2) var<storage, read_write> x: array<Quad>;
 @group(0) @binding(3) var<storage, read> weight: array<Stored>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> out: array<Quad>;
 #if BIAS
-@group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> bias: array<Quad>;
 #end
 #if RESIDUAL
-@group(0) @binding(6) var<storage, read_write> residual: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> residual: array<Quad>;
 #end
 
 #if STAGED
@@ -145,15 +145,15 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let at = params.first_col_vec4 + col$g_$q;
       sum$t_$g_$q *= params.scale;
 #if BIAS
-      sum$t_$g_$q += bias[at];
+      sum$t_$g_$q += floats(bias[at]);
 #end
 #if RESIDUAL
-      sum$t_$g_$q += residual[residual_start + at];
+      sum$t_$g_$q += floats(residual[residual_start + at]);
 #end
 #if ACCUMULATE
-      sum$t_$g_$q += out[out_start + at];
+      sum$t_$g_$q += floats(out[out_start + at]);
 #end
-      out[out_start + at] = sum$t_$g_$q;
+      out[out_start + at] = quad(sum$t_$g_$q);
     }
 #end
 #end

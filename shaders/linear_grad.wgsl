@@ -16,7 +16,7 @@ struct Params {
 
 @group(0) @binding(2) var<storage, read_write> d_out: array<Quad>;
 @group(0) @binding(3) var<storage, read> weight: array<Stored>;
-@group(0) @binding(4) var<storage, read_write> d_x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> d_x: array<Quad>;
 
 #if STAGED
 var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;
@@ -42,7 +42,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let col$g_$q = min(wanted$g_$q, params.in_vec4s - 1u);
 #for t in 0..$TOKENS
 #if ACCUMULATE
-  var sum$t_$g_$q = d_x[d_x$t + col$g_$q];
+  var sum$t_$g_$q = floats(d_x[d_x$t + col$g_$q]);
 #else
   var sum$t_$g_$q = vec4(0.0);
 #end
@@ -133,7 +133,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
     if wanted$g_$q < params.in_vec4s {
-      d_x[d_x$t + col$g_$q] = sum$t_$g_$q;
+      d_x[d_x$t + col$g_$q] = quad(sum$t_$g_$q);
     }
 #end
 #end

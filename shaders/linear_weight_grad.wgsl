@@ -7,7 +7,7 @@ struct Params { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first
 
 @group(0) @binding(2) var<storage, read_write> d_out: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> x: array<Quad>;
-@group(0) @binding(4) var<storage, read_write> d_weight: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> d_weight: array<Quad>;
 
 #if STAGED
 var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * $QUADSu * $ROW_LANESu>;
@@ -34,7 +34,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #for c in 0..4
   let at$g_$q_$c = (params.first_row + 4u * n$g_$q + $cu) * params.in_vec4s;
 #for k in 0..$COLS
-  var sum$g_$q_$c_$k = d_weight[at$g_$q_$c + col$k];
+  var sum$g_$q_$c_$k = floats(d_weight[at$g_$q_$c + col$k]);
 #end
 #end
 #end
@@ -112,7 +112,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #for k in 0..$COLS
   if wanted$g_$q < params.vec4s && wanted_col$k < params.in_vec4s {
 #for c in 0..4
-    d_weight[at$g_$q_$c + col$k] = sum$g_$q_$c_$k;
+    d_weight[at$g_$q_$c + col$k] = quad(sum$g_$q_$c_$k);
 #end
   }
 #end

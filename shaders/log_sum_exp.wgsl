@@ -16,20 +16,16 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   if row >= chunk.count { return; }
   let start = (first_row(params.logits_period) + row) * params.row_vec4s;
   let stats_at = first_row(params.stats_period) + row;
-  var most = LOWEST;
-  var sum = 0.0;
-  var label_logit = 0.0;
-  if params.first_word > 0u {
-    let before = stats[stats_at];
-    most = before.x;
-    sum = before.y;
-    label_logit = before.z;
-  }
+  let before = select(vec4(LOWEST, 0.0, 0.0, 0.0), stats[stats_at], params.first_word > 0u);
+  var most = before.x;
+  var sum = before.y;
+  var label_logit = before.z;
   // Below the first word, and for a label that is ignored, the difference is beyond all words.
   let label = labels[chunk.start + row] - params.first_word;
   if label < params.words { label_logit = capped(logits[start + label / 4u])[label % 4u]; }
 
-  for (var tile = 0u; tile < params.row_vec4s; tile += params.tile_vec4s) {
+  let row_vec4s = turns(params.row_vec4s, workgroup);
+  for (var tile = 0u; tile < row_vec4s; tile += params.tile_vec4s) {
     let end = min(tile + params.tile_vec4s, params.row_vec4s);
     var tops = vec4(LOWEST);
     for (var col = tile + lane; col < end; col += $LANESu) {

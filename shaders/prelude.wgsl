@@ -21,3 +21,9 @@ fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
 fn first_row(period: u32) -> u32 {
   return chunk.start % period;
 }
+
+// The same number, for the turns of a loop. Where these are a parameter as it stands, lavapipe writes the kernel out for its value and
+// compiles that, again at every dispatch; it does not see through this.
+fn turns(count: u32, workgroup: vec3<u32>) -> u32 {
+  return min(count, workgroup.x | 0x80000000u);
+}

@@ -15,14 +15,15 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let x_row = first_row(params.x_period);
   let rstd_row = first_row(params.rstd_period);
   let d_out_row = first_row(params.d_out_period);
+  let groups = turns(params.groups, workgroup);
   var sum = d_weight[col];
-  for (var tile = (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE; tile > 0u; tile--) {
+  for (var tile = turns((chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE, workgroup); tile > 0u; tile--) {
     var part = vec4(0.0);
     // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.
     for (var i = 1u + lane / $COL_LANESu; i <= TOKEN_TILE; i += $TOKEN_LANESu) {
       let token = tile * TOKEN_TILE - i;
       let row = min(token, chunk.count - 1u);
-      for (var group = 0u; group < params.groups; group++) {
+      for (var group = 0u; group < groups; group++) {
         let x_at = (x_row + row) * params.groups + group;
         let d_out_at = (d_out_row + row) * params.groups + group;
         let term = d_out[d_out_at * params.row_vec4s + col] * (x[x_at * params.row_vec4s + col] * rstd[(rstd_row + row) * params.groups + group]);

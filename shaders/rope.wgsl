@@ -41,7 +41,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let coarse = turn_at(TOKEN_TILE + position / TOKEN_TILE, e);
   let cosine = coarse.cosine * fine.cosine - coarse.sine * fine.sine;
   let sine = params.direction * (coarse.sine * fine.cosine + coarse.cosine * fine.sine);
-  for (var head = 0u; head < params.heads; head++) {
+  let heads = turns(params.heads, workgroup);
+  for (var head = 0u; head < heads; head++) {
     let first = (first_row(params.x_period) + row) * params.row_stride + head * params.head_stride + e;
     let second = first + params.half;
     let a = x[first];

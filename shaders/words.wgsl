@@ -1,5 +1,5 @@
-// Floats as they are loaded. Where subgroups share what they load, it comes in words of 64 bits: the driver that this is for takes
-// as long for one of them as for one of 32.
+// Floats as they are loaded and stored. Where subgroups share what they load, they come in words of 64 bits: the driver that this is for
+// takes as long for one of them as for one of 32, and longer to compile two.
 #if SUBGROUP
 alias Pair = u64;
 alias Quad = vec2<u64>;
@@ -8,8 +8,13 @@ fn words(pair: Pair) -> vec2<u32> {
   return vec2(u32(pair), u32(pair >> 32u));
 }
 
-fn floats(quad: Quad) -> vec4<f32> {
-  return bitcast<vec4<f32>>(vec4(words(quad.x), words(quad.y)));
+fn floats(stored: Quad) -> vec4<f32> {
+  return bitcast<vec4<f32>>(vec4(words(stored.x), words(stored.y)));
+}
+
+fn quad(values: vec4<f32>) -> Quad {
+  let bits = bitcast<vec4<u32>>(values);
+  return vec2(u64(bits.x) | u64(bits.y) << 32u, u64(bits.z) | u64(bits.w) << 32u);
 }
 #else
 alias Pair = vec2<u32>;
@@ -19,7 +24,11 @@ fn words(pair: Pair) -> vec2<u32> {
   return pair;
 }
 
-fn floats(quad: Quad) -> vec4<f32> {
-  return quad;
+fn floats(stored: Quad) -> vec4<f32> {
+  return stored;
+}
+
+fn quad(values: vec4<f32>) -> Quad {
+  return values;
 }
 #end
