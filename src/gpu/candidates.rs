@@ -186,7 +186,7 @@ fn by_subgroup(lanes: u32) -> Vec<Tuning> {
         };
         let (cols, vec4s) = [(1, lanes), (2, lanes), (2, 2 * lanes)][i % 3];
         // Forward a thread looks at what its subgroup read all at once.
-        let head = |at_once| HeadTile { tokens, vec4s: 8 * tokens, at_once, sharing };
+        let head = |at_once| head_tile(sharing, tokens, at_once);
         let backward = head(at_once.min(lanes));
         of_tiles(
             [tile(lanes.div_ceil(4)), tile(lanes)],

@@ -12,7 +12,7 @@ pub struct Tuning {
     pub row_is_subgroup: bool,
     /// Operations that one dispatch may do beside each other: one on CPUs, where those of a workgroup that are not its own cost time too.
     pub beside: u32,
-    /// Operations that one dispatch may do in turn: one where a compiler's time grows faster than what it compiles.
+    /// Operations that one dispatch may do in turn: one on CPUs, the time of whose compilers grows faster than what they compile.
     pub in_turn: u32,
     /// Tile of [`Op::Linear`](crate::step::Op::Linear).
     pub linear: TokenTile,
@@ -168,7 +168,7 @@ impl Tuning {
         row_lanes: 8,
         row_is_subgroup: false,
         beside: 1,
-        in_turn: 8,
+        in_turn: 1,
         linear: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 4, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
@@ -182,7 +182,7 @@ impl Tuning {
         row_lanes: 8,
         row_is_subgroup: true,
         beside: 1,
-        in_turn: 8,
+        in_turn: 1,
         linear: TokenTile { tokens: 8, vec4s: 20, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
         linear_grad: TokenTile { tokens: 8, vec4s: 16, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 4, sharing: Sharing::Subgroup(8) },

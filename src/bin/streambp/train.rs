@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::model::{Config, save_adapter};
-use streambp::step::BatchShape;
+use streambp::step::{BatchShape, Memory, Program};
 use streambp::text::Tokenizer;
 use streambp::train::{
     CopyTask, RecallTask, Settings, SortTask, Source, StepReport, SumTask, Task, Trainer, Validation, load_snapshot, save_snapshot,
@@ -127,13 +127,16 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     let mut base = arguments.model.base(arguments.seed).await?;
     let (source, tokenizer) = arguments.source(&mut base.config)?;
     let Opened { layout, values } = arguments.model.adapt(base, arguments.seed).await?;
-    let gpu = device.open(&layout).await?;
+    let gpu = device.open_untuned().await?;
+    let shape = BatchShape::uniform(settings.batch, source.seq_len());
     if let Some(budget) = arguments.budget {
-        let shape = BatchShape::uniform(settings.batch, source.seq_len());
         let fastest = if arguments.strategy.is_open() { shortest_step(&layout, &shape, budget, gpu.limits()) } else { None };
         settings.strategy = fastest.unwrap_or(settings.strategy);
         within_budget(&layout, &shape, settings.strategy, budget, gpu.limits())?;
     }
+    // What is too large is refused before kernels are looked for.
+    Memory::plan(&Program::train(&layout, shape, settings.strategy), gpu.limits())?;
+    let gpu = device.tuned(gpu, &layout).await?;
     if let Some(out) = &arguments.out {
         std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
     }

@@ -25,10 +25,14 @@ impl Device<'_> {
         Gpu::open(self.adapter).await
     }
 
-    /// Opens the adapter, with the kernels that were found to be the fastest for such a model, or that are now. What cannot be kept is not
-    /// used: it might be another the next time, and with it some bits.
+    /// Opens the adapter, with its fastest kernels.
     pub async fn open(self, layout: &Layout) -> Result<Gpu> {
-        let gpu = self.open_untuned().await?;
+        self.tuned(self.open_untuned().await?, layout).await
+    }
+
+    /// An adapter that is open, with the kernels that were found to be the fastest for such a model, or that are now. What cannot be kept
+    /// is not used: it might be another the next time, and with it some bits.
+    pub async fn tuned(self, gpu: Gpu, layout: &Layout) -> Result<Gpu> {
         let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
         let key = tuning_key(&gpu, layout);
         let mut kept = read(&file);
