@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::model::{Config, save_adapter};
-use streambp::step::{BatchShape, Memory, Program};
+use streambp::step::BatchShape;
 use streambp::text::Tokenizer;
 use streambp::train::{
     CopyTask, RecallTask, Settings, SortTask, Source, StepReport, SumTask, Task, Trainer, Validation, load_snapshot, save_snapshot,
@@ -132,10 +132,9 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     if let Some(budget) = arguments.budget {
         let fastest = if arguments.strategy.is_open() { shortest_step(&layout, &shape, budget, gpu.limits()) } else { None };
         settings.strategy = fastest.unwrap_or(settings.strategy);
-        within_budget(&layout, &shape, settings.strategy, budget, gpu.limits())?;
     }
     // What is too large is refused before kernels are looked for.
-    Memory::plan(&Program::train(&layout, shape, settings.strategy), gpu.limits())?;
+    within_budget(&layout, &shape, settings.strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
     let gpu = device.tuned(gpu, &layout).await?;
     if let Some(out) = &arguments.out {
         std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
