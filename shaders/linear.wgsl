@@ -99,10 +99,13 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #end
 #end
-#for g in 0..$GROUPS
 #if SUBGROUP
+      // Before anything is added: each of these has branches on some drivers, and between additions they cut the code that is made of these.
+#for g in 0..$GROUPS
       let mine$g = weight_at(w$g, k);
 #end
+#end
+#for g in 0..$GROUPS
 #for q in 0..$QUADS
 #for c in 0..4
 #if SUBGROUP

@@ -95,12 +95,14 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let w$c = weight_row(params.first_row + 4u * n + $cu);
 #end
 #end
-#for g in 0..$GROUPS
 #if SUBGROUP
+#for g in 0..$GROUPS
 #for c in 0..4
       let of_mine$g_$c = weight_at(w$c, mine$g);
 #end
 #end
+#end
+#for g in 0..$GROUPS
 #for q in 0..$QUADS
 #for c in 0..4
 #if SUBGROUP

@@ -39,7 +39,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #end
 #end
-  for (var tile = (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE; tile > 0u; tile--) {
+  for (var tile = token_tiles(); tile > 0u; tile--) {
     // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.
 #if STAGED
     for (var behind = 0u; behind < TOKEN_TILE; behind += $STEPu) {

@@ -22,6 +22,11 @@ fn first_row(period: u32) -> u32 {
   return chunk.start % period;
 }
 
+// Tiles of the tokens at work; the last one may have fewer.
+fn token_tiles() -> u32 {
+  return (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE;
+}
+
 // The same number, for the turns of a loop. Where these are a parameter as it stands, lavapipe writes the kernel out for its value and
 // compiles that, again at every dispatch; it does not see through this.
 fn turns(count: u32, workgroup: vec3<u32>) -> u32 {

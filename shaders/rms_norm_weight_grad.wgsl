@@ -17,7 +17,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   let d_out_row = first_row(params.d_out_period);
   let groups = turns(params.groups, workgroup);
   var sum = d_weight[col];
-  for (var tile = turns((chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE, workgroup); tile > 0u; tile--) {
+  for (var tile = turns(token_tiles(), workgroup); tile > 0u; tile--) {
     var part = vec4(0.0);
     // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.
     for (var i = 1u + lane / $COL_LANESu; i <= TOKEN_TILE; i += $TOKEN_LANESu) {

@@ -34,7 +34,7 @@ fn launches() -> Vec<Launch> {
         let programs = strategies.map(|strategy| Program::train(&layout, shape.clone(), strategy));
         let decode = Program::decode(&layout, 100).0;
         for program in programs.iter().chain([&decode]) {
-            for tuning in [Tuning::GPU, Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::SMALL_CPU] {
+            for tuning in [Tuning::GPU, Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::CPU_SUBGROUP_LONG, Tuning::SMALL_CPU] {
                 let nodes = program.blocks.iter().flat_map(|block| &block.nodes);
                 launches.extend(nodes.map(|node| launch(program, &node.op, &tuning)).filter(|l| seen.insert(l.shader.clone())));
             }

@@ -26,11 +26,11 @@ impl Ceilings {
 
 /// Threads of a measurement: enough for a large GPU.
 const THREADS: u32 = 64 * 1024;
-/// Chains of multiply-adds of a thread of `peak`. What suits a device depends on how long it takes for one and how many registers it has, so
-/// the best of them counts.
-const CHAINS: [u32; 4] = [2, 3, 4, 16];
-/// Multiply-adds of four numbers that such a thread does in a round at least.
-const LINKS: u32 = 64;
+/// Turns of a round of `peak`. A driver may let a thread pay for each round, and another for code that leaves its caches, so the best of
+/// them counts.
+const TURNS: [u32; 3] = [4, 16, 64];
+/// Multiply-adds of four numbers that a thread of `peak` does in a turn.
+const LINKS: u32 = 8;
 /// What a thread of `copy` does in a round: 16 bytes are read and written.
 const BYTES_PER_ROUND: f64 = 32.0;
 /// What `copy` goes through, in both halves of its buffer together: more than most caches hold.
@@ -48,11 +48,9 @@ impl Gpu {
     pub async fn ceilings(&self) -> Result<Ceilings> {
         let of_all = f64::from(THREADS) / 1e9;
         let mut gflops: f64 = 0.0;
-        for chains in CHAINS {
-            let links = LINKS.div_ceil(chains);
-            let constants = vec![("CHAINS", chains), ("LINKS", links)];
-            let rounds = Measurement::new(self, "peak", &constants, u64::from(THREADS) * 16).rounds_per_second().await?;
-            gflops = gflops.max(rounds * of_all * f64::from(chains * links * 4 * 2));
+        for turns in TURNS {
+            let rounds = Measurement::new(self, "peak", &vec![("TURNS", turns)], u64::from(THREADS) * 16).rounds_per_second().await?;
+            gflops = gflops.max(rounds * of_all * f64::from(turns * LINKS * 4 * 2));
         }
         let copies = Measurement::new(self, "copy", &Vec::new(), COPIED_BYTES).rounds_per_second().await?;
         Ok(Ceilings { gflops, gigabytes_per_second: copies * of_all * BYTES_PER_ROUND })

@@ -296,10 +296,18 @@ fn tuning(info: &wgpu::AdapterInfo, subgroup_lanes: Option<u32>) -> Tuning {
     let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || (1..=8).contains(&info.subgroup_max_size);
     match info.subgroup_max_size {
         _ if !runs_on_cpu => Tuning::GPU,
-        8 if subgroup_lanes == Some(8) => Tuning::CPU_SUBGROUP,
+        8 if subgroup_lanes == Some(8) => match mesa(&info.driver_info) {
+            Some(..26) => Tuning::CPU_SUBGROUP_LONG,
+            _ => Tuning::CPU_SUBGROUP,
+        },
         8 => Tuning::CPU,
         _ => Tuning::SMALL_CPU,
     }
+}
+
+/// The year's number of the Mesa that a driver is part of.
+fn mesa(driver_info: &str) -> Option<u32> {
+    driver_info.strip_prefix("Mesa ")?.split('.').next()?.parse().ok()
 }
 
 /// Keeps the first thing that the device reports; a loss outweighs an error, and ends all waiting.
@@ -347,4 +355,16 @@ async fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
     };
     let adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
     adapters.into_iter().filter(is_wanted).min_by_key(rank).ok_or(Error::NoAdapter { wanted })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_version_of_mesa_it_is() {
+        assert_eq!(mesa("Mesa 22.3.6 (LLVM 15.0.6)"), Some(22));
+        assert_eq!(mesa("Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)"), Some(26));
+        assert_eq!(["", "535.183.01", "Mesa devel"].map(mesa), [None; 3]);
+    }
 }

@@ -177,18 +177,26 @@ impl Tuning {
         attention_key_value_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
     };
 
-    /// The same where the eight lanes are a subgroup: it reads eight values in the time of one.
+    /// The same where the eight lanes are a subgroup: it reads eight values in the time of one. Measured on lavapipe of Mesa 26.1.
     pub const CPU_SUBGROUP: Tuning = Tuning {
         row_lanes: 8,
         row_is_subgroup: true,
         beside: 1,
         in_turn: 1,
-        linear: TokenTile { tokens: 8, vec4s: 20, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
-        linear_grad: TokenTile { tokens: 8, vec4s: 16, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
+        linear: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
         linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 4, sharing: Sharing::Subgroup(8) },
         attention: HeadTile { tokens: 8, vec4s: 64, at_once: 8, sharing: Sharing::Subgroup(8) },
         attention_query_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 1, sharing: Sharing::Subgroup(8) },
         attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, at_once: 2, sharing: Sharing::Subgroup(8) },
+    };
+
+    /// The same for lavapipe before Mesa 26, where a load costs several times as much: tiles as long as the instruction cache allows.
+    /// Measured with Mesa 22.3.
+    pub const CPU_SUBGROUP_LONG: Tuning = Tuning {
+        linear: TokenTile { vec4s: 20, ..Tuning::CPU_SUBGROUP.linear },
+        linear_grad: TokenTile { vec4s: 16, ..Tuning::CPU_SUBGROUP.linear_grad },
+        ..Tuning::CPU_SUBGROUP
     };
 
     /// For a driver with vectors of four lanes, where each word that is loaded is a hundred instructions: SwiftShader. A loop's body has to

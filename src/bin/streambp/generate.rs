@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
+use streambp::step::{Memory, Program};
 use streambp::text::Until;
 use streambp::train::{Generator, Sampler};
 
@@ -51,8 +52,10 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
         }
         false => (tokenizer.encode_alone(&arguments.prompt)?, Until::new(String::new())),
     };
-    let gpu = device.open(&layout).await?;
-    let mut generator = Generator::new(&gpu, &layout, prompt.len() as u32 + arguments.tokens).await?;
+    let context = prompt.len() as u32 + arguments.tokens;
+    let plan = |limits| Memory::plan(&Program::decode(&layout, context).0, limits).map(drop);
+    let gpu = device.open(&layout, plan).await?;
+    let mut generator = Generator::new(&gpu, &layout, context).await?;
     generator.load(&values).await?;
     generator.start(&prompt)?;
     let mut sampler = Sampler::new(arguments.temperature, arguments.top_k, arguments.seed);

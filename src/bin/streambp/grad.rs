@@ -32,11 +32,8 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
     let batch = read_batch(&arguments.batch.display().to_string(), &bytes, layout.config.vocab_size)?;
-    let gpu = device.open_untuned().await?;
     let program = Program::gradients(&layout, batch.shape.clone(), arguments.strategy.resolve());
-    // What is too large is refused before kernels are looked for.
-    Memory::plan(&program, gpu.limits())?;
-    let gpu = device.tuned(gpu, &layout).await?;
+    let gpu = device.open(&layout, |limits| Memory::plan(&program, limits).map(drop)).await?;
     let mut executor = Executor::new(&gpu, program).await?;
     executor.load(&values).await?;
     executor.load_batch(&batch);

@@ -127,15 +127,15 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     let mut base = arguments.model.base(arguments.seed).await?;
     let (source, tokenizer) = arguments.source(&mut base.config)?;
     let Opened { layout, values } = arguments.model.adapt(base, arguments.seed).await?;
-    let gpu = device.open_untuned().await?;
     let shape = BatchShape::uniform(settings.batch, source.seq_len());
-    if let Some(budget) = arguments.budget {
-        let fastest = if arguments.strategy.is_open() { shortest_step(&layout, &shape, budget, gpu.limits()) } else { None };
-        settings.strategy = fastest.unwrap_or(settings.strategy);
-    }
-    // What is too large is refused before kernels are looked for.
-    within_budget(&layout, &shape, settings.strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
-    let gpu = device.tuned(gpu, &layout).await?;
+    let plan = |limits| {
+        if let Some(budget) = arguments.budget {
+            let fastest = if arguments.strategy.is_open() { shortest_step(&layout, &shape, budget, limits) } else { None };
+            settings.strategy = fastest.unwrap_or(settings.strategy);
+        }
+        within_budget(&layout, &shape, settings.strategy, arguments.budget.unwrap_or(u64::MAX), limits).map(drop)
+    };
+    let gpu = device.open(&layout, plan).await?;
     if let Some(out) = &arguments.out {
         std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
     }

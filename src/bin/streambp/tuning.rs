@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use streambp::error::Result;
 use streambp::gpu::{Gpu, Tuning};
 use streambp::model::Layout;
+use streambp::step::Limits;
 use streambp::train::{tune, tuning_key};
 
 use crate::options::progress_bar;
@@ -20,19 +21,11 @@ pub struct Device<'a> {
 }
 
 impl Device<'_> {
-    /// Opens the adapter, with kernels of its class.
-    pub async fn open_untuned(self) -> Result<Gpu> {
-        Gpu::open(self.adapter).await
-    }
-
-    /// Opens the adapter, with its fastest kernels.
-    pub async fn open(self, layout: &Layout) -> Result<Gpu> {
-        self.tuned(self.open_untuned().await?, layout).await
-    }
-
-    /// An adapter that is open, with the kernels that were found to be the fastest for such a model, or that are now. What cannot be kept
-    /// is not used: it might be another the next time, and with it some bits.
-    pub async fn tuned(self, gpu: Gpu, layout: &Layout) -> Result<Gpu> {
+    /// Opens the adapter, with the kernels that were found to be the fastest for such a model, or that are now: first `plan` refuses what
+    /// it cannot hold. What cannot be kept is not used: it might be another the next time, and with it some bits.
+    pub async fn open(self, layout: &Layout, plan: impl FnOnce(Limits) -> Result<()>) -> Result<Gpu> {
+        let gpu = Gpu::open(self.adapter).await?;
+        plan(gpu.limits())?;
         let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
         let key = tuning_key(&gpu, layout);
         let mut kept = read(&file);
