@@ -297,7 +297,7 @@ fn tuning(info: &wgpu::AdapterInfo, subgroup_lanes: Option<u32>) -> Tuning {
     match info.subgroup_max_size {
         _ if !runs_on_cpu => Tuning::GPU,
         8 if subgroup_lanes == Some(8) => match mesa(&info.driver_info) {
-            Some(..26) => Tuning::CPU_SUBGROUP_LONG,
+            Some(..25) => Tuning::CPU_SUBGROUP_LONG,
             _ => Tuning::CPU_SUBGROUP,
         },
         8 => Tuning::CPU,

@@ -177,7 +177,7 @@ impl Tuning {
         attention_key_value_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
     };
 
-    /// The same where the eight lanes are a subgroup: it reads eight values in the time of one. Measured on lavapipe of Mesa 26.1.
+    /// The same where the eight lanes are a subgroup: it reads eight values in the time of one. Measured on lavapipe of Mesa 25.0 and 26.1.
     pub const CPU_SUBGROUP: Tuning = Tuning {
         row_lanes: 8,
         row_is_subgroup: true,
@@ -191,8 +191,8 @@ impl Tuning {
         attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, at_once: 2, sharing: Sharing::Subgroup(8) },
     };
 
-    /// The same for lavapipe before Mesa 26, where a load costs several times as much: tiles as long as the instruction cache allows.
-    /// Measured with Mesa 22.3.
+    /// The same for older lavapipes, where a load costs several times as much: tiles as long as the instruction cache allows. Newer ones gain
+    /// nothing by these, and compile them for twice as long. Measured with Mesa 22.3.
     pub const CPU_SUBGROUP_LONG: Tuning = Tuning {
         linear: TokenTile { vec4s: 20, ..Tuning::CPU_SUBGROUP.linear },
         linear_grad: TokenTile { vec4s: 16, ..Tuning::CPU_SUBGROUP.linear_grad },
