@@ -96,6 +96,7 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #end
 #if SUBGROUP
+      // Before anything is added, as in linear.wgsl.
 #for g in 0..$GROUPS
 #for c in 0..4
       let of_mine$g_$c = weight_at(w$c, mine$g);

@@ -120,3 +120,16 @@ impl<'a> Measurement<'a> {
         Ok(started.elapsed().as_secs_f64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_turn_adds_is_counted() {
+        for turns in TURNS {
+            let text = shader::alone("peak", &vec![("TURNS", turns)]);
+            assert_eq!(text.matches("fma(").count() as u32, turns * LINKS);
+        }
+    }
+}

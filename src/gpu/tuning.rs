@@ -192,7 +192,7 @@ impl Tuning {
     };
 
     /// The same for older lavapipes, where a load costs several times as much: tiles as long as the instruction cache allows. Newer ones gain
-    /// nothing by these, and compile them for twice as long. Measured with Mesa 22.3.
+    /// nothing by these, and take 1.6 times as long to compile them. Measured with Mesa 22.3.
     pub const CPU_SUBGROUP_LONG: Tuning = Tuning {
         linear: TokenTile { vec4s: 20, ..Tuning::CPU_SUBGROUP.linear },
         linear_grad: TokenTile { vec4s: 16, ..Tuning::CPU_SUBGROUP.linear_grad },

@@ -7,10 +7,10 @@ use streambp::error::Result;
 use streambp::gpu::{Ceilings, Executor, Gpu};
 use streambp::model::{Layout, Values};
 use streambp::step::{Batch, KeepSet, Pass, Program, Strategy, StrategyKind};
-use streambp::train::{RooflineRow, matmul_gflops, roofline, verify, within_budget};
+use streambp::train::{RooflineRow, matmul_gflops, roofline, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json, strategy_words};
-use crate::tuning::Device;
+use crate::tuning::{Device, all_fit};
 use crate::verify::own_batch;
 
 #[derive(Args)]
@@ -86,8 +86,8 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
     let strategies = arguments.strategies();
-    let fits = |strategy, limits| within_budget(&layout, &batch.shape, strategy, u64::MAX, limits).map(drop);
-    let gpu = device.open(&layout, |limits| strategies.iter().try_for_each(|&strategy| fits(strategy, limits))).await?;
+    let programs = strategies.iter().map(|&strategy| Program::train(&layout, batch.shape.clone(), strategy));
+    let gpu = device.open(&layout, |limits| all_fit(programs, limits)).await?;
     let (report, _) = verify(&gpu, &layout, &values, &batch, &strategies, |_, _| ()).await?;
     let contestants = time(&gpu, &layout, &values, &batch, &strategies, arguments.steps).await?;
     let ceilings = gpu.ceilings().await?;

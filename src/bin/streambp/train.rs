@@ -129,9 +129,8 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     let Opened { layout, values } = arguments.model.adapt(base, arguments.seed).await?;
     let shape = BatchShape::uniform(settings.batch, source.seq_len());
     let plan = |limits| {
-        if let Some(budget) = arguments.budget {
-            let fastest = if arguments.strategy.is_open() { shortest_step(&layout, &shape, budget, limits) } else { None };
-            settings.strategy = fastest.unwrap_or(settings.strategy);
+        if let Some(budget) = arguments.budget.filter(|_| arguments.strategy.is_open()) {
+            settings.strategy = shortest_step(&layout, &shape, budget, limits).unwrap_or(settings.strategy);
         }
         within_budget(&layout, &shape, settings.strategy, arguments.budget.unwrap_or(u64::MAX), limits).map(drop)
     };

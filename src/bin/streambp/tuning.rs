@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use streambp::error::Result;
 use streambp::gpu::{Gpu, Tuning};
 use streambp::model::Layout;
-use streambp::step::Limits;
+use streambp::step::{Limits, Memory, Program};
 use streambp::train::{tune, tuning_key};
 
 use crate::options::progress_bar;
@@ -43,6 +43,14 @@ impl Device<'_> {
         let is_kept = write(&file, &kept).is_ok();
         Ok(if is_kept { gpu.with_tuning(tuning) } else { gpu })
     }
+}
+
+/// Can a device with those limits hold each of the programs by itself?
+///
+/// # Errors
+/// [`Error::BindingTooLarge`](streambp::error::Error::BindingTooLarge).
+pub fn all_fit(mut programs: impl Iterator<Item = Program>, limits: Limits) -> Result<()> {
+    programs.try_for_each(|program| Memory::plan(&program, limits).map(drop))
 }
 
 fn file() -> Option<PathBuf> {

@@ -3,12 +3,12 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::ProgressBar;
 use streambp::error::Result;
-use streambp::model::{Config, Layout, Parameters, Weights};
-use streambp::step::{Batch, Keep, KeepSet, Limits, Memory, Program, Strategy, StrategyKind};
+use streambp::model::{Config, Parameters, Weights};
+use streambp::step::{Batch, Keep, KeepSet, Program, Strategy, StrategyKind};
 use streambp::train::{Source, VerifyReport, errors_in_f64, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json};
-use crate::tuning::Device;
+use crate::tuning::{Device, all_fit};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -35,8 +35,8 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
-    let plan = |limits| strategies.iter().try_for_each(|&strategy| gradients_fit(&layout, &batch, strategy, limits));
-    let gpu = device.open(&layout, plan).await?;
+    let programs = strategies.iter().map(|&strategy| Program::gradients(&layout, batch.shape.clone(), strategy));
+    let gpu = device.open(&layout, |limits| all_fit(programs, limits)).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
@@ -54,14 +54,6 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
         print_report(&report, gpu.name());
     }
     Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Can a device with those limits hold what it takes to calculate the gradients?
-///
-/// # Errors
-/// [`Error::BindingTooLarge`](streambp::error::Error::BindingTooLarge).
-fn gradients_fit(layout: &Layout, batch: &Batch, strategy: Strategy, limits: Limits) -> Result<()> {
-    Memory::plan(&Program::gradients(layout, batch.shape.clone(), strategy), limits).map(drop)
 }
 
 /// A batch of this project's own text.
