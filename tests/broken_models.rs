@@ -143,7 +143,7 @@ fn with_header(bytes: &[u8], edit: impl FnOnce(&mut Value)) -> Vec<u8> {
 
 fn generate(directory: &Path, has_adapter: bool) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["generate", "--prompt", "a", "--tokens", "1", "--frozen", "f32", "--model"]).arg(directory);
+    command.args(["generate", "--no-tune", "--prompt", "a", "--tokens", "1", "--frozen", "f32", "--model"]).arg(directory);
     if has_adapter {
         command.arg("--lora").arg(directory.join("adapter"));
     }

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use streambp::error::Result;
-use streambp::gpu::Gpu;
 use streambp::model::{Config, Layout, ModelType, PRESETS, Weights};
 use streambp::step::Strategy;
 use streambp::text::{ChatTemplate, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
 use streambp::train::{Settings, Source, Trainer};
 
+use crate::support::device;
 use crate::command_line::{complaint, directory, json, small_model, text};
 
 /// Questions of different lengths, whose answers follow from them.
@@ -47,10 +47,9 @@ fn answers_are_learned_and_questions_are_not() -> Result<()> {
     };
     let config = Config { vocab_size: tokenizer.vocab_size(), ..sizes };
     pollster::block_on(async {
-        let gpu = Gpu::open(None).await?;
         let source = Source::documents(&documents, settings.seq_len)?;
         let weights = Weights::init(&config, 0);
-        let mut trainer = Trainer::new(&gpu, &Layout::from(&config), settings.clone(), source, &weights).await?;
+        let mut trainer = Trainer::new(&device::gpu(), &Layout::from(&config), settings.clone(), source, &weights).await?;
         let before = trainer.validate().await?.loss;
         for _ in 0..settings.steps {
             trainer.step().await?;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use streambp::gpu::Allocation;
 use streambp::model::{Config, Layout, ModelType, PRESETS, Parameters, Precision, Projection};
 use streambp::step::{BatchShape, Kind, Limits, Memory, Program, Strategy, StrategyKind, Tensor};
 
@@ -21,9 +22,9 @@ fn the_device_holds_what_was_planned_to_the_byte() {
         for strategy in plain.into_iter().chain([keeping, keeping.offloading(true), keeping.stretching(true)]) {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
                 let program = Program::train(&layout, BatchShape::packed(lengths), strategy);
-                let executor = device::executor(&program, device::own_tuning());
-                assert_eq!(executor.created_bytes(), executor.memory().peak_bytes(), "{strategy:?}");
-                assert_eq!(executor.host_bytes(), executor.memory().host_bytes(), "{strategy:?}");
+                let allocation = pollster::block_on(Allocation::new(&device::gpu(), &program)).unwrap();
+                assert_eq!(allocation.created_bytes(), allocation.memory().peak_bytes(), "{strategy:?}");
+                assert_eq!(allocation.host_bytes(), allocation.memory().host_bytes(), "{strategy:?}");
             }
         }
     }
@@ -176,8 +177,8 @@ fn frozen_weights_cost_what_they_are_stored_in() {
     for (frozen, bytes) in [(Precision::Bf16, 2.0), (Precision::F16, 2.0), (Precision::Int8, 1.125)] {
         let layout = model::lora(config, &[Projection::Query], frozen);
         let program = Program::train(&layout, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
-        let executor = device::executor(&program, device::own_tuning());
-        assert_eq!(executor.created_bytes(), executor.memory().peak_bytes());
+        let allocation = pollster::block_on(Allocation::new(&device::gpu(), &program)).unwrap();
+        assert_eq!(allocation.created_bytes(), allocation.memory().peak_bytes());
         for (id, parameter) in Parameters::new(&layout).iter().filter(|(_, p)| p.rows.is_some() && !p.is_trained) {
             let planned: u64 = program.weight(id).iter().map(|part| program.tensor(part.tensor).bytes()).sum();
             assert_eq!(planned as f64, bytes * parameter.elements() as f64, "{}", parameter.name);

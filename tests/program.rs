@@ -4,7 +4,7 @@ use streambp::model::{Config, Layout, Parameters, Precision, Projection};
 use streambp::step::update::metrics::LOSS;
 use streambp::step::{Batch, Part, Pass, Program, Strategy};
 
-use crate::support::{Random, compare, model};
+use crate::support::{Random, compare, level, model};
 
 /// Sequences whose borders lie inside tiles, and a ragged end.
 const LENGTHS: [u32; 4] = [50, 1, 88, 62];
@@ -25,11 +25,11 @@ fn strategies() -> Vec<Strategy> {
 #[test]
 fn all_strategies_and_chunk_lengths_agree() {
     let windows = model::windows().into_iter().map(|config| Layout::from(&config));
-    for layout in layouts().into_iter().chain(windows) {
+    for (number, layout) in layouts().into_iter().chain(windows).enumerate() {
         let config = &layout.config;
         let (weights, batch) = (model::weights(&layout, 1), model::batch(config, &LENGTHS, 2));
         let (loss, gradients) = model::reference_step(&layout, &weights, &batch, Strategy::STANDARD);
-        for strategy in strategies() {
+        for strategy in level::share(strategies(), 6, number) {
             let (other_loss, others) = model::reference_step(&layout, &weights, &batch, strategy);
             compare::norm("loss", &[other_loss], &[loss], 1e-13).unwrap();
             for (i, (_, parameter)) in Parameters::new(&layout).trained().enumerate() {
@@ -48,7 +48,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
     }
 }
 
-/// For every parameter, some elements: what the loss does when one is moved a little against what the gradient says.
+/// For every parameter, all of it moved a little in a random direction: what the loss does against what the gradient says.
 fn check_slopes(layout: &Layout, batch: &Batch, strategy: Strategy) {
     const STEP: f64 = 2e-4;
     let program = Program::gradients(layout, batch.shape.clone(), strategy);
@@ -62,23 +62,23 @@ fn check_slopes(layout: &Layout, batch: &Batch, strategy: Strategy) {
     let (_, gradients) = model::reference_step(layout, &weights, batch, strategy);
     let mut random = Random::new(5);
     for (i, (id, parameter)) in program.parameters.trained().enumerate() {
-        let values = weights.get(&parameter.name);
         let [Part { tensor, .. }] = *program.weight(id) else { panic!("{} is in one piece", parameter.name) };
-        let moved = |at: usize, by: f64| {
-            // A number for each element says where it lies in the device's layout.
-            let numbers: Vec<f32> = (1..=values.len()).map(|number| number as f32).collect();
-            let place = parameter.pad(&numbers).iter().position(|&number| number == (at + 1) as f32).unwrap();
-            let mut padded: Vec<f64> = parameter.pad(values).into_iter().map(f64::from).collect();
-            padded[place] += by;
-            padded
+        let values: Vec<f64> = parameter.pad(weights.get(&parameter.name)).into_iter().map(f64::from).collect();
+        let gradient = &gradients[i];
+        // No direction is so nearly along the level lines of the loss that rounding would decide: signs are those of the
+        // gradient three times in four.
+        let sign = |&slope: &f64| if random.below(4) == 0 { -slope.signum() } else { slope.signum() } as f32;
+        let direction: Vec<f32> = gradient.iter().map(sign).collect();
+        let padded: Vec<f64> = parameter.pad(&direction).into_iter().map(f64::from).collect();
+        let scale = STEP / (direction.len() as f64).sqrt();
+        let mut at = |steps: f64| {
+            let moved: Vec<f64> = values.iter().zip(&padded).map(|(value, along)| value + steps * scale * along).collect();
+            loss_at(tensor, &moved)
         };
-        let places: Vec<usize> = (0..4).map(|_| random.below(values.len() as u32) as usize).collect();
-        let mut difference = |at: usize, by: f64| loss_at(tensor, &moved(at, by)) - loss_at(tensor, &moved(at, -by));
         // Of fourth order: large embeddings make a loss that curves.
-        let slope = |&at: &usize| (8.0 * difference(at, STEP) - difference(at, 2.0 * STEP)) / (12.0 * STEP);
-        let slopes: Vec<f64> = places.iter().map(slope).collect();
-        loss_at(tensor, &moved(0, 0.0));
-        let gradient: Vec<f64> = places.iter().map(|&at| gradients[i][at]).collect();
-        compare::norm(&parameter.name, &gradient, &slopes, 1e-6).unwrap();
+        let difference = 8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0));
+        loss_at(tensor, &values);
+        let slope: f64 = gradient.iter().zip(&direction).map(|(slope, &along)| slope * f64::from(along)).sum();
+        compare::norm(&parameter.name, &[slope], &[difference / (12.0 * scale)], 1e-6).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::command_line::{PROGRAM, directory, run, small_model};
 
-const STEPS: &str = "60";
+const STEPS: &str = "40";
 
 fn arguments<'a>(model: &'a Path, out: &'a Path) -> Vec<&'a str> {
     let (model, out) = (model.to_str().unwrap(), out.to_str().unwrap());

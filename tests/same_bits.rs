@@ -4,18 +4,22 @@ use streambp::gpu::Tuning;
 use streambp::model::{Config, Layout, ModelType, PRESETS, Parameters, Precision, Projection};
 use streambp::step::{Batch, Program, Strategy};
 
-use crate::support::device;
 use crate::support::model::{self, DeviceStep};
+use crate::support::{device, level};
 
 /// Every strategy, and chunks that divide the batch, that do not, and that are longer than it.
 fn strategies(tokens: u32) -> Vec<Strategy> {
-    let lengths = [(64, 64), (128, 64), (64, 128), (192, 192), (448, 64), (tokens, 192), (tokens, tokens)];
+    let lengths = [(128, 64), (64, 128), (192, 192), (448, 64), (tokens, 192), (tokens, tokens)];
     [Strategy::STANDARD, Strategy::CHECKPOINT]
         .into_iter()
         .chain(lengths.map(|(chunk, logits)| Strategy::stream(chunk, logits)))
         .chain(model::between())
         .collect()
 }
+
+/// Of how many strategies a model meets one in a default run. Those of successive models are others, so that each strategy
+/// meets several models.
+const STRATEGIES_FOR_ONE: usize = 5;
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
@@ -37,19 +41,24 @@ fn assert_same_bits(layout: &Layout, what: &str, step: &DeviceStep, first: &Devi
     }
 }
 
-/// Twice each strategy, so that nothing that a step leaves behind can matter to the next.
-fn check(layout: impl Into<Layout>, batch: &Batch, tuning: Tuning) {
+/// The step of the shortest chunks, twice, so that nothing that a step leaves behind can matter to the next; then the others
+/// against it. `number` is that of the model among those of a test.
+fn check(number: usize, layout: impl Into<Layout>, batch: &Batch, tuning: Tuning) {
     let layout = layout.into();
     let weights = model::weights(&layout, 1);
-    let mut first: Option<DeviceStep> = None;
-    for strategy in strategies(batch.shape.tokens()) {
+    let executor = |strategy| {
         let program = Program::gradients(&layout, batch.shape.clone(), strategy);
-        let mut executor = model::device_executor(&program, tuning, &weights, batch);
-        for time in ["first", "second"] {
-            let step = model::device_step(&mut executor);
-            let what = format!("{:?}, {:?}, {strategy:?}, {time} time", layout.config.model_type, batch.shape.lengths());
-            assert_same_bits(&layout, &what, &step, first.as_ref().unwrap_or(&step));
-            first.get_or_insert(step);
+        model::device_executor(&program, tuning, &weights, batch)
+    };
+    let what = |strategy| format!("{:?}, {:?}, {strategy:?}", layout.config.model_type, batch.shape.lengths());
+    let shortest = Strategy::stream(64, 64);
+    let mut repeated = executor(shortest);
+    let first = model::device_step(&mut repeated);
+    assert_same_bits(&layout, &what(shortest), &model::device_step(&mut repeated), &first);
+    for strategy in level::share(strategies(batch.shape.tokens()), STRATEGIES_FOR_ONE, number) {
+        let mut executor = executor(strategy);
+        for _ in 0..if level::is_exhaustive() { 2 } else { 1 } {
+            assert_same_bits(&layout, &what(strategy), &model::device_step(&mut executor), &first);
         }
     }
 }
@@ -57,28 +66,28 @@ fn check(layout: impl Into<Layout>, batch: &Batch, tuning: Tuning) {
 #[test]
 fn one_sequence() {
     let config = model::odd_config();
-    for tokens in [500, 512, 449] {
-        check(&config, &model::batch(&config, &[tokens], 2), device::own_tuning());
+    for (number, tokens) in [500, 512, 449].into_iter().enumerate() {
+        check(number, &config, &model::batch(&config, &[tokens], 2), device::own_tuning());
     }
 }
 
 #[test]
 fn several_sequences_with_a_tied_head() {
     let config = Config { tie_word_embeddings: true, hidden_size: 18, head_dim: 10, num_key_value_heads: 1, ..model::odd_config() };
-    check(&config, &model::batch(&config, &[70, 1, 57, 64, 200, 108], 3), device::own_tuning());
+    check(3, &config, &model::batch(&config, &[70, 1, 57, 64, 200, 108], 3), device::own_tuning());
 }
 
 #[test]
 fn sizes_of_whole_tiles() {
     let config = Config { hidden_size: 32, head_dim: 8, intermediate_size: 48, vocab_size: 64, ..model::odd_config() };
-    check(&config, &model::batch(&config, &[256, 192], 4), device::own_tuning());
+    check(4, &config, &model::batch(&config, &[256, 192], 4), device::own_tuning());
 }
 
 #[test]
 fn kernels_for_other_classes_of_adapter() {
     let config = model::odd_config();
-    for tuning in device::tunings() {
-        check(&config, &model::batch(&config, &[130, 1, 369], 5), tuning);
+    for (number, tuning) in device::tunings().into_iter().enumerate() {
+        check(number, &config, &model::batch(&config, &[130, 1, 369], 5), tuning);
     }
 }
 
@@ -88,7 +97,10 @@ fn operations_that_go_together() {
     let own = device::own_tuning();
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Precision::Bf16);
     let layouts = model::families().into_iter().map(|config| Layout::from(&config)).chain([adapted]);
-    for (layout, tuning) in layouts.flat_map(|layout| [(layout.clone(), own), (layout, Tuning::GPU)]) {
+    let cases = layouts.enumerate().flat_map(|(number, layout)| {
+        level::share([own, Tuning::GPU], 2, number).into_iter().map(move |tuning| (layout.clone(), tuning))
+    });
+    for (layout, tuning) in cases {
         let batch = model::batch(&layout.config, &[130, 70], 5);
         let program = Program::gradients(&layout, batch.shape.clone(), Strategy::stream(64, 64));
         let weights = model::weights(&layout, 1);
@@ -103,24 +115,24 @@ fn operations_that_go_together() {
 #[test]
 fn the_default_preset() {
     let config = &PRESETS[0].config;
-    check(config, &model::batch(config, &[300, 724], 6), device::own_tuning());
+    check(0, config, &model::batch(config, &[300, 724], 6), device::own_tuning());
 }
 
 #[test]
 fn every_family() {
-    for config in model::families() {
-        check(&config, &model::batch(&config, &[130, 1, 369], 7), device::own_tuning());
+    for (number, config) in model::families().into_iter().enumerate() {
+        check(number, &config, &model::batch(&config, &[130, 1, 369], 7), device::own_tuning());
     }
 }
 
 #[test]
 fn windows() {
-    for config in model::windows() {
+    for (number, config) in model::windows().into_iter().enumerate() {
         let batch = model::batch(&config, &[130, 1, 369], 7);
         for (strategy, rings) in [(Strategy::stream(64, 64), true), (Strategy::CHECKPOINT, false)] {
             assert_eq!(model::has_rings(&Program::gradients(&config, batch.shape.clone(), strategy)), rings);
         }
-        check(&config, &batch, device::own_tuning());
+        check(number + 1, &config, &batch, device::own_tuning());
     }
 }
 
@@ -132,8 +144,8 @@ fn adapters_on_frozen_weights() {
         (model::families().pop().unwrap(), all, Precision::F16),
         (Config { model_type: ModelType::Qwen3, ..model::odd_config() }, &[Projection::Query, Projection::Down][..], Precision::Int8),
     ];
-    for (config, targets, frozen) in layouts {
-        check(model::lora(&config, targets, frozen), &model::batch(&config, &[130, 1, 369], 8), device::own_tuning());
+    for (number, (config, targets, frozen)) in layouts.into_iter().enumerate() {
+        check(number, model::lora(&config, targets, frozen), &model::batch(&config, &[130, 1, 369], 8), device::own_tuning());
     }
 }
 

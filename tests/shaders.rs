@@ -1,6 +1,7 @@
 //! Every shader in every form that is ever compiled: valid with what a browser offers, and bound as Rust binds it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, GlobalVariable, Module, ScalarKind, StorageAccess, TypeInner};
@@ -20,7 +21,25 @@ const MAX_WORKGROUP_BYTES: u32 = 16_384;
 /// Bytes of the slot of an operation's uniform.
 const SLOT: u32 = 256;
 
-/// A launch for every shader that models of these sizes need on any class of adapter, each once.
+/// A launch with its shader, read and validated.
+struct Checked {
+    launch: Launch,
+    module: Module,
+    info: ModuleInfo,
+}
+
+/// Every shader that models of these sizes need on any class of adapter, each once. All tests look at the same ones.
+fn shaders() -> &'static [Checked] {
+    static SHADERS: OnceLock<Vec<Checked>> = OnceLock::new();
+    SHADERS.get_or_init(|| {
+        let check = |launch| {
+            let (module, info) = validated_code(&code(&launch));
+            Checked { launch, module, info }
+        };
+        launches().into_iter().map(check).collect()
+    })
+}
+
 fn launches() -> Vec<Launch> {
     let tiny = &PRESETS[0].config;
     let head_dims = [2, 10, 32, 64, 128, 256].map(|head_dim| Config { head_dim, num_hidden_layers: 1, ..tiny.clone() });
@@ -43,14 +62,6 @@ fn launches() -> Vec<Launch> {
     launches
 }
 
-fn parse(launch: &Launch) -> Module {
-    validated(launch).0
-}
-
-fn validated(launch: &Launch) -> (Module, ModuleInfo) {
-    validated_code(&code(launch))
-}
-
 /// The code of an operation by itself.
 fn code(launch: &Launch) -> Code {
     Joint::alone(launch).code
@@ -71,11 +82,9 @@ fn validated_code(code: &Code) -> (Module, ModuleInfo) {
 
 #[test]
 fn every_operation_has_a_shader_that_browsers_take() {
-    let launches = launches();
-    let kinds: HashSet<OpKind> = launches.iter().map(|l| l.shader.kind).collect();
+    let kinds: HashSet<OpKind> = shaders().iter().map(|checked| checked.launch.shader.kind).collect();
     assert!(OpKind::ALL.iter().all(|kind| kinds.contains(kind) != (*kind == OpKind::Move)), "what is copied needs no shader");
-    for launch in &launches {
-        let module = parse(launch);
+    for Checked { launch, module, .. } in shaders() {
         let [entry] = &module.entry_points[..] else { panic!("{:?} has one entry point", launch.shader) };
         assert!(entry.workgroup_size.iter().product::<u32>() <= MAX_INVOCATIONS);
     }
@@ -154,8 +163,7 @@ fn check_joint(joint: &Joint, subgroup_lanes: Option<u32>) {
 
 #[test]
 fn bindings_are_those_that_rust_binds() {
-    for launch in launches() {
-        let module = parse(&launch);
+    for Checked { launch, module, .. } in shaders() {
         let mut found: Vec<(u32, String, Access)> = module
             .global_variables
             .iter()
@@ -179,8 +187,7 @@ fn bindings_are_those_that_rust_binds() {
 #[test]
 fn shaders_write_what_the_operation_says() {
     let mut written: HashMap<OpKind, HashSet<String>> = HashMap::new();
-    for launch in launches() {
-        let (module, info) = validated(&launch);
+    for Checked { launch, module, info } in shaders() {
         let writes = |&(handle, _): &(naga::Handle<GlobalVariable>, _)| info.get_entry_point(0)[handle].contains(GlobalUse::WRITE);
         let storage = module.global_variables.iter().filter(|(_, global)| matches!(global.space, AddressSpace::Storage { .. }));
         let names = storage.filter(writes).map(|(_, global)| global.name.as_ref().unwrap().rsplit_once("_bound").unwrap().0.to_owned());
@@ -194,9 +201,8 @@ fn shaders_write_what_the_operation_says() {
 
 #[test]
 fn uniforms_lie_as_rust_lays_them() {
-    for launch in launches() {
-        let module = parse(&launch);
-        let fields = struct_fields(&module, "Params_of0");
+    for Checked { launch, module, .. } in shaders() {
+        let fields = struct_fields(module, "Params_of0");
         let laid: Vec<_> = (0..)
             .zip(&launch.params)
             .map(|(i, &(name, value))| {
@@ -206,14 +212,14 @@ fn uniforms_lie_as_rust_lays_them() {
             .collect();
         assert_eq!(fields, laid, "{:?}", launch.shader);
         assert!(4 * fields.len() as u32 <= SLOT);
-        assert_eq!(struct_fields(&module, "Chunk").iter().map(|f| &f.0[..]).collect::<Vec<_>>(), ["start", "count"]);
+        assert_eq!(struct_fields(module, "Chunk").iter().map(|f| &f.0[..]).collect::<Vec<_>>(), ["start", "count"]);
     }
 }
 
 #[test]
 fn the_settings_lie_as_rust_lays_them() {
-    let adamw = launches().into_iter().find(|l| l.shader.kind == OpKind::AdamW).unwrap();
-    let fields = struct_fields(&parse(&adamw), "Settings_of0");
+    let adamw = shaders().iter().find(|checked| checked.launch.shader.kind == OpKind::AdamW).unwrap();
+    let fields = struct_fields(&adamw.module, "Settings_of0");
     let offset = |field: usize, name: &str| (name.to_owned(), field as u32, ScalarKind::Float);
     use std::mem::offset_of;
     let laid = [

@@ -7,16 +7,23 @@ use streambp::model::{Config, Layout, PRESETS, Weights};
 use streambp::step::{Pass, Strategy, Stride};
 use streambp::train::{CopyTask, RecallTask, Settings, Source, SumTask, Task, Trainer, Validation};
 
-/// Trains a model and validates it.
-fn train(config: &Config, settings: &Settings, source: Source) -> Validation {
+use crate::support::device;
+
+/// Trains a model until it is good enough, which is looked at every twenty steps, or the run is over. The last validation, and
+/// the steps that were done.
+fn train(config: &Config, settings: &Settings, source: Source, is_learned: impl Fn(&Validation) -> bool) -> (Validation, u64) {
     block_on(async {
-        let gpu = Gpu::open(None).await.unwrap();
         let weights = Weights::init(config, settings.seed);
-        let mut trainer = Trainer::new(&gpu, &config.into(), settings.clone(), source, &weights).await.unwrap();
-        for _ in 0..settings.steps {
-            trainer.step().await.unwrap();
+        let mut trainer = Trainer::new(&device::gpu(), &config.into(), settings.clone(), source, &weights).await.unwrap();
+        loop {
+            for _ in 0..20 {
+                trainer.step().await.unwrap();
+            }
+            let validation = trainer.validate().await.unwrap();
+            if is_learned(&validation) || trainer.steps_done() >= settings.steps {
+                return (validation, trainer.steps_done());
+            }
         }
-        trainer.validate().await.unwrap()
     })
 }
 
@@ -46,7 +53,7 @@ fn a_text_is_learned_beyond_the_frequencies_of_its_bytes() {
     let entropy = unigram_entropy(&text);
     let source = Source::text(text, 128).unwrap();
     let settings = Settings { seq_len: 128, batch: 4, steps: 200, strategy: Strategy::stream(64, 64), ..Settings::default() };
-    let validation = train(&small(64, 2), &settings, source);
+    let (validation, _) = train(&small(64, 2), &settings, source, |validation| validation.loss < 0.8 * entropy);
     assert!(validation.loss < 0.8 * entropy, "{} of {entropy}", validation.loss);
 }
 
@@ -62,9 +69,10 @@ fn recall_is_learned_across_the_sequence_and_not_without_it() {
         ..Settings::default()
     };
     let recall = |cut| Source::task(Task::Recall(RecallTask { cut, ..RecallTask::default() }), settings.seq_len).unwrap();
-    let across = train(&small(64, 2), &settings, recall(false));
-    assert!(across.accuracy.unwrap() >= 0.95, "{across:?}");
-    let cut = train(&small(64, 2), &settings, recall(true));
+    let is_learned = |validation: &Validation| validation.accuracy >= Some(0.95);
+    let (across, steps) = train(&small(64, 2), &settings, recall(false), is_learned);
+    assert!(is_learned(&across), "{across:?}");
+    let (cut, _) = train(&small(64, 2), &Settings { steps, ..settings.clone() }, recall(true), is_learned);
     // Four values are equally likely: the loss of a guess is log 4.
     assert!(cut.accuracy.unwrap() <= 0.3 && cut.loss > 0.95 * 4f64.ln(), "{cut:?}");
 }
@@ -81,9 +89,10 @@ fn what_came_some_way_back_is_learned() {
         ..Settings::default()
     };
     for task in [Task::Copy(CopyTask { distance: 16 }), Task::Sum(SumTask { distance: 16 })] {
-        let learned = train(&small(64, 2), &settings, Source::task(task, settings.seq_len).unwrap());
         // No answer is more likely than one in five by chance.
-        assert!(learned.accuracy.unwrap() > 0.5, "{task:?}: {learned:?}");
+        let is_learned = |validation: &Validation| validation.accuracy > Some(0.5);
+        let (learned, _) = train(&small(64, 2), &settings, Source::task(task, settings.seq_len).unwrap(), is_learned);
+        assert!(is_learned(&learned), "{task:?}: {learned:?}");
     }
 }
 
@@ -117,7 +126,7 @@ fn a_step_in_slow_motion_has_the_bits_of_one_at_full_speed() {
     let settings = Settings { seq_len: 150, batch: 1, accumulate: 2, strategy: Strategy::stream(64, 64), ..Settings::default() };
     let config = small(32, 2);
     block_on(async {
-        let gpu = Gpu::open(None).await.unwrap();
+        let gpu = device::gpu();
         let weights = Weights::init(&config, settings.seed);
         let source = || Source::own(settings.seq_len).unwrap();
         let mut fast = Trainer::new(&gpu, &Layout::from(&config), settings.clone(), source(), &weights).await.unwrap();
@@ -144,7 +153,7 @@ fn attention_is_a_distribution_over_what_a_token_sees() {
     let settings = Settings { seq_len: 150, batch: 2, strategy: Strategy::stream(64, 64), ..Settings::default() };
     let config = small(32, 2);
     block_on(async {
-        let gpu = Gpu::open(None).await.unwrap();
+        let gpu = device::gpu();
         let weights = Weights::init(&config, settings.seed);
         let source = Source::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
         let mut trainer = Trainer::new(&gpu, &Layout::from(&config), settings, source, &weights).await.unwrap();
@@ -166,7 +175,7 @@ fn attention_in_a_window_is_the_same_for_all_strategies() {
         let settings = Settings { seq_len: 300, batch: 1, strategy, ..Settings::default() };
         let source = Source::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
         block_on(async {
-            let gpu = Gpu::open(None).await.unwrap();
+            let gpu = device::gpu();
             let weights = Weights::init(&config, settings.seed);
             Trainer::new(&gpu, &Layout::from(&config), settings, source, &weights).await.unwrap().attention(1, 1).await.unwrap()
         })
@@ -186,7 +195,7 @@ fn a_run_whose_operations_are_measured_goes_on_to_the_same_bits() {
     let config = small(64, 2);
     let run = |is_measured: bool| {
         block_on(async {
-            let gpu = Gpu::open(None).await.unwrap();
+            let gpu = device::gpu();
             let weights = Weights::init(&config, 0);
             let source = Source::own(settings.seq_len).unwrap();
             let mut trainer = Trainer::new(&gpu, &(&config).into(), settings.clone(), source, &weights).await.unwrap();

@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 
 use pollster::block_on;
-use streambp::gpu::Gpu;
 use streambp::model::Layout;
 use streambp::step::Strategy;
 use streambp::train::{errors_in_f64, verify};
 
-use crate::support::model;
+use crate::support::{device, model};
 
 #[test]
 fn the_proof_says_how_far_it_is() {
@@ -18,9 +17,8 @@ fn the_proof_says_how_far_it_is() {
     let layout = Layout::from(&config);
     let told = RefCell::new(Vec::new());
     let (mut report, gradients) = block_on(async {
-        let gpu = Gpu::open(None).await.unwrap();
         let progress = |done, all| told.borrow_mut().push((done, all));
-        verify(&gpu, &layout, &weights, &batch, &strategies, progress).await.unwrap()
+        verify(&device::gpu(), &layout, &weights, &batch, &strategies, progress).await.unwrap()
     });
     assert!(report.same_bits && report.runs.len() == 2);
     assert!(report.parameters.iter().all(|parameter| parameter.error.is_none()), "nothing was computed in f64 yet");

@@ -103,7 +103,7 @@ impl Executor {
     fn binding(&self, id: TensorId, size: u64) -> wgpu::BindingResource<'_> {
         let place = self.memory().place(id);
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &self.buffers[place.buffer],
+            buffer: &self.allocation.buffers[place.buffer],
             offset: place.offset,
             size: NonZeroU64::new(size),
         })

@@ -4,10 +4,10 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::buffers::{self, OwnedBuffer};
+use super::allocation::Allocation;
+use super::buffers::OwnedBuffer;
 use super::device::Gpu;
 use super::dispatch::Slot;
-use super::offload::Offload;
 use super::pace::{Asked, Pace};
 use crate::error::{Error, Result};
 use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Op, Pass, Program, TensorId, Turn};
@@ -16,9 +16,7 @@ use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Op, Pass, Program, Te
 pub struct Executor {
     gpu: Gpu,
     program: Arc<Program>,
-    memory: Memory,
-    pub(super) buffers: Vec<OwnedBuffer>,
-    pub(super) offload: Offload,
+    pub(super) allocation: Allocation,
     /// For every block, its operations.
     pub(super) blocks: Vec<Vec<Option<Slot>>>,
     /// For every length of chunk that a walk has, the slot of its first chunk.
@@ -31,16 +29,13 @@ impl Executor {
     /// Allocates what the program's [`Memory`] says, compiles its shaders, and writes its constants.
     ///
     /// # Errors
-    /// If the device cannot bind or hold the plan, or is lost.
+    /// As [`Allocation::new`].
     pub async fn new(gpu: &Gpu, program: Program) -> Result<Self> {
-        let memory = Memory::plan(&program, gpu.limits())?;
-        let program = Arc::new(program);
-        let offload = Offload::new(&program, &memory)?;
-        let buffers = buffers::create(gpu, &memory).await?;
-        let chunk_slots = chunk_slots(&program);
+        let allocation = Allocation::new(gpu, &program).await?;
+        let (chunk_slots, program) = (chunk_slots(&program), Arc::new(program));
         let pace = Pace::new();
         let mut executor =
-            Executor { gpu: gpu.clone(), program, memory, buffers, offload, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
+            Executor { gpu: gpu.clone(), program, allocation, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
         executor.prepare();
         executor.gpu.check()?;
         Ok(executor)
@@ -76,7 +71,7 @@ impl Executor {
 
     /// The plan of its memory.
     pub fn memory(&self) -> &Memory {
-        &self.memory
+        self.allocation.memory()
     }
 
     /// The device.
@@ -86,12 +81,12 @@ impl Executor {
 
     /// Bytes of the buffers that were created, as the device's own objects tell.
     pub fn created_bytes(&self) -> u64 {
-        self.buffers.iter().map(|buffer| buffer.size()).sum()
+        self.allocation.created_bytes()
     }
 
     /// Bytes that wait on the host, or have room to.
     pub fn host_bytes(&self) -> u64 {
-        self.offload.bytes()
+        self.allocation.host_bytes()
     }
 
     /// Writes a tensor, in the layout of the device.
@@ -106,8 +101,8 @@ impl Executor {
         let tensor = self.program.tensor(id);
         let end = from + bytes.len() as u64;
         assert!(end <= tensor.bytes(), "{} bytes from {from} on for {}, which has {}", bytes.len(), tensor.name, tensor.bytes());
-        let place = self.memory.place(id);
-        self.gpu.queue.write_buffer(&self.buffers[place.buffer], place.offset + from, bytes);
+        let place = self.memory().place(id);
+        self.gpu.queue.write_buffer(&self.allocation.buffers[place.buffer], place.offset + from, bytes);
     }
 
     /// Reads a tensor, in the layout of the device. The buffer by which it comes is no part of the plan, and gone at once.
@@ -124,7 +119,7 @@ impl Executor {
     /// # Errors
     /// If the device was lost.
     pub async fn read_range(&self, id: TensorId, from: u64, bytes: u64) -> Result<Vec<u8>> {
-        if let Some(waiting) = self.offload.get(id) {
+        if let Some(waiting) = self.allocation.offload.get(id) {
             return Ok(waiting[from as usize..(from + bytes) as usize].to_vec());
         }
         let staging = OwnedBuffer::new(&self.gpu, "read-back", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
@@ -166,13 +161,13 @@ impl Executor {
     }
 
     fn read_back(&self) -> &OwnedBuffer {
-        &self.buffers[self.memory.place(self.program.bindings.read_back).buffer]
+        &self.allocation.buffers[self.memory().place(self.program.bindings.read_back).buffer]
     }
 
     fn copy_to(&self, id: TensorId, from: u64, target: &wgpu::Buffer) -> wgpu::SubmissionIndex {
-        let place = self.memory.place(id);
+        let place = self.memory().place(id);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&self.buffers[place.buffer], place.offset + from, target, 0, target.size());
+        encoder.copy_buffer_to_buffer(&self.allocation.buffers[place.buffer], place.offset + from, target, 0, target.size());
         self.gpu.queue.submit([encoder.finish()])
     }
 
@@ -249,8 +244,8 @@ impl Executor {
         assert!(chunk.start % len + chunk.count <= len, "tokens {}..{} in chunks of {len}", chunk.start, chunk.end());
         let chunk = Chunk { index: 0, ..chunk };
         let slot = self.chunk_offset(block, chunk);
-        let table = self.memory.place(self.program.bindings.chunks);
-        self.gpu.queue.write_buffer(&self.buffers[table.buffer], u64::from(slot), bytemuck::cast_slice(&[chunk.start, chunk.count]));
+        let table = self.memory().place(self.program.bindings.chunks);
+        self.gpu.queue.write_buffer(&self.allocation.buffers[table.buffer], u64::from(slot), bytemuck::cast_slice(&[chunk.start, chunk.count]));
         let turns: Vec<Turn> = (0..self.blocks[block].len()).map(|node| Turn { block, chunk, node }).collect();
         self.submit(&turns, None);
         self.gpu.check()
@@ -264,8 +259,8 @@ impl Executor {
             self.encode(&mut pass, todo);
         }
         if let Some((from, bytes, to)) = copy {
-            let [from, to] = [from, to].map(|id| self.memory.place(id));
-            let (source, target) = (&self.buffers[from.buffer], &self.buffers[to.buffer]);
+            let [from, to] = [from, to].map(|id| self.memory().place(id));
+            let (source, target) = (&self.allocation.buffers[from.buffer], &self.allocation.buffers[to.buffer]);
             encoder.copy_buffer_to_buffer(source, from.offset + bytes.start, target, to.offset, bytes.end - bytes.start);
         }
         self.gpu.queue.submit([encoder.finish()])

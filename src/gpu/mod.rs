@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows what a transformer is.
 
+mod allocation;
 mod buffers;
 mod candidates;
 mod ceilings;
@@ -20,6 +21,7 @@ mod shader;
 mod transfer;
 mod tuning;
 
+pub use allocation::Allocation;
 pub use candidates::Knob;
 pub use ceilings::Ceilings;
 pub use device::{AdapterSummary, Gpu};

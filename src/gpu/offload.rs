@@ -75,30 +75,30 @@ impl Executor {
     }
 
     async fn move_out(&mut self, before: &[Turn], x: TensorId, out: TensorId, chunk: Chunk) -> Result<()> {
-        if self.offload.free.is_empty() {
+        if self.allocation.offload.free.is_empty() {
             self.take_oldest().await?;
         }
-        let staging = self.offload.free.pop().expect("a staging buffer was freed");
+        let staging = self.allocation.offload.free.pop().expect("a staging buffer was freed");
         let (from, bytes) = (self.rows_of(x, chunk), self.rows_of(out, chunk));
         let submission = self.submit(before, Some((x, from.start as u64..from.end as u64, staging)));
         let ticket = self.gpu().when_mapped(self.buffer(staging), bytes.len() as u64, submission);
-        self.offload.reads.push_back(Read { ticket, staging, tensor: out, bytes });
+        self.allocation.offload.reads.push_back(Read { ticket, staging, tensor: out, bytes });
         Ok(())
     }
 
     async fn move_in(&mut self, before: &[Turn], x: TensorId, out: TensorId, chunk: Chunk) -> Result<()> {
         let submission = self.submit(before, None);
         let from = self.rows_of(x, chunk);
-        while self.offload.reads.iter().any(|read| read.tensor == x && read.bytes == from) {
+        while self.allocation.offload.reads.iter().any(|read| read.tensor == x && read.bytes == from) {
             self.take_oldest().await?;
         }
-        self.offload.writes.push_back(self.gpu().when_done(submission));
-        if self.offload.writes.len() == WRITES {
-            let oldest = self.offload.writes.pop_front().expect("there are some");
+        self.allocation.offload.writes.push_back(self.gpu().when_done(submission));
+        if self.allocation.offload.writes.len() == WRITES {
+            let oldest = self.allocation.offload.writes.pop_front().expect("there are some");
             self.gpu().redeem(oldest).await?;
         }
         let to = self.rows_of(out, chunk);
-        self.write_from(out, to.start as u64, &self.offload.tensors[&x][from]);
+        self.write_from(out, to.start as u64, &self.allocation.offload.tensors[&x][from]);
         Ok(())
     }
 
@@ -107,21 +107,21 @@ impl Executor {
     /// # Errors
     /// If the device was lost or has reported an error.
     pub(super) async fn take_all(&mut self) -> Result<()> {
-        while !self.offload.reads.is_empty() {
+        while !self.allocation.offload.reads.is_empty() {
             self.take_oldest().await?;
         }
         Ok(())
     }
 
     async fn take_oldest(&mut self) -> Result<()> {
-        let Read { ticket, staging, tensor, bytes } = self.offload.reads.pop_front().expect("something is on its way");
+        let Read { ticket, staging, tensor, bytes } = self.allocation.offload.reads.pop_front().expect("something is on its way");
         self.gpu().redeem(ticket).await?;
-        let buffer = self.buffers[self.memory().place(staging).buffer].clone();
+        let buffer = self.allocation.buffers[self.memory().place(staging).buffer].clone();
         let mapped = buffer.get_mapped_range(..bytes.len() as u64).map_err(|e| Error::Device(e.to_string()))?;
-        self.offload.tensors.get_mut(&tensor).expect("it has room on the host")[bytes].copy_from_slice(&mapped);
+        self.allocation.offload.tensors.get_mut(&tensor).expect("it has room on the host")[bytes].copy_from_slice(&mapped);
         drop(mapped);
         buffer.unmap();
-        self.offload.free.push(staging);
+        self.allocation.offload.free.push(staging);
         Ok(())
     }
 
@@ -134,6 +134,6 @@ impl Executor {
     }
 
     fn buffer(&self, id: TensorId) -> &wgpu::Buffer {
-        &self.buffers[self.memory().place(id).buffer]
+        &self.allocation.buffers[self.memory().place(id).buffer]
     }
 }

@@ -118,7 +118,7 @@ impl Executor {
             let mut encoder = self.gpu().device.create_command_encoder(&Default::default());
             for (&id, end) in now.iter().zip(&ends) {
                 let (place, bytes) = (self.memory().place(id), self.program().tensor(id).bytes());
-                encoder.copy_buffer_to_buffer(&self.buffers[place.buffer], place.offset, &staging, end - bytes, bytes);
+                encoder.copy_buffer_to_buffer(&self.allocation.buffers[place.buffer], place.offset, &staging, end - bytes, bytes);
             }
             self.gpu().queue.submit([encoder.finish()]);
             let bytes = self.gpu().map(&staging).await?;

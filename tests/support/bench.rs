@@ -1,13 +1,14 @@
 //! A bench for operations: a program of one or a few of them on random operands, run in f64 and on the device.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use streambp::gpu::{self, Tuning};
 use streambp::model::{Axis, Config, Precision};
 use streambp::reference;
 use streambp::step::{BatchShape, Builder, Element, Groups, Kind, Op, Pass, Program, Rows, Slice, Storage, Strategy, TensorId, Walk};
 
-use super::{Random, compare, device};
+use super::{Random, compare, device, level};
 
 /// A batch, and how an operation goes through it.
 #[derive(Clone, Debug)]
@@ -267,7 +268,7 @@ impl Ready {
     fn check(&self, outputs: &[(TensorId, Tolerance)]) {
         let expected = self.run_reference(|_, _, value| f64::from(value));
         let magnitudes = self.run_reference(|_, _, value| f64::from(value.abs()));
-        for tuning in device::tunings() {
+        for tuning in self.classes() {
             let executor = self.run_on_device(tuning);
             for &(id, tolerance) in outputs {
                 let actual = device::read_f64(&executor, id);
@@ -277,6 +278,15 @@ impl Ready {
                 assert!(actual.iter().zip(&self.operands[&id].padding).all(is_clean), "{what}: padding is not zero");
             }
         }
+    }
+
+    /// The kernels that the device gets, and those for other classes of adapter. What a kernel is depends on the rows' widths, not on
+    /// the batch: so by default the others take turns by these.
+    fn classes(&self) -> Vec<Tuning> {
+        let mut hasher = DefaultHasher::new();
+        self.program.tensors.iter().for_each(|tensor| tensor.cols.hash(&mut hasher));
+        let [own, others @ ..] = &device::tunings()[..] else { panic!("there are kernels for this adapter") };
+        [*own].into_iter().chain(level::share(others.iter().copied(), 2, hasher.finish() as usize % 2)).collect()
     }
 
     /// Runs the operations in f64, with each element of an operand as `value` makes it.

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod compare;
 pub mod device;
 pub mod fixture;
+pub mod level;
 pub mod model;
 pub mod random;
 

@@ -144,6 +144,14 @@ pub struct DeviceStep {
     pub log_probs: Vec<f32>,
 }
 
+impl DeviceStep {
+    /// All of it, bit by bit.
+    pub fn bits(&self) -> Vec<u32> {
+        let values = self.gradients.iter().flatten().chain(&self.log_probs).chain([&self.loss]);
+        values.map(|value| value.to_bits()).collect()
+    }
+}
+
 /// Runs a step on the device, with whatever is loaded, as far as the gradients.
 pub fn device_step(executor: &mut gpu::Executor) -> DeviceStep {
     pollster::block_on(async {
