@@ -3,11 +3,19 @@
 
 import puppeteer from 'puppeteer-core';
 
-/** Each needs its path, which `cargo xtask test` finds and passes on. Every launch has a fresh profile. */
-export const BROWSERS = [
+const ALL_BROWSERS = [
   { name: 'Chromium', launch: launchChromium },
   { name: 'Firefox', launch: launchFirefox },
 ];
+
+/**
+ * The one that the variable BROWSER names, or both. Each needs its path, which `cargo xtask test` finds and passes on. Every launch
+ * has a fresh profile.
+ */
+export const BROWSERS = ALL_BROWSERS.filter(({ name }) => !process.env.BROWSER || process.env.BROWSER === name);
+
+/** Does this run go through everything, as `cargo xtask test --all` asks? */
+export const IS_EXHAUSTIVE = Boolean(process.env.STREAMBP_TEST_ALL);
 
 function launchChromium({ webgpu, scheme }) {
   return puppeteer.launch({

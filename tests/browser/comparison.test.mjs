@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
-import { catchDownloads, caught, pause, prepare, visit } from './visit.mjs';
+import { pause, SMALL_LAYERS, TINY, visit } from './visit.mjs';
 
 const LONG_MS = 180_000;
 const STRATEGIES = ['standard', 'checkpoint', 'stream'];
@@ -25,12 +25,11 @@ for (const { name, launch } of BROWSERS) {
     after(() => browser?.close());
 
     test('puts three strategies side by side, and times them', () => visit(browser, server.url, comparesStrategies));
-    test('holds every operation against the device, and trains on as if it had not', () => visit(browser, server.url, holdsOperations));
     test('looks for the fastest kernels, and keeps them', () => visit(browser, server.url, looksForKernels));
     test('proves that the gradients are the same bits', () => visit(browser, server.url, provesTheBits));
-    test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar));
-    test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget));
-    test('shows what is kept and what waits on the host', () => visit(browser, server.url, keepsWhatThereIsRoomFor));
+    test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar, { settings: TINY }));
+    test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget, { settings: TINY }));
+    test('shows what is kept and what waits on the host', () => visit(browser, server.url, keepsWhatThereIsRoomFor, { settings: TINY }));
     test('plans the published models', () => visit(browser, server.url, plansPublishedModels));
     test('shows what a run does, and keeps it to be compared', () => visit(browser, server.url, keepsRuns));
   });
@@ -53,7 +52,6 @@ function planned(trainer) {
 }
 
 async function comparesStrategies(trainer) {
-  await prepare(trainer);
   const { standard, checkpoint, stream } = await trainer.peaks();
   assert(stream > 0 && stream < checkpoint && checkpoint < standard, `${stream} < ${checkpoint} < ${standard} bytes is expected`);
   assert.equal(await trainer.page.$$eval('#peaks svg', ({ length }) => length), 3, 'there is a timeline for each');
@@ -64,44 +62,9 @@ async function comparesStrategies(trainer) {
   }, { timeout: LONG_MS });
 }
 
-async function holdsOperations(trainer) {
-  const { page } = trainer;
-  await prepare(trainer);
-  await trainer.press('start');
-  const undisturbed = (await trainer.waitForLosses(6)).slice(0, 6);
-  await pause(trainer);
-  await trainer.press('reset');
-  await trainer.waitForState('ready');
-
-  // Before there is a run, between its steps, and while it trains.
-  const shares = [await profile(trainer)];
-  await trainer.press('step');
-  await trainer.waitForLosses(1);
-  await trainer.waitForState('paused');
-  shares.push(await profile(trainer));
-  await trainer.press('start');
-  await trainer.waitForLosses(3);
-  shares.push(await profile(trainer));
-  // Whatever else the machine does slows one or the other down, but hardly all three times.
-  assert(shares.some((share) => share > 0.5 && share < 2), `the sums of all operations are ${shares} of the whole`);
-  const disturbed = (await trainer.waitForLosses(6)).slice(0, 6);
-  assert.deepEqual(disturbed, undisturbed, 'it did not go on to the same bits');
-  await pause(trainer);
-
-  await catchDownloads(page);
-  await trainer.press('roofline-svg');
-  const picture = await caught(page);
-  assert.equal(picture.name, 'roofline.svg');
-  const svg = picture.bytes.toString();
-  assert(svg.startsWith('<svg') && !/var\(|NaN/.test(svg), 'a file has no style sheet');
-  await trainer.press('roofline-png');
-  assert.equal((await caught(page)).bytes.toString('latin1', 1, 4), 'PNG');
-}
-
-/** Measures every operation, and checks what is said of them. How long they take one at a time, as a share of all at one go. */
 async function looksForKernels(trainer) {
   const { page } = trainer;
-  await prepare(trainer, { sequenceLength: 256 });
+  await trainer.choose({ sequenceLength: 256 });
   const search = async (meanwhile) => {
     await trainer.press('search-kernels');
     await page.waitForFunction(() => /kernels of this device: \d+ %/.test(document.querySelector('#status').textContent));
@@ -125,44 +88,19 @@ async function looksForKernels(trainer) {
   assert.equal(await page.$eval('#pause', ({ textContent, disabled }) => `${textContent.trim()} ${disabled}`), 'Pause true');
 }
 
-async function profile(trainer) {
-  const { page } = trainer;
-  await page.evaluate(() => document.querySelector('#profile-summary')?.setAttribute('data-is-old', ''));
-  await trainer.press('profile');
-  await page.waitForSelector('#profile-summary:not([data-is-old])', { timeout: LONG_MS });
-  const { whole, sum, rows } = await page.evaluate(() => ({
-    whole: Number(document.querySelector('#profile-summary').dataset.seconds),
-    sum: Number(document.querySelector('#profile-summary').dataset.sum),
-    rows: Array.from(document.querySelectorAll('#profile-rows tbody tr'), ({ dataset, textContent }) => ({
-      seconds: Number(dataset.seconds), share: Number(dataset.roofShare), turns: Number(dataset.turns), text: textContent,
-    })),
-  }));
-  console.log(`a batch's gradients take ${whole} s, one operation at a time ${sum} s, ${rows.length} kinds`);
-  assert(rows.length > 30 && rows.every(({ share, turns }) => share > 0 && turns > 0), JSON.stringify(rows));
-  for (const [op, pass] of [['linear weight grad', 'backward'], ['attention', 'forward'], ['cross entropy', 'loss']]) {
-    assert(rows.some(({ text }) => text.includes(op) && text.includes(`(${pass})`)), `${op} in the pass ${pass} is missing`);
-  }
-  assert(rows.every(({ text }) => !text.includes('(update)')), 'a measurement updates nothing');
-  const dots = await page.$$eval('.roofline .where-wide circle title', (titles) => titles.map(({ textContent }) => textContent));
-  assert(dots.length > 25 && dots.every((dot) => /GFLOP\/s, \d.* %$/.test(dot)), dots.join('\n'));
-  return sum / whole;
-}
-
 async function provesTheBits(trainer) {
-  await prepare(trainer);
   await trainer.press('prove');
   await trainer.page.waitForSelector('#proof-verdict', { timeout: LONG_MS });
   const verdict = await trainer.page.$eval('#proof-verdict', ({ dataset, textContent }) => ({ ...dataset, textContent }));
   assert.equal(verdict.sameBits, 'true');
   assert.match(verdict.textContent, /same bits/i);
   const rows = await trainer.page.$$eval('#proof-parameters tbody tr', (rows) => rows.map(({ textContent }) => textContent));
-  assert.equal(rows.length, 38, 'a row for each parameter of the preset');
+  assert.equal(rows.length, 9 * SMALL_LAYERS + 2, 'a row for each parameter');
   assert(rows.every((row) => /same.*10⁻/.test(row)), rows.join('\n'));
   assert(await trainer.page.$$eval('#proof-runs tbody tr', ({ length }) => length) >= 5);
 }
 
 async function saysHowFar(trainer) {
-  await prepare(trainer);
   await planned(trainer);
   const before = await reach(trainer);
   assert.deepEqual(Object.keys(before).sort(), [...STRATEGIES].sort());
@@ -183,21 +121,20 @@ async function saysHowFar(trainer) {
 }
 
 async function choosesForTheBudget(trainer) {
-  await prepare(trainer);
   await planned(trainer);
   await trainer.press('longest');
   await trainer.page.waitForSelector('#choice');
   await trainer.page.waitForFunction(() => Number(document.querySelector('#seq-len').value) > 10_000, { timeout: LONG_MS });
   const { stream } = await trainer.peaks();
   assert(stream <= 64 * 2 ** 20, `${stream} bytes are over the budget`);
-  await prepare(trainer, { sequenceLength: 512, strategy: 'stream' });
+  await trainer.choose({ sequenceLength: 512, strategy: 'stream' });
   await trainer.press('shortest');
   await trainer.page.waitForFunction(() => document.querySelector('#strategy').value === 'standard', { timeout: LONG_MS });
 }
 
 async function keepsWhatThereIsRoomFor(trainer) {
   const { page } = trainer;
-  await prepare(trainer, { sequenceLength: 1024, strategy: 'stream' });
+  await trainer.choose({ sequenceLength: 1024, strategy: 'stream' });
   await trainer.type('logits-chunk', 64);
   const { stream, checkpoint } = await trainer.peaks();
   await planned(trainer);
@@ -241,7 +178,7 @@ async function plansPublishedModels(trainer) {
 
 async function keepsRuns(trainer) {
   const { page } = trainer;
-  await prepare(trainer, { sampleEvery: 2 });
+  await trainer.choose({ sampleEvery: 2 });
   await trainer.type('validate-every', 2);
   await trainer.press('start');
   await trainer.waitForLosses(4);

@@ -5,7 +5,8 @@ import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
 import { serveInstrumented } from './server.mjs';
-import { audit, openTrainer } from './trainer.mjs';
+import { audit } from './trainer.mjs';
+import { visit } from './visit.mjs';
 
 let server;
 before(async () => { server = await serveInstrumented(process.env.PAGE); });
@@ -17,15 +18,12 @@ for (const { name, launch } of BROWSERS) {
     before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
     after(() => browser?.close());
 
-    test('counts the memory on the device, and loses it', () => countsAndLoses(browser));
-    test('finds hindrances, and none in a fresh page', () => findsHindrances(browser));
+    test('counts the memory on the device, and loses it', () => visit(browser, server.url, countsAndLoses));
+    test('finds hindrances, and none in a fresh page', () => visit(browser, server.url, findsHindrances));
   });
 }
 
-async function countsAndLoses(browser) {
-  const trainer = await openTrainer(browser, server.url);
-  await trainer.waitForState('ready');
-  await trainer.choose({ source: 'own-source', preset: 'tiny', sequenceLength: 256 });
+async function countsAndLoses(trainer) {
   await trainer.press('start');
   await trainer.waitForLosses(1);
   const created = await trainer.page.$eval('#created', ({ dataset }) => Number(dataset.bytes));
@@ -33,14 +31,10 @@ async function countsAndLoses(browser) {
   assert(created > 0 && memory.buffer >= created, `${memory.buffer} bytes are counted, ${created} were created`);
   await trainer.destroyDevice();
   await trainer.page.waitForFunction(() => /lost/.test(document.querySelector('#notice')?.textContent));
-  await trainer.close();
 }
 
-async function findsHindrances(browser) {
-  const trainer = await openTrainer(browser, server.url);
-  await trainer.waitForState('ready');
+async function findsHindrances(trainer) {
   assert.deepEqual(await audit(trainer), []);
   await trainer.page.evaluate(() => document.querySelector('#start').replaceChildren());
   assert.match((await audit(trainer)).join(), /#start/);
-  await trainer.close();
 }

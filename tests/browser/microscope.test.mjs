@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 
 import { BROWSERS } from './browsers.mjs';
 import { serveInstrumented } from './server.mjs';
-import { pause, prepare, visit } from './visit.mjs';
+import { pause, TINY, visit } from './visit.mjs';
 
 let server;
 
@@ -26,8 +26,8 @@ for (const { name, launch } of BROWSERS) {
     test('stops behind every stride, and shows the numbers there', () => visit(browser, server.url, stepsByEveryStride));
     test('plays and pauses in slow motion, by keyboard alone', () => visit(browser, server.url, playsByKeyboard));
     test('shows any moment that is pointed at', () => visit(browser, server.url, pointsAtMoments));
-    test('has a budget that can be dragged', () => visit(browser, server.url, dragsTheBudget));
-    test('is filled from below and emptied from the right', () => visit(browser, server.url, fillsAndEmpties));
+    test('has a budget that can be dragged', () => visit(browser, server.url, dragsTheBudget, { settings: TINY }));
+    test('is filled from below and emptied from the right', () => visit(browser, server.url, fillsAndEmpties, { settings: TINY }));
   });
 }
 
@@ -61,7 +61,6 @@ async function goTo(trainer, turn) {
 }
 
 async function addsUp(trainer) {
-  await prepare(trainer);
   await trainer.press('start');
   await trainer.waitForLosses(1);
   await pause(trainer);
@@ -82,7 +81,6 @@ async function addsUp(trainer) {
 }
 
 async function stepsByEveryStride(trainer) {
-  await prepare(trainer);
   let before = -1;
   for (const stride of ['operation', 'operation', 'chunk', 'layer', 'pass', 'operation', 'chunk']) {
     await trainer.press(`by-${stride}`);
@@ -111,7 +109,6 @@ async function stepsByEveryStride(trainer) {
 
 async function playsByKeyboard(trainer) {
   const { page } = trainer;
-  await prepare(trainer);
   await page.focus('#memory');
   for (const key of ['ArrowRight', 'ArrowUp']) {
     await page.keyboard.press(key);
@@ -181,7 +178,6 @@ async function dragsTheBudget(trainer) {
 }
 
 async function fillsAndEmpties(trainer) {
-  await prepare(trainer);
   const { page } = trainer;
   const passes = await page.$$eval('.passes span', (spans) => spans.map(({ title }) => title));
   assert.deepEqual(passes, ['clear', 'forward', 'loss', 'backward', 'update']);

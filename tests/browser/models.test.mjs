@@ -7,15 +7,15 @@ import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { BROWSERS } from './browsers.mjs';
+import { BROWSERS, IS_EXHAUSTIVE } from './browsers.mjs';
 import { edit, filesOf, llama, serveModels, writeAdapter, writeModel } from './models.mjs';
 import { serveInstrumented } from './server.mjs';
 import { audit } from './trainer.mjs';
-import { catchDownloads, caught, file, ownSources, prepare, visit } from './visit.mjs';
+import { catchDownloads, caught, file, ownSources, visit } from './visit.mjs';
 
 const BROKEN = path.join(path.dirname(fileURLToPath(import.meta.url)), '../broken_models.json');
 /** Large enough that a shard is fetched in several pieces. */
-const MODEL = llama({ hidden: 128, intermediate: 192, layers: 2, heads: 4, keyHeads: 2, headDim: 32, vocab: 8192, tied: true });
+const MODEL = llama({ hidden: 128, intermediate: 64, layers: 2, heads: 4, keyHeads: 2, headDim: 8, vocab: 8192, tied: true });
 /** That of the table of broken models. */
 const SMALL = llama({ hidden: 8, intermediate: 12, layers: 2, heads: 2, keyHeads: 1, headDim: 4, vocab: 256 });
 const SHARD = 'model-00001-of-00003.safetensors';
@@ -119,7 +119,7 @@ async function trainsAdapters(trainer) {
   await catchDownloads(page);
   await choose(trainer, folder);
   await waitForModel(trainer);
-  assert.match(await page.$eval('#opened', ({ textContent }) => textContent), /model: llama, 2 layers, 128 wide, 1.294.976 parameters/);
+  assert.match(await page.$eval('#opened', ({ textContent }) => textContent), /model: llama, 2 layers, 128 wide, 1.122.944 parameters/);
   await prepareAdapters(trainer);
   const losses = await steps(trainer, 4);
   assert(losses.every(Number.isFinite) && losses[3] < losses[0], `the loss does not fall: ${losses}`);
@@ -274,7 +274,11 @@ async function refusesBrokenOnes(trainer) {
   await trainer.choose({ source: 'own-source', sequenceLength: 64, chunk: 64, sampleEvery: 0 });
   const opened = await page.$eval('#opened', ({ textContent }) => textContent);
   const cases = JSON.parse(await readFile(BROKEN));
+  const inChromium = await isChromium(trainer);
+  // The program reads files by the same code, and is given every case: so each browser takes some of them.
+  const isTaken = (number) => IS_EXHAUSTIVE || number % 6 === (inChromium ? 0 : 3);
   for (const [number, { name, base, edits, says }] of cases.entries()) {
+    if (!isTaken(number)) continue;
     const at = path.join(directory, `broken-${number}`);
     if (base === 'adapter') await writeAdapter(at, SMALL, { rank: 2, targets: ['q_proj', 'v_proj'] });
     else await writeModel(at, SMALL, { shards: base === 'sharded' ? 3 : 1 });
@@ -332,7 +336,7 @@ async function learnsAVocabulary(trainer) {
   await trainer.dropIn(await file(directory, 'sources.txt', (await ownSources()).slice(0, 60_000)));
   await page.select('#vocabulary', 'learned');
   await trainer.type('vocab-size', 400);
-  await prepare(trainer, { sampleEvery: 2 });
+  await trainer.choose({ sampleEvery: 2 });
   await trainer.type('vocab-size', 400);
   const losses = await steps(trainer, 3);
   assert(Math.abs(losses[0] - Math.log(400)) < 0.5, `400 tokens are as likely as one another at first: ${losses}`);
@@ -358,7 +362,6 @@ async function learnsConversations(trainer) {
   });
   const rows = Array.from({ length: 30 }, (_, number) => row(number));
   await trainer.dropIn(await file(directory, 'rows.jsonl', rows.join('\n')));
-  await prepare(trainer);
   const losses = await steps(trainer, 3);
   assert(losses.every(Number.isFinite) && losses[2] < losses[0], `the loss does not fall: ${losses}`);
   await startOver(trainer);

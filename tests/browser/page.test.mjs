@@ -11,14 +11,16 @@ import { fileURLToPath } from 'node:url';
 import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
 import { openTrainer } from './trainer.mjs';
-import { SHORT_RUN as RUN, ownSources } from './visit.mjs';
+import { ownSources, pause, SMALL, SMALL_LAYERS, visit } from './visit.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const BROKEN = path.join(HERE, 'broken');
 const SCREENSHOTS = path.join(HERE, 'screenshots');
 
-const TINY_LAYERS = 4;
-const SHORT_RUN = { ...RUN, sampleEvery: 2 };
+/** The colour of the page in the dark. */
+const DARK_GROUND = 'rgb(21, 22, 26)';
+/** A short run that samples. */
+const SAMPLING = { ...SMALL, 'sample-every': 2 };
 
 let server;
 let texts;
@@ -48,31 +50,24 @@ for (const { name, launch } of BROWSERS) {
     after(() => browser?.close());
 
     test('no fault goes unnoticed', () => noticesFaults(browser));
-    test('trains on a text that is dropped in', () => withTrainer(browser, trainsOnAText));
-    test('pauses, makes a single step, goes on and starts anew', () => withTrainer(browser, pausesAndGoesOn));
-    test('trains on every source', () => withTrainer(browser, trainsOnEverySource));
-    test('changes the strategy', () => withTrainer(browser, changesTheStrategy));
-    test('answers a pasted text that is too short with a sentence', () => withTrainer(browser, refusesAShortPaste));
-    test('answers a text that is too short with a sentence', () => withTrainer(browser, refusesAShortText));
+    test('trains on a text that is dropped in', () => open(browser, trainsOnAText));
+    test('pauses, makes a single step, goes on and starts anew', () => open(browser, pausesAndGoesOn));
+    test('trains on every source, and by every strategy', () => open(browser, trainsOnEverySource));
+    test('answers a text that is too short with a sentence', () => open(browser, refusesAShortText));
+    test('fits windows of every width, light and dark', () => open(browser, (trainer) => fitsEveryWidth(trainer, name.toLowerCase())));
   });
 
-  describe(`${name} without WebGPU`, () => {
+  describe(`${name} without WebGPU, in the dark`, () => {
     let browser;
-    before(async () => { browser = await launch({ webgpu: false, scheme: 'light' }); });
+    before(async () => { browser = await launch({ webgpu: false, scheme: 'dark' }); });
     after(() => browser?.close());
 
-    test('names browsers that have it', () => withTrainer(browser, namesBrowsers));
+    test('names browsers that have it', () => visit(browser, server.url, namesBrowsers, { state: 'error' }));
   });
+}
 
-  for (const scheme of ['light', 'dark']) {
-    describe(`${name} in ${scheme}`, () => {
-      let browser;
-      before(async () => { browser = await launch({ webgpu: true, scheme }); });
-      after(() => browser?.close());
-
-      test('fits windows of every width', () => withTrainer(browser, (trainer) => fitsEveryWidth(trainer, `${name}-${scheme}`)));
-    });
-  }
+function open(browser, body) {
+  return visit(browser, server.url, body, { settings: SAMPLING });
 }
 
 /** Every other test trusts that a fault of the page or of its worker is collected. */
@@ -88,34 +83,24 @@ async function noticesFaults(browser) {
   broken.close();
 }
 
-/** Runs a test on a newly opened page, and fails if the page's console shows an error. */
-async function withTrainer(browser, body) {
-  const trainer = await openTrainer(browser, server.url);
-  try {
-    await body(trainer);
-    assert.deepEqual(trainer.problems, []);
-  } finally {
-    await trainer.close();
-  }
-}
-
 async function trainsOnAText(trainer) {
   // One short passage is easier than another: only a step over several of them shows what was learned.
   const batch = 4;
-  await startShortRun(trainer, { batch });
+  await trainer.choose({ batch });
+  await start(trainer);
   const losses = await trainer.waitForLosses(3);
   assert(losses.every(Number.isFinite) && losses.at(-1) < losses[0], `the loss does not fall: ${losses}`);
   const shown = await trainer.shownLoss();
   assert(shown.step >= 3 && shown.loss < losses[0] && /\d\.\d/.test(shown.text), `the loss is not shown: ${JSON.stringify(shown)}`);
 
-  assert.deepEqual((await trainer.memoryBars()).sort(), grid(TINY_LAYERS, batch * SHORT_RUN.sequenceLength / SHORT_RUN.chunk));
+  assert.deepEqual((await trainer.memoryBars()).sort(), grid(SMALL_LAYERS, batch * SMALL['seq-len'] / SMALL.chunk));
   const { standard, checkpoint, stream } = await trainer.peaks();
   assert(stream > 0 && stream < checkpoint && checkpoint < standard, `${stream} < ${checkpoint} < ${standard} bytes is expected`);
   assert(await trainer.waitForSample());
 }
 
 async function pausesAndGoesOn(trainer) {
-  await startShortRun(trainer);
+  await start(trainer);
   await trainer.waitForLosses(1);
   const paused = await pause(trainer);
   await staysAt(trainer, paused);
@@ -135,13 +120,11 @@ async function pausesAndGoesOn(trainer) {
 
 /** Sees that no further step is trained for a while. */
 async function staysAt(trainer, steps) {
-  await setTimeout(3000);
+  await setTimeout(1500);
   assert.equal((await trainer.waitForLosses(steps)).length, steps, 'a paused run went on');
 }
 
 async function trainsOnEverySource(trainer) {
-  await trainer.waitForState('ready');
-  await trainer.choose(SHORT_RUN);
   const pasted = (await readFile(longText, 'utf8')).slice(0, 4000);
   const ownSource = () => trainer.choose({ source: 'own-source' });
   const recall = () => trainer.choose({ source: 'recall' });
@@ -152,26 +135,22 @@ async function trainsOnEverySource(trainer) {
     await trainer.press('reset');
     await trainer.waitForState('ready');
   }
-}
-
-async function changesTheStrategy(trainer) {
-  await startShortRun(trainer);
-  await trainer.waitForLosses(1);
   for (const strategy of ['checkpoint', 'standard']) {
-    await pause(trainer);
-    await trainer.press('reset');
-    await trainer.waitForState('ready');
     await trainer.choose({ strategy });
     await trainer.press('start');
     await trainer.waitForLosses(1);
-    assert.deepEqual((await trainer.memoryBars()).sort(), grid(TINY_LAYERS, 1), `bars of ${strategy}`);
+    assert.deepEqual((await trainer.memoryBars()).sort(), grid(SMALL_LAYERS, 1), `bars of ${strategy}`);
+    await pause(trainer);
+    await trainer.press('reset');
+    await trainer.waitForState('ready');
   }
 }
 
 async function refusesAShortText(trainer) {
-  await trainer.waitForState('ready');
+  await trainer.paste('Too short.');
+  await trainer.press('start');
+  assert.match(await trainer.waitForError(), /longer text/);
   await trainer.dropIn(shortText);
-  await trainer.choose(SHORT_RUN);
   await trainer.press('start');
   assert.match(await trainer.waitForError(), /longer text/);
   await trainer.dropIn(longText);
@@ -181,44 +160,36 @@ async function refusesAShortText(trainer) {
   assert.equal(await trainer.page.$('#error'), null, 'the error is still shown');
 }
 
-async function refusesAShortPaste(trainer) {
-  await trainer.waitForState('ready');
-  await trainer.choose(SHORT_RUN);
-  await trainer.paste('Too short.');
-  await trainer.press('start');
-  assert.match(await trainer.waitForError(), /longer text/);
-}
-
 async function namesBrowsers(trainer) {
-  await trainer.waitForState('error');
   const sentence = await trainer.waitForError();
   for (const wanted of [/WebGPU/, /Chrome/, /Firefox/]) assert.match(sentence, wanted);
+  assert.equal(await ground(trainer), DARK_GROUND, 'it is not dark where the system is');
 }
 
 async function fitsEveryWidth(trainer, name) {
-  await startShortRun(trainer);
+  await start(trainer);
   await trainer.waitForLosses(3);
   await trainer.waitForSample();
   await pause(trainer);
-  for (const width of [390, 1280, 1920]) {
-    await trainer.page.setViewport({ width, height: width < 500 ? 844 : 1080 });
-    await trainer.page.screenshot({ path: path.join(SCREENSHOTS, `${name.toLowerCase()}-${width}.png`), fullPage: true });
-    assert.equal(await trainer.overflow(), 0, `at ${width} pixels the page scrolls sideways`);
+  for (const theme of ['light', 'dark']) {
+    await trainer.page.select('#theme', theme);
+    for (const width of [390, 1280, 1920]) {
+      await trainer.page.setViewport({ width, height: width < 500 ? 844 : 1080 });
+      await trainer.page.screenshot({ path: path.join(SCREENSHOTS, `${name}-${theme}-${width}.png`), fullPage: true });
+      assert.equal(await trainer.overflow(), 0, `at ${width} pixels the page scrolls sideways`);
+    }
   }
+  assert.equal(await ground(trainer), DARK_GROUND);
 }
 
-async function startShortRun(trainer, more = {}) {
-  await trainer.waitForState('ready');
+/** The colour behind everything. */
+function ground({ page }) {
+  return page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+}
+
+async function start(trainer) {
   await trainer.dropIn(longText);
-  await trainer.choose({ ...SHORT_RUN, ...more });
   await trainer.press('start');
-}
-
-/** Pauses, and tells how many steps had been trained by then. */
-async function pause(trainer) {
-  await trainer.press('pause');
-  await trainer.waitForState('paused');
-  return (await trainer.waitForLosses(1)).length;
 }
 
 function grid(layers, chunks) {

@@ -9,24 +9,30 @@ import { openTrainer } from './trainer.mjs';
 
 const SOURCES = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../src');
 
-/** A run whose steps take no longer than they must. */
-export const SHORT_RUN = { preset: 'tiny', sequenceLength: 256, strategy: 'stream', chunk: 64, sampleEvery: 0 };
+const SHORT = { 'seq-len': 256, chunk: 64, 'sample-every': 0 };
 
-/** Runs a test on a newly opened page, and fails if the page's console shows an error. */
-export async function visit(browser, url, body) {
-  const trainer = await openTrainer(browser, url);
+/** Links' settings: a short run of the first preset, for tests that look at its plan. */
+export const TINY = SHORT;
+
+/** A short run of a model whose kernels compile and run as quickly as can be, for tests in which the model does not matter. */
+export const SMALL = {
+  ...SHORT, 'hidden-size': 32, 'intermediate-size': 48, 'num-hidden-layers': 2, 'num-attention-heads': 4, 'num-key-value-heads': 2, 'head-dim': 8,
+};
+export const SMALL_LAYERS = SMALL['num-hidden-layers'];
+
+/**
+ * Runs a test on a page that is newly opened with a link's settings, once it is in a state, and fails if the page's console shows
+ * an error.
+ */
+export async function visit(browser, url, body, { settings = SMALL, state = 'ready' } = {}) {
+  const trainer = await openTrainer(browser, `${url}#${new URLSearchParams(settings)}`);
   try {
-    await trainer.waitForState('ready');
+    await trainer.waitForState(state);
     await body(trainer);
     assert.deepEqual(trainer.problems, []);
   } finally {
     await trainer.close();
   }
-}
-
-/** Sets a short run up, with what the test wants otherwise. */
-export async function prepare(trainer, more = {}) {
-  await trainer.choose({ ...SHORT_RUN, ...more });
 }
 
 /** Pauses, and tells how many steps had been trained by then. */

@@ -1,0 +1,116 @@
+// What is measured: `cargo xtask test` runs this when nothing else runs.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+import { BROWSERS } from './browsers.mjs';
+import { serve } from './server.mjs';
+import { catchDownloads, caught, pause, TINY, visit } from './visit.mjs';
+
+const MOST_DELAY_MILLIS = 200;
+const LONG_MS = 180_000;
+
+let server;
+
+before(async () => {
+  assert(process.env.PAGE, 'PAGE is not set: run these tests with `cargo xtask test --only browser`');
+  server = await serve(process.env.PAGE);
+});
+after(() => server?.close());
+
+for (const { name, launch } of BROWSERS) {
+  describe(`${name}, measured`, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('answers at once while it trains', () => visit(browser, server.url, answersAtOnce, { settings: { ...TINY, 'seq-len': 512 } }));
+    test('holds every operation against the device, and trains on as if it had not', () => visit(browser, server.url, holdsOperations, { settings: TINY }));
+  });
+}
+
+/**
+ * How long a visitor's input waits until the page has answered it, while the device is at work. When the browser then shows the answer
+ * is up to it: without a GPU, Firefox composes its windows in the thread that runs the shaders.
+ */
+async function answersAtOnce(trainer) {
+  const { page } = trainer;
+  await trainer.press('start');
+  await trainer.waitForLosses(1);
+  await page.evaluate(() => {
+    globalThis.delays = [];
+    for (const kind of ['pointerdown', 'keydown']) {
+      addEventListener(kind, ({ timeStamp }) => setTimeout(() => globalThis.delays.push(performance.now() - timeStamp)), true);
+    }
+  });
+  for (let i = 0; i < 12; i++) {
+    await page.mouse.click(5, 5);
+    await page.focus('#moment');
+    await page.keyboard.press(i % 2 ? 'ArrowLeft' : 'ArrowRight');
+    await setTimeout(150);
+  }
+  const delays = await page.evaluate(() => globalThis.delays);
+  assert(delays.length >= 20, `${delays.length} inputs were seen`);
+  const longest = Math.max(...delays);
+  console.log(`longest input delay: ${longest.toFixed(0)} ms, of ${delays.length}`);
+  assert(longest < MOST_DELAY_MILLIS, `an input waited for ${longest} ms: ${delays.map(Math.round)}`);
+  assert.equal(await page.$eval('#status', ({ dataset }) => dataset.state), 'training');
+}
+
+async function holdsOperations(trainer) {
+  const { page } = trainer;
+  await trainer.press('start');
+  const undisturbed = (await trainer.waitForLosses(6)).slice(0, 6);
+  await pause(trainer);
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+
+  // Before there is a run, between its steps, and while it trains.
+  const shares = [await profile(trainer)];
+  await trainer.press('step');
+  await trainer.waitForLosses(1);
+  await trainer.waitForState('paused');
+  shares.push(await profile(trainer));
+  await trainer.press('start');
+  await trainer.waitForLosses(3);
+  shares.push(await profile(trainer));
+  // Whatever else the machine does slows one or the other down, but hardly all three times.
+  assert(shares.some((share) => share > 0.5 && share < 2), `the sums of all operations are ${shares} of the whole`);
+  const disturbed = (await trainer.waitForLosses(6)).slice(0, 6);
+  assert.deepEqual(disturbed, undisturbed, 'it did not go on to the same bits');
+  await pause(trainer);
+
+  await catchDownloads(page);
+  await trainer.press('roofline-svg');
+  const picture = await caught(page);
+  assert.equal(picture.name, 'roofline.svg');
+  const svg = picture.bytes.toString();
+  assert(svg.startsWith('<svg') && !/var\(|NaN/.test(svg), 'a file has no style sheet');
+  await trainer.press('roofline-png');
+  assert.equal((await caught(page)).bytes.toString('latin1', 1, 4), 'PNG');
+}
+
+/** Measures every operation, and checks what is said of them. How long they take one at a time, as a share of all at one go. */
+async function profile(trainer) {
+  const { page } = trainer;
+  await page.evaluate(() => document.querySelector('#profile-summary')?.setAttribute('data-is-old', ''));
+  await trainer.press('profile');
+  await page.waitForSelector('#profile-summary:not([data-is-old])', { timeout: LONG_MS });
+  const { whole, sum, rows } = await page.evaluate(() => ({
+    whole: Number(document.querySelector('#profile-summary').dataset.seconds),
+    sum: Number(document.querySelector('#profile-summary').dataset.sum),
+    rows: Array.from(document.querySelectorAll('#profile-rows tbody tr'), ({ dataset, textContent }) => ({
+      seconds: Number(dataset.seconds), share: Number(dataset.roofShare), turns: Number(dataset.turns), text: textContent,
+    })),
+  }));
+  console.log(`a batch's gradients take ${whole} s, one operation at a time ${sum} s, ${rows.length} kinds`);
+  assert(rows.length > 30 && rows.every(({ share, turns }) => share > 0 && turns > 0), JSON.stringify(rows));
+  for (const [op, pass] of [['linear weight grad', 'backward'], ['attention', 'forward'], ['cross entropy', 'loss']]) {
+    assert(rows.some(({ text }) => text.includes(op) && text.includes(`(${pass})`)), `${op} in the pass ${pass} is missing`);
+  }
+  assert(rows.every(({ text }) => !text.includes('(update)')), 'a measurement updates nothing');
+  const dots = await page.$$eval('.roofline .where-wide circle title', (titles) => titles.map(({ textContent }) => textContent));
+  assert(dots.length > 25 && dots.every((dot) => /GFLOP\/s, \d.* %$/.test(dot)), dots.join('\n'));
+  return sum / whole;
+}
