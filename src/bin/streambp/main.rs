@@ -12,6 +12,7 @@ mod train;
 mod tuning;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +56,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    name_a_runtime_directory();
     let Cli { adapter, no_tune, json, command } = Cli::parse();
     let device = Device { adapter: adapter.as_deref(), no_tune };
     let outcome = pollster::block_on(async {
@@ -75,5 +77,16 @@ fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Where nobody is logged in, as in a container, there is no directory for sockets, and Mesa's Vulkan driver, which looks there for a
+/// screen to draw on, prints an error before any output of ours. A place that can hold no socket is answer enough.
+fn name_a_runtime_directory() {
+    const VARIABLE: &str = "XDG_RUNTIME_DIR";
+    let is_named = std::env::var_os(VARIABLE).is_some_and(|path| Path::new(&path).is_absolute());
+    if cfg!(target_os = "linux") && !is_named {
+        // SAFETY: this is the first thing that the program does, so no other thread reads or writes the environment.
+        unsafe { std::env::set_var(VARIABLE, "/dev/null") };
     }
 }
