@@ -90,3 +90,36 @@ fn name_a_runtime_directory() {
         unsafe { std::env::set_var(VARIABLE, "/dev/null") };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use streambp::model::Projection;
+    use streambp::step::StrategyKind;
+
+    use super::*;
+
+    /// The numbers or names that a list takes from a line, which goes on behind it.
+    fn list<T: Clone + Send + Sync + 'static>(line: &str, option: &str) -> Vec<T> {
+        let matches = Cli::command().try_get_matches_from(format!("streambp {line} --json").split(' ')).unwrap();
+        let (_, matches) = matches.subcommand().unwrap();
+        assert!(matches.get_flag("json"), "{line}");
+        matches.get_many(option).unwrap().cloned().collect()
+    }
+
+    #[test]
+    fn lists_have_commas_or_blanks() {
+        for chunks in ["512,128", "512 128", "512 --chunk 128"] {
+            let line = format!("bench --model tiny --chunk {chunks} --seq-len 64");
+            assert_eq!(list::<u32>(&line, "chunk"), [512, 128]);
+            let line = format!("verify --model tiny --chunks {} --seq-len 64", chunks.replace("chunk", "chunks"));
+            assert_eq!(list::<u32>(&line, "chunks"), [512, 128]);
+        }
+        for blank in [",", " "] {
+            let line = format!("bench --model tiny --strategies standard{blank}stream --seq-len 64");
+            assert_eq!(list::<StrategyKind>(&line, "strategies"), [StrategyKind::Standard, StrategyKind::Stream]);
+            let line = format!("plan --model tiny --lora-rank 4 --lora-targets q_proj{blank}v_proj --seq-len 64");
+            assert_eq!(list::<Projection>(&line, "lora_targets"), [Projection::Query, Projection::Value]);
+        }
+    }
+}
