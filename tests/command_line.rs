@@ -131,6 +131,14 @@ fn devices_names_an_adapter() {
     assert!(!devices[0]["name"].as_str().unwrap().is_empty());
 }
 
+/// As in a container: Mesa's driver would complain before.
+#[test]
+fn nobody_has_to_be_logged_in() {
+    let output = Command::new(PROGRAM).arg("devices").env_remove("XDG_RUNTIME_DIR").output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !words.contains("XDG_RUNTIME_DIR"), "{words}");
+}
+
 #[test]
 fn what_goes_wrong_is_said_in_a_sentence() {
     let here = directory("complaints");

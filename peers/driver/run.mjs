@@ -1,27 +1,24 @@
-// Runs the benchmark. `cargo xtask peers [--only NAME,…] [--lengths N,…] [--longest N] [--no-survival]` builds what it needs, and calls it.
+// Runs the benchmark. `cargo xtask peers` builds what it needs, and calls it; options.mjs has its options.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 
 import { BrowserContestant, launch, serve } from './browser.mjs';
 import { NativeContestant } from './native.mjs';
+import { readOptions } from './options.mjs';
 import { checkLosses, ending, limitOf, race, survive, within } from './race.mjs';
 import { toJson, toMarkdown } from './report.mjs';
-import { CHECKED_STEPS, CONTESTANTS, HERE, LENGTHS, LONGEST, STEP_LIMIT } from './task.mjs';
+import { CHECKED_STEPS, HERE, LENGTHS, LONGEST, STEP_LIMIT, taking } from './task.mjs';
 import { versions } from './versions.mjs';
 
 const OPENING_LIMIT = 300;
 const log = (line) => console.log(line);
 
-const { values: options } = parseArgs({
-  options: { only: { type: 'string' }, lengths: { type: 'string' }, longest: { type: 'string' }, 'no-survival': { type: 'boolean' } },
-});
+const options = readOptions();
 const lengths = options.lengths?.split(',').map(Number) ?? LENGTHS;
 const longest = Number(options.longest ?? LONGEST);
-const only = options.only?.split(',');
-const entries = CONTESTANTS.filter((entry) => !only || entry.ours || only.some((word) => entry.name.startsWith(word)));
-const places = ['browser', 'native'].filter((place) => entries.some((entry) => entry.place === place && (!only || !entry.ours)));
+const entries = taking(options.only);
+const places = ['browser', 'native'].filter((place) => entries.some((entry) => entry.place === place));
 
 const started = Date.now();
 const { vocab_size: vocabulary } = JSON.parse(await readFile(path.join(HERE, 'task/task.json'), 'utf8'));

@@ -22,11 +22,24 @@ export const CONTESTANTS = [
   { name: 'nanogpt', place: 'browser', peer: 'nanogpt', variant: 'plain', same: false },
   { name: 'nanogpt, checkpointing', place: 'browser', peer: 'nanogpt', variant: 'checkpointing', far: true, same: false },
   { name: 'jax-js', place: 'browser', peer: 'jax', far: true, same: true },
-  { name: 'StreamBP, fastest', place: 'native', command: ours('fastest'), ours: true, same: true },
-  { name: 'StreamBP, stream', place: 'native', command: ours('stream'), far: true, ours: true, same: true },
-  { name: 'burn', place: 'native', command: burn('plain'), tunes: true, same: true },
-  { name: 'burn, checkpointing', place: 'native', command: burn('checkpointing'), far: true, tunes: true, same: true },
+  { name: 'StreamBP, fastest', place: 'native', peer: 'ours', command: ours('fastest'), ours: true, same: true },
+  { name: 'StreamBP, stream', place: 'native', peer: 'ours', command: ours('stream'), far: true, ours: true, same: true },
+  { name: 'burn', place: 'native', peer: 'burn', command: burn('plain'), tunes: true, same: true },
+  { name: 'burn, checkpointing', place: 'native', peer: 'burn', command: burn('checkpointing'), far: true, tunes: true, same: true },
 ];
+
+/** Who takes part where only names that begin with one of these words are wanted: they, and ours in the same places. */
+export function taking(words) {
+  const begins = (word) => ({ name }) => name.startsWith(word);
+  const unknown = words?.find((word) => !CONTESTANTS.some(begins(word)));
+  if (unknown !== undefined) {
+    const names = [...new Set(CONTESTANTS.map(({ name }) => name.split(', ')[0]))];
+    throw new Error(`no contestant's name begins with "${unknown}": --only takes ${names.join(', ')}`);
+  }
+  const isNamed = (entry) => !words || words.some((word) => begins(word)(entry));
+  const places = new Set(CONTESTANTS.filter(isNamed).map(({ place }) => place));
+  return CONTESTANTS.filter((entry) => places.has(entry.place) && (entry.ours || isNamed(entry)));
+}
 
 /** Lengths of the sequences that are timed. */
 export const LENGTHS = [512, 1024, 2048];

@@ -1,6 +1,7 @@
 //! The project's chores, as `cargo xtask <command>`. Each sets up what it needs, or says what to install.
 
 mod chores;
+mod jobs;
 mod names;
 mod page;
 mod peers;

@@ -1,5 +1,6 @@
 //! Building the page, and serving it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroU16;
@@ -7,17 +8,42 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::jobs::Job;
 use crate::names;
-use crate::process::{Result, phase, run};
-use crate::tools::{Toolchain, trunk_setting};
+use crate::process::{Result, cargo, durations, phase, run};
+use crate::tools::{self, Toolchain, trunk_setting};
 
 const BUILD_ADVICE: &str = "mend the error above";
 
-/// Builds the page, optimised, into a directory.
-pub fn build(toolchain: &Toolchain, directory: &Path) -> Result {
-    run(toolchain.trunk(&["build", "--release", "--dist"]).arg(directory), BUILD_ADVICE)?;
+/// The profile of Cargo.toml that makes a page of few bytes, for visitors.
+const SHIPPED: &str = "page";
+
+/// The profile that is built in a fraction of the time, to try the page out and to test it.
+pub const QUICK: &str = "page-dev";
+
+/// How many minutes the page's programs take to build for the first time, on two cores.
+fn minutes(profile: &str) -> f32 {
+    if profile == QUICK { 3.0 } else { 6.0 }
+}
+
+/// The page's programs, built with just the flags that Trunk builds them with, so that it finds them done.
+pub fn programs(profile: &str) -> Job {
+    let target = format!("--target={}", tools::TARGET);
+    let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page", "--bin", "librarian"]);
+    Job { name: "the page's programs".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned() }
+}
+
+/// Builds the page in a profile of Cargo.toml into a directory.
+pub fn build(toolchain: &Toolchain, profile: &str, directory: &Path) -> Result {
+    bundle(toolchain, profile, &["--dist".as_ref(), directory.as_os_str()])?;
     trim_scripts(directory).map_err(|error| format!("the scripts in {} cannot be written: {error}", directory.display()))?;
     ["page", "librarian"].iter().try_for_each(|name| shorten_names(directory, name))
+}
+
+/// Lets Trunk put the page together. It compiles whatever has changed.
+fn bundle(toolchain: &Toolchain, profile: &str, arguments: &[&OsStr]) -> Result {
+    println!("Putting the page together: seconds if its programs are built, about {} minutes on two cores if not.", minutes(profile));
+    run(toolchain.trunk(&["build", "--release", "--cargo-profile", profile]).args(arguments), BUILD_ADVICE)
 }
 
 /// Takes the indents and the lines of comments out of scripts: Trunk leaves them as they are, and a page loads every byte.
@@ -47,8 +73,9 @@ fn trimmed(script: &str) -> String {
 /// Builds the page into the directory that a host's visitors are to see.
 pub fn build_for_host() -> Result {
     let directory = Path::new("dist");
-    let toolchain = phase("set-up", Toolchain::ensure)?;
-    phase("build", || build(&toolchain, directory))?;
+    let toolchain = phase("set-up", || Toolchain::ensure(programs(SHIPPED)))?;
+    phase("build", || build(&toolchain, SHIPPED, directory))?;
+    println!("{}", durations());
     println!("The page is in {}: put these files anywhere on a host that serves https.", directory.display());
     Ok(())
 }
@@ -56,11 +83,12 @@ pub fn build_for_host() -> Result {
 /// Builds the page and serves it until it is interrupted; builds it again when a source changes.
 pub fn serve(port: Option<&str>) -> Result {
     let port = free_port(port)?;
-    let toolchain = phase("set-up", Toolchain::ensure)?;
+    let toolchain = phase("set-up", || Toolchain::ensure(programs(QUICK)))?;
     // Trunk would serve a page that does not build; so it is built once before.
-    phase("build", || run(&mut toolchain.trunk(&["build", "--release"]), BUILD_ADVICE))?;
+    phase("build", || bundle(&toolchain, QUICK, &[]))?;
+    println!("{}", durations());
     announce(port);
-    run(&mut toolchain.trunk(&["serve", "--release", "--port", &port.to_string()]), "see what it says above")
+    run(&mut toolchain.trunk(&["serve", "--release", "--cargo-profile", QUICK, "--port", &port.to_string()]), "see what it says above")
 }
 
 fn free_port(port: Option<&str>) -> Result<u16> {

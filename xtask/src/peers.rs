@@ -11,29 +11,49 @@ use crate::tools;
 const DIRECTORY: &str = "peers";
 const MANIFEST: [&str; 2] = ["--manifest-path", "peers/Cargo.toml"];
 
-/// Builds all contestants, and lets them train side by side. The table is in `peers/results.md` then.
+/// Builds the contestants that take part, and lets them train side by side. The table is in `peers/results.md` then.
 pub fn peers(arguments: &[&str]) -> Result {
-    let wasm_bindgen = phase("set-up", || {
-        system::ensure(&[Need::Vulkan, Need::Chromium, Need::Node])?;
-        tools::ensure_target()?;
-        tools::ensure_wasm_bindgen()
-    })?;
+    system::ensure(&[Need::Node])?;
+    let taking = taking(arguments)?;
+    let in_browser = taking.iter().any(|line| line.starts_with("browser "));
+    phase("set-up", || system::ensure(if in_browser { &[Need::Vulkan, Need::Chromium] } else { &[Need::Vulkan] }))?;
     phase("packages", || {
         let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
         run(Command::new(system::npm()?).args(install).current_dir(DIRECTORY), "see that the packages' registry can be reached")
     })?;
-    phase("build, natively", || run(cargo(&["build", "--release"]).args(MANIFEST), "mend the error above"))?;
-    phase("build, for the browser", || build_for_browser(&wasm_bindgen))?;
+    phase("build, natively", || {
+        // Ours exports the task, whoever takes part.
+        let mut build = cargo(&["build", "--release", "--package", "peers-ours"]);
+        if taking.iter().any(|line| line == "native burn") {
+            build.args(["--package", "peers-burn"]);
+        }
+        run(build.args(MANIFEST), "mend the error above")
+    })?;
+    if in_browser {
+        phase("build, for the browser", build_for_browser)?;
+    }
     phase("task", || run(Command::new("peers/target/release/ours").args(["export", "peers/task"]), "see what it says above"))?;
     phase("tests of the driver", || run(&mut node(&["--test"])?, "mend the failing tests named above"))?;
     phase("race", || {
         let runtime = RuntimeDirectory::ensure()?;
         let mut race = node(&[&["run.mjs"], arguments].concat())?;
-        run(runtime.give_to(race.env("CHROMIUM", system::chromium()?)), "see what it says above")
+        if in_browser {
+            race.env("CHROMIUM", system::chromium()?);
+        }
+        run(runtime.give_to(&mut race), "see what it says above")
     })
 }
 
-fn build_for_browser(wasm_bindgen: &Path) -> Result {
+/// Who takes part with these arguments, as the driver tells: the place and the peer on each line.
+fn taking(arguments: &[&str]) -> Result<Vec<String>> {
+    let output = node(&[&["needed.mjs"], arguments].concat())?.output().map_err(|error| format!("node cannot be run: {error}"))?;
+    let lines = |text: &[u8]| String::from_utf8_lossy(text).lines().map(str::to_owned).collect::<Vec<String>>();
+    if output.status.success() { Ok(lines(&output.stdout)) } else { Err(lines(&output.stderr).join("\n")) }
+}
+
+fn build_for_browser() -> Result {
+    tools::ensure_target()?;
+    let wasm_bindgen = tools::ensure_wasm_bindgen()?;
     let selection = ["build", "--release", "--package", "peers-ours", "--lib", "--target", tools::TARGET];
     run(cargo(&selection).args(MANIFEST), "mend the error above")?;
     let library = Path::new("peers/target").join(tools::TARGET).join("release/peers_ours.wasm");

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A failure is a sentence that says what to do.
@@ -20,6 +21,17 @@ pub fn run(command: &mut Command, advice: &str) -> Result {
     println!("$ {}", shown(command));
     let status = command.status().map_err(|error| not_started(command, &error))?;
     if status.success() { Ok(()) } else { Err(format!("`{}` failed: {advice}", shown(command))) }
+}
+
+/// Runs a command beside others. Only if it fails is its output shown.
+pub fn run_quietly(command: &mut Command, advice: &str) -> Result {
+    println!("$ {}", shown(command));
+    let output = command.stdin(Stdio::null()).output().map_err(|error| not_started(command, &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    eprintln!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Err(format!("`{}` failed: {advice}", shown(command)))
 }
 
 /// Runs a command, shows every line that it prints to `reader` too, and tells whether it succeeded.
@@ -56,8 +68,18 @@ pub fn phase<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     println!("== {name}");
     let start = Instant::now();
     let result = work();
-    println!("== {name}: {}\n", shown_duration(start.elapsed()));
+    let line = format!("{name}: {}", shown_duration(start.elapsed()));
+    println!("== {line}\n");
+    PHASES.lock().expect("nobody panics with it").push(line);
     result
+}
+
+/// The phases that have ended.
+static PHASES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// How long every phase took, for the end of a long chore, when their own lines are out of sight.
+pub fn durations() -> String {
+    PHASES.lock().expect("nobody panics with it").join("; ")
 }
 
 fn shown_duration(duration: Duration) -> String {

@@ -65,8 +65,8 @@ fn native() -> Result<Tally> {
 
 fn browser() -> Result<Tally> {
     let page = Path::new("target/page-under-test");
-    let toolchain = phase("set-up of the page's tools", Toolchain::ensure)?;
-    phase("build of the page", || page::build(&toolchain, page))?;
+    let toolchain = phase("set-up of the page's tools", || Toolchain::ensure(page::programs(page::QUICK)))?;
+    phase("build of the page", || page::build(&toolchain, page::QUICK, page))?;
     phase("browser tests", || {
         // A driver's install scripts would download browsers of their own.
         let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::jobs::{Job, run_side_by_side};
 use crate::process::{Result, cargo, find_program, output_of, run};
 
 /// The page's target.
@@ -16,14 +17,15 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the tools, or installs them where no other project's are replaced.
-    pub fn ensure() -> Result<Toolchain> {
+    /// Finds the tools, or installs them where no other project's are replaced. What has to be built is built beside the page's
+    /// programs, which Trunk finds done then.
+    pub fn ensure(programs: Job) -> Result<Toolchain> {
         ensure_target()?;
-        let trunk = ensure_tool("trunk", &trunk_version()?, &["--locked"], "about 8 minutes on two cores")?;
-        let wasm_bindgen = ensure_wasm_bindgen()?;
         // Trunk is told to stay offline, so whatever the lock file names has to be here before: it asks about every platform's crates.
         run(&mut cargo(&["fetch", "--quiet"]), "see that the crates' registry can be reached")?;
-        Ok(Toolchain { trunk, path: path_with(wasm_bindgen.parent())? })
+        let (trunk, wasm_bindgen) = (Tool::trunk()?, Tool::wasm_bindgen()?);
+        install(&[&trunk, &wasm_bindgen], Some(programs))?;
+        Ok(Toolchain { trunk: trunk.installed()?, path: path_with(wasm_bindgen.installed()?.parent())? })
     }
 
     /// A command of Trunk's.
@@ -37,8 +39,9 @@ impl Toolchain {
 
 /// The program that makes what JavaScript loads, of the same version as the crate.
 pub fn ensure_wasm_bindgen() -> Result<PathBuf> {
-    // Without --locked: the lock file published with it names a crate that a mirror of the registry may not have yet.
-    ensure_tool("wasm-bindgen", &wasm_bindgen_version()?, &[], "about 2 minutes on two cores")
+    let tool = Tool::wasm_bindgen()?;
+    install(&[&tool], None)?;
+    tool.installed()
 }
 
 /// Gives rustc the standard library of the page's target.
@@ -50,20 +53,87 @@ pub fn ensure_target() -> Result {
     run(Command::new("rustup").args(["target", "add", TARGET]), "install rustc's standard library for this target yourself")
 }
 
-/// The path of a program in just that version.
-fn ensure_tool(program: &str, version: &str, install_flags: &[&str], duration: &str) -> Result<PathBuf> {
-    let directory = tools_directory()?;
-    let own = directory.join("bin").join(program).with_extension(std::env::consts::EXE_EXTENSION);
-    let found = find_program(&[program]).into_iter().chain([own.clone()]).find(|path| version_of(path).as_deref() == Some(version));
-    if let Some(path) = found {
-        return Ok(path);
+/// A program that a registry has as a crate, in just one version.
+struct Tool {
+    package: &'static str,
+    program: &'static str,
+    version: String,
+    flags: &'static [&'static str],
+    /// Of building it, on two cores.
+    minutes: f32,
+}
+
+impl Tool {
+    /// Without what it downloads with: it is told to stay offline.
+    fn trunk() -> Result<Tool> {
+        let version = trunk_setting("trunk-version")?.trim_start_matches('=').to_owned();
+        let flags = ["--locked", "--no-default-features"].as_slice();
+        Ok(Tool { package: "trunk", program: "trunk", version, flags, minutes: 3.5 })
     }
-    let package = if program == "wasm-bindgen" { "wasm-bindgen-cli" } else { program };
-    println!("Building {package} {version}, once: this takes {duration}.");
-    let mut install = cargo(&["install", package, "--version", version]);
-    install.args(install_flags).arg("--root").arg(&directory);
-    run(&mut install, &format!("mend what stopped it, or install {package} {version} yourself"))?;
-    Ok(own)
+
+    fn wasm_bindgen() -> Result<Tool> {
+        // Without --locked: the lock file published with it names a crate that a mirror of the registry may not have yet. Without its
+        // test runner, and what that downloads drivers of browsers with.
+        let (version, flags) = (wasm_bindgen_version()?, ["--bin", "wasm-bindgen", "--no-default-features"].as_slice());
+        Ok(Tool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version, flags, minutes: 1.0 })
+    }
+
+    /// Where it stands, on PATH or among the project's own.
+    fn find(&self) -> Option<PathBuf> {
+        let own = tools_directory().ok()?.join("bin").join(self.program).with_extension(std::env::consts::EXE_EXTENSION);
+        find_program(&[self.program]).into_iter().chain([own]).find(|path| version_of(path).as_deref() == Some(&self.version))
+    }
+
+    fn installed(&self) -> Result<PathBuf> {
+        self.find().ok_or_else(|| {
+            format!("{} was installed, and does not answer `--version` with {}: see what it says", self.program, self.version)
+        })
+    }
+
+    /// As it is called in a registry's commands.
+    fn specification(&self) -> String {
+        format!("{}@{}", self.package, self.version)
+    }
+
+    fn build(&self) -> Result<Job> {
+        let specification = self.specification();
+        // By force: what the list of installed programs says does not matter, since it is not there or does not run here.
+        let mut command = cargo(&["install", &specification, "--force"]);
+        command.args(self.flags).arg("--root").arg(tools_directory()?).envs(BUILT_FAST);
+        let advice = format!("mend what stopped it, or install {} {} yourself", self.package, self.version);
+        Ok(Job { name: format!("{} {}", self.package, self.version), minutes: self.minutes, command, advice })
+    }
+}
+
+/// Tools are built once and run for seconds: what they ship as their profile, made for speed, takes thrice the time to build.
+const BUILT_FAST: [(&str, &str); 4] = [
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "true"),
+];
+
+/// Installs what is missing, and builds beside it what else is to be built. Does nothing if nothing is missing.
+fn install(tools: &[&Tool], beside: Option<Job>) -> Result {
+    let missing = || tools.iter().copied().filter(|tool| tool.find().is_none());
+    take_prebuilt(&missing().map(Tool::specification).collect::<Vec<_>>())?;
+    let builds = missing().map(Tool::build).collect::<Result<Vec<Job>>>()?;
+    if builds.is_empty() { Ok(()) } else { run_side_by_side(beside.into_iter().chain(builds).collect()) }
+}
+
+/// Gets programs that others have built, where cargo-binstall is at hand. It has none for some platforms, and some do not run here:
+/// whatever is missing afterwards is built.
+fn take_prebuilt(specifications: &[String]) -> Result {
+    // Its -V tells its own version; --version asks for a package's.
+    if specifications.is_empty() || output_of(&mut cargo(&["binstall", "-V"])).is_none() {
+        return Ok(());
+    }
+    println!("Getting prebuilt {}: this takes seconds.", specifications.join(" and "));
+    let mut binstall = cargo(&["binstall", "--no-confirm", "--disable-strategies", "compile", "--root"]);
+    if let Err(sentence) = run(binstall.arg(tools_directory()?).args(specifications), "building instead") {
+        println!("{sentence}");
+    }
+    Ok(())
 }
 
 /// Tools of the project's own, beside cargo's: kept when `target` is cleaned, and shared by all checkouts.
@@ -76,10 +146,6 @@ fn tools_directory() -> Result<PathBuf> {
 fn version_of(program: &Path) -> Option<String> {
     let output = output_of(Command::new(program).arg("--version").env_remove("NO_COLOR"))?;
     output.split_whitespace().nth(1).map(str::to_owned)
-}
-
-fn trunk_version() -> Result<String> {
-    trunk_setting("trunk-version").map(|version| version.trim_start_matches('=').to_owned())
 }
 
 /// A value from Trunk.toml.

@@ -23,11 +23,11 @@ pub struct Arguments {
     /// Sequences of the batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// The strategies to set side by side, as checkpoint,stream
-    #[arg(long, value_delimiter = ',', default_values_t = StrategyKind::ALL)]
+    /// The strategies to set side by side, as checkpoint,stream or checkpoint stream
+    #[arg(long, num_args = 1.., value_delimiter = ',', default_values_t = StrategyKind::ALL)]
     strategies: Vec<StrategyKind>,
-    /// Tokens of a chunk (for stream): one length, or several to set side by side, as 128,512
-    #[arg(long, value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Tokens of a chunk (for stream): one length, or several to set side by side, as 128,512 or 128 512
+    #[arg(long, num_args = 1.., value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u32).range(1..))]
     chunk: Vec<u32>,
     /// Tokens of a chunk of logits (for stream) [default: that of --chunk]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]

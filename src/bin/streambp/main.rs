@@ -12,6 +12,7 @@ mod train;
 mod tuning;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +56,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    name_a_runtime_directory();
     let Cli { adapter, no_tune, json, command } = Cli::parse();
     let device = Device { adapter: adapter.as_deref(), no_tune };
     let outcome = pollster::block_on(async {
@@ -74,6 +76,50 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where nobody is logged in, as in a container, there is no directory for sockets, and Mesa's Vulkan driver, which looks there for a
+/// screen to draw on, prints an error before any output of ours. A place that can hold no socket is answer enough.
+fn name_a_runtime_directory() {
+    const VARIABLE: &str = "XDG_RUNTIME_DIR";
+    let is_named = std::env::var_os(VARIABLE).is_some_and(|path| Path::new(&path).is_absolute());
+    if cfg!(target_os = "linux") && !is_named {
+        // SAFETY: this is the first thing that the program does, so no other thread reads or writes the environment.
+        unsafe { std::env::set_var(VARIABLE, "/dev/null") };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use streambp::model::Projection;
+    use streambp::step::StrategyKind;
+
+    use super::*;
+
+    /// The numbers or names that a list takes from a line, which goes on behind it.
+    fn list<T: Clone + Send + Sync + 'static>(line: &str, option: &str) -> Vec<T> {
+        let matches = Cli::command().try_get_matches_from(format!("streambp {line} --json").split(' ')).unwrap();
+        let (_, matches) = matches.subcommand().unwrap();
+        assert!(matches.get_flag("json"), "{line}");
+        matches.get_many(option).unwrap().cloned().collect()
+    }
+
+    #[test]
+    fn lists_have_commas_or_blanks() {
+        for chunks in ["512,128", "512 128", "512 --chunk 128"] {
+            let line = format!("bench --model tiny --chunk {chunks} --seq-len 64");
+            assert_eq!(list::<u32>(&line, "chunk"), [512, 128]);
+            let line = format!("verify --model tiny --chunks {} --seq-len 64", chunks.replace("chunk", "chunks"));
+            assert_eq!(list::<u32>(&line, "chunks"), [512, 128]);
+        }
+        for blank in [",", " "] {
+            let line = format!("bench --model tiny --strategies standard{blank}stream --seq-len 64");
+            assert_eq!(list::<StrategyKind>(&line, "strategies"), [StrategyKind::Standard, StrategyKind::Stream]);
+            let line = format!("plan --model tiny --lora-rank 4 --lora-targets q_proj{blank}v_proj --seq-len 64");
+            assert_eq!(list::<Projection>(&line, "lora_targets"), [Projection::Query, Projection::Value]);
         }
     }
 }

@@ -105,8 +105,8 @@ pub struct LoraOptions {
     /// What the adapters' share is multiplied by, before it is divided by the rank [default: twice the rank]
     #[arg(long, requires = "lora_rank")]
     pub lora_alpha: Option<f64>,
-    /// Projections that get adapters, as q_proj,v_proj [default: all]
-    #[arg(long, requires = "lora_rank", value_delimiter = ',', value_parser = parse_projection)]
+    /// Projections that get adapters, as q_proj,v_proj or q_proj v_proj [default: all]
+    #[arg(long, requires = "lora_rank", num_args = 1.., value_delimiter = ',', value_parser = parse_projection)]
     pub lora_targets: Vec<Projection>,
     /// Divide by the root of the rank instead
     #[arg(long, requires = "lora_rank")]

@@ -20,8 +20,8 @@ pub struct Arguments {
     /// Sequences of the batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// Chunk lengths of stream [default: 64, 128, 192, 448 and the whole batch]
-    #[arg(long, value_delimiter = ',')]
+    /// Chunk lengths of stream, as 64,128 or 64 128 [default: 64, 128, 192, 448 and the whole batch]
+    #[arg(long, num_args = 1.., value_delimiter = ',')]
     chunks: Vec<u32>,
     /// Leave out the comparison with f64, which takes the CPU a while
     #[arg(long)]

@@ -1,0 +1,76 @@
+//! Builds that do not wait for one another, beside each other as far as the cores allow.
+
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use jobserver::Client;
+
+use crate::process::{Result, phase, run, run_quietly};
+
+/// A build by cargo.
+pub struct Job {
+    pub name: String,
+    /// How many minutes it takes when it has two cores for itself.
+    pub minutes: f32,
+    pub command: Command,
+    /// What to do if it fails.
+    pub advice: String,
+}
+
+/// Runs all of them. The first one's output is shown; another's only if it fails, for nobody can read two at once.
+pub fn run_side_by_side(jobs: Vec<Job>) -> Result {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let workers = cores.min(jobs.len());
+    println!("{}", announcement(&jobs));
+    // Every worker stands for one core. The others are lent to whichever build asks first, by the protocol that cargo speaks.
+    let tokens = Client::new(cores - workers).map_err(|error| format!("builds cannot share the cores ({error}): see what limits pipes"))?;
+    let queue = Mutex::new(jobs.into_iter().enumerate());
+    let next = || queue.lock().expect("no worker panics").next();
+    let work = || {
+        let outcome = std::iter::from_fn(next).try_for_each(|(place, job)| run_one(job, place == 0, &tokens));
+        // What is left to do, others do: its core is for them.
+        outcome.and(tokens.release_raw().map_err(|error| format!("a core cannot be handed on: {error}")))
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("no worker panics"))
+    })
+}
+
+fn run_one(mut job: Job, shown: bool, tokens: &Client) -> Result {
+    tokens.configure(&mut job.command);
+    let run = if shown { run } else { run_quietly };
+    phase(&job.name, || run(&mut job.command, &job.advice))
+}
+
+fn announcement(jobs: &[Job]) -> String {
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    let minutes: f32 = jobs.iter().map(|job| job.minutes).sum();
+    let minutes = minutes.ceil();
+    format!("Now to build: {}. This takes about {minutes} minutes on two cores, less on more.", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::cargo;
+
+    fn job(name: &str, arguments: &[&str]) -> Job {
+        Job { name: name.to_owned(), minutes: 1.25, command: cargo(arguments), advice: "mend it".to_owned() }
+    }
+
+    #[test]
+    fn all_are_run_and_a_failure_is_told() {
+        let version = || job("version", &["--version"]);
+        assert_eq!(run_side_by_side(vec![version(), version(), version()]), Ok(()));
+        let sentence = run_side_by_side(vec![version(), job("nothing", &["no-such-command"]), version()]).unwrap_err();
+        assert_eq!(sentence, "`cargo no-such-command` failed: mend it");
+    }
+
+    #[test]
+    fn the_whole_time_is_told_before() {
+        let sentence = announcement(&[job("trunk 1.2.3", &[]), job("the page", &[])]);
+        assert_eq!(sentence, "Now to build: trunk 1.2.3, the page. This takes about 3 minutes on two cores, less on more.");
+    }
+}
