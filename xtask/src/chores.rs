@@ -13,7 +13,7 @@ pub fn check() -> Result {
     phase("lints", || lint(&["--workspace", "--all-targets"]))?;
     phase("lints for the browser", || {
         tools::ensure_target()?;
-        lint(&["--lib", "--bin", "page", "--bin", "librarian", "--target", tools::TARGET])
+        lint(&["--lib", "--bin", "page", "--target", tools::TARGET])
     })?;
     phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "mend the failing tests named above"))
 }
