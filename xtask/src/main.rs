@@ -1,7 +1,6 @@
 //! The project's chores, as `cargo xtask <command>`. Each sets up what it needs, or says what to install.
 
 mod chores;
-mod names;
 mod page;
 mod peers;
 mod process;

@@ -1,13 +1,11 @@
 //! Building the page, and serving it.
 
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::names;
 use crate::process::{Result, phase, run};
 use crate::tools::{Toolchain, trunk_setting};
 
@@ -15,33 +13,7 @@ const BUILD_ADVICE: &str = "mend the error above";
 
 /// Builds the page, optimised, into a directory.
 pub fn build(toolchain: &Toolchain, directory: &Path) -> Result {
-    run(toolchain.trunk(&["build", "--release", "--dist"]).arg(directory), BUILD_ADVICE)?;
-    trim_scripts(directory).map_err(|error| format!("the scripts in {} cannot be written: {error}", directory.display()))?;
-    ["page", "librarian"].iter().try_for_each(|name| shorten_names(directory, name))
-}
-
-/// Takes the indents and the lines of comments out of scripts: Trunk leaves them as they are, and a page loads every byte.
-fn trim_scripts(directory: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "js") {
-            fs::write(&path, trimmed(&fs::read_to_string(&path)?))?;
-        }
-    }
-    Ok(())
-}
-
-/// A page loads every byte, and names of 40 letters are in both files.
-fn shorten_names(directory: &Path, name: &str) -> Result {
-    let (program, script) = (directory.join(format!("{name}_bg.wasm")), directory.join(format!("{name}.js")));
-    let io = |error: std::io::Error| format!("{} cannot be made smaller: {error}", program.display());
-    let (bytes, text) = names::shortened(&fs::read(&program).map_err(io)?, &fs::read_to_string(&script).map_err(io)?)?;
-    fs::write(&program, bytes).and_then(|()| fs::write(&script, text)).map_err(io)
-}
-
-fn trimmed(script: &str) -> String {
-    let lines = script.lines().map(str::trim);
-    lines.filter(|line| !["//", "/*", "*"].iter().any(|start| line.starts_with(start))).map(|line| format!("{line}\n")).collect()
+    run(toolchain.trunk(&["build", "--release", "--dist"]).arg(directory), BUILD_ADVICE)
 }
 
 /// Builds the page into the directory that a host's visitors are to see.
@@ -79,14 +51,4 @@ fn announce(port: u16) {
         }
         println!("\nThe page is at http://127.0.0.1:{port}/ (Ctrl-C ends it).\n");
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scripts_lose_what_only_people_read() {
-        assert_eq!(trimmed("/**\n * @param {any} a\n */\nf(a) {\n    // why\n    return a * 2;\n}\n"), "f(a) {\nreturn a * 2;\n}\n");
-    }
 }
