@@ -1,17 +1,12 @@
-//! Puts the shaders and the page's English into the crate, without what only people read: a page loads every byte. A mark stands behind
-//! each name that is another in every shader of a text that holds several (src/gpu/joint.rs).
+//! Puts the shaders into the crate, as code alone. A mark stands behind each name that is another in every shader of a text that holds
+//! several (src/gpu/joint.rs).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
-/// The page's texts that are part of the program. No text of them goes over several lines.
-const ENGLISH: &str = "www/texts/en.json";
-
 fn main() {
-    ["shaders", ENGLISH].iter().for_each(|path| println!("cargo::rerun-if-changed={path}"));
-    write("en.json", &read(Path::new(ENGLISH)).lines().map(str::trim).collect::<String>());
-    let is_for_browsers = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
+    println!("cargo::rerun-if-changed=shaders");
     let mut paths: Vec<_> =
         fs::read_dir("shaders").expect("shaders/ is there").map(|entry| entry.expect("it can be listed").path()).collect();
     paths.sort();
@@ -23,15 +18,8 @@ fn main() {
             (stem.to_owned(), text)
         })
         .collect();
-    let (mut files, mut all) = (String::new(), String::new());
-    for (stem, text) in &texts {
-        let text = marked(text, &names(stem, &texts));
-        let for_browsers = without_subgroups(&text);
-        files += &format!("    ({stem:?}, {:?}),\n", if is_for_browsers { &for_browsers } else { &text });
-        all += &for_browsers;
-    }
-    write("shaders.rs", &format!("&[\n{files}]\n"));
-    write("shaders.txt", &all);
+    let marked = texts.iter().map(|(stem, text)| format!("    ({stem:?}, {:?}),\n", marked(text, &names(stem, &texts))));
+    write("shaders.rs", &format!("&[\n{}]\n", marked.collect::<String>()));
 }
 
 fn read(path: &Path) -> String {
@@ -43,35 +31,7 @@ fn write(name: &str, text: &str) {
     fs::write(&out, text).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
 }
 
-/// Without what is for subgroups, which no browser lends to wgpu.
-fn without_subgroups(text: &str) -> String {
-    let mut out = String::new();
-    // For each condition that is open: is it the one about subgroups, and is this the part that holds without them?
-    let mut open: Vec<(bool, bool)> = Vec::new();
-    for line in text.lines() {
-        let is_about_them = |open: &[(bool, bool)]| open.last().is_some_and(|(is_about_them, _)| *is_about_them);
-        let is_dropped = match line.split_whitespace().next() {
-            Some("#if" | "#for") => {
-                let is_about_them = line == "#if SUBGROUP";
-                open.push((is_about_them, !is_about_them));
-                is_about_them
-            }
-            Some("#else") if is_about_them(&open) => {
-                open.last_mut().expect("it was looked at").1 = true;
-                true
-            }
-            Some("#end") => open.pop().is_some_and(|(is_about_them, _)| is_about_them),
-            _ => false,
-        };
-        if !is_dropped && open.iter().all(|(_, is_kept)| *is_kept) {
-            out += line;
-            out.push('\n');
-        }
-    }
-    out
-}
-
-/// Without comments, indents and empty lines. No shader has a text in which two slashes could stand.
+/// Code alone: a comment's words get no marks. No shader has a text in which two slashes could stand.
 fn stripped(text: &str) -> String {
     let code = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim());
     code.filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()

@@ -55,7 +55,6 @@ pub mod error;
 pub mod gpu;
 pub mod model;
 pub mod reference;
-mod sorting;
 pub mod step;
 pub mod text;
 pub mod train;

@@ -9,8 +9,8 @@ use streambp::step::Strategy;
 use streambp::text::{ChatTemplate, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
 use streambp::train::{Settings, Source, Trainer};
 
-use crate::support::device;
 use crate::command_line::{complaint, directory, json, small_model, text};
+use crate::support::device;
 
 /// Questions of different lengths, whose answers follow from them.
 fn talks() -> String {

@@ -97,9 +97,9 @@ fn operations_that_go_together() {
     let own = device::own_tuning();
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Precision::Bf16);
     let layouts = model::families().into_iter().map(|config| Layout::from(&config)).chain([adapted]);
-    let cases = layouts.enumerate().flat_map(|(number, layout)| {
-        level::share([own, Tuning::GPU], 2, number).into_iter().map(move |tuning| (layout.clone(), tuning))
-    });
+    let cases = layouts
+        .enumerate()
+        .flat_map(|(number, layout)| level::share([own, Tuning::GPU], 2, number).into_iter().map(move |tuning| (layout.clone(), tuning)));
     for (layout, tuning) in cases {
         let batch = model::batch(&layout.config, &[130, 70], 5);
         let program = Program::gradients(&layout, batch.shape.clone(), Strategy::stream(64, 64));

@@ -34,8 +34,7 @@ impl Executor {
         let allocation = Allocation::new(gpu, &program).await?;
         let (chunk_slots, program) = (chunk_slots(&program), Arc::new(program));
         let pace = Pace::new();
-        let mut executor =
-            Executor { gpu: gpu.clone(), program, allocation, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
+        let mut executor = Executor { gpu: gpu.clone(), program, allocation, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
         executor.prepare();
         executor.gpu.check()?;
         Ok(executor)
@@ -245,7 +244,11 @@ impl Executor {
         let chunk = Chunk { index: 0, ..chunk };
         let slot = self.chunk_offset(block, chunk);
         let table = self.memory().place(self.program.bindings.chunks);
-        self.gpu.queue.write_buffer(&self.allocation.buffers[table.buffer], u64::from(slot), bytemuck::cast_slice(&[chunk.start, chunk.count]));
+        self.gpu.queue.write_buffer(
+            &self.allocation.buffers[table.buffer],
+            u64::from(slot),
+            bytemuck::cast_slice(&[chunk.start, chunk.count]),
+        );
         let turns: Vec<Turn> = (0..self.blocks[block].len()).map(|node| Turn { block, chunk, node }).collect();
         self.submit(&turns, None);
         self.gpu.check()

@@ -16,13 +16,9 @@ pub(super) fn alone(stem: &str, constants: &Constants) -> String {
     text
 }
 
-/// The text of all shaders as a page has them, before their loops are written out: the same text wherever it is learned.
+/// The text of all shaders before their loops are written out: the same wherever it is learned.
 pub fn shaders() -> String {
-    #[cfg(not(target_arch = "wasm32"))]
-    let text = include_str!(concat!(env!("OUT_DIR"), "/shaders.txt"));
-    #[cfg(target_arch = "wasm32")]
-    let text: String = FILES.iter().map(|(_, text)| *text).collect();
-    text.replace('~', "")
+    FILES.iter().map(|(_, text)| text.replace('~', "")).collect()
 }
 
 /// A shader before it is compiled.

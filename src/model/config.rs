@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 
 /// A decoder. The fields have the names that a Hugging Face `config.json` has, where it has them.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(into = "String", try_from = "String")]
 pub struct Config {
     /// Its family.
     pub model_type: ModelType,
@@ -54,7 +53,7 @@ pub struct Config {
 }
 
 /// What gates the MLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Activation {
     /// `x · σ(x)`.
     Silu,

@@ -110,21 +110,6 @@ impl Config {
     }
 }
 
-/// A model travels as its `config.json`, so that there is one way of writing it down.
-impl From<Config> for String {
-    fn from(config: Config) -> String {
-        config.to_json()
-    }
-}
-
-impl TryFrom<String> for Config {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Config> {
-        Config::from_json(&text)
-    }
-}
-
 /// A number without a fraction as `transformers` wants it where it allows no other.
 fn whole(number: f64) -> Value {
     if number.fract() == 0.0 && number.abs() < 1e15 { json!(number as i64) } else { json!(number) }
@@ -206,8 +191,6 @@ fn windows(map: &Map<String, Value>, family: &Family, layers: u32) -> Result<(u3
         return Err(Error::config("use_bidirectional_attention", "is true, and only causal attention is supported"));
     }
     let window = size(map, "sliding_window", Some(0))?;
-    // Not what the file lists, but what it can mean: a hostile number of layers costs no memory.
-    let all = |slides: &dyn Fn(u32) -> bool| (0..layers.min(1 << 12)).map(slides).collect::<Vec<bool>>();
     let listed = match map.get("layer_types") {
         Some(Value::Array(types)) if family.windows != Windows::Never => Some(types.iter().map(slides).collect::<Result<Vec<bool>>>()?),
         _ => None,
@@ -219,19 +202,24 @@ fn windows(map: &Map<String, Value>, family: &Family, layers: u32) -> Result<(u3
     }
     let slides = match (family.windows, listed) {
         (Windows::Never, _) => Vec::new(),
-        (Windows::All, _) => all(&|_| window > 0),
+        (Windows::All, _) => each(layers, |_| window > 0),
         (_, Some(listed)) => listed,
         (Windows::Upper, None) => {
             let from = size(map, "max_window_layers", Some(28))?;
             let is_used = flag(map, "use_sliding_window", false)? && window > 0;
-            all(&|layer| is_used && layer >= from)
+            each(layers, |layer| is_used && layer >= from)
         }
         (Windows::Pattern, None) => {
             let every = size(map, "sliding_window_pattern", Some(6))?.max(1);
-            all(&|layer| !(layer + 1).is_multiple_of(every))
+            each(layers, |layer| !(layer + 1).is_multiple_of(every))
         }
     };
     Ok(if slides.contains(&true) { (window, slides) } else { (0, Vec::new()) })
+}
+
+/// Which layers have the window, by a rule. Not for as many as a hostile file lists, but as a model can have: that costs no memory.
+fn each(layers: u32, slides: impl Fn(u32) -> bool) -> Vec<bool> {
+    (0..layers.min(1 << 12)).map(slides).collect()
 }
 
 fn slides(layer_type: &Value) -> Result<bool> {

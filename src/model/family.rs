@@ -1,7 +1,7 @@
 //! What sets the families of decoders apart. Everything else about them is the same, and is written once in `step`.
 
 /// A family, by the `model_type` of its `config.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ModelType {
     /// Llama 1 to 3.2, SmolLM2, and others with their architecture.
     Llama,

@@ -268,7 +268,7 @@ impl Parameters {
 fn number_streams(table: &mut [Parameter]) {
     let (mut of_model, mut of_adapters) = (0.., 1 << 32..);
     for parameter in table {
-        let streams: &mut dyn Iterator<Item = u64> = if parameter.is_adapter() { &mut of_adapters } else { &mut of_model };
+        let streams = if parameter.is_adapter() { &mut of_adapters } else { &mut of_model };
         parameter.stream = streams.next().expect("there are streams enough");
     }
 }

@@ -1,7 +1,7 @@
 //! The rotary embedding's frequencies, and how they are scaled for long sequences.
 
 /// A rotary embedding.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Rope {
     /// The base of the frequencies.
     pub theta: f64,
@@ -10,7 +10,7 @@ pub struct Rope {
 }
 
 /// What stretches the frequencies of a rotary embedding.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum RopeScaling {
     /// Nothing.
     None,

@@ -13,40 +13,30 @@ pub(super) fn for_each_row<const COUNT: usize>(
 ) {
     let (values, cols) = &outputs[0];
     let rows = values.len() / cols;
-    let share = rows.div_ceil(threads().min(rows.div_ceil(ROWS_OF_A_THREAD)).max(1)).max(1);
-    let mut rest = outputs;
-    let mut shares: Vec<Box<dyn FnOnce() + Send + '_>> = Vec::new();
-    for first in (0..rows).step_by(share) {
-        let count = share.min(rows - first);
-        let mut mine = Vec::with_capacity(COUNT);
-        rest = rest.map(|(values, cols)| {
-            let (head, tail) = values.split_at_mut(count * cols);
-            mine.push(head.chunks_exact_mut(cols));
-            (tail, cols)
-        });
-        shares.push(Box::new(move || {
-            for i in first..first + count {
-                let mut rows = mine.iter_mut().map(|rows| rows.next().expect("as many rows in each output"));
-                write(i, std::array::from_fn(|_| rows.next().expect("a row of each output")));
-            }
-        }));
-    }
-    run(shares);
-}
-
-/// A browser's worker has none beside itself.
-fn threads() -> usize {
-    if cfg!(target_arch = "wasm32") { 1 } else { thread::available_parallelism().map_or(1, NonZeroUsize::get) }
-}
-
-fn run(shares: Vec<Box<dyn FnOnce() + Send + '_>>) {
-    if shares.len() <= 1 || cfg!(target_arch = "wasm32") {
-        shares.into_iter().for_each(|share| share());
-        return;
-    }
+    // A browser's worker knows of no threads beside itself, and can start none.
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(rows.div_ceil(ROWS_OF_A_THREAD));
+    let share = rows.div_ceil(threads.max(1));
     thread::scope(|scope| {
-        for share in shares {
-            scope.spawn(share);
+        let mut rest = outputs;
+        for first in (0..rows).step_by(share.max(1)) {
+            let count = share.min(rows - first);
+            let mut mine = Vec::with_capacity(COUNT);
+            rest = rest.map(|(values, cols)| {
+                let (head, tail) = values.split_at_mut(count * cols);
+                mine.push(head.chunks_exact_mut(cols));
+                (tail, cols)
+            });
+            let mut work = move || {
+                for i in first..first + count {
+                    let mut rows = mine.iter_mut().map(|rows| rows.next().expect("as many rows in each output"));
+                    write(i, std::array::from_fn(|_| rows.next().expect("a row of each output")));
+                }
+            };
+            if threads > 1 {
+                scope.spawn(work);
+            } else {
+                work();
+            }
         }
     });
 }

@@ -1,9 +1,10 @@
 //! Which tensor is alive when, where it lies, and how many bytes that takes: known before anything is allocated.
 
+use std::cmp::Reverse;
+
 use super::packing::{self, Item};
 use super::{BINDING_ALIGNMENT, Chunk, Kind, Program, Rows, Storage, TensorId};
 use crate::error::{Error, Result};
-use crate::sorting::in_order;
 
 /// What a device allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,12 +156,13 @@ impl Memory {
     pub fn alive(&self, moment: Moment) -> Vec<Alive> {
         let time = self.time(moment) as u32;
         let is_alive = |life: &Option<(u32, u32)>| life.is_none_or(|(start, end)| (start..=end).contains(&time));
-        let alive: Vec<Alive> = (0u32..)
+        let mut alive: Vec<Alive> = (0u32..)
             .zip(&self.lives)
             .filter(|&(i, life)| is_alive(life) && self.reserved[i as usize] > 0)
             .map(|(i, _)| Alive { tensor: TensorId(i), bytes: self.reserved[i as usize] })
             .collect();
-        in_order(alive.len(), &|a, b| alive[b].bytes.cmp(&alive[a].bytes)).into_iter().map(|i| alive[i]).collect()
+        alive.sort_by_key(|alive| Reverse(alive.bytes));
+        alive
     }
 
     /// Bytes alive at a moment, by kind, in the order of [`Kind::ALL`].
@@ -183,7 +185,8 @@ impl Memory {
                 Some((start, end)) => changes.extend([(*start, kind, bytes as i64), (end + 1, kind, -(bytes as i64))]),
             }
         }
-        let mut changes = in_order(changes.len(), &|a, b| changes[a].0.cmp(&changes[b].0)).into_iter().map(|i| changes[i]).peekable();
+        changes.sort_by_key(|&(time, ..)| time);
+        let mut changes = changes.into_iter().peekable();
         let at = |time| {
             while let Some((_, kind, by)) = changes.next_if(|&(t, ..)| t <= time) {
                 sums[kind] = sums[kind].wrapping_add_signed(by);

@@ -1,6 +1,6 @@
 //! Puts tensors with known lives into as few bytes as possible.
 
-use crate::sorting::in_order;
+use std::cmp::Reverse;
 
 /// Something that needs a place for a while.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +42,10 @@ pub(super) fn pack(items: &[Item], bin: u64) -> Vec<u64> {
 
 /// Bytes that are alive at the fullest moment.
 pub(super) fn most_alive(items: &[Item]) -> u64 {
-    let changes: Vec<(u32, bool, u64)> = items.iter().flat_map(|i| [(i.start, true, i.size), (i.end + 1, false, i.size)]).collect();
+    let mut changes: Vec<(u32, bool, u64)> = items.iter().flat_map(|i| [(i.start, true, i.size), (i.end + 1, false, i.size)]).collect();
+    changes.sort_unstable();
     let (mut alive, mut most) = (0, 0);
-    for (_, born, size) in in_order(changes.len(), &|a, b| changes[a].cmp(&changes[b])).into_iter().map(|i| changes[i]) {
+    for (_, born, size) in changes {
         alive = if born { alive + size } else { alive - size };
         most = most.max(alive);
     }
@@ -56,14 +57,19 @@ fn total(items: &[Item], offsets: &[u64]) -> u64 {
 }
 
 fn orders(items: &[Item]) -> [Vec<usize>; 4] {
-    let sorted = |key: &dyn Fn(&Item) -> (u64, u64)| in_order(items.len(), &|a, b| key(&items[a]).cmp(&key(&items[b])));
-    let span = |item: &Item| u64::from(item.end - item.start);
+    let span = |item: &Item| Reverse(item.end - item.start);
     [
-        sorted(&|i| (u64::MAX - span(i), u64::MAX - i.size)),
-        sorted(&|i| (u64::MAX - i.size, u64::MAX - span(i))),
-        sorted(&|i| (u64::from(i.start), u64::MAX - span(i))),
-        sorted(&|i| (u64::from(u32::MAX - i.end), u64::MAX - span(i))),
+        sorted(items, |i| (span(i), Reverse(i.size))),
+        sorted(items, |i| (Reverse(i.size), span(i))),
+        sorted(items, |i| (i.start, span(i))),
+        sorted(items, |i| (Reverse(i.end), span(i))),
     ]
+}
+
+fn sorted<K: Ord>(items: &[Item], key: impl Fn(&Item) -> K) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&i| key(&items[i]));
+    order
 }
 
 fn first_fit(items: &[Item], order: &[usize], bin: u64) -> Vec<u64> {

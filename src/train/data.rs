@@ -1,9 +1,6 @@
 //! Where batches come from. Every batch is a function of the seed and its number alone, so a run that is resumed sees
 //! what it would have seen.
 
-use std::fmt;
-use std::sync::Arc;
-
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -16,31 +13,14 @@ use crate::step::Batch;
 use crate::text::Document;
 
 /// Something to learn from.
-#[derive(Clone)]
-pub struct Source {
-    drawn: Arc<dyn Draw>,
-}
+#[derive(Debug)]
+pub struct Source(Kind);
 
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Source").finish_non_exhaustive()
-    }
-}
-
-/// What a source is made of. Behind a pointer, a program has the code of those kinds alone that it makes.
-pub(super) trait Draw: Send + Sync {
-    /// T: tokens of a sequence, at most.
-    fn seq_len(&self) -> u32;
-    /// What it is made of, and how many tokens a model has to know for that.
-    fn vocabulary(&self) -> (&'static str, u32);
-    /// Are there right answers?
-    fn has_answers(&self) -> bool;
-    /// A number that differs where the data differ.
-    fn fingerprint(&self) -> u64;
-    /// The batch of that number: so many tokens as `sequences` of the full length have.
-    fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch;
-    /// Batches that no training step ever sees.
-    fn validation(&self, sequences: u32) -> Vec<Batch>;
+#[derive(Debug)]
+enum Kind {
+    Stream(Stream),
+    Documents(Documents),
+    Generated(Generated),
 }
 
 /// The byte vocabulary.
@@ -83,7 +63,7 @@ impl Source {
             )));
         }
         let validation = training.split_off(len - window.max(len / 10));
-        Ok(Self::of(Stream { training, validation, vocabulary, seq_len }))
+        Ok(Source(Kind::Stream(Stream { training, validation, vocabulary, seq_len })))
     }
 
     /// Documents of any length, packed. A tenth of them (one at least) is kept for validation. One that is longer than a
@@ -93,10 +73,10 @@ impl Source {
     /// # Errors
     /// [`Error::Data`] if there are fewer than two, or nothing in them is to be learned.
     pub fn documents(documents: &[Document], seq_len: u32) -> Result<Self> {
-        Ok(Self::of(Documents::new(documents, seq_len)?))
+        Ok(Source(Kind::Documents(Documents::new(documents, seq_len)?)))
     }
 
-    /// This project's own shaders: a text that is at hand wherever the program is, and costs a page nothing more to load.
+    /// This project's own shaders: a text that is at hand wherever the program is.
     ///
     /// # Errors
     /// [`Error::Data`] if that is too short for two sequences.
@@ -110,16 +90,16 @@ impl Source {
     /// [`Error::Data`] if a sequence cannot hold it.
     pub fn task(task: Task, seq_len: u32) -> Result<Self> {
         task.check(seq_len)?;
-        Ok(Self::of(Generated { task, seq_len }))
-    }
-
-    fn of(drawn: impl Draw + 'static) -> Self {
-        Source { drawn: Arc::new(drawn) }
+        Ok(Source(Kind::Generated(Generated { task, seq_len })))
     }
 
     /// T: tokens of a sequence, at most.
     pub fn seq_len(&self) -> u32 {
-        self.drawn.seq_len()
+        match &self.0 {
+            Kind::Stream(stream) => stream.seq_len,
+            Kind::Documents(documents) => documents.seq_len,
+            Kind::Generated(generated) => generated.task.visible(generated.seq_len),
+        }
     }
 
     /// Does the model know every token of it?
@@ -127,7 +107,11 @@ impl Source {
     /// # Errors
     /// [`Error::Data`] says how many it has to know.
     pub fn check_vocab(&self, config: &Config) -> Result<()> {
-        let (unit, needed) = self.drawn.vocabulary();
+        let (unit, needed) = match &self.0 {
+            Kind::Stream(stream) => stream.vocabulary,
+            Kind::Documents(documents) => ("the documents", documents.vocab_size()),
+            Kind::Generated(_) => BYTES,
+        };
         if config.vocab_size < needed {
             return Err(Error::Data(format!(
                 "the model knows {} tokens, and {unit} need {needed}; take a model with a vocab_size of {needed} or more",
@@ -139,22 +123,34 @@ impl Source {
 
     /// Are there right answers, so that it makes sense to count them?
     pub fn has_answers(&self) -> bool {
-        self.drawn.has_answers()
+        matches!(self.0, Kind::Generated(_))
     }
 
     /// A number that differs where the data differ.
     pub fn fingerprint(&self) -> u64 {
-        self.drawn.fingerprint()
+        match &self.0 {
+            Kind::Stream(stream) => stream.fingerprint(),
+            Kind::Documents(documents) => documents.fingerprint(),
+            Kind::Generated(generated) => generated.fingerprint(),
+        }
     }
 
-    /// The batch of that number.
+    /// The batch of that number: so many tokens as `sequences` of the full length have.
     pub fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
-        self.drawn.batch(seed, number, sequences)
+        match &self.0 {
+            Kind::Stream(stream) => stream.batch(seed, number, sequences),
+            Kind::Documents(documents) => documents.batch(seed, number, sequences),
+            Kind::Generated(generated) => generated.batch(&mut numbered(seed, number), sequences),
+        }
     }
 
     /// Batches that no training step ever sees.
     pub fn validation(&self, sequences: u32) -> Vec<Batch> {
-        self.drawn.validation(sequences)
+        match &self.0 {
+            Kind::Stream(stream) => stream.validation(sequences),
+            Kind::Documents(documents) => documents.validation(sequences),
+            Kind::Generated(generated) => generated.validation(sequences),
+        }
     }
 }
 
@@ -170,6 +166,7 @@ pub(super) fn hash(values: impl Iterator<Item = u32>) -> u64 {
 }
 
 /// One text, from which windows are cut.
+#[derive(Debug)]
 struct Stream {
     training: Vec<u32>,
     validation: Vec<u32>,
@@ -177,19 +174,7 @@ struct Stream {
     seq_len: u32,
 }
 
-impl Draw for Stream {
-    fn seq_len(&self) -> u32 {
-        self.seq_len
-    }
-
-    fn vocabulary(&self) -> (&'static str, u32) {
-        self.vocabulary
-    }
-
-    fn has_answers(&self) -> bool {
-        false
-    }
-
+impl Stream {
     fn fingerprint(&self) -> u64 {
         hash(self.training.iter().chain(&self.validation).copied())
     }
@@ -209,41 +194,24 @@ impl Draw for Stream {
 }
 
 /// Sequences that are made up.
+#[derive(Debug)]
 struct Generated {
     task: Task,
     seq_len: u32,
 }
 
 impl Generated {
-    fn draw(&self, rng: &mut ChaCha8Rng, sequences: u32) -> Batch {
-        Batch::new((0..sequences).map(|_| self.task.sequence(self.seq_len, rng)).collect())
-    }
-}
-
-impl Draw for Generated {
-    fn seq_len(&self) -> u32 {
-        self.task.visible(self.seq_len)
-    }
-
-    fn vocabulary(&self) -> (&'static str, u32) {
-        BYTES
-    }
-
-    fn has_answers(&self) -> bool {
-        true
-    }
-
     fn fingerprint(&self) -> u64 {
         hash(format!("{:?}", self.task).bytes().map(u32::from))
     }
 
-    fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
-        self.draw(&mut numbered(seed, number), sequences)
+    fn batch(&self, rng: &mut ChaCha8Rng, sequences: u32) -> Batch {
+        Batch::new((0..sequences).map(|_| self.task.sequence(self.seq_len, rng)).collect())
     }
 
     fn validation(&self, sequences: u32) -> Vec<Batch> {
         let mut rng = ChaCha8Rng::seed_from_u64(u64::MAX);
-        (0..VALIDATION_BATCHES).map(|_| self.draw(&mut rng, sequences)).collect()
+        (0..VALIDATION_BATCHES).map(|_| self.batch(&mut rng, sequences)).collect()
     }
 }
 

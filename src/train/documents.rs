@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::data::{Draw, VALIDATION_BATCHES, hash, needed, numbered};
+use super::data::{VALIDATION_BATCHES, hash, needed, numbered};
 use crate::error::{Error, Result};
 use crate::step::{Batch, IGNORED_LABEL};
 use crate::text::Document;
@@ -27,7 +27,7 @@ type Plan = Vec<Vec<usize>>;
 pub(super) struct Documents {
     training: Vec<Piece>,
     validation: Vec<Piece>,
-    seq_len: u32,
+    pub seq_len: u32,
     /// Seed, sequences and plan of whoever asks first: a run asks for no other.
     plan: OnceLock<(u64, u32, Plan)>,
 }
@@ -57,6 +57,34 @@ impl Documents {
         Ok(Documents { training, validation, seq_len, plan: OnceLock::new() })
     }
 
+    /// How many tokens a model has to know.
+    pub fn vocab_size(&self) -> u32 {
+        let pieces = self.training.iter().chain(&self.validation);
+        let known = pieces.flat_map(|(ids, labels)| ids.iter().chain(labels)).filter(|&&id| id != IGNORED_LABEL);
+        needed(known)
+    }
+
+    pub fn fingerprint(&self) -> u64 {
+        // Where a piece ends, its length and the last label tell.
+        let numbers = |(ids, labels): &Piece| ids.iter().chain(labels).copied().chain([ids.len() as u32]).collect::<Vec<u32>>();
+        hash(self.training.iter().chain(&self.validation).flat_map(numbers))
+    }
+
+    pub fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
+        self.with_plan(seed, sequences, |plan| {
+            let batches = plan.len() as u64;
+            let mut order: Vec<usize> = (0..plan.len()).collect();
+            shuffle(&mut order, &mut numbered(seed, number / batches));
+            self.batch_of(&self.training, &plan[order[(number % batches) as usize]], sequences)
+        })
+    }
+
+    pub fn validation(&self, sequences: u32) -> Vec<Batch> {
+        let order = (0..self.validation.len()).collect();
+        let plan = pack(&self.validation, order, sequences as usize * self.seq_len as usize);
+        plan.iter().take(VALIDATION_BATCHES as usize).map(|places| self.batch_of(&self.validation, places, sequences)).collect()
+    }
+
     /// What the batches of an epoch are made of.
     fn with_plan<T>(&self, seed: u64, sequences: u32, of: impl FnOnce(&Plan) -> T) -> T {
         let make = || {
@@ -79,43 +107,6 @@ impl Documents {
             left -= len;
         }
         Batch::new(packed)
-    }
-}
-
-impl Draw for Documents {
-    fn seq_len(&self) -> u32 {
-        self.seq_len
-    }
-
-    fn vocabulary(&self) -> (&'static str, u32) {
-        let pieces = self.training.iter().chain(&self.validation);
-        let known = pieces.flat_map(|(ids, labels)| ids.iter().chain(labels)).filter(|&&id| id != IGNORED_LABEL);
-        ("the documents", needed(known))
-    }
-
-    fn has_answers(&self) -> bool {
-        false
-    }
-
-    fn fingerprint(&self) -> u64 {
-        // Where a piece ends, its length and the last label tell.
-        let numbers = |(ids, labels): &Piece| ids.iter().chain(labels).copied().chain([ids.len() as u32]).collect::<Vec<u32>>();
-        hash(self.training.iter().chain(&self.validation).flat_map(numbers))
-    }
-
-    fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
-        self.with_plan(seed, sequences, |plan| {
-            let batches = plan.len() as u64;
-            let mut order: Vec<usize> = (0..plan.len()).collect();
-            shuffle(&mut order, &mut numbered(seed, number / batches));
-            self.batch_of(&self.training, &plan[order[(number % batches) as usize]], sequences)
-        })
-    }
-
-    fn validation(&self, sequences: u32) -> Vec<Batch> {
-        let order = (0..self.validation.len()).collect();
-        let plan = pack(&self.validation, order, sequences as usize * self.seq_len as usize);
-        plan.iter().take(VALIDATION_BATCHES as usize).map(|places| self.batch_of(&self.validation, places, sequences)).collect()
     }
 }
 

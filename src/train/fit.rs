@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::model::Layout;
-use crate::sorting::in_order;
 use crate::step::{BatchShape, Keep, KeepSet, Limits, Memory, Program, Strategy, StrategyKind, TOKEN_TILE};
 
 /// Does a training step of that shape fit into so many bytes on a device with those limits? The plan, if it does.
@@ -101,8 +100,9 @@ impl Search<'_> {
             let (saved, bytes) = (effort.saturating_sub(less), more.saturating_sub(peak).max(1));
             (saved > 0).then_some((keep, saved as f64 / bytes as f64))
         };
-        let rates: Vec<(Keep, f64)> = Keep::ALL.into_iter().filter_map(rate).collect();
-        in_order(rates.len(), &|a, b| rates[b].1.total_cmp(&rates[a].1)).into_iter().map(|i| rates[i].0).collect()
+        let mut rates: Vec<(Keep, f64)> = Keep::ALL.into_iter().filter_map(rate).collect();
+        rates.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        rates.into_iter().map(|(keep, _)| keep).collect()
     }
 
     /// A strategy that fits with as much kept as fits too: one thing after the other, each in the last layers first.

@@ -6,7 +6,6 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu};
 use crate::model::{Layout, Values};
-use crate::sorting::in_order;
 use crate::step::{Chunk, Program, TOKEN_TILE, TensorId};
 
 /// A model that continues a prompt.
@@ -130,7 +129,8 @@ impl Sampler {
     }
 
     fn choose(&mut self, logits: &[f32]) -> Sampled {
-        let mut order = in_order(logits.len(), &|a, b| logits[b].total_cmp(&logits[a]));
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let keep = if self.temperature <= 0.0 { 1 } else { self.top_k };
         if keep > 0 {
             order.truncate(keep);

@@ -8,7 +8,6 @@ use super::tune::dearest;
 use crate::error::Result;
 use crate::gpu::{Ceilings, Executor, Gpu, Knob, OpTime};
 use crate::model::Config;
-use crate::sorting::in_order;
 use crate::step::{BatchShape, Cost, Op, Pass, Program, Strategy, Turn};
 
 /// The operations of one kind and use, in all layers and for all chunks of a step.
@@ -108,8 +107,8 @@ pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceiling
     for row in &mut rows {
         (row.least_seconds, row.is_arithmetic) = ceilings.least_seconds(row.flops, row.bytes);
     }
-    let order = in_order(rows.len(), &|a, b| rows[b].seconds.total_cmp(&rows[a].seconds));
-    Ok(order.into_iter().map(|i| rows[i].clone()).collect())
+    rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    Ok(rows)
 }
 
 /// FLOP/s in 10⁹ that each form of a product of two matrices of that many rows and columns reaches: `linear`, `linear_grad` and

@@ -1,11 +1,12 @@
 //! Everything that a run needs to go on: weights, both moments, the step, and which run it is.
 
 use safetensors::SafeTensors;
+use serde_json::Value;
 
 use super::Settings;
 use crate::error::{Error, Result};
 use crate::model::weights::{as_f32, f32_safetensors};
-use crate::model::{Layout, Parameters, Weights};
+use crate::model::{Config, Layout, Parameters, Weights};
 
 /// What must be the same for a run to be the same run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -58,7 +59,8 @@ impl Snapshot {
             let found = header.metadata().as_ref().and_then(|m| m.get(name));
             found.ok_or_else(|| broken(format!("has no field \"{name}\", so it was not written by a training run")))
         };
-        let run: RunId = serde_json::from_str(field("run")?).map_err(|e| broken(format!("names a run that cannot be read ({e})")))?;
+        let run = read_run(field("run")?).map_err(|e| broken(format!("names a run that cannot be read ({e})")))?;
+        run.layout.config.validate()?;
         let step = field("step")?.parse().map_err(|_| broken("names no valid step".to_owned()))?;
         let parameters = Parameters::new(&run.layout);
         let set = |prefix: &str| -> Result<Weights> {
@@ -100,5 +102,32 @@ impl Snapshot {
             ));
         }
         Ok(())
+    }
+}
+
+fn read_run(json: &str) -> std::result::Result<RunId, Box<dyn std::error::Error>> {
+    let mut run: Value = serde_json::from_str(json)?;
+    // Earlier versions of this program wrote the model as the text of its config.json.
+    if let Some(config) = run.pointer_mut("/layout/config")
+        && let Value::String(text) = config
+    {
+        *config = serde_json::to_value(Config::from_json(text)?)?;
+    }
+    Ok(serde_json::from_value(run)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PRESETS;
+
+    #[test]
+    fn a_run_of_an_earlier_version_is_the_same_run() {
+        let layout = Layout::from(&PRESETS[0].config);
+        let run = RunId { settings: Settings { learning_rate: 0.1 + 0.2, ..Settings::default() }, data: u64::MAX, layout };
+        let mut earlier = serde_json::to_value(&run).unwrap();
+        earlier["layout"]["config"] = run.layout.config.to_json().into();
+        assert_eq!(read_run(&earlier.to_string()).unwrap(), run);
+        assert_eq!(read_run(&serde_json::to_string(&run).unwrap()).unwrap(), run);
     }
 }

@@ -1,5 +1,5 @@
-//! What the page, the trainer and the librarian say to one another about models in files. The librarian is a worker with a program
-//! of its own, which is loaded when a visitor opens or saves a model.
+//! What the page, the trainer and the librarian say to one another about models in files. The librarian is a worker
+//! that is started when a visitor opens or saves a model.
 
 use serde::{Deserialize, Serialize};
 
@@ -180,16 +180,6 @@ pub enum Wish {
     Encode(String),
     /// What each of these token ids adds to the text.
     Decode(Vec<u32>),
-    /// How far are gradients from those in f64, as `Vec<f64>`? Beside it lie the numbers of all parameters and then the gradients of those
-    /// that learn, one behind the other.
-    Errors {
-        /// The model, and what of it learns.
-        layout: Box<Layout>,
-        /// The sequence.
-        ids: Vec<u32>,
-        /// What is learned of it.
-        labels: Vec<u32>,
-    },
     /// Give the visitor what was learned by that step. The parameters that learn lie one behind the other in the bytes beside it.
     Pack(u64, Box<Layout>, String),
 }

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::curve::Point;
 use super::protocol::History;
-use crate::sorting::in_order;
 
 /// A quantity that has a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +73,9 @@ pub fn smoothed(points: &[Point]) -> Vec<Point> {
 
 /// The value in the middle of all that are given; 0 for none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let values: Vec<f64> = values.collect();
-    let order = in_order(values.len(), &|a, b| values[a].total_cmp(&values[b]));
-    order.get(values.len() / 2).map_or(0.0, |&middle| values[middle])
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// All metrics, a line for each step.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::picture::Part;
 use crate::model::Layout;
-use crate::sorting::in_order;
 use crate::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind};
 
 /// What is planned, and what is allowed.
@@ -271,7 +270,8 @@ fn ticks([low, high]: [f64; 2], most: u32) -> Vec<u32> {
 
 /// Moves labels apart that stand too close to one another; none leaves 0 to 100 if there is room for all.
 pub fn spread(places: &[f64], gap: f64) -> Vec<f64> {
-    let order = in_order(places.len(), &|a, b| places[a].total_cmp(&places[b]));
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by(|&a, &b| places[a].total_cmp(&places[b]));
     let mut spread = places.to_vec();
     for pair in order.windows(2) {
         spread[pair[1]] = spread[pair[1]].max(spread[pair[0]] + gap);

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Deserializer};
+
 use super::form::{Field, SourceChoice};
 use super::library::Vocabulary;
 use super::picture::Part;
@@ -11,51 +13,31 @@ use crate::step::{self, Pass, StrategyKind, Stride};
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
 
-/// Texts of a section, by their keys.
+/// Texts by the names of what they are about.
 type Section = HashMap<String, String>;
 
-/// Declares sections of the files of texts. They are read one text at a time, each into its place: a derived reader for each, or
-/// one that moves texts around, would be much of what the page loads.
+/// A text. A page reads few languages, and keeps those that it has read.
+type Text = &'static str;
+
+fn kept<'de, D: Deserializer<'de>>(file: D) -> Result<Text, D::Error> {
+    Ok(String::deserialize(file)?.leak())
+}
+
+/// Declares sections of the files of texts.
 macro_rules! sections {
     ($($section:ident { $($text:ident),* $(,)? })*) => {$(
         /// A section of the files of texts.
         #[allow(missing_docs, reason = "the files say what they are")]
-        #[derive(Default)]
-        pub struct $section { $(pub $text: &'static str,)* }
-
-        impl $section {
-            fn read(file: &mut File, problems: &mut Vec<String>) -> Self {
-                let mut section = Self::default();
-                read_section(file, stringify!($section), &[$(stringify!($text)),*], &mut [$(&mut section.$text),*], problems);
-                section
-            }
-        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub struct $section { $(#[serde(deserialize_with = "kept")] pub $text: Text,)* }
     )*};
-}
-
-/// Texts by their Rust names, each into its place.
-fn read_section(file: &mut File, section: &str, names: &[&str], places: &mut [&mut &'static str], problems: &mut Vec<String>) {
-    let mut section: Section = take(file, section, problems);
-    for (name, place) in names.iter().zip(places) {
-        **place = take(&mut section, name, problems).leak();
-    }
-    problems.extend(section.into_keys().map(|key| format!("nothing shows {key}")));
-}
-
-/// A file of texts: lists and sections by their keys.
-type File = HashMap<String, Section>;
-
-/// Takes what has the key of a Rust name.
-fn take<V: Default>(map: &mut HashMap<String, V>, name: &str, problems: &mut Vec<String>) -> V {
-    let key = name.replace('_', "-").to_ascii_lowercase();
-    map.remove(&key).unwrap_or_else(|| {
-        problems.push(format!("{key} is missing"));
-        V::default()
-    })
 }
 
 /// The texts of a language.
 #[allow(missing_docs, reason = "sections and lists of texts, by the names of what they are about")]
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Texts {
     pub head: Head,
     pub data: Data,
@@ -127,43 +109,15 @@ sections! {
 impl Texts {
     /// English.
     pub fn english() -> &'static Texts {
-        Self::parse(include_str!(concat!(env!("OUT_DIR"), "/en.json"))).expect("a test reads the same file")
+        Self::parse(include_str!("../../www/texts/en.json")).expect("a test reads the same file")
     }
 
-    /// Reads a file of texts. A page has few languages, and keeps those that it has read.
+    /// Reads a file of texts.
     ///
     /// # Errors
     /// Names the text that is missing, or one too many.
-    pub fn parse(json: &str) -> Result<&'static Texts, String> {
-        let file: &mut File = &mut serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let problems = &mut Vec::new();
-        let texts = Texts {
-            head: Head::read(file, problems),
-            data: Data::read(file, problems),
-            model: Model::read(file, problems),
-            controls: Controls::read(file, problems),
-            stage: Stage::read(file, problems),
-            inspector: Inspector::read(file, problems),
-            training: Training::read(file, problems),
-            compare: Compare::read(file, problems),
-            roofline: Roofline::read(file, problems),
-            reach: Reach::read(file, problems),
-            keep: Keep::read(file, problems),
-            library: Library::read(file, problems),
-            failures: Failures::read(file, problems),
-            fields: take(file, "fields", problems),
-            fields_about: take(file, "fields-about", problems),
-            sources: take(file, "sources", problems),
-            sources_about: take(file, "sources-about", problems),
-            vocabularies: take(file, "vocabularies", problems),
-            strategies: take(file, "strategies", problems),
-            keeps: take(file, "keeps", problems),
-            parts: take(file, "parts", problems),
-            passes: take(file, "passes", problems),
-            strides: take(file, "strides", problems),
-            buffers: take(file, "buffers", problems),
-        };
-        if problems.is_empty() { Ok(Box::leak(Box::new(texts))) } else { Err(problems.join(", ")) }
+    pub fn parse(json: &str) -> Result<&'static Texts, serde_json::Error> {
+        serde_json::from_str(json).map(|texts| &*Box::leak(Box::new(texts)))
     }
 
     /// A field of the form.

@@ -7,15 +7,27 @@ use crate::process::{Result, cargo, output_of, phase, run};
 use crate::system::{self, Need};
 use crate::tools;
 
-/// Formatting, lints for both targets, unit tests.
+/// What reads the code alone: formatting, lints for both targets.
+pub const LINTS: [(&str, fn() -> Result); 3] =
+    [("formatting", format), ("lints", lint_natively), ("lints for the browser", lint_for_browsers)];
+
+/// The lints and the unit tests.
 pub fn check() -> Result {
-    phase("formatting", || run(&mut cargo(&["fmt", "--all", "--check"]), "run `cargo fmt --all`"))?;
-    phase("lints", || lint(&["--workspace", "--all-targets"]))?;
-    phase("lints for the browser", || {
-        tools::ensure_target()?;
-        lint(&["--lib", "--bin", "page", "--bin", "librarian", "--target", tools::TARGET])
-    })?;
+    LINTS.iter().try_for_each(|(name, lint)| phase(name, lint))?;
     phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "mend the failing tests named above"))
+}
+
+fn format() -> Result {
+    run(&mut cargo(&["fmt", "--all", "--check"]), "run `cargo fmt --all`")
+}
+
+fn lint_natively() -> Result {
+    lint(&["--workspace", "--all-targets"])
+}
+
+fn lint_for_browsers() -> Result {
+    tools::ensure_target()?;
+    lint(&["--lib", "--bin", "page", "--target", tools::TARGET])
 }
 
 fn lint(selection: &[&str]) -> Result {

@@ -2,7 +2,6 @@
 
 mod chores;
 mod jobs;
-mod names;
 mod page;
 mod peers;
 mod process;
@@ -22,7 +21,8 @@ Usage: cargo xtask <command>
 
   serve [--port PORT]              build the page and serve it at 127.0.0.1
   build                            build the page into dist, for any directory of a static host
-  test [--only native|browser]     run all tests, natively and in Chromium and Firefox
+  test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native or browser,
+                                   --all goes through every combination and tests the page that is shipped
   check                            formatting, lints natively and for the browser, unit tests
   fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them
   fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)
@@ -43,8 +43,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["serve"] => page::serve(None)?,
         ["serve", "--port", port] => page::serve(Some(port))?,
         ["build"] => page::build_for_host()?,
-        ["test"] => return tests::test(&tests::ALL),
-        ["test", "--only", part] => return tests::test(&[tests::part_named(part)?]),
+        ["test", rest @ ..] => return tests::test(&tests::Selection::named(rest)?),
         ["check"] => chores::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,

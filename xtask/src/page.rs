@@ -1,7 +1,6 @@
 //! Building the page, and serving it.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroU16;
 use std::path::Path;
@@ -9,71 +8,44 @@ use std::thread;
 use std::time::Duration;
 
 use crate::jobs::Job;
-use crate::names;
 use crate::process::{Result, cargo, durations, phase, run};
 use crate::tools::{self, Toolchain, trunk_setting};
 
 const BUILD_ADVICE: &str = "mend the error above";
 
 /// The profile of Cargo.toml that makes a page of few bytes, for visitors.
-const SHIPPED: &str = "page";
+pub const SHIPPED: &str = "page";
 
 /// The profile that is built in a fraction of the time, to try the page out and to test it.
 pub const QUICK: &str = "page-dev";
 
-/// How many minutes the page's programs take to build for the first time, on two cores.
+/// How many minutes the page's program takes to build for the first time, on two cores.
 fn minutes(profile: &str) -> f32 {
     if profile == QUICK { 3.0 } else { 6.0 }
 }
 
-/// The page's programs, built with just the flags that Trunk builds them with, so that it finds them done.
-pub fn programs(profile: &str) -> Job {
+/// The page's program, built with just the flags that Trunk builds it with, so that it finds it done.
+pub fn program(profile: &str) -> Job {
     let target = format!("--target={}", tools::TARGET);
-    let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page", "--bin", "librarian"]);
-    Job { name: "the page's programs".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned() }
+    let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page"]);
+    Job { name: "the page's program".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned() }
 }
 
 /// Builds the page in a profile of Cargo.toml into a directory.
 pub fn build(toolchain: &Toolchain, profile: &str, directory: &Path) -> Result {
-    bundle(toolchain, profile, &["--dist".as_ref(), directory.as_os_str()])?;
-    trim_scripts(directory).map_err(|error| format!("the scripts in {} cannot be written: {error}", directory.display()))?;
-    ["page", "librarian"].iter().try_for_each(|name| shorten_names(directory, name))
+    bundle(toolchain, profile, &["--dist".as_ref(), directory.as_os_str()])
 }
 
 /// Lets Trunk put the page together. It compiles whatever has changed.
 fn bundle(toolchain: &Toolchain, profile: &str, arguments: &[&OsStr]) -> Result {
-    println!("Putting the page together: seconds if its programs are built, about {} minutes on two cores if not.", minutes(profile));
+    println!("Putting the page together: seconds if its program is built, about {} minutes on two cores if not.", minutes(profile));
     run(toolchain.trunk(&["build", "--release", "--cargo-profile", profile]).args(arguments), BUILD_ADVICE)
-}
-
-/// Takes the indents and the lines of comments out of scripts: Trunk leaves them as they are, and a page loads every byte.
-fn trim_scripts(directory: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "js") {
-            fs::write(&path, trimmed(&fs::read_to_string(&path)?))?;
-        }
-    }
-    Ok(())
-}
-
-/// A page loads every byte, and names of 40 letters are in both files.
-fn shorten_names(directory: &Path, name: &str) -> Result {
-    let (program, script) = (directory.join(format!("{name}_bg.wasm")), directory.join(format!("{name}.js")));
-    let io = |error: std::io::Error| format!("{} cannot be made smaller: {error}", program.display());
-    let (bytes, text) = names::shortened(&fs::read(&program).map_err(io)?, &fs::read_to_string(&script).map_err(io)?)?;
-    fs::write(&program, bytes).and_then(|()| fs::write(&script, text)).map_err(io)
-}
-
-fn trimmed(script: &str) -> String {
-    let lines = script.lines().map(str::trim);
-    lines.filter(|line| !["//", "/*", "*"].iter().any(|start| line.starts_with(start))).map(|line| format!("{line}\n")).collect()
 }
 
 /// Builds the page into the directory that a host's visitors are to see.
 pub fn build_for_host() -> Result {
     let directory = Path::new("dist");
-    let toolchain = phase("set-up", || Toolchain::ensure(programs(SHIPPED)))?;
+    let toolchain = phase("set-up", || Toolchain::ensure(program(SHIPPED)))?;
     phase("build", || build(&toolchain, SHIPPED, directory))?;
     println!("{}", durations());
     println!("The page is in {}: put these files anywhere on a host that serves https.", directory.display());
@@ -83,7 +55,7 @@ pub fn build_for_host() -> Result {
 /// Builds the page and serves it until it is interrupted; builds it again when a source changes.
 pub fn serve(port: Option<&str>) -> Result {
     let port = free_port(port)?;
-    let toolchain = phase("set-up", || Toolchain::ensure(programs(QUICK)))?;
+    let toolchain = phase("set-up", || Toolchain::ensure(program(QUICK)))?;
     // Trunk would serve a page that does not build; so it is built once before.
     phase("build", || bundle(&toolchain, QUICK, &[]))?;
     println!("{}", durations());
@@ -107,14 +79,4 @@ fn announce(port: u16) {
         }
         println!("\nThe page is at http://127.0.0.1:{port}/ (Ctrl-C ends it).\n");
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scripts_lose_what_only_people_read() {
-        assert_eq!(trimmed("/**\n * @param {any} a\n */\nf(a) {\n    // why\n    return a * 2;\n}\n"), "f(a) {\nreturn a * 2;\n}\n");
-    }
 }

@@ -34,16 +34,14 @@ pub fn run_quietly(command: &mut Command, advice: &str) -> Result {
     Err(format!("`{}` failed: {advice}", shown(command)))
 }
 
-/// Runs a command, shows every line that it prints to `reader` too, and tells whether it succeeded.
+/// Runs a command, gives every line that it prints to `reader`, and tells whether it succeeded.
 pub fn run_reading(command: &mut Command, mut reader: impl FnMut(&str)) -> Result<bool> {
     println!("$ {}", shown(command));
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
     let output = child.stdout.take().expect("stdout is piped");
     for line in BufReader::new(output).split(b'\n') {
         let line = line.map_err(|error| format!("the output of `{}` cannot be read: {error}", shown(command)))?;
-        let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        reader(&line);
+        reader(&String::from_utf8_lossy(&line));
     }
     let status = child.wait().map_err(|error| not_started(command, &error))?;
     Ok(status.success())

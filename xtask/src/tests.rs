@@ -1,80 +1,155 @@
-//! All tests: natively on the default adapter, then the page in real browsers.
+//! All tests: lints, natively on the default adapter, then the page in real browsers.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread;
 
+use crate::chores;
 use crate::page;
-use crate::process::{Result, cargo, phase, run, run_reading};
+use crate::process::{Result, cargo, durations, phase, run, run_reading};
 use crate::runtime::RuntimeDirectory;
 use crate::system::{self, Need};
 use crate::tally::Tally;
 use crate::tools::Toolchain;
 
-/// One of the places where tests run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+/// One of the parts that the tests have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Lints,
     Native,
     Browser,
 }
 
-/// Every part, in the order in which they run.
-pub const ALL: [Part; 2] = [Part::Native, Part::Browser];
+/// Which tests run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Selection {
+    parts: Vec<Part>,
+    /// Every combination, and the page as it is shipped?
+    is_exhaustive: bool,
+}
 
-/// The part that `--only` names.
-pub fn part_named(name: &str) -> Result<Part> {
-    match name {
-        "native" => Ok(Part::Native),
-        "browser" => Ok(Part::Browser),
-        _ => Err(format!("there are no tests called `{name}`: --only takes native or browser")),
+impl Selection {
+    /// What the arguments of `test` ask for.
+    pub fn named(arguments: &[&str]) -> Result<Selection> {
+        let mut selection = Selection { parts: vec![Part::Lints, Part::Native, Part::Browser], is_exhaustive: false };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match *argument {
+                "--all" => selection.is_exhaustive = true,
+                "--only" => selection.parts = vec![part_named(arguments.next().copied().unwrap_or_default())?],
+                other => return Err(format!("`{other}` is no option of test: it takes --all and --only")),
+            }
+        }
+        Ok(selection)
     }
 }
 
-/// One file after another: they measure, and a browser without a GPU takes all cores. Node finds the files itself.
-const RUN_TESTS: [&str; 3] = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
+fn part_named(name: &str) -> Result<Part> {
+    match name {
+        "lints" => Ok(Part::Lints),
+        "native" => Ok(Part::Native),
+        "browser" => Ok(Part::Browser),
+        _ => Err(format!("there are no tests called `{name}`: --only takes lints, native or browser")),
+    }
+}
 
 /// Runs parts of the tests. The last line adds up what all runners counted.
-pub fn test(parts: &[Part]) -> Result<ExitCode> {
-    phase("set-up", || system::ensure(&needs(parts)))?;
+pub fn test(selection: &Selection) -> Result<ExitCode> {
+    phase("set-up", || system::ensure(&needs(&selection.parts)))?;
     let mut total = Tally::default();
-    for part in parts {
+    for part in &selection.parts {
         let tally = match part {
-            Part::Native => native(),
-            Part::Browser => browser(),
+            Part::Lints => lints(),
+            Part::Native => native(selection),
+            Part::Browser => browser(selection),
         };
         total += tally.unwrap_or_else(|sentence| {
             eprintln!("error: {sentence}\n");
             Tally::BROKEN
         });
     }
-    println!("{total}");
+    println!("{}\n{total}", durations());
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn needs(parts: &[Part]) -> Vec<Need> {
+    let (is_native, is_browser) = (parts.contains(&Part::Native), parts.contains(&Part::Browser));
     // Firefox wants a Vulkan driver as much as native tests do.
-    let mut needs = vec![Need::Vulkan];
-    if parts.contains(&Part::Browser) {
-        needs.extend([Need::Chromium, Need::Firefox, Need::Node]);
+    let vulkan = (is_native || is_browser).then_some(Need::Vulkan);
+    let browsers = [Need::Chromium, Need::Firefox, Need::Node].into_iter().filter(|_| is_browser);
+    vulkan.into_iter().chain(browsers).collect()
+}
+
+/// What is wrong with one says nothing of the others.
+fn lints() -> Result<Tally> {
+    let mut tally = Tally::default();
+    for (name, lint) in chores::LINTS {
+        if let Err(sentence) = phase(name, lint) {
+            eprintln!("error: {sentence}\n");
+            tally += Tally::BROKEN;
+        }
     }
-    needs
+    Ok(tally)
 }
 
-fn native() -> Result<Tally> {
-    phase("native tests", || count(&mut cargo(&["test", "--workspace", "--no-fail-fast"])))
+fn native(selection: &Selection) -> Result<Tally> {
+    // By itself, so that how long the tests take can be told from how long their compilation does.
+    phase("build of the native tests", || run(&mut cargo(&["test", "--workspace", "--no-run"]), "mend the error above"))?;
+    phase("native tests", || count(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), selection, Show::Now))
 }
 
-fn browser() -> Result<Tally> {
+fn browser(selection: &Selection) -> Result<Tally> {
+    let profile = if selection.is_exhaustive { page::SHIPPED } else { page::QUICK };
     let page = Path::new("target/page-under-test");
-    let toolchain = phase("set-up of the page's tools", || Toolchain::ensure(page::programs(page::QUICK)))?;
-    phase("build of the page", || page::build(&toolchain, page::QUICK, page))?;
-    phase("browser tests", || {
+    let toolchain = phase("set-up of the page's tools", || Toolchain::ensure(page::program(profile)))?;
+    phase("build of the page", || page::build(&toolchain, profile, page))?;
+    let page = std::path::absolute(page).map_err(|error| error.to_string())?;
+    let run_of = |browser: &str, files: &[String]| {
+        let mut tests = in_browser_tests(system::node()?, &["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+        tests.args(files).env("PAGE", &page).env("BROWSER", browser);
+        tests.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?);
+        Ok(tests)
+    };
+    phase("set-up of the browser tests", || {
         // A driver's install scripts would download browsers of their own.
         let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-        run(&mut in_browser_tests(system::npm()?, &install), "see that the packages' registry can be reached")?;
-        let mut tests = in_browser_tests(system::node()?, &RUN_TESTS);
-        tests.env("PAGE", std::path::absolute(page).map_err(|error| error.to_string())?);
-        count(tests.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?))
-    })
+        run(&mut in_browser_tests(system::npm()?, &install), "see that the packages' registry can be reached")
+    })?;
+    let (timed, others) = browser_test_files(selection)?.into_iter().partition::<Vec<String>, _>(|file| file.starts_with(TIMED));
+    let mut total = phase("browser tests", || {
+        let (mut chromium, mut firefox) = (run_of(BROWSERS[0], &others)?, run_of(BROWSERS[1], &others)?);
+        thread::scope(|scope| {
+            let beside = scope.spawn(|| count(&mut firefox, selection, Show::AtTheEnd));
+            let mut tally = count(&mut chromium, selection, Show::Now)?;
+            tally += beside.join().expect("counting does not panic")?;
+            Ok(tally)
+        })
+    })?;
+    total += phase("browser tests that measure", || {
+        BROWSERS.iter().try_fold(Tally::default(), |mut tally, browser| {
+            tally += count(&mut run_of(browser, &timed)?, selection, Show::Now)?;
+            Ok(tally)
+        })
+    })?;
+    Ok(total)
+}
+
+/// What `tests/browser/browsers.mjs` calls them. They are tested beside each other.
+const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
+/// Starts the name of the file that measures, which runs by itself: without a GPU, browsers take all cores.
+const TIMED: &str = "timed.";
+/// Starts the name of the file that holds how large the page is that is shipped.
+const SIZE: &str = "size.";
+
+/// The files of tests, in order.
+fn browser_test_files(selection: &Selection) -> Result<Vec<String>> {
+    let unreadable = |error: std::io::Error| format!("tests/browser cannot be listed: {error}");
+    let entries = std::fs::read_dir("tests/browser").map_err(unreadable)?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<Vec<_>>>();
+    let is_taken = |name: &String| name.ends_with(".test.mjs") && (selection.is_exhaustive || !name.starts_with(SIZE));
+    let mut names: Vec<String> = names.map_err(unreadable)?.into_iter().filter(is_taken).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn in_browser_tests(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
@@ -83,11 +158,31 @@ fn in_browser_tests(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) ->
     command
 }
 
+/// When a runner's output is shown: two at once cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    Now,
+    AtTheEnd,
+}
+
 /// Runs a test runner, and counts what it reports. A run without a test, or that breaks off, is a failure.
-fn count(command: &mut Command) -> Result<Tally> {
+fn count(command: &mut Command, selection: &Selection, show: Show) -> Result<Tally> {
     let mut tally = Tally::default();
     let runtime = RuntimeDirectory::ensure()?;
-    let succeeded = run_reading(runtime.give_to(command), |line| tally.read(line))?;
+    if selection.is_exhaustive {
+        command.env("STREAMBP_TEST_ALL", "1");
+    }
+    // Mesa keeps what it compiled. Where `target` is kept between runs, as CI does, nothing is compiled twice.
+    let cache = std::path::absolute("target/shader-cache").map_err(|error| error.to_string())?;
+    let mut lines = Vec::new();
+    let succeeded = run_reading(runtime.give_to(command).env("MESA_SHADER_CACHE_DIR", cache), |line| {
+        tally.read(line);
+        match show {
+            Show::Now => println!("{line}"),
+            Show::AtTheEnd => lines.push(line.to_owned()),
+        }
+    })?;
+    lines.iter().for_each(|line| println!("{line}"));
     if succeeded && tally.passed == 0 {
         return Err("no test ran: see why above".to_owned());
     }
@@ -95,4 +190,19 @@ fn count(command: &mut Command) -> Result<Tally> {
         tally += Tally::BROKEN;
     }
     Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_select_parts() {
+        let all = Selection::named(&[]).unwrap();
+        assert_eq!((all.parts.len(), all.is_exhaustive), (3, false));
+        let some = Selection::named(&["--all", "--only", "native"]).unwrap();
+        assert_eq!(some, Selection { parts: vec![Part::Native], is_exhaustive: true });
+        assert!(Selection::named(&["--only"]).unwrap_err().contains("lints, native or browser"));
+        assert!(Selection::named(&["--fast"]).unwrap_err().contains("`--fast`"));
+    }
 }

@@ -11,8 +11,6 @@ use super::{Librarian, Model, tell};
 use crate::error::{Error, Result};
 use crate::model::archive::{Kind, to_zip};
 use crate::model::{Parameter, Parameters, Values, Weights};
-use crate::step::Batch;
-use crate::train::errors_in_f64;
 use crate::web::library::{Asked, FromLibrarian, Wish};
 use crate::web::wire;
 
@@ -59,17 +57,10 @@ impl Librarian {
             }
             Wish::Encode(text) => Ok(packed(&self.tokenizer()?.encode(&text)?)),
             Wish::Decode(ids) => Ok(packed(&pieces(&*self.tokenizer()?, &ids))),
-            Wish::Errors { layout, ids, labels } => {
-                let parameters = Parameters::new(&*layout);
-                let mut rest = bytes;
-                let weights = Weights::of(parameters.iter().map(|(_, p)| p), take(&mut rest, parameters.iter().map(|(_, p)| p)));
-                let gradients = take(&mut rest, parameters.trained().map(|(_, p)| p));
-                Ok(packed(&errors_in_f64(&layout, &weights, &Batch::new(vec![(ids, labels)]), &gradients)))
-            }
             Wish::Pack(step, layout, base) => {
                 let parameters = Parameters::new(&*layout);
                 let trained = || parameters.trained().map(|(_, parameter)| parameter);
-                let weights = Weights::of(trained(), take(&mut &*bytes, trained()));
+                let weights = Weights::of(trained(), values(bytes, trained()));
                 tell(&FromLibrarian::Packed(step), &to_zip(&layout, &base, &weights, self.tokenizer_files()));
                 Ok(Vec::new())
             }
@@ -93,10 +84,10 @@ async fn rows(values: &impl Values, parameters: &Parameters, name: &str, rows: s
 }
 
 /// Numbers of some parameters, from where they lie one behind the other.
-fn take<'a>(bytes: &mut &[u8], parameters: impl Iterator<Item = &'a Parameter>) -> Vec<Vec<f32>> {
+fn values<'a>(mut bytes: &[u8], parameters: impl Iterator<Item = &'a Parameter>) -> Vec<Vec<f32>> {
     let own = parameters.map(|parameter| {
         let (own, others) = bytes.split_at(4 * parameter.elements());
-        *bytes = others;
+        bytes = others;
         bytemuck::pod_collect_to_vec(own)
     });
     own.collect()

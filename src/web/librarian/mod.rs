@@ -1,5 +1,5 @@
 //! The librarian's side: opens models and adapters in files, fetches them from addresses, lends their rows to the trainer, and packs
-//! what was learned. It is a worker with a program of its own, so that a visitor who needs none of this does not load it.
+//! what was learned. It is a worker of its own, so that a file that breaks it ends no run.
 
 mod download;
 mod folder;
@@ -27,6 +27,8 @@ use download::Download;
 use folder::Folder;
 use shelf::Shelf;
 
+/// The worker's name, by which it knows what it is for.
+pub const NAME: &str = "librarian";
 /// Seconds between two words on how far a download is.
 const TELL_SECONDS: f64 = 0.1;
 

@@ -4,7 +4,6 @@ use leptos::prelude::*;
 
 use super::T;
 use super::heat::heat_map;
-use super::reactive::{shown, truth};
 use super::state::State;
 use crate::train::AttentionPattern;
 use crate::web::protocol::ToWorker;
@@ -22,18 +21,17 @@ pub fn view(state: State, t: T) -> impl IntoView {
         let options = move || {
             let count = sizes()[which];
             (0..count)
-                .map(|i| view! { <option value=i.to_string() prop:selected=state.head.get_untracked()[which] == i>{i}</option> }.into_any())
+                .map(|i| view! { <option value=i.to_string() prop:selected=state.head.get_untracked()[which] == i>{i}</option> })
                 .collect_view()
         };
         view! {
             <div>
                 <label class="field" for=id>{name.to_owned()}</label>
                 <select id=id on:change=move |event| state.head.update(|head| head[which] = event_target_value(&event).parse().unwrap_or(0))>
-                    {shown(options)}
+                    {options}
                 </select>
             </div>
         }
-        .into_any()
     };
     let look = move |_| {
         let [layer, head] = state.head.get_untracked();
@@ -46,14 +44,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <div class="options">
                 {number("attention-layer", t.training.attention_layer, 0)}
                 {number("attention-head", t.training.attention_head, 1)}
-                <button id="look" type="button" disabled=truth(move || !state.has_run.get()) on:click=look>{t.training.attention_look}</button>
+                <button id="look" type="button" disabled=move || !state.has_run.get() on:click=look>{t.training.attention_look}</button>
             </div>
-            {shown(move || state.pattern.get().map(|(step, pattern)| picture(t, step, &pattern)))}
+            {move || state.pattern.get().map(|(step, pattern)| picture(t, step, &pattern))}
         </section>
     }
 }
 
-fn picture(t: T, step: u64, pattern: &AttentionPattern) -> AnyView {
+fn picture(t: T, step: u64, pattern: &AttentionPattern) -> impl IntoView + use<> {
     let keys = pattern.keys.len();
     let bin = keys.div_ceil(MOST_COLUMNS).max(1);
     let strongest = |row: &Vec<f32>| row.chunks(bin).map(|keys| keys.iter().copied().fold(0.0, f32::max)).collect::<Vec<f32>>();
@@ -66,5 +64,5 @@ fn picture(t: T, step: u64, pattern: &AttentionPattern) -> AnyView {
         [("step", &step), ("key", &(most + 1)), ("keys", &keys), ("percent", &percent), ("distance", &distance)];
     let label = fill(t.training.attention_text, &values_of_text);
     let shape = [pattern.weights.len() as u32, keys.div_ceil(bin) as u32];
-    view! { <div id="pattern">{heat_map(shape, values, label)}</div> }.into_any()
+    view! { <div id="pattern">{heat_map(shape, values, label)}</div> }
 }

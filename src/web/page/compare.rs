@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 
 use super::planning::{Planning, planning};
-use super::reactive::{perhaps, shown, truth, words};
 use super::state::{Plans, State};
 use super::{T, proof, roofline, stage, timeline};
 use crate::step::StrategyKind;
@@ -22,9 +21,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
         state.plans.with(|plans| match plans {
             Ok(plans) => view! {
                 <ol id="peaks" class="cards">{StrategyKind::ALL.map(|kind| card(state, t, planning, plans, kind)).collect_view()}</ol>
-                <p class="hint">{words(move || {
+                <p class="hint">{move || {
                     state.budget.get().map_or_else(String::new, |budget| fill(t.compare.longest_about, &[("budget", &bytes(budget))]))
-                })}</p>
+                }}</p>
                 {measure(state, t, planning)}
                 <details><summary>{t.compare.as_table}</summary>{table(t, plans)}</details>
             }
@@ -36,8 +35,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <section class="compare" aria-labelledby="compare-title">
             <h2 id="compare-title">{t.compare.title}</h2>
             <p class="hint">{t.compare.about}</p>
-            {shown(pictures)}
-            {roofline::view(state, t).into_any()}
+            {pictures}
+            {roofline::view(state, t)}
             {proof::view(state, t)}
         </section>
     }
@@ -65,11 +64,11 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
             {stacked(t, planned, highest)}
             {verdict(state, t, planned)}
             <dl>
-                <div><dt>{t.compare.time}</dt><dd data-time>{words(move || time(state, t, planning, kind))}</dd></div>
+                <div><dt>{t.compare.time}</dt><dd data-time>{move || time(state, t, planning, kind)}</dd></div>
                 <div>
                     <dt>{t.compare.longest}</dt>
-                    <dd data-longest=perhaps(move || newest().map(|tokens| tokens.to_string())) class:stale=truth(move || newest().is_none())>
-                        {words(move || longest_text(t, planning, kind))}
+                    <dd data-longest=move || newest().map(|tokens| tokens.to_string()) class:stale=move || newest().is_none()>
+                        {move || longest_text(t, planning, kind)}
                     </dd>
                 </div>
             </dl>
@@ -80,8 +79,8 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
 /// The budget, where it lies within the picture.
 fn budget_line(state: State, most: u64) -> impl IntoView {
     let bottom = move || state.budget.get().map_or(200.0, |budget| 100.0 * budget as f64 / most as f64);
-    let is_above = truth(move || bottom() > 100.0);
-    view! { <div class="budget-mark" class:hidden=is_above style:bottom=words(move || format!("{:.2}%", bottom().min(100.0)))></div> }
+    let is_above = move || bottom() > 100.0;
+    view! { <div class="budget-mark" class:hidden=is_above style:bottom=move || format!("{:.2}%", bottom().min(100.0))></div> }
 }
 
 /// What lies in the buffers at the peak.
@@ -98,7 +97,7 @@ fn stacked(t: T, planned: &Planned, highest: u64) -> impl IntoView {
 /// Does it fit? If not, by how much, or what the device says.
 fn verdict(state: State, t: T, planned: &Planned) -> impl IntoView {
     let (peak, refusal) = (planned.peak_bytes(), planned.refusal.clone());
-    shown(move || {
+    move || {
         let over = state.budget.get().and_then(|budget| peak.checked_sub(budget)).filter(|over| *over > 0);
         let (class, text) = match (&refusal, over) {
             (Some(reason), _) => ("verdict refusal", format!("{}: {reason}", t.compare.too_large)),
@@ -106,7 +105,7 @@ fn verdict(state: State, t: T, planned: &Planned) -> impl IntoView {
             (None, None) => ("verdict", t.compare.within.to_owned()),
         };
         view! { <p class=class>{text}</p> }
-    })
+    }
 }
 
 /// Is that the plan that was timed?
@@ -137,14 +136,14 @@ fn longest_text(t: T, planning: Planning, kind: StrategyKind) -> String {
 }
 
 fn measure(state: State, t: T, planning: Planning) -> impl IntoView {
-    let is_busy = truth(move || state.phase.get().is_going() || state.device.with(Option::is_none) || is_measuring(state, planning));
+    let is_busy = move || state.phase.get().is_going() || state.device.with(Option::is_none) || is_measuring(state, planning);
     let measure = move |_| {
         let Some(run) = state.run() else { return };
         state.compared.set(Vec::new());
         planning.timed.set(state.form.with_untracked(|form| form.plan().ok()));
         state.send(&ToWorker::Compare(Box::new(run)));
     };
-    let text = words(move || if is_measuring(state, planning) { t.compare.measuring.to_owned() } else { t.compare.measure.to_owned() });
+    let text = move || if is_measuring(state, planning) { t.compare.measuring } else { t.compare.measure };
     view! { <div class="buttons"><button id="measure" type="button" disabled=is_busy on:click=measure>{text}</button></div> }
 }
 

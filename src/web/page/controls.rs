@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 
 use super::T;
-use super::reactive::{shown, truth, words};
 use super::state::{Phase, State};
 use crate::step::Strategy;
 use crate::train::Remedy;
@@ -13,36 +12,36 @@ use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let phase = move || state.phase.get();
-    let is_busy = truth(move || matches!(phase(), Phase::Loading | Phase::Training | Phase::Stepping));
-    let start = words(move || if state.has_run.get() { t.controls.go_on.to_owned() } else { t.controls.start.to_owned() });
+    let is_busy = move || matches!(phase(), Phase::Loading | Phase::Training | Phase::Stepping);
+    let start = move || if state.has_run.get() { t.controls.go_on } else { t.controls.start };
     let is_untouched = move || !state.has_run.get() && state.history.with(|h| h.steps.is_empty()) && state.trouble.with(Option::is_none);
     // A search for the fastest kernels is no step that could be gone on with: it is left out.
     let is_searching = move || state.search.with(Option::is_some);
-    let pausing = words(move || if is_searching() { t.roofline.skip.to_owned() } else { t.controls.pause.to_owned() });
+    let pausing = move || if is_searching() { t.roofline.skip } else { t.controls.pause };
     let pause = move |_| state.send(&if state.search.with_untracked(Option::is_some) { ToWorker::SkipSearch } else { ToWorker::Pause });
-    let notice = shown(move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> }));
+    let notice = move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> });
     view! {
         <section class="run" aria-labelledby="run-title">
             <h2 id="run-title">{t.controls.title}</h2>
-            {shown(move || saved(state, t))}
+            {move || saved(state, t)}
             <div class="buttons">
                 <button id="start" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::On)>{start}</button>
-                <button id="pause" type="button" disabled=truth(move || !phase().is_going() && !is_searching()) on:click=pause>{pausing}</button>
+                <button id="pause" type="button" disabled=move || !phase().is_going() && !is_searching() on:click=pause>{pausing}</button>
                 <button id="step" type="button" disabled=is_busy on:click=move |_| state.go(Go::Once)>{t.controls.step}</button>
                 <button id="reset" type="button" disabled=is_untouched on:click=move |_| state.send(&ToWorker::Reset)>
                     {t.controls.reset}
                 </button>
             </div>
-            <p id="status" role="status" data-state=words(move || phase().name().to_owned())>{words(move || status(state, t))}</p>
+            <p id="status" role="status" data-state=move || phase().name().to_owned()>{move || status(state, t)}</p>
             {notice}
-            {shown(move || state.complaint().map(|trouble| {
+            {move || state.complaint().map(|trouble| {
                 view! {
                     <div class="trouble">
                         <p id="error" role="alert">{trouble.message}</p>
                         {trouble.remedy.map(|remedy| apply(state, t, remedy))}
                     </div>
                 }
-            }))}
+            })}
         </section>
     }
 }
@@ -53,7 +52,7 @@ fn saved(state: State, t: T) -> Option<impl IntoView> {
     Some(view! {
         <div class="note saved">
             <span>{fill(t.keep.saved, &[("step", &step)])}</span>
-            <button id="resume" type="button" disabled=truth(move || state.library.is_busy.get())
+            <button id="resume" type="button" disabled=move || state.library.is_busy.get()
                 on:click=move |_| state.resume()>{t.keep.resume}</button>
             <button id="forget" type="button" on:click=move |_| state.send(&ToWorker::Forget)>{t.keep.forget}</button>
         </div>

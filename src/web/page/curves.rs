@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 use web_sys::PointerEvent;
 
-use super::reactive::{shown, truth, words};
 use super::state::State;
 use super::{T, browser};
 use crate::train::StepReport;
@@ -40,7 +39,7 @@ struct Line {
 pub fn view(state: State, t: T) -> impl IntoView {
     let look = state.look;
     let option = move |quantity: Quantity| {
-        view! { <option value=quantity.name() prop:selected=truth(move || look.get().quantity == quantity)>{name(t, quantity)}</option> }
+        view! { <option value=quantity.name() prop:selected=move || look.get().quantity == quantity>{name(t, quantity)}</option> }
     };
     let choose = move |chosen: String| {
         let quantity = Quantity::ALL.into_iter().find(|quantity| quantity.name() == chosen);
@@ -48,13 +47,12 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     let check = move |id: &'static str, name: &str, field: fn(&mut Look) -> &mut bool| {
         view! {
-            <label class="check"><input id=id type="checkbox" prop:checked=truth(move || *field(&mut look.get()))
+            <label class="check"><input id=id type="checkbox" prop:checked=move || *field(&mut look.get())
                 on:change=move |event| look.update(|look| *field(look) = event_target_checked(&event))/> {name.to_owned()}</label>
         }
-        .into_any()
     };
     let give_csv = move |_| browser::download("metrics.csv", "text/csv", state.history.with_untracked(csv).as_bytes());
-    let nothing = truth(move || state.history.with(|history| history.steps.is_empty()));
+    let nothing = move || state.history.with(|history| history.steps.is_empty());
     view! {
         <section aria-labelledby="curve-title">
             <h2 id="curve-title">{t.training.curve}</h2>
@@ -66,11 +64,11 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 {check("smoothed", t.training.smoothed, |look| &mut look.smoothed)}
                 {check("log-scale", t.training.log_scale, |look| &mut look.log)}
             </div>
-            <div id="history" data-losses=words(move || losses(state))>{shown(move || curves(state, t))}</div>
+            <div id="history" data-losses=move || losses(state)>{move || curves(state, t)}</div>
             <div class="buttons exports">
                 <button id="export-csv" type="button" disabled=nothing on:click=give_csv>{t.training.export_csv}</button>
             </div>
-            <details><summary>{t.training.as_table}</summary>{shown(move || table(state, t))}</details>
+            <details><summary>{t.training.as_table}</summary>{move || table(state, t)}</details>
         </section>
     }
 }
@@ -124,13 +122,13 @@ fn curves(state: State, t: T) -> impl IntoView {
     let percent = |value: f64| format!("{:.2}%", 100.0 * value / SIZE);
     let ticks = axes.ticks.iter().map(|&value| {
         let place = percent(axes.y(value));
-        view! { <span class="tick" style:top=place>{short(value)}</span> }.into_any()
+        view! { <span class="tick" style:top=place>{short(value)}</span> }
     });
-    let across = axes.ticks.iter().map(|&value| view! { <line x1="0" x2=SIZE y1=axes.y(value) y2=axes.y(value)/> }.into_any());
-    let drawn = lines.iter().map(|line| view! { <polyline class=line.class points=axes.line(&line.points)/> }.into_any()).collect_view();
+    let across = axes.ticks.iter().map(|&value| view! { <line x1="0" x2=SIZE y1=axes.y(value) y2=axes.y(value)/> });
+    let drawn = lines.iter().map(|line| view! { <polyline class=line.class points=axes.line(&line.points)/> }).collect_view();
     let legend = lines.iter().filter(|line| !line.name.is_empty()).map(|line| {
         let last = line.points.last().map_or_else(String::new, |&(_, value)| short(value));
-        view! { <li class=line.class>{format!("{} {last}", line.name)}</li> }.into_any()
+        view! { <li class=line.class>{format!("{} {last}", line.name)}</li> }
     });
     let legend = legend.collect_view();
     let quantity = fill(t.training.curve_axes, &[("quantity", &name(t, look.quantity))]);
@@ -157,7 +155,7 @@ fn curves(state: State, t: T) -> impl IntoView {
                 <g>{across.collect_view()}</g>
                 {drawn}
             </svg>
-            {is_empty.then(|| view! { <span class="empty" aria-hidden="true">{t.training.curve_empty}</span> }.into_any())}
+            {is_empty.then(|| view! { <span class="empty" aria-hidden="true">{t.training.curve_empty}</span> })}
         </div>
         <p class="axis"><span>"1"</span><span>{quantity}</span><span>{whole(last_step)}</span></p>
         <p class="hint reading">{move || reading.get()}</p>
@@ -178,7 +176,7 @@ fn table(state: State, t: T) -> impl IntoView {
         let rate = format!("{:.1e}", report.learning_rate);
         let cells =
             [format!("{:.4}", report.loss), digits(report.grad_norm), rate, digits(report.tokens_per_second), seconds(report.seconds)];
-        view! { <tr><th scope="row">{report.step}</th>{cells.map(|cell| view! { <td>{cell}</td> })}</tr> }.into_any()
+        view! { <tr><th scope="row">{report.step}</th>{cells.map(|cell| view! { <td>{cell}</td> })}</tr> }
     };
     let texts = &t.training;
     let columns = [texts.step, texts.loss, texts.grad_norm, texts.learning_rate, texts.tokens_per_second, texts.step_time];

@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use super::reactive::{truth, words};
 use super::state::State;
 use super::{T, browser};
 use crate::web::texts::{LANGUAGES, Texts};
@@ -60,7 +59,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         view! { <option value=theme_name selected=theme() == theme_name>{name}</option> }
     });
     let languages = LANGUAGES.map(|(name, own_name)| {
-        view! { <option value=name lang=name selected=truth(move || state.language.get() == name)>{own_name}</option> }
+        view! { <option value=name lang=name selected=move || state.language.get() == name>{own_name}</option> }
     });
     view! {
         <header>
@@ -74,7 +73,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                         {themes.collect_view()}
                     </select>
                     <button id="copy-link" type="button" on:click=copy>
-                        {words(move || if copied.get() { t.head.link_copied.to_owned() } else { t.head.link.to_owned() })}
+                        {move || if copied.get() { t.head.link_copied } else { t.head.link }}
                     </button>
                 </div>
             </div>

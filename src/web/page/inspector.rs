@@ -4,7 +4,6 @@ use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use super::heat::heat_map;
-use super::reactive::{shown, words};
 use super::state::State;
 use super::{T, browser, stage};
 use crate::step::TensorId;
@@ -38,17 +37,17 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h2 id="inspector-title">{t.inspector.title}</h2>
             <p class="hint">{t.inspector.about}</p>
             <p class="now">{place}</p>
-            {shown(move || (!state.stands_within_a_step()).then(|| view! { <p class="hint">{t.inspector.stale}</p> }))}
-            {shown(move || state.view.get().map(|view| values(state, t, view)))}
+            {move || (!state.stands_within_a_step()).then(|| view! { <p class="hint">{t.inspector.stale}</p> })}
+            {move || state.view.get().map(|view| values(state, t, view))}
             <div class="list" tabindex="0" role="region" aria-labelledby="inspector-title" on:keydown=move |event| walk(&event)>
-                <table id="inspector" data-turn=words(move || turn.get().to_string()) data-total-bytes=words(move || total().to_string())>
+                <table id="inspector" data-turn=move || turn.get().to_string() data-total-bytes=move || total().to_string()>
                     <thead><tr>{columns.map(|column| view! { <th scope="col">{column}</th> })}</tr></thead>
                     <tbody>
                         <For each=move || rows(&list.get()) key=|row| (row.entry.tensor.map(|id| id.0), row.entry.chunk, row.entry.bytes, row.more) let(row)>
                             {view_row(state, t, row)}
                         </For>
                     </tbody>
-                    <tfoot><tr class="sum"><th scope="row" colspan="4">{t.inspector.total}</th><td>{words(move || bytes(total()))}</td></tr></tfoot>
+                    <tfoot><tr class="sum"><th scope="row" colspan="4">{t.inspector.total}</th><td>{move || bytes(total())}</td></tr></tfoot>
                 </table>
             </div>
         </section>

@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 
 use super::T;
-use super::reactive::truth;
 use super::state::State;
 
 pub fn view(state: State, t: T) -> impl IntoView {
@@ -12,7 +11,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h2 id="keep-title">{t.keep.title}</h2>
             <p class="hint">{t.keep.about} " " {t.keep.storage_about}</p>
             <div class="buttons">
-                <button id="export" type="button" disabled=truth(move || !state.has_run.get() || state.phase.get().is_going())
+                <button id="export" type="button" disabled=move || !state.has_run.get() || state.phase.get().is_going()
                     on:click=move |_| state.export()>{t.keep.export}</button>
             </div>
         </section>

@@ -3,29 +3,28 @@
 use leptos::prelude::*;
 
 use super::T;
-use super::reactive::{shown, truth, words};
 use super::state::State;
 use crate::step::{Keep, StrategyKind};
 use crate::web::form::Form;
 use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
-    let has_no_chunks = truth(move || state.form.with(|form| form.strategy != StrategyKind::Stream));
-    let keeps_all = truth(move || state.form.with(|form| form.strategy == StrategyKind::Standard));
+    let has_no_chunks = move || state.form.with(|form| form.strategy != StrategyKind::Stream);
+    let keeps_all = move || state.form.with(|form| form.strategy == StrategyKind::Standard);
     // Not made anew while one is moved.
     let layers = Memo::new(move |_| state.form.with(Form::layers));
-    let sliders = move || Keep::ALL.map(|keep| slider(state, t, keep, layers.get()).into_any());
+    let sliders = move || Keep::ALL.map(|keep| slider(state, t, keep, layers.get()));
     view! {
         <details class:hidden=keeps_all>
-            <summary id="beside-inputs">{words(move || state.form.with(|form| summary(t, form)))}</summary>
+            <summary id="beside-inputs">{move || state.form.with(|form| summary(t, form))}</summary>
             <p class="hint">{t.model.kept_about}</p>
-            {shown(sliders)}
+            {sliders}
         </details>
-        <label class="check"><input id="offload" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.offload))
+        <label class="check"><input id="offload" type="checkbox" prop:checked=move || state.form.with(|form| form.offload)
             on:change=move |event| state.form.update(|form| form.offload = event_target_checked(&event))/>
             {t.model.offload}
         </label>
-        <label class="check" class:hidden=has_no_chunks><input id="stretch" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.stretch))
+        <label class="check" class:hidden=has_no_chunks><input id="stretch" type="checkbox" prop:checked=move || state.form.with(|form| form.stretch)
             on:change=move |event| state.form.update(|form| form.stretch = event_target_checked(&event))/>
             {t.model.stretch}
         </label>
@@ -36,13 +35,13 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn slider(state: State, t: T, keep: Keep, layers: u32) -> impl IntoView {
     let id = format!("keep-{}", keep.name());
     let kept = move || state.form.with(|form| form.kept_layers(keep));
-    let spoken = words(move || of_all(kept(), layers));
+    let spoken = move || of_all(kept(), layers);
     let slide = move |value: String| state.form.update(|form| form.keep_in(keep, value.parse().unwrap_or(0)));
     view! {
         <div class="keep">
             <label class="field" for=id.clone()>{t.kept(keep).to_owned()}</label>
             <span class="number">{spoken}</span>
-            <input id=id type="range" min="0" max=layers.to_string() step="1" aria-valuetext=spoken prop:value=words(move || kept().to_string())
+            <input id=id type="range" min="0" max=layers.to_string() step="1" aria-valuetext=spoken prop:value=move || kept().to_string()
                 on:input=move |event| slide(event_target_value(&event))/>
         </div>
     }

@@ -18,7 +18,6 @@ mod past;
 mod planning;
 mod proof;
 mod reach;
-mod reactive;
 mod roofline;
 mod runs;
 mod sample;

@@ -7,7 +7,6 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DataTransfer, DragEvent, File, FileList, FileSystemDirectoryEntry, FileSystemEntry, FileSystemFileEntry, HtmlInputElement};
 
 use super::T;
-use super::reactive::{shown, truth, words};
 use super::state::State;
 use crate::model::Parameters;
 use crate::model::archive::Kind;
@@ -31,14 +30,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
         let typed = address.get_untracked().map(|input| input.value()).unwrap_or_default();
         library.fetch(state, typed);
     };
-    let is_busy = truth(move || library.is_busy.get());
+    let is_busy = move || library.is_busy.get();
     view! {
-        <div role="status">{shown(move || opened(state, t))}</div>
+        <div role="status">{move || opened(state, t)}</div>
         <details id="open-model" on:toggle=move |_| library.wake(state)>
             <summary>{t.library.open}</summary>
             <p class="hint">{t.library.about}</p>
             <fieldset disabled=is_busy>
-                <div class="drop" class:over=truth(move || over.get())
+                <div class="drop" class:over=move || over.get()
                     on:dragover=move |event: DragEvent| { event.prevent_default(); over.set(true); }
                     on:dragleave=move |_| over.set(false)
                     on:drop=dropped>
@@ -49,10 +48,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 <label class="field" for="model-address">{t.library.address}</label>
                 <input id="model-address" type="url" node_ref=address placeholder="https://huggingface.co/…"/>
                 <button id="fetch-model" type="button" on:click=fetch>{t.library.fetch}</button>
-                {shown(move || kept(state, t))}
+                {move || kept(state, t)}
             </fieldset>
         </details>
-        <div id="fetching">{shown(move || progress(state, t))}</div>
+        <div id="fetching">{move || progress(state, t)}</div>
     }
 }
 
@@ -149,7 +148,7 @@ fn kept(state: State, t: T) -> Option<impl IntoView> {
     (!all.is_empty()).then(|| {
         view! {
             <h3 id="kept-title">{t.library.kept}</h3>
-            <ul id="kept" aria-labelledby="kept-title">{all.into_iter().map(|kept| one_kept(state, t, kept).into_any()).collect_view()}</ul>
+            <ul id="kept" aria-labelledby="kept-title">{all.into_iter().map(|kept| one_kept(state, t, kept)).collect_view()}</ul>
         }
     })
 }
@@ -163,7 +162,7 @@ fn one_kept(state: State, t: T, Kept { address, bytes: size, is_whole }: Kept) -
     view! {
         <li>
             <span>{address} <small>{text}</small></span>
-            <button type="button" class="take" on:click=take>{if is_whole { t.library.take.to_owned() } else { t.library.go_on.to_owned() }}</button>
+            <button type="button" class="take" on:click=take>{if is_whole { t.library.take } else { t.library.go_on }}</button>
             <button type="button" class="forget" on:click=forget>{t.library.forget}</button>
         </li>
     }
@@ -210,8 +209,8 @@ pub fn adapters(state: State, t: T) -> impl IntoView {
     };
     let has_model = move || library.opened.with(Option::is_some);
     view! {
-        {shown(open)}
-        {shown(move || has_model().then(|| chooser(state, "import-adapters", t.library.adapters, Kind::Adapters, false)))}
+        {open}
+        {move || has_model().then(|| chooser(state, "import-adapters", t.library.adapters, Kind::Adapters, false))}
     }
 }
 
@@ -219,13 +218,13 @@ pub fn adapters(state: State, t: T) -> impl IntoView {
 pub fn learning(state: State, t: T) -> impl IntoView {
     use crate::model::{Precision, Projection};
     use crate::web::form::Group;
-    let has_adapters = truth(move || state.form.with(|form| form.has_adapters));
+    let has_adapters = move || state.form.with(|form| form.has_adapters);
     let precision = move |precision: Precision| {
-        let is_chosen = truth(move || state.form.with(|form| form.frozen == precision));
+        let is_chosen = move || state.form.with(|form| form.frozen == precision);
         view! { <option value=precision.name() prop:selected=is_chosen>{precision.name()}</option> }
     };
     let target = move |projection: Projection| {
-        let is_target = truth(move || state.form.with(|form| form.targets.contains(&projection)));
+        let is_target = move || state.form.with(|form| form.targets.contains(&projection));
         view! {
             <label class="check"><input type="checkbox" name="target" value=projection.name() prop:checked=is_target
                 on:change=move |_| state.form.update(|form| form.toggle_target(projection))/>{projection.name()}</label>
@@ -234,18 +233,18 @@ pub fn learning(state: State, t: T) -> impl IntoView {
     view! {
         <label class="field" for="learn">{t.library.learn}</label>
         <select id="learn" on:change=move |event| state.form.update(|form| form.has_adapters = event_target_value(&event) == "lora")>
-            <option value="full" prop:selected=truth(move || !has_adapters.get())>{t.library.learn_full}</option>
+            <option value="full" prop:selected=move || !has_adapters()>{t.library.learn_full}</option>
             <option value="lora" prop:selected=has_adapters>{t.library.learn_lora}</option>
         </select>
-        <p class="hint">{words(move || if has_adapters.get() { t.library.lora_about.to_owned() } else { t.library.full_about.to_owned() })}</p>
-        <div class:hidden=truth(move || !has_adapters.get())>
+        <p class="hint">{move || if has_adapters() { t.library.lora_about } else { t.library.full_about }}</p>
+        <div class:hidden=move || !has_adapters()>
             {super::setup::group(state, t, Group::Adapters)}
             <label class="field" for="frozen">{t.library.frozen}</label>
             <select id="frozen" on:change=move |event| state.form.update(|form| form.set_frozen(&event_target_value(&event)))>
                 {Precision::ALL.map(precision)}
             </select>
-            <fieldset class="targets"><legend>{t.library.targets}</legend>{Projection::ALL.map(|one| target(one).into_any())}</fieldset>
-            <label class="check"><input id="rslora" type="checkbox" prop:checked=truth(move || state.form.with(|form| form.use_rslora))
+            <fieldset class="targets"><legend>{t.library.targets}</legend>{Projection::ALL.map(target)}</fieldset>
+            <label class="check"><input id="rslora" type="checkbox" prop:checked=move || state.form.with(|form| form.use_rslora)
                 on:change=move |event| state.form.update(|form| form.use_rslora = event_target_checked(&event))/>{t.library.rslora}</label>
             {adapters(state, t)}
         </div>

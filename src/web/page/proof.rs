@@ -4,7 +4,6 @@ use leptos::prelude::*;
 
 use super::T;
 use super::planning::planning;
-use super::reactive::{shown, truth, words};
 use super::state::State;
 use crate::step::StrategyKind;
 use crate::train::{ParameterReport, RunReport, VerifyReport};
@@ -15,7 +14,7 @@ use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let planning = planning();
-    let is_busy = truth(move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.proving.with(Option::is_some));
+    let is_busy = move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.proving.with(Option::is_some);
     let prove = move |_| {
         let Some(run) = state.run() else { return };
         state.library.wake(state);
@@ -41,8 +40,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h3>{t.compare.proof}</h3>
             <p class="hint">{t.compare.proof_about}</p>
             <div class="buttons"><button id="prove" type="button" disabled=is_busy on:click=prove>{t.compare.prove}</button></div>
-            <p class="hint" id="proof-progress" role="status">{words(progress)}</p>
-            {shown(outcome)}
+            <p class="hint" id="proof-progress" role="status">{progress}</p>
+            {outcome}
         </div>
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::planning::{Planning, planning};
-use super::reactive::{shown, truth, words};
 use super::state::State;
 use super::{T, kept};
 use crate::model::{PUBLISHED, Preset};
@@ -56,14 +55,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h2 id="reach-title">{t.reach.title}</h2>
             <p class="hint">{t.reach.about}</p>
             {choice(t, planning)}
-            <div class="reach-picture" aria-busy=words(move || is_out_of_date().to_string())>
-                {shown(picture)}
-                <p class="planning" class:hidden=truth(move || !(is_out_of_date() && has_question.get()))>{t.reach.computing}</p>
+            <div class="reach-picture" aria-busy=move || is_out_of_date().to_string()>
+                {picture}
+                <p class="planning" class:hidden=move || !(is_out_of_date() && has_question.get())>{t.reach.computing}</p>
             </div>
             {slider(state, t, planning, drawn)}
-            {shown(values)}
+            {values}
             {choose(state, t, planning)}
-            <details><summary>{t.reach.as_table}</summary>{shown(lines_table)}</details>
+            <details><summary>{t.reach.as_table}</summary>{lines_table}</details>
         </section>
     }
 }
@@ -72,7 +71,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn choice(t: T, planning: Planning) -> impl IntoView {
     let name = move || planning.model.get().map_or("", |preset| preset.name);
     let option = move |preset: &'static Preset| {
-        view! { <option value=preset.name prop:selected=truth(move || name() == preset.name)>{preset.name}</option> }
+        view! { <option value=preset.name prop:selected=move || name() == preset.name>{preset.name}</option> }
     };
     let choose = move |name: String| planning.model.set(PUBLISHED.iter().find(|preset| preset.name == name));
     let about = move || planning.model.get().map_or_else(String::new, |preset| fill(t.reach.published_about, &[("about", &preset.about)]));
@@ -81,18 +80,18 @@ fn choice(t: T, planning: Planning) -> impl IntoView {
             <div>
                 <label class="field" for="reach-model">{t.reach.model}</label>
                 <select id="reach-model" aria-describedby="reach-model-about" on:change=move |event| choose(event_target_value(&event))>
-                    <option value="" prop:selected=truth(move || name().is_empty())>{t.reach.own_model}</option>
+                    <option value="" prop:selected=move || name().is_empty()>{t.reach.own_model}</option>
                     <optgroup label=t.reach.published>{PUBLISHED.iter().map(option).collect_view()}</optgroup>
                 </select>
             </div>
-            <div class:hidden=truth(move || name().is_empty())>
+            <div class:hidden=move || name().is_empty()>
                 <label class="field" for="reach-budget">{t.reach.budget}</label>
-                <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=words(move || planning.gib.get())
+                <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || planning.gib.get()
                     on:input=move |event| planning.gib.set(event_target_value(&event))/>
             </div>
         </div>
-        <p class="hint" id="reach-model-about">{words(about)}</p>
-        <label class="check"><input id="without-model" type="checkbox" prop:checked=truth(move || planning.without_model.get())
+        <p class="hint" id="reach-model-about">{about}</p>
+        <label class="check"><input id="without-model" type="checkbox" prop:checked=move || planning.without_model.get()
             on:change=move |event| planning.without_model.set(event_target_checked(&event))/>
             {t.reach.without_model}
         </label>
@@ -120,11 +119,11 @@ fn chart(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView
     };
     let x = {
         let axes = axes.clone();
-        words(move || format!("{:.2}%", axes.x(planning.shown_length(state))))
+        move || format!("{:.2}%", axes.x(planning.shown_length(state)))
     };
     let dot = |line: &Line| {
         let (axes, line, class) = (axes.clone(), line.clone(), class_of(line.kind));
-        let y = words(move || format!("{:.2}%", axes.y(line.bytes_at(planning.shown_length(state)))));
+        let y = move || format!("{:.2}%", axes.y(line.bytes_at(planning.shown_length(state))));
         view! { <i class=class style:top=y></i> }
     };
     // So far down it would stand among the lengths of the axis.
@@ -193,10 +192,10 @@ fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoVi
             (_, false) => t.reach.device.to_owned(),
         };
         view! {
-            <tr data-strategy=kind.name() data-bytes=words(move || now.get().0.to_string()) data-fits=words(move || now.get().1.to_string()) data-longest=longest>
+            <tr data-strategy=kind.name() data-bytes=move || now.get().0.to_string() data-fits=move || now.get().1.to_string() data-longest=longest>
                 <th scope="row"><svg class="dash" viewBox="0 0 28 8" aria-hidden="true"><path class=class_of(kind) d="M 0 4 H 28"/></svg>{kind.name()}</th>
-                <td>{words(move || bytes(now.get().0))}</td>
-                <td class="verdict" class:over=truth(move || !now.get().1)>{words(verdict)}</td>
+                <td>{move || bytes(now.get().0)}</td>
+                <td class="verdict" class:over=move || !now.get().1>{verdict}</td>
                 <td>{reaches} {limit.map(|limit| view! { <small>{limit}</small> })}</td>
             </tr>
         }
@@ -213,7 +212,7 @@ fn readout(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoVi
         <table id="reach-values" tabindex="0">
             <caption>{fill(t.reach.budget_line, &[("bytes", &bytes(drawn.budget))])}</caption>
             <thead><tr>
-                <th scope="col">{t.reach.strategy}</th><th scope="col" colspan="2">{words(at)}</th>
+                <th scope="col">{t.reach.strategy}</th><th scope="col" colspan="2">{at}</th>
                 <th scope="col">{t.reach.reaches}</th>
             </tr></thead>
             <tbody>{drawn.chart.lines.iter().map(row).collect_view()}</tbody>
@@ -252,19 +251,19 @@ fn slider(state: State, t: T, planning: Planning, drawn: Memo<Option<Drawn>>) ->
     let note = move || if planning.is_bound(state) { String::new() } else { t.reach.marker_only.to_owned() };
     view! {
         <div class="reach-length">
-            <input id="reach-length" type="range" min="0" max=words(move || place_of(end.get()).to_string()) step="1" aria-label=t.reach.seq_len
-                aria-valuetext=words(spoken) aria-describedby="reach-note" prop:value=words(move || place_of(length()).to_string())
+            <input id="reach-length" type="range" min="0" max=move || place_of(end.get()).to_string() step="1" aria-label=t.reach.seq_len
+                aria-valuetext=spoken aria-describedby="reach-note" prop:value=move || place_of(length()).to_string()
                 on:input=move |event| slide(event_target_value(&event))/>
             <label class="field" for="reach-number">{t.reach.seq_len_number}</label>
-            <input id="reach-number" type="text" inputmode="numeric" autocomplete="off" prop:value=words(typed) on:input=move |event| type_in(event_target_value(&event))/>
+            <input id="reach-number" type="text" inputmode="numeric" autocomplete="off" prop:value=typed on:input=move |event| type_in(event_target_value(&event))/>
         </div>
-        <p class="hint" id="reach-note">{words(note)}</p>
+        <p class="hint" id="reach-note">{note}</p>
     }
 }
 
 /// The planner's choice for the form.
 fn choose(state: State, t: T, planning: Planning) -> impl IntoView {
-    let is_barred = truth(move || !planning.is_bound(state) || planning.is_choosing.get() || planning.own_question.with(Option::is_none));
+    let is_barred = move || !planning.is_bound(state) || planning.is_choosing.get() || planning.own_question.with(Option::is_none);
     let shortest = move |_| planning.choose(state, Topic::Shortest(untrack(|| planning.shown_length(state))));
     let outcome = move || {
         let text = |strategy: Strategy| if strategy.kind == StrategyKind::Stream { t.reach.set_chunks } else { t.reach.set };
@@ -286,7 +285,7 @@ fn choose(state: State, t: T, planning: Planning) -> impl IntoView {
                 on:click=move |_| planning.choose(state, Topic::Longest)>{t.reach.longest}</button>
         </div>
         <p class="hint" id="choose-about">{t.reach.choose_about}</p>
-        <p id="choice" role="status">{words(outcome)}</p>
+        <p id="choice" role="status">{outcome}</p>
     }
 }
 

@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 
 use super::planning::{Planning, planning};
-use super::reactive::{shown, truth, words};
 use super::state::{Phase, State};
 use super::{T, browser};
 use crate::train::{Profile, RooflineRow};
@@ -20,10 +19,10 @@ const FILE: [u32; 2] = [1000, 640];
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let planning = planning();
-    let is_busy = truth(move || {
+    let is_busy = move || {
         let is_within_a_step = state.phase.get() == Phase::Stepping || state.stands_within_a_step();
         is_within_a_step || state.device.with(Option::is_none) || state.is_profiling.get()
-    });
+    };
     let measure = move |_| {
         let Some(run) = state.run() else { return };
         planning.profiled.set(state.form.with_untracked(|form| form.plan().ok()));
@@ -36,10 +35,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
         state.search.set(Some(0.0));
         state.send(&ToWorker::Search(Box::new(run)));
     };
-    let cannot_search =
-        truth(move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.search.with(Option::is_some));
-    let found = words(move || state.found.get().map_or_else(String::new, |found| fill(t.roofline.found, &[("found", &found)])));
-    let text = words(move || if state.is_profiling.get() { t.roofline.measuring.to_owned() } else { t.roofline.measure.to_owned() });
+    let cannot_search = move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.search.with(Option::is_some);
+    let found = move || state.found.get().map_or_else(String::new, |found| fill(t.roofline.found, &[("found", &found)]));
+    let text = move || if state.is_profiling.get() { t.roofline.measuring } else { t.roofline.measure };
     let outcome =
         move || state.profile.with(|profile| profile.as_ref().filter(|_| is_of_this_plan(state, planning)).map(|p| outcome(t, p)));
     view! {
@@ -50,7 +48,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 <button id="search-kernels" type="button" disabled=cannot_search on:click=search>{t.roofline.search}</button>
             </div>
             <p class="hint" id="kernels" role="status">{found}</p>
-            {shown(outcome)}
+            {outcome}
         </div>
     }
 }
@@ -76,7 +74,7 @@ fn outcome(t: T, profile: &Profile) -> impl IntoView + use<> {
             <div class="where-narrow" inner_html=on_the_page(NARROW)></div>
         </div>
         <p class="hint">{t.roofline.picture_about}</p>
-        {table(t, profile).into_any()}
+        {table(t, profile)}
         <div class="buttons exports">
             <button id="roofline-svg" type="button" on:click=give_svg>{t.stage.export_svg}</button>
             <button id="roofline-png" type="button" on:click=give_png>{t.stage.export_png}</button>
@@ -134,7 +132,6 @@ fn table(t: T, profile: &Profile) -> impl IntoView + use<> {
                 {cells.map(|cell| view! { <td>{cell}</td> })}
             </tr>
         }
-        .into_any()
     };
     let columns = [texts.operation, texts.time, texts.share, texts.speed, texts.of_roof, texts.bound];
     view! {

@@ -4,7 +4,6 @@ use leptos::prelude::*;
 
 use super::T;
 use super::past::PastRun;
-use super::reactive::{shown, truth};
 use super::state::State;
 use crate::web::form::Field;
 use crate::web::format::{bytes, digits, whole};
@@ -16,10 +15,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <section aria-labelledby="runs-title">
             <h2 id="runs-title">{t.training.runs}</h2>
             <p class="hint">{t.training.runs_about}</p>
-            {shown(move || match state.past.get() {
+            {move || match state.past.get() {
                 runs if runs.is_empty() => view! { <p class="hint">{t.training.runs_empty}</p> }.into_any(),
                 runs => table(state, t, &runs).into_any(),
-            })}
+            }}
         </section>
     }
 }
@@ -40,7 +39,7 @@ fn table(state: State, t: T, runs: &[PastRun]) -> impl IntoView {
         <table id="runs">
             <caption class="unseen">{texts.runs}</caption>
             <thead><tr>{columns.map(|column| view! { <th scope="col">{column}</th> })}<th></th></tr></thead>
-            <tbody>{runs.iter().map(|run| row(state, t, run).into_any()).collect_view()}</tbody>
+            <tbody>{runs.iter().map(|run| row(state, t, run)).collect_view()}</tbody>
         </table>
     }
 }
@@ -61,10 +60,10 @@ fn row(state: State, t: T, run: &PastRun) -> impl IntoView {
         <tr>
             <th scope="row">{number}</th>
             {cells.map(|cell| view! { <td>{cell}</td> })}
-            <td><input type="checkbox" aria-label=overlay prop:checked=truth(move || is_shown.get())
+            <td><input type="checkbox" aria-label=overlay prop:checked=move || is_shown.get()
                 on:change=move |event| is_shown.set(event_target_checked(&event))/></td>
             <td class="small">
-                <button type="button" disabled=truth(move || state.has_run.get()) on:click=take>{t.training.take}</button>
+                <button type="button" disabled=move || state.has_run.get() on:click=take>{t.training.take}</button>
                 <button type="button" on:click=forget>{fill(t.training.forget_run, &[("run", &number)])}</button>
             </td>
         </tr>

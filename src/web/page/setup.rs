@@ -4,7 +4,6 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DragEvent, File};
 
-use super::reactive::{shown, truth, words};
 use super::state::State;
 use super::{T, browser, kept, opening};
 use crate::model::{PRESETS, Parameters, Preset};
@@ -16,11 +15,11 @@ use crate::web::protocol::TaskKind;
 use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
-    let is_locked = truth(move || state.has_run.get());
+    let is_locked = move || state.has_run.get();
     view! {
         <section aria-labelledby="data-title">
             <h2 id="data-title">{t.data.title}</h2>
-            {shown(move || is_locked.get().then(|| view! { <p class="note">{t.data.locked}</p> }))}
+            {move || is_locked().then(|| view! { <p class="note">{t.data.locked}</p> })}
             <fieldset disabled=is_locked>{data(state, t)}</fieldset>
         </section>
         <section aria-labelledby="model-title">
@@ -32,7 +31,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
 
 fn data(state: State, t: T) -> impl IntoView {
     let option = move |choice: SourceChoice| {
-        let is_chosen = truth(move || state.form.with(|form| form.source == choice));
+        let is_chosen = move || state.form.with(|form| form.source == choice);
         view! { <option value=choice.name() prop:selected=is_chosen>{t.source(choice).to_owned()}</option> }
     };
     let choose = move |name: String| {
@@ -51,12 +50,12 @@ fn data(state: State, t: T) -> impl IntoView {
         <select id="source" aria-describedby="source-about" on:change=move |event| choose(event_target_value(&event))>
             {SourceChoice::ALL.map(option)}
         </select>
-        <p class="hint" id="source-about">{words(move || t.source_about(source()).to_owned())}</p>
-        {vocabulary(state, t).into_any()}
-        <div class="fields" class:hidden=truth(move || !is_far())>{number(state, t, Field::Distance)}</div>
+        <p class="hint" id="source-about">{move || t.source_about(source()).to_owned()}</p>
+        {vocabulary(state, t)}
+        <div class="fields" class:hidden=move || !is_far()>{number(state, t, Field::Distance)}</div>
         {file(state, t)}
         {paste(state, t)}
-        {shown(given)}
+        {given}
     }
 }
 
@@ -65,11 +64,11 @@ fn vocabulary(state: State, t: T) -> impl IntoView {
     let chosen = move || state.form.with(|form| form.vocabulary);
     let option = move |vocabulary: Vocabulary| {
         let is_none =
-            truth(move || vocabulary == Vocabulary::Model && !state.library.opened.with(|o| o.as_ref().is_some_and(|o| o.has_tokenizer)));
-        let is_chosen = truth(move || chosen() == vocabulary);
+            move || vocabulary == Vocabulary::Model && !state.library.opened.with(|o| o.as_ref().is_some_and(|o| o.has_tokenizer));
+        let is_chosen = move || chosen() == vocabulary;
         view! { <option value=vocabulary.name() prop:selected=is_chosen disabled=is_none>{t.vocabulary(vocabulary).to_owned()}</option> }
     };
-    let is_task = truth(move || state.form.with(|form| matches!(form.source, SourceChoice::Task(_))));
+    let is_task = move || state.form.with(|form| matches!(form.source, SourceChoice::Task(_)));
     view! {
         <div class:hidden=is_task>
             <label class="field" for="vocabulary">{t.data.vocabulary}</label>
@@ -137,7 +136,7 @@ fn file(state: State, t: T) -> impl IntoView {
         }
     };
     view! {
-        <label class="drop" class:over=truth(move || over.get()) for="file"
+        <label class="drop" class:over=move || over.get() for="file"
             on:dragover=move |event: DragEvent| { event.prevent_default(); over.set(true); }
             on:dragleave=move |_| over.set(false)
             on:drop=dropped>
@@ -160,7 +159,7 @@ async fn read(state: State, t: T, file: File) {
 
 fn model(state: State, t: T) -> impl IntoView {
     let preset = move |preset: &'static Preset| {
-        let is_chosen = truth(move || state.form.with(|form| form.preset == preset.name));
+        let is_chosen = move || state.form.with(|form| form.preset == preset.name);
         view! { <option value=preset.name prop:selected=is_chosen>{preset.name}</option> }
     };
     let choose_preset = move |name: String| {
@@ -169,9 +168,9 @@ fn model(state: State, t: T) -> impl IntoView {
             state.form.update(|form| form.take_preset(preset));
         }
     };
-    let is_own = truth(move || state.form.with(|form| form.preset.is_empty()));
+    let is_own = move || state.form.with(|form| form.preset.is_empty());
     let strategy = move |kind: StrategyKind| {
-        let is_chosen = truth(move || state.form.with(|form| form.strategy == kind));
+        let is_chosen = move || state.form.with(|form| form.strategy == kind);
         view! { <option value=kind.name() prop:selected=is_chosen>{kind.name()}</option> }
     };
     let choose_strategy = move |name: String| {
@@ -183,16 +182,16 @@ fn model(state: State, t: T) -> impl IntoView {
             {PRESETS.iter().map(preset).collect_view()}
             <option value="" prop:selected=is_own disabled>{t.model.own_sizes}</option>
         </select>
-        <p class="hint" id="preset-about">{words(move || parameters(state, t))}</p>
-        {opening::view(state, t).into_any()}
-        {opening::learning(state, t).into_any()}
+        <p class="hint" id="preset-about">{move || parameters(state, t)}</p>
+        {opening::view(state, t)}
+        {opening::learning(state, t)}
         <label class="field" for="strategy">{t.model.strategy}</label>
         <select id="strategy" aria-describedby="strategy-about" on:change=move |event| choose_strategy(event_target_value(&event))>
             {StrategyKind::ALL.map(strategy)}
         </select>
-        <p class="hint" id="strategy-about">{words(move || t.strategy(state.form.with(|form| form.strategy)).to_owned())}</p>
+        <p class="hint" id="strategy-about">{move || t.strategy(state.form.with(|form| form.strategy)).to_owned()}</p>
         {group(state, t, Group::Step)}
-        {kept::view(state, t).into_any()}
+        {kept::view(state, t)}
         <details><summary>{t.model.sizes}</summary>{group(state, t, Group::Sizes)} {tied(state, t)}</details>
         <details><summary>{t.model.hyper_parameters}</summary>{group(state, t, Group::Training)}</details>
         <details><summary>{t.model.watching}</summary>{group(state, t, Group::Watch)}</details>
@@ -200,9 +199,9 @@ fn model(state: State, t: T) -> impl IntoView {
 }
 
 /// The fields that stand together.
-pub fn group(state: State, t: T, group: Group) -> AnyView {
+pub fn group(state: State, t: T, group: Group) -> impl IntoView {
     let fields = Field::ALL.iter().copied().filter(move |field| field.group() == group);
-    view! { <div class="fields">{fields.map(|field| number(state, t, field)).collect_view()}</div> }.into_any()
+    view! { <div class="fields">{fields.map(|field| number(state, t, field)).collect_view()}</div> }
 }
 
 /// The number of the model's parameters, and how many of them learn.
@@ -218,7 +217,7 @@ fn parameters(state: State, t: T) -> String {
 }
 
 fn tied(state: State, t: T) -> impl IntoView {
-    let is_tied = truth(move || state.form.with(|form| form.tied));
+    let is_tied = move || state.form.with(|form| form.tied);
     view! {
         <label class="check"><input id="tied" type="checkbox" prop:checked=is_tied
             on:change=move |event| state.form.update(|form| form.tied = event_target_checked(&event))/>
@@ -252,9 +251,9 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
         <div>
             <label class="field" for=name>{t.field(field).to_owned()}</label>
             <input id=name type="text" inputmode=mode autocomplete="off" aria-describedby=hint_id.clone()
-                prop:value=words(move || state.form.with(|form| form.get(field).to_owned()))
+                prop:value=move || state.form.with(|form| form.get(field).to_owned())
                 on:input=move |event| type_in(event_target_value(&event))/>
-            <p class="hint" id=hint_id>{words(hint)}</p>
+            <p class="hint" id=hint_id>{hint}</p>
         </div>
     }
 }

@@ -4,7 +4,6 @@ use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use super::T;
-use super::reactive::{truth, words};
 use super::state::{Phase, State};
 use crate::step::Stride;
 use crate::web::format::digits;
@@ -17,7 +16,7 @@ const STRIDES: [Stride; 4] = [Stride::Operation, Stride::Chunk, Stride::Layer, S
 const SPEEDS: [f64; 9] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 1000.0];
 
 pub fn view(state: State, t: T) -> impl IntoView {
-    let is_busy = truth(move || matches!(state.phase.get(), Phase::Loading | Phase::Training | Phase::Stepping));
+    let is_busy = move || matches!(state.phase.get(), Phase::Loading | Phase::Training | Phase::Stepping);
     let buttons = STRIDES.map(|stride| {
         let name = fill(t.stage.by, &[("stride", &t.stride(stride))]);
         view! {
@@ -25,7 +24,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         }
     });
     let stride_option = |stride: Stride| {
-        let is_chosen = truth(move || state.pace.with(|pace| pace.0 == stride));
+        let is_chosen = move || state.pace.with(|pace| pace.0 == stride);
         view! { <option value=stride.name() prop:selected=is_chosen>{t.stride(stride).to_owned()}</option> }
     };
     let choose = move |name: String| {
@@ -38,7 +37,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         state.pace.update(|pace| pace.1 = place);
         keep_pace(state);
     };
-    let speed_text = words(move || fill(t.stage.speed_unit, &[("speed", &digits(SPEEDS[state.pace.get().1]))]));
+    let speed_text = move || fill(t.stage.speed_unit, &[("speed", &digits(SPEEDS[state.pace.get().1]))]);
     view! {
         <div class="slow" role="group" aria-labelledby="slow-title">
             <h3 id="slow-title">{t.stage.slow}</h3>
@@ -50,7 +49,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                     {STRIDES.map(stride_option)}
                 </select>
                 <input id="speed" type="range" min="0" max=(SPEEDS.len() - 1).to_string() step="1" aria-label=t.stage.speed
-                    aria-valuetext=speed_text prop:value=words(move || state.pace.get().1.to_string())
+                    aria-valuetext=speed_text prop:value=move || state.pace.get().1.to_string()
                     on:input=move |event| speed(event_target_value(&event))/>
                 <span class="number">{speed_text}</span>
             </div>

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::reactive::{shown, truth, words};
 use super::state::{Plans, State};
 use super::{T, slow, timeline};
 use crate::web::format::{bytes, whole};
@@ -35,10 +34,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <ul class="legend" aria-label=t.stage.legend>
                 {Part::ALL.map(|part| view! { <li style:--colour=format!("var(--{})", part.name())>{t.part(part).to_owned()}</li> })}
             </ul>
-            {shown(picture)}
-            {shown(move || planned(state, t))}
+            {picture}
+            {move || planned(state, t)}
             {slow::view(state, t)}
-            <details><summary>{t.stage.as_table}</summary>{shown(move || table(state, t, states))}</details>
+            <details><summary>{t.stage.as_table}</summary>{move || table(state, t, states)}</details>
         </section>
     }
 }
@@ -83,17 +82,17 @@ fn grid(state: State, t: T, plans: &Arc<Plans>, states: States) -> impl IntoView
 fn view_cell(t: T, row: &StageRow, cell: &StageCell, (row_at, at): (usize, usize), states: States, densest: f64) -> impl IntoView {
     let own = Memo::new(move |_| states.with(|states| states.get(row_at).and_then(|row| row.get(at)).cloned().unwrap_or_default()));
     let tokens = cell.tokens.end - cell.tokens.start;
-    let height = words(move || {
+    let height = move || {
         let density = own.with(CellState::bytes) as f64 / f64::from(tokens);
         format!("{:.2}%", (100.0 * density / densest).min(100.0))
-    });
+    };
     let name = cell_name(t, row, cell);
-    let title = words(move || fill(t.stage.cell_holds, &[("cell", &name), ("bytes", &bytes(own.with(CellState::bytes)))]));
+    let title = move || fill(t.stage.cell_holds, &[("cell", &name), ("bytes", &bytes(own.with(CellState::bytes)))]);
     let class = if row.layer.is_some() { "memory-bar" } else { "head-bar" };
     view! {
-        <div class="cell" class:lit=truth(move || own.with(|own| own.is_lit)) style:flex-grow=tokens.to_string() title=title>
-            <div class=class data-layer=row.layer data-chunk=cell.chunk data-bytes=words(move || own.with(CellState::bytes).to_string())
-                style:height=height style:background=words(move || own.with(background))></div>
+        <div class="cell" class:lit=move || own.with(|own| own.is_lit) style:flex-grow=tokens.to_string() title=title>
+            <div class=class data-layer=row.layer data-chunk=cell.chunk data-bytes=move || own.with(CellState::bytes).to_string()
+                style:height=height style:background=move || own.with(background)></div>
         </div>
     }
 }
@@ -183,10 +182,10 @@ fn planned(state: State, t: T) -> impl IntoView {
             </div>
             <div><dt>{t.stage.created}</dt><dd id="created" data-bytes=created.map(|(_, c)| c)>{created_text}</dd></div>
             {(host > 0).then(|| view! { <div><dt>{t.stage.on_host}</dt><dd id="on-host" data-bytes=host>{exact(host)}</dd></div> })}
-            {shown(move || (beside().count() > 0).then(|| {
+            {move || (beside().count() > 0).then(|| {
                 let list = beside().map(|(name, size)| format!("{} {}", t.buffer(&name), bytes(size))).collect::<Vec<_>>().join(", ");
                 view! { <div><dt>{t.stage.beside}</dt><dd id="beside">{list}</dd></div> }
-            }))}
+            })}
         </dl>
     }
 }

@@ -6,7 +6,6 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
-use super::reactive::{perhaps, shown, truth, words};
 use super::state::{Plans, State};
 use super::{T, browser, export, stage};
 use crate::step::Pass;
@@ -48,32 +47,32 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
             }
         }
     };
-    let number = words(move || fill(t.stage.moment_at, &[("number", &whole(state.shown_turn() + 1)), ("all", &whole(turns))]));
-    let cursor = words(move || format!("{:.3}%", 100.0 * (state.shown_turn() as f64 + 0.5) / turns as f64));
+    let number = move || fill(t.stage.moment_at, &[("number", &whole(state.shown_turn() + 1)), ("all", &whole(turns))]);
+    let cursor = move || format!("{:.3}%", 100.0 * (state.shown_turn() as f64 + 0.5) / turns as f64);
     view! {
         <h3>{t.stage.timeline}</h3>
         <p class="hint">{t.stage.timeline_about}</p>
         <div class="timeline" id="timeline" data-peak-turn=timeline.peak data-turns=turns>
             <div class="picture" on:pointermove=point on:pointerleave=move |_| state.pointed.set(None)>
-                {shown(picture)}
+                {picture}
                 {peak(t, plans)}
                 <div class="cursor" style:left=cursor></div>
             </div>
-            <div class:hidden=truth(move || state.without_model.get())>{budget(state, t, most, peak_bytes)}</div>
+            <div class:hidden=move || state.without_model.get()>{budget(state, t, most, peak_bytes)}</div>
             {passes(t, timeline)}
             <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.stage.moment aria-valuetext=spoken
-                prop:value=words(move || state.shown_turn().to_string()) on:input=move |event| moment(event_target_value(&event))/>
+                prop:value=move || state.shown_turn().to_string() on:input=move |event| moment(event_target_value(&event))/>
             <div class="moment">
                 <span class="number" id="moment-number">{number}</span>
                 <label class="inline" for="budget">{t.field(Field::Budget).to_owned()}</label>
-                <input id="budget" type="text" inputmode="decimal" autocomplete="off" prop:value=words(move || state.form.with(|form| form.get(Field::Budget).to_owned()))
+                <input id="budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || state.form.with(|form| form.get(Field::Budget).to_owned())
                     on:input=move |event| state.form.update(|form| form.set(Field::Budget, event_target_value(&event)))/>
-                <button id="live" type="button" disabled=truth(move || state.cursor.get().is_none()) on:click=move |_| state.cursor.set(None)>
+                <button id="live" type="button" disabled=move || state.cursor.get().is_none() on:click=move |_| state.cursor.set(None)>
                     {t.stage.live}
                 </button>
             </div>
         </div>
-        <label class="check"><input id="timeline-without-model" type="checkbox" prop:checked=truth(move || state.without_model.get())
+        <label class="check"><input id="timeline-without-model" type="checkbox" prop:checked=move || state.without_model.get()
             on:change=move |event| state.without_model.set(event_target_checked(&event))/> {t.reach.without_model}</label>
         {export::view(state, t, plans.clone())}
     }
@@ -118,15 +117,15 @@ fn peak(t: T, plans: &Plans) -> impl IntoView {
 /// The budget's line, with a handle for pointers and keys.
 fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
     let share = move || state.budget.get().map(|budget| (budget as f64 / most as f64).min(1.0));
-    let bottom = perhaps(move || share().map(|share| format!("{:.2}%", 100.0 * share)));
-    let text = words(move || match state.budget.get() {
+    let bottom = move || share().map(|share| format!("{:.2}%", 100.0 * share));
+    let text = move || match state.budget.get() {
         Some(budget) if budget < peak_bytes => {
             let over = fill(t.stage.over_budget, &[("bytes", &bytes(peak_bytes - budget))]);
             format!("{}: {over}", fill(t.stage.budget_at, &[("bytes", &bytes(budget))]))
         }
         Some(budget) => fill(t.stage.budget_at, &[("bytes", &bytes(budget))]),
         None => String::new(),
-    });
+    };
     let set = move |bytes: f64| state.form.update(|form| form.set_budget(bytes.max(1024.0)));
     let drag = move |event: PointerEvent| {
         let Some(handle) = event.current_target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
@@ -153,9 +152,9 @@ fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
     };
     view! {
         <div class="budget-track">
-            <div id="budget-line" class="budget" class:over=truth(move || state.budget.get().is_some_and(|budget| budget < peak_bytes))
+            <div id="budget-line" class="budget" class:over=move || state.budget.get().is_some_and(|budget| budget < peak_bytes)
                 role="slider" tabindex="0" aria-orientation="vertical" aria-label=t.stage.budget aria-valuemin="0" aria-valuemax=most
-                aria-valuenow=perhaps(move || state.budget.get().map(|budget| budget.to_string())) aria-valuetext=text style:bottom=bottom
+                aria-valuenow=move || state.budget.get().map(|budget| budget.to_string()) aria-valuetext=text style:bottom=bottom
                 on:pointerdown=drag on:pointermove=drag on:keydown=key>
                 <span>{text}</span>
             </div>

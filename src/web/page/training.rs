@@ -2,7 +2,6 @@
 
 use leptos::prelude::*;
 
-use super::reactive::{shown, words};
 use super::state::State;
 use super::{T, attention, curves, runs, sample};
 use crate::train::{StepReport, Validation};
@@ -15,10 +14,10 @@ const NONE: &str = "–";
 
 pub fn view(state: State, t: T) -> impl IntoView {
     view! {
-        {curves::view(state, t).into_any()}
-        {sample::view(state, t).into_any()}
-        {attention::view(state, t).into_any()}
-        {runs::view(state, t).into_any()}
+        {curves::view(state, t)}
+        {sample::view(state, t)}
+        {attention::view(state, t)}
+        {runs::view(state, t)}
     }
 }
 
@@ -28,31 +27,34 @@ fn last(state: State) -> Option<StepReport> {
 
 /// The last step in numbers.
 pub fn numbers(state: State, t: T) -> impl IntoView {
-    let step = move |of: fn(StepReport) -> String| words(move || last(state).map_or_else(|| NONE.to_owned(), of));
+    let step = move |of: fn(StepReport) -> String| move || last(state).map_or_else(|| NONE.to_owned(), of);
     let validation = move |of: fn(Validation) -> Option<String>| {
-        words(move || state.history.with(|history| history.validations.last().and_then(|&(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned()))
+        move || state.history.with(|history| history.validations.last().and_then(|&(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned())
     };
-    let number = |name: &str, value: Signal<String>| view! { <div><dt>{name.to_owned()}</dt><dd>{value}</dd></div> }.into_any();
     let texts = &t.training;
     view! {
         <dl class="numbers">
-            {number(texts.steps_done, words(move || steps_done(state)))}
+            {number(texts.steps_done, move || steps_done(state))}
             <div>
                 <dt>{texts.loss}</dt>
-                <dd id="loss" data-step=words(move || last(state).map_or_else(String::new, |r| r.step.to_string()))
-                    data-loss=words(move || last(state).map_or_else(String::new, |r| r.loss.to_string()))>{step(|r| format!("{:.4}", r.loss))}</dd>
+                <dd id="loss" data-step=move || last(state).map_or_else(String::new, |r| r.step.to_string())
+                    data-loss=move || last(state).map_or_else(String::new, |r| r.loss.to_string())>{step(|r| format!("{:.4}", r.loss))}</dd>
             </div>
             {number(texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
-            {shown(move || matches!(state.form.with(|form| form.source), SourceChoice::Task(_)).then(|| {
+            {move || matches!(state.form.with(|form| form.source), SourceChoice::Task(_)).then(|| {
                 number(t.training.accuracy, validation(|v| v.accuracy.map(|share| format!("{:.0} %", 100.0 * share))))
-            }))}
+            })}
             {number(texts.tokens_per_second, step(|r| digits(r.tokens_per_second)))}
             {number(texts.step_time, step(|r| seconds(r.seconds)))}
-            {number(texts.flops, words(move || arithmetic(state, t)))}
+            {number(texts.flops, move || arithmetic(state, t))}
             {number(texts.grad_norm, step(|r| digits(r.grad_norm)))}
             {number(texts.learning_rate, step(|r| format!("{:.1e}", r.learning_rate)))}
         </dl>
     }
+}
+
+fn number(name: &'static str, value: impl Fn() -> String + Send + 'static) -> impl IntoView {
+    view! { <div><dt>{name}</dt><dd>{value}</dd></div> }
 }
 
 fn steps_done(state: State) -> String {

@@ -9,8 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Ceilings, Executor, Gpu};
 use crate::model::{Parameters, Values, Weights};
 use crate::step::{Batch, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{Profile, verify, within_budget};
-use crate::web::library::Wish;
+use crate::train::{Profile, errors_in_f64, verify, within_budget};
 use crate::web::protocol::{FromWorker, Run};
 
 /// Tokens of the proof, at most: the f64 reference runs on one core of the CPU.
@@ -79,23 +78,15 @@ pub async fn prove(gpu: &Gpu, run: &Run, library: &Library) -> Result<()> {
     let lengths = [1, 2, 3].map(|tiles| tiles * TOKEN_TILE).into_iter().filter(|&chunk| chunk < tokens as u32);
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
-    let with_reference = Parameters::new(&run.layout).elements() <= REFERENCE_PARAMETERS;
+    let parameters = Parameters::new(&run.layout);
+    let with_reference = parameters.elements() <= REFERENCE_PARAMETERS;
     let all = strategies.len() + usize::from(with_reference);
     let progress = |done, _| tell(&FromWorker::Proving(done, all));
     let (mut report, gradients) = verify(&gpu.used_for("proof"), &run.layout, values, &batch, &strategies, progress).await?;
     if with_reference {
-        report.set_errors(&errors(run, library, values, batch, &gradients).await?);
+        let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
+        report.set_errors(&errors_in_f64(&run.layout, &weights, &batch, &gradients));
     }
     tell(&FromWorker::Proved(Box::new(report)));
     Ok(())
-}
-
-/// How far gradients are from those in f64: the librarian computes them, so that no other visitor loads what that takes.
-async fn errors(run: &Run, library: &Library, values: &impl Values, batch: Batch, gradients: &[Vec<f32>]) -> Result<Vec<f64>> {
-    let parameters = Parameters::new(&run.layout);
-    let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
-    let weights = parameters.iter().map(|(_, parameter)| weights.get(&parameter.name));
-    let numbers = weights.chain(gradients.iter().map(Vec::as_slice));
-    let bytes: Vec<u8> = numbers.flat_map(bytemuck::cast_slice::<f32, u8>).copied().collect();
-    library.answer(Wish::Errors { layout: Box::new(run.layout.clone()), ids: batch.input_ids, labels: batch.labels }, &bytes).await
 }
