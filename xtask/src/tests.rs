@@ -1,6 +1,6 @@
 //! All tests: lints, natively on the default adapter, then the page in real browsers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 
@@ -56,12 +56,13 @@ fn part_named(name: &str) -> Result<Part> {
 /// Runs parts of the tests. The last line adds up what all runners counted.
 pub fn test(selection: &Selection) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(&selection.parts)))?;
+    let runners = Runners::new(selection.is_exhaustive)?;
     let mut total = Tally::default();
     for part in &selection.parts {
         let tally = match part {
             Part::Lints => lints(),
-            Part::Native => native(selection),
-            Part::Browser => browser(selection),
+            Part::Native => native(&runners),
+            Part::Browser => browser(&runners),
         };
         total += tally.unwrap_or_else(|sentence| {
             eprintln!("error: {sentence}\n");
@@ -92,19 +93,19 @@ fn lints() -> Result<Tally> {
     Ok(tally)
 }
 
-fn native(selection: &Selection) -> Result<Tally> {
+fn native(runners: &Runners) -> Result<Tally> {
     // By itself, so that how long the tests take can be told from how long their compilation does.
     phase("build of the native tests", || run(&mut cargo(&["test", "--workspace", "--no-run"]), "mend the error above"))?;
-    phase("native tests", || count(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), selection, Show::Now))
+    phase("native tests", || runners.count(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), Show::Now))
 }
 
-fn browser(selection: &Selection) -> Result<Tally> {
-    let profile = if selection.is_exhaustive { page::SHIPPED } else { page::QUICK };
+fn browser(runners: &Runners) -> Result<Tally> {
+    let profile = if runners.is_exhaustive { page::SHIPPED } else { page::QUICK };
     let page = Path::new("target/page-under-test");
     let toolchain = phase("set-up of the page's tools", || Toolchain::ensure(page::program(profile)))?;
     phase("build of the page", || page::build(&toolchain, profile, page))?;
     let page = std::path::absolute(page).map_err(|error| error.to_string())?;
-    let run_of = |browser: &str, files: &[String]| {
+    let tests_in = |browser: &str, files: &[String]| -> Result<Command> {
         let mut tests = in_browser_tests(system::node()?, &["--test", "--test-concurrency=1", "--test-reporter=spec"]);
         tests.args(files).env("PAGE", &page).env("BROWSER", browser);
         tests.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?);
@@ -115,19 +116,20 @@ fn browser(selection: &Selection) -> Result<Tally> {
         let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
         run(&mut in_browser_tests(system::npm()?, &install), "see that the packages' registry can be reached")
     })?;
-    let (timed, others) = browser_test_files(selection)?.into_iter().partition::<Vec<String>, _>(|file| file.starts_with(TIMED));
+    let (timed, others) =
+        browser_test_files(runners.is_exhaustive)?.into_iter().partition::<Vec<String>, _>(|file| file.starts_with(TIMED));
     let mut total = phase("browser tests", || {
-        let (mut chromium, mut firefox) = (run_of(BROWSERS[0], &others)?, run_of(BROWSERS[1], &others)?);
+        let (mut chromium, mut firefox) = (tests_in(BROWSERS[0], &others)?, tests_in(BROWSERS[1], &others)?);
         thread::scope(|scope| {
-            let beside = scope.spawn(|| count(&mut firefox, selection, Show::AtTheEnd));
-            let mut tally = count(&mut chromium, selection, Show::Now)?;
+            let beside = scope.spawn(|| runners.count(&mut firefox, Show::AtTheEnd));
+            let mut tally = runners.count(&mut chromium, Show::Now)?;
             tally += beside.join().expect("counting does not panic")?;
             Ok(tally)
         })
     })?;
     total += phase("browser tests that measure", || {
         BROWSERS.iter().try_fold(Tally::default(), |mut tally, browser| {
-            tally += count(&mut run_of(browser, &timed)?, selection, Show::Now)?;
+            tally += runners.count(&mut tests_in(browser, &timed)?, Show::Now)?;
             Ok(tally)
         })
     })?;
@@ -142,11 +144,11 @@ const TIMED: &str = "timed.";
 const SIZE: &str = "size.";
 
 /// The files of tests, in order.
-fn browser_test_files(selection: &Selection) -> Result<Vec<String>> {
+fn browser_test_files(is_exhaustive: bool) -> Result<Vec<String>> {
     let unreadable = |error: std::io::Error| format!("tests/browser cannot be listed: {error}");
     let entries = std::fs::read_dir("tests/browser").map_err(unreadable)?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<Vec<_>>>();
-    let is_taken = |name: &String| name.ends_with(".test.mjs") && (selection.is_exhaustive || !name.starts_with(SIZE));
+    let is_taken = |name: &String| name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE));
     let mut names: Vec<String> = names.map_err(unreadable)?.into_iter().filter(is_taken).collect();
     names.sort_unstable();
     Ok(names)
@@ -165,31 +167,44 @@ enum Show {
     AtTheEnd,
 }
 
-/// Runs a test runner, and counts what it reports. A run without a test, or that breaks off, is a failure.
-fn count(command: &mut Command, selection: &Selection, show: Show) -> Result<Tally> {
-    let mut tally = Tally::default();
-    let runtime = RuntimeDirectory::ensure()?;
-    if selection.is_exhaustive {
-        command.env("STREAMBP_TEST_ALL", "1");
+/// What all runners of tests are given.
+struct Runners {
+    is_exhaustive: bool,
+    runtime: RuntimeDirectory,
+    shader_cache: PathBuf,
+}
+
+impl Runners {
+    fn new(is_exhaustive: bool) -> Result<Runners> {
+        // Where `target` is kept between runs, as CI does, Mesa compiles nothing twice.
+        let shader_cache = std::path::absolute("target/shader-cache").map_err(|error| error.to_string())?;
+        Ok(Runners { is_exhaustive, runtime: RuntimeDirectory::ensure()?, shader_cache })
     }
-    // Mesa keeps what it compiled. Where `target` is kept between runs, as CI does, nothing is compiled twice.
-    let cache = std::path::absolute("target/shader-cache").map_err(|error| error.to_string())?;
-    let mut lines = Vec::new();
-    let succeeded = run_reading(runtime.give_to(command).env("MESA_SHADER_CACHE_DIR", cache), |line| {
-        tally.read(line);
-        match show {
-            Show::Now => println!("{line}"),
-            Show::AtTheEnd => lines.push(line.to_owned()),
+
+    /// Runs a test runner, and counts what it reports. A run without a test, or that breaks off, is a failure.
+    fn count(&self, command: &mut Command, show: Show) -> Result<Tally> {
+        self.runtime.give_to(command).env("MESA_SHADER_CACHE_DIR", &self.shader_cache);
+        if self.is_exhaustive {
+            command.env("STREAMBP_TEST_ALL", "1");
         }
-    })?;
-    lines.iter().for_each(|line| println!("{line}"));
-    if succeeded && tally.passed == 0 {
-        return Err("no test ran: see why above".to_owned());
+        let mut tally = Tally::default();
+        let mut kept = Vec::new();
+        let succeeded = run_reading(command, |line| {
+            tally.read(line);
+            match show {
+                Show::Now => println!("{line}"),
+                Show::AtTheEnd => kept.push(line.to_owned()),
+            }
+        })?;
+        kept.iter().for_each(|line| println!("{line}"));
+        if succeeded && tally.passed == 0 {
+            return Err("no test ran: see why above".to_owned());
+        }
+        if !succeeded && tally.failed == 0 {
+            tally += Tally::BROKEN;
+        }
+        Ok(tally)
     }
-    if !succeeded && tally.failed == 0 {
-        tally += Tally::BROKEN;
-    }
-    Ok(tally)
 }
 
 #[cfg(test)]
