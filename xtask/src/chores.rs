@@ -7,9 +7,11 @@ use crate::process::{Result, cargo, output_of, phase, run};
 use crate::system::{self, Need};
 use crate::tools;
 
-/// What reads the code alone: formatting, lints for both targets.
-pub const LINTS: [(&str, fn() -> Result); 3] =
-    [("formatting", format), ("lints", lint_natively), ("lints for the browser", lint_for_browsers)];
+/// Something that reads the code alone, with its name.
+type Lint = (&'static str, fn() -> Result);
+
+/// Formatting, and lints for both targets.
+pub const LINTS: [Lint; 3] = [("formatting", format), ("lints", lint_natively), ("lints for the browser", lint_for_browsers)];
 
 /// The lints and the unit tests.
 pub fn check() -> Result {

@@ -8,7 +8,7 @@ mod process;
 mod runtime;
 mod system;
 mod tally;
-mod tests;
+mod test;
 mod tools;
 
 use std::path::Path;
@@ -43,7 +43,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["serve"] => page::serve(None)?,
         ["serve", "--port", port] => page::serve(Some(port))?,
         ["build"] => page::build_for_host()?,
-        ["test", rest @ ..] => return tests::test(&tests::Selection::named(rest)?),
+        ["test", rest @ ..] => return test::run_all(&test::Selection::named(rest)?),
         ["check"] => chores::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,

@@ -54,7 +54,7 @@ fn part_named(name: &str) -> Result<Part> {
 }
 
 /// Runs parts of the tests. The last line adds up what all runners counted.
-pub fn test(selection: &Selection) -> Result<ExitCode> {
+pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(&selection.parts)))?;
     let runners = Runners::new(selection.is_exhaustive)?;
     let mut total = Tally::default();
