@@ -68,7 +68,7 @@ impl Tool {
     fn trunk() -> Result<Tool> {
         let version = trunk_setting("trunk-version")?.trim_start_matches('=').to_owned();
         let flags = ["--locked", "--no-default-features"].as_slice();
-        Ok(Tool { package: "trunk", program: "trunk", version, flags, minutes: 3.5 })
+        Ok(Tool { package: "trunk", program: "trunk", version, flags, minutes: 3.0 })
     }
 
     fn wasm_bindgen() -> Result<Tool> {
