@@ -65,10 +65,9 @@ fn check_slopes(layout: &Layout, batch: &Batch, strategy: Strategy) {
         let [Part { tensor, .. }] = *program.weight(id) else { panic!("{} is in one piece", parameter.name) };
         let values: Vec<f64> = parameter.pad(weights.get(&parameter.name)).into_iter().map(f64::from).collect();
         let gradient = &gradients[i];
-        // No direction is so nearly along the level lines of the loss that rounding would decide: signs are those of the
-        // gradient three times in four.
-        let sign = |&slope: &f64| if random.below(4) == 0 { -slope.signum() } else { slope.signum() } as f32;
-        let direction: Vec<f32> = gradient.iter().map(sign).collect();
+        // Uphill in every element, so that no two cancel and rounding does not decide; in each by another length, so that
+        // errors do not cancel either.
+        let direction: Vec<f32> = gradient.iter().map(|slope| slope.signum() as f32 * (1.0 + random.real() / 4.0)).collect();
         let padded: Vec<f64> = parameter.pad(&direction).into_iter().map(f64::from).collect();
         let scale = STEP / (direction.len() as f64).sqrt();
         let mut at = |steps: f64| {
