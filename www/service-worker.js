@@ -1,5 +1,6 @@
 // Keeps the page usable without a network: what it needs is kept on its first visit. The network is asked first all the same,
-// so that a new release is seen at once. Another language than English, which is part of the program, is kept once it is asked for.
+// so that a new release is seen at once. Another language than English, which is part of the program, and what opens and saves
+// models are kept once they are asked for.
 
 const STORE = 'streambp';
 const FILES = [

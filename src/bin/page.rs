@@ -5,13 +5,10 @@ fn main() {
     use streambp::web;
     use wasm_bindgen::JsCast;
 
-    let Ok(worker) = js_sys::global().dyn_into::<web_sys::DedicatedWorkerGlobalScope>() else {
-        return web::page::start();
-    };
-    match worker.name().as_str() {
-        web::planner::NAME => web::planner::start(),
-        web::librarian::NAME => web::librarian::start(),
-        _ => web::worker::start(),
+    match js_sys::global().dyn_into::<web_sys::DedicatedWorkerGlobalScope>() {
+        Ok(worker) if worker.name() == web::planner::NAME => web::planner::start(),
+        Ok(_) => web::worker::start(),
+        Err(_) => web::page::start(),
     }
 }
 

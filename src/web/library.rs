@@ -1,5 +1,5 @@
-//! What the page, the trainer and the librarian say to one another about models in files. The librarian is a worker
-//! that is started when a visitor opens or saves a model.
+//! What the page, the trainer and the librarian say to one another about models in files. The librarian is a worker with a program
+//! of its own, which is loaded when a visitor opens or saves a model.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The page and its workers. They talk by [`protocol`]; what pictures show is computed in [`picture`] and [`curve`], which
+//! The page and its worker. They talk by [`protocol`]; what pictures show is computed in [`picture`] and [`curve`], which
 //! know nothing of a browser.
 
 pub mod address;

@@ -42,6 +42,8 @@ export async function serve(directory, { under = '/', instead = {} } = {}) {
 export function serveInstrumented(directory) {
   const instead = {
     'start-worker.js': path.join(HERE, 'instruments/start-worker.js'),
+    'start-librarian.js': path.join(HERE, 'instruments/start-librarian.js'),
+    'start-librarian-itself.js': path.join(directory, 'start-librarian.js'),
     'start-worker-itself.js': path.join(directory, 'start-worker.js'),
     'webgpu-memory.js': path.join(HERE, 'node_modules/webgpu-memory/dist/1.x/webgpu-memory.module.js'),
   };

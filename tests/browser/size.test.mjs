@@ -10,14 +10,15 @@ import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
 import { openTrainer } from './trainer.mjs';
 
-const BUDGET_BYTES = 500_000;
+// An alarm, not a target: far more than the program needs has come in.
+const ALARM_BYTES = 1_000_000;
 
 let server;
 before(async () => { server = await serve(process.env.PAGE); });
 after(() => server?.close());
 
 for (const { name, launch } of BROWSERS) {
-  test(`${name} loads less than 500 KB up to the first training step`, async () => {
+  test(`${name} loads less than 1 MB up to the first training step`, async () => {
     const browser = await launch({ webgpu: true, scheme: 'light' });
     try {
       await loadsLittle(browser);
@@ -43,5 +44,5 @@ async function loadsLittle(browser) {
   const sum = sizes.reduce((sum, [, brotli]) => sum + brotli, 0);
   const gzipped = sizes.reduce((sum, [, , gzip]) => sum + gzip, 0);
   console.log(`${sum} bytes by brotli, ${gzipped} by gzip: ${sizes.map(([name, bytes]) => `${name} ${bytes}`).join(', ')}`);
-  assert(sum < BUDGET_BYTES, `${sum} bytes are loaded: ${sizes.join('; ')}`);
+  assert(sum < ALARM_BYTES, `${sum} bytes are loaded: ${sizes.join('; ')}`);
 }

@@ -29,7 +29,7 @@ fn lint_natively() -> Result {
 
 fn lint_for_browsers() -> Result {
     tools::ensure_target()?;
-    lint(&["--lib", "--bin", "page", "--target", tools::TARGET])
+    lint(&["--lib", "--bin", "page", "--bin", "librarian", "--target", tools::TARGET])
 }
 
 fn lint(selection: &[&str]) -> Result {

@@ -19,16 +19,16 @@ pub const SHIPPED: &str = "page";
 /// The profile that is built in a fraction of the time, to try the page out and to test it.
 pub const QUICK: &str = "page-dev";
 
-/// How many minutes the page's program takes to build for the first time, on two cores.
+/// How many minutes the page's programs take to build for the first time, on two cores.
 fn minutes(profile: &str) -> f32 {
     if profile == QUICK { 3.0 } else { 6.0 }
 }
 
-/// The page's program, built with just the flags that Trunk builds it with, so that it finds it done.
-pub fn program(profile: &str) -> Job {
+/// The page's programs, built with just the flags that Trunk builds them with, so that it finds them done.
+pub fn programs(profile: &str) -> Job {
     let target = format!("--target={}", tools::TARGET);
-    let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page"]);
-    Job { name: "the page's program".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned() }
+    let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page", "--bin", "librarian"]);
+    Job { name: "the page's programs".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned() }
 }
 
 /// Builds the page in a profile of Cargo.toml into a directory.
@@ -38,14 +38,14 @@ pub fn build(toolchain: &Toolchain, profile: &str, directory: &Path) -> Result {
 
 /// Lets Trunk put the page together. It compiles whatever has changed.
 fn bundle(toolchain: &Toolchain, profile: &str, arguments: &[&OsStr]) -> Result {
-    println!("Putting the page together: seconds if its program is built, about {} minutes on two cores if not.", minutes(profile));
+    println!("Putting the page together: seconds if its programs are built, about {} minutes on two cores if not.", minutes(profile));
     run(toolchain.trunk(&["build", "--release", "--cargo-profile", profile]).args(arguments), BUILD_ADVICE)
 }
 
 /// Builds the page into the directory that a host's visitors are to see.
 pub fn build_for_host() -> Result {
     let directory = Path::new("dist");
-    let toolchain = phase("set-up", || Toolchain::ensure(program(SHIPPED)))?;
+    let toolchain = phase("set-up", || Toolchain::ensure(programs(SHIPPED)))?;
     phase("build", || build(&toolchain, SHIPPED, directory))?;
     println!("{}", durations());
     println!("The page is in {}: put these files anywhere on a host that serves https.", directory.display());
@@ -55,7 +55,7 @@ pub fn build_for_host() -> Result {
 /// Builds the page and serves it until it is interrupted; builds it again when a source changes.
 pub fn serve(port: Option<&str>) -> Result {
     let port = free_port(port)?;
-    let toolchain = phase("set-up", || Toolchain::ensure(program(QUICK)))?;
+    let toolchain = phase("set-up", || Toolchain::ensure(programs(QUICK)))?;
     // Trunk would serve a page that does not build; so it is built once before.
     phase("build", || bundle(&toolchain, QUICK, &[]))?;
     println!("{}", durations());

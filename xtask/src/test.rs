@@ -102,7 +102,7 @@ fn native(runners: &Runners) -> Result<Tally> {
 fn browser(runners: &Runners) -> Result<Tally> {
     let profile = if runners.is_exhaustive { page::SHIPPED } else { page::QUICK };
     let page = Path::new("target/page-under-test");
-    let toolchain = phase("set-up of the page's tools", || Toolchain::ensure(page::program(profile)))?;
+    let toolchain = phase("set-up of the page's tools", || Toolchain::ensure(page::programs(profile)))?;
     phase("build of the page", || page::build(&toolchain, profile, page))?;
     let page = std::path::absolute(page).map_err(|error| error.to_string())?;
     let tests_in = |browser: &str, files: &[String]| -> Result<Command> {

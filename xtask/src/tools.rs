@@ -18,13 +18,13 @@ pub struct Toolchain {
 
 impl Toolchain {
     /// Finds the tools, or installs them where no other project's are replaced. What has to be built is built beside the page's
-    /// program, which Trunk finds done then.
-    pub fn ensure(program: Job) -> Result<Toolchain> {
+    /// programs, which Trunk finds done then.
+    pub fn ensure(programs: Job) -> Result<Toolchain> {
         ensure_target()?;
         // Trunk is told to stay offline, so whatever the lock file names has to be here before: it asks about every platform's crates.
         run(&mut cargo(&["fetch", "--quiet"]), "see that the crates' registry can be reached")?;
         let (trunk, wasm_bindgen) = (Tool::trunk()?, Tool::wasm_bindgen()?);
-        install(&[&trunk, &wasm_bindgen], Some(program))?;
+        install(&[&trunk, &wasm_bindgen], Some(programs))?;
         Ok(Toolchain { trunk: trunk.installed()?, path: path_with(wasm_bindgen.installed()?.parent())? })
     }
 

@@ -1,5 +1,6 @@
 //! The librarian's side: opens models and adapters in files, fetches them from addresses, lends their rows to the trainer, and packs
-//! what was learned. It is a worker of its own, so that a file that breaks it ends no run.
+//! what was learned. It is a worker of its own, so that a file that breaks it ends no run, and a program of its own: what reads tokenizers,
+//! templates and zips is twice the code of everything else, and a browser would have to compile it before the page starts.
 
 mod download;
 mod folder;
@@ -27,8 +28,6 @@ use download::Download;
 use folder::Folder;
 use shelf::Shelf;
 
-/// The worker's name, by which it knows what it is for.
-pub const NAME: &str = "librarian";
 /// Seconds between two words on how far a download is.
 const TELL_SECONDS: f64 = 0.1;
 

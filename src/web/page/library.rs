@@ -3,17 +3,19 @@
 use js_sys::Array;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{Event, File, MessageChannel, MessageEvent, Worker};
+use web_sys::{ErrorEvent, Event, File, MessageChannel, MessageEvent, Worker, WorkerOptions, WorkerType};
 
+use super::browser;
 use super::state::State;
-use super::{browser, link};
 use crate::model::archive::Kind;
 use crate::model::{Layout, Lora};
-use crate::web::librarian::NAME;
 use crate::web::library::{Fetching, FromLibrarian, Kept, Opened, ToLibrarian, Vocabulary};
 use crate::web::protocol::{Start, ToWorker};
 use crate::web::texts::fill;
 use crate::web::wire;
+
+/// The script that starts the librarian.
+const SCRIPT: &str = "start-librarian.js";
 
 /// What is known of models in files.
 #[derive(Clone, Copy)]
@@ -111,13 +113,15 @@ impl Library {
         if self.worker.with_value(Option::is_some) {
             return;
         }
-        let worker = link::spawn(NAME);
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = Worker::new_with_options(SCRIPT, &options).expect("a page may start a worker from its own site");
         let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
             let (message, bytes) = wire::unpack(&event.data());
             self.hear(state, message, &bytes);
         });
         let died = Closure::<dyn Fn(Event)>::new(move |event: Event| {
-            let reason = link::reason(&event);
+            let reason = event.dyn_ref().map_or_else(|| SCRIPT.to_owned(), ErrorEvent::message);
             self.worker.with_value(|worker| worker.iter().for_each(Worker::terminate));
             self.worker.set_value(None);
             self.opened.set(None);

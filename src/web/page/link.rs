@@ -27,7 +27,8 @@ impl Link {
             state.hear(wire::unpack(&event.data()).0);
         });
         let died = Closure::<dyn Fn(Event)>::new(move |event: Event| {
-            let reason = reason(&event);
+            // A script that cannot be loaded is an event without a message.
+            let reason = event.dyn_ref().map_or_else(|| SCRIPT.to_owned(), ErrorEvent::message);
             state.fail(fill(state.texts.get_untracked().failures.worker_stopped, &[("reason", &reason)]), false, None);
             // One that never got as far as a device would only die again.
             if state.device.with_untracked(Option::is_none) {
@@ -52,11 +53,6 @@ impl Link {
         }
         self.0.with_value(|worker| worker.post_message_with_transfer(&pair, &handed_over).expect("messages can be posted"));
     }
-}
-
-/// Why a worker died. A script that cannot be loaded is an event without a message.
-pub fn reason(event: &Event) -> String {
-    event.dyn_ref().map_or_else(|| SCRIPT.to_owned(), ErrorEvent::message)
 }
 
 /// Starts a worker, and hands it the program that this page runs: it need not be loaded and compiled again.
