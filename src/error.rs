@@ -8,7 +8,7 @@ use crate::step::StrategyKind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing on this machine can run the shaders.
-    #[error("no GPU adapter was found{}; install a Vulkan, Metal or DirectX 12 driver (on Linux without a GPU, Mesa's software driver: the package mesa-vulkan-drivers), then run `streambp devices`", matching(.wanted))]
+    #[error("no GPU adapter was found{}; install a Vulkan, Metal or DirectX 12 driver (on Linux without a GPU, Mesa's software driver: the package mesa-vulkan-drivers), then run `streambp devices`", matching(.wanted.as_deref()))]
     NoAdapter {
         /// The part of an adapter's name that was asked for, if one was.
         wanted: Option<String>,
@@ -167,6 +167,6 @@ impl Error {
     }
 }
 
-fn matching(wanted: &Option<String>) -> String {
-    wanted.as_ref().map_or(String::new(), |name| format!(" whose name contains \"{name}\""))
+fn matching(wanted: Option<&str>) -> String {
+    wanted.map_or(String::new(), |name| format!(" whose name contains \"{name}\""))
 }

@@ -91,7 +91,7 @@ fn logits(fixture: &Adapted, layout: &Layout, weights: &Weights) -> Vec<f64> {
     let mut rows = Vec::new();
     for start in (0..length).step_by(TOKEN_TILE as usize) {
         let count = TOKEN_TILE.min(length - start);
-        pollster::block_on(executor.run_chunk(0, Chunk { index: 0, start, count })).unwrap();
+        executor.run_chunk(0, Chunk { index: 0, start, count }).unwrap();
         let chunk = device::read_f64(executor, logits);
         rows.extend(chunk.chunks_exact(width).take(count as usize).flat_map(|row| row[..vocab].to_vec()));
     }

@@ -19,7 +19,7 @@ fn executor(strategy: Strategy, batch: &Batch) -> Executor {
 }
 
 fn layer_inputs(executor: &Executor) -> Vec<Vec<f32>> {
-    let is_input = |name: &str| name.ends_with(".input") && !name.starts_with("layers.0.");
+    let is_input = |name: &str| name.rsplit('.').next() == Some("input") && !name.starts_with("layers.0.");
     let found = executor.program().tensors().filter(|(_, tensor)| is_input(&tensor.name)).map(|(id, _)| id);
     let first_of_layer: Vec<TensorId> = found.take(3).collect();
     first_of_layer.into_iter().map(|id| device::read(executor, id)).collect()

@@ -1,6 +1,7 @@
 //! Every shader in every form that is ever compiled: valid with what a browser offers, and bound as Rust binds it.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::offset_of;
 use std::sync::OnceLock;
 
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
@@ -221,7 +222,6 @@ fn the_settings_lie_as_rust_lays_them() {
     let adamw = shaders().iter().find(|checked| checked.launch.shader.kind == OpKind::AdamW).unwrap();
     let fields = struct_fields(&adamw.module, "Settings_of0");
     let offset = |field: usize, name: &str| (name.to_owned(), field as u32, ScalarKind::Float);
-    use std::mem::offset_of;
     let laid = [
         offset(offset_of!(Settings, learning_rate), "learning_rate"),
         offset(offset_of!(Settings, beta1), "beta1"),

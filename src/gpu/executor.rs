@@ -238,7 +238,7 @@ impl Executor {
     ///
     /// # Panics
     /// If the tokens are not all of one chunk.
-    pub async fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
+    pub fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
         let len = self.program.blocks[block].walk.chunk_len(self.program.tokens());
         assert!(chunk.start % len + chunk.count <= len, "tokens {}..{} in chunks of {len}", chunk.start, chunk.end());
         let chunk = Chunk { index: 0, ..chunk };

@@ -108,7 +108,7 @@ impl Joint {
 
 /// Kinds of which a step has several behind one another.
 fn is_one_of_several(kind: OpKind) -> bool {
-    use OpKind::*;
+    use OpKind::{BiasGrad, Linear, LinearGrad, LinearWeightGrad, RmsNorm, Rope, SquareSum, Zero};
     matches!(kind, Linear | LinearGrad | LinearWeightGrad | BiasGrad | Rope | RmsNorm | Zero | SquareSum)
 }
 

@@ -30,7 +30,12 @@ pub enum Grid {
     /// One for each token tile of the chunk, times so many.
     TokenTiles(u32),
     /// One for each token tile with keys in the windows of the chunk's queries, times so many.
-    KeyTiles { window: u32, others: u32 },
+    KeyTiles {
+        /// Tokens that a query sees.
+        window: u32,
+        /// Workgroups of a token tile.
+        others: u32,
+    },
     /// So many for each token.
     PerToken(u32),
     /// One for each 64 of so many threads a token.

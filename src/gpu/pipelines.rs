@@ -18,6 +18,7 @@ pub(super) fn pipeline(gpu: &Gpu, joint: &Joint) -> Pipeline {
     pipelines.entry(joint.code.key()).or_insert_with(|| compile(gpu, joint)).clone()
 }
 
+#[expect(unsafe_code, reason = "wgpu leaves its check of loops out in no other way")]
 fn compile(gpu: &Gpu, joint: &Joint) -> Pipeline {
     let label = Some(joint.code.label());
     let descriptor = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(joint.code.wgsl().into()) };

@@ -147,9 +147,8 @@ impl RopeScaling {
 fn family(map: &Map<String, Value>) -> Result<&'static Family> {
     let names: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
     let supported = names.join(", ");
-    let name = match map.get("model_type") {
-        None => return Err(Error::config("model_type", format!("is missing; supported are {supported}"))),
-        Some(name) => name,
+    let Some(name) = map.get("model_type") else {
+        return Err(Error::config("model_type", format!("is missing; supported are {supported}")));
     };
     let found = FAMILIES.iter().find(|family| name == family.name);
     found.ok_or_else(|| Error::config("model_type", format!("is {}; supported are {supported}", shortened(name))))

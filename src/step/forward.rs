@@ -26,7 +26,9 @@ pub enum LayerInput {
 /// Keys and values of a layer (K·E each), for all tokens, or for as many as its window needs.
 #[derive(Clone, Copy)]
 pub struct KeysValues {
+    /// The keys, turned and normed.
     pub k: TensorId,
+    /// The values.
     pub v: TensorId,
     /// `1 / rms` of each key before its norm, if keys are normed (K).
     pub k_rstd: Option<TensorId>,

@@ -107,7 +107,7 @@ impl Generator {
         while self.done < self.tokens.len() {
             let tile = TOKEN_TILE as usize;
             let count = (self.tokens.len() - self.done).min(tile - self.done % tile) as u32;
-            self.executor.run_chunk(0, Chunk { index: 0, start: self.done as u32, count }).await?;
+            self.executor.run_chunk(0, Chunk { index: 0, start: self.done as u32, count })?;
             self.done += count as usize;
             last_row = u64::from(count - 1);
         }

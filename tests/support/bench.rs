@@ -47,7 +47,7 @@ pub fn shapes() -> Vec<Shape> {
 
 /// A few of [`shapes`], for operations whose other sizes matter more.
 pub fn few_shapes() -> Vec<Shape> {
-    shapes().into_iter().filter(|shape| matches!(shape.lengths[..], [1] | [65] | [200])).collect()
+    shapes().into_iter().filter(|shape| matches!(shape.lengths[..], [1 | 65 | 200])).collect()
 }
 
 /// Shapes, each with the axes of a weight matrix: rows and columns.

@@ -66,7 +66,7 @@ fn a_wrong_value_fails() {
     let (expected, mut actual) = (vec![1.0; 10_000], vec![1.0; 10_000]);
     actual[77] = 1.01;
     assert!(norm("x", &actual, &expected, 1e-3).is_ok());
-    assert!(each("x", &actual, &expected, &[1e-3; 10_000]).unwrap_err().starts_with("x[77]"));
+    assert!(each("x", &actual, &expected, &vec![1e-3; 10_000]).unwrap_err().starts_with("x[77]"));
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn main() -> ExitCode {
 
 /// Where nobody is logged in, as in a container, there is no directory for sockets, and Mesa's Vulkan driver, which looks there for a
 /// screen to draw on, prints an error before any output of ours. A place that can hold no socket is answer enough.
+#[expect(unsafe_code, reason = "the environment can be changed in no other way")]
 fn name_a_runtime_directory() {
     const VARIABLE: &str = "XDG_RUNTIME_DIR";
     let is_named = std::env::var_os(VARIABLE).is_some_and(|path| Path::new(&path).is_absolute());

@@ -72,6 +72,6 @@ fn vec4s(program: &Program, id: TensorId) -> u32 {
 /// Groups of four elements of a tensor.
 fn all_vec4s(program: &Program, id: TensorId) -> u64 {
     let len = program.tensor(id).elements();
-    assert!(len.is_multiple_of(4) && len / 4 <= u64::from(u32::MAX), "{} has {len} elements", program.tensor(id).name);
+    assert!(len.is_multiple_of(4) && u32::try_from(len / 4).is_ok(), "{} has {len} elements", program.tensor(id).name);
     len / 4
 }

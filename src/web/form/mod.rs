@@ -101,7 +101,7 @@ impl Form {
 
     /// Takes a preset's sizes.
     pub fn take_preset(&mut self, preset: &Preset) {
-        self.preset = preset.name.to_owned();
+        preset.name.clone_into(&mut self.preset);
         self.set_config(&preset.config);
     }
 
@@ -160,7 +160,8 @@ impl Form {
             }
         };
         form.set_config(&run.layout.config);
-        form.preset = PRESETS.iter().find(|preset| preset.config == run.layout.config).map_or("", |preset| preset.name).to_owned();
+        let preset = PRESETS.iter().find(|preset| preset.config == run.layout.config);
+        preset.map_or("", |preset| preset.name).clone_into(&mut form.preset);
         if let Training::Lora { lora, frozen } = &run.layout.training {
             form.take_adapters(lora);
             form.frozen = *frozen;

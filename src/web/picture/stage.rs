@@ -97,7 +97,7 @@ impl Stage {
         let mut states: Vec<Vec<CellState>> = self
             .rows
             .iter()
-            .map(|row| row.cells.iter().map(|cell| self.empty(row, cell, block.layer, block.pass, turn)).collect())
+            .map(|row| row.cells.iter().map(|cell| Self::empty(row, cell, block.layer, block.pass, turn)).collect())
             .collect();
         for alive in planned.memory.alive(moment(turn)) {
             let tensor = planned.program.tensor(alive.tensor);
@@ -113,7 +113,7 @@ impl Stage {
         states
     }
 
-    fn empty(&self, row: &StageRow, cell: &StageCell, layer: Option<u32>, pass: Pass, turn: Turn) -> CellState {
+    fn empty(row: &StageRow, cell: &StageCell, layer: Option<u32>, pass: Pass, turn: Turn) -> CellState {
         let is_row = if row.layer.is_some() { row.layer == layer } else { pass == Pass::Loss };
         let is_lit = is_row && turn.chunk.start < cell.tokens.end && turn.chunk.end() > cell.tokens.start;
         CellState { is_lit, ..CellState::default() }
