@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use streambp::gpu::Allocation;
 use streambp::model::{Config, Layout, ModelType, PRESETS, Parameters, Precision, Projection};
-use streambp::step::{BatchShape, Kind, Limits, Memory, Program, Strategy, StrategyKind, Tensor};
+use streambp::step::{BatchShape, Kind, Limits, Memory, Program, Storage, Strategy, StrategyKind, Tensor};
 
 use crate::support::{device, model};
 
@@ -47,6 +47,17 @@ fn every_buffer_is_counted_while_it_lives() {
         drop(executor);
         assert_eq!(gpu.buffers(), []);
     });
+}
+
+/// As the page's inspector does with whatever is alive.
+#[test]
+fn every_tensor_but_the_read_back_can_be_read() {
+    let program = Program::train(&model::odd_config(), BatchShape::uniform(1, 100), Strategy::stream(64, 64).offloading(true));
+    let executor = device::executor(&program, device::own_tuning());
+    for (id, tensor) in program.tensors().filter(|(_, tensor)| tensor.storage != Storage::ReadBack) {
+        let read = pollster::block_on(executor.read(id)).unwrap_or_else(|error| panic!("{}: {error}", tensor.name));
+        assert_eq!(read.len() as u64, tensor.bytes(), "{}", tensor.name);
+    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn usage(storage: Storage) -> wgpu::BufferUsages {
     use wgpu::BufferUsages as Usage;
     match storage {
         Storage::Own | Storage::Arena => Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC,
-        Storage::Uniform => Usage::UNIFORM | Usage::COPY_DST,
+        Storage::Uniform => Usage::UNIFORM | Usage::COPY_DST | Usage::COPY_SRC,
         Storage::ReadBack => Usage::MAP_READ | Usage::COPY_DST,
         Storage::Host => unreachable!("what waits on the host has no buffer"),
     }

@@ -59,7 +59,8 @@ impl Download<'_> {
         for part in shelf.parts().iter().filter(|part| part.is_whole) {
             let response = self.request("HEAD", &part.name, None).await?;
             let (etag, size) = (header(&response, "etag"), header(&response, "content-length").and_then(|size| size.parse().ok()));
-            if !response.ok() || differs(&part.etag, &etag) || etag.is_none() && differs(&part.size, &size) {
+            if !response.ok() || differs(part.etag.as_ref(), etag.as_ref()) || etag.is_none() && differs(part.size.as_ref(), size.as_ref())
+            {
                 return Ok(true);
             }
         }
@@ -134,7 +135,7 @@ impl Download<'_> {
                 status => return Err(self.answered(name, status)),
             };
             let etag = header(&response, "etag");
-            if part.done > 0 && (differs(&part.etag, &etag) || differs(&part.size, &size)) {
+            if part.done > 0 && (differs(part.etag.as_ref(), etag.as_ref()) || differs(part.size.as_ref(), size.as_ref())) {
                 return Ok(Outcome::Changed);
             }
             (part.size, part.etag) = (size.or(part.size), etag.or(part.etag));
@@ -145,7 +146,7 @@ impl Download<'_> {
                 self.take(shelf, &mut part, start, &response, all).await?;
                 part.is_whole = is_all || part.size.map_or(part.done <= end, |size| part.done >= size);
                 if part.done == first && !part.is_whole {
-                    return Err(self.broke_off(name, part.done, "nothing more arrived"));
+                    return Err(broke_off(name, part.done, "nothing more arrived"));
                 }
             }
             if part.is_whole {
@@ -181,7 +182,7 @@ impl Download<'_> {
         loop {
             let chunk = match JsFuture::from(reader.read()).await {
                 Ok(chunk) => Reflect::get(&chunk, &"value".into()).expect("a chunk has a value"),
-                Err(error) => return Err(self.broke_off(&part.name, part.done, &super::reason(&error))),
+                Err(error) => return Err(broke_off(&part.name, part.done, &super::reason(&error))),
             };
             let is_end = chunk.is_undefined();
             if !is_end {
@@ -232,10 +233,10 @@ impl Download<'_> {
         };
         Error::Data(format!("the host answers {status} to {}{name}: {advice}", self.address))
     }
+}
 
-    fn broke_off(&self, name: &str, done: u64, reason: &str) -> Error {
-        Error::Data(format!("the download of {name} broke off ({reason}); its first {done} bytes are kept, so fetch it again to go on"))
-    }
+fn broke_off(name: &str, done: u64, reason: &str) -> Error {
+    Error::Data(format!("the download of {name} broke off ({reason}); its first {done} bytes are kept, so fetch it again to go on"))
 }
 
 /// Appends what arrived. Tells how many bytes that were.
@@ -254,6 +255,6 @@ fn header(response: &Response, name: &str) -> Option<String> {
 }
 
 /// Are both known, and not the same?
-fn differs<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
+fn differs<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
     one.is_some() && other.is_some() && one != other
 }

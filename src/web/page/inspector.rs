@@ -113,11 +113,11 @@ fn view_row(state: State, t: T, Row { entry, more }: Row) -> impl IntoView {
     let [rows, cols] = entry.shape;
     let shape = entry.tensor.map(|_| format!("{} × {}", whole(u64::from(rows)), whole(u64::from(cols))));
     let label = fill(t.inspector.look, &[("name", &entry.name)]);
-    let tensor = entry.tensor;
+    let (tensor, is_readable) = (entry.tensor, entry.is_readable);
     let shown = {
         let name = name.clone();
         move || {
-            match tensor.filter(|_| state.stands_within_a_step()) {
+            match tensor.filter(|_| is_readable && state.stands_within_a_step()) {
             Some(TensorId(id)) => view! {
                 <button class="look" type="button" tabindex="-1" aria-label=label.clone() on:click=move |_| state.send(&ToWorker::Inspect(id))>{name.clone()}</button>
             }

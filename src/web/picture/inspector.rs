@@ -2,7 +2,7 @@
 
 use super::part::Part;
 use super::planned::{Planned, moment};
-use crate::step::{Rows, TensorId};
+use crate::step::{Rows, Storage, TensorId};
 
 /// Something that takes bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Entry {
     pub shape: [u32; 2],
     /// Bytes, alignment included.
     pub bytes: u64,
+    /// Can its numbers be looked at? Those in a buffer by which the host reads others cannot.
+    pub is_readable: bool,
 }
 
 /// Everything that is alive at a turn, the largest first; last, what is free in the buffers. Together they are the bytes of
@@ -41,12 +43,22 @@ pub fn entries(planned: &Planned, number: u64) -> Vec<Entry> {
                 chunk: matches!(tensor.rows, Rows::Chunk(_)).then_some(turn.chunk.index),
                 shape: [tensor.row_count, tensor.cols],
                 bytes: alive.bytes,
+                is_readable: tensor.storage != Storage::ReadBack,
             }
         })
         .collect();
     if free > 0 {
         let shape = [0, 0];
-        entries.push(Entry { tensor: None, name: String::new(), part: Part::Tables, layer: None, chunk: None, shape, bytes: free });
+        entries.push(Entry {
+            tensor: None,
+            name: String::new(),
+            part: Part::Tables,
+            layer: None,
+            chunk: None,
+            shape,
+            bytes: free,
+            is_readable: false,
+        });
     }
     entries
 }
