@@ -113,7 +113,8 @@ fn operations_that_go_together() {
 #[test]
 fn the_default_preset() {
     let config = &PRESETS[0].config;
-    check(0, config, &model::batch(config, &[150, 298], 6), device::own_tuning());
+    let lengths = if level::is_exhaustive() { [300, 724] } else { [150, 298] };
+    check(0, config, &model::batch(config, &lengths, 6), device::own_tuning());
 }
 
 #[test]

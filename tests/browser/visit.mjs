@@ -5,6 +5,7 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { IS_EXHAUSTIVE } from './browsers.mjs';
 import { openTrainer } from './trainer.mjs';
 
 const SOURCES = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../src');
@@ -15,10 +16,10 @@ const SHORT = { 'seq-len': 256, chunk: 64, 'sample-every': 0 };
 export const TINY = SHORT;
 
 /** A short run of a model whose kernels compile and run as quickly as can be, for tests in which the model does not matter. */
-export const SMALL = {
+export const SMALL = IS_EXHAUSTIVE ? TINY : {
   ...SHORT, 'hidden-size': 32, 'intermediate-size': 48, 'num-hidden-layers': 2, 'num-attention-heads': 4, 'num-key-value-heads': 2, 'head-dim': 8,
 };
-export const SMALL_LAYERS = SMALL['num-hidden-layers'];
+export const SMALL_LAYERS = SMALL['num-hidden-layers'] ?? 4;
 
 /**
  * Runs a test on a page that is newly opened with a link's settings, once it is in a state, and fails if the page's console shows
