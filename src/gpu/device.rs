@@ -167,7 +167,7 @@ impl Gpu {
 
     /// Threads of a subgroup, if kernels can rely on their number and let them talk.
     pub(super) fn subgroup_lanes(&self) -> Option<u32> {
-        // No browser lends them to wgpu: what is for them is not even loaded.
+        // No browser lends them to wgpu.
         self.subgroup_lanes.filter(|_| !cfg!(target_arch = "wasm32"))
     }
 
