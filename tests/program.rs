@@ -43,7 +43,8 @@ fn all_strategies_and_chunk_lengths_agree() {
 #[test]
 fn the_gradient_is_the_slope_of_the_loss() {
     for layout in layouts() {
-        let batch = model::batch(&layout.config, &LENGTHS, 3);
+        // Two chunks, of which the second is ragged: every element costs a few passes.
+        let batch = model::batch(&layout.config, &[40, 1, 38], 3);
         check_slopes(&layout, &batch, Strategy::stream(64, 128));
     }
 }

@@ -15,7 +15,7 @@ import { catchDownloads, caught, file, ownSources, visit } from './visit.mjs';
 
 const BROKEN = path.join(path.dirname(fileURLToPath(import.meta.url)), '../broken_models.json');
 /** Large enough that a shard is fetched in several pieces. */
-const MODEL = llama({ hidden: 128, intermediate: 64, layers: 2, heads: 4, keyHeads: 2, headDim: 8, vocab: IS_EXHAUSTIVE ? 8192 : 4096, tied: true });
+const MODEL = llama({ hidden: 128, intermediate: 64, layers: 2, heads: 4, keyHeads: 2, headDim: 8, vocab: 8192, tied: true });
 const PARAMETERS = MODEL.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, size) => product * size), 0);
 /** That of the table of broken models. */
 const SMALL = llama({ hidden: 8, intermediate: 12, layers: 2, heads: 2, keyHeads: 1, headDim: 4, vocab: 256 });
@@ -35,7 +35,7 @@ before(async () => {
   server = await serveInstrumented(process.env.PAGE);
   directory = await mkdtemp(path.join(tmpdir(), 'streambp-'));
   folder = path.join(directory, 'org', 'model');
-  await writeModel(folder, MODEL, { dtype: IS_EXHAUSTIVE ? 'BF16' : 'F32', shards: 3 });
+  await writeModel(folder, MODEL, { dtype: 'BF16', shards: 3 });
 });
 after(async () => {
   server?.close();

@@ -45,7 +45,7 @@ fn bundle(toolchain: &Toolchain, profile: &str, arguments: &[&OsStr]) -> Result 
 /// Builds the page into the directory that a host's visitors are to see.
 pub fn build_for_host() -> Result {
     let directory = Path::new("dist");
-    let toolchain = phase("set-up", || Toolchain::ensure(programs(SHIPPED)))?;
+    let toolchain = phase("set-up", || Toolchain::ensure(vec![programs(SHIPPED)]))?;
     phase("build", || build(&toolchain, SHIPPED, directory))?;
     println!("{}", durations());
     println!("The page is in {}: put these files anywhere on a host that serves https.", directory.display());
@@ -55,7 +55,7 @@ pub fn build_for_host() -> Result {
 /// Builds the page and serves it until it is interrupted; builds it again when a source changes.
 pub fn serve(port: Option<&str>) -> Result {
     let port = free_port(port)?;
-    let toolchain = phase("set-up", || Toolchain::ensure(programs(QUICK)))?;
+    let toolchain = phase("set-up", || Toolchain::ensure(vec![programs(QUICK)]))?;
     // Trunk would serve a page that does not build; so it is built once before.
     phase("build", || bundle(&toolchain, QUICK, &[]))?;
     println!("{}", durations());

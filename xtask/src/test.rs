@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use std::thread;
 
 use crate::chores;
+use crate::jobs::{Job, run_side_by_side};
 use crate::page;
 use crate::process::{Result, cargo, durations, phase, run, run_reading};
 use crate::runtime::RuntimeDirectory;
@@ -57,20 +58,41 @@ fn part_named(name: &str) -> Result<Part> {
 pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(&selection.parts)))?;
     let runners = Runners::new(selection.is_exhaustive)?;
-    let mut total = Tally::default();
-    for part in &selection.parts {
-        let tally = match part {
-            Part::Lints => Ok(lints()),
-            Part::Native => native(&runners),
-            Part::Browser => browser(&runners),
-        };
-        total += tally.unwrap_or_else(|sentence| {
-            eprintln!("error: {sentence}\n");
-            Tally::BROKEN
-        });
+    let is_chosen = |part| selection.parts.contains(&part);
+    let mut total = if is_chosen(Part::Lints) { lints() } else { Tally::default() };
+    let built = phase("builds", || build(selection));
+    if is_chosen(Part::Native) {
+        total += counted(built.as_ref().map_err(Clone::clone).and_then(|_| native(&runners)));
+    }
+    if is_chosen(Part::Browser) {
+        total += counted(built.as_ref().map_err(Clone::clone).and_then(|toolchain| browser(&runners, toolchain.as_ref())));
     }
     println!("{}\n{total}", durations());
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What breaks off before it can count is a failure.
+fn counted(tally: Result<Tally>) -> Tally {
+    tally.unwrap_or_else(|sentence| {
+        eprintln!("error: {sentence}\n");
+        Tally::BROKEN
+    })
+}
+
+/// Builds whatever the chosen tests need beside each other: while one build waits for its last crate, others have the other cores.
+fn build(selection: &Selection) -> Result<Option<Toolchain>> {
+    let command = cargo(&["test", "--workspace", "--no-run"]);
+    let native = Job { name: "the native tests".to_owned(), minutes: 5.0, command, advice: "mend the error above".to_owned() };
+    let native = Some(native).filter(|_| selection.parts.contains(&Part::Native));
+    if !selection.parts.contains(&Part::Browser) {
+        return native.map_or(Ok(()), |native| run_side_by_side(vec![native])).map(|()| None);
+    }
+    Toolchain::ensure(native.into_iter().chain([page::programs(profile(selection.is_exhaustive))]).collect()).map(Some)
+}
+
+/// The profile of the page that is tested.
+fn profile(is_exhaustive: bool) -> &'static str {
+    if is_exhaustive { page::SHIPPED } else { page::QUICK }
 }
 
 fn needs(parts: &[Part]) -> Vec<Need> {
@@ -94,16 +116,13 @@ fn lints() -> Tally {
 }
 
 fn native(runners: &Runners) -> Result<Tally> {
-    // By itself, so that how long the tests take can be told from how long their compilation does.
-    phase("build of the native tests", || run(&mut cargo(&["test", "--workspace", "--no-run"]), "mend the error above"))?;
     phase("native tests", || runners.count(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), Show::Now))
 }
 
-fn browser(runners: &Runners) -> Result<Tally> {
-    let profile = if runners.is_exhaustive { page::SHIPPED } else { page::QUICK };
+fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
+    let toolchain = toolchain.expect("it was made for the page");
     let page = Path::new("target/page-under-test");
-    let toolchain = phase("set-up of the page's tools", || Toolchain::ensure(page::programs(profile)))?;
-    phase("build of the page", || page::build(&toolchain, profile, page))?;
+    phase("build of the page", || page::build(toolchain, profile(runners.is_exhaustive), page))?;
     let page = std::path::absolute(page).map_err(|error| error.to_string())?;
     let tests_in = |browser: &str, files: &[String]| -> Result<Command> {
         let mut tests = in_browser_tests(system::node()?, &["--test", "--test-concurrency=1", "--test-reporter=spec"]);

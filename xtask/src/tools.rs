@@ -17,14 +17,14 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the tools, or installs them where no other project's are replaced. What has to be built is built beside the page's
-    /// programs, which Trunk finds done then.
-    pub fn ensure(programs: Job) -> Result<Toolchain> {
+    /// Finds the tools, or installs them where no other project's are replaced. What has to be built is built beside other builds: the
+    /// page's programs, which Trunk finds done then, and whatever else is to be built.
+    pub fn ensure(beside: Vec<Job>) -> Result<Toolchain> {
         ensure_target()?;
         // Trunk is told to stay offline, so whatever the lock file names has to be here before: it asks about every platform's crates.
         run(&mut cargo(&["fetch", "--quiet"]), "see that the crates' registry can be reached")?;
         let (trunk, wasm_bindgen) = (Tool::trunk()?, Tool::wasm_bindgen()?);
-        install(&[&trunk, &wasm_bindgen], Some(programs))?;
+        install(&[&trunk, &wasm_bindgen], beside)?;
         Ok(Toolchain { trunk: trunk.installed()?, path: path_with(wasm_bindgen.installed()?.parent())? })
     }
 
@@ -40,7 +40,7 @@ impl Toolchain {
 /// The program that makes what JavaScript loads, of the same version as the crate.
 pub fn ensure_wasm_bindgen() -> Result<PathBuf> {
     let tool = Tool::wasm_bindgen()?;
-    install(&[&tool], None)?;
+    install(&[&tool], Vec::new())?;
     tool.installed()
 }
 
@@ -113,12 +113,13 @@ const BUILT_FAST: [(&str, &str); 4] = [
     ("CARGO_PROFILE_RELEASE_STRIP", "true"),
 ];
 
-/// Installs what is missing, and builds beside it what else is to be built. Does nothing if nothing is missing.
-fn install(tools: &[&Tool], beside: Option<Job>) -> Result {
+/// Installs what is missing, and builds beside it what else is to be built.
+fn install(tools: &[&Tool], beside: Vec<Job>) -> Result {
     let missing = || tools.iter().copied().filter(|tool| tool.find().is_none());
     take_prebuilt(&missing().map(Tool::specification).collect::<Vec<_>>())?;
     let builds = missing().map(Tool::build).collect::<Result<Vec<Job>>>()?;
-    if builds.is_empty() { Ok(()) } else { run_side_by_side(beside.into_iter().chain(builds).collect()) }
+    let jobs: Vec<Job> = beside.into_iter().chain(builds).collect();
+    if jobs.is_empty() { Ok(()) } else { run_side_by_side(jobs) }
 }
 
 /// Gets programs that others have built, where cargo-binstall is at hand. It has none for some platforms, and some do not run here:
