@@ -178,7 +178,7 @@ async function plansPublishedModels(trainer) {
 
 async function keepsRuns(trainer) {
   const { page } = trainer;
-  await trainer.choose({ sampleEvery: 2 });
+  await trainer.choose({ sampleEvery: 3 });
   await trainer.type('validate-every', 2);
   await trainer.press('start');
   await trainer.waitForLosses(4);
