@@ -49,7 +49,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
     }
 }
 
-/// For every parameter, all of it moved a little in a random direction: what the loss does against what the gradient says.
+/// For every parameter, all of it moved a little uphill: what the loss does against what the gradient says.
 fn check_slopes(layout: &Layout, batch: &Batch, strategy: Strategy) {
     // How far all elements together are moved: adapters make a loss that curves within 10⁻⁴.
     const STEP: f64 = 2e-5;

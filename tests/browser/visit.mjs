@@ -10,14 +10,12 @@ import { openTrainer } from './trainer.mjs';
 
 const SOURCES = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../src');
 
-const SHORT = { 'seq-len': 256, chunk: 64, 'sample-every': 0 };
-
-/** Links' settings: a short run of the first preset, for tests that look at its plan. */
-export const TINY = SHORT;
+/** A link's settings: a short run of the first preset, for tests that look at its plan. */
+export const TINY = { 'seq-len': 256, chunk: 64, 'sample-every': 0 };
 
 /** A short run of a model whose kernels compile and run as quickly as can be, for tests in which the model does not matter. */
 export const SMALL = IS_EXHAUSTIVE ? TINY : {
-  ...SHORT, 'hidden-size': 32, 'intermediate-size': 48, 'num-hidden-layers': 2, 'num-attention-heads': 4, 'num-key-value-heads': 2, 'head-dim': 8,
+  ...TINY, 'hidden-size': 32, 'intermediate-size': 48, 'num-hidden-layers': 2, 'num-attention-heads': 4, 'num-key-value-heads': 2, 'head-dim': 8,
 };
 export const SMALL_LAYERS = SMALL['num-hidden-layers'] ?? 4;
 
