@@ -2,82 +2,82 @@
 // queries that see key j, from the last to the first, and over the heads that share the key. A thread owns $TOKENS keys of one
 // key/value head; how threads share queries is as keys are shared in attention.wgsl. It goes on from what d_k and d_v hold, so a chunk's border is a store and a load and no more.
 #include scores
-#include words
+#include packed_loads
 
-struct Params {
+struct Params$ {
   head_vec4s: u32,
   heads: u32,
-  queries_per_key: u32,
+  num_key_value_groups: u32,
   keys_row_vec4s: u32,
-  keys_period: u32,
+  keys_row_modulus: u32,
   scale: f32,
   softcap: f32,
   window: u32,
-  q_period: u32,
-  d_out_period: u32,
-  stats_period: u32,
+  q_row_modulus: u32,
+  d_out_row_modulus: u32,
+  stats_row_modulus: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> q: array<Quad>;
-@group(0) @binding(3) var<storage, read_write> k: array<Quad>;
-@group(0) @binding(4) var<storage, read_write> v: array<Quad>;
-@group(0) @binding(5) var<storage, read> segment_start: array<u32>;
-@group(0) @binding(6) var<storage, read_write> d_out: array<Quad>;
-@group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
-@group(0) @binding(8) var<storage, read_write> d_k: array<Quad>;
-@group(0) @binding(9) var<storage, read_write> d_v: array<Quad>;
+@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>;
+@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>;
+@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>;
+@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>;
+@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>;
+@group(0) @binding(d_k$) var<storage, read_write> d_k$: array<Quad>;
+@group(0) @binding(d_v$) var<storage, read_write> d_v$: array<Quad>;
 
 #if STAGED
 var<workgroup> q_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 #end
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let chunk_end = chunk.start + chunk.count;
-  let first_key = (first_in_window(chunk.start) / TOKEN_TILE + workgroup.x) * TOKEN_TILE;
+  let first_key = (first_in_window$(chunk.start) / TOKEN_TILE + workgroup_id.x) * TOKEN_TILE;
   let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;
   // The sequence of the chunk's queries may begin behind these keys.
-  if first_visible(chunk.start) > last_key { return; }
+  if first_visible$(chunk.start) > last_key { return; }
   // A tile is never at both ends of a ring.
-  let first_key_row = first_key % params.keys_period;
+  let first_key_row = first_key % params$.keys_row_modulus;
 #for t in 0..$TOKENS
-  let key$t = min(first_key + $tu * $LANESu + lane, last_key);
-  let at$t = (first_key_row + key$t - first_key) * params.keys_row_vec4s + workgroup.y * params.head_vec4s;
+  let key$t = min(first_key + $tu * $WORKGROUP_SIZEu + local_invocation_index, last_key);
+  let at$t = (first_key_row + key$t - first_key) * params$.keys_row_vec4s + workgroup_id.y * params$.head_vec4s;
 #for e in 0..$HEAD_VEC4S
-  let k$t_$e = floats(k[at$t + $eu]);
-  let v$t_$e = floats(v[at$t + $eu]);
-  var d_k$t_$e = floats(d_k[at$t + $eu]);
-  var d_v$t_$e = floats(d_v[at$t + $eu]);
+  let k$t_$e = floats(k$[at$t + $eu]);
+  let v$t_$e = floats(v$[at$t + $eu]);
+  var d_k$t_$e = floats(d_k$[at$t + $eu]);
+  var d_v$t_$e = floats(d_v$[at$t + $eu]);
 #end
 #end
-  let q_row = first_row(params.q_period);
-  let d_out_row = first_row(params.d_out_period);
-  let stats_row = first_row(params.stats_period);
+  let q_row = first_row(params$.q_row_modulus);
+  let d_out_row = first_row(params$.d_out_row_modulus);
+  let stats_row = first_row(params$.stats_row_modulus);
   let first_tile = max(first_key, chunk.start) / TOKEN_TILE;
   for (var tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE; tile > first_tile; tile--) {
-    if first_visible(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }
+    if first_visible$(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }
     // Always a whole tile, so that the loop is the same code for every tile; a query behind the end sees nothing. Of so many queries
     // that are read together, those of one head come first. One loop, as some drivers copy what each loop of a nest carries along.
-    for (var n = 0u; n < TOKEN_TILE / $STEPu * params.queries_per_key; n++) {
-      let last = tile * TOKEN_TILE - 1u - n / params.queries_per_key * $STEPu;
-      let head = workgroup.y * params.queries_per_key + n % params.queries_per_key;
+    for (var n = 0u; n < TOKEN_TILE / $STEPu * params$.num_key_value_groups; n++) {
+      let last = tile * TOKEN_TILE - 1u - n / params$.num_key_value_groups * $STEPu;
+      let head = workgroup_id.y * params$.num_key_value_groups + n % params$.num_key_value_groups;
 #if SUBGROUP
-      let my_token = clamp(last - place, chunk.start, chunk_end - 1u);
+      let my_token = clamp(last - subgroup_invocation_id, chunk.start, chunk_end - 1u);
       let my_row = my_token - chunk.start;
-      let my_first_key = first_visible(my_token);
-      let q_at = ((q_row + my_row) * params.heads + head) * params.head_vec4s;
-      let d_out_at = ((d_out_row + my_row) * params.heads + head) * params.head_vec4s;
-      let my_stats = stats[(stats_row + my_row) * params.heads + head];
+      let my_first_key = first_visible$(my_token);
+      let q_at = ((q_row + my_row) * params$.heads + head) * params$.head_vec4s;
+      let d_out_at = ((d_out_row + my_row) * params$.heads + head) * params$.head_vec4s;
+      let my_stats = stats$[(stats_row + my_row) * params$.heads + head];
 #for e in 0..$HEAD_VEC4S
-      let my_q$e = floats(q[q_at + $eu]);
-      let my_d_out$e = floats(d_out[d_out_at + $eu]);
+      let my_q$e = floats(q$[q_at + $eu]);
+      let my_d_out$e = floats(d_out$[d_out_at + $eu]);
 #end
 #end
 #if STAGED
-      for (var j = lane; j < $STEPu * $HEAD_VEC4Su; j += $LANESu) {
+      for (var j = local_invocation_index; j < $STEPu * $HEAD_VEC4Su; j += $WORKGROUP_SIZEu) {
         let row = clamp(last - j / $HEAD_VEC4Su, chunk.start, chunk_end - 1u) - chunk.start;
-        q_tile[j] = floats(q[((q_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su]);
-        d_out_tile[j] = floats(d_out[((d_out_row + row) * params.heads + head) * params.head_vec4s + j % $HEAD_VEC4Su]);
+        q_tile[j] = floats(q$[((q_row + row) * params$.heads + head) * params$.head_vec4s + j % $HEAD_VEC4Su]);
+        d_out_tile[j] = floats(d_out$[((d_out_row + row) * params$.heads + head) * params$.head_vec4s + j % $HEAD_VEC4Su]);
       }
       workgroupBarrier();
 #end
@@ -85,22 +85,22 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       {
       const begin = 0u;
 #else
-      for (var begin = 0u; begin < $STEPu; begin += $AT_ONCEu) {
+      for (var begin = 0u; begin < $STEPu; begin += $UNROLLu) {
 #end
-#for j in 0..$AT_ONCE
+#for j in 0..$UNROLL
       let query$j = last - begin - $ju;
       let token$j = clamp(query$j, chunk.start, chunk_end - 1u);
 #if SUBGROUP
       let first_seen$j = subgroupShuffle(my_first_key, begin + $ju);
-      let log_sum_and_around$j = subgroupShuffle(my_stats, begin + $ju);
+      let log_sum_and_delta$j = subgroupShuffle(my_stats, begin + $ju);
 #else
       let row$j = token$j - chunk.start;
-      let first_seen$j = first_visible(token$j);
-      let log_sum_and_around$j = stats[(stats_row + row$j) * params.heads + head];
+      let first_seen$j = first_visible$(token$j);
+      let log_sum_and_delta$j = stats$[(stats_row + row$j) * params$.heads + head];
 #end
 #if DIRECT
-      let q_at$j = ((q_row + row$j) * params.heads + head) * params.head_vec4s;
-      let d_out_at$j = ((d_out_row + row$j) * params.heads + head) * params.head_vec4s;
+      let q_at$j = ((q_row + row$j) * params$.heads + head) * params$.head_vec4s;
+      let d_out_at$j = ((d_out_row + row$j) * params$.heads + head) * params$.head_vec4s;
 #end
 #for t in 0..$TOKENS
       var s$t_$j = 0.0;
@@ -116,23 +116,23 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let d_out$j_$e = d_out_tile[(begin + $ju) * $HEAD_VEC4Su + $eu];
 #end
 #if DIRECT
-      let q$j_$e = floats(q[q_at$j + $eu]);
-      let d_out$j_$e = floats(d_out[d_out_at$j + $eu]);
+      let q$j_$e = floats(q$[q_at$j + $eu]);
+      let d_out$j_$e = floats(d_out$[d_out_at$j + $eu]);
 #end
 #for t in 0..$TOKENS
-      s$t_$j = multiply_add(q$j_$e, k$t_$e, s$t_$j);
-      d_p$t_$j = multiply_add(d_out$j_$e, v$t_$e, d_p$t_$j);
+      s$t_$j = multiply_add$(q$j_$e, k$t_$e, s$t_$j);
+      d_p$t_$j = multiply_add$(d_out$j_$e, v$t_$e, d_p$t_$j);
 #end
 #end
 #for t in 0..$TOKENS
       let sees$t_$j = query$j == token$j && key$t <= token$j && key$t >= first_seen$j;
-      let p$t_$j = select(0.0, exp(min(score(s$t_$j) - log_sum_and_around$j.x, 0.0)), sees$t_$j);
-      let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_around$j.y) * score_slope(s$t_$j) * params.scale, sees$t_$j);
+      let p$t_$j = select(0.0, exp(min(score$(s$t_$j) - log_sum_and_delta$j.x, 0.0)), sees$t_$j);
+      let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_delta$j.y) * score_slope$(s$t_$j) * params$.scale, sees$t_$j);
 #end
 #end
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS
-#for j in 0..$AT_ONCE
+#for j in 0..$UNROLL
       d_v$t_$e = fma(vec4(p$t_$j), d_out$j_$e, d_v$t_$e);
       d_k$t_$e = fma(vec4(d_s$t_$j), q$j_$e, d_k$t_$e);
 #end
@@ -145,10 +145,10 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     }
   }
 #for t in 0..$TOKENS
-  if first_key + $tu * $LANESu + lane <= last_key {
+  if first_key + $tu * $WORKGROUP_SIZEu + local_invocation_index <= last_key {
 #for e in 0..$HEAD_VEC4S
-    d_k[at$t + $eu] = quad(d_k$t_$e);
-    d_v[at$t + $eu] = quad(d_v$t_$e);
+    d_k$[at$t + $eu] = quad(d_k$t_$e);
+    d_v$[at$t + $eu] = quad(d_v$t_$e);
 #end
   }
 #end

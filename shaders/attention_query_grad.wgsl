@@ -2,92 +2,92 @@
 // d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head; how threads share
 // keys is as in attention.wgsl.
 #include scores
-#include words
+#include packed_loads
 
-struct Params {
+struct Params$ {
   head_vec4s: u32,
   heads: u32,
-  queries_per_key: u32,
+  num_key_value_groups: u32,
   keys_row_vec4s: u32,
-  keys_period: u32,
+  keys_row_modulus: u32,
   scale: f32,
   softcap: f32,
   window: u32,
-  q_period: u32,
-  out_period: u32,
-  d_out_period: u32,
-  stats_period: u32,
-  d_q_period: u32,
+  q_row_modulus: u32,
+  out_row_modulus: u32,
+  d_out_row_modulus: u32,
+  stats_row_modulus: u32,
+  d_q_row_modulus: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> q: array<Quad>;
-@group(0) @binding(3) var<storage, read_write> k: array<Quad>;
-@group(0) @binding(4) var<storage, read_write> v: array<Quad>;
-@group(0) @binding(5) var<storage, read> segment_start: array<u32>;
-@group(0) @binding(6) var<storage, read_write> out: array<Quad>;
-@group(0) @binding(7) var<storage, read_write> d_out: array<Quad>;
-@group(0) @binding(8) var<storage, read_write> stats: array<vec2<f32>>;
-@group(0) @binding(9) var<storage, read_write> d_q: array<Quad>;
+@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>;
+@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>;
+@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>;
+@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>;
+@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>;
+@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>;
+@group(0) @binding(d_q$) var<storage, read_write> d_q$: array<Quad>;
 
 #if STAGED
 var<workgroup> k_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 var<workgroup> v_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 #end
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
-  let tile_start = workgroup.x * TOKEN_TILE;
-  let head = workgroup.y;
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  let tile_start = workgroup_id.x * TOKEN_TILE;
+  let head = workgroup_id.y;
   let last_key = chunk.start + min(tile_start + TOKEN_TILE, chunk.count) - 1u;
-  let q_row = first_row(params.q_period);
-  let out_row = first_row(params.out_period);
-  let d_out_row = first_row(params.d_out_period);
-  let stats_row = first_row(params.stats_period);
-  let d_q_row = first_row(params.d_q_period);
+  let q_row = first_row(params$.q_row_modulus);
+  let out_row = first_row(params$.out_row_modulus);
+  let d_out_row = first_row(params$.d_out_row_modulus);
+  let stats_row = first_row(params$.stats_row_modulus);
+  let d_q_row = first_row(params$.d_q_row_modulus);
 #for t in 0..$TOKENS
-  let row$t = min(tile_start + $tu * $LANESu + lane, chunk.count - 1u);
+  let row$t = min(tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index, chunk.count - 1u);
   let token$t = chunk.start + row$t;
-  let first_key$t = first_visible(token$t);
-  let q_at$t = ((q_row + row$t) * params.heads + head) * params.head_vec4s;
-  let d_out_at$t = ((d_out_row + row$t) * params.heads + head) * params.head_vec4s;
-  let out_at$t = ((out_row + row$t) * params.heads + head) * params.head_vec4s;
-  let stats_at$t = (stats_row + row$t) * params.heads + head;
-  let log_sum$t = stats[stats_at$t].x;
-  var around$t = 0.0;
+  let first_key$t = first_visible$(token$t);
+  let q_at$t = ((q_row + row$t) * params$.heads + head) * params$.head_vec4s;
+  let d_out_at$t = ((d_out_row + row$t) * params$.heads + head) * params$.head_vec4s;
+  let out_at$t = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
+  let stats_at$t = (stats_row + row$t) * params$.heads + head;
+  let log_sum$t = stats$[stats_at$t].x;
+  var delta$t = 0.0;
 #for e in 0..$HEAD_VEC4S
-  let q$t_$e = floats(q[q_at$t + $eu]);
-  let d_out$t_$e = floats(d_out[d_out_at$t + $eu]);
-  around$t = multiply_add(d_out$t_$e, floats(out[out_at$t + $eu]), around$t);
+  let q$t_$e = floats(q$[q_at$t + $eu]);
+  let d_out$t_$e = floats(d_out$[d_out_at$t + $eu]);
+  delta$t = multiply_add$(d_out$t_$e, floats(out$[out_at$t + $eu]), delta$t);
   var d_q$t_$e = vec4(0.0);
 #end
 #end
-  let head_offset = head / params.queries_per_key * params.head_vec4s;
-  let first_key = first_visible(chunk.start + tile_start);
-  let first_key_row = first_key % params.keys_period;
+  let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
+  let first_key = first_visible$(chunk.start + tile_start);
+  let first_key_row = first_key % params$.keys_row_modulus;
 #if DIRECT
-    for (var key = first_key; key <= last_key; key += $AT_ONCEu) {
+    for (var key = first_key; key <= last_key; key += $UNROLLu) {
 #else
   for (var from_key = first_key; from_key <= last_key; from_key += $STEPu) {
 #if STAGED
-    for (var i = lane; i < $STEPu * $HEAD_VEC4Su; i += $LANESu) {
-      let row = around(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
-      let at = row * params.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
-      k_tile[i] = floats(k[at]);
-      v_tile[i] = floats(v[at]);
+    for (var i = local_invocation_index; i < $STEPu * $HEAD_VEC4Su; i += $WORKGROUP_SIZEu) {
+      let row = wrap$(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
+      let at = row * params$.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
+      k_tile[i] = floats(k$[at]);
+      v_tile[i] = floats(v$[at]);
     }
     workgroupBarrier();
 #else
-    let at = around(first_key_row + min(from_key + place, last_key) - first_key) * params.keys_row_vec4s + head_offset;
+    let at = wrap$(first_key_row + min(from_key + subgroup_invocation_id, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
 #for e in 0..$HEAD_VEC4S
-    let my_k$e = floats(k[at + $eu]);
-    let my_v$e = floats(v[at + $eu]);
+    let my_k$e = floats(k$[at + $eu]);
+    let my_v$e = floats(v$[at + $eu]);
 #end
 #end
-    for (var key = from_key; key <= min(from_key + $STEPu - 1u, last_key); key += $AT_ONCEu) {
+    for (var key = from_key; key <= min(from_key + $STEPu - 1u, last_key); key += $UNROLLu) {
 #end
     // A key behind the last one is behind every query of the tile, and so hidden.
-#for j in 0..$AT_ONCE
+#for j in 0..$UNROLL
 #if DIRECT
-    let at$j = around(first_key_row + min(key + $ju, last_key) - first_key) * params.keys_row_vec4s + head_offset;
+    let at$j = wrap$(first_key_row + min(key + $ju, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
 #end
 #for t in 0..$TOKENS
     var s$t_$j = 0.0;
@@ -103,23 +103,23 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
     let v$j_$e = v_tile[(key - from_key + $ju) * $HEAD_VEC4Su + $eu];
 #end
 #if DIRECT
-    let k$j_$e = floats(k[at$j + $eu]);
-    let v$j_$e = floats(v[at$j + $eu]);
+    let k$j_$e = floats(k$[at$j + $eu]);
+    let v$j_$e = floats(v$[at$j + $eu]);
 #end
 #for t in 0..$TOKENS
-    s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);
-    d_p$t_$j = multiply_add(d_out$t_$e, v$j_$e, d_p$t_$j);
+    s$t_$j = multiply_add$(q$t_$e, k$j_$e, s$t_$j);
+    d_p$t_$j = multiply_add$(d_out$t_$e, v$j_$e, d_p$t_$j);
 #end
 #end
 #for t in 0..$TOKENS
     let sees$t_$j = key + $ju >= first_key$t && key + $ju <= token$t;
-    let p$t_$j = exp(min(score(s$t_$j) - log_sum$t, 0.0));
-    let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - around$t) * score_slope(s$t_$j) * params.scale, sees$t_$j);
+    let p$t_$j = exp(min(score$(s$t_$j) - log_sum$t, 0.0));
+    let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - delta$t) * score_slope$(s$t_$j) * params$.scale, sees$t_$j);
 #end
 #end
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS
-#for j in 0..$AT_ONCE
+#for j in 0..$UNROLL
     d_q$t_$e = fma(vec4(d_s$t_$j), k$j_$e, d_q$t_$e);
 #end
 #end
@@ -133,12 +133,12 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   }
 #end
 #for t in 0..$TOKENS
-  if tile_start + $tu * $LANESu + lane < chunk.count {
-    let d_q_at = ((d_q_row + row$t) * params.heads + head) * params.head_vec4s;
+  if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count {
+    let d_q_at = ((d_q_row + row$t) * params$.heads + head) * params$.head_vec4s;
 #for e in 0..$HEAD_VEC4S
-    d_q[d_q_at + $eu] = quad(d_q$t_$e);
+    d_q$[d_q_at + $eu] = quad(d_q$t_$e);
 #end
-    stats[stats_at$t] = vec2(log_sum$t, around$t);
+    stats$[stats_at$t] = vec2(log_sum$t, delta$t);
   }
 #end
 }

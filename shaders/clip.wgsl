@@ -1,27 +1,27 @@
 // From the partial sums of squares: the gradient's norm, the factor that clips it, and whether it is finite.
 #include reduce
-#include settings
+#include adamw_params
 
-struct Params { partials: u32 }
+struct Params$ { partials: u32 }
 
-@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(3) var<storage, read> settings: Settings;
-@group(0) @binding(4) var<storage, read_write> metrics: array<f32>;
+@group(0) @binding(partials$) var<storage, read_write> partials$: array<f32>;
+@group(0) @binding(settings$) var<storage, read> settings$: AdamWParams;
+@group(0) @binding(metrics$) var<storage, read_write> metrics$: array<f32>;
 
 // The exponent's bits are all ones in infinities and in what is no number; a comparison may take both for granted.
-fn has_value(number: f32) -> bool {
+fn has_value$(number: f32) -> bool {
   return (bitcast<u32>(number) & 0x7f800000u) != 0x7f800000u;
 }
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   var sum = 0.0;
-  for (var i = lane; i < params.partials; i += $LANESu) { sum += partials[i]; }
-  let total = workgroup_sum(sum, lane);
-  if lane != 0u { return; }
+  for (var i = local_invocation_index; i < params$.partials; i += $WORKGROUP_SIZEu) { sum += partials$[i]; }
+  let total = workgroup_sum(sum, local_invocation_index);
+  if local_invocation_index != 0u { return; }
   let norm = sqrt(total);
   // The loss is looked at too: logits that overflow can give one that is no number beside a gradient of ordinary size.
-  let is_finite = has_value(total) && has_value(metrics[0]);
-  metrics[1] = norm;
-  metrics[2] = select(0.0, min(1.0, settings.max_grad_norm / (norm + 1e-6)), is_finite);
-  metrics[3] = select(1.0, 0.0, is_finite);
+  let is_finite = has_value$(total) && has_value$(metrics$[0]);
+  metrics$[1] = norm;
+  metrics$[2] = select(0.0, min(1.0, settings$.max_grad_norm / (norm + 1e-6)), is_finite);
+  metrics$[3] = select(1.0, 0.0, is_finite);
 }

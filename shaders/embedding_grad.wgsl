@@ -1,23 +1,23 @@
 // d_weight[v] += scale · sum of d_out[i] over the tokens i whose id is v, from the last to the first. A thread owns four columns
 // of a row of d_weight, so no two threads add to one place, and the host's order of the tokens is the order of the sum.
 
-struct Params { row_vec4s: u32, first_id: u32, ids: u32, scale: f32 }
+struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, scale: f32 }
 
-@group(0) @binding(2) var<storage, read_write> d_out: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> token_order: array<u32>;
-@group(0) @binding(4) var<storage, read> token_start: array<u32>;
-@group(0) @binding(5) var<storage, read_write> d_weight: array<vec4<f32>>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>;
+@group(0) @binding(token_order$) var<storage, read> token_order$: array<u32>;
+@group(0) @binding(token_start$) var<storage, read> token_start$: array<u32>;
+@group(0) @binding(d_weight$) var<storage, read_write> d_weight$: array<vec4<f32>>;
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
-  let i = flat_workgroup(workgroup, workgroups) * LANES + lane;
-  let row = i / params.row_vec4s;
-  let col = i % params.row_vec4s;
-  if row >= params.ids { return; }
-  let id = params.first_id + row;
-  var sum = d_weight[i];
-  let end = token_start[id + 1u];
-  for (var at = token_start[id]; at < end; at++) {
-    sum += params.scale * d_out[token_order[at] * params.row_vec4s + col];
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;
+  let row = i / params$.row_vec4s;
+  let col = i % params$.row_vec4s;
+  if row >= params$.ids { return; }
+  let id = params$.first_id + row;
+  var sum = d_weight$[i];
+  let end = token_start$[id + 1u];
+  for (var at = token_start$[id]; at < end; at++) {
+    sum += params$.scale * d_out$[token_order$[at] * params$.row_vec4s + col];
   }
-  d_weight[i] = sum;
+  d_weight$[i] = sum;
 }

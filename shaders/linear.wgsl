@@ -4,56 +4,56 @@
 // Only some rows of the matrix may be at work: `vec4s` groups of four from first_row on, for the columns of out from first_col on.
 #include weight
 
-struct Params {
+struct Params$ {
   in_vec4s: u32,
   out_vec4s: u32,
   vec4s: u32,
   first_row: u32,
   first_col_vec4: u32,
   scale: f32,
-  x_period: u32,
-  out_period: u32,
-  residual_period: u32,
+  x_row_modulus: u32,
+  out_row_modulus: u32,
+  residual_row_modulus: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> x: array<Quad>;
-@group(0) @binding(3) var<storage, read> weight: array<Stored>;
-@group(0) @binding(4) var<storage, read_write> out: array<Quad>;
+@group(0) @binding(x$) var<storage, read_write> x$: array<Quad>;
+@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>;
+@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>;
 #if BIAS
-@group(0) @binding(5) var<storage, read> bias: array<Quad>;
+@group(0) @binding(bias$) var<storage, read> bias$: array<Quad>;
 #end
 #if RESIDUAL
-@group(0) @binding(6) var<storage, read_write> residual: array<Quad>;
+@group(0) @binding(residual$) var<storage, read_write> residual$: array<Quad>;
 #end
 
 #if STAGED
 var<workgroup> x_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;
-var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_LANESu>;
+var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_THREADSu>;
 #end
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
-  let x_row = first_row(params.x_period);
-  let out_row = first_row(params.out_period);
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  let x_row = first_row(params$.x_row_modulus);
+  let out_row = first_row(params$.out_row_modulus);
 #if RESIDUAL
-  let residual_row = first_row(params.residual_period);
+  let residual_row = first_row(params$.residual_row_modulus);
 #end
 #for t in 0..$TOKENS
-  let token$t = workgroup.x * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu;
+  let token$t = workgroup_id.x * TOKEN_TILE + $tu * $TOKEN_THREADSu + local_invocation_index / $COL_THREADSu;
   let row$t = min(token$t, chunk.count - 1u);
-  let x$t = (x_row + row$t) * params.in_vec4s;
+  let x$t = (x_row + row$t) * params$.in_vec4s;
 #end
-  let first = workgroup.y * $GROUPSu * $QUADSu * $COL_LANESu;
+  let first = workgroup_id.y * $GROUPSu * $QUADSu * $COL_THREADSu;
 #for g in 0..$GROUPS
 #if SUBGROUP
-  let w$g = weight_row(params.first_row + min(4u * (first + $gu * $QUADSu) + place, 4u * params.vec4s - 1u));
+  let w$g = weight_row$(params$.first_row + min(4u * (first + $gu * $QUADSu) + subgroup_invocation_id, 4u * params$.vec4s - 1u));
 #end
 #for q in 0..$QUADS
   // Columns behind the last one are computed again and not stored.
-  let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $COL_LANESu + lane % $COL_LANESu;
-  let col$g_$q = min(wanted$g_$q, params.vec4s - 1u);
+  let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $COL_THREADSu + local_invocation_index % $COL_THREADSu;
+  let col$g_$q = min(wanted$g_$q, params$.vec4s - 1u);
 #if DIRECT
 #for c in 0..4
-  let w$g_$q_$c = weight_row(params.first_row + 4u * col$g_$q + $cu);
+  let w$g_$q_$c = weight_row$(params$.first_row + 4u * col$g_$q + $cu);
 #end
 #end
 #for t in 0..$TOKENS
@@ -62,47 +62,47 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #end
 #if STAGED
-  for (var from_k = 0u; from_k < params.in_vec4s; from_k += $STEPu) {
-    for (var i = lane; i < $STEPu * TOKEN_TILE; i += $LANESu) {
+  for (var from_k = 0u; from_k < params$.in_vec4s; from_k += $STEPu) {
+    for (var i = local_invocation_index; i < $STEPu * TOKEN_TILE; i += $WORKGROUP_SIZEu) {
       let k = from_k + i % $STEPu;
-      let row = min(workgroup.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
-      let value = floats(x[(x_row + row) * params.in_vec4s + min(k, params.in_vec4s - 1u)]);
-      x_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, k < params.in_vec4s);
+      let row = min(workgroup_id.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
+      let value = floats(x$[(x_row + row) * params$.in_vec4s + min(k, params$.in_vec4s - 1u)]);
+      x_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, k < params$.in_vec4s);
     }
-    for (var i = lane; i < $STEPu * 4u * $QUADSu * $COL_LANESu; i += $LANESu) {
+    for (var i = local_invocation_index; i < $STEPu * 4u * $QUADSu * $COL_THREADSu; i += $WORKGROUP_SIZEu) {
       let k = from_k + i % $STEPu;
       let col = i / $STEPu;
-      let row = params.first_row + min(4u * first + col, 4u * params.vec4s - 1u);
-      let value = weight_at(weight_row(row), min(k, params.in_vec4s - 1u));
-      weight_tile[(i % $STEPu * 4u + col % 4u) * $QUADSu * $COL_LANESu + col / 4u] = select(vec4(0.0), value, k < params.in_vec4s);
+      let row = params$.first_row + min(4u * first + col, 4u * params$.vec4s - 1u);
+      let value = weight_at$(weight_row$(row), min(k, params$.in_vec4s - 1u));
+      weight_tile[(i % $STEPu * 4u + col % 4u) * $QUADSu * $COL_THREADSu + col / 4u] = select(vec4(0.0), value, k < params$.in_vec4s);
     }
     workgroupBarrier();
-    for (var begin = 0u; begin < $STEPu; begin += $AT_ONCEu) {
+    for (var begin = 0u; begin < $STEPu; begin += $UNROLLu) {
 #else
-    for (var begin = 0u; begin < params.in_vec4s; begin += $AT_ONCEu) {
+    for (var begin = 0u; begin < params$.in_vec4s; begin += $UNROLLu) {
 #end
-#for u in 0..$AT_ONCE
+#for u in 0..$UNROLL
       {
 #if RAGGED
-      let k = min(begin + $uu, params.in_vec4s - 1u);
+      let k = min(begin + $uu, params$.in_vec4s - 1u);
 #else
       let k = begin + $uu;
 #end
 #for t in 0..$TOKENS
 #if STAGED
-      let a$t = x_tile[k * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu];
+      let a$t = x_tile[k * TOKEN_TILE + $tu * $TOKEN_THREADSu + local_invocation_index / $COL_THREADSu];
 #else
 #if RAGGED
-      let a$t = select(vec4(0.0), floats(x[x$t + k]), begin + $uu < params.in_vec4s);
+      let a$t = select(vec4(0.0), floats(x$[x$t + k]), begin + $uu < params$.in_vec4s);
 #else
-      let a$t = floats(x[x$t + k]);
+      let a$t = floats(x$[x$t + k]);
 #end
 #end
 #end
 #if SUBGROUP
       // Before anything is added: each of these has branches on some drivers, and between additions they cut the code that is made of these.
 #for g in 0..$GROUPS
-      let mine$g = weight_at(w$g, k);
+      let mine$g = weight_at$(w$g, k);
 #end
 #end
 #for g in 0..$GROUPS
@@ -112,10 +112,10 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let b$g_$q_$c = subgroupBroadcast(mine$g, 4u * $qu + $cu);
 #end
 #if STAGED
-      let b$g_$q_$c = weight_tile[((k * 4u + $cu) * $QUADSu + $qu) * $COL_LANESu + lane % $COL_LANESu];
+      let b$g_$q_$c = weight_tile[((k * 4u + $cu) * $QUADSu + $qu) * $COL_THREADSu + local_invocation_index % $COL_THREADSu];
 #end
 #if DIRECT
-      let b$g_$q_$c = weight_at(w$g_$q_$c, k);
+      let b$g_$q_$c = weight_at$(w$g_$q_$c, k);
 #end
 #end
 #for e in 0..4
@@ -138,25 +138,25 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #for t in 0..$TOKENS
   if token$t < chunk.count {
-    let out_start = (out_row + row$t) * params.out_vec4s;
+    let out_start = (out_row + row$t) * params$.out_vec4s;
 #if RESIDUAL
-    let residual_start = (residual_row + row$t) * params.out_vec4s;
+    let residual_start = (residual_row + row$t) * params$.out_vec4s;
 #end
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
-    if wanted$g_$q < params.vec4s {
-      let at = params.first_col_vec4 + col$g_$q;
-      sum$t_$g_$q *= params.scale;
+    if wanted$g_$q < params$.vec4s {
+      let at = params$.first_col_vec4 + col$g_$q;
+      sum$t_$g_$q *= params$.scale;
 #if BIAS
-      sum$t_$g_$q += floats(bias[at]);
+      sum$t_$g_$q += floats(bias$[at]);
 #end
 #if RESIDUAL
-      sum$t_$g_$q += floats(residual[residual_start + at]);
+      sum$t_$g_$q += floats(residual$[residual_start + at]);
 #end
 #if ACCUMULATE
-      sum$t_$g_$q += floats(out[out_start + at]);
+      sum$t_$g_$q += floats(out$[out_start + at]);
 #end
-      out[out_start + at] = quad(sum$t_$g_$q);
+      out$[out_start + at] = quad(sum$t_$g_$q);
     }
 #end
 #end

@@ -3,46 +3,46 @@
 // holds, so where a matrix is cut does not show.
 #include weight
 
-struct Params {
+struct Params$ {
   in_vec4s: u32,
   out_vec4s: u32,
   vec4s: u32,
   first_row: u32,
   first_col_vec4: u32,
   scale: f32,
-  d_out_period: u32,
-  d_x_period: u32,
+  d_out_row_modulus: u32,
+  d_x_row_modulus: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> d_out: array<Quad>;
-@group(0) @binding(3) var<storage, read> weight: array<Stored>;
-@group(0) @binding(4) var<storage, read_write> d_x: array<Quad>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>;
+@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>;
+@group(0) @binding(d_x$) var<storage, read_write> d_x$: array<Quad>;
 
 #if STAGED
 var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;
-var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_LANESu>;
+var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_THREADSu>;
 #end
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
-  let d_out_row = first_row(params.d_out_period);
-  let d_x_row = first_row(params.d_x_period);
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  let d_out_row = first_row(params$.d_out_row_modulus);
+  let d_x_row = first_row(params$.d_x_row_modulus);
 #for t in 0..$TOKENS
-  let token$t = workgroup.x * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu;
+  let token$t = workgroup_id.x * TOKEN_TILE + $tu * $TOKEN_THREADSu + local_invocation_index / $COL_THREADSu;
   let row$t = min(token$t, chunk.count - 1u);
-  let d_out$t = (d_out_row + row$t) * params.out_vec4s + params.first_col_vec4;
-  let d_x$t = (d_x_row + row$t) * params.in_vec4s;
+  let d_out$t = (d_out_row + row$t) * params$.out_vec4s + params$.first_col_vec4;
+  let d_x$t = (d_x_row + row$t) * params$.in_vec4s;
 #end
-  let first = workgroup.y * $GROUPSu * $QUADSu * $COL_LANESu;
+  let first = workgroup_id.y * $GROUPSu * $QUADSu * $COL_THREADSu;
 #for g in 0..$GROUPS
 #if SUBGROUP
-  let mine$g = min(first + $gu * $QUADSu + place, params.in_vec4s - 1u);
+  let mine$g = min(first + $gu * $QUADSu + subgroup_invocation_id, params$.in_vec4s - 1u);
 #end
 #for q in 0..$QUADS
-  let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $COL_LANESu + lane % $COL_LANESu;
-  let col$g_$q = min(wanted$g_$q, params.in_vec4s - 1u);
+  let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $COL_THREADSu + local_invocation_index % $COL_THREADSu;
+  let col$g_$q = min(wanted$g_$q, params$.in_vec4s - 1u);
 #for t in 0..$TOKENS
 #if ACCUMULATE
-  var sum$t_$g_$q = floats(d_x[d_x$t + col$g_$q]);
+  var sum$t_$g_$q = floats(d_x$[d_x$t + col$g_$q]);
 #else
   var sum$t_$g_$q = vec4(0.0);
 #end
@@ -50,56 +50,56 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
 #end
 #end
 #if STAGED
-  for (var from_n = 0u; from_n < params.vec4s; from_n += $STEPu) {
-    for (var i = lane; i < $STEPu * TOKEN_TILE; i += $LANESu) {
+  for (var from_n = 0u; from_n < params$.vec4s; from_n += $STEPu) {
+    for (var i = local_invocation_index; i < $STEPu * TOKEN_TILE; i += $WORKGROUP_SIZEu) {
       let n = from_n + i % $STEPu;
-      let row = min(workgroup.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
-      let value = floats(d_out[(d_out_row + row) * params.out_vec4s + params.first_col_vec4 + min(n, params.vec4s - 1u)]);
-      d_out_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, n < params.vec4s);
+      let row = min(workgroup_id.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
+      let value = floats(d_out$[(d_out_row + row) * params$.out_vec4s + params$.first_col_vec4 + min(n, params$.vec4s - 1u)]);
+      d_out_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, n < params$.vec4s);
     }
-    for (var i = lane; i < $STEPu * 4u * $QUADSu * $COL_LANESu; i += $LANESu) {
-      let n = 4u * from_n + i / ($QUADSu * $COL_LANESu);
-      let col = min(first + i % ($QUADSu * $COL_LANESu), params.in_vec4s - 1u);
-      let value = weight_at(weight_row(params.first_row + min(n, 4u * params.vec4s - 1u)), col);
-      weight_tile[i] = select(vec4(0.0), value, n < 4u * params.vec4s);
+    for (var i = local_invocation_index; i < $STEPu * 4u * $QUADSu * $COL_THREADSu; i += $WORKGROUP_SIZEu) {
+      let n = 4u * from_n + i / ($QUADSu * $COL_THREADSu);
+      let col = min(first + i % ($QUADSu * $COL_THREADSu), params$.in_vec4s - 1u);
+      let value = weight_at$(weight_row$(params$.first_row + min(n, 4u * params$.vec4s - 1u)), col);
+      weight_tile[i] = select(vec4(0.0), value, n < 4u * params$.vec4s);
     }
     workgroupBarrier();
-    for (var begin = 0u; begin < $STEPu; begin += $AT_ONCEu) {
+    for (var begin = 0u; begin < $STEPu; begin += $UNROLLu) {
 #else
-    for (var begin = 0u; begin < params.vec4s; begin += $AT_ONCEu) {
+    for (var begin = 0u; begin < params$.vec4s; begin += $UNROLLu) {
 #end
-#for u in 0..$AT_ONCE
+#for u in 0..$UNROLL
       {
 #if RAGGED
-      let n = min(begin + $uu, params.vec4s - 1u);
+      let n = min(begin + $uu, params$.vec4s - 1u);
 #else
       let n = begin + $uu;
 #end
 #for t in 0..$TOKENS
 #if STAGED
-      var a$t = d_out_tile[n * TOKEN_TILE + $tu * $TOKEN_LANESu + lane / $COL_LANESu];
+      var a$t = d_out_tile[n * TOKEN_TILE + $tu * $TOKEN_THREADSu + local_invocation_index / $COL_THREADSu];
 #else
 #if RAGGED
-      var a$t = select(vec4(0.0), floats(d_out[d_out$t + n]), begin + $uu < params.vec4s);
+      var a$t = select(vec4(0.0), floats(d_out$[d_out$t + n]), begin + $uu < params$.vec4s);
 #else
-      var a$t = floats(d_out[d_out$t + n]);
+      var a$t = floats(d_out$[d_out$t + n]);
 #end
 #end
 #if SCALED
-      a$t *= params.scale;
+      a$t *= params$.scale;
 #end
 #end
 #for c in 0..4
 #if STAGED
 #else
-      let w$c = weight_row(params.first_row + 4u * n + $cu);
+      let w$c = weight_row$(params$.first_row + 4u * n + $cu);
 #end
 #end
 #if SUBGROUP
       // Before anything is added, as in linear.wgsl.
 #for g in 0..$GROUPS
 #for c in 0..4
-      let of_mine$g_$c = weight_at(w$c, mine$g);
+      let of_mine$g_$c = weight_at$(w$c, mine$g);
 #end
 #end
 #end
@@ -110,10 +110,10 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
       let b$g_$q_$c = subgroupBroadcast(of_mine$g_$c, $qu);
 #end
 #if STAGED
-      let b$g_$q_$c = weight_tile[((n * 4u + $cu) * $QUADSu + $qu) * $COL_LANESu + lane % $COL_LANESu];
+      let b$g_$q_$c = weight_tile[((n * 4u + $cu) * $QUADSu + $qu) * $COL_THREADSu + local_invocation_index % $COL_THREADSu];
 #end
 #if DIRECT
-      let b$g_$q_$c = weight_at(w$c, col$g_$q);
+      let b$g_$q_$c = weight_at$(w$c, col$g_$q);
 #end
 #end
       // All of one sum behind one another, as in linear.wgsl.
@@ -135,8 +135,8 @@ fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
   if token$t < chunk.count {
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
-    if wanted$g_$q < params.in_vec4s {
-      d_x[d_x$t + col$g_$q] = quad(sum$t_$g_$q);
+    if wanted$g_$q < params$.in_vec4s {
+      d_x$[d_x$t + col$g_$q] = quad(sum$t_$g_$q);
     }
 #end
 #end

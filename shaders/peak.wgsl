@@ -15,15 +15,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var sum$i = vec4(start + $i.0);
 #end
   for (var round = 0u; round < params.rounds; round++) {
-#for turn in 0..$TURNS
-    let near$turn_0 = fma(sum1, down, sum0);
-    let near$turn_1 = fma(sum0, up, sum1);
-    let near$turn_2 = fma(sum3, down, sum2);
-    let near$turn_3 = fma(sum2, up, sum3);
-    sum0 = fma(near$turn_2, down, near$turn_0);
-    sum2 = fma(near$turn_0, up, near$turn_2);
-    sum1 = fma(near$turn_3, down, near$turn_1);
-    sum3 = fma(near$turn_1, up, near$turn_3);
+#for i in 0..$UNROLL
+    let near$i_0 = fma(sum1, down, sum0);
+    let near$i_1 = fma(sum0, up, sum1);
+    let near$i_2 = fma(sum3, down, sum2);
+    let near$i_3 = fma(sum2, up, sum3);
+    sum0 = fma(near$i_2, down, near$i_0);
+    sum2 = fma(near$i_0, up, near$i_2);
+    sum1 = fma(near$i_3, down, near$i_1);
+    sum3 = fma(near$i_1, up, near$i_3);
 #end
   }
   out[id.x] = sum0 + sum1 + sum2 + sum3;

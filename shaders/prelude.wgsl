@@ -9,17 +9,17 @@ struct Chunk { start: u32, count: u32 }
 // Every sum over tokens is cut at multiples of this, counted from the start of the batch.
 const TOKEN_TILE: u32 = 64u;
 // Threads of a workgroup where each thread has elements of its own.
-const LANES: u32 = 64u;
+const WORKGROUP_SIZE: u32 = 64u;
 
 // A grid of more workgroups than one dimension may have is folded into two.
-fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
-  return workgroup.y * workgroups.x + workgroup.x;
+fn flat_workgroup(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> u32 {
+  return workgroup_id.y * num_workgroups.x + workgroup_id.x;
 }
 
 // Where the chunk's rows start in a tensor whose rows begin anew after so many tokens: at its first token in one that holds the whole
 // batch (no batch is that long), at 0 in one that holds a chunk (the period is 1).
-fn first_row(period: u32) -> u32 {
-  return chunk.start % period;
+fn first_row(row_modulus: u32) -> u32 {
+  return chunk.start % row_modulus;
 }
 
 // Tiles of the tokens at work; the last one may have fewer.
@@ -29,6 +29,6 @@ fn token_tiles() -> u32 {
 
 // The same number, for the turns of a loop. Where these are a parameter as it stands, lavapipe writes the kernel out for its value and
 // compiles that, again at every dispatch; it does not see through this.
-fn turns(count: u32, workgroup: vec3<u32>) -> u32 {
-  return min(count, workgroup.x | 0x80000000u);
+fn opaque_bound(count: u32, workgroup_id: vec3<u32>) -> u32 {
+  return min(count, workgroup_id.x | 0x80000000u);
 }

@@ -2,46 +2,46 @@
 #include reduce
 #include norm_weight
 
-struct Params {
+struct Params$ {
   row_vec4s: u32,
   groups: u32,
   size: f32,
   epsilon: f32,
-  x_period: u32,
-  out_period: u32,
-  rstd_period: u32,
-  residual_period: u32,
+  x_row_modulus: u32,
+  out_row_modulus: u32,
+  rstd_row_modulus: u32,
+  residual_row_modulus: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
+@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>;
+@group(0) @binding(weight$) var<storage, read> weight$: array<vec4<f32>>;
+@group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>;
+@group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>;
 #if RESIDUAL
-@group(0) @binding(6) var<storage, read_write> residual: array<vec4<f32>>;
+@group(0) @binding(residual$) var<storage, read_write> residual$: array<vec4<f32>>;
 #end
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
-  let row = flat_workgroup(workgroup, workgroups);
-  if row >= chunk.count * params.groups { return; }
-  let x_start = (first_row(params.x_period) * params.groups + row) * params.row_vec4s;
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  let row = flat_workgroup(workgroup_id, num_workgroups);
+  if row >= chunk.count * params$.groups { return; }
+  let x_start = (first_row(params$.x_row_modulus) * params$.groups + row) * params$.row_vec4s;
   var squares = 0.0;
-  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
-    let v = x[x_start + col];
+  for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
+    let v = x$[x_start + col];
     squares += dot(v, v);
   }
-  let scale = inverseSqrt(workgroup_sum(squares, lane) / params.size + params.epsilon);
-  if lane == 0u { rstd[first_row(params.rstd_period) * params.groups + row] = scale; }
-  let out_start = (first_row(params.out_period) * params.groups + row) * params.row_vec4s;
+  let scale = inverseSqrt(workgroup_sum(squares, local_invocation_index) / params$.size + params$.epsilon);
+  if local_invocation_index == 0u { rstd$[first_row(params$.rstd_row_modulus) * params$.groups + row] = scale; }
+  let out_start = (first_row(params$.out_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #if RESIDUAL
-  let residual_start = (first_row(params.residual_period) * params.groups + row) * params.row_vec4s;
+  let residual_start = (first_row(params$.residual_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #end
-  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
-    let normed = x[x_start + col] * scale * norm_weight(col);
+  for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
+    let normed = x$[x_start + col] * scale * norm_weight$(col);
 #if RESIDUAL
-    out[out_start + col] = residual[residual_start + col] + normed;
+    out$[out_start + col] = residual$[residual_start + col] + normed;
 #else
-    out[out_start + col] = normed;
+    out$[out_start + col] = normed;
 #end
   }
 }

@@ -4,43 +4,43 @@
 #include reduce
 #include norm_weight
 
-struct Params { row_vec4s: u32, groups: u32, size: f32, rstd_period: u32, d_out_period: u32, d_x_period: u32, x_period: u32 }
+struct Params$ { row_vec4s: u32, groups: u32, size: f32, rstd_row_modulus: u32, d_out_row_modulus: u32, d_x_row_modulus: u32, x_row_modulus: u32 }
 
-@group(0) @binding(2) var<storage, read_write> rstd: array<f32>;
-@group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> d_out: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> d_x: array<vec4<f32>>;
+@group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>;
+@group(0) @binding(weight$) var<storage, read> weight$: array<vec4<f32>>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>;
+@group(0) @binding(d_x$) var<storage, read_write> d_x$: array<vec4<f32>>;
 #if X
-@group(0) @binding(6) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>;
 #end
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
-  let row = flat_workgroup(workgroup, workgroups);
-  if row >= chunk.count * params.groups { return; }
-  let scale = rstd[first_row(params.rstd_period) * params.groups + row];
-  let d_out_start = (first_row(params.d_out_period) * params.groups + row) * params.row_vec4s;
-  let d_x_start = (first_row(params.d_x_period) * params.groups + row) * params.row_vec4s;
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  let row = flat_workgroup(workgroup_id, num_workgroups);
+  if row >= chunk.count * params$.groups { return; }
+  let scale = rstd$[first_row(params$.rstd_row_modulus) * params$.groups + row];
+  let d_out_start = (first_row(params$.d_out_row_modulus) * params$.groups + row) * params$.row_vec4s;
+  let d_x_start = (first_row(params$.d_x_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #if X
-  let x_start = (first_row(params.x_period) * params.groups + row) * params.row_vec4s;
+  let x_start = (first_row(params$.x_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #end
   var products = 0.0;
-  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
+  for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
 #if X
-    let y = x[x_start + col] * scale;
+    let y = x$[x_start + col] * scale;
 #else
-    let y = d_x[d_x_start + col] * scale;
+    let y = d_x$[d_x_start + col] * scale;
 #end
-    products += dot(d_out[d_out_start + col] * norm_weight(col), y);
+    products += dot(d_out$[d_out_start + col] * norm_weight$(col), y);
   }
-  let mean = workgroup_sum(products, lane) / params.size;
-  for (var col = lane; col < params.row_vec4s; col += $LANESu) {
+  let mean = workgroup_sum(products, local_invocation_index) / params$.size;
+  for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
 #if X
-    let y = x[x_start + col] * scale;
-    let around = d_x[d_x_start + col];
+    let y = x$[x_start + col] * scale;
+    let before = d_x$[d_x_start + col];
 #else
-    let y = d_x[d_x_start + col] * scale;
-    let around = vec4(0.0);
+    let y = d_x$[d_x_start + col] * scale;
+    let before = vec4(0.0);
 #end
-    d_x[d_x_start + col] = around + scale * (d_out[d_out_start + col] * norm_weight(col) - y * mean);
+    d_x$[d_x_start + col] = before + scale * (d_out$[d_out_start + col] * norm_weight$(col) - y * mean);
   }
 }

@@ -1,24 +1,24 @@
 // partials[slot] = sums of squares of parts of x. Eight neighbouring threads have a run of elements, in turn. The parts are the same
 // whatever the device.
 
-struct Params { vec4s: u32, slot: u32 }
+struct Params$ { vec4s: u32, slot: u32 }
 
-const PARTIALS: u32 = 256u;
-const TOGETHER: u32 = 8u;
+const PARTIALS$: u32 = 256u;
+const TOGETHER$: u32 = 8u;
 
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(x$) var<storage, read> x$: array<vec4<f32>>;
+@group(0) @binding(partials$) var<storage, read_write> partials$: array<f32>;
 
-fn main(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, place: u32) {
-  let part = workgroup.x * $LANESu + lane;
-  let runs = PARTIALS / TOGETHER;
-  let length = (params.vec4s + runs - 1u) / runs;
-  let run = part / TOGETHER;
-  let end = min((run + 1u) * length, params.vec4s);
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  let part = workgroup_id.x * $WORKGROUP_SIZEu + local_invocation_index;
+  let runs = PARTIALS$ / TOGETHER$;
+  let length = (params$.vec4s + runs - 1u) / runs;
+  let run = part / TOGETHER$;
+  let end = min((run + 1u) * length, params$.vec4s);
   var sum = 0.0;
-  for (var i = run * length + part % TOGETHER; i < end; i += TOGETHER) {
-    let v = x[i];
+  for (var i = run * length + part % TOGETHER$; i < end; i += TOGETHER$) {
+    let v = x$[i];
     sum += dot(v, v);
   }
-  partials[params.slot * PARTIALS + part] = sum;
+  partials$[params$.slot * PARTIALS$ + part] = sum;
 }

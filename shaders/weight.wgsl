@@ -1,46 +1,46 @@
 // How a matrix is read that may be stored in fewer bytes: the includer binds `weight: array<Stored>`, and gets four columns of a row by
 // weight_at(weight_row(row), column / 4).
-#include words
+#include packed_loads
 
 #if BF16
-alias Stored = Pair;
+alias Stored$ = Pair;
 #else
 #if F16
-alias Stored = Pair;
+alias Stored$ = Pair;
 #else
 #if INT8
-alias Stored = u32;
+alias Stored$ = u32;
 #else
-alias Stored = Quad;
+alias Stored$ = Quad;
 #end
 #end
 #end
 
 // Where a row starts.
-fn weight_row(row: u32) -> u32 {
+fn weight_row$(row: u32) -> u32 {
 #if INT8
   // A block of 32 columns is a scale and eight words of four bytes.
-  return row * ((params.in_vec4s + 7u) / 8u * 9u);
+  return row * ((params$.in_vec4s + 7u) / 8u * 9u);
 #else
-  return row * params.in_vec4s;
+  return row * params$.in_vec4s;
 #end
 }
 
-fn weight_at(start: u32, col: u32) -> vec4<f32> {
+fn weight_at$(start: u32, col: u32) -> vec4<f32> {
 #if BF16
-  let pairs = words(weight[start + col]);
+  let pairs = halves(weight$[start + col]);
   return bitcast<vec4<f32>>(vec4(pairs.x << 16u, pairs.x & 0xffff0000u, pairs.y << 16u, pairs.y & 0xffff0000u));
 #else
 #if F16
-  let pairs = words(weight[start + col]);
+  let pairs = halves(weight$[start + col]);
   return vec4(unpack2x16float(pairs.x), unpack2x16float(pairs.y));
 #else
 #if INT8
   let block = start + (col >> 3u) * 9u;
-  let bytes = vec4<i32>(vec4<u32>(weight[block + 1u + (col & 7u)]) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u);
-  return vec4<f32>(bytes) * bitcast<f32>(weight[block]);
+  let bytes = vec4<i32>(vec4<u32>(weight$[block + 1u + (col & 7u)]) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u);
+  return vec4<f32>(bytes) * bitcast<f32>(weight$[block]);
 #else
-  return floats(weight[start + col]);
+  return floats(weight$[start + col]);
 #end
 #end
 #end

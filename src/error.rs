@@ -51,24 +51,24 @@ pub enum Error {
         strategy: StrategyKind,
     },
     /// The plan does not fit the budget.
-    #[error("the step needs {needed} bytes, {} more than the {budget} there are; {remedy}", .needed - .budget)]
+    #[error("the step needs {needed} bytes, {} more than the {budget} there are; {suggestion}", .needed - .budget)]
     OverBudget {
         /// The plan's peak.
         needed: u64,
         /// What it was held against.
         budget: u64,
         /// What would fit.
-        remedy: String,
+        suggestion: String,
     },
     /// The device would not give the memory that the plan asks for.
-    #[error("the device has no room for the step's {needed} bytes (it failed at {buffer}); {remedy}")]
+    #[error("the device has no room for the step's {needed} bytes (it failed at {buffer}); {suggestion}")]
     OutOfMemory {
         /// The plan's peak.
         needed: u64,
         /// The buffer that could not be had.
         buffer: String,
         /// What to try.
-        remedy: String,
+        suggestion: String,
     },
     /// The host has no memory for what is to wait there.
     #[error(

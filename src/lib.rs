@@ -3,23 +3,26 @@
 //! # One step
 //!
 //! ```text
-//! model::Config ──┐
-//! step::Strategy ─┼─▶ step::Program ──▶ step::Memory ──▶ gpu::Executor         on a device
-//! step::BatchShape┘    tensors and       lives, places  └─▶ reference::Executor   in f64 on the CPU
-//!                      operations        and the peak
+//! model::ModelSpec ─┐
+//! step::Strategy ───┼─▶ step::Program ──▶ step::Plan ──▶ gpu::Kernels ──▶ gpu::Executor     on a device
+//! step::BatchShape ─┘    tensors and      live ranges,   lowered, fused,  buffers
+//!                        operations       allocations,   compiled
+//!                            │            peak
+//!                            └─▶ reference::Executor                                        in f64 on the CPU
 //! ```
 //!
-//! A [`step::Program`] is the list of operations of one training step, in blocks that are walked chunk by chunk. Each part is a list
+//! A [`step::Program`] is the list of operations of one training step, in blocks that run chunk by chunk. Each part is a list
 //! of builder calls that reads like what it describes:
 //!
-//! 1. gradients and metrics are cleared;
-//! 2. [`step::forward`]: layer by layer, chunks from first to last; of a layer its input is kept (by the strategy `stream`);
+//! 1. gradients and metrics are set to zero;
+//! 2. [`step::forward`]: layer by layer, chunks from first to last; the strategy `stream` saves the input of each layer;
 //! 3. [`step::loss`]: chunks from last to first; the last hidden state is overwritten by its gradient;
 //! 4. [`step::backward`]: layers from last to first, chunks from last to first; a chunk is recomputed, and the gradient goes
 //!    through it in place;
 //! 5. [`step::update`]: clipping and AdamW.
 //!
-//! Out of it come, without running anything, the life of every tensor, its place, the peak, and the cost of every operation. An executor
+//! A [`step::Plan`] is made of it for a device's limits, without running anything: how long chunks are, the live range of every tensor,
+//! where it lies, and the peak. [`gpu::Kernels`] are the operations lowered to dispatches, fused and compiled. A [`gpu::Executor`]
 //! allocates what the plan says and runs the list. [`train`] makes a run of steps, and the page and the command line show it.
 //!
 //! # Map
@@ -27,11 +30,12 @@
 //! | module | has |
 //! |---|---|
 //! | [`error`] | every way that a run can fail |
+//! | [`shaders`] | the shaders' files as text |
 //! | [`model`] | sizes, the table of parameters, files, presets |
 //! | [`text`] | texts and conversations as token ids: tokenizers, chat templates |
-//! | [`step`] | one training step as data, with its memory and cost |
+//! | [`step`] | one training step as data, its plan and its cost |
 //! | [`reference`] | every operation and whole programs in f64 on the CPU |
-//! | [`gpu`] | a program on a device |
+//! | [`gpu`] | a plan on a device |
 //! | [`train`] | the run, its data, snapshots, generation, the proof of exactness |
 //! | [`web`] | the page and its workers |
 //!
@@ -55,6 +59,7 @@ pub mod error;
 pub mod gpu;
 pub mod model;
 pub mod reference;
+pub mod shaders;
 pub mod step;
 pub mod text;
 pub mod train;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use streambp::model::{Layout, Lora, Parameters, Precision, Projection, Role, Weights};
+use streambp::model::{Dtype, Lora, ModelSpec, Parameters, Projection, Role, Weights};
 use streambp::step::{Chunk, Program, Strategy, TOKEN_TILE};
 
 use crate::command_line::{directory, run, small_model};
@@ -15,9 +15,9 @@ use crate::support::{compare, device, level, model};
 fn the_reference_computes_what_peft_computes() {
     for name in LORA_NAMES {
         let fixture = Adapted::read(name);
-        let (loss, gradients) = model::reference_step(&fixture.layout, &fixture.weights, &fixture.batch, Strategy::stream(64, 64));
+        let (loss, gradients) = model::reference_step(&fixture.spec, &fixture.weights, &fixture.batch, Strategy::stream(64, 64));
         compare::norm(&format!("{name} loss"), &[loss], &[fixture.loss], 1e-12).unwrap();
-        for ((_, parameter), gradient) in Parameters::new(&fixture.layout).trained().zip(&gradients) {
+        for ((_, parameter), gradient) in Parameters::new(&fixture.spec).trainable().zip(&gradients) {
             compare::norm(&format!("{name} {}", parameter.name), gradient, &fixture.expected(&parameter.name), 1e-11).unwrap();
         }
     }
@@ -31,10 +31,10 @@ fn the_device_computes_what_peft_computes_with_the_same_bits_in_every_strategy()
         let fixture = Adapted::read(name);
         let mut first: Option<Vec<u32>> = None;
         for strategy in [streams[0]].into_iter().chain(level::share(others, 2, number)) {
-            let program = Program::gradients(&fixture.layout, fixture.batch.shape.clone(), strategy);
+            let program = Program::gradients(&fixture.spec, fixture.batch.shape.clone(), strategy);
             let mut executor = model::device_executor(&program, device::own_tuning(), &fixture.weights, &fixture.batch);
             let step = model::device_step(&mut executor);
-            for ((_, parameter), gradient) in program.parameters.trained().zip(&step.gradients) {
+            for ((_, parameter), gradient) in program.parameters.trainable().zip(&step.gradients) {
                 let gradient: Vec<f64> = gradient.iter().map(|&value| f64::from(value)).collect();
                 compare::norm(&format!("{name} {}", parameter.name), &gradient, &fixture.expected(&parameter.name), 1e-5).unwrap();
             }
@@ -47,12 +47,12 @@ fn the_device_computes_what_peft_computes_with_the_same_bits_in_every_strategy()
 fn a_merged_model_computes_what_the_unmerged_one_does() {
     for name in LORA_NAMES {
         let fixture = Adapted::read(name);
-        let unmerged = logits(&fixture, &fixture.layout, &fixture.weights);
+        let unmerged = logits(&fixture, &fixture.spec, &fixture.weights);
         compare::norm(&format!("{name} logits"), &unmerged, &fixture.first_sequence("logits"), 1e-5).unwrap();
         let out = directory(&format!("merged_{name}"));
         merge(&fixture.directory, &fixture.directory.join("adapter"), &out, &["--dtype", "f32"]);
         let (config, weights) = model::stored(&out);
-        let merged = logits(&fixture, &Layout::from(&config), &weights);
+        let merged = logits(&fixture, &ModelSpec::from(&config), &weights);
         compare::norm(&format!("{name} merged logits"), &merged, &fixture.first_sequence("merged_logits"), 1e-5).unwrap();
         compare::norm(&format!("{name} merged and unmerged"), &merged, &unmerged, 1e-5).unwrap();
     }
@@ -63,16 +63,16 @@ fn a_merged_model_computes_what_the_unmerged_one_does() {
 fn frozen_weights_lie_on_the_device_as_in_the_file() {
     for name in LORA_NAMES {
         let fixture = Adapted::read(name);
-        let program = Program::gradients(&fixture.layout, fixture.batch.shape.clone(), Strategy::stream(64, 64));
+        let program = Program::gradients(&fixture.spec, fixture.batch.shape.clone(), Strategy::stream(64, 64));
         let executor = model::device_executor(&program, device::own_tuning(), &fixture.weights, &fixture.batch);
-        assert_eq!(executor.created_bytes(), executor.memory().peak_bytes());
+        assert_eq!(executor.created_bytes(), executor.plan().peak_bytes());
         let file = fs::read(fixture.directory.join("model.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&file).unwrap();
-        for (id, parameter) in program.parameters.iter().filter(|(_, p)| p.rows.is_some() && !p.is_trained) {
-            let [part] = program.weight(id) else { panic!("{} is cut", parameter.name) };
+        for (id, parameter) in program.parameters.iter().filter(|(_, p)| p.rows.is_some() && !p.is_trainable) {
+            let [slice] = program.slices(id) else { panic!("{} is cut", parameter.name) };
             let padded = u64::from(parameter.padded_rows()) * u64::from(parameter.padded_cols());
-            assert_eq!(program.tensor(part.tensor).bytes(), 2 * padded);
-            let stored = pollster::block_on(executor.read(part.tensor)).unwrap();
+            assert_eq!(program.tensor(slice.value).bytes(), 2 * padded);
+            let stored = pollster::block_on(executor.read(slice.value)).unwrap();
             let words: Vec<u16> = bytemuck::pod_collect_to_vec(&stored);
             let wanted: Vec<u16> = bytemuck::pod_collect_to_vec(file.tensor(&parameter.name).unwrap().data());
             assert_eq!(parameter.unpad(&words), wanted, "{}", parameter.name);
@@ -81,13 +81,13 @@ fn frozen_weights_lie_on_the_device_as_in_the_file() {
 }
 
 /// Logits of the first sequence of the fixture's batch, token after token.
-fn logits(fixture: &Adapted, layout: &Layout, weights: &Weights) -> Vec<f64> {
+fn logits(fixture: &Adapted, spec: &ModelSpec, weights: &Weights) -> Vec<f64> {
     let length = fixture.batch.shape.lengths()[0];
-    let (program, logits) = Program::decode(layout, length);
+    let (program, logits) = Program::decode(spec, length);
     let executor = &mut device::executor(&program, device::own_tuning());
     pollster::block_on(executor.load(weights)).unwrap();
     executor.write(program.bindings.input_ids, bytemuck::cast_slice(&fixture.batch.input_ids[..length as usize]));
-    let (vocab, width) = (layout.config.vocab_size as usize, program.tensor(logits).cols as usize);
+    let (vocab, width) = (spec.config.vocab_size as usize, program.tensor(logits).cols as usize);
     let mut rows = Vec::new();
     for start in (0..length).step_by(TOKEN_TILE as usize) {
         let count = TOKEN_TILE.min(length - start);
@@ -95,7 +95,7 @@ fn logits(fixture: &Adapted, layout: &Layout, weights: &Weights) -> Vec<f64> {
         let chunk = device::read_f64(executor, logits);
         rows.extend(chunk.chunks_exact(width).take(count as usize).flat_map(|row| row[..vocab].to_vec()));
     }
-    match layout.config.final_logit_softcapping {
+    match spec.config.final_logit_softcapping {
         Some(cap) => rows.into_iter().map(|logit| cap * (logit / cap).tanh()).collect(),
         None => rows,
     }
@@ -155,13 +155,13 @@ fn adapters_go_through_files() {
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let config = model::odd_config();
-    let lora = |rank, alpha, targets| Layout::lora(&config, Lora { rank, alpha, use_rslora: false, targets }, Precision::Bf16);
+    let lora = |rank, alpha, targets| ModelSpec::lora(&config, Lora { rank, alpha, use_rslora: false, targets }, Dtype::Bf16);
     assert!(lora(0, 1.0, vec![Projection::Query]).unwrap_err().to_string().contains("rank"));
     assert!(lora(1, f64::NAN, vec![Projection::Query]).unwrap_err().to_string().contains("alpha"));
     assert!(lora(1, 1.0, Vec::new()).unwrap_err().to_string().contains("q_proj"));
     let twice = lora(2, 1.0, vec![Projection::Down, Projection::Query, Projection::Down]).unwrap();
     assert_eq!(twice.adapters().unwrap().targets, [Projection::Query, Projection::Down]);
     let parameters = Parameters::new(&twice);
-    assert_eq!(parameters.trained().count(), 2 * 2 * config.num_hidden_layers as usize);
+    assert_eq!(parameters.trainable().count(), 2 * 2 * config.num_hidden_layers as usize);
     assert!(parameters.get_if_any(Role::LoraA(Projection::Key), Some(0)).is_none());
 }

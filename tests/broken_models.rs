@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use streambp::model::{Config, Layout, Lora, Parameter, Parameters, Precision, Projection, Weights, save_adapter, save_model};
+use streambp::model::{Config, Dtype, Lora, ModelSpec, Parameter, Parameters, Projection, Weights, save_adapter, save_model};
 
 use crate::command_line::{PROGRAM, directory};
 
@@ -57,9 +57,9 @@ fn write_base(directory: &Path, base: &str) -> PathBuf {
         }
         "adapter" => {
             let lora = Lora { rank: 2, alpha: 4.0, use_rslora: false, targets: vec![Projection::Query, Projection::Value] };
-            let layout = Layout::lora(&config(), lora, Precision::F32).unwrap();
+            let spec = ModelSpec::lora(&config(), lora, Dtype::F32).unwrap();
             let adapter = directory.join("adapter");
-            save_adapter(&adapter, &layout, "model", &Weights::init(&layout, 1)).unwrap();
+            save_adapter(&adapter, &spec, "model", &Weights::init(&spec, 1)).unwrap();
             adapter
         }
         other => panic!("no base {other}"),

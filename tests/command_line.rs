@@ -81,8 +81,8 @@ fn plan_tells_what_adapters_cost() {
 fn plan_tells_what_is_kept_and_what_would_be_fastest() {
     let plan = |more: &[&str]| json(&[&["plan", "--model", "tiny", "--seq-len", "2048", "--json"], more].concat());
     let bare = plan(&[]);
-    let keeping = plan(&["--keep", "attention,mlp:2"]);
-    assert_eq!((&keeping["keep"], &bare["keep"]), (&"attention,mlp:2".into(), &"".into()));
+    let keeping = plan(&["--save-activations", "attention,mlp:2"]);
+    assert_eq!((&keeping["save_activations"], &bare["save_activations"]), (&"attention,mlp:2".into(), &"".into()));
     assert!(keeping["flops"].as_u64() < bare["flops"].as_u64() && keeping["peak_bytes"].as_u64() > bare["peak_bytes"].as_u64());
     let offloading = plan(&["--offload"]);
     assert_eq!((offloading["host_bytes"].as_u64(), bare["host_bytes"].as_u64()), (Some(3 * 2048 * 128 * 4), Some(0)));
@@ -90,12 +90,12 @@ fn plan_tells_what_is_kept_and_what_would_be_fastest() {
 
     let budget = "40MiB";
     let fastest = plan(&["--budget", budget])["fastest"].clone();
-    let [strategy, keep] = ["strategy", "keep"].map(|field| fastest[field].as_str().unwrap().to_owned());
+    let [strategy, keep] = ["strategy", "save_activations"].map(|field| fastest[field].as_str().unwrap().to_owned());
     let [chunk, logits_chunk] = ["chunk", "logits_chunk"].map(|field| fastest[field].to_string());
-    let named = plan(&["--strategy", &strategy, "--keep", &keep, "--chunk", &chunk, "--logits-chunk", &logits_chunk]);
+    let named = plan(&["--strategy", &strategy, "--save-activations", &keep, "--chunk", &chunk, "--logits-chunk", &logits_chunk]);
     assert!(named["peak_bytes"].as_u64().unwrap() <= 40 << 20 && named["flops"].as_u64() < bare["flops"].as_u64(), "{fastest}");
-    let refused = run(&["plan", "--model", "tiny", "--seq-len", "64", "--keep", "everything"]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("\"everything\" cannot be kept; there are attention, keys_values"));
+    let refused = run(&["plan", "--model", "tiny", "--seq-len", "64", "--save-activations", "everything"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("\"everything\" cannot be saved; there are attention, keys_values"));
 }
 
 /// A budget alone chooses the strategy, and the same is learned; and a config.json is of a model that reads bytes.

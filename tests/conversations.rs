@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use streambp::error::Result;
-use streambp::model::{Config, Layout, ModelType, PRESETS, Weights};
+use streambp::model::{Config, ModelSpec, ModelType, PRESETS, Weights};
 use streambp::step::Strategy;
 use streambp::text::{ChatTemplate, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
-use streambp::train::{Settings, Source, Trainer};
+use streambp::train::{Dataset, Settings};
 
 use crate::command_line::{complaint, directory, json, small_model, text};
-use crate::support::device;
+use crate::support::{device, model};
 
 /// Questions of different lengths, whose answers follow from them.
 fn talks() -> String {
@@ -47,9 +47,9 @@ fn answers_are_learned_and_questions_are_not() -> Result<()> {
     };
     let config = Config { vocab_size: tokenizer.vocab_size(), ..sizes };
     pollster::block_on(async {
-        let source = Source::documents(&documents, settings.seq_len)?;
+        let dataset = Dataset::documents(&documents, settings.seq_len)?;
         let weights = Weights::init(&config, 0);
-        let mut trainer = Trainer::new(&device::gpu(), &Layout::from(&config), settings.clone(), source, &weights).await?;
+        let mut trainer = model::trainer(&device::gpu(), &ModelSpec::from(&config), settings.clone(), dataset, &weights).await?;
         let before = trainer.validate().await?.loss;
         for _ in 0..settings.steps {
             trainer.step().await?;

@@ -9,7 +9,6 @@ mod conversations;
 mod decode;
 mod fixtures;
 mod memory;
-mod offload;
 mod ops;
 mod program;
 mod ragged;

@@ -2,29 +2,30 @@
 
 use std::time::{Duration, Instant};
 
-use streambp::gpu::Allocation;
-use streambp::model::{Config, Layout, ModelType, PRESETS, Parameters, Precision, Projection};
-use streambp::step::{BatchShape, Kind, Limits, Memory, Program, Storage, Strategy, StrategyKind, Tensor};
+use streambp::gpu::{DeviceMemory, Executor, Gpu, Kernels};
+use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
+use streambp::step::{BatchShape, Limits, Plan, Program, Storage, Strategy, StrategyKind, Tensor, TensorKind};
 
 use crate::support::{device, model};
 
-fn plan(config: &Config, shape: BatchShape, strategy: Strategy) -> Memory {
-    Memory::plan(&Program::train(config, shape, strategy), Limits::NONE).unwrap()
+fn plan(config: &Config, shape: BatchShape, strategy: Strategy) -> Plan {
+    Plan::new(Program::train(config, shape, strategy), Limits::NONE).unwrap()
 }
 
 #[test]
 fn the_device_holds_what_was_planned_to_the_byte() {
-    let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Precision::Bf16);
+    let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Dtype::Bf16);
     let full = [model::odd_config(), PRESETS[0].config.clone()].into_iter().chain(model::families()).chain(model::windows());
-    for layout in full.map(|config| Layout::from(&config)).chain([adapted]) {
-        let keeping = Strategy::stream(128, 64).keeping("attention,keys_values:1,mlp:1".parse().unwrap());
+    for spec in full.map(|config| ModelSpec::from(&config)).chain([adapted]) {
+        let keeping = Strategy::stream(128, 64).saving("attention,keys_values:1,mlp:1".parse().unwrap());
         let plain = StrategyKind::ALL.map(|kind| Strategy::new(kind, 128, 64));
-        for strategy in plain.into_iter().chain([keeping, keeping.offloading(true), keeping.stretching(true)]) {
+        for strategy in plain.into_iter().chain([keeping, keeping.offloading(true), keeping.with_adaptive_chunks(true)]) {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
-                let program = Program::train(&layout, BatchShape::packed(lengths), strategy);
-                let allocation = pollster::block_on(Allocation::new(&device::gpu(), &program)).unwrap();
-                assert_eq!(allocation.created_bytes(), allocation.memory().peak_bytes(), "{strategy:?}");
-                assert_eq!(allocation.host_bytes(), allocation.memory().host_bytes(), "{strategy:?}");
+                let program = Program::train(&spec, BatchShape::packed(lengths), strategy);
+                let plan = Plan::new(program, device::gpu().limits()).unwrap();
+                let memory = pollster::block_on(DeviceMemory::new(&device::gpu(), &plan)).unwrap();
+                assert_eq!(memory.created_bytes(), plan.peak_bytes(), "{strategy:?}");
+                assert_eq!(memory.host_bytes(), plan.host_bytes(), "{strategy:?}");
             }
         }
     }
@@ -33,18 +34,22 @@ fn the_device_holds_what_was_planned_to_the_byte() {
 #[test]
 fn every_buffer_is_counted_while_it_lives() {
     pollster::block_on(async {
-        let gpu = streambp::gpu::Gpu::open(None).await.unwrap();
+        let gpu = Gpu::open(None).await.unwrap();
         let config = model::odd_config();
-        let program = Program::train(&config, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
-        let executor = streambp::gpu::Executor::new(&gpu, program).await.unwrap();
-        assert_eq!(gpu.buffers(), [("step", executor.created_bytes())]);
-        let decode = Program::decode(&config, 100).0;
-        let samples = streambp::gpu::Executor::new(&gpu.used_for("samples"), decode).await.unwrap();
-        assert_eq!(gpu.buffers(), [("samples", samples.created_bytes()), ("step", executor.created_bytes())]);
-        executor.read(executor.program().bindings.metrics).await.unwrap();
+        let executor = async |gpu: &Gpu, program: Program| {
+            let plan = Plan::new(program, gpu.limits()).unwrap();
+            Executor::new(Kernels::new(gpu, plan).unwrap()).await.unwrap()
+        };
+        let samples_of = Program::decode(&config, 100).0;
+        let step = Program::train(&config, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
+        let step = executor(&gpu, step).await;
+        assert_eq!(gpu.buffers(), [("step", step.created_bytes())]);
+        let samples = executor(&gpu.used_for("samples"), samples_of).await;
+        assert_eq!(gpu.buffers(), [("samples", samples.created_bytes()), ("step", step.created_bytes())]);
+        step.read(step.program().bindings.metrics).await.unwrap();
         drop(samples);
-        assert_eq!(gpu.buffers(), [("step", executor.created_bytes())], "a read-back's buffer is gone at once");
-        drop(executor);
+        assert_eq!(gpu.buffers(), [("step", step.created_bytes())], "a read-back's buffer is gone at once");
+        drop(step);
         assert_eq!(gpu.buffers(), []);
     });
 }
@@ -128,7 +133,8 @@ fn keys_of_a_window_take_no_more_however_long_the_batch() {
         let bytes = |tokens| {
             let program = Program::train(&config, BatchShape::uniform(1, tokens), Strategy::stream(64, 64));
             let of_layer = |layer| {
-                let is_key = |t: &&Tensor| t.layer == Some(layer) && matches!(t.kind, Kind::KeysValues | Kind::KeysValuesGradients);
+                let is_key =
+                    |t: &&Tensor| t.layer == Some(layer) && matches!(t.kind, TensorKind::KeysValues | TensorKind::KeysValuesGradients);
                 program.tensors.iter().filter(is_key).map(Tensor::bytes).sum::<u64>()
             };
             (0..config.num_hidden_layers).map(of_layer).collect::<Vec<u64>>()
@@ -153,9 +159,8 @@ fn a_million_tokens_are_planned_in_a_second() {
         ..PRESETS[0].config.clone()
     };
     let start = Instant::now();
-    let program = Program::train(&config, BatchShape::uniform(1, 1_000_000), Strategy::stream(512, 512).stretching(true));
-    let memory = Memory::plan(&program, Limits::NONE).unwrap();
-    let cost = program.step_cost();
+    let memory = plan(&config, BatchShape::uniform(1, 1_000_000), Strategy::stream(512, 512).with_adaptive_chunks(true));
+    let cost = memory.program().step_cost();
     let elapsed = start.elapsed();
     assert!(memory.peak_bytes() > 0 && cost.flops > 0);
     assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
@@ -166,11 +171,11 @@ fn no_buffer_is_larger_than_the_device_allows() {
     let program = Program::train(&PRESETS[0].config, BatchShape::uniform(1, 5000), Strategy::STANDARD);
     let largest = program.tensors.iter().map(Tensor::bytes).max().unwrap();
     let limits = Limits { buffer: largest + 1000, binding: largest };
-    let memory = Memory::plan(&program, limits).unwrap();
+    let memory = Plan::new(program, limits).unwrap();
     assert!(memory.buffers().iter().all(|buffer| buffer.bytes <= limits.buffer));
-    for (id, tensor) in program.tensors() {
-        let place = memory.place(id);
-        assert!(place.offset + tensor.bytes() <= memory.buffers()[place.buffer].bytes, "{}", tensor.name);
+    for (id, tensor) in memory.program().tensors() {
+        let allocation = memory.allocation(id);
+        assert!(allocation.offset + tensor.bytes() <= memory.buffers()[allocation.buffer].bytes, "{}", tensor.name);
     }
 }
 
@@ -178,22 +183,25 @@ fn no_buffer_is_larger_than_the_device_allows() {
 fn a_tensor_that_cannot_be_bound_is_named() {
     let program = Program::train(&PRESETS[0].config, BatchShape::uniform(1, 5000), Strategy::STANDARD);
     let limits = Limits { buffer: 1 << 30, binding: 5000 * 384 * 4 - 1 };
-    let error = Memory::plan(&program, limits).unwrap_err().to_string();
+    let error = Plan::new(program, limits).unwrap_err().to_string();
     assert!(error.contains("layers.0.gate") && error.contains("the strategy stream"), "{error}");
 }
 
 #[test]
 fn frozen_weights_cost_what_they_are_stored_in() {
     let config = &PRESETS[0].config;
-    for (frozen, bytes) in [(Precision::Bf16, 2.0), (Precision::F16, 2.0), (Precision::Int8, 1.125)] {
-        let layout = model::lora(config, &[Projection::Query], frozen);
-        let program = Program::train(&layout, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
-        let allocation = pollster::block_on(Allocation::new(&device::gpu(), &program)).unwrap();
-        assert_eq!(allocation.created_bytes(), allocation.memory().peak_bytes());
-        for (id, parameter) in Parameters::new(&layout).iter().filter(|(_, p)| p.rows.is_some() && !p.is_trained) {
-            let planned: u64 = program.weight(id).iter().map(|part| program.tensor(part.tensor).bytes()).sum();
+    for (frozen, bytes) in [(Dtype::Bf16, 2.0), (Dtype::F16, 2.0), (Dtype::Int8, 1.125)] {
+        let spec = model::lora(config, &[Projection::Query], frozen);
+        let program = Program::train(&spec, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
+        let plan = Plan::new(program, device::gpu().limits()).unwrap();
+        let program = plan.program();
+        let memory = pollster::block_on(DeviceMemory::new(&device::gpu(), &plan)).unwrap();
+        assert_eq!(memory.created_bytes(), plan.peak_bytes());
+        for (id, parameter) in Parameters::new(&spec).iter().filter(|(_, p)| p.rows.is_some() && !p.is_trainable) {
+            let planned: u64 = program.slices(id).iter().map(|slice| program.tensor(slice.value).bytes()).sum();
             assert_eq!(planned as f64, bytes * parameter.elements() as f64, "{}", parameter.name);
-            assert!(program.gradient(id).is_empty() && program.moment(id, 0).is_empty(), "{}", parameter.name);
+            let is_frozen = program.slices(id).iter().all(|slice| slice.gradient.is_none() && slice.moments.is_none());
+            assert!(is_frozen, "{}", parameter.name);
         }
     }
 }

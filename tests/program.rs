@@ -1,8 +1,8 @@
 //! Whole programs in f64: the gradient against differences of the loss, and the strategies against one another.
 
-use streambp::model::{Config, Layout, Parameters, Precision, Projection};
+use streambp::model::{Config, Dtype, ModelSpec, Parameters, Projection};
 use streambp::step::update::metrics::LOSS;
-use streambp::step::{Batch, Part, Pass, Program, Strategy};
+use streambp::step::{Batch, ParameterSlice, Pass, Program, Strategy};
 
 use crate::support::{Random, compare, level, model};
 
@@ -10,29 +10,29 @@ use crate::support::{Random, compare, level, model};
 const LENGTHS: [u32; 4] = [50, 1, 88, 62];
 
 /// Both heads, every family, and adapters.
-fn layouts() -> Vec<Layout> {
+fn layouts() -> Vec<ModelSpec> {
     let tied = Config { tie_word_embeddings: true, ..model::odd_config() };
-    let adapted = [model::odd_config(), model::families().pop().unwrap()].map(|c| model::lora(&c, &Projection::ALL, Precision::F32));
+    let adapted = [model::odd_config(), model::families().pop().unwrap()].map(|c| model::lora(&c, &Projection::ALL, Dtype::F32));
     let full = [model::odd_config(), tied].into_iter().chain(model::families());
-    full.map(|config| Layout::from(&config)).chain(adapted).collect()
+    full.map(|config| ModelSpec::from(&config)).chain(adapted).collect()
 }
 
 fn strategies() -> Vec<Strategy> {
     let streams = [(64, 64), (64, 128), (128, 64), (192, 64), (1000, 1000)].map(|(chunk, logits)| Strategy::stream(chunk, logits));
-    [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).chain(model::between()).collect()
+    [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).chain(model::selective_strategies()).collect()
 }
 
 #[test]
 fn all_strategies_and_chunk_lengths_agree() {
-    let windows = model::windows().into_iter().map(|config| Layout::from(&config));
-    for (number, layout) in layouts().into_iter().chain(windows).enumerate() {
-        let config = &layout.config;
-        let (weights, batch) = (model::weights(&layout, 1), model::batch(config, &LENGTHS, 2));
-        let (loss, gradients) = model::reference_step(&layout, &weights, &batch, Strategy::STANDARD);
+    let windows = model::windows().into_iter().map(|config| ModelSpec::from(&config));
+    for (number, spec) in layouts().into_iter().chain(windows).enumerate() {
+        let config = &spec.config;
+        let (weights, batch) = (model::weights(&spec, 1), model::batch(config, &LENGTHS, 2));
+        let (loss, gradients) = model::reference_step(&spec, &weights, &batch, Strategy::STANDARD);
         for strategy in level::share(strategies(), 6, number) {
-            let (other_loss, others) = model::reference_step(&layout, &weights, &batch, strategy);
+            let (other_loss, others) = model::reference_step(&spec, &weights, &batch, strategy);
             compare::norm("loss", &[other_loss], &[loss], 1e-13).unwrap();
-            for (i, (_, parameter)) in Parameters::new(&layout).trained().enumerate() {
+            for (i, (_, parameter)) in Parameters::new(&spec).trainable().enumerate() {
                 let what = format!("{:?} {strategy:?} {}", config.model_type, parameter.name);
                 compare::norm(&what, &others[i], &gradients[i], 1e-12).unwrap();
             }
@@ -42,29 +42,29 @@ fn all_strategies_and_chunk_lengths_agree() {
 
 #[test]
 fn the_gradient_is_the_slope_of_the_loss() {
-    for layout in layouts() {
+    for spec in layouts() {
         // Two chunks, of which the second is ragged: every element costs a few passes.
-        let batch = model::batch(&layout.config, &[40, 1, 38], 3);
-        check_slopes(&layout, &batch, Strategy::stream(64, 128));
+        let batch = model::batch(&spec.config, &[40, 1, 38], 3);
+        gradcheck(&spec, &batch, Strategy::stream(64, 128));
     }
 }
 
 /// For every parameter, all of it moved a little uphill: what the loss does against what the gradient says.
-fn check_slopes(layout: &Layout, batch: &Batch, strategy: Strategy) {
+fn gradcheck(spec: &ModelSpec, batch: &Batch, strategy: Strategy) {
     // How far all elements together are moved: adapters make a loss that curves within 10⁻⁴.
     const STEP: f64 = 2e-5;
-    let program = Program::gradients(layout, batch.shape.clone(), strategy);
-    let weights = model::weights(layout, 4);
+    let program = Program::gradients(spec, batch.shape.clone(), strategy);
+    let weights = model::weights(spec, 4);
     let mut executor = model::reference_executor(&program, &weights, batch);
     let mut loss_at = |tensor, values: &[f64]| {
         executor.write_f64(tensor, values);
         executor.run(Pass::Clear..=Pass::Loss);
         executor.read(program.bindings.metrics)[LOSS]
     };
-    let (_, gradients) = model::reference_step(layout, &weights, batch, strategy);
+    let (_, gradients) = model::reference_step(spec, &weights, batch, strategy);
     let mut random = Random::new(5);
-    for (i, (id, parameter)) in program.parameters.trained().enumerate() {
-        let [Part { tensor, .. }] = *program.weight(id) else { panic!("{} is in one piece", parameter.name) };
+    for (i, (id, parameter)) in program.parameters.trainable().enumerate() {
+        let [ParameterSlice { value: tensor, .. }] = *program.slices(id) else { panic!("{} is in one piece", parameter.name) };
         let values: Vec<f64> = parameter.pad(weights.get(&parameter.name)).into_iter().map(f64::from).collect();
         let gradient = &gradients[i];
         // Uphill in every element, so that no two cancel and rounding does not decide; in each by another length, so that

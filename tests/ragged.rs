@@ -77,7 +77,7 @@ fn accumulation_weighs_every_label_the_same_in_f64() {
     in_parts.run(Pass::GRADIENTS);
     in_parts.load_batch(&parts[1]);
     in_parts.run(Pass::Forward..=Pass::Backward);
-    for (id, parameter) in program.parameters.trained() {
+    for (id, parameter) in program.parameters.trainable() {
         compare::norm(&parameter.name, &in_parts.gradient(id), &at_once.gradient(id), 1e-13).unwrap();
     }
     let loss = [&in_parts, &at_once].map(|executor| executor.read(program.bindings.metrics)[metrics::LOSS]);
@@ -99,7 +99,7 @@ fn accumulation_weighs_every_label_the_same_on_the_device() {
         in_parts.gradients().await.unwrap()
     });
     let f64s = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-    for ((_, parameter), (found, expected)) in program.parameters.trained().zip(gradients.iter().zip(&at_once.gradients)) {
+    for ((_, parameter), (found, expected)) in program.parameters.trainable().zip(gradients.iter().zip(&at_once.gradients)) {
         compare::norm(&parameter.name, &f64s(found), &f64s(expected), 1e-6).unwrap();
     }
 }

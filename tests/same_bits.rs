@@ -1,7 +1,7 @@
 //! Loss, log-probabilities and every gradient are the same bits for all strategies and all lengths of chunks.
 
 use streambp::gpu::Tuning;
-use streambp::model::{Config, Layout, ModelType, PRESETS, Parameters, Precision, Projection};
+use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
 use streambp::step::{Batch, Program, Strategy};
 
 use crate::support::model::{self, DeviceStep};
@@ -13,7 +13,7 @@ fn strategies(tokens: u32) -> Vec<Strategy> {
     [Strategy::STANDARD, Strategy::CHECKPOINT]
         .into_iter()
         .chain(lengths.map(|(chunk, logits)| Strategy::stream(chunk, logits)))
-        .chain(model::between())
+        .chain(model::selective_strategies())
         .collect()
 }
 
@@ -25,15 +25,15 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn assert_same_bits(layout: &Layout, what: &str, step: &DeviceStep, first: &DeviceStep) {
+fn assert_same_bits(spec: &ModelSpec, what: &str, step: &DeviceStep, first: &DeviceStep) {
     assert!(step.loss.is_finite() && step.loss > 0.0, "{what}: the loss is {}", step.loss);
     assert_eq!(step.loss.to_bits(), first.loss.to_bits(), "{what}: loss {} and {}", step.loss, first.loss);
     assert!(bits(&step.log_probs) == bits(&first.log_probs), "{what}: log-probabilities");
-    for (i, (_, parameter)) in Parameters::new(layout).trained().enumerate() {
+    for (i, (_, parameter)) in Parameters::new(spec).trainable().enumerate() {
         let (gradient, other) = (&step.gradients[i], &first.gradients[i]);
         // Where a query sees nothing but itself, its weight is 1 whatever its score is.
         let is_score = ["self_attn.q_", "self_attn.k_"].iter().any(|part| parameter.name.contains(part));
-        let has_effect = !(is_score && parameter.layer.is_some_and(|layer| layout.config.window(layer) == Some(1)));
+        let has_effect = !(is_score && parameter.layer.is_some_and(|layer| spec.config.window(layer) == Some(1)));
         assert!(gradient.iter().all(|value| value.is_finite()), "{what}: {}", parameter.name);
         assert!(!has_effect || gradient.iter().any(|&value| value != 0.0), "{what}: {}", parameter.name);
         let different = gradient.iter().zip(other).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
@@ -43,22 +43,22 @@ fn assert_same_bits(layout: &Layout, what: &str, step: &DeviceStep, first: &Devi
 
 /// The step of the shortest chunks, twice, so that nothing that a step leaves behind can matter to the next; then the others
 /// against it. `number` is that of the model among those of a test.
-fn check(number: usize, layout: impl Into<Layout>, batch: &Batch, tuning: Tuning) {
-    let layout = layout.into();
-    let weights = model::weights(&layout, 1);
+fn check(number: usize, spec: impl Into<ModelSpec>, batch: &Batch, tuning: Tuning) {
+    let spec = spec.into();
+    let weights = model::weights(&spec, 1);
     let executor = |strategy| {
-        let program = Program::gradients(&layout, batch.shape.clone(), strategy);
+        let program = Program::gradients(&spec, batch.shape.clone(), strategy);
         model::device_executor(&program, tuning, &weights, batch)
     };
-    let what = |strategy| format!("{:?}, {:?}, {strategy:?}", layout.config.model_type, batch.shape.lengths());
+    let what = |strategy| format!("{:?}, {:?}, {strategy:?}", spec.config.model_type, batch.shape.lengths());
     let shortest = Strategy::stream(64, 64);
     let mut repeated = executor(shortest);
     let first = model::device_step(&mut repeated);
-    assert_same_bits(&layout, &what(shortest), &model::device_step(&mut repeated), &first);
+    assert_same_bits(&spec, &what(shortest), &model::device_step(&mut repeated), &first);
     for strategy in level::share(strategies(batch.shape.tokens()), STRATEGIES_FOR_ONE, number) {
         let mut executor = executor(strategy);
         for _ in 0..if level::is_exhaustive() { 2 } else { 1 } {
-            assert_same_bits(&layout, &what(strategy), &model::device_step(&mut executor), &first);
+            assert_same_bits(&spec, &what(strategy), &model::device_step(&mut executor), &first);
         }
     }
 }
@@ -94,19 +94,19 @@ fn kernels_for_other_classes_of_adapter() {
 /// Several operations in one dispatch do what each does by itself. They are joined on GPUs.
 #[test]
 fn operations_that_go_together() {
-    let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Precision::Bf16);
-    let layouts = model::families().into_iter().map(|config| Layout::from(&config)).chain([adapted]);
+    let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Dtype::Bf16);
+    let layouts = model::families().into_iter().map(|config| ModelSpec::from(&config)).chain([adapted]);
     let tunings: &[Tuning] = if level::is_exhaustive() { &[Tuning::GPU, device::own_tuning()] } else { &[Tuning::GPU] };
-    let cases = level::share(layouts, 3, 0).into_iter().flat_map(|layout| tunings.iter().map(move |&tuning| (layout.clone(), tuning)));
-    for (layout, tuning) in cases {
-        let batch = model::batch(&layout.config, &[130, 70], 5);
-        let program = Program::gradients(&layout, batch.shape.clone(), Strategy::stream(64, 64));
-        let weights = model::weights(&layout, 1);
+    let cases = level::share(layouts, 3, 0).into_iter().flat_map(|spec| tunings.iter().map(move |&tuning| (spec.clone(), tuning)));
+    for (spec, tuning) in cases {
+        let batch = model::batch(&spec.config, &[130, 70], 5);
+        let program = Program::gradients(&spec, batch.shape.clone(), Strategy::stream(64, 64));
+        let weights = model::weights(&spec, 1);
         let [alone, together] = [1, 8].map(|most| {
-            let tuning = Tuning { beside: most, in_turn: most, ..tuning };
+            let tuning = Tuning { max_parallel_fused: most, max_sequential_fused: most, ..tuning };
             model::device_step(&mut model::device_executor(&program, tuning, &weights, &batch))
         });
-        assert_same_bits(&layout, &format!("{:?}, {tuning:?}", layout.config.model_type), &together, &alone);
+        assert_same_bits(&spec, &format!("{:?}, {tuning:?}", spec.config.model_type), &together, &alone);
     }
 }
 
@@ -139,9 +139,9 @@ fn windows() {
 fn adapters_on_frozen_weights() {
     let all: &[Projection] = &Projection::ALL;
     let layouts = [
-        (model::odd_config(), all, Precision::Bf16),
-        (model::families().pop().unwrap(), all, Precision::F16),
-        (Config { model_type: ModelType::Qwen3, ..model::odd_config() }, &[Projection::Query, Projection::Down][..], Precision::Int8),
+        (model::odd_config(), all, Dtype::Bf16),
+        (model::families().pop().unwrap(), all, Dtype::F16),
+        (Config { model_type: ModelType::Qwen3, ..model::odd_config() }, &[Projection::Query, Projection::Down][..], Dtype::Int8),
     ];
     for (number, (config, targets, frozen)) in layouts.into_iter().enumerate() {
         check(number, model::lora(&config, targets, frozen), &model::batch(&config, &[130, 1, 369], 8), device::own_tuning());
@@ -151,18 +151,18 @@ fn adapters_on_frozen_weights() {
 /// Adapters' own matrices may be larger than a binding too.
 #[test]
 fn adapters_that_are_cut() {
-    let layout = model::lora(&model::odd_config(), &Projection::ALL, Precision::Bf16);
-    let batch = model::batch(&layout.config, &[130, 70], 10);
-    let weights = model::weights(&layout, 1);
-    let step = |part_bytes: u64| {
-        let layout = Layout { part_bytes, ..layout.clone() };
-        let program = Program::gradients(&layout, batch.shape.clone(), Strategy::stream(64, 128));
+    let spec = model::lora(&model::odd_config(), &Projection::ALL, Dtype::Bf16);
+    let batch = model::batch(&spec.config, &[130, 70], 10);
+    let weights = model::weights(&spec, 1);
+    let step = |max_slice_bytes: u64| {
+        let spec = ModelSpec { max_slice_bytes, ..spec.clone() };
+        let program = Program::gradients(&spec, batch.shape.clone(), Strategy::stream(64, 128));
         let mut executor = model::device_executor(&program, device::own_tuning(), &weights, &batch);
         (program.tensors.len(), model::device_step(&mut executor))
     };
     let ((tensors, whole), (others, cut)) = (step(1 << 27), step(1));
     assert!(others > tensors, "something is cut");
-    assert_same_bits(&layout, "adapters in several tensors", &cut, &whole);
+    assert_same_bits(&spec, "adapters in several tensors", &cut, &whole);
 }
 
 /// A vocabulary in several tensors and several blocks of logits gives the bits of one tensor and one block.
@@ -171,18 +171,18 @@ fn cut_matrices_and_blocks_of_words() {
     let config = Config { vocab_size: 2500, ..model::odd_config() };
     let batch = model::batch(&config, &[130, 70], 9);
     let weights = model::weights(&config, 1);
-    let step = |part_bytes: u64, strategy: Strategy| {
-        let layout = Layout { part_bytes, ..Layout::from(&config) };
-        let program = Program::gradients(&layout, batch.shape.clone(), strategy);
+    let step = |max_slice_bytes: u64, strategy: Strategy| {
+        let spec = ModelSpec { max_slice_bytes, ..ModelSpec::from(&config) };
+        let program = Program::gradients(&spec, batch.shape.clone(), strategy);
         let mut executor = model::device_executor(&program, device::own_tuning(), &weights, &batch);
-        (program.tensors.len(), layout, model::device_step(&mut executor))
+        (program.tensors.len(), spec, model::device_step(&mut executor))
     };
     let (tensors, _, whole) = step(1 << 27, Strategy::stream(64, 128));
-    for part_bytes in [1 << 27, 1100 * 12 * 4] {
+    for max_slice_bytes in [1 << 27, 1100 * 12 * 4] {
         for strategy in [Strategy::stream(64, 128).with_logits_bytes(1), Strategy::stream(128, 64).with_logits_bytes(2048 * 64 * 4)] {
-            let (others, layout, cut) = step(part_bytes, strategy);
+            let (others, spec, cut) = step(max_slice_bytes, strategy);
             assert!(others > tensors, "something is cut");
-            assert_same_bits(&layout, &format!("parts of {part_bytes} bytes, {strategy:?}"), &cut, &whole);
+            assert_same_bits(&spec, &format!("parts of {max_slice_bytes} bytes, {strategy:?}"), &cut, &whole);
         }
     }
 }

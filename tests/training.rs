@@ -3,18 +3,18 @@
 use pollster::block_on;
 use streambp::error::Error;
 use streambp::gpu::Gpu;
-use streambp::model::{Config, Layout, PRESETS, Weights};
-use streambp::step::{Pass, Strategy, Stride};
-use streambp::train::{CopyTask, RecallTask, Settings, Source, SumTask, Task, Trainer, Validation};
+use streambp::model::{Config, ModelSpec, PRESETS, Weights};
+use streambp::step::{Granularity, Pass, Strategy};
+use streambp::train::{CopyTask, Dataset, RecallTask, Settings, SumTask, Task, Validation};
 
-use crate::support::device;
+use crate::support::{device, model};
 
 /// Trains a model until it is good enough, which is looked at every twenty steps, or the run is over. The last validation, and
 /// the steps that were done.
-fn train(config: &Config, settings: &Settings, source: Source, is_learned: impl Fn(&Validation) -> bool) -> (Validation, u64) {
+fn train(config: &Config, settings: &Settings, dataset: Dataset, is_learned: impl Fn(&Validation) -> bool) -> (Validation, u64) {
     block_on(async {
         let weights = Weights::init(config, settings.seed);
-        let mut trainer = Trainer::new(&device::gpu(), &config.into(), settings.clone(), source, &weights).await.unwrap();
+        let mut trainer = model::trainer(&device::gpu(), &config.into(), settings.clone(), dataset, &weights).await.unwrap();
         loop {
             for _ in 0..20 {
                 trainer.step().await.unwrap();
@@ -49,11 +49,11 @@ fn unigram_entropy(text: &[u8]) -> f64 {
 
 #[test]
 fn a_text_is_learned_beyond_the_frequencies_of_its_bytes() {
-    let text = include_bytes!("../src/step/memory.rs").to_vec();
+    let text = include_bytes!("../src/step/plan.rs").to_vec();
     let entropy = unigram_entropy(&text);
-    let source = Source::text(text, 128).unwrap();
+    let dataset = Dataset::text(text, 128).unwrap();
     let settings = Settings { seq_len: 128, batch: 4, steps: 200, strategy: Strategy::stream(64, 64), ..Settings::default() };
-    let (validation, _) = train(&small(64, 2), &settings, source, |validation| validation.loss < 0.8 * entropy);
+    let (validation, _) = train(&small(64, 2), &settings, dataset, |validation| validation.loss < 0.8 * entropy);
     assert!(validation.loss < 0.8 * entropy, "{} of {entropy}", validation.loss);
 }
 
@@ -68,7 +68,7 @@ fn recall_is_learned_across_the_sequence_and_not_without_it() {
         strategy: Strategy::stream(256, 256),
         ..Settings::default()
     };
-    let recall = |cut| Source::task(Task::Recall(RecallTask { cut, ..RecallTask::default() }), settings.seq_len).unwrap();
+    let recall = |cut| Dataset::task(Task::Recall(RecallTask { cut, ..RecallTask::default() }), settings.seq_len).unwrap();
     let is_learned = |validation: &Validation| validation.accuracy >= Some(0.95);
     let (across, steps) = train(&small(64, 2), &settings, recall(false), is_learned);
     assert!(is_learned(&across), "{across:?}");
@@ -91,7 +91,7 @@ fn what_came_some_way_back_is_learned() {
     for task in [Task::Copy(CopyTask { distance: 16 }), Task::Sum(SumTask { distance: 16 })] {
         // No answer is more likely than one in five by chance.
         let is_learned = |validation: &Validation| validation.accuracy > Some(0.5);
-        let (learned, _) = train(&small(64, 2), &settings, Source::task(task, settings.seq_len).unwrap(), is_learned);
+        let (learned, _) = train(&small(64, 2), &settings, Dataset::task(task, settings.seq_len).unwrap(), is_learned);
         assert!(is_learned(&learned), "{task:?}: {learned:?}");
     }
 }
@@ -103,8 +103,9 @@ fn a_lost_device_is_said_and_a_run_goes_on_from_its_snapshot() {
     let open = async || {
         let gpu = Gpu::open(None).await.unwrap();
         let weights = Weights::init(&config, settings.seed);
-        let trainer =
-            Trainer::new(&gpu, &Layout::from(&config), settings.clone(), Source::own(settings.seq_len).unwrap(), &weights).await.unwrap();
+        let trainer = model::trainer(&gpu, &ModelSpec::from(&config), settings.clone(), Dataset::own(settings.seq_len).unwrap(), &weights)
+            .await
+            .unwrap();
         (gpu, trainer)
     };
     block_on(async {
@@ -128,22 +129,28 @@ fn a_step_in_slow_motion_has_the_bits_of_one_at_full_speed() {
     block_on(async {
         let gpu = device::gpu();
         let weights = Weights::init(&config, settings.seed);
-        let source = || Source::own(settings.seq_len).unwrap();
-        let mut fast = Trainer::new(&gpu, &Layout::from(&config), settings.clone(), source(), &weights).await.unwrap();
-        let mut slow = Trainer::new(&gpu, &Layout::from(&config), settings.clone(), source(), &weights).await.unwrap();
-        for strides in [&[Stride::Operation][..], &[Stride::Chunk], &[Stride::Layer], &[Stride::Pass], &[Stride::Operation, Stride::Step]] {
-            let mut turns = vec![0];
-            let mut strides = strides.iter().cycle();
+        let dataset = || Dataset::own(settings.seq_len).unwrap();
+        let mut fast = model::trainer(&gpu, &ModelSpec::from(&config), settings.clone(), dataset(), &weights).await.unwrap();
+        let mut slow = model::trainer(&gpu, &ModelSpec::from(&config), settings.clone(), dataset(), &weights).await.unwrap();
+        for granularities in [
+            &[Granularity::Operation][..],
+            &[Granularity::Chunk],
+            &[Granularity::Layer],
+            &[Granularity::Pass],
+            &[Granularity::Operation, Granularity::Step],
+        ] {
+            let mut instances = vec![0];
+            let mut granularities = granularities.iter().cycle();
             let report = loop {
-                if let Some(report) = slow.advance(*strides.next().unwrap()).await.unwrap() {
+                if let Some(report) = slow.advance(*granularities.next().unwrap()).await.unwrap() {
                     break report;
                 }
-                turns.push(slow.next_turn());
+                instances.push(slow.next_instance());
             };
             let expected = fast.step().await.unwrap();
             assert_eq!((report.step, report.loss.to_bits()), (expected.step, expected.loss.to_bits()));
             assert_eq!(slow.weights().await.unwrap(), fast.weights().await.unwrap());
-            assert_eq!(slow.next_turn(), 0);
+            assert_eq!(slow.next_instance(), 0);
         }
     });
 }
@@ -155,8 +162,8 @@ fn attention_is_a_distribution_over_what_a_token_sees() {
     block_on(async {
         let gpu = device::gpu();
         let weights = Weights::init(&config, settings.seed);
-        let source = Source::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
-        let mut trainer = Trainer::new(&gpu, &Layout::from(&config), settings, source, &weights).await.unwrap();
+        let dataset = Dataset::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
+        let mut trainer = model::trainer(&gpu, &ModelSpec::from(&config), settings, dataset, &weights).await.unwrap();
         let pattern = trainer.attention(1, 1).await.unwrap();
         assert_eq!(pattern.queries, (256..300).collect::<Vec<u32>>(), "those of the last chunk");
         assert_eq!(pattern.keys, 150..300);
@@ -173,11 +180,11 @@ fn attention_in_a_window_is_the_same_for_all_strategies() {
     let config = Config { sliding_window: 70, sliding_layers: vec![true; 2], ..small(32, 2) };
     let pattern = |strategy| {
         let settings = Settings { seq_len: 300, batch: 1, strategy, ..Settings::default() };
-        let source = Source::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
+        let dataset = Dataset::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
         block_on(async {
             let gpu = device::gpu();
             let weights = Weights::init(&config, settings.seed);
-            Trainer::new(&gpu, &Layout::from(&config), settings, source, &weights).await.unwrap().attention(1, 1).await.unwrap()
+            model::trainer(&gpu, &ModelSpec::from(&config), settings, dataset, &weights).await.unwrap().attention(1, 1).await.unwrap()
         })
     };
     let (whole, chunked) = (pattern(Strategy::STANDARD), pattern(Strategy::stream(64, 64)));
@@ -197,14 +204,14 @@ fn a_run_whose_operations_are_measured_goes_on_to_the_same_bits() {
         block_on(async {
             let gpu = device::gpu();
             let weights = Weights::init(&config, 0);
-            let source = Source::own(settings.seq_len).unwrap();
-            let mut trainer = Trainer::new(&gpu, &(&config).into(), settings.clone(), source, &weights).await.unwrap();
+            let dataset = Dataset::own(settings.seq_len).unwrap();
+            let mut trainer = model::trainer(&gpu, &(&config).into(), settings.clone(), dataset, &weights).await.unwrap();
             let ceilings = gpu.ceilings().await.unwrap();
             let mut losses = Vec::new();
             for _ in 0..settings.steps {
                 if is_measured {
                     let profile = trainer.profile(ceilings).await.unwrap();
-                    assert!(profile.seconds > 0.0 && profile.rows.iter().all(|row| row.share() > 0.0 && row.turns > 0));
+                    assert!(profile.seconds > 0.0 && profile.rows.iter().all(|row| row.share() > 0.0 && row.instances > 0));
                     assert!(profile.rows.iter().all(|row| row.pass != Pass::Update), "a measurement updates nothing");
                     assert!(profile.rows.is_sorted_by(|a, b| a.seconds >= b.seconds));
                 }

@@ -1,13 +1,13 @@
 //! Whole steps of training, from several batches to new weights, on the device against f64.
 
-use streambp::model::{Layout, Precision, Projection};
-use streambp::step::update::{Settings, metrics};
+use streambp::model::{Dtype, ModelSpec, Projection};
+use streambp::step::update::{AdamWParams, metrics};
 use streambp::step::{Batch, Pass, Program, Strategy};
 
 use crate::support::{compare, device, model};
 
 /// A large ε, since elsewhere AdamW's first step is the sign of the gradient, and that of a zero is a matter of rounding.
-const SETTINGS: Settings = Settings {
+const SETTINGS: AdamWParams = AdamWParams {
     learning_rate: 0.1,
     beta1: 0.9,
     beta2: 0.95,
@@ -25,16 +25,16 @@ fn weights_after_two_steps_of_two_batches() {
 
 #[test]
 fn adapters_after_two_steps_and_frozen_weights_as_they_were() {
-    check(&model::lora(&model::odd_config(), &[Projection::Query, Projection::Down], Precision::Bf16));
+    check(&model::lora(&model::odd_config(), &[Projection::Query, Projection::Down], Dtype::Bf16));
 }
 
-fn check(layout: &Layout) {
-    let config = &layout.config;
-    let weights = model::weights(layout, 1);
+fn check(spec: &ModelSpec) {
+    let config = &spec.config;
+    let weights = model::weights(spec, 1);
     let batches: Vec<Batch> = (0..2).map(|seed| model::batch(config, &[70, 59], seed)).collect();
     let labels = batches.iter().map(Batch::label_count).sum();
     let batches: Vec<Batch> = batches.into_iter().map(|batch| batch.averaged_over(labels)).collect();
-    let program = Program::train(layout, batches[0].shape.clone(), Strategy::stream(64, 64));
+    let program = Program::train(spec, batches[0].shape.clone(), Strategy::stream(64, 64));
     let settings = bytemuck::bytes_of(&SETTINGS);
 
     let mut expected = model::reference_executor(&program, &weights, &batches[0]);
@@ -56,8 +56,8 @@ fn check(layout: &Layout) {
     let metrics = expected.read(program.bindings.metrics);
     assert!(metrics[metrics::SCALE] < 1.0, "the gradient is clipped: {metrics:?}");
     compare::norm("metrics", &device::read_f64(&actual, program.bindings.metrics), metrics, 1e-5).unwrap();
-    for (id, parameter) in program.parameters.trained() {
-        let tensor = program.weight(id)[0].tensor;
+    for (id, parameter) in program.parameters.trainable() {
+        let tensor = program.slices(id)[0].value;
         let what = format!("{} after two steps", parameter.name);
         let moved: Vec<f64> =
             expected.read(tensor).iter().zip(parameter.pad(weights.get(&parameter.name))).map(|(a, b)| a - f64::from(b)).collect();
@@ -66,9 +66,9 @@ fn check(layout: &Layout) {
             values.iter().zip(parameter.pad(weights.get(&parameter.name))).map(|(a, b)| a - f64::from(b)).collect();
         compare::norm(&what, &device_moved, &moved, 1e-5).unwrap();
     }
-    for (id, parameter) in program.parameters.iter().filter(|(_, parameter)| !parameter.is_trained) {
+    for (id, parameter) in program.parameters.iter().filter(|(_, parameter)| !parameter.is_trainable) {
         let loaded = parameter.stored(weights.get(&parameter.name), 0..parameter.padded_rows());
-        let there = pollster::block_on(actual.read(program.weight(id)[0].tensor)).unwrap();
+        let there = pollster::block_on(actual.read(program.slices(id)[0].value)).unwrap();
         assert!(there == loaded, "{} was changed", parameter.name);
     }
 }

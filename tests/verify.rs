@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use pollster::block_on;
-use streambp::model::Layout;
-use streambp::step::Strategy;
+use streambp::model::ModelSpec;
+use streambp::step::{Plan, Program, Strategy};
 use streambp::train::{errors_in_f64, verify};
 
 use crate::support::{device, model};
@@ -13,20 +13,23 @@ use crate::support::{device, model};
 fn the_proof_says_how_far_it_is() {
     let config = model::odd_config();
     let (weights, batch) = (model::weights(&config, 1), model::batch(&config, &[70, 33], 2));
-    let strategies = [Strategy::STANDARD, Strategy::stream(64, 64)];
-    let layout = Layout::from(&config);
+    let spec = ModelSpec::from(&config);
+    let plans = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| {
+        let program = Program::gradients(&config, batch.shape.clone(), strategy);
+        Plan::new(program, device::gpu().limits()).unwrap()
+    });
     let told = RefCell::new(Vec::new());
     let (mut report, gradients) = block_on(async {
         let progress = |done, all| told.borrow_mut().push((done, all));
-        verify(&device::gpu(), &layout, &weights, &batch, &strategies, progress).await.unwrap()
+        verify(&device::gpu(), plans.to_vec(), &weights, &batch, progress).await.unwrap()
     });
     assert!(report.same_bits && report.runs.len() == 2);
     assert!(report.parameters.iter().all(|parameter| parameter.error.is_none()), "nothing was computed in f64 yet");
     assert_eq!(told.into_inner(), [(0, 2), (1, 2), (2, 2)]);
-    report.set_errors(&errors_in_f64(&layout, &weights, &batch, &gradients));
+    report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients));
     assert!(report.parameters.iter().all(|parameter| parameter.error.is_some_and(|error| error < 1e-5)));
     let mut wrong = gradients;
     wrong[0][0] += 1.0;
-    report.set_errors(&errors_in_f64(&layout, &weights, &batch, &wrong));
+    report.set_errors(&errors_in_f64(&spec, &weights, &batch, &wrong));
     assert!(report.parameters[0].error.unwrap() > 1e-2, "it would be seen");
 }

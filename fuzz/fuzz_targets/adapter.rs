@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use streambp::model::{Layout, Parameters, Precision, StoredAdapter, Weights};
+use streambp::model::{Dtype, ModelSpec, Parameters, StoredAdapter, Weights};
 use streambp_fuzz::{adapter, config, files};
 
 fuzz_target!(|input: (bool, &[u8])| {
@@ -12,8 +12,8 @@ fuzz_target!(|input: (bool, &[u8])| {
     let files = files([("adapter_config.json", settings), ("adapter_model.safetensors", weights)]);
     pollster::block_on(async {
         let Ok(stored) = StoredAdapter::open(files, &config()).await else { return };
-        let layout = Layout::lora(&config(), stored.lora().clone(), Precision::F32).expect("it was accepted");
-        let parameters = Parameters::new(&layout);
-        let _ = Weights::read(&stored, parameters.trained().map(|(_, parameter)| parameter)).await;
+        let spec = ModelSpec::lora(&config(), stored.lora().clone(), Dtype::F32).expect("it was accepted");
+        let parameters = Parameters::new(&spec);
+        let _ = Weights::read(&stored, parameters.trainable().map(|(_, parameter)| parameter)).await;
     });
 });

@@ -4,7 +4,7 @@
 use std::io::Cursor;
 
 use libfuzzer_sys::fuzz_target;
-use streambp::model::Held;
+use streambp::model::InMemoryFiles;
 use streambp::model::archive::{Entry, Kind, unpack};
 use streambp_fuzz::read_model;
 
@@ -14,5 +14,5 @@ fuzz_target!(|zip: &[u8]| {
         Entry::Within(range) => zip[range.start as usize..range.end as usize].to_vec(),
         Entry::Unpacked(bytes) => bytes,
     };
-    read_model(Held(files.into_iter().map(|(name, entry)| (name, bytes(entry))).collect()));
+    read_model(InMemoryFiles(files.into_iter().map(|(name, entry)| (name, bytes(entry))).collect()));
 });

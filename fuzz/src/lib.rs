@@ -1,6 +1,6 @@
 //! What the targets share: a small model, its files, and reading all of it.
 
-use streambp::model::{Config, Held, Layout, Lora, Parameters, Precision, Projection, StoredModel, Weights, adapter_files};
+use streambp::model::{Config, Dtype, InMemoryFiles, Lora, ModelSpec, Parameters, Projection, StoredModel, Weights, adapter_files};
 
 /// A model of one layer.
 pub fn config() -> Config {
@@ -16,17 +16,17 @@ pub fn weights() -> Vec<u8> {
 /// The weights and the settings of adapters on it.
 pub fn adapter() -> [Vec<u8>; 2] {
     let lora = Lora { rank: 1, alpha: 1.0, use_rslora: false, targets: vec![Projection::Query] };
-    let layout = Layout::lora(&config(), lora, Precision::F32).expect("the adapters are valid");
-    adapter_files(&layout, "model", &Weights::init(&layout, 1)).map(|(_, bytes)| bytes)
+    let spec = ModelSpec::lora(&config(), lora, Dtype::F32).expect("the adapters are valid");
+    adapter_files(&spec, "model", &Weights::init(&spec, 1)).map(|(_, bytes)| bytes)
 }
 
 /// Files of these names.
-pub fn files<const COUNT: usize>(files: [(&str, Vec<u8>); COUNT]) -> Held {
-    Held(files.map(|(name, bytes)| (name.to_owned(), bytes)).into())
+pub fn files<const COUNT: usize>(files: [(&str, Vec<u8>); COUNT]) -> InMemoryFiles {
+    InMemoryFiles(files.map(|(name, bytes)| (name.to_owned(), bytes)).into())
 }
 
 /// Opens a model, and reads all of it if it is small.
-pub fn read_model(files: Held) {
+pub fn read_model(files: InMemoryFiles) {
     pollster::block_on(async {
         let Ok(model) = StoredModel::open(files).await else { return };
         let parameters = Parameters::new(model.config());

@@ -1,34 +1,16 @@
 //! Buffers: those of a plan, and the few beside it. Every one of them is counted while it lives.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex};
 
 use super::device::Gpu;
+use super::memory_counter::MemoryCounter;
 use crate::error::{Error, Result};
-use crate::step::{Memory, Storage};
-
-/// Bytes of all living buffers of a device, by what they are for.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ledger(Arc<Mutex<BTreeMap<&'static str, u64>>>);
-
-impl Ledger {
-    /// What there is, by use.
-    pub fn entries(&self) -> Vec<(&'static str, u64)> {
-        self.0.lock().expect("no holder panics").iter().filter(|(_, bytes)| **bytes > 0).map(|(name, bytes)| (*name, *bytes)).collect()
-    }
-
-    fn change(&self, name: &'static str, by: i128) {
-        let mut entries = self.0.lock().expect("no holder panics");
-        let bytes = entries.entry(name).or_default();
-        *bytes = (i128::from(*bytes) + by) as u64;
-    }
-}
+use crate::step::{Plan, Storage};
 
 /// A buffer whose bytes are given back when it goes: a browser would wait for its garbage collector.
 pub(super) struct OwnedBuffer {
     buffer: wgpu::Buffer,
-    ledger: Ledger,
+    memory_counter: MemoryCounter,
     used_for: &'static str,
 }
 
@@ -41,8 +23,8 @@ impl OwnedBuffer {
     fn labelled(gpu: &Gpu, used_for: &'static str, label: &str, size: u64, usage: wgpu::BufferUsages) -> Self {
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let buffer = gpu.device.create_buffer(&descriptor);
-        gpu.ledger.change(used_for, i128::from(size));
-        OwnedBuffer { buffer, ledger: gpu.ledger.clone(), used_for }
+        gpu.memory_counter.change(used_for, i128::from(size));
+        OwnedBuffer { buffer, memory_counter: gpu.memory_counter.clone(), used_for }
     }
 }
 
@@ -57,7 +39,7 @@ impl Deref for OwnedBuffer {
 impl Drop for OwnedBuffer {
     fn drop(&mut self) {
         self.buffer.destroy();
-        self.ledger.change(self.used_for, -i128::from(self.buffer.size()));
+        self.memory_counter.change(self.used_for, -i128::from(self.buffer.size()));
     }
 }
 
@@ -65,16 +47,16 @@ impl Drop for OwnedBuffer {
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] names the buffer for which there was no room; those made before it are given back.
-pub(super) async fn create(gpu: &Gpu, memory: &Memory) -> Result<Vec<OwnedBuffer>> {
+pub(super) async fn create(gpu: &Gpu, plan: &Plan) -> Result<Vec<OwnedBuffer>> {
     let mut buffers = Vec::new();
-    for planned in memory.buffers() {
+    for planned in plan.buffers() {
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = OwnedBuffer::labelled(gpu, gpu.used_for, &planned.label, planned.bytes, usage(planned.storage));
         if scope.pop().await.is_some() {
             return Err(Error::OutOfMemory {
-                needed: memory.peak_bytes(),
+                needed: plan.peak_bytes(),
                 buffer: planned.label.clone(),
-                remedy: "use a shorter sequence, a shorter chunk, or the strategy stream".to_owned(),
+                suggestion: "use a shorter sequence, a shorter chunk, or the strategy stream".to_owned(),
             });
         }
         buffers.push(buffer);

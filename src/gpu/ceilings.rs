@@ -26,10 +26,10 @@ impl Ceilings {
 
 /// Threads of a measurement: enough for a large GPU.
 const THREADS: u32 = 64 * 1024;
-/// Turns of a round of `peak`. A driver may let a thread pay for each round, and another for code that leaves its caches, so the best of
+/// Multiply-adds in a row in a round of `peak`. A driver may let a thread pay for each round, and another for code that leaves its caches, so the best of
 /// them counts.
-const TURNS: [u32; 3] = [4, 16, 64];
-/// Multiply-adds of four numbers that a thread of `peak` does in a turn.
+const UNROLLED: [u32; 3] = [4, 16, 64];
+/// Multiply-adds of four numbers that a thread of `peak` does in each of them.
 const LINKS: u32 = 8;
 /// What a thread of `copy` does in a round: 16 bytes are read and written.
 const BYTES_PER_ROUND: f64 = 32.0;
@@ -48,9 +48,9 @@ impl Gpu {
     pub async fn ceilings(&self) -> Result<Ceilings> {
         let of_all = f64::from(THREADS) / 1e9;
         let mut gflops: f64 = 0.0;
-        for turns in TURNS {
-            let rounds = Measurement::new(self, "peak", &vec![("TURNS", turns)], u64::from(THREADS) * 16).rounds_per_second().await?;
-            gflops = gflops.max(rounds * of_all * f64::from(turns * LINKS * 4 * 2));
+        for unroll in UNROLLED {
+            let rounds = Measurement::new(self, "peak", &vec![("UNROLL", unroll)], u64::from(THREADS) * 16).rounds_per_second().await?;
+            gflops = gflops.max(rounds * of_all * f64::from(unroll * LINKS * 4 * 2));
         }
         let copies = Measurement::new(self, "copy", &Vec::new(), COPIED_BYTES).rounds_per_second().await?;
         Ok(Ceilings { gflops, gigabytes_per_second: copies * of_all * BYTES_PER_ROUND })
@@ -71,7 +71,7 @@ impl<'a> Measurement<'a> {
     fn new(gpu: &'a Gpu, stem: &'static str, constants: &Constants, bytes: u64) -> Self {
         use wgpu::BufferUsages as Usage;
         let label = Some(stem);
-        let source = wgpu::ShaderSource::Wgsl(shader::alone(stem, constants).into());
+        let source = wgpu::ShaderSource::Wgsl(shader::part(stem, constants).into());
         let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
@@ -126,10 +126,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_turn_adds_is_counted() {
-        for turns in TURNS {
-            let text = shader::alone("peak", &vec![("TURNS", turns)]);
-            assert_eq!(text.matches("fma(").count() as u32, turns * LINKS);
+    fn every_multiply_add_is_counted() {
+        for unroll in UNROLLED {
+            let text = shader::part("peak", &vec![("UNROLL", unroll)]);
+            assert_eq!(text.matches("fma(").count() as u32, unroll * LINKS);
         }
     }
 }

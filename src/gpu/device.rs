@@ -1,13 +1,11 @@
 //! Finds an adapter, opens a device on it, and remembers what went wrong with it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use futures_channel::oneshot;
 
-use super::buffers::Ledger;
-use super::joint::Code;
-use super::pipelines::Pipeline;
+use super::memory_counter::MemoryCounter;
+use super::pipelines::Pipelines;
 use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::step::Limits;
@@ -17,12 +15,12 @@ use crate::step::Limits;
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) pipelines: Arc<Mutex<HashMap<Code, Pipeline>>>,
-    pub(super) ledger: Ledger,
+    pub(super) pipelines: Pipelines,
+    pub(super) memory_counter: MemoryCounter,
     /// What programs that are opened on this handle are for.
     pub(super) used_for: &'static str,
     summary: AdapterSummary,
-    subgroup_lanes: Option<u32>,
+    subgroup_size: Option<u32>,
     tuning: Tuning,
     watched: Arc<Mutex<Watched>>,
 }
@@ -30,13 +28,13 @@ pub struct Gpu {
 /// What is known of a device outside of any call.
 #[derive(Default)]
 struct Watched {
-    trouble: Option<Trouble>,
+    fault: Option<DeviceFault>,
     /// Answers that are waited for. Some browsers never give them once the device is lost.
     pending: Vec<Pending>,
 }
 
 /// An answer of the device's to come, about what it was given so far.
-pub(super) struct Ticket {
+pub(super) struct PendingWork {
     receiver: oneshot::Receiver<Result<(), String>>,
     submission: wgpu::SubmissionIndex,
 }
@@ -53,7 +51,7 @@ fn answer(pending: &Pending, outcome: Result<(), String>) {
 
 /// What a device reported outside of any call.
 #[derive(Clone, Debug)]
-enum Trouble {
+enum DeviceFault {
     Lost(String),
     Error(String),
 }
@@ -131,12 +129,12 @@ impl Gpu {
         let refused = |e: wgpu::RequestDeviceError| Error::NoDevice { adapter: summary.name.clone(), reason: e.to_string() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
         let info = adapter.get_info();
-        let subgroup_lanes =
+        let subgroup_size =
             (features.contains(FOR_SUBGROUPS) && info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_max_size);
-        let tuning = tuning(&info, subgroup_lanes);
+        let tuning = tuning(&info, subgroup_size);
         let watched = watch(&device);
-        let (pipelines, ledger) = (Arc::default(), Ledger::default());
-        Ok(Gpu { device, queue, pipelines, ledger, used_for: "step", summary, subgroup_lanes, tuning, watched })
+        let (pipelines, memory_counter) = (Pipelines::default(), MemoryCounter::default());
+        Ok(Gpu { device, queue, pipelines, memory_counter, used_for: "step", summary, subgroup_size, tuning, watched })
     }
 
     /// Every adapter of this machine.
@@ -166,9 +164,9 @@ impl Gpu {
     }
 
     /// Threads of a subgroup, if kernels can rely on their number and let them talk.
-    pub(super) fn subgroup_lanes(&self) -> Option<u32> {
+    pub(super) fn subgroup_size(&self) -> Option<u32> {
         // No browser lends them to wgpu.
-        self.subgroup_lanes.filter(|_| !cfg!(target_arch = "wasm32"))
+        self.subgroup_size.filter(|_| !cfg!(target_arch = "wasm32"))
     }
 
     /// The sizes of its kernels' tiles.
@@ -188,7 +186,7 @@ impl Gpu {
 
     /// Bytes of all buffers that exist on the device now, by what they are for.
     pub fn buffers(&self) -> Vec<(&'static str, u64)> {
-        self.ledger.entries()
+        self.memory_counter.entries()
     }
 
     /// Gives the device up: whatever runs on it from now on fails with [`Error::DeviceLost`].
@@ -211,26 +209,26 @@ impl Gpu {
         self.outcome(receiver, wgpu::PollType::wait_indefinitely()).await
     }
 
-    /// A ticket for the end of a submission, the last one.
-    pub(super) fn when_done(&self, submission: wgpu::SubmissionIndex) -> Ticket {
+    /// The end of a submission, the last one, to be waited for.
+    pub(super) fn when_done(&self, submission: wgpu::SubmissionIndex) -> PendingWork {
         let (pending, receiver) = self.pending();
         self.queue.on_submitted_work_done(move || answer(&pending, Ok(())));
-        Ticket { receiver, submission }
+        PendingWork { receiver, submission }
     }
 
-    /// A ticket for the moment at which the first bytes of a buffer, written by a submission, can be read.
-    pub(super) fn when_mapped(&self, buffer: &wgpu::Buffer, bytes: u64, submission: wgpu::SubmissionIndex) -> Ticket {
+    /// The time at which the first bytes of a buffer, written by a submission, can be read, to be waited for.
+    pub(super) fn when_mapped(&self, buffer: &wgpu::Buffer, bytes: u64, submission: wgpu::SubmissionIndex) -> PendingWork {
         let (pending, receiver) = self.pending();
         buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| answer(&pending, result.map_err(|e| e.to_string())));
-        Ticket { receiver, submission }
+        PendingWork { receiver, submission }
     }
 
-    /// Waits for what the ticket is for. What the device was given later goes on meanwhile.
+    /// Waits for pending work. What the device was given later goes on meanwhile.
     ///
     /// # Errors
     /// As [`Gpu::wait`].
-    pub(super) async fn redeem(&self, ticket: Ticket) -> Result<()> {
-        self.outcome(ticket.receiver, wgpu::PollType::Wait { submission_index: Some(ticket.submission), timeout: None }).await
+    pub(super) async fn wait_for(&self, pending: PendingWork) -> Result<()> {
+        self.outcome(pending.receiver, wgpu::PollType::Wait { submission_index: Some(pending.submission), timeout: None }).await
     }
 
     /// Registers somebody who waits.
@@ -262,17 +260,17 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Device`].
     pub(super) fn check(&self) -> Result<()> {
-        let trouble = || self.watched.lock().expect("no holder panics").trouble.clone();
-        let mut found = trouble();
-        if matches!(found, Some(Trouble::Error(_))) {
+        let fault = || self.watched.lock().expect("no holder panics").fault.clone();
+        let mut found = fault();
+        if matches!(found, Some(DeviceFault::Error(_))) {
             // A loss is told of when the device's last work is over; what it broke may be heard of before.
             let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
-            found = trouble();
+            found = fault();
         }
         match found {
             None => Ok(()),
-            Some(Trouble::Lost(reason)) => Err(Error::DeviceLost { reason }),
-            Some(Trouble::Error(message)) => Err(Error::Device(message)),
+            Some(DeviceFault::Lost(reason)) => Err(Error::DeviceLost { reason }),
+            Some(DeviceFault::Error(message)) => Err(Error::Device(message)),
         }
     }
 
@@ -292,11 +290,11 @@ impl Gpu {
 
 /// Browsers do not always say that an adapter runs on the CPU; no GPU has subgroups of no more than eight threads
 /// (0 is a browser that does not tell).
-fn tuning(info: &wgpu::AdapterInfo, subgroup_lanes: Option<u32>) -> Tuning {
+fn tuning(info: &wgpu::AdapterInfo, subgroup_size: Option<u32>) -> Tuning {
     let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || (1..=8).contains(&info.subgroup_max_size);
     match info.subgroup_max_size {
         _ if !runs_on_cpu => Tuning::GPU,
-        8 if subgroup_lanes == Some(8) => match mesa(&info.driver_info) {
+        8 if subgroup_size == Some(8) => match mesa(&info.driver_info) {
             Some(..25) => Tuning::CPU_SUBGROUP_LONG,
             _ => Tuning::CPU_SUBGROUP,
         },
@@ -318,13 +316,13 @@ fn watch(device: &wgpu::Device) -> Arc<Mutex<Watched>> {
         let words = if message.is_empty() { format!("{reason:?}") } else { message };
         let pending = {
             let mut watched = lost.lock().expect("no holder panics");
-            watched.trouble = Some(Trouble::Lost(words.clone()));
+            watched.fault = Some(DeviceFault::Lost(words.clone()));
             std::mem::take(&mut watched.pending)
         };
         pending.iter().for_each(|pending| answer(pending, Err(words.clone())));
     });
     device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
-        error.lock().expect("no holder panics").trouble.get_or_insert(Trouble::Error(e.to_string()));
+        error.lock().expect("no holder panics").fault.get_or_insert(DeviceFault::Error(e.to_string()));
     }));
     watched
 }

@@ -1,161 +1,233 @@
-//! The operations of a program as dispatches: each once, with what goes together with it, ready to be encoded for any chunk.
+//! How an operation is put on a device: a shader, what it is bound to, its uniform, its grid.
 
-use std::cell::OnceCell;
-use std::num::NonZeroU64;
+use super::shader::{Constants, Shader};
+use super::tuning::{Sharing, TokenTile, Tuning};
+use crate::model::Dtype;
+use crate::step::{Chunk, Element, OpKind, Program, TOKEN_TILE, TensorId};
 
-use super::executor::Executor;
-use super::joint::Joint;
-use super::launch::{Access, Grid, Launch};
-use super::tuning::Tuning;
-use super::{kernels, pipelines};
-use crate::step::{BINDING_ALIGNMENT, Block, Op, OpKind, Storage, TensorId, Turn};
-
-/// One operation or several, ready to be encoded.
-pub(super) struct Dispatch {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    params_offset: u32,
-    grid: Grid,
-    layers: u32,
-    /// Operations that it does.
-    len: usize,
+/// How a shader uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BindingAccess {
+    /// `var<storage, read>`. Only for tensors with a buffer of their own, since a buffer may not be bound for reading and
+    /// for writing at once.
+    Read,
+    /// `var<storage, read_write>`. All tensors in the arena are bound so, read or written.
+    ReadWrite,
 }
 
-/// What becomes of an operation. What is copied to the host or back has none.
-pub(super) struct Slot {
-    params_offset: u32,
-    /// The operation with those behind it that go together with it, unless it goes together with one in front.
-    joint: Option<Dispatch>,
-    /// The operation by itself, where it is stepped through.
-    alone: OnceCell<Dispatch>,
+/// A field of a shader's `Params`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// An index, a length or a flag.
+    U32(u32),
+    /// A number.
+    F32(f32),
 }
 
-impl Executor {
-    /// What is to be written into the table of uniforms, and the dispatches.
-    pub(super) fn dispatches(&self) -> (Vec<u8>, Vec<Vec<Option<Slot>>>) {
-        let mut params = Vec::new();
-        let mut first = 0;
-        let slots = |block: &Block| {
-            let launches: Vec<Option<Launch>> = block.nodes.iter().map(|node| self.launch(&node.op, self.gpu().tuning())).collect();
-            for (i, launch) in (first..).zip(&launches) {
-                params.resize(i * BINDING_ALIGNMENT as usize, 0);
-                launch.iter().for_each(|launch| params.extend(launch.param_bytes()));
-            }
-            let slots = self.slots(block, &launches, first as u32 * BINDING_ALIGNMENT as u32);
-            first += block.nodes.len();
-            slots
-        };
-        let blocks = self.program().blocks.iter().map(slots).collect();
-        (params, blocks)
-    }
+/// How many workgroups an operation gets for a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grid {
+    /// One for each token tile of the chunk, times so many.
+    TokenTiles(u32),
+    /// One for each token tile with keys in the windows of the chunk's queries, times so many.
+    KeyTiles {
+        /// Tokens that a query sees.
+        window: u32,
+        /// Workgroups of a token tile.
+        others: u32,
+    },
+    /// So many for each token.
+    PerToken(u32),
+    /// One for each 64 of so many threads a token.
+    ThreadsPerToken(u32),
+    /// One for each 64 of so many threads.
+    Threads(u64),
+    /// So many, along x and y.
+    Workgroups(u32, u32),
+}
 
-    /// The slots of a block's operations. What is done ahead goes together with nothing that is not.
-    fn slots(&self, block: &Block, launches: &[Option<Launch>], params_offset: u32) -> Vec<Option<Slot>> {
-        let mut slots: Vec<Option<Slot>> = Vec::new();
-        let offset = |i: usize| params_offset + i as u32 * BINDING_ALIGNMENT as u32;
-        while let Some(launch) = launches.get(slots.len()) {
-            let i = slots.len();
-            if launch.is_none() {
-                slots.push(None);
-                continue;
+/// Groups of four that a workgroup reads of each row into its memory at once.
+const STAGED_VEC4S: u32 = 4;
+
+/// WebGPU's `max_compute_workgroups_per_dimension`, on every adapter.
+const MAX_WORKGROUPS: u64 = 65_535;
+
+impl Grid {
+    /// Workgroups for a chunk.
+    pub fn workgroups(self, chunk: Chunk) -> [u32; 3] {
+        let tokens = u64::from(chunk.count);
+        match self {
+            Grid::TokenTiles(others) => [chunk.count.div_ceil(TOKEN_TILE), others, 1],
+            Grid::KeyTiles { window, others } => {
+                let first = chunk.start.saturating_sub(window - 1) / TOKEN_TILE;
+                [chunk.end().div_ceil(TOKEN_TILE) - first, others, 1]
             }
-            let end = if i < block.lead.nodes { block.lead.nodes } else { launches.len() };
-            let together: Vec<(&Op, &Launch)> =
-                block.nodes[i..end].iter().zip(&launches[i..end]).map_while(|(node, launch)| Some((&node.op, launch.as_ref()?))).collect();
-            let joint = Joint::of(&together, self.gpu().tuning(), |a, b| self.overlap(a, b));
-            let slot = |i, joint| Some(Slot { params_offset: offset(i), joint, alone: OnceCell::new() });
-            slots.push(slot(i, Some(self.dispatch(&joint, offset(i)))));
-            slots.extend((i + 1..i + joint.len()).map(|i| slot(i, None)));
+            Grid::PerToken(others) => fold(tokens * u64::from(others)),
+            Grid::ThreadsPerToken(threads) => fold((tokens * u64::from(threads)).div_ceil(64)),
+            Grid::Threads(threads) => fold(threads.div_ceil(64)),
+            Grid::Workgroups(x, y) => [x, y, 1],
         }
-        slots
+    }
+}
+
+impl Grid {
+    /// Workgroups along y, if a shader has to know where they end.
+    pub(super) fn rows(self) -> u32 {
+        match self {
+            Grid::TokenTiles(rows) | Grid::Workgroups(_, rows) => rows,
+            _ => u32::MAX,
+        }
     }
 
-    fn launch(&self, op: &Op, tuning: &Tuning) -> Option<Launch> {
-        (op.kind() != OpKind::Move).then(|| kernels::launch(self.program(), op, tuning))
+    /// Can operations with these grids be done beside each other, with few workgroups that have nothing to do?
+    pub(super) fn is_along(self, other: Grid) -> bool {
+        let few_are_idle = |a: u32, b: u32| a.max(b) <= 2 * a.min(b);
+        match (self, other) {
+            (Grid::TokenTiles(a), Grid::TokenTiles(b)) => few_are_idle(a, b),
+            (Grid::Workgroups(x, a), Grid::Workgroups(other_x, b)) => x == other_x && few_are_idle(a, b),
+            _ => self == other,
+        }
     }
 
-    /// Do two tensors share memory?
-    fn overlap(&self, a: TensorId, b: TensorId) -> bool {
-        let [a, b] = [a, b].map(|id| (self.memory().place(id), self.program().tensor(id).bytes()));
-        a.0.buffer == b.0.buffer && a.0.offset < b.0.offset + b.1 && b.0.offset < a.0.offset + a.1
+    /// The one with more workgroups along y.
+    pub(super) fn larger(self, other: Grid) -> Grid {
+        if self.rows() < other.rows() { other } else { self }
+    }
+}
+
+/// Two dimensions where one is too short. The shader unfolds them with `flat_workgroup`.
+fn fold(workgroups: u64) -> [u32; 3] {
+    let rows = workgroups.div_ceil(MAX_WORKGROUPS).max(1);
+    [workgroups.div_ceil(rows) as u32, rows as u32, 1]
+}
+
+/// Everything that a device must be told about an operation.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The shader.
+    pub shader: Shader,
+    /// Bindings 2, 3 … by the name of the variable in the shader.
+    pub bindings: Vec<(&'static str, BindingAccess, TensorId)>,
+    /// The fields of `Params`, in their order.
+    pub params: Vec<(&'static str, Value)>,
+    /// Workgroups.
+    pub grid: Grid,
+}
+
+impl Dispatch {
+    /// A dispatch without bindings; the rest follows.
+    pub(super) fn new(kind: OpKind, grid: Grid) -> Self {
+        Dispatch { shader: Shader { kind, constants: Constants::new() }, bindings: Vec::new(), params: Vec::new(), grid }
     }
 
-    fn dispatch(&self, joint: &Joint, params_offset: u32) -> Dispatch {
-        let pipeline = pipelines::pipeline(self.gpu(), joint);
-        let bindings = &self.program().bindings;
-        let tensors = joint.bindings.iter().map(|&(name, access, id)| {
-            let tensor = self.program().tensor(id);
-            let is_readable = access == Access::ReadWrite || tensor.storage == Storage::Own;
-            assert!(is_readable, "{name}: {} is in the arena, bound to be read", tensor.name);
-            self.binding(id, tensor.bytes())
-        });
-        let params = self.binding(bindings.op_params, joint.len() as u64 * BINDING_ALIGNMENT);
-        let resources = [params, self.binding(bindings.chunks, BINDING_ALIGNMENT)].into_iter().chain(tensors);
-        let entries: Vec<_> = (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
-        let bind_group = self.gpu().device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(joint.code.label()),
-            layout: &pipeline.bindings,
-            entries: &entries,
-        });
-        Dispatch { pipeline: pipeline.pipeline, bind_group, params_offset, grid: joint.grid, layers: joint.layers(), len: joint.len() }
+    /// A dispatch whose threads have so many groups of four columns, and go through all tokens of the chunk, a tile at a time.
+    pub(super) fn over_tokens(kind: OpKind, columns: u32, tuning: &Tuning) -> Self {
+        let token_threads = tuning.token_threads();
+        let col_threads = tuning.row_threads / token_threads;
+        Dispatch::new(kind, Grid::Workgroups(columns.div_ceil(col_threads), 1))
+            .constant("WORKGROUP_SIZE", tuning.row_threads)
+            .constant("COL_THREADS", col_threads)
+            .constant("TOKEN_THREADS", token_threads)
+            .condition("SPLIT", token_threads > 1)
     }
 
-    fn binding(&self, id: TensorId, size: u64) -> wgpu::BindingResource<'_> {
-        let place = self.memory().place(id);
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &self.allocation.buffers[place.buffer],
-            offset: place.offset,
-            size: NonZeroU64::new(size),
-        })
+    pub(super) fn read(mut self, name: &'static str, tensor: TensorId) -> Self {
+        self.bindings.push((name, BindingAccess::Read, tensor));
+        self
     }
 
-    /// Is it done by a shader, and not by a copy?
-    pub(super) fn is_dispatched(&self, turn: &Turn) -> bool {
-        self.slot(turn).is_some()
+    pub(super) fn write(mut self, name: &'static str, tensor: TensorId) -> Self {
+        self.bindings.push((name, BindingAccess::ReadWrite, tensor));
+        self
     }
 
-    /// Would what is handed to the device up to this turn tear no operations apart that go together?
-    pub(super) fn may_start_with(&self, turn: &Turn) -> bool {
-        self.slot(turn).is_none_or(|slot| slot.joint.is_some())
+    /// Binds a matrix, of whatever dtype.
+    pub(super) fn weight(self, program: &Program, weight: TensorId) -> Self {
+        let stored = match program.tensor(weight).element {
+            Element::Float(dtype) => dtype,
+            Element::U32 => panic!("{} is no matrix", program.tensor(weight).name),
+        };
+        self.read("weight", weight)
+            .condition("BF16", stored == Dtype::Bf16)
+            .condition("F16", stored == Dtype::F16)
+            .condition("INT8", stored == Dtype::Int8)
     }
 
-    fn slot(&self, turn: &Turn) -> Option<&Slot> {
-        self.blocks[turn.block][turn.node].as_ref()
+    /// Binds a tensor of the arena that not every use of the operation has.
+    pub(super) fn write_if_any(self, name: &'static str, tensor: Option<TensorId>) -> Self {
+        match tensor {
+            Some(tensor) => self.write(name, tensor),
+            None => self,
+        }
     }
 
-    /// The first dispatch of some turns. Operations go together if all of them are asked for.
-    fn first_of(&self, turns: &[Turn]) -> &Dispatch {
-        let turn = turns[0];
-        let slot = self.slot(&turn).expect("copies stand between submissions");
-        let is_whole = |joint: &&Dispatch| turns.get(joint.len - 1) == Some(&Turn { node: turn.node + joint.len - 1, ..turn });
-        slot.joint.as_ref().filter(is_whole).unwrap_or_else(|| slot.alone.get_or_init(|| self.dispatch_with(&turn, self.gpu().tuning())))
+    /// Tells the shader within which numbers scores or logits are kept, if they are.
+    pub(super) fn softcap(self, cap: Option<f64>) -> Self {
+        self.f32("softcap", cap.unwrap_or(0.0) as f32).condition("SOFTCAP", cap.is_some())
     }
 
-    /// Turns by dispatches.
-    pub(super) fn spans<'a>(&'a self, mut turns: &'a [Turn]) -> impl Iterator<Item = (&'a Dispatch, &'a [Turn])> {
-        std::iter::from_fn(move || {
-            let dispatch = (!turns.is_empty()).then(|| self.first_of(turns))?;
-            let (span, rest) = turns.split_at(dispatch.len);
-            turns = rest;
-            Some((dispatch, span))
-        })
+    pub(super) fn u32(mut self, name: &'static str, value: u32) -> Self {
+        self.params.push((name, Value::U32(value)));
+        self
     }
 
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, turns: &[Turn]) {
-        self.spans(turns).for_each(|(dispatch, span)| self.encode_dispatch(pass, dispatch, span[0]));
+    pub(super) fn f32(mut self, name: &'static str, value: f32) -> Self {
+        self.params.push((name, Value::F32(value)));
+        self
     }
 
-    /// The operation of a turn by itself, with the kernel of some tuning.
-    pub(super) fn dispatch_with(&self, turn: &Turn, tuning: &Tuning) -> Dispatch {
-        let slot = self.slot(turn).expect("copies have no kernel");
-        let launch = kernels::launch(self.program(), &self.program().blocks[turn.block].nodes[turn.node].op, tuning);
-        self.dispatch(&Joint::alone(&launch), slot.params_offset)
+    /// Tells the shader after how many tokens a tensor's rows start over.
+    pub(super) fn row_modulus(self, name: &'static str, program: &Program, tensor: TensorId) -> Self {
+        let tensor = program.tensor(tensor);
+        self.u32(name, tensor.rows.row_modulus().unwrap_or_else(|| panic!("the rows of {} are no tokens", tensor.name)))
     }
 
-    pub(super) fn encode_dispatch(&self, pass: &mut wgpu::ComputePass, dispatch: &Dispatch, Turn { block, chunk, .. }: Turn) {
-        let [x, y, z] = dispatch.grid.workgroups(chunk);
-        pass.set_pipeline(&dispatch.pipeline);
-        pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
-        pass.dispatch_workgroups(x, y, z * dispatch.layers);
+    pub(super) fn constant(mut self, name: &'static str, value: u32) -> Self {
+        self.shader.constants.push((name, value));
+        self
+    }
+
+    /// What kernels are told about a tile of tokens and columns; `together` is how many groups of four columns a subgroup reads at once.
+    pub(super) fn token_tile(self, tile: TokenTile, together: impl Fn(u32) -> u32) -> Self {
+        self.shared(tile.sharing, tile.vec4s, together)
+            .constant("WORKGROUP_SIZE", tile.workgroup_size())
+            .constant("TOKEN_THREADS", TOKEN_TILE / tile.tokens)
+            .constant("COL_THREADS", tile.col_threads)
+            .constant("TOKENS", tile.tokens)
+            .constant("STEP", STAGED_VEC4S)
+            .constant("UNROLL", tile.unroll)
+    }
+
+    /// What kernels are told that add up a row by the threads of a workgroup.
+    pub(super) fn threads_of_a_row(self, tuning: &Tuning) -> Self {
+        self.constant("WORKGROUP_SIZE", tuning.row_threads).condition("SUBGROUP", tuning.row_is_subgroup)
+    }
+
+    /// How threads share what all of them need: in groups of so many where a subgroup does it, each group of `together` parts. Of
+    /// `count` parts, `GROUPS` times `QUADS`.
+    pub(super) fn shared(self, sharing: Sharing, count: u32, together: impl Fn(u32) -> u32) -> Self {
+        let quads = sharing.together(count, together);
+        assert!(quads > 0 && count.is_multiple_of(quads), "{count} parts of a thread in groups of {quads}");
+        self.sharing(sharing).constant("GROUPS", count / quads).constant("QUADS", quads)
+    }
+
+    /// The condition that stands for a way of sharing.
+    pub(super) fn sharing(self, sharing: Sharing) -> Self {
+        self.condition("DIRECT", sharing == Sharing::Direct)
+            .condition("SUBGROUP", matches!(sharing, Sharing::Subgroup(_)))
+            .condition("STAGED", sharing == Sharing::Workgroup)
+    }
+
+    pub(super) fn condition(self, name: &'static str, holds: bool) -> Self {
+        if holds { self.constant(name, 1) } else { self }
+    }
+
+    /// The bytes of the uniform.
+    pub(super) fn param_bytes(&self) -> Vec<u8> {
+        let bytes = |(_, value): &(_, Value)| match value {
+            Value::U32(v) => v.to_le_bytes(),
+            Value::F32(v) => v.to_le_bytes(),
+        };
+        self.params.iter().flat_map(bytes).collect()
     }
 }

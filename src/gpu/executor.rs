@@ -1,91 +1,65 @@
-//! A program on a device.
+//! A plan on a device, ready to run.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::allocation::Allocation;
-use super::buffers::OwnedBuffer;
+use super::bound_kernels::BoundKernels;
 use super::device::Gpu;
-use super::dispatch::Slot;
-use super::pace::{Asked, Pace};
+use super::device_memory::DeviceMemory;
+use super::lowering::Kernels;
+use super::offload::Offload;
+use super::profiler::{self, OpTime};
+use super::throttle::{PendingMetrics, Throttle};
+use super::transfer;
+use super::tuning::Tuning;
 use crate::error::{Error, Result};
-use crate::step::{BINDING_ALIGNMENT, Batch, Chunk, Memory, Op, Pass, Program, TensorId, Turn};
+use crate::model::{Parameter, WeightSource, Weights};
+use crate::step::ops::HostCopy;
+use crate::step::{Batch, Chunk, Op, OpInstance, ParameterSlice, Pass, Plan, Program, TensorId};
 
-/// A program with its buffers, ready to run.
+/// A plan with its kernels and buffers.
 pub struct Executor {
-    gpu: Gpu,
-    program: Arc<Program>,
-    pub(super) allocation: Allocation,
-    /// For every block, its operations.
-    pub(super) blocks: Vec<Vec<Option<Slot>>>,
-    /// For every length of chunk that a walk has, the slot of its first chunk.
-    chunk_slots: Vec<(u32, u32)>,
-    pace: Pace,
+    bound: BoundKernels,
+    offload: Offload,
+    throttle: Throttle,
     done: Arc<AtomicU64>,
 }
 
 impl Executor {
-    /// Allocates what the program's [`Memory`] says, compiles its shaders, and writes its constants.
+    /// Allocates what the kernels' plan says, and writes the program's constants.
     ///
     /// # Errors
-    /// As [`Allocation::new`].
-    pub async fn new(gpu: &Gpu, program: Program) -> Result<Self> {
-        let allocation = Allocation::new(gpu, &program).await?;
-        let (chunk_slots, program) = (chunk_slots(&program), Arc::new(program));
-        let pace = Pace::new();
-        let mut executor = Executor { gpu: gpu.clone(), program, allocation, blocks: Vec::new(), chunk_slots, pace, done: Arc::default() };
-        executor.prepare();
-        executor.gpu.check()?;
-        Ok(executor)
+    /// If the device or the host has no room, or the device is lost.
+    pub async fn new(kernels: Kernels) -> Result<Self> {
+        let memory = DeviceMemory::new(&kernels.gpu, &kernels.plan).await?;
+        let bound = BoundKernels::new(kernels, memory);
+        for (id, bytes) in bound.program().constants() {
+            bound.write(id, 0, &bytes);
+        }
+        bound.gpu.check()?;
+        let offload = Offload::new(bound.program());
+        Ok(Executor { bound, offload, throttle: Throttle::new(), done: Arc::default() })
     }
 
-    fn prepare(&mut self) {
-        let (params, blocks) = self.dispatches();
-        self.blocks = blocks;
-        self.write(self.program.bindings.op_params, &params);
-        self.write(self.program.bindings.chunks, &self.chunk_table());
-        for (id, bytes) in self.program.constants() {
-            self.write(id, &bytes);
-        }
-    }
-
-    /// A slot for each chunk of each walk: its first token and its number of tokens.
-    fn chunk_table(&self) -> Vec<u8> {
-        let tokens = self.program.tokens();
-        let chunks =
-            self.chunk_slots.iter().flat_map(|&(len, _)| (0..tokens.div_ceil(len)).map(move |i| [i * len, len.min(tokens - i * len)]));
-        let mut table = Vec::new();
-        for (slot, chunk) in chunks.enumerate() {
-            table.resize(slot * BINDING_ALIGNMENT as usize, 0);
-            table.extend_from_slice(bytemuck::cast_slice(&chunk));
-        }
-        table
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.bound.plan
     }
 
     /// The program.
     pub fn program(&self) -> &Program {
-        &self.program
-    }
-
-    /// The plan of its memory.
-    pub fn memory(&self) -> &Memory {
-        self.allocation.memory()
+        self.bound.program()
     }
 
     /// The device.
     pub fn gpu(&self) -> &Gpu {
-        &self.gpu
+        &self.bound.gpu
     }
 
     /// Bytes of the buffers that were created, as the device's own objects tell.
     pub fn created_bytes(&self) -> u64 {
-        self.allocation.created_bytes()
-    }
-
-    /// Bytes that wait on the host, or have room to.
-    pub fn host_bytes(&self) -> u64 {
-        self.allocation.host_bytes()
+        self.bound.memory.created_bytes()
     }
 
     /// Writes a tensor, in the layout of the device.
@@ -93,15 +67,7 @@ impl Executor {
     /// # Panics
     /// If there are more bytes than the tensor has.
     pub fn write(&self, id: TensorId, bytes: &[u8]) {
-        self.write_from(id, 0, bytes);
-    }
-
-    pub(super) fn write_from(&self, id: TensorId, from: u64, bytes: &[u8]) {
-        let tensor = self.program.tensor(id);
-        let end = from + bytes.len() as u64;
-        assert!(end <= tensor.bytes(), "{} bytes from {from} on for {}, which has {}", bytes.len(), tensor.name, tensor.bytes());
-        let place = self.memory().place(id);
-        self.gpu.queue.write_buffer(&self.allocation.buffers[place.buffer], place.offset + from, bytes);
+        self.bound.write(id, 0, bytes);
     }
 
     /// Reads a tensor, in the layout of the device. The buffer by which it comes is no part of the plan, and gone at once.
@@ -109,8 +75,7 @@ impl Executor {
     /// # Errors
     /// If the device was lost.
     pub async fn read(&self, id: TensorId) -> Result<Vec<u8>> {
-        let bytes = self.program.tensor(id).bytes();
-        self.read_range(id, 0, bytes).await
+        self.read_range(id, 0, self.program().tensor(id).bytes()).await
     }
 
     /// Reads a part of a tensor, from a byte on.
@@ -118,12 +83,62 @@ impl Executor {
     /// # Errors
     /// If the device was lost.
     pub async fn read_range(&self, id: TensorId, from: u64, bytes: u64) -> Result<Vec<u8>> {
-        if let Some(waiting) = self.allocation.offload.get(id) {
-            return Ok(waiting[from as usize..(from + bytes) as usize].to_vec());
-        }
-        let staging = OwnedBuffer::new(&self.gpu, "read-back", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-        self.copy_to(id, from, &staging);
-        self.gpu.map(&staging).await
+        transfer::read_range(&self.bound, id, from, bytes).await
+    }
+
+    /// Writes all parameters' values, a few rows at a time: a model never lies whole on the host.
+    ///
+    /// # Errors
+    /// What reading the values may end in, and if the device was lost.
+    pub async fn load(&self, values: &impl WeightSource) -> Result<()> {
+        transfer::load(&self.bound, values, self.program().parameters.iter()).await
+    }
+
+    /// Writes the values of the trainable parameters.
+    ///
+    /// # Errors
+    /// As [`Executor::load`].
+    pub async fn load_trainable(&self, values: &impl WeightSource) -> Result<()> {
+        transfer::load(&self.bound, values, self.program().parameters.trainable()).await
+    }
+
+    /// Writes one tensor of each slice of a parameter, as a moment.
+    ///
+    /// # Errors
+    /// As [`Executor::load`].
+    pub async fn load_slices(
+        &self,
+        parameter: &Parameter,
+        slices: &[ParameterSlice],
+        tensor: impl Fn(&ParameterSlice) -> Option<TensorId>,
+        values: &impl WeightSource,
+    ) -> Result<()> {
+        transfer::load_slices(&self.bound, parameter, slices, tensor, values, &mut 0).await
+    }
+
+    /// Reads the values of all trainable parameters.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn weights(&self) -> Result<Weights> {
+        let values = self.read_trainable(|slice| Some(slice.value)).await?;
+        Ok(Weights::of(self.program().parameters.trainable().map(|(_, parameter)| parameter), values))
+    }
+
+    /// The gradients of all trainable parameters, in the layout of a file.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn gradients(&self) -> Result<Vec<Vec<f32>>> {
+        self.read_trainable(|slice| slice.gradient).await
+    }
+
+    /// Reads one tensor of each slice of every trainable parameter (its values, its gradient, a moment), without the padding.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn read_trainable(&self, tensor: impl Fn(&ParameterSlice) -> Option<TensorId>) -> Result<Vec<Vec<f32>>> {
+        transfer::read_trainable(&self.bound, tensor).await
     }
 
     /// Loss, gradient norm and what belongs to them, as [`crate::step::update::metrics`] orders them. Waits for the device.
@@ -131,48 +146,38 @@ impl Executor {
     /// # Errors
     /// If the device was lost or reported an error.
     pub async fn metrics(&mut self) -> Result<[f32; 4]> {
-        let asked = self.ask_metrics();
-        self.metrics_asked(asked).await
+        let pending = self.request_metrics();
+        self.await_metrics(pending).await
     }
 
-    /// Asks for the metrics as they are behind what was handed to the device so far. It does not wait for it.
-    pub fn ask_metrics(&mut self) -> Asked {
-        let read_back = self.read_back();
-        let submission = self.copy_to(self.program.bindings.metrics, 0, read_back);
-        let ticket = self.gpu.when_mapped(read_back, read_back.size(), submission);
-        self.pace.ask(ticket)
+    /// Requests the metrics as they are behind what was handed to the device so far. It does not wait for it.
+    pub fn request_metrics(&mut self) -> PendingMetrics {
+        let read_back = self.bound.memory.buffer(&self.bound.plan, self.program().bindings.read_back);
+        let submission = transfer::copy_to(&self.bound, self.program().bindings.metrics, 0, read_back);
+        let pending = self.gpu().when_mapped(read_back, read_back.size(), submission);
+        self.throttle.pending_metrics(pending)
     }
 
-    /// Waits for metrics that were asked for. What was handed to the device later goes on meanwhile.
+    /// Waits for metrics that were requested. What was handed to the device later goes on meanwhile.
     ///
     /// # Errors
     /// As [`Executor::metrics`].
-    pub async fn metrics_asked(&mut self, asked: Asked) -> Result<[f32; 4]> {
-        let (ticket, learn) = asked.parts();
-        self.gpu.redeem(ticket).await?;
+    pub async fn await_metrics(&mut self, pending: PendingMetrics) -> Result<[f32; 4]> {
+        let (pending, learn) = pending.parts();
+        self.gpu().wait_for(pending).await?;
+        let read_back = self.bound.memory.buffer(&self.bound.plan, self.program().bindings.read_back);
         let metrics = {
-            let bytes = self.read_back().get_mapped_range(..).map_err(|e| Error::Device(e.to_string()))?;
+            let bytes = read_back.get_mapped_range(..).map_err(|e| Error::Device(e.to_string()))?;
             bytemuck::pod_read_unaligned(&bytes)
         };
-        self.read_back().unmap();
-        learn(&mut self.pace);
+        read_back.unmap();
+        learn(&mut self.throttle);
         Ok(metrics)
-    }
-
-    fn read_back(&self) -> &OwnedBuffer {
-        &self.allocation.buffers[self.memory().place(self.program.bindings.read_back).buffer]
-    }
-
-    fn copy_to(&self, id: TensorId, from: u64, target: &wgpu::Buffer) -> wgpu::SubmissionIndex {
-        let place = self.memory().place(id);
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&self.allocation.buffers[place.buffer], place.offset + from, target, 0, target.size());
-        self.gpu.queue.submit([encoder.finish()])
     }
 
     /// Writes a batch.
     pub fn load_batch(&self, batch: &Batch) {
-        for (id, bytes) in self.program.inputs(batch) {
+        for (id, bytes) in self.program().inputs(batch) {
             self.write(id, &bytes);
         }
     }
@@ -182,56 +187,58 @@ impl Executor {
     /// # Errors
     /// If the device was lost or has reported an error.
     pub async fn run(&mut self, passes: RangeInclusive<Pass>) -> Result<()> {
-        self.run_turns(self.program.span(passes)).await
+        self.run_instances(self.program().span(passes)).await
     }
 
-    /// Hands some turns of the step to the device, a little at a time. It does not wait for it.
+    /// Hands some operations of the step, each for one chunk, to the device, a little at a time. It does not wait for it.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
-    pub async fn run_turns(&mut self, numbers: Range<u64>) -> Result<()> {
-        let program = self.program.clone();
+    pub async fn run_instances(&mut self, numbers: Range<u64>) -> Result<()> {
+        let plan = self.bound.plan.clone();
+        let program = plan.program();
         let mut todo = Vec::new();
         let mut flops = 0;
         let mut all = 0;
-        let mut turns = (numbers.start + 1..).zip(program.turns(numbers.clone())).peekable();
-        while let Some((number, turn)) = turns.next() {
-            let op = &program.blocks[turn.block].nodes[turn.node].op;
-            if let Op::Move { x, out } = *op {
-                self.move_rows(&std::mem::take(&mut todo), x, out, turn.chunk).await?;
+        let mut instances = (numbers.start + 1..).zip(program.instances(numbers.clone())).peekable();
+        while let Some((number, instance)) = instances.next() {
+            let op = program.op(instance.block, instance.node);
+            if let Op::HostCopy(HostCopy { x, out }) = *op {
+                self.offload.copy(&mut self.bound, &std::mem::take(&mut todo), [x, out], instance.chunk).await?;
                 self.note_when_done(number);
                 flops = 0;
                 continue;
             }
-            todo.push(turn);
-            let cost = program.flops(op, turn.chunk);
+            todo.push(instance);
+            let cost = program.flops(op, instance.chunk);
             flops += cost;
             all += cost;
-            if flops >= self.pace.flops_per_submission && turns.peek().is_none_or(|(_, next)| self.may_start_with(next)) {
-                self.submit(&todo, None);
+            let may_end = instances.peek().is_none_or(|(_, next)| self.bound.may_start_with(next));
+            if flops >= self.throttle.flops_per_submission && may_end {
+                self.bound.submit(&todo, None);
                 self.note_when_done(number);
                 todo.clear();
                 flops = 0;
             }
         }
-        self.submit(&todo, None);
+        self.bound.submit(&todo, None);
         self.note_when_done(numbers.end);
-        self.take_all().await?;
-        self.pace.note(all);
-        self.gpu.check()
+        self.offload.take_all(&mut self.bound).await?;
+        self.throttle.note(all);
+        self.gpu().check()
     }
 
-    /// Turns of the step that the device is known to have done. It lags behind by a submission.
-    pub fn turns_done(&self) -> Arc<AtomicU64> {
+    /// Instances of the step that the device is known to have done. It lags behind by a submission.
+    pub fn instances_done(&self) -> Arc<AtomicU64> {
         self.done.clone()
     }
 
     fn note_when_done(&self, number: u64) {
         let done = self.done.clone();
-        self.gpu.queue.on_submitted_work_done(move || done.store(number, Ordering::Relaxed));
+        self.gpu().queue.on_submitted_work_done(move || done.store(number, Ordering::Relaxed));
     }
 
-    /// Runs a block for some tokens of a chunk of its walk, as generation does.
+    /// Runs a block for some tokens of one of its chunks, as generation does.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
@@ -239,52 +246,31 @@ impl Executor {
     /// # Panics
     /// If the tokens are not all of one chunk.
     pub fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
-        let len = self.program.blocks[block].walk.chunk_len(self.program.tokens());
+        let len = self.program().blocks[block].chunk_order.chunk_len(self.program().tokens());
         assert!(chunk.start % len + chunk.count <= len, "tokens {}..{} in chunks of {len}", chunk.start, chunk.end());
         let chunk = Chunk { index: 0, ..chunk };
-        let slot = self.chunk_offset(block, chunk);
-        let table = self.memory().place(self.program.bindings.chunks);
-        self.gpu.queue.write_buffer(
-            &self.allocation.buffers[table.buffer],
-            u64::from(slot),
-            bytemuck::cast_slice(&[chunk.start, chunk.count]),
-        );
-        let turns: Vec<Turn> = (0..self.blocks[block].len()).map(|node| Turn { block, chunk, node }).collect();
-        self.submit(&turns, None);
-        self.gpu.check()
+        let slot = self.bound.chunk_offset(block, chunk);
+        self.bound.write(self.program().bindings.chunks, u64::from(slot), bytemuck::cast_slice(&[chunk.start, chunk.count]));
+        let node = |node| OpInstance { block, chunk, node };
+        let instances: Vec<OpInstance> = (0..self.bound.node_count(block)).map(node).collect();
+        self.bound.submit(&instances, None);
+        self.gpu().check()
     }
 
-    /// Some turns, and then a copy of some bytes of a tensor to the start of another.
-    pub(super) fn submit(&self, todo: &[Turn], copy: Option<(TensorId, Range<u64>, TensorId)>) -> wgpu::SubmissionIndex {
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            self.encode(&mut pass, todo);
-        }
-        if let Some((from, bytes, to)) = copy {
-            let [from, to] = [from, to].map(|id| self.memory().place(id));
-            let (source, target) = (&self.allocation.buffers[from.buffer], &self.allocation.buffers[to.buffer]);
-            encoder.copy_buffer_to_buffer(source, from.offset + bytes.start, target, to.offset, bytes.end - bytes.start);
-        }
-        self.gpu.queue.submit([encoder.finish()])
+    /// Times each of the operations, in their order; copies to the host and back are left out, so what comes of it is of no use. It takes
+    /// longer than [`Executor::run_instances`], since nothing overlaps. Fused ones are timed together.
+    ///
+    /// # Errors
+    /// If the device was lost or has reported an error.
+    pub async fn profile(&self, numbers: Range<u64>) -> Result<Vec<OpTime>> {
+        profiler::profile(&self.bound, numbers).await
     }
 
-    pub(super) fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {
-        let len = self.program.blocks[block].walk.chunk_len(self.program.tokens());
-        let (_, first) = self.chunk_slots.iter().find(|(l, _)| *l == len).expect("every walk has its slots");
-        (first + chunk.index) * BINDING_ALIGNMENT as u32
+    /// What an operation takes with the kernel of some tuning, at least. It writes what the operation writes.
+    ///
+    /// # Errors
+    /// If the device was lost or has reported an error.
+    pub async fn seconds_with(&self, instance: OpInstance, tuning: &Tuning) -> Result<f64> {
+        profiler::seconds_with(&self.bound, instance, tuning).await
     }
-}
-
-fn chunk_slots(program: &Program) -> Vec<(u32, u32)> {
-    let mut first = 0;
-    program
-        .chunk_lengths()
-        .into_iter()
-        .map(|len| {
-            let slot = (len, first);
-            first += program.tokens().div_ceil(len);
-            slot
-        })
-        .collect()
 }

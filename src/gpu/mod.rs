@@ -1,35 +1,42 @@
-//! Runs a [`Program`](crate::step::Program) on a device: one pipeline for each kind of operation, one bind group for each
-//! operation or for several that go together, one uniform slot for each operation and each chunk, all made once. A step only encodes and submits.
+//! Runs a [`Plan`](crate::step::Plan) on a device.
+//!
+//! [`Kernels`] are made of a plan: one pipeline for each kind of operation, with neighbours fused where they can be. An [`Executor`] is made
+//! of kernels: it allocates, with one bind group for each dispatch and one uniform slot for each operation and each chunk, all made once. A
+//! step only encodes and submits.
 //!
 //! Nothing here knows what a transformer is.
 
-mod allocation;
+mod bound_kernels;
 mod buffers;
-mod candidates;
 mod ceilings;
 mod device;
+mod device_memory;
 mod dispatch;
 mod executor;
-mod joint;
+mod fusion;
+mod host_memory;
 mod kernels;
-mod launch;
+mod lowering;
+mod memory_counter;
 mod offload;
-mod pace;
 mod pipelines;
 mod profiler;
 mod shader;
+mod throttle;
 mod transfer;
 mod tuning;
+mod tuning_candidates;
 
-pub use allocation::Allocation;
-pub use candidates::Knob;
 pub use ceilings::Ceilings;
 pub use device::{AdapterSummary, Gpu};
+pub use device_memory::DeviceMemory;
+pub use dispatch::{BindingAccess, Dispatch, Grid, Value};
 pub use executor::Executor;
-pub use joint::{Code, Joint};
-pub use kernels::launch;
-pub use launch::{Access, Grid, Launch, Value};
-pub use pace::Asked;
+pub use fusion::{FusedDispatch, KernelSource};
+pub use kernels::dispatch;
+pub use lowering::Kernels;
 pub use profiler::OpTime;
-pub use shader::{Shader, shaders};
+pub use shader::Shader;
+pub use throttle::PendingMetrics;
 pub use tuning::{HeadTile, Sharing, TokenTile, Tuning, WeightTile};
+pub use tuning_candidates::TunableOp;

@@ -1,24 +1,47 @@
-//! The text of a shader: loops written out, constants put in, conditions decided.
+//! The text of a shader, in a small dialect of WGSL.
 //!
-//! Three directives, each on a line of its own: `#include name`, `#if NAME` (with `#else`), `#for i in 0..4`; each of the
-//! last two goes to its `#end`. `$i` and `$NAME` stand for values. That is all that the kernels need, and it keeps both
-//! compilers of WGSL (naga and Tint) from having to unroll anything.
+//! Three directives, each on a line of its own: `#include name`, `#if NAME` (with `#else`), `#for i in 0..4`; each of the last two goes to
+//! its `#end`. `$i` and `$NAME` stand for numbers. That is all that the kernels need, and it keeps both compilers of WGSL (naga and Tint)
+//! from having to unroll anything.
+//!
+//! A name that ends in `$` belongs to one operation: `x$`, `params$`, `main$`. As several operations may share a dispatch
+//! ([`fusion`](super::fusion)), such names become different ones for each of them. Names without it are those of `prelude.wgsl`, of a
+//! function's own variables, of fields, and of helpers that are the same for all.
 
+use crate::for_each_op;
+use crate::shaders::{self, FILES};
 use crate::step::OpKind;
 
 /// What a shader's text is made with: names that may stand in it, and their values. A condition holds if its name is here.
 pub type Constants = Vec<(&'static str, u32)>;
 
-/// A file of `shaders/` that is no operation's.
-pub(super) fn alone(stem: &str, constants: &Constants) -> String {
-    let mut text = String::new();
-    expand(&mut file(stem).lines(), constants, true, &mut text);
-    text
+/// What becomes of a name that ends in `$`.
+pub(super) enum OwnName {
+    /// That of a binding with this number.
+    Binding(usize),
+    /// This one.
+    Name(String),
 }
 
-/// The text of all shaders before their loops are written out: the same wherever it is learned.
-pub fn shaders() -> String {
-    FILES.iter().map(|(_, text)| text.replace('~', "")).collect()
+/// A text with its directives done.
+#[derive(Default)]
+pub(super) struct Expanded {
+    pub text: String,
+    /// What it includes and has no names of its own: one of these is enough for all operations of a dispatch.
+    pub shared: Vec<String>,
+}
+
+impl Expanded {
+    fn new(code: &str, constants: &[(&str, u32)]) -> Self {
+        let mut expanded = Expanded::default();
+        expanded.expand(&mut code.lines(), constants, true);
+        expanded
+    }
+}
+
+/// A file of `shaders/` that is no operation's.
+pub(super) fn part(stem: &str, constants: &Constants) -> String {
+    Expanded::new(shaders::code(stem), constants).text
 }
 
 /// A shader before it is compiled.
@@ -30,15 +53,23 @@ pub struct Shader {
     pub constants: Constants,
 }
 
-/// Every file of `shaders/` by its stem, without comments, and with the marks of build.rs.
-const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
-
 impl Shader {
-    /// The operation's own file, with marks behind what has to get a name of its own.
-    pub(super) fn body(&self) -> String {
-        let mut text = String::new();
-        expand(&mut file(self.kind.stem()).lines(), &self.constants, true, &mut text);
-        text
+    /// The operation's own file, with names as `own_name` makes them of those that end in `$`.
+    pub(super) fn expand(&self, own_name: impl Fn(&str) -> OwnName) -> Expanded {
+        let Expanded { text, shared } = Expanded::new(shaders::code(self.kind.stem()), &self.constants);
+        let mut pieces = text.split('$');
+        let mut out = pieces.next().expect("a text has a first piece").to_owned();
+        for piece in pieces {
+            let start = out.rfind(|c| !is_identifier(c)).map_or(0, |at| at + 1);
+            let name = match own_name(&out[start..]) {
+                OwnName::Binding(slot) if out[..start].ends_with("@binding(") => slot.to_string(),
+                OwnName::Binding(slot) => format!("{}_bound{slot}", &out[start..]),
+                OwnName::Name(name) => name,
+            };
+            out.truncate(start);
+            out.extend([&name, piece]);
+        }
+        Expanded { text: out, shared }
     }
 
     /// A constant's value, if it is given.
@@ -47,48 +78,98 @@ impl Shader {
     }
 }
 
-fn file(stem: &str) -> &'static str {
-    let found = FILES.iter().find(|(name, _)| *name == stem);
-    found.unwrap_or_else(|| panic!("there is no shader {stem}")).1
-}
+impl Expanded {
+    /// Writes lines out up to an `#else`, an `#end` or the last one; says whether it was an `#else`.
+    fn expand<'a>(&mut self, lines: &mut (impl Iterator<Item = &'a str> + Clone), values: &[(&'a str, u32)], is_wanted: bool) -> bool {
+        while let Some(line) = lines.next() {
+            match line.trim_start().strip_prefix('#').map(|d| d.split_whitespace().collect::<Vec<_>>()).as_deref() {
+                None if is_wanted => self.text.extend([&substitute(line, values), "\n"]),
+                None => {}
+                Some(["include", stem]) if is_wanted => self.include(shaders::code(stem), values),
+                Some(["include", _]) => {}
+                Some(["if", name]) => {
+                    let holds = values.iter().any(|(n, _)| n == name);
+                    if self.expand(lines, values, is_wanted && holds) {
+                        self.expand(lines, values, is_wanted && !holds);
+                    }
+                }
+                Some(["for", name, "in", range]) => {
+                    let count: u32 = substitute(range.trim_start_matches("0.."), values).parse().expect("a loop runs to a number");
+                    let body = lines.clone();
+                    for i in 0..count {
+                        let inner: Vec<(&str, u32)> = values.iter().copied().chain([(*name, i)]).collect();
+                        self.expand(&mut body.clone(), &inner, is_wanted);
+                    }
+                    self.expand(lines, values, false);
+                }
+                Some(["else"]) => return true,
+                Some(["end"]) => return false,
+                Some(other) => panic!("unknown directive {other:?}"),
+            }
+        }
+        false
+    }
 
-/// Writes lines out up to an `#else`, an `#end` or the last one; says whether it was an `#else`.
-fn expand<'a>(lines: &mut (impl Iterator<Item = &'a str> + Clone), values: &[(&'a str, u32)], is_wanted: bool, out: &mut String) -> bool {
-    while let Some(line) = lines.next() {
-        match line.trim_start().strip_prefix('#').map(|d| d.split_whitespace().collect::<Vec<_>>()).as_deref() {
-            None if is_wanted => {
-                out.push_str(&substitute(line, values));
-                out.push('\n');
-            }
-            None => {}
-            Some(["include", stem]) => {
-                expand(&mut file(stem).lines(), values, is_wanted, out);
-            }
-            Some(["if", name]) => {
-                let holds = values.iter().any(|(n, _)| n == name);
-                if expand(lines, values, is_wanted && holds, out) {
-                    expand(lines, values, is_wanted && !holds, out);
-                }
-            }
-            Some(["for", name, "in", range]) => {
-                let count: u32 = substitute(range.trim_start_matches("0.."), values).parse().expect("a loop runs to a number");
-                let body = lines.clone();
-                for i in 0..count {
-                    let inner: Vec<(&str, u32)> = values.iter().copied().chain([(*name, i)]).collect();
-                    expand(&mut body.clone(), &inner, is_wanted, out);
-                }
-                expand(lines, values, false, out);
-            }
-            Some(["else"]) => return true,
-            Some(["end"]) => return false,
-            Some(other) => panic!("unknown directive {other:?}"),
+    fn include(&mut self, code: &'static str, values: &[(&str, u32)]) {
+        let included = Expanded::new(code, values);
+        self.share(included.shared);
+        if has_own_names(code) {
+            self.text += &included.text;
+        } else {
+            self.share([included.text]);
         }
     }
-    false
+
+    fn share(&mut self, texts: impl IntoIterator<Item = String>) {
+        for text in texts {
+            if !self.shared.contains(&text) {
+                self.shared.push(text);
+            }
+        }
+    }
+}
+
+fn is_identifier(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Does a name end in `$`?
+fn has_own_names(code: &str) -> bool {
+    code.split('$').skip(1).any(|behind| !behind.starts_with(is_identifier))
 }
 
 fn substitute(line: &str, values: &[(&str, u32)]) -> String {
     values.iter().fold(line.to_owned(), |line, (name, value)| line.replace(&format!("${name}"), &value.to_string()))
+}
+
+macro_rules! require_shaders {
+    ($($name:ident $stem:ident,)*) => {
+        $(const _: () = assert!(
+            has_file(stringify!($stem)) || matches!(OpKind::$name, OpKind::HostCopy),
+            concat!("there is no shaders/", stringify!($stem), ".wgsl")
+        );)*
+    };
+}
+
+for_each_op!(require_shaders);
+
+const fn has_file(stem: &str) -> bool {
+    let mut i = 0;
+    while i < FILES.len() {
+        if is_same(FILES[i].0.as_bytes(), stem.as_bytes()) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
 }
 
 #[cfg(test)]
@@ -96,9 +177,7 @@ mod tests {
     use super::*;
 
     fn expanded(text: &str, values: &[(&'static str, u32)]) -> String {
-        let mut out = String::new();
-        expand(&mut text.lines(), values, true, &mut out);
-        out
+        Expanded::new(text, values).text
     }
 
     #[test]
@@ -113,5 +192,13 @@ mod tests {
         assert_eq!(expanded(text, &[("A", 1), ("B", 1)]), "ab\nz\n");
         assert_eq!(expanded(text, &[("A", 1)]), "a\nz\n");
         assert_eq!(expanded(text, &[("B", 1)]), "none\nz\n");
+    }
+
+    #[test]
+    fn names_of_an_operation_get_another_end() {
+        let shader = Shader { kind: OpKind::Zero, constants: Constants::new() };
+        let Expanded { text, .. } =
+            shader.expand(|name| if name == "out" { OwnName::Binding(7) } else { OwnName::Name(format!("{name}_3")) });
+        assert!(text.contains("@binding(7) var<storage, read_write> out_bound7: array") && text.contains("fn main_3("), "{text}");
     }
 }

@@ -7,13 +7,13 @@ use crate::step::TOKEN_TILE;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Tuning {
     /// Threads that share a row where a row is summed up.
-    pub row_lanes: u32,
+    pub row_threads: u32,
     /// Are they one subgroup, that adds up without a barrier?
     pub row_is_subgroup: bool,
     /// Operations that one dispatch may do beside each other: one on CPUs, where those of a workgroup that are not its own cost time too.
-    pub beside: u32,
+    pub max_parallel_fused: u32,
     /// Operations that one dispatch may do in turn: one on CPUs, the time of whose compilers grows faster than what they compile.
-    pub in_turn: u32,
+    pub max_sequential_fused: u32,
     /// Tile of [`Op::Linear`](crate::step::Op::Linear).
     pub linear: TokenTile,
     /// Tile of [`Op::LinearGrad`](crate::step::Op::LinearGrad).
@@ -43,7 +43,7 @@ impl Sharing {
     /// Of so many parts, those that are read together.
     pub(super) fn together(self, parts: u32, of_subgroup: impl Fn(u32) -> u32) -> u32 {
         match self {
-            Sharing::Subgroup(lanes) => of_subgroup(lanes),
+            Sharing::Subgroup(threads) => of_subgroup(threads),
             Sharing::Direct | Sharing::Workgroup => parts,
         }
     }
@@ -57,30 +57,30 @@ pub struct TokenTile {
     /// Groups of four columns of a thread; with [`Sharing::Subgroup`] a whole number of those that a subgroup reads at once.
     pub vec4s: u32,
     /// Threads along the columns; one where a workgroup shares no memory.
-    pub col_lanes: u32,
+    pub col_threads: u32,
     /// Groups of four of what is added up that a thread takes in one turn of its loop, each of which some drivers let it pay for what it
     /// carries along.
-    pub at_once: u32,
+    pub unroll: u32,
     /// How they share the matrix.
     pub sharing: Sharing,
 }
 
 impl TokenTile {
     /// Threads of a workgroup.
-    pub fn lanes(self) -> u32 {
-        TOKEN_TILE / self.tokens * self.col_lanes
+    pub fn workgroup_size(self) -> u32 {
+        TOKEN_TILE / self.tokens * self.col_threads
     }
 
     /// Narrower, but no less than half as wide, where a matrix of so many groups of four columns would leave much of the last tile empty;
     /// `together` is how many groups a subgroup of so many threads reads at once.
     pub(super) fn fitted(self, matrix_vec4s: u32, together: impl Fn(u32) -> u32) -> TokenTile {
-        let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.col_lanes), self.sharing.together(1, together));
+        let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.col_threads), self.sharing.together(1, together));
         TokenTile { vec4s, ..self }
     }
 
     /// Groups of four columns of a workgroup.
     pub fn workgroup_vec4s(self) -> u32 {
-        self.vec4s * self.col_lanes
+        self.vec4s * self.col_threads
     }
 }
 
@@ -88,15 +88,15 @@ impl TokenTile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct WeightTile {
     /// Threads along the columns; neighbours have neighbouring columns.
-    pub lanes: u32,
+    pub col_threads: u32,
     /// Threads along the rows; one where a workgroup shares no memory.
-    pub row_lanes: u32,
+    pub row_threads: u32,
     /// Groups of four columns of a thread.
     pub cols: u32,
     /// Groups of four rows of a thread; with [`Sharing::Subgroup`] a whole number of subgroups.
     pub vec4s: u32,
     /// Tokens that a thread adds up before it goes on to the next rows: a divisor of eight.
-    pub at_once: u32,
+    pub unroll: u32,
     /// How they share what belongs to rows.
     pub sharing: Sharing,
 }
@@ -110,7 +110,7 @@ pub struct HeadTile {
     pub vec4s: u32,
     /// Other tokens that a thread looks at in one turn of its loop, each of which some drivers let it pay for what it carries along: a
     /// divisor of those that threads read together.
-    pub at_once: u32,
+    pub unroll: u32,
     /// How they share the tokens that all of them look at.
     pub sharing: Sharing,
 }
@@ -118,7 +118,7 @@ pub struct HeadTile {
 impl WeightTile {
     /// With fewer rows, but no less than half of them, where a matrix of so many groups of four rows would leave much of the last tile empty.
     pub(super) fn fitted(self, matrix_vec4s: u32) -> WeightTile {
-        let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.row_lanes), self.sharing.together(1, |lanes| lanes));
+        let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.row_threads), self.sharing.together(1, |threads| threads));
         WeightTile { vec4s, ..self }
     }
 }
@@ -140,55 +140,55 @@ impl HeadTile {
 impl Tuning {
     /// Is it for a driver that runs on a CPU? For these it was measured, and their compilers are slow.
     pub fn is_for_cpu(&self) -> bool {
-        self.row_lanes <= 8
+        self.row_threads <= 8
     }
 
     /// Threads that share a tile's tokens where these are summed up by columns.
-    pub(super) fn token_lanes(&self) -> u32 {
-        if self.is_for_cpu() { 1 } else { self.row_lanes / 4 }
+    pub(super) fn token_threads(&self) -> u32 {
+        if self.is_for_cpu() { 1 } else { self.row_threads / 4 }
     }
 
     /// For GPUs: few registers a thread, many threads.
     pub const GPU: Tuning = Tuning {
-        row_lanes: 64,
+        row_threads: 64,
         row_is_subgroup: false,
-        beside: 8,
-        in_turn: 8,
-        linear: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, at_once: 1, sharing: Sharing::Workgroup },
-        linear_grad: TokenTile { tokens: 8, vec4s: 1, col_lanes: 16, at_once: 1, sharing: Sharing::Workgroup },
-        linear_weight_grad: WeightTile { lanes: 16, row_lanes: 8, cols: 1, vec4s: 2, at_once: 1, sharing: Sharing::Workgroup },
-        attention: HeadTile { tokens: 2, vec4s: 16, at_once: 4, sharing: Sharing::Workgroup },
-        attention_query_grad: HeadTile { tokens: 2, vec4s: 16, at_once: 1, sharing: Sharing::Workgroup },
-        attention_key_value_grad: HeadTile { tokens: 1, vec4s: 16, at_once: 1, sharing: Sharing::Workgroup },
+        max_parallel_fused: 8,
+        max_sequential_fused: 8,
+        linear: TokenTile { tokens: 8, vec4s: 1, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
+        linear_grad: TokenTile { tokens: 8, vec4s: 1, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
+        linear_weight_grad: WeightTile { col_threads: 16, row_threads: 8, cols: 1, vec4s: 2, unroll: 1, sharing: Sharing::Workgroup },
+        attention: HeadTile { tokens: 2, vec4s: 16, unroll: 4, sharing: Sharing::Workgroup },
+        attention_query_grad: HeadTile { tokens: 2, vec4s: 16, unroll: 1, sharing: Sharing::Workgroup },
+        attention_key_value_grad: HeadTile { tokens: 1, vec4s: 16, unroll: 1, sharing: Sharing::Workgroup },
     };
 
     /// For drivers that run on a CPU: a workgroup is one vector of eight lanes, a barrier costs dearly, and a load costs as
     /// much as many multiplications, so each thread holds as much as it can. Measured on lavapipe.
     pub const CPU: Tuning = Tuning {
-        row_lanes: 8,
+        row_threads: 8,
         row_is_subgroup: false,
-        beside: 1,
-        in_turn: 1,
-        linear: TokenTile { tokens: 8, vec4s: 4, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
-        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
-        linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 4, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
-        attention: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
-        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
-        attention_key_value_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
+        max_parallel_fused: 1,
+        max_sequential_fused: 1,
+        linear: TokenTile { tokens: 8, vec4s: 4, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
+        linear_weight_grad: WeightTile { col_threads: 8, row_threads: 1, cols: 4, vec4s: 4, unroll: 2, sharing: Sharing::Direct },
+        attention: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
+        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
+        attention_key_value_grad: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
     };
 
     /// The same where the eight lanes are a subgroup: it reads eight values in the time of one. Measured on lavapipe of Mesa 25.0 and 26.1.
     pub const CPU_SUBGROUP: Tuning = Tuning {
-        row_lanes: 8,
+        row_threads: 8,
         row_is_subgroup: true,
-        beside: 1,
-        in_turn: 1,
-        linear: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
-        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_lanes: 1, at_once: 1, sharing: Sharing::Subgroup(8) },
-        linear_weight_grad: WeightTile { lanes: 8, row_lanes: 1, cols: 2, vec4s: 16, at_once: 4, sharing: Sharing::Subgroup(8) },
-        attention: HeadTile { tokens: 8, vec4s: 64, at_once: 8, sharing: Sharing::Subgroup(8) },
-        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, at_once: 1, sharing: Sharing::Subgroup(8) },
-        attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, at_once: 2, sharing: Sharing::Subgroup(8) },
+        max_parallel_fused: 1,
+        max_sequential_fused: 1,
+        linear: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8) },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8) },
+        linear_weight_grad: WeightTile { col_threads: 8, row_threads: 1, cols: 2, vec4s: 16, unroll: 4, sharing: Sharing::Subgroup(8) },
+        attention: HeadTile { tokens: 8, vec4s: 64, unroll: 8, sharing: Sharing::Subgroup(8) },
+        attention_query_grad: HeadTile { tokens: 8, vec4s: 64, unroll: 1, sharing: Sharing::Subgroup(8) },
+        attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 2, sharing: Sharing::Subgroup(8) },
     };
 
     /// The same for older lavapipes, where a load costs several times as much: tiles as long as the instruction cache allows. Newer ones gain
@@ -202,16 +202,16 @@ impl Tuning {
     /// For a driver with vectors of four lanes, where each word that is loaded is a hundred instructions: SwiftShader. A loop's body has to
     /// stay in the instruction cache, and the compiler's time grows with the square of its length.
     pub const SMALL_CPU: Tuning = Tuning {
-        row_lanes: 4,
+        row_threads: 4,
         row_is_subgroup: false,
-        beside: 1,
-        in_turn: 1,
-        linear: TokenTile { tokens: 8, vec4s: 2, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
-        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_lanes: 1, at_once: 1, sharing: Sharing::Direct },
-        linear_weight_grad: WeightTile { lanes: 4, row_lanes: 1, cols: 2, vec4s: 4, at_once: 2, sharing: Sharing::Direct },
-        attention: HeadTile { tokens: 8, vec4s: 64, at_once: 2, sharing: Sharing::Direct },
-        attention_query_grad: HeadTile { tokens: 4, vec4s: 32, at_once: 1, sharing: Sharing::Direct },
-        attention_key_value_grad: HeadTile { tokens: 2, vec4s: 16, at_once: 1, sharing: Sharing::Direct },
+        max_parallel_fused: 1,
+        max_sequential_fused: 1,
+        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
+        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
+        linear_weight_grad: WeightTile { col_threads: 4, row_threads: 1, cols: 2, vec4s: 4, unroll: 2, sharing: Sharing::Direct },
+        attention: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
+        attention_query_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Direct },
+        attention_key_value_grad: HeadTile { tokens: 2, vec4s: 16, unroll: 1, sharing: Sharing::Direct },
     };
 }
 

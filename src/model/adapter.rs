@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::tensors::{Tensors, read_whole};
 use super::weights::f32_safetensors;
-use super::{Config, Files, Layout, Lora, Parameter, Parameters, Precision, Projection, Values, Weights};
+use super::{Config, Dtype, Files, Lora, ModelSpec, Parameter, Parameters, Projection, WeightSource, Weights};
 use crate::error::{Error, Result};
 
 /// Adapters in files, checked against the model that they belong to. No value is read yet.
@@ -36,11 +36,11 @@ impl<F: Files> StoredAdapter<F> {
         let tensors = Tensors::open(files, WEIGHTS, "adapter_model.safetensors.index.json").await?;
         let targets = targets(&tensors)?;
         let lora = lora(&settings, targets)?;
-        let parameters = Parameters::new(Layout::lora(config, lora.clone(), Precision::F32)?);
-        for (_, parameter) in parameters.trained() {
+        let parameters = Parameters::new(ModelSpec::lora(config, lora.clone(), Dtype::F32)?);
+        for (_, parameter) in parameters.trainable() {
             tensors.check(parameter, WEIGHTS)?;
         }
-        let names: HashSet<&str> = parameters.trained().map(|(_, parameter)| parameter.name.as_str()).collect();
+        let names: HashSet<&str> = parameters.trainable().map(|(_, parameter)| parameter.name.as_str()).collect();
         let unknown = tensors.names().find(|name| !names.contains(name)).map(str::to_owned);
         match unknown {
             Some(name) => Err(tensors.refuse(&name, "belongs to no layer of the model; give the model that the adapters were trained on")),
@@ -54,7 +54,7 @@ impl<F: Files> StoredAdapter<F> {
     }
 }
 
-impl<F: Files> Values for StoredAdapter<F> {
+impl<F: Files> WeightSource for StoredAdapter<F> {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         self.tensors.rows(parameter, rows).await.map(Cow::Owned)
     }
@@ -64,8 +64,8 @@ impl<F: Files> Values for StoredAdapter<F> {
 ///
 /// # Panics
 /// If the model has no adapters.
-pub fn adapter_files(layout: &Layout, base: &str, weights: &Weights) -> [(&'static str, Vec<u8>); 2] {
-    let lora = layout.adapters().expect("a model with adapters");
+pub fn adapter_files(spec: &ModelSpec, base: &str, weights: &Weights) -> [(&'static str, Vec<u8>); 2] {
+    let lora = spec.adapters().expect("a model with adapters");
     let settings = json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -85,8 +85,8 @@ pub fn adapter_files(layout: &Layout, base: &str, weights: &Weights) -> [(&'stat
         "target_modules": lora.targets.iter().map(|target| target.name()).collect::<Vec<_>>(),
     });
     let settings = serde_json::to_string_pretty(&settings).expect("a JSON value can be written");
-    let parameters = Parameters::new(layout);
-    let tensors = parameters.trained().map(|(_, parameter)| (parameter.name.clone(), parameter.shape(), weights.get(&parameter.name)));
+    let parameters = Parameters::new(spec);
+    let tensors = parameters.trainable().map(|(_, parameter)| (parameter.name.clone(), parameter.shape(), weights.get(&parameter.name)));
     [(WEIGHTS, f32_safetensors(tensors, &[("format", "pt")])), (CONFIG, settings.into_bytes())]
 }
 

@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::stored::{CONFIG, WEIGHTS};
 use super::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
-use super::{Config, Layout, Parameters, Weights, adapter, adapter_files};
+use super::{Config, ModelSpec, Parameters, Weights, adapter, adapter_files};
 use crate::error::{Error, Result};
 
 /// What the memory of a page can hold in one piece: a compressed entry that claims more is an attack or a mistake.
@@ -59,11 +59,11 @@ fn files_with(config: &Config, weights: &Weights, tokenizer: Vec<(&'static str, 
 
 /// What a run has learned, as one zip: a model, or its adapters as PEFT saves them. `base` names the model that they are on;
 /// a tokenizer's files go with a model. Nothing is compressed: weights hardly get smaller.
-pub fn to_zip(layout: &Layout, base: &str, weights: &Weights, tokenizer: Option<Vec<(&'static str, Vec<u8>)>>) -> Vec<u8> {
-    let files = match (layout.adapters(), tokenizer) {
-        (Some(_), _) => adapter_files(layout, base, weights).into(),
-        (None, Some(tokenizer)) => files_with(&layout.config, weights, tokenizer),
-        (None, None) => files(&layout.config, weights),
+pub fn to_zip(spec: &ModelSpec, base: &str, weights: &Weights, tokenizer: Option<Vec<(&'static str, Vec<u8>)>>) -> Vec<u8> {
+    let files = match (spec.adapters(), tokenizer) {
+        (Some(_), _) => adapter_files(spec, base, weights).into(),
+        (None, Some(tokenizer)) => files_with(&spec.config, weights, tokenizer),
+        (None, None) => files(&spec.config, weights),
     };
     let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(bytes + 1024)));
@@ -175,7 +175,7 @@ fn damaged(file: &str, error: &ZipError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Held, PRESETS, StoredModel};
+    use crate::model::{InMemoryFiles, PRESETS, StoredModel};
 
     fn config() -> Config {
         Config { num_hidden_layers: 1, hidden_size: 6, intermediate_size: 5, vocab_size: 7, ..PRESETS[0].config.clone() }
@@ -222,7 +222,7 @@ mod tests {
                 [(name, bytes)] if is_zip(name, bytes) => unzip(name, bytes)?,
                 _ => pick(files, Kind::Model)?,
             };
-            let model = StoredModel::open(Held(files)).await?;
+            let model = StoredModel::open(InMemoryFiles(files)).await?;
             let parameters = Parameters::new(model.config());
             let weights = Weights::read(&model, parameters.iter().map(|(_, parameter)| parameter)).await?;
             Ok((model.config().clone(), weights))

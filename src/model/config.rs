@@ -97,7 +97,7 @@ impl Config {
     }
 
     /// Query heads that share one key and value head.
-    pub fn queries_per_key(&self) -> u32 {
+    pub fn num_key_value_groups(&self) -> u32 {
         self.num_attention_heads / self.num_key_value_heads
     }
 

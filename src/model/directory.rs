@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::stored::{CONFIG, INDEX, WEIGHTS};
 use super::{
-    Config, Files, Fresh, Layout, PRESETS, Parameter, Preset, StoredAdapter, StoredModel, Values, Weights, adapter_files, archive,
+    Config, Files, ModelSpec, PRESETS, Parameter, Preset, RandomInit, StoredAdapter, StoredModel, WeightSource, Weights, adapter_files,
+    archive,
 };
 use crate::error::{Error, Result};
 
@@ -51,14 +52,14 @@ pub struct Model {
 }
 
 enum Origin {
-    Fresh(Fresh),
+    RandomInit(RandomInit),
     Stored(Box<StoredModel<Directory>>),
 }
 
-impl Values for Model {
+impl WeightSource for Model {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         match &self.origin {
-            Origin::Fresh(fresh) => fresh.rows(parameter, rows).await,
+            Origin::RandomInit(fresh) => fresh.rows(parameter, rows).await,
             Origin::Stored(stored) => stored.rows(parameter, rows).await,
         }
     }
@@ -68,7 +69,7 @@ impl Model {
     /// Where it is, if it is in files.
     pub fn stored(&self) -> Option<&StoredModel<Directory>> {
         match &self.origin {
-            Origin::Fresh(_) => None,
+            Origin::RandomInit(_) => None,
             Origin::Stored(stored) => Some(stored),
         }
     }
@@ -96,7 +97,7 @@ pub async fn open_model(model: &str, seed: u64) -> Result<Model> {
         let stored = StoredModel::open(Directory(path.to_owned())).await?;
         return Ok(Model { config: stored.config().clone(), origin: Origin::Stored(Box::new(stored)) });
     }
-    Ok(Model { config: load_config(model)?, origin: Origin::Fresh(Fresh { seed }) })
+    Ok(Model { config: load_config(model)?, origin: Origin::RandomInit(RandomInit { seed }) })
 }
 
 /// Opens adapters that PEFT or this project saved.
@@ -145,8 +146,8 @@ pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Resul
 ///
 /// # Errors
 /// [`Error::Io`] with the file's name.
-pub fn save_adapter(directory: &Path, layout: &Layout, base: &str, weights: &Weights) -> Result<()> {
-    save_files(directory, adapter_files(layout, base, weights))
+pub fn save_adapter(directory: &Path, spec: &ModelSpec, base: &str, weights: &Weights) -> Result<()> {
+    save_files(directory, adapter_files(spec, base, weights))
 }
 
 fn save_files(directory: &Path, files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Result<()> {

@@ -55,7 +55,7 @@ pub struct Family {
     /// Biases of `gate_proj`, `up_proj` and `down_proj`.
     pub mlp_bias: Bias,
     /// Is every head of queries and keys normed before it is turned?
-    pub norms_queries_and_keys: bool,
+    pub qk_norm: bool,
     /// Is what attention and MLP yield normed before it is added to the residual stream?
     pub norms_outputs: bool,
     /// Do norms multiply by `1 + weight`?
@@ -87,7 +87,7 @@ const LLAMA: Family = Family {
     qkv_bias: Bias::Field("attention_bias"),
     output_bias: Bias::Field("attention_bias"),
     mlp_bias: Bias::Field("mlp_bias"),
-    norms_queries_and_keys: false,
+    qk_norm: false,
     norms_outputs: false,
     norms_add_one: false,
     scales_embedding: false,
@@ -129,7 +129,7 @@ pub const FAMILIES: &[Family] = &[
         name: "qwen3",
         architecture: "Qwen3ForCausalLM",
         mlp_bias: Bias::Never,
-        norms_queries_and_keys: true,
+        qk_norm: true,
         windows: Windows::Upper,
         head_dim: Some(128),
         ..LLAMA
@@ -139,7 +139,7 @@ pub const FAMILIES: &[Family] = &[
         name: "gemma3_text",
         architecture: "Gemma3ForCausalLM",
         mlp_bias: Bias::Never,
-        norms_queries_and_keys: true,
+        qk_norm: true,
         norms_outputs: true,
         norms_add_one: true,
         scales_embedding: true,

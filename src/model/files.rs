@@ -21,15 +21,15 @@ pub trait Files {
 
 /// Files in memory.
 #[derive(Clone, Debug, Default)]
-pub struct Held(pub Vec<(String, Vec<u8>)>);
+pub struct InMemoryFiles(pub Vec<(String, Vec<u8>)>);
 
-impl Held {
+impl InMemoryFiles {
     fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.0.iter().find(|(held, _)| held == name).map(|(_, bytes)| bytes.as_slice())
     }
 }
 
-impl Files for Held {
+impl Files for InMemoryFiles {
     async fn size(&self, name: &str) -> Result<Option<u64>> {
         Ok(self.bytes(name).map(|bytes| bytes.len() as u64))
     }

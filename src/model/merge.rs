@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use safetensors::{Dtype, View};
+use safetensors::{Dtype as FileDtype, View};
 
 use super::directory::{Directory, copy_companions, replace};
 use super::stored::{INDEX, WEIGHTS};
-use super::{Layout, Parameter, Parameters, Precision, Projection, Role, StoredAdapter, StoredModel, Values};
+use super::{Dtype, ModelSpec, Parameter, Parameters, Projection, Role, StoredAdapter, StoredModel, WeightSource};
 use crate::error::{Error, Result};
 
 /// Rows of a matrix that are merged at once.
@@ -17,16 +17,16 @@ const ROWS_AT_ONCE: u32 = 1024;
 ///
 /// # Errors
 /// [`Error::Weights`] if the files turn out broken, [`Error::Io`] if they cannot be written.
-pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>, dtype: Option<Precision>, directory: &Path) -> Result<()> {
+pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>, dtype: Option<Dtype>, directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
     if std::fs::canonicalize(directory).ok() == std::fs::canonicalize(&model.files().0).ok() {
         return Err(Error::Setting("the merged model would overwrite the one that it is made of; give another --out directory".to_owned()));
     }
-    let layout = Layout::lora(model.config(), adapter.lora().clone(), Precision::F32)?;
-    let parameters = Parameters::new(&layout);
+    let spec = ModelSpec::lora(model.config(), adapter.lora().clone(), Dtype::F32)?;
+    let parameters = Parameters::new(&spec);
     // The file is written tensor by tensor, and a trait of the library's has no room for an error; so the first is kept here.
     let failure = std::cell::RefCell::new(None);
-    let own = |parameter: &Parameter| dtype.map_or_else(|| model.dtype(parameter), dtype_of);
+    let own = |parameter: &Parameter| dtype.map_or_else(|| model.dtype(parameter), file_dtype_of);
     let of_model = parameters.iter().map(|(_, parameter)| parameter).filter(|parameter| !parameter.is_adapter());
     let merged = of_model.map(|parameter| {
         let (shape, dtype) = (parameter.shape(), own(parameter));
@@ -59,12 +59,12 @@ struct Merged<'a> {
     parameters: &'a Parameters,
     parameter: &'a Parameter,
     shape: Vec<usize>,
-    dtype: Dtype,
+    dtype: FileDtype,
     failure: &'a std::cell::RefCell<Option<Error>>,
 }
 
 impl View for Merged<'_> {
-    fn dtype(&self) -> Dtype {
+    fn dtype(&self) -> FileDtype {
         self.dtype
     }
 
@@ -100,9 +100,9 @@ impl Merged<'_> {
                 let rank = self.adapter.lora().rank as usize;
                 self.add(&mut values, a, &b[rows.start as usize * rank..rows.end as usize * rank]);
             }
-            let precision = precision_of(self.dtype);
-            precision.check(&self.parameter.name, &values)?;
-            bytes.extend(precision.encode(&values, self.parameter.cols.size()));
+            let dtype = dtype_of_file(self.dtype);
+            dtype.check(&self.parameter.name, &values)?;
+            bytes.extend(dtype.encode(&values, self.parameter.cols.size()));
         }
         Ok(bytes)
     }
@@ -133,28 +133,28 @@ impl Merged<'_> {
     }
 }
 
-/// The precision of a type that a model is stored in.
-fn precision_of(dtype: Dtype) -> Precision {
+/// How values of a type that a model is stored in lie on the device.
+fn dtype_of_file(dtype: FileDtype) -> Dtype {
     match dtype {
-        Dtype::F16 => Precision::F16,
-        Dtype::BF16 => Precision::Bf16,
-        _ => Precision::F32,
+        FileDtype::F16 => Dtype::F16,
+        FileDtype::BF16 => Dtype::Bf16,
+        _ => Dtype::F32,
     }
 }
 
-fn dtype_of(precision: Precision) -> Dtype {
-    match precision {
-        Precision::F16 => Dtype::F16,
-        Precision::Bf16 => Dtype::BF16,
-        Precision::F32 | Precision::Int8 => Dtype::F32,
+fn file_dtype_of(dtype: Dtype) -> FileDtype {
+    match dtype {
+        Dtype::F16 => FileDtype::F16,
+        Dtype::Bf16 => FileDtype::BF16,
+        Dtype::F32 | Dtype::Int8 => FileDtype::F32,
     }
 }
 
 /// The name that PyTorch has for a type.
-fn name_of(dtype: Dtype) -> &'static str {
+fn name_of(dtype: FileDtype) -> &'static str {
     match dtype {
-        Dtype::F16 => "float16",
-        Dtype::BF16 => "bfloat16",
+        FileDtype::F16 => "float16",
+        FileDtype::BF16 => "bfloat16",
         _ => "float32",
     }
 }

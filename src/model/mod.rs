@@ -6,15 +6,15 @@ mod config;
 mod config_json;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod directory;
+mod dtype;
 mod family;
 mod files;
-mod layout;
 #[cfg(not(target_arch = "wasm32"))]
 mod merge;
 mod parameters;
-mod precision;
 mod presets;
 mod rope;
+mod spec;
 mod stored;
 mod tensors;
 pub mod tokenizer;
@@ -26,17 +26,17 @@ pub use config::{Activation, Config};
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory::{Directory, Model, load_config, open_adapter, open_model, save_adapter, save_model};
 pub use family::{Bias, FAMILIES, Family, ModelType, Windows};
-pub use files::{Files, Held};
-pub use layout::{BINDING_BYTES, Layout, Lora, Precision, Projection, Training};
+pub use files::{Files, InMemoryFiles};
 #[cfg(not(target_arch = "wasm32"))]
 pub use merge::merge;
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
 pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};
+pub use spec::{BINDING_BYTES, Dtype, Lora, ModelSpec, Projection, Training};
 pub use stored::StoredModel;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use stored::{CONFIG, INDEX, WEIGHTS, read_config_json};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use tensors::{read_whole, shards};
-pub use values::{Fresh, Values, WithAdapters};
+pub use values::{RandomInit, WeightSource, WithAdapters};
 pub use weights::Weights;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Config, Layout, Precision, Projection, Training};
+use super::{Config, Dtype, ModelSpec, Projection, Training};
 
 /// One axis of a parameter: `groups` runs of `len` elements (heads, say; otherwise one run).
 ///
@@ -72,7 +72,7 @@ pub enum Role {
     /// The last `norm` (D).
     FinalNorm,
     /// `lm_head` (V×D), where it is not the embedding.
-    Head,
+    LmHead,
 }
 
 /// How a parameter starts.
@@ -107,9 +107,9 @@ pub struct Parameter {
     /// The stream of random numbers that its first values are drawn from.
     pub stream: u64,
     /// Does it learn?
-    pub is_trained: bool,
+    pub is_trainable: bool,
     /// How it lies on the device.
-    pub precision: Precision,
+    pub dtype: Dtype,
 }
 
 impl Parameter {
@@ -155,7 +155,7 @@ impl Parameter {
     /// # Panics
     /// If there are other values than those of [`Parameter::file_rows_of`] these rows.
     pub fn stored(&self, values: &[f32], device_rows: Range<u32>) -> Vec<u8> {
-        self.precision.encode(&self.padded(values, device_rows), self.padded_cols())
+        self.dtype.encode(&self.padded(values, device_rows), self.padded_cols())
     }
 
     fn padded(&self, values: &[f32], device_rows: Range<u32>) -> Vec<f32> {
@@ -205,17 +205,17 @@ pub struct Parameters {
 
 impl Parameters {
     /// The table of a model.
-    pub fn new(layout: impl Into<Layout>) -> Self {
-        let layout = layout.into();
-        let config = &layout.config;
+    pub fn new(spec: impl Into<ModelSpec>) -> Self {
+        let spec = spec.into();
+        let config = &spec.config;
         let vocabulary = Axis::flat(config.vocab_size);
         let mut table = vec![matrix("model.embed_tokens.weight", Role::Embedding, None, vocabulary, hidden(config), STD)];
-        (0..config.num_hidden_layers).for_each(|layer| table.extend(layer_parameters(&layout, layer)));
+        (0..config.num_hidden_layers).for_each(|layer| table.extend(layer_parameters(&spec, layer)));
         table.push(norm("model.norm.weight", Role::FinalNorm, None, hidden(config), config));
         if !config.tie_word_embeddings {
-            table.push(matrix("lm_head.weight", Role::Head, None, vocabulary, hidden(config), STD));
+            table.push(matrix("lm_head.weight", Role::LmHead, None, vocabulary, hidden(config), STD));
         }
-        if let Training::Lora { frozen, .. } = layout.training {
+        if let Training::Lora { frozen, .. } = spec.training {
             table.iter_mut().for_each(|parameter| parameter.freeze(frozen));
         }
         number_streams(&mut table);
@@ -228,8 +228,8 @@ impl Parameters {
     }
 
     /// Those that learn.
-    pub fn trained(&self) -> impl Iterator<Item = (ParameterId, &Parameter)> {
-        self.iter().filter(|(_, parameter)| parameter.is_trained)
+    pub fn trainable(&self) -> impl Iterator<Item = (ParameterId, &Parameter)> {
+        self.iter().filter(|(_, parameter)| parameter.is_trainable)
     }
 
     /// The parameter at that place.
@@ -247,7 +247,7 @@ impl Parameters {
 
     /// The same, where not every model has one.
     pub fn get_if_any(&self, role: Role, layer: Option<u32>) -> Option<ParameterId> {
-        let role = if role == Role::Head && self.tied { Role::Embedding } else { role };
+        let role = if role == Role::LmHead && self.tied { Role::Embedding } else { role };
         self.table.iter().position(|p| p.role == role && p.layer == layer).map(ParameterId)
     }
 
@@ -280,10 +280,10 @@ impl Parameter {
     }
 
     /// Adapters go on learning; matrices lie as they may.
-    fn freeze(&mut self, precision: Precision) {
-        self.is_trained = self.is_adapter();
-        if !self.is_trained && self.rows.is_some() {
-            self.precision = precision;
+    fn freeze(&mut self, dtype: Dtype) {
+        self.is_trainable = self.is_adapter();
+        if !self.is_trainable && self.rows.is_some() {
+            self.dtype = dtype;
         }
     }
 }
@@ -315,17 +315,17 @@ pub(super) fn axes(config: &Config, projection: Projection) -> [Axis; 2] {
     }
 }
 
-fn layer_parameters(layout: &Layout, layer: u32) -> Vec<Parameter> {
-    let config = &layout.config;
+fn layer_parameters(spec: &ModelSpec, layer: u32) -> Vec<Parameter> {
+    let config = &spec.config;
     let family = config.family();
     let layer_norm = |name: &str, role, axis| norm(&format!("model.layers.{layer}.{name}.weight"), role, Some(layer), axis, config);
     let wide = hidden(config);
     let head = Axis::flat(config.head_dim);
     let mut table = vec![layer_norm("input_layernorm", Role::AttentionNorm, wide)];
     for projection in [Projection::Query, Projection::Key, Projection::Value, Projection::Output] {
-        table.extend(projection_parameters(layout, layer, projection));
+        table.extend(projection_parameters(spec, layer, projection));
     }
-    if family.norms_queries_and_keys {
+    if family.qk_norm {
         table.push(layer_norm("self_attn.q_norm", Role::QueryNorm, head));
         table.push(layer_norm("self_attn.k_norm", Role::KeyNorm, head));
     }
@@ -337,14 +337,14 @@ fn layer_parameters(layout: &Layout, layer: u32) -> Vec<Parameter> {
         table.push(layer_norm("post_attention_layernorm", Role::MlpNorm, wide));
     }
     for projection in [Projection::Gate, Projection::Up, Projection::Down] {
-        table.extend(projection_parameters(layout, layer, projection));
+        table.extend(projection_parameters(spec, layer, projection));
     }
     table
 }
 
 /// A projection's matrix, its bias and its adapter, as far as it has them.
-fn projection_parameters(layout: &Layout, layer: u32, projection: Projection) -> Vec<Parameter> {
-    let config = &layout.config;
+fn projection_parameters(spec: &ModelSpec, layer: u32, projection: Projection) -> Vec<Parameter> {
+    let config = &spec.config;
     let [rows, cols] = axes(config, projection);
     // What is written to the residual stream adds up over 2·L projections; this keeps its variance at that of one.
     let scale = match projection {
@@ -361,7 +361,7 @@ fn projection_parameters(layout: &Layout, layer: u32, projection: Projection) ->
     if has_bias {
         table.push(vector(&format!("{name}.bias"), Role::Bias(projection), Some(layer), rows, Init::Zeros));
     }
-    if let Some(lora) = layout.adapters().filter(|lora| lora.targets.contains(&projection)) {
+    if let Some(lora) = spec.adapters().filter(|lora| lora.targets.contains(&projection)) {
         let rank = Axis::flat(lora.rank);
         let name = format!("base_model.model.{name}");
         table.push(matrix(&format!("{name}.lora_A.weight"), Role::LoraA(projection), Some(layer), rank, cols, fan_in(cols)));
@@ -381,7 +381,7 @@ fn norm(name: &str, role: Role, layer: Option<u32>, cols: Axis, config: &Config)
 }
 
 fn vector(name: &str, role: Role, layer: Option<u32>, cols: Axis, init: Init) -> Parameter {
-    Parameter { name: name.to_owned(), role, layer, rows: None, cols, init, stream: 0, is_trained: true, precision: Precision::F32 }
+    Parameter { name: name.to_owned(), role, layer, rows: None, cols, init, stream: 0, is_trainable: true, dtype: Dtype::F32 }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use safetensors::Dtype;
 
 use super::tensors::{Tensors, read_whole};
-use super::{Config, Files, Parameter, Parameters, Values};
+use super::{Config, Files, Parameter, Parameters, WeightSource};
 use crate::error::{Error, Result};
 
 /// A model in files. Its sizes are known and its tensors are found and checked; no value is read yet.
@@ -70,7 +70,7 @@ impl<F: Files> StoredModel<F> {
     }
 }
 
-impl<F: Files> Values for StoredModel<F> {
+impl<F: Files> WeightSource for StoredModel<F> {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         self.tensors.rows(parameter, rows).await.map(Cow::Owned)
     }

@@ -12,7 +12,7 @@ use crate::error::Result;
 
 /// Values of parameters.
 #[expect(async_fn_in_trait, reason = "a page has no threads, and elsewhere values are read where they are asked for")]
-pub trait Values {
+pub trait WeightSource {
     /// Some rows of a parameter (a vector is one row), in the layout of a file.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ pub trait Values {
 
 /// Fresh values, drawn from a seed.
 #[derive(Clone, Copy, Debug)]
-pub struct Fresh {
+pub struct RandomInit {
     /// The seed.
     pub seed: u64,
 }
@@ -36,14 +36,14 @@ pub struct WithAdapters<B, A> {
     pub adapters: A,
 }
 
-impl Values for Weights {
+impl WeightSource for Weights {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         let width = parameter.cols.size() as usize;
         Ok(Cow::Borrowed(&self.get(&parameter.name)[rows.start as usize * width..rows.end as usize * width]))
     }
 }
 
-impl Fresh {
+impl RandomInit {
     /// Some rows of a parameter, in the layout of a file.
     pub fn draw(&self, parameter: &Parameter, rows: Range<u32>) -> Vec<f32> {
         let width = u64::from(parameter.cols.size());
@@ -61,19 +61,19 @@ impl Fresh {
     }
 }
 
-impl Values for Fresh {
+impl WeightSource for RandomInit {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         Ok(Cow::Owned(self.draw(parameter, rows)))
     }
 }
 
-impl<B: Values, A: Values> Values for WithAdapters<B, A> {
+impl<B: WeightSource, A: WeightSource> WeightSource for WithAdapters<B, A> {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         if parameter.is_adapter() { self.adapters.rows(parameter, rows).await } else { self.base.rows(parameter, rows).await }
     }
 }
 
-impl<V: Values> Values for &V {
+impl<V: WeightSource> WeightSource for &V {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         (*self).rows(parameter, rows).await
     }
@@ -103,7 +103,7 @@ mod tests {
         let config = crate::model::Config { hidden_size: 7, vocab_size: 11, ..PRESETS[0].config.clone() };
         let parameters = Parameters::new(&config);
         let parameter = parameters.get(parameters.find(Role::Embedding, None));
-        let rows = |rows| Fresh { seed: 3 }.draw(parameter, rows);
+        let rows = |rows| RandomInit { seed: 3 }.draw(parameter, rows);
         let whole = rows(0..11);
         assert_eq!(whole.len(), 77);
         for range in [0..1, 1..2, 3..8, 10..11, 4..4] {

@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::{Fresh, Layout, Parameter, Parameters, Values};
+use super::{ModelSpec, Parameter, Parameters, RandomInit, WeightSource};
 use crate::error::Result;
 
 /// Values of parameters by name, each in the layout of a file.
@@ -33,9 +33,9 @@ impl Weights {
     }
 
     /// Fresh values of every parameter.
-    pub fn init(layout: impl Into<Layout>, seed: u64) -> Self {
-        let parameters = Parameters::new(layout);
-        let values = parameters.iter().map(|(_, parameter)| Fresh { seed }.draw(parameter, 0..parameter.file_rows()));
+    pub fn init(spec: impl Into<ModelSpec>, seed: u64) -> Self {
+        let parameters = Parameters::new(spec);
+        let values = parameters.iter().map(|(_, parameter)| RandomInit { seed }.draw(parameter, 0..parameter.file_rows()));
         Weights::of(parameters.iter().map(|(_, parameter)| parameter), values)
     }
 
@@ -43,7 +43,7 @@ impl Weights {
     ///
     /// # Errors
     /// What reading a file may end in.
-    pub async fn read<'a>(values: &impl Values, parameters: impl IntoIterator<Item = &'a Parameter>) -> Result<Self> {
+    pub async fn read<'a>(values: &impl WeightSource, parameters: impl IntoIterator<Item = &'a Parameter>) -> Result<Self> {
         let mut all = BTreeMap::new();
         for parameter in parameters {
             all.insert(parameter.name.clone(), values.rows(parameter, 0..parameter.file_rows()).await?.into_owned());

@@ -1,15 +1,17 @@
 //! One step of AdamW with the clipped gradient: `m = β₁·m + (1−β₁)·g`, `v = β₂·v + (1−β₂)·g²`,
 //! `w −= lr · (m̂ / (√v̂ + ε) + decay · w)`.
 
-use super::Scope;
-use crate::step::TensorId;
+use super::scope::{Reference, Scope};
+use crate::step::ops::AdamW;
 use crate::step::update::metrics::{NOT_FINITE, SCALE};
 
-impl Scope<'_> {
+impl Reference for AdamW {
     /// `gradient`, `weight` and both moments of the same shape, `settings` (8), `metrics` (4). Nothing happens if the
     /// gradient is not finite.
-    pub(super) fn adamw(&mut self, ids: [TensorId; 6], decay: bool) {
-        let [mut gradient, settings, metrics, mut weight, mut moment1, mut moment2] = self.operands(ids);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let AdamW { gradient, settings, metrics, weight, moment1, moment2, decay } = *self;
+        let [mut gradient, settings, metrics, mut weight, mut moment1, mut moment2] =
+            scope.operands([gradient, settings, metrics, weight, moment1, moment2]);
         let &[learning_rate, beta1, beta2, epsilon, weight_decay, _, bias_correction1, bias_correction2] = settings.row(0) else {
             panic!("eight settings");
         };

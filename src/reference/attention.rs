@@ -1,16 +1,17 @@
 //! `out = softmax(q·kᵀ/√E)·v` over the visible keys, and the log of the sum of exponentials.
 
-use super::Scope;
 use super::heads::Heads;
 use super::rows::{add_scaled, for_each_row};
-use crate::step::TensorId;
+use super::scope::{Reference, Scope};
+use crate::step::ops::Attention;
 
-impl Scope<'_> {
+impl Reference for Attention {
     /// `q` (C×H·E), `k` and `v` (N×K·E, or rings), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2), whose second numbers
     /// become zero until the backward pass has something for them.
-    pub(super) fn attention(&mut self, [q, k, v, segment_start]: [TensorId; 4], out: TensorId, stats: TensorId, window: Option<u32>) {
-        let heads = Heads::new(self.config, self.chunk, window);
-        let [q, k, v, segment_start, mut out, mut stats] = self.operands([q, k, v, segment_start, out, stats]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let Attention { q, k, v, segment_start, out, stats, window } = *self;
+        let heads = Heads::new(scope.config, scope.chunk, window);
+        let [q, k, v, segment_start, mut out, mut stats] = scope.operands([q, k, v, segment_start, out, stats]);
         let (out_cols, stats_cols) = (out.cols(), stats.cols());
         for_each_row([(out.rows_mut(), out_cols), (stats.rows_mut(), stats_cols)], |i, [out, stats]| {
             let keys = heads.keys_of(i, &segment_start);

@@ -1,22 +1,17 @@
 //! With `p = softmax(q·kᵀ/√E)`: `d_v += Σ p · d_out` and `d_k += Σ p · (d_out·v − d_out·out) · q / √E` over the chunk's
 //! queries that see the key, and over the query heads that share it.
 
-use super::Scope;
 use super::heads::Heads;
 use super::rows::{add_scaled, dot, for_each_row};
-use crate::step::TensorId;
+use super::scope::{Reference, Scope};
+use crate::step::ops::AttentionKeyValueGrad;
 
-impl Scope<'_> {
+impl Reference for AttentionKeyValueGrad {
     /// `q` and `d_out` (C×H·E), `k`, `v`, `d_k` and `d_v` (N×K·E, or a ring), `segment_start` (N), `stats` (C×H×2) with both numbers.
-    pub(super) fn attention_key_value_grad(
-        &mut self,
-        [q, k, v, segment_start]: [TensorId; 4],
-        [d_out, stats]: [TensorId; 2],
-        [d_k, d_v]: [TensorId; 2],
-        window: Option<u32>,
-    ) {
-        let heads = Heads::new(self.config, self.chunk, window);
-        let [q, k, v, segment_start, d_out, stats, mut d_k, mut d_v] = self.operands([q, k, v, segment_start, d_out, stats, d_k, d_v]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window } = *self;
+        let heads = Heads::new(scope.config, scope.chunk, window);
+        let [q, k, v, segment_start, d_out, stats, mut d_k, mut d_v] = scope.operands([q, k, v, segment_start, d_out, stats, d_k, d_v]);
         let (d_k_cols, d_v_cols) = (d_k.cols(), d_v.cols());
         let ((d_k, token), (d_v, _)) = (d_k.prefix_mut(), d_v.prefix_mut());
         for_each_row([(d_k, d_k_cols), (d_v, d_v_cols)], |row, [d_k, d_v]| {

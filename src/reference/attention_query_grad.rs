@@ -1,23 +1,17 @@
 //! With `p = softmax(q·kᵀ/√E)`: `d_q = Σ p · (d_out·v − d_out·out) · k / √E` over the visible keys.
 
-use super::Scope;
 use super::heads::Heads;
 use super::rows::{add_scaled, dot, for_each_row};
-use crate::step::TensorId;
+use super::scope::{Reference, Scope};
+use crate::step::ops::AttentionQueryGrad;
 
-impl Scope<'_> {
+impl Reference for AttentionQueryGrad {
     /// `q`, `out`, `d_out` and `d_q` (C×H·E), `k` and `v` (N×K·E, or rings), `segment_start` (N), `stats` (C×H×2), whose second numbers
     /// become `d_out·out`.
-    pub(super) fn attention_query_grad(
-        &mut self,
-        [q, k, v, segment_start]: [TensorId; 4],
-        [out, d_out]: [TensorId; 2],
-        stats: TensorId,
-        d_q: TensorId,
-        window: Option<u32>,
-    ) {
-        let heads = Heads::new(self.config, self.chunk, window);
-        let [q, k, v, segment_start, out, d_out, mut stats, mut d_q] = self.operands([q, k, v, segment_start, out, d_out, stats, d_q]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } = *self;
+        let heads = Heads::new(scope.config, scope.chunk, window);
+        let [q, k, v, segment_start, out, d_out, mut stats, mut d_q] = scope.operands([q, k, v, segment_start, out, d_out, stats, d_q]);
         let (stats_cols, d_q_cols) = (stats.cols(), d_q.cols());
         for_each_row([(stats.rows_mut(), stats_cols), (d_q.rows_mut(), d_q_cols)], |i, [stats, d_q]| {
             for head in 0..heads.count {

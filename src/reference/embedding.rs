@@ -1,13 +1,14 @@
 //! `out[i] = weight[input_ids[i]]`, times √D where the family scales its embedding.
 
-use super::Scope;
-use crate::step::TensorId;
+use super::scope::{Reference, Scope};
+use crate::step::ops::Embedding;
 
-impl Scope<'_> {
+impl Reference for Embedding {
     /// `input_ids` (N), `weight` (a run of V×D), `out` (C×D), of which the rows stay as they are whose word is not in the run.
-    pub(super) fn embedding(&mut self, input_ids: TensorId, weight: TensorId, out: TensorId, first_id: u32) {
-        let scale = self.config.embedding_scale();
-        let [input_ids, weight, mut out] = self.operands([input_ids, weight, out]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let Embedding { input_ids, weight, out, first_id } = *self;
+        let scale = scope.config.embedding_scale();
+        let [input_ids, weight, mut out] = scope.operands([input_ids, weight, out]);
         let ids = first_id as usize..first_id as usize + weight.len();
         for i in 0..out.len() {
             let id = input_ids.scalar(i) as usize;

@@ -1,14 +1,15 @@
 //! `out = act(gate) · up`.
 
-use super::Scope;
+use super::scope::{Reference, Scope};
 use crate::model::Activation;
-use crate::step::TensorId;
+use crate::step::ops::Glu;
 
-impl Scope<'_> {
+impl Reference for Glu {
     /// `gate`, `up` and `out` (C×F).
-    pub(super) fn glu(&mut self, gate: TensorId, up: TensorId, out: TensorId) {
-        let act = self.config.hidden_act;
-        let [gate, up, mut out] = self.operands([gate, up, out]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let Glu { gate, up, out } = *self;
+        let act = scope.config.hidden_act;
+        let [gate, up, mut out] = scope.operands([gate, up, out]);
         for i in 0..out.len() {
             for ((out, gate), up) in out.row_mut(i).iter_mut().zip(gate.row(i)).zip(up.row(i)) {
                 *out = activation(act, *gate)[0] * up;

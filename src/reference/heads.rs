@@ -31,7 +31,7 @@ impl Heads {
     pub fn new(config: &Config, chunk: Chunk, window: Option<u32>) -> Self {
         Heads {
             count: config.num_attention_heads as usize,
-            shared_by: config.queries_per_key() as usize,
+            shared_by: config.num_key_value_groups() as usize,
             cols: config.head_dim.next_multiple_of(4) as usize,
             scale: config.attention_scale(),
             softcap: config.attn_logit_softcapping,

@@ -1,23 +1,17 @@
 //! `out[i] (+)= scale · weight · x[i] (+ bias) (+ residual[i])`.
 
-use super::Scope;
 use super::rows::{add_scaled, dot, for_each_row};
-use crate::step::{Slice, TensorId};
+use super::scope::{Reference, Scope};
+use crate::step::ops::Linear;
 
-impl Scope<'_> {
+impl Reference for Linear {
     /// `x` (C×K), `weight` (rows×K), `out` and `residual` (C×M), `bias` (M). The rows at work are those of `slice`.
-    pub(super) fn linear(
-        &mut self,
-        [x, weight, out]: [TensorId; 3],
-        [bias, residual]: [Option<TensorId>; 2],
-        slice: Slice,
-        scale: f64,
-        accumulate: bool,
-    ) {
+    fn run(&self, scope: &mut Scope<'_>) {
+        let Linear { x, weight, out, bias, residual, slice, scale, accumulate } = *self;
         let (first, rows) = (slice.row as usize, slice.rows as usize);
         let columns = slice.col as usize..slice.col as usize + rows;
         {
-            let [x, weight, mut out] = self.operands([x, weight, out]);
+            let [x, weight, mut out] = scope.operands([x, weight, out]);
             let cols = out.cols();
             for_each_row([(out.rows_mut(), cols)], |i, [out]| {
                 for (n, out) in out[columns.clone()].iter_mut().enumerate() {
@@ -26,13 +20,13 @@ impl Scope<'_> {
             });
         }
         if let Some(bias) = bias {
-            let [mut out, bias] = self.operands([out, bias]);
+            let [mut out, bias] = scope.operands([out, bias]);
             for i in 0..out.len() {
                 add_scaled(&mut out.row_mut(i)[columns.clone()], 1.0, &bias.row(0)[columns.clone()]);
             }
         }
         if let Some(residual) = residual {
-            self.add_rows(out, residual, columns);
+            scope.add_rows(out, residual, columns);
         }
     }
 }

@@ -1,13 +1,14 @@
 //! `d_x[i] (+)= scale · weightᵀ · d_out[i]`.
 
-use super::Scope;
 use super::rows::{add_scaled, for_each_row};
-use crate::step::{Slice, TensorId};
+use super::scope::{Reference, Scope};
+use crate::step::ops::LinearGrad;
 
-impl Scope<'_> {
+impl Reference for LinearGrad {
     /// `d_out` (C×M), `weight` (rows×K), `d_x` (C×K). The rows at work are those of `slice`.
-    pub(super) fn linear_grad(&mut self, [d_out, weight, d_x]: [TensorId; 3], slice: Slice, scale: f64, accumulate: bool) {
-        let [d_out, weight, mut d_x] = self.operands([d_out, weight, d_x]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let LinearGrad { d_out, weight, d_x, slice, scale, accumulate } = *self;
+        let [d_out, weight, mut d_x] = scope.operands([d_out, weight, d_x]);
         let cols = d_x.cols();
         for_each_row([(d_x.rows_mut(), cols)], |i, [d_x]| {
             if !accumulate {

@@ -1,24 +1,25 @@
-//! Goes on with (the largest logit, the sum of exponentials less that, the label's logit) of every row, over a block of words.
+//! Goes on with (the largest logit, the sum of exponentials less that, the label's logit) of every row, over a block of range.
 
-use super::Scope;
-use crate::step::{TensorId, Words};
+use super::scope::{Reference, Scope};
+use crate::step::ops::LogSumExp;
 
-impl Scope<'_> {
-    /// `logits` (C×words), `labels` (N), `stats` (C×4). Padding behind the words is no part of the softmax.
-    pub(super) fn log_sum_exp(&mut self, logits: TensorId, labels: TensorId, stats: TensorId, words: Words) {
-        let cap = self.config.final_logit_softcapping;
-        let [logits, labels, mut stats] = self.operands([logits, labels, stats]);
+impl Reference for LogSumExp {
+    /// `logits` (C×range), `labels` (N), `stats` (C×4). Padding behind the range is no part of the softmax.
+    fn run(&self, scope: &mut Scope<'_>) {
+        let LogSumExp { logits, labels, stats, range } = *self;
+        let cap = scope.config.final_logit_softcapping;
+        let [logits, labels, mut stats] = scope.operands([logits, labels, stats]);
         for i in 0..logits.len() {
-            let row: Vec<f64> = logits.row(i)[..words.count as usize].iter().map(|&logit| capped(logit, cap)).collect();
+            let row: Vec<f64> = logits.row(i)[..range.count as usize].iter().map(|&logit| capped(logit, cap)).collect();
             let stats = stats.row_mut(i);
-            if words.first == 0 {
+            if range.first == 0 {
                 stats.copy_from_slice(&[f64::NEG_INFINITY, 0.0, 0.0, 0.0]);
             }
             let top = row.iter().copied().fold(stats[0], f64::max);
             stats[1] = stats[1] * (stats[0] - top).exp() + row.iter().map(|logit| (logit - top).exp()).sum::<f64>();
             stats[0] = top;
-            let label = labels.scalar(i) - f64::from(words.first);
-            if (0.0..f64::from(words.count)).contains(&label) {
+            let label = labels.scalar(i) - f64::from(range.first);
+            if (0.0..f64::from(range.count)).contains(&label) {
                 stats[2] = row[label as usize];
             }
         }

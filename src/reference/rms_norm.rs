@@ -1,16 +1,17 @@
 //! `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight (+ residual[i])`, in each group of a row apart.
 
-use super::Scope;
 use super::rows::dot;
+use super::scope::{Reference, Scope};
 use super::tensors::Matrix;
-use crate::step::{Groups, TensorId};
+use crate::step::ops::RmsNorm;
 
-impl Scope<'_> {
+impl Reference for RmsNorm {
     /// `x` (C×groups·size), `weight` (size), `out` and `residual` as `x`, `rstd` (C×groups).
-    pub(super) fn rms_norm(&mut self, [x, weight, out, rstd]: [TensorId; 4], residual: Option<TensorId>, groups: Groups) {
-        let (eps, plus) = (self.config.rms_norm_eps, self.norm_plus());
+    fn run(&self, scope: &mut Scope<'_>) {
+        let RmsNorm { x, weight, out, rstd, residual, groups } = *self;
+        let (eps, plus) = (scope.config.rms_norm_eps, scope.norm_plus());
         {
-            let [x, weight, mut out, mut rstd] = self.operands([x, weight, out, rstd]);
+            let [x, weight, mut out, mut rstd] = scope.operands([x, weight, out, rstd]);
             let weight = norm_weight(&weight, plus);
             for i in 0..x.len() {
                 let (x, out, rstd) = (x.row(i), out.row_mut(i), rstd.row_mut(i));
@@ -22,13 +23,8 @@ impl Scope<'_> {
             }
         }
         if let Some(residual) = residual {
-            self.add_rows(out, residual, ..);
+            scope.add_rows(out, residual, ..);
         }
-    }
-
-    /// What the family's norms add to their weights.
-    pub(super) fn norm_plus(&self) -> f64 {
-        if self.config.family().norms_add_one { 1.0 } else { 0.0 }
     }
 }
 

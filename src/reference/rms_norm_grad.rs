@@ -1,16 +1,17 @@
 //! With `n = x · rstd` and `g = d_out · weight`: `d_x[i] = rstd[i] · (g[i] − n[i] · mean(g[i] · n[i]))`, in each group of a row apart.
 
-use super::Scope;
 use super::rms_norm::norm_weight;
-use crate::step::{Groups, TensorId};
+use super::scope::{Reference, Scope};
+use crate::step::ops::{NormGroups, RmsNormGrad};
 
-impl Scope<'_> {
+impl Reference for RmsNormGrad {
     /// `rstd` (C×groups), `weight` (size), `d_out`, `d_x` and `x` (C×groups·size). The gradient is added to `d_x` if `x` is given;
     /// otherwise `d_x` holds `x` and is overwritten.
-    pub(super) fn rms_norm_grad(&mut self, [rstd, weight, d_out, d_x]: [TensorId; 4], x: Option<TensorId>, groups: Groups) {
-        let plus = self.norm_plus();
+    fn run(&self, scope: &mut Scope<'_>) {
+        let RmsNormGrad { rstd, weight, d_out, d_x, x, groups } = *self;
+        let plus = scope.norm_plus();
         if let Some(x) = x {
-            let [rstd, weight, d_out, mut d_x, x] = self.operands([rstd, weight, d_out, d_x, x]);
+            let [rstd, weight, d_out, mut d_x, x] = scope.operands([rstd, weight, d_out, d_x, x]);
             let weight = norm_weight(&weight, plus);
             for i in 0..x.len() {
                 let gradient = row_grad(x.row(i), rstd.row(i), &weight, d_out.row(i), groups);
@@ -18,7 +19,7 @@ impl Scope<'_> {
             }
             return;
         }
-        let [rstd, weight, d_out, mut d_x] = self.operands([rstd, weight, d_out, d_x]);
+        let [rstd, weight, d_out, mut d_x] = scope.operands([rstd, weight, d_out, d_x]);
         let weight = norm_weight(&weight, plus);
         for i in 0..d_x.len() {
             let gradient = row_grad(d_x.row(i), rstd.row(i), &weight, d_out.row(i), groups);
@@ -27,7 +28,7 @@ impl Scope<'_> {
     }
 }
 
-fn row_grad(x: &[f64], rstd: &[f64], weight: &[f64], d_out: &[f64], groups: Groups) -> Vec<f64> {
+fn row_grad(x: &[f64], rstd: &[f64], weight: &[f64], d_out: &[f64], groups: NormGroups) -> Vec<f64> {
     let cols = x.len() / groups.count as usize;
     let group = |((x, d_out), r): ((&[f64], &[f64]), &f64)| {
         let n: Vec<f64> = x.iter().map(|x| x * r).collect();

@@ -1,12 +1,13 @@
 //! `d_weight += Σ d_out[i] · x[i] · rstd[i]` over tokens and groups.
 
-use super::Scope;
-use crate::step::{Groups, TensorId};
+use super::scope::{Reference, Scope};
+use crate::step::ops::RmsNormWeightGrad;
 
-impl Scope<'_> {
+impl Reference for RmsNormWeightGrad {
     /// `x` and `d_out` (C×groups·size), `rstd` (C×groups), `d_weight` (size).
-    pub(super) fn rms_norm_weight_grad(&mut self, [x, rstd, d_out, d_weight]: [TensorId; 4], groups: Groups) {
-        let [x, rstd, d_out, mut d_weight] = self.operands([x, rstd, d_out, d_weight]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *self;
+        let [x, rstd, d_out, mut d_weight] = scope.operands([x, rstd, d_out, d_weight]);
         for i in (0..x.len()).rev() {
             let (x, d_out) = (x.row(i), d_out.row(i));
             let cols = x.len() / groups.count as usize;

@@ -1,16 +1,17 @@
 //! `partials[slot] = ` sums of squares of parts of `x`: runs of its groups of four elements, each dealt out to eight parts in turn.
 
-use super::Scope;
 use super::rows::dot;
-use crate::step::TensorId;
+use super::scope::{Reference, Scope};
+use crate::step::ops::SquareSum;
 
 /// Parts that share a run.
 const TOGETHER: usize = 8;
 
-impl Scope<'_> {
+impl Reference for SquareSum {
     /// `x` of any shape, `partials` (parameters × parts).
-    pub(super) fn square_sum(&mut self, x: TensorId, partials: TensorId, slot: u32) {
-        let [mut x, mut partials] = self.operands([x, partials]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let SquareSum { x, partials, slot } = *self;
+        let [mut x, mut partials] = scope.operands([x, partials]);
         let parts = partials.cols();
         let sums = partials.row_mut(slot as usize);
         sums.fill(0.0);

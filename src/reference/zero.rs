@@ -1,12 +1,13 @@
 //! `out = 0`.
 
-use super::Scope;
-use crate::step::TensorId;
+use super::scope::{Reference, Scope};
+use crate::step::ops::Zero;
 
-impl Scope<'_> {
+impl Reference for Zero {
     /// The chunk's rows of `out`, or all if they are no tokens.
-    pub(super) fn zero(&mut self, out: TensorId) {
-        let [mut out] = self.operands([out]);
+    fn run(&self, scope: &mut Scope<'_>) {
+        let Zero { out } = *self;
+        let [mut out] = scope.operands([out]);
         out.rows_mut().fill(0.0);
     }
 }

@@ -1,22 +1,28 @@
 //! The backward pass: `d_hidden` (N×D) goes from the last layer's output to the embedding, in place.
 
 use super::builder::Builder;
-use super::forward::{self, Activations, Adapted, KeysValues, LayerInput, Left, Raw, Widths};
-use super::{Groups, Kind, Op, Part, Pass, Rows, TensorId, Walk};
+use super::chunk::ChunkOrder;
+use super::forward::{self, Activations, ForwardState, KeysValues, LayerInput, LoraIntermediates, NormInput, Widths};
+use super::ops::{
+    AttentionKeyValueGrad, AttentionQueryGrad, BiasGrad, EmbeddingGrad, GluGrad, LinearGrad, LinearWeightGrad, NormGroups, RmsNormGrad,
+    RmsNormWeightGrad, Zero,
+};
+use super::program::{ParameterSlice, Pass};
+use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::{Projection, Role};
 
 /// Writes the backward pass.
-pub fn write(b: &mut Builder, left: Left) {
-    let d_hidden = left.hidden;
-    for (layer, input) in left.inputs.into_iter().enumerate().rev() {
+pub fn write(b: &mut Builder, state: ForwardState) {
+    let d_hidden = state.hidden;
+    for (layer, input) in state.inputs.into_iter().enumerate().rev() {
         b.in_layer(layer as u32, |b| layer_backward(b, input, d_hidden));
     }
     let (token_order, token_start) = (b.program.bindings.token_order, b.program.bindings.token_start);
-    let parts = b.gradient(Role::Embedding);
-    b.block(Pass::Backward, "embedding gradient", Walk::Once, |b| {
-        for part in parts {
-            let (d_weight, first_id) = (part.tensor, part.first_row);
-            b.push(Op::EmbeddingGrad { d_out: d_hidden, token_order, token_start, d_weight, first_id });
+    let gradients = b.gradients(Role::Embedding);
+    b.block(Pass::Backward, "embedding gradient", ChunkOrder::Whole, |b| {
+        for (d_weight, rows) in gradients {
+            let first_id = rows.col;
+            b.push(EmbeddingGrad { d_out: d_hidden, token_order, token_start, d_weight, first_id });
         }
     });
 }
@@ -26,7 +32,7 @@ pub fn write(b: &mut Builder, left: Left) {
 fn layer_backward(b: &mut Builder, input: LayerInput, d_hidden: TensorId) {
     let chunk = b.chunk();
     if let Rows::Ring(ring) = b.key_rows() {
-        b.block(Pass::Backward, "backward", Walk::Descending(chunk), |b| {
+        b.block(Pass::Backward, "backward", ChunkOrder::Descending(chunk), |b| {
             let d_kv = b.ahead(ring / chunk - 1, |b| {
                 recompute(b, input);
                 clear_key_value_gradients(b)
@@ -35,9 +41,9 @@ fn layer_backward(b: &mut Builder, input: LayerInput, d_hidden: TensorId) {
         });
         return;
     }
-    b.block(Pass::Backward, "recompute keys and values", Walk::Ascending(chunk), |b| recompute(b, input));
-    let d_kv = b.block(Pass::Backward, "clear key and value gradients", Walk::Once, clear_key_value_gradients);
-    b.block(Pass::Backward, "backward", Walk::Descending(chunk), |b| chunk_backward(b, input, d_kv, d_hidden));
+    b.block(Pass::Backward, "recompute keys and values", ChunkOrder::Ascending(chunk), |b| recompute(b, input));
+    let d_kv = b.block(Pass::Backward, "clear key and value gradients", ChunkOrder::Whole, clear_key_value_gradients);
+    b.block(Pass::Backward, "backward", ChunkOrder::Descending(chunk), |b| chunk_backward(b, input, d_kv, d_hidden));
 }
 
 /// What of the layer was not kept, as the forward pass computed it: in a block of its own no more than keys and values, which
@@ -45,15 +51,15 @@ fn layer_backward(b: &mut Builder, input: LayerInput, d_hidden: TensorId) {
 fn recompute(b: &mut Builder, input: LayerInput) -> (TensorId, Activations) {
     b.recompute(|b| {
         let x = forward::chunk_input(b, input);
-        let out = b.passing("output", Kind::Activations, Widths::of(b.config()).hidden);
+        let out = b.chunk_temporary("output", TensorKind::Activations, Widths::of(b.config()).hidden);
         (x, forward::layer_forward(b, x, out))
     })
 }
 
 fn clear_key_value_gradients(b: &mut Builder) -> [TensorId; 2] {
     let (width, rows) = (Widths::of(b.config()).keys, b.key_rows());
-    let d_kv = ["d_k", "d_v"].map(|name| b.tensor(name, Kind::KeysValuesGradients, rows, width));
-    d_kv.into_iter().for_each(|out| b.push(Op::Zero { out }));
+    let d_kv = ["d_k", "d_v"].map(|name| b.tensor(name, TensorKind::KeysValuesGradients, rows, width));
+    d_kv.into_iter().for_each(|out| b.push(Zero { out }));
     d_kv
 }
 
@@ -68,20 +74,20 @@ fn chunk_backward(b: &mut Builder, input: LayerInput, d_kv: [TensorId; 2], d_hid
 fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId) {
     let widths = Widths::of(b.config());
     let d_out = output_norm_backward(b, a.mlp_output, Role::MlpOutputNorm, d_hidden);
-    let d_mlp = b.passing("d_mlp", Kind::Activations, widths.mlp);
+    let d_mlp = b.chunk_temporary("d_mlp", TensorKind::Activations, widths.mlp);
     let d_inner = weight_grads(b, Projection::Down, d_out, a.mlp, &a.adapted);
     input_grads(b, Projection::Down, (d_out, d_inner), d_mlp, false);
-    b.push(Op::GluGrad { d_out: d_mlp, gate: a.gate, up: a.up });
+    b.push(GluGrad { d_out: d_mlp, gate: a.gate, up: a.up });
     let through = [(Projection::Gate, a.gate), (Projection::Up, a.up)].map(|(projection, d_out)| {
         let d_inner = weight_grads(b, projection, d_out, a.mlp_norm.out, &a.adapted);
         (projection, (d_out, d_inner))
     });
-    let d_norm = b.passing("d_mlp_norm", Kind::Activations, widths.hidden);
+    let d_norm = b.chunk_temporary("d_mlp_norm", TensorKind::Activations, widths.hidden);
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
         input_grads(b, projection, d_out, d_norm, i > 0);
     }
     let groups = forward::whole_row(b);
-    norm_backward(b, a.mlp_norm.of(a.middle), Role::MlpNorm, d_norm, Some(d_hidden), groups);
+    norm_backward(b, a.mlp_norm.of(a.post_attention), Role::MlpNorm, d_norm, Some(d_hidden), groups);
 }
 
 /// Back through the attention, its norms and the residual around them. Every later chunk has been walked, so when the
@@ -90,14 +96,14 @@ fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, [d_k, d_v]:
     let widths = Widths::of(b.config());
     let (segment_start, window) = (b.program.bindings.segment_start, b.config().window(b.layer()));
     let d_output = output_norm_backward(b, a.attention_output, Role::AttentionOutputNorm, d_hidden);
-    let d_out = b.passing("d_attention", Kind::Activations, widths.queries);
+    let d_out = b.chunk_temporary("d_attention", TensorKind::Activations, widths.queries);
     let d_inner = weight_grads(b, Projection::Output, d_output, a.attention, &a.adapted);
     input_grads(b, Projection::Output, (d_output, d_inner), d_out, false);
 
-    let d_q = b.passing("d_q", Kind::Activations, widths.queries);
+    let d_q = b.chunk_temporary("d_q", TensorKind::Activations, widths.queries);
     let KeysValues { k, v, .. } = a.kv;
-    b.push(Op::AttentionQueryGrad { q: a.q, k, v, segment_start, out: a.attention, d_out, stats: a.stats, d_q, window });
-    b.push(Op::AttentionKeyValueGrad { q: a.q, k, v, segment_start, d_out, stats: a.stats, d_k, d_v, window });
+    b.push(AttentionQueryGrad { q: a.q, k, v, segment_start, out: a.attention, d_out, stats: a.stats, d_q, window });
+    b.push(AttentionKeyValueGrad { q: a.q, k, v, segment_start, d_out, stats: a.stats, d_k, d_v, window });
     forward::rope(b, d_q, true);
     forward::rope(b, d_k, true);
     let [d_q, d_k] = head_norms_backward(b, a, [d_q, d_k]);
@@ -107,7 +113,7 @@ fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, [d_k, d_v]:
         let d_inner = weight_grads(b, projection, d_out, a.attention_norm.out, &a.adapted);
         (projection, (d_out, d_inner))
     });
-    let d_norm = b.passing("d_attention_norm", Kind::Activations, widths.hidden);
+    let d_norm = b.chunk_temporary("d_attention_norm", TensorKind::Activations, widths.hidden);
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
         input_grads(b, projection, d_out, d_norm, i > 0);
     }
@@ -120,12 +126,12 @@ fn head_norms_backward(b: &mut Builder, a: &Activations, [d_q, d_k]: [TensorId; 
     let (Some(raw_q), Some(raw_k), Some(k_rstd)) = (a.raw_q, a.raw_k, a.kv.k_rstd) else { return [d_q, d_k] };
     let [q_groups, k_groups] = [b.config().num_attention_heads, b.config().num_key_value_heads].map(|count| forward::heads(b, count));
     norm_backward(b, raw_q, Role::QueryNorm, d_q, None, q_groups);
-    norm_backward(b, Raw { x: raw_k, rstd: k_rstd }, Role::KeyNorm, d_k, None, k_groups);
+    norm_backward(b, NormInput { x: raw_k, rstd: k_rstd }, Role::KeyNorm, d_k, None, k_groups);
     [raw_q.x, raw_k]
 }
 
 /// Back through the norm of what a part of the layer yields, if the family has one.
-fn output_norm_backward(b: &mut Builder, raw: Option<Raw>, role: Role, d_hidden: TensorId) -> TensorId {
+fn output_norm_backward(b: &mut Builder, raw: Option<NormInput>, role: Role, d_hidden: TensorId) -> TensorId {
     let Some(raw) = raw else { return d_hidden };
     let groups = forward::whole_row(b);
     norm_backward(b, raw, role, d_hidden, None, groups);
@@ -134,49 +140,49 @@ fn output_norm_backward(b: &mut Builder, raw: Option<Raw>, role: Role, d_hidden:
 
 /// Back through a norm: the gradient of what it read is added to `around`, which holds what goes around the norm, or overwrites
 /// what it read.
-pub(super) fn norm_backward(b: &mut Builder, read: Raw, role: Role, d_out: TensorId, around: Option<TensorId>, groups: Groups) {
-    let Raw { x, rstd } = read;
-    for d_weight in b.gradient(role) {
-        b.push(Op::RmsNormWeightGrad { x, rstd, d_out, d_weight: d_weight.tensor, groups });
+pub(super) fn norm_backward(b: &mut Builder, read: NormInput, role: Role, d_out: TensorId, around: Option<TensorId>, groups: NormGroups) {
+    let NormInput { x, rstd } = read;
+    for (d_weight, _) in b.gradients(role) {
+        b.push(RmsNormWeightGrad { x, rstd, d_out, d_weight, groups });
     }
     let weight = b.vector(role);
-    b.push(Op::RmsNormGrad { x: around.map(|_| x), rstd, weight, d_out, d_x: around.unwrap_or(x), groups });
+    b.push(RmsNormGrad { x: around.map(|_| x), rstd, weight, d_out, d_x: around.unwrap_or(x), groups });
 }
 
 /// The gradients of a projection's own parameters, as far as they learn. Returns the gradient of what the adapter's first matrix
 /// yields, if there is an adapter.
-fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: TensorId, adapted: &Adapted) -> Option<TensorId> {
+fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: TensorId, adapted: &LoraIntermediates) -> Option<TensorId> {
     weight_grad(b, Role::Weight(projection), d_out, x);
     if b.bias(projection).is_some() {
-        for d_bias in b.gradient(Role::Bias(projection)) {
-            b.push(Op::BiasGrad { d_out, d_bias: d_bias.tensor });
+        for (d_bias, _) in b.gradients(Role::Bias(projection)) {
+            b.push(BiasGrad { d_out, d_bias });
         }
     }
     let adapter = b.adapter(projection)?;
     weight_grad(b, Role::LoraB(projection), d_out, adapted.get(projection));
-    let d_inner = b.passing(&format!("d_{}.adapter", projection.name()), Kind::Activations, adapter.width);
+    let d_inner = b.chunk_temporary(&format!("d_{}.adapter", projection.name()), TensorKind::Activations, adapter.width);
     input_grad(b, &adapter.b, d_out, d_inner, adapter.scale, false);
     weight_grad(b, Role::LoraA(projection), d_inner, x);
     Some(d_inner)
 }
 
 fn weight_grad(b: &mut Builder, role: Role, d_out: TensorId, x: TensorId) {
-    for part in b.gradient(role) {
-        b.push(Op::LinearWeightGrad { d_out, x, d_weight: part.tensor, slice: part.whole() });
+    for (d_weight, slice) in b.gradients(role) {
+        b.push(LinearWeightGrad { d_out, x, d_weight, slice });
     }
 }
 
 /// The gradient of what a projection reads, through its matrix and its adapter.
 fn input_grads(b: &mut Builder, projection: Projection, (d_out, d_inner): (TensorId, Option<TensorId>), d_x: TensorId, accumulate: bool) {
-    input_grad(b, &b.weight(Role::Weight(projection)), d_out, d_x, 1.0, accumulate);
+    input_grad(b, &b.slices(Role::Weight(projection)), d_out, d_x, 1.0, accumulate);
     if let Some(d_inner) = d_inner {
-        input_grad(b, &b.weight(Role::LoraA(projection)), d_inner, d_x, 1.0, true);
+        input_grad(b, &b.slices(Role::LoraA(projection)), d_inner, d_x, 1.0, true);
     }
 }
 
-fn input_grad(b: &mut Builder, parts: &[Part], d_out: TensorId, d_x: TensorId, scale: f64, accumulate: bool) {
-    for part in parts {
-        let (weight, slice) = (part.tensor, part.whole());
-        b.push(Op::LinearGrad { d_out, weight, d_x, slice, scale, accumulate: accumulate || part.first_row > 0 });
+fn input_grad(b: &mut Builder, slices: &[ParameterSlice], d_out: TensorId, d_x: TensorId, scale: f64, accumulate: bool) {
+    for rows in slices {
+        let (weight, slice) = (rows.value, rows.whole());
+        b.push(LinearGrad { d_out, weight, d_x, slice, scale, accumulate: accumulate || rows.first_row > 0 });
     }
 }

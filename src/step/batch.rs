@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{IGNORED_LABEL, Program, TOKEN_TILE, TensorId};
-use crate::model::Rope;
+/// The label of a token that takes no part in the loss.
+pub const IGNORED_LABEL: u32 = u32::MAX;
 
 /// Lengths of the sequences that lie behind one another in a batch, without padding.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -124,59 +124,6 @@ impl Batch {
             next[id as usize] += 1;
         }
         (order, start)
-    }
-}
-
-impl Program {
-    /// What the host writes before a batch is run: a tensor and its bytes, each. The sequences may be cut otherwise than those
-    /// of the shape that the program was planned for.
-    ///
-    /// # Panics
-    /// If the batch has another number of tokens than that shape, or a longer sequence.
-    pub fn inputs(&self, batch: &Batch) -> Vec<(TensorId, Vec<u8>)> {
-        let (found, planned) = (&batch.shape, &self.batch);
-        assert!(
-            found.tokens() == planned.tokens() && found.longest() <= planned.longest(),
-            "a program for {planned:?} runs as many tokens, in sequences no longer, and no {found:?}"
-        );
-        let (order, start) = batch.tokens_by_id(self.config.vocab_size);
-        let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();
-        let b = &self.bindings;
-        vec![
-            (b.input_ids, bytes(&batch.input_ids)),
-            (b.labels, bytes(&batch.labels)),
-            (b.segment_start, bytes(&found.segment_starts())),
-            (b.loss_weight, bytemuck::cast_slice(&batch.loss_weight).to_vec()),
-            (b.token_order, bytes(&order)),
-            (b.token_start, bytes(&start)),
-        ]
-    }
-
-    /// What the host writes once, when the program's buffers are new: a tensor and its bytes, each.
-    pub fn constants(&self) -> Vec<(TensorId, Vec<u8>)> {
-        let b = &self.bindings;
-        let mut constants = Vec::new();
-        let local = (b.local_rope_table != b.rope_table).then_some((b.local_rope_table, self.config.local_rope));
-        for (table, rope) in [(b.rope_table, self.config.rope)].into_iter().chain(local) {
-            constants.push((table, bytemuck::cast_slice(&self.cosines_and_sines(table, rope)).to_vec()));
-        }
-        constants
-    }
-
-    /// Cosines and sines of a rotary embedding, a row of E/2 pairs each: first for the positions 0 to 63, then for
-    /// 0, 64, 128 … A position's angle is the sum of one of each, so the table grows by a 64th of the positions only,
-    /// and no shader takes the sine of a large angle (WGSL promises three digits of it).
-    fn cosines_and_sines(&self, table: TensorId, rope: Rope) -> Vec<f32> {
-        let frequencies = rope.frequencies(self.config.head_dim);
-        let rows = self.tensor(table).row_count;
-        let position = |row: u32| if row < TOKEN_TILE { row } else { (row - TOKEN_TILE) * TOKEN_TILE };
-        let row = |row: u32| {
-            frequencies.iter().flat_map(move |frequency| {
-                let (sin, cos) = (f64::from(position(row)) * frequency).sin_cos();
-                [cos as f32, sin as f32]
-            })
-        };
-        (0..rows).flat_map(row).collect()
     }
 }
 

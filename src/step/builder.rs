@@ -1,26 +1,29 @@
 //! Writes a [`Program`] down, one operation after the other.
 
-use super::again::Again;
-use super::program::{Bindings, Block, Lead, Node, Part, Pass, Program, Walk};
-use super::stretch::stretch;
-use super::{BINDING_ALIGNMENT, BatchShape, Element, Keep, Kind, Op, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorId, VOCAB_TILE};
-use crate::model::{Config, Layout, Parameter, ParameterId, Parameters, Projection, Role};
+use super::batch::BatchShape;
+use super::chunk::ChunkOrder;
+use super::ops::{Op, RowSlice};
+use super::program::{Bindings, Block, Lookahead, Node, ParameterSlice, Pass, Program};
+use super::recompute::Recompute;
+use super::saved_activations::SavedActivation;
+use super::strategy::Strategy;
+use super::tensor::{BINDING_ALIGNMENT, Element, Rows, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};
+use crate::model::{Config, ModelSpec, Parameter, ParameterId, Parameters, Projection, Role};
 
 /// A program that is being written.
 pub struct Builder {
     /// What has been written so far.
     pub program: Program,
-    layout: Layout,
     layer: Option<u32>,
-    pub(super) again: Again,
+    pub(super) recompute: Recompute,
 }
 
 /// A projection's adapter.
 pub(super) struct Adapter {
     /// The matrix that reads (rank×columns).
-    pub a: Vec<Part>,
+    pub a: Vec<ParameterSlice>,
     /// The matrix that writes (rows×rank).
-    pub b: Vec<Part>,
+    pub b: Vec<ParameterSlice>,
     /// Columns of what lies between the two, padding included.
     pub width: u32,
     /// What its share is multiplied by.
@@ -34,66 +37,69 @@ const STAGING: u32 = 2;
 
 impl Builder {
     /// An empty program: only the batch's tensors and the parameters' values are there.
-    pub fn new(layout: impl Into<Layout>, batch: BatchShape, strategy: Strategy) -> Self {
-        let layout = layout.into();
-        let parameters = Parameters::new(&layout);
+    pub fn new(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Self {
+        let spec = spec.into();
+        let parameters = Parameters::new(&spec);
         let mut tensors = Vec::new();
-        let bindings = batch_tensors(&layout.config, &batch, &mut tensors);
-        let program = Program {
-            config: layout.config.clone(),
-            parameters,
-            batch,
-            strategy,
-            tensors,
-            blocks: Vec::new(),
-            bindings,
-            weights: Vec::new(),
-            gradients: Vec::new(),
-            moments: Vec::new(),
-        };
-        let mut builder = Builder { program, layout, layer: None, again: Again::default() };
-        builder.program.weights = builder.like_parameters("", Kind::Weights, |_| true);
+        let bindings = batch_tensors(&spec.config, &batch, &mut tensors);
+        let program = Program { spec, parameters, batch, strategy, tensors, blocks: Vec::new(), bindings, slices: Vec::new() };
+        let mut builder = Builder { program, layer: None, recompute: Recompute::default() };
+        builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
+        builder.add_to_slices("", TensorKind::Weights, |_| true, |slice, id| slice.value = id);
         builder
     }
 
-    /// Gives every parameter that learns a gradient.
+    /// Gives every trainable parameter a gradient.
     pub(super) fn add_gradients(&mut self) {
-        self.program.gradients = self.like_parameters("d_", Kind::Gradients, |p| p.is_trained);
+        self.add_to_slices("d_", TensorKind::Gradients, |p| p.is_trainable, |slice, id| slice.gradient = Some(id));
     }
 
-    /// Gives every parameter that learns AdamW's two moments.
+    /// Gives every trainable parameter AdamW's two moments.
     pub(super) fn add_moments(&mut self) {
-        let first = self.like_parameters("moment1.", Kind::Optimizer, |p| p.is_trained);
-        let second = self.like_parameters("moment2.", Kind::Optimizer, |p| p.is_trained);
-        self.program.moments = first.into_iter().zip(second).map(|(first, second)| [first, second]).collect();
+        self.add_to_slices("moment1.", TensorKind::Optimizer, |p| p.is_trainable, |slice, id| slice.moments = Some([id; 2]));
+        let second = |slice: &mut ParameterSlice, id| slice.moments = slice.moments.map(|[first, _]| [first, id]);
+        self.add_to_slices("moment2.", TensorKind::Optimizer, |p| p.is_trainable, second);
     }
 
-    fn like_parameters(&mut self, prefix: &str, kind: Kind, is_wanted: impl Fn(&Parameter) -> bool) -> Vec<Vec<Part>> {
-        let parameters: Vec<Parameter> = self.program.parameters.iter().map(|(_, p)| p.clone()).collect();
-        parameters.iter().map(|p| if is_wanted(p) { self.like_parameter(prefix, kind, p) } else { Vec::new() }).collect()
-    }
-
-    /// A tensor that lies like a parameter, or several with so many of its rows each that a binding can hold them.
-    fn like_parameter(&mut self, prefix: &str, kind: Kind, parameter: &Parameter) -> Vec<Part> {
-        let row_bytes = parameter.precision.row_bytes(parameter.padded_cols());
-        let most = rows_of_a_part(self.layout.part_bytes, row_bytes);
-        let count = parameter.padded_rows().div_ceil(most);
-        let part = |first_row: u32| {
-            let rows = most.min(parameter.padded_rows() - first_row);
-            let number = if count > 1 { format!("[{first_row}..{}]", first_row + rows) } else { String::new() };
-            let tensor = Tensor {
-                name: format!("{prefix}{}{number}", parameter.name),
-                kind,
-                layer: parameter.layer,
-                rows: Rows::Fixed(rows),
-                row_count: rows,
-                cols: parameter.padded_cols(),
-                element: Element::Float(parameter.precision),
-                storage: Storage::Own,
-            };
-            Part { tensor: self.push_tensor(tensor), first_row, rows }
+    /// The slices of a parameter, with so many of its rows each that a binding can hold them. They have no tensors yet.
+    fn slices_of(&self, parameter: &Parameter) -> Vec<ParameterSlice> {
+        let row_bytes = parameter.dtype.row_bytes(parameter.padded_cols());
+        let most = rows_of_a_slice(self.program.spec.max_slice_bytes, row_bytes);
+        let all = parameter.padded_rows();
+        let slice = |first_row: u32| {
+            let rows = most.min(all - first_row);
+            ParameterSlice { first_row, rows, value: TensorId(u32::MAX), gradient: None, moments: None }
         };
-        (0..count).map(|i| i * most).map(part).collect()
+        (0..all.div_ceil(most)).map(|i| slice(i * most)).collect()
+    }
+
+    /// Makes a tensor for each slice of the parameters that are wanted, and has it noted there.
+    fn add_to_slices(
+        &mut self,
+        prefix: &str,
+        kind: TensorKind,
+        is_wanted: impl Fn(&Parameter) -> bool,
+        note: impl Fn(&mut ParameterSlice, TensorId),
+    ) {
+        let Program { parameters, slices, tensors, .. } = &mut self.program;
+        for ((_, parameter), slices) in parameters.iter().zip(slices).filter(|((_, parameter), _)| is_wanted(parameter)) {
+            let has_several = slices.len() > 1;
+            for slice in slices {
+                let range = slice.parameter_rows();
+                let number = if has_several { format!("[{}..{}]", range.start, range.end) } else { String::new() };
+                let tensor = Tensor {
+                    name: format!("{prefix}{}{number}", parameter.name),
+                    kind,
+                    layer: parameter.layer,
+                    rows: Rows::Fixed(slice.rows),
+                    row_count: slice.rows,
+                    cols: parameter.padded_cols(),
+                    element: Element::Float(parameter.dtype),
+                    storage: Storage::Own,
+                };
+                note(slice, push(tensors, tensor));
+            }
+        }
     }
 
     fn push_tensor(&mut self, tensor: Tensor) -> TensorId {
@@ -102,7 +108,7 @@ impl Builder {
 
     /// The model's sizes.
     pub(super) fn config(&self) -> &Config {
-        &self.program.config
+        self.program.config()
     }
 
     /// N.
@@ -110,41 +116,41 @@ impl Builder {
         self.program.tokens()
     }
 
-    /// A matrix's values, by role, in the layer at hand.
-    pub(super) fn weight(&self, role: Role) -> Vec<Part> {
-        self.program.weight(self.parameter(role)).to_vec()
+    /// A parameter's slices, by role, in the layer at hand.
+    pub(super) fn slices(&self, role: Role) -> Vec<ParameterSlice> {
+        self.program.slices(self.parameter(role)).to_vec()
     }
 
     /// A vector's values, by role, in the layer at hand.
     pub(super) fn vector(&self, role: Role) -> TensorId {
-        self.program.weight(self.parameter(role))[0].tensor
+        self.program.slices(self.parameter(role))[0].value
     }
 
     /// A bias, if the projection has one.
     pub(super) fn bias(&self, projection: Projection) -> Option<TensorId> {
         let id = self.program.parameters.get_if_any(Role::Bias(projection), self.layer)?;
-        Some(self.program.weight(id)[0].tensor)
+        Some(self.program.slices(id)[0].value)
     }
 
     /// A projection's adapter, if it has one.
     pub(super) fn adapter(&self, projection: Projection) -> Option<Adapter> {
-        let lora = self.layout.adapters().filter(|lora| lora.targets.contains(&projection))?;
+        let lora = self.program.spec.adapters().filter(|lora| lora.targets.contains(&projection))?;
         Some(Adapter {
-            a: self.weight(Role::LoraA(projection)),
-            b: self.weight(Role::LoraB(projection)),
+            a: self.slices(Role::LoraA(projection)),
+            b: self.slices(Role::LoraB(projection)),
             width: lora.rank.next_multiple_of(4),
             scale: lora.scale(),
         })
     }
 
-    /// A parameter's gradient, by role, in the layer at hand. Nothing if it does not learn.
-    pub(super) fn gradient(&self, role: Role) -> Vec<Part> {
-        self.program.gradient(self.parameter(role)).to_vec()
+    /// The gradients of a parameter, by role, in the layer at hand, each with the rows of its slice. Nothing if it is frozen.
+    pub(super) fn gradients(&self, role: Role) -> Vec<(TensorId, RowSlice)> {
+        self.slices(role).iter().filter_map(|slice| Some((slice.gradient?, slice.whole()))).collect()
     }
 
     fn parameter(&self, role: Role) -> ParameterId {
         let layer = match role {
-            Role::Embedding | Role::FinalNorm | Role::Head => None,
+            Role::Embedding | Role::FinalNorm | Role::LmHead => None,
             _ => self.layer,
         };
         self.program.parameters.find(role, layer)
@@ -160,44 +166,44 @@ impl Builder {
         self.program.strategy.chunk(self.tokens())
     }
 
-    fn keeps(&self, keep: Keep) -> bool {
-        self.program.strategy.keeps(keep, self.layer(), self.config().num_hidden_layers)
+    fn saves(&self, saved_as: SavedActivation) -> bool {
+        self.program.strategy.saves(saved_as, self.layer(), self.config().num_hidden_layers)
     }
 
-    /// What the rows of keys and values are in the layer at hand: no more than its window needs, unless they are kept.
+    /// What the rows of keys and values are in the layer at hand: no more than its window needs, unless they are saved.
     pub(super) fn key_rows(&self) -> Rows {
-        let window = self.config().window(self.layer()).filter(|_| !self.keeps(Keep::KeysValues));
+        let window = self.config().window(self.layer()).filter(|_| !self.saves(SavedActivation::KeysValues));
         window.and_then(|window| self.program.strategy.ring(self.tokens(), window)).map_or(Rows::Tokens, Rows::Ring)
     }
 
-    /// Something that the layer at hand computes on its way to its output: for all tokens if that is kept, else for a chunk.
-    pub(super) fn activation(&mut self, keep: Keep, name: &str, cols: u32) -> TensorId {
-        let rows = if self.keeps(keep) { Rows::Tokens } else { Rows::Chunk(self.chunk()) };
-        self.of_layer(keep, name, Kind::Activations, rows, cols)
+    /// Something that the layer at hand computes on its way to its output: for all tokens if it is saved, else for a chunk.
+    pub(super) fn activation(&mut self, saved_as: SavedActivation, name: &str, cols: u32) -> TensorId {
+        let rows = if self.saves(saved_as) { Rows::Tokens } else { Rows::Chunk };
+        self.of_layer(saved_as, name, TensorKind::Activations, rows, cols)
     }
 
-    /// Something of a chunk that nobody keeps.
-    pub(super) fn passing(&mut self, name: &str, kind: Kind, cols: u32) -> TensorId {
-        let id = self.tensor(name, kind, Rows::Chunk(self.chunk()), cols);
-        self.again.note(id, None);
+    /// A tensor for one chunk that is never saved.
+    pub(super) fn chunk_temporary(&mut self, name: &str, kind: TensorKind, cols: u32) -> TensorId {
+        let id = self.tensor(name, kind, Rows::Chunk, cols);
+        self.recompute.note(id, None);
         id
     }
 
     /// Something that the layer at hand computes on its way to its output. What is still there from before is found by its name.
-    pub(super) fn of_layer(&mut self, keep: Keep, name: &str, kind: Kind, rows: Rows, cols: u32) -> TensorId {
-        let is_of_chunk = matches!(rows, Rows::Chunk(_));
+    pub(super) fn of_layer(&mut self, saved_as: SavedActivation, name: &str, kind: TensorKind, rows: Rows, cols: u32) -> TensorId {
+        let is_of_chunk = rows == Rows::Chunk;
         let full_name = format!("layers.{}.{name}", self.layer());
-        if let Some(id) = self.again.find(&full_name).filter(|_| !is_of_chunk) {
+        if let Some(id) = self.recompute.find(&full_name).filter(|_| !is_of_chunk) {
             return id;
         }
         let id = self.tensor(name, kind, rows, cols);
-        let outlives_the_block = self.keeps(keep) || self.again.is_on();
-        self.again.note(id, (outlives_the_block && !is_of_chunk).then_some(full_name));
+        let outlives_the_block = self.saves(saved_as) || self.recompute.is_on();
+        self.recompute.note(id, (outlives_the_block && !is_of_chunk).then_some(full_name));
         id
     }
 
     /// A tensor that shares the arena; its name gets the layer at hand in front.
-    pub fn tensor(&mut self, name: &str, kind: Kind, rows: Rows, cols: u32) -> TensorId {
+    pub fn tensor(&mut self, name: &str, kind: TensorKind, rows: Rows, cols: u32) -> TensorId {
         let row_count = row_count(rows, self.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
         self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element: Element::F32, storage: Storage::Arena })
@@ -205,19 +211,27 @@ impl Builder {
 
     /// Something for all tokens that waits on the host. The chunks on their way there need buffers that the host can read.
     pub(super) fn on_host(&mut self, name: &str, cols: u32) -> TensorId {
-        let id = self.tensor(name, Kind::LayerInputs, Rows::Tokens, cols);
+        let id = self.tensor(name, TensorKind::LayerInputs, Rows::Tokens, cols);
         self.program.tensors[id.0 as usize].storage = Storage::Host;
         if self.program.bindings.staging.is_empty() {
-            let rows = Rows::Fixed(self.chunk());
-            for i in 0..STAGING {
-                let name = format!("staging.{i}");
-                let (row_count, storage, element) = (self.chunk(), Storage::ReadBack, Element::F32);
-                let staging = Tensor { name, kind: Kind::Scratch, layer: None, rows, row_count, cols, element, storage };
-                let staging = self.push_tensor(staging);
-                self.program.bindings.staging.push(staging);
-            }
+            self.program.bindings.staging = (0..STAGING).map(|i| self.staging_buffer(i)).collect();
         }
         id
+    }
+
+    /// A buffer that holds one chunk of a hidden state, and that the host can read.
+    fn staging_buffer(&mut self, number: u32) -> TensorId {
+        let (rows, cols) = (self.chunk(), self.config().hidden_size.next_multiple_of(4));
+        self.push_tensor(Tensor {
+            name: format!("staging.{number}"),
+            kind: TensorKind::Scratch,
+            layer: None,
+            rows: Rows::Fixed(rows),
+            row_count: rows,
+            cols,
+            element: Element::F32,
+            storage: Storage::ReadBack,
+        })
     }
 
     /// What the tensor holds is still there when the block is run again.
@@ -233,21 +247,21 @@ impl Builder {
         result
     }
 
-    /// The operations inside are done for each chunk of the walk.
-    pub fn block<T>(&mut self, pass: Pass, title: &'static str, walk: Walk, write: impl FnOnce(&mut Self) -> T) -> T {
-        self.program.blocks.push(Block { pass, layer: self.layer, title, walk, lead: Lead::default(), nodes: Vec::new() });
+    /// The operations inside are done for each chunk, in that order.
+    pub fn block<T>(&mut self, pass: Pass, title: &'static str, chunk_order: ChunkOrder, write: impl FnOnce(&mut Self) -> T) -> T {
+        self.program.blocks.push(Block { pass, layer: self.layer, title, chunk_order, lookahead: Lookahead::default(), nodes: Vec::new() });
         let result = write(self);
-        self.again.settle(&mut self.program);
+        self.recompute.eliminate_dead(&mut self.program);
         result
     }
 
     /// The operations inside, the first of the block at hand, are done that many chunks ahead of what follows.
     pub(super) fn ahead<T>(&mut self, chunks: u32, write: impl FnOnce(&mut Self) -> T) -> T {
         let result = write(self);
-        self.again.settle(&mut self.program);
+        self.recompute.eliminate_dead(&mut self.program);
         let nodes = self.nodes().len();
         if chunks > 0 && nodes > 0 {
-            self.block_at_hand().lead = Lead { nodes, chunks };
+            self.block_at_hand().lookahead = Lookahead { nodes, chunks };
         }
         result
     }
@@ -255,15 +269,16 @@ impl Builder {
     /// The operations inside were done before, in the forward pass or for the sake of keys and values. What they yielded and is still there
     /// is not computed again, nor is what nobody in the block needs.
     pub(super) fn recompute<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
-        self.again.begin(self.nodes().len());
+        self.recompute.begin(self.nodes().len());
         let result = write(self);
-        self.again.end(self.nodes().len());
+        self.recompute.end(self.nodes().len());
         result
     }
 
     /// The next operation of the block at hand.
-    pub fn push(&mut self, op: Op) {
-        if !self.again.is_done(&op) {
+    pub fn push(&mut self, op: impl Into<Op>) {
+        let op = op.into();
+        if !self.recompute.is_done(&op) {
             let node = Node { layer: self.layer, op };
             self.block_at_hand().nodes.push(node);
         }
@@ -280,40 +295,33 @@ impl Builder {
     /// The program, with a uniform slot for each operation and each chunk.
     pub fn finish(mut self) -> Program {
         self.program.blocks.retain(|block| !block.nodes.is_empty());
-        self.again.leave_out_unused(&mut self.program);
-        if self.program.strategy.stretches() {
-            stretch(&mut self.program);
-        }
-        let slots = self.program.node_count() as u32;
-        let tokens = self.tokens();
-        self.program.blocks.iter().for_each(|block| self.check_lead(block));
-        let chunks = self.program.chunk_lengths().into_iter().map(|len| tokens.div_ceil(len)).sum();
-        for (id, count) in [(self.program.bindings.op_params, slots), (self.program.bindings.chunks, chunks)] {
-            let tensor = &mut self.program.tensors[id.0 as usize];
-            tensor.rows = Rows::Fixed(count);
-            tensor.row_count = count;
-        }
+        self.recompute.leave_out_unused(&mut self.program);
+        self.program.blocks.iter().for_each(|block| self.check_lookahead(block));
+        let (table, slots) = (self.program.bindings.op_params, self.program.node_count() as u32);
+        self.program.tensors[table.0 as usize].set_rows(slots);
+        self.program.size_chunks();
         self.program
     }
 
     /// What is done ahead is done for another chunk, so it shares no tensor of a chunk with the rest.
-    fn check_lead(&self, block: &Block) {
-        let (lead, rest) = block.nodes.split_at(block.lead.nodes);
-        let [ahead, rest] = [lead, rest].map(|nodes| self.tensors_of_a_chunk(nodes));
+    fn check_lookahead(&self, block: &Block) {
+        let (lookahead, rest) = block.nodes.split_at(block.lookahead.nodes);
+        let [ahead, rest] = [lookahead, rest].map(|nodes| self.tensors_of_a_chunk(nodes));
         if let Some(&id) = rest.iter().find(|id| ahead.contains(id)) {
             panic!("{} is read for another chunk than it was written for", self.program.tensor(id).name);
         }
     }
 
     fn tensors_of_a_chunk(&self, nodes: &[Node]) -> Vec<TensorId> {
-        let operands = nodes.iter().flat_map(|node| node.op.operands()).map(|(_, id)| id);
-        operands.filter(|&id| matches!(self.program.tensor(id).rows, Rows::Chunk(_))).collect()
+        let operands = nodes.iter().flat_map(|node| node.op.operands()).map(|operand| operand.tensor);
+        operands.filter(|&id| self.program.tensor(id).rows == Rows::Chunk).collect()
     }
 }
 
-/// Rows that a binding can hold: whole tiles of words, or at least of tokens, so that every part starts where a block may.
-fn rows_of_a_part(part_bytes: u64, row_bytes: u64) -> u32 {
-    let fit = u32::try_from(part_bytes / row_bytes).unwrap_or(u32::MAX);
+/// Rows that a binding can hold: whole tiles of the vocabulary, or at least of tokens, so that every slice starts where a range of the
+/// vocabulary may.
+fn rows_of_a_slice(max_bytes: u64, row_bytes: u64) -> u32 {
+    let fit = u32::try_from(max_bytes / row_bytes).unwrap_or(u32::MAX);
     match fit {
         VOCAB_TILE.. => fit / VOCAB_TILE * VOCAB_TILE,
         TOKEN_TILE.. => fit / TOKEN_TILE * TOKEN_TILE,
@@ -321,11 +329,12 @@ fn rows_of_a_part(part_bytes: u64, row_bytes: u64) -> u32 {
     }
 }
 
-/// Rows for which there has to be memory, in a batch of that many tokens.
+/// Rows for which there has to be memory, in a batch of that many tokens. How many a chunk has, the program's blocks say when they are there.
 fn row_count(rows: Rows, tokens: u32) -> u32 {
     match rows {
-        Rows::Fixed(count) | Rows::Ring(count) | Rows::Chunk(count) => count,
+        Rows::Fixed(count) | Rows::Ring(count) => count,
         Rows::Tokens => tokens,
+        Rows::Chunk => 0,
     }
 }
 
@@ -342,11 +351,11 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         let row_count = row_count(rows, tokens);
         push(tensors, Tensor { name: name.to_owned(), kind, layer: None, rows, row_count, cols, element, storage })
     };
-    let mut of_tokens = |name, element| add(name, Kind::Batch, Rows::Tokens, 1, element, Storage::Own);
+    let mut of_tokens = |name, element| add(name, TensorKind::Batch, Rows::Tokens, 1, element, Storage::Own);
     let [input_ids, labels, segment_start, token_order] =
         ["input_ids", "labels", "segment_start", "token_order"].map(|name| of_tokens(name, Element::U32));
     let [loss_weight, log_probs] = ["loss_weight", "log_probs"].map(|name| of_tokens(name, Element::F32));
-    let mut fixed = |name, rows, cols, element, storage| add(name, Kind::Scratch, Rows::Fixed(rows), cols, element, storage);
+    let mut fixed = |name, rows, cols, element, storage| add(name, TensorKind::Scratch, Rows::Fixed(rows), cols, element, storage);
     let mut rope_table = |name| fixed(name, TOKEN_TILE + batch.longest().div_ceil(TOKEN_TILE), config.head_dim, Element::F32, Storage::Own);
     let table = rope_table("rope_table");
     let has_local = config.sliding_layers.contains(&true) && config.local_rope != config.rope;

@@ -1,9 +1,15 @@
 //! Generation: a chunk of new tokens goes through all layers, whose keys and values of earlier tokens are at hand.
 
+use super::batch::BatchShape;
 use super::builder::Builder;
+use super::chunk::ChunkOrder;
 use super::forward::{self, Widths};
-use super::{BatchShape, Kind, Pass, Program, Rows, Strategy, TOKEN_TILE, TensorId, Walk, Words, loss};
-use crate::model::Layout;
+use super::loss;
+use super::ops::VocabRange;
+use super::program::{Pass, Program};
+use super::strategy::Strategy;
+use super::tensor::{Rows, TOKEN_TILE, TensorId, TensorKind};
+use crate::model::ModelSpec;
 
 impl Program {
     /// Logits for new tokens of one sequence of at most `context` tokens, with the keys and values of all layers kept.
@@ -11,30 +17,29 @@ impl Program {
     /// The one block is run for whichever run of tokens comes next that lies in one tile of [`TOKEN_TILE`] of them; the keys and values
     /// of what went before stay in their tensors, which therefore have memory of their own. No batch is loaded: that `segment_start` is
     /// zero from the outset says that there is one sequence. Returns the logits' tensor.
-    pub fn decode(layout: impl Into<Layout>, context: u32) -> (Program, TensorId) {
+    pub fn decode(spec: impl Into<ModelSpec>, context: u32) -> (Program, TensorId) {
         let chunk = TOKEN_TILE.min(context);
-        let mut b = Builder::new(layout, BatchShape::uniform(1, context), Strategy::stream(chunk, chunk));
-        let logits = b.block(Pass::Forward, "decode", Walk::Ascending(chunk), |b| decode(b, chunk));
+        let mut b = Builder::new(spec, BatchShape::uniform(1, context), Strategy::stream(chunk, chunk));
+        let logits = b.block(Pass::Forward, "decode", ChunkOrder::Ascending(chunk), decode);
         (b.finish(), logits)
     }
 }
 
-fn decode(b: &mut Builder, chunk: u32) -> TensorId {
+fn decode(b: &mut Builder) -> TensorId {
     let widths = Widths::of(b.config());
-    let rows = Rows::Chunk(chunk);
-    let mut x = b.in_layer(0, |b| b.tensor("input", Kind::Activations, rows, widths.hidden));
+    let mut x = b.in_layer(0, |b| b.tensor("input", TensorKind::Activations, Rows::Chunk, widths.hidden));
     forward::embed(b, x);
     for layer in 0..b.config().num_hidden_layers {
         x = b.in_layer(layer, |b| {
-            let out = b.tensor("output", Kind::Activations, rows, widths.hidden);
+            let out = b.tensor("output", TensorKind::Activations, Rows::Chunk, widths.hidden);
             let kv = forward::layer_forward(b, x, out).kv;
             [Some(kv.k), Some(kv.v), kv.k_rstd].into_iter().flatten().for_each(|kept| b.outlives_the_block(kept));
             out
         });
     }
-    let norm = forward::final_norm(b, x, rows);
-    let words = Words { first: 0, count: b.config().vocab_size };
-    let logits = loss::logits_of(b, norm.out, words, rows);
+    let norm = forward::final_norm(b, x);
+    let range = VocabRange { first: 0, count: b.config().vocab_size };
+    let logits = loss::logits_of(b, norm.out, range);
     b.outlives_the_block(logits);
     logits
 }

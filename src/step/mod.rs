@@ -1,54 +1,46 @@
 //! One training step as data: which tensors there are, which operations run on them, in which order.
 //!
-//! A [`Program`] is built once for a model, a packed batch's shape and a [`Strategy`]. It holds no GPU object and no
-//! numbers. Out of it come, without running anything, the [`Memory`] of the step (which tensor is alive when, where it
-//! lies, the peak) and the [`Cost`] of every operation. [`crate::gpu`] runs it on a device, [`crate::reference`] in f64.
+//! A [`Program`] is built once for a model, the shape of a packed batch and a [`Strategy`]. It is a pure description: it holds no GPU
+//! object and no numbers. A [`Plan`] is made from it for a device's limits: how long chunks are, which tensor is alive when, where it lies,
+//! and the peak. Without running anything it also tells the [`Cost`] of every operation. [`crate::gpu`] runs a plan on a device,
+//! [`crate::reference`] runs a program in f64.
 //!
-//! Read it in the order of the data flow: [`forward`], [`loss`], [`backward`], [`update`].
+//! Read it in the order of the data flow: `training_step`, [`forward`], [`loss`], [`backward`], [`update`]. The operations stand in [`ops`].
 
 pub mod backward;
 pub mod forward;
 pub mod loss;
+pub mod ops;
 pub mod update;
 
-mod again;
+mod adaptive_chunks;
 mod batch;
 mod builder;
+mod chunk;
 mod cost;
 mod decode;
-mod keep;
-mod memory;
-mod op;
-mod order;
+mod execution_order;
+mod inputs;
+mod memory_layout;
 mod packing;
+mod plan;
 mod program;
+mod recompute;
+mod saved_activations;
 mod strategy;
-mod stretch;
 mod tensor;
 mod trace;
+mod training_step;
 
-pub use batch::{Batch, BatchShape};
+pub use batch::{Batch, BatchShape, IGNORED_LABEL};
 pub use builder::Builder;
+pub use chunk::{Chunk, ChunkOrder};
 pub use cost::Cost;
-pub use keep::{Keep, KeepSet};
-pub use memory::{Alive, Buffer, Limits, Memory, Moment, Place};
-pub use op::{Groups, Op, OpKind, Slice, Words};
-pub use order::{Stride, Turn};
-pub use program::{Block, Chunk, Lead, Node, Part, Pass, Program, Walk};
+pub use execution_order::{Granularity, OpInstance};
+pub use memory_layout::{Allocation, Buffer, ProgramPoint};
+pub use ops::{NormGroups, Op, OpKind, RowSlice, VocabRange};
+pub use plan::{Limits, LiveTensor, Plan};
+pub use program::{Bindings, Block, Lookahead, Node, ParameterSlice, Pass, Program};
+pub use saved_activations::{SavedActivation, SavedActivations};
 pub use strategy::{Strategy, StrategyKind};
-pub use tensor::{Element, Kind, Rows, Storage, Tensor, TensorId};
-
-/// Tokens of a tile: every sum over tokens is cut here and nowhere else, so every chunk is a whole number of them.
-///
-/// 64 tokens of four-byte elements are 256 bytes, the offset alignment that WebGPU guarantees.
-pub const TOKEN_TILE: u32 = 64;
-
-/// Bytes to which WebGPU aligns the offset of a binding on every adapter.
-pub const BINDING_ALIGNMENT: u64 = 256;
-
-/// Words of a tile: sums over the vocabulary are cut here and where a tensor ends, so every block of logits is a whole number of
-/// them.
-pub const VOCAB_TILE: u32 = 1024;
-
-/// The label of a token that takes no part in the loss.
-pub const IGNORED_LABEL: u32 = u32::MAX;
+pub use tensor::{BINDING_ALIGNMENT, Element, Rows, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};

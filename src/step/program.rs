@@ -1,9 +1,14 @@
-//! The program of a step: tensors, and blocks of operations that are walked chunk by chunk.
+//! The program of a step: tensors, and blocks of operations that run chunk by chunk. It is a pure description: where tensors lie, and how
+//! long chunks become, is a matter of the [`Plan`](super::Plan).
 
 use std::ops::{Range, RangeInclusive};
 
-use super::{BatchShape, Op, Slice, Strategy, TensorId, tensor::Tensor};
-use crate::model::{Config, ParameterId, Parameters};
+use super::batch::BatchShape;
+use super::chunk::{Chunk, ChunkOrder};
+use super::ops::{Op, RowSlice, Sizes};
+use super::strategy::Strategy;
+use super::tensor::{Rows, Tensor, TensorId};
+use crate::model::{Config, ModelSpec, ParameterId, Parameters};
 
 /// The parts of a step, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -39,67 +44,6 @@ impl Pass {
     }
 }
 
-/// How a block goes through the tokens of the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Walk {
-    /// Once, over all of them.
-    Once,
-    /// In chunks of that length, first to last.
-    Ascending(u32),
-    /// In chunks of that length, last to first.
-    Descending(u32),
-}
-
-/// A run of tokens of the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Chunk {
-    /// Its place along the batch.
-    pub index: u32,
-    /// Its first token.
-    pub start: u32,
-    /// Its tokens.
-    pub count: u32,
-}
-
-impl Chunk {
-    /// One behind its last token.
-    pub fn end(&self) -> u32 {
-        self.start + self.count
-    }
-}
-
-impl Walk {
-    /// Tokens of a chunk.
-    pub fn chunk_len(self, tokens: u32) -> u32 {
-        match self {
-            Walk::Once => tokens,
-            Walk::Ascending(len) | Walk::Descending(len) => len,
-        }
-    }
-
-    /// Chunks of the walk.
-    pub fn chunk_count(self, tokens: u32) -> u32 {
-        tokens.div_ceil(self.chunk_len(tokens))
-    }
-
-    /// The chunks, in the order of the walk.
-    pub fn chunks(self, tokens: u32) -> impl Iterator<Item = Chunk> {
-        (0..self.chunk_count(tokens)).map(move |order| self.chunk(order, tokens))
-    }
-
-    /// The chunk before which so many others come in the walk.
-    pub(super) fn chunk(self, order: u32, tokens: u32) -> Chunk {
-        let (len, index) = (self.chunk_len(tokens), self.order(order, tokens));
-        Chunk { index, start: index * len, count: len.min(tokens - index * len) }
-    }
-
-    /// How many chunks of the walk come before the chunk of that index; the other way round, the index of the chunk before
-    /// which so many come.
-    pub fn order(self, index: u32, tokens: u32) -> u32 {
-        if matches!(self, Walk::Descending(_)) { self.chunk_count(tokens) - 1 - index } else { index }
-    }
-}
-
 /// An operation in its place.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -109,17 +53,17 @@ pub struct Node {
     pub op: Op,
 }
 
-/// The first operations of a block, done so many chunks ahead of the others: when these come to a chunk, what they need of later chunks
-/// of the walk is there.
+/// The first operations of a block, done so many chunks ahead of the others: when these come to a chunk, what they need of chunks that
+/// come later is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lead {
+pub struct Lookahead {
     /// How many operations.
     pub nodes: usize,
-    /// How many chunks ahead; fewer than the walk has.
+    /// How many chunks ahead; fewer than the block has.
     pub chunks: u32,
 }
 
-/// Operations that are all done for one chunk before the next chunk has its turn.
+/// Operations that are all done for one chunk before the next chunk begins.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// The part of the step.
@@ -129,9 +73,9 @@ pub struct Block {
     /// What the block does, for people.
     pub title: &'static str,
     /// How it goes through the tokens.
-    pub walk: Walk,
+    pub chunk_order: ChunkOrder,
     /// What of it is done ahead.
-    pub lead: Lead,
+    pub lookahead: Lookahead,
     /// What is done for every chunk.
     pub nodes: Vec<Node>,
 }
@@ -160,11 +104,11 @@ pub struct Bindings {
     pub log_probs: TensorId,
     /// `[loss, grad_norm, gradient scale, 1 if the gradient is not finite]`.
     pub metrics: TensorId,
-    /// What changes from step to step: see [`super::update::Settings`].
+    /// What changes from step to step: see [`super::update::AdamWParams`].
     pub settings: TensorId,
     /// A uniform slot for every operation.
     pub op_params: TensorId,
-    /// A uniform slot for every chunk of every walk.
+    /// A uniform slot for every chunk of every block; blocks with chunks of one length share them.
     pub chunks: TensorId,
     /// Where `metrics` is copied to be read.
     pub read_back: TensorId,
@@ -172,41 +116,45 @@ pub struct Bindings {
     pub staging: Vec<TensorId>,
 }
 
-/// Some rows of a parameter (or of what lies like it), in a tensor of their own.
+/// Some rows of a parameter, with the tensors of their own that hold their values and what belongs to these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// The tensor.
-    pub tensor: TensorId,
+pub struct ParameterSlice {
     /// The first of the rows.
     pub first_row: u32,
     /// How many there are.
     pub rows: u32,
+    /// Their values.
+    pub value: TensorId,
+    /// Their gradient: none if the parameter is frozen, or if the program only generates.
+    pub gradient: Option<TensorId>,
+    /// AdamW's first and second moment: none if the parameter is frozen, or if the program does not update.
+    pub moments: Option<[TensorId; 2]>,
 }
 
-impl Part {
+impl ParameterSlice {
     /// Its rows, as the parameter numbers them.
     pub fn parameter_rows(&self) -> Range<u32> {
         self.first_row..self.first_row + self.rows
     }
 
     /// All of its rows, each for the column that its place in the parameter stands for.
-    pub fn whole(&self) -> Slice {
-        Slice { row: 0, col: self.first_row, rows: self.rows }
+    pub fn whole(&self) -> RowSlice {
+        RowSlice { row: 0, col: self.first_row, rows: self.rows }
     }
 
     /// Those of its rows that lie in a run of the parameter's, with what they yield counted from the run's start.
-    pub fn within(&self, first: u32, count: u32) -> Option<Slice> {
+    pub fn within(&self, first: u32, count: u32) -> Option<RowSlice> {
         let rows = self.parameter_rows();
         let (start, end) = (rows.start.max(first), rows.end.min(first + count));
-        (start < end).then(|| Slice { row: start - self.first_row, col: start - first, rows: end - start })
+        (start < end).then(|| RowSlice { row: start - self.first_row, col: start - first, rows: end - start })
     }
 }
 
 /// One step of training (or of generation) as data.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// The model.
-    pub config: Config,
+    /// The model, and what of it is trained.
+    pub spec: ModelSpec,
     /// Its parameters.
     pub parameters: Parameters,
     /// The batch that it is planned for: those that run have as many tokens, and no longer sequence.
@@ -219,12 +167,16 @@ pub struct Program {
     pub blocks: Vec<Block>,
     /// Tensors that hosts fill or read.
     pub bindings: Bindings,
-    pub(super) weights: Vec<Vec<Part>>,
-    pub(super) gradients: Vec<Vec<Part>>,
-    pub(super) moments: Vec<[Vec<Part>; 2]>,
+    /// For each parameter, its slices.
+    pub(super) slices: Vec<Vec<ParameterSlice>>,
 }
 
 impl Program {
+    /// The model's sizes.
+    pub fn config(&self) -> &Config {
+        &self.spec.config
+    }
+
     /// N: tokens of the batch.
     pub fn tokens(&self) -> u32 {
         self.batch.tokens()
@@ -240,30 +192,30 @@ impl Program {
         self.tensors.iter().enumerate().map(|(i, tensor)| (TensorId(i as u32), tensor))
     }
 
-    /// A parameter's values.
-    pub fn weight(&self, id: ParameterId) -> &[Part] {
-        &self.weights[id.0]
+    /// A parameter's slices: one, unless no binding can hold all of its rows.
+    pub fn slices(&self, id: ParameterId) -> &[ParameterSlice] {
+        &self.slices[id.0]
     }
 
-    /// A parameter's gradient: nothing if it does not learn, or if the program only generates.
-    pub fn gradient(&self, id: ParameterId) -> &[Part] {
-        self.gradients.get(id.0).map_or(&[], Vec::as_slice)
+    /// The operation at a place: of a block, and in it.
+    pub fn op(&self, block: usize, node: usize) -> &Op {
+        &self.blocks[block].nodes[node].op
     }
 
-    /// AdamW's first and second moment of a parameter: nothing if it does not learn, or if the program does not update.
-    pub fn moment(&self, id: ParameterId, which: usize) -> &[Part] {
-        self.moments.get(id.0).map_or(&[], |both| both[which].as_slice())
+    /// What the cost of operations for a chunk depends on.
+    pub fn sizes(&self, chunk: Chunk) -> Sizes<'_> {
+        Sizes { config: self.config(), batch: &self.batch, tensors: &self.tensors, chunk }
     }
 
-    /// Operations of the program, each counted once however many chunks it is walked for.
+    /// Operations of the program, each counted once however many chunks it runs for.
     pub fn node_count(&self) -> usize {
         self.blocks.iter().map(|block| block.nodes.len()).sum()
     }
 
-    /// Lengths of the chunks of all walks, each once: equal walks share the slots of their chunks.
+    /// Lengths of the chunks of all blocks, each once: blocks with chunks of one length share the slots of their chunks.
     pub fn chunk_lengths(&self) -> Vec<u32> {
         let tokens = self.tokens();
-        let mut lengths: Vec<u32> = self.blocks.iter().map(|b| b.walk.chunk_len(tokens)).collect();
+        let mut lengths: Vec<u32> = self.blocks.iter().map(|block| block.chunk_order.chunk_len(tokens)).collect();
         lengths.sort_unstable();
         lengths.dedup();
         lengths
@@ -272,5 +224,33 @@ impl Program {
     /// Blocks of a pass, with their places.
     pub fn pass(&self, pass: Pass) -> impl Iterator<Item = (usize, &Block)> {
         self.blocks.iter().enumerate().filter(move |(_, block)| block.pass == pass)
+    }
+
+    /// Gives every block chunks of that length, where it has chunks.
+    pub(super) fn set_chunk_lengths(&mut self, lengths: &[u32]) {
+        for (block, &longer) in self.blocks.iter_mut().zip(lengths) {
+            if let ChunkOrder::Ascending(length) | ChunkOrder::Descending(length) = &mut block.chunk_order {
+                *length = longer;
+            }
+        }
+        self.size_chunks();
+    }
+
+    /// Gives tensors that hold a chunk's rows as many as the longest chunk of the blocks that touch them, and the table of chunks a row
+    /// for each chunk.
+    pub(super) fn size_chunks(&mut self) {
+        let tokens = self.tokens();
+        let mut lengths = vec![0; self.tensors.len()];
+        for block in &self.blocks {
+            let length = block.chunk_order.chunk_len(tokens);
+            let operands = block.nodes.iter().flat_map(|node| node.op.operands());
+            operands.for_each(|operand| lengths[operand.tensor.0 as usize] = length.max(lengths[operand.tensor.0 as usize]));
+        }
+        for (tensor, length) in self.tensors.iter_mut().zip(lengths).filter(|(tensor, _)| tensor.rows == Rows::Chunk) {
+            tensor.row_count = length;
+        }
+        let chunks = self.chunk_lengths().into_iter().map(|length| tokens.div_ceil(length)).sum();
+        let table = self.bindings.chunks;
+        self.tensors[table.0 as usize].set_rows(chunks);
     }
 }

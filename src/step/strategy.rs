@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Keep, KeepSet, TOKEN_TILE, VOCAB_TILE};
+use super::{SavedActivation, SavedActivations, TOKEN_TILE, VOCAB_TILE};
 use crate::error::Error;
 use crate::model::BINDING_BYTES;
 
@@ -11,11 +11,11 @@ use crate::model::BINDING_BYTES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StrategyKind {
-    /// Keep every activation of every layer; recompute nothing.
+    /// SavedActivation every activation of every layer; recompute nothing.
     Standard,
-    /// Keep layer inputs; recompute a layer at a time.
+    /// SavedActivation layer inputs; recompute a layer at a time.
     Checkpoint,
-    /// Keep layer inputs; recompute a chunk of a layer at a time.
+    /// SavedActivation layer inputs; recompute a chunk of a layer at a time.
     Stream,
 }
 
@@ -71,13 +71,20 @@ pub struct Strategy {
     logits_bytes: Option<u64>,
     /// What is kept of a layer beside its input; `standard` keeps everything.
     #[serde(default)]
-    kept: KeepSet,
+    saved_activations: SavedActivations,
     /// Do inputs of layers wait on the host?
     #[serde(default)]
     offload: bool,
     /// Are chunks longer where that costs no memory?
     #[serde(default)]
-    stretch: bool,
+    adaptive_chunks: bool,
+}
+
+impl Default for Strategy {
+    /// `stream` with adaptive chunks of 128 tokens or more.
+    fn default() -> Self {
+        Strategy::stream(128, 128).with_adaptive_chunks(true)
+    }
 }
 
 impl Strategy {
@@ -87,9 +94,9 @@ impl Strategy {
         chunk: None,
         logits_chunk: None,
         logits_bytes: None,
-        kept: KeepSet::NONE,
+        saved_activations: SavedActivations::NONE,
         offload: false,
-        stretch: false,
+        adaptive_chunks: false,
     };
     /// Gradient checkpointing, a layer at a time.
     pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, ..Strategy::STANDARD };
@@ -134,15 +141,15 @@ impl Strategy {
     }
 
     /// Words of a block of logits, for a batch of that many tokens.
-    pub fn logits_words(&self, tokens: u32, vocab_size: u32) -> u32 {
+    pub fn vocab_range_len(&self, tokens: u32, vocab_size: u32) -> u32 {
         let Some(bytes) = self.logits_bytes else { return vocab_size };
         let tiles = bytes / (4 * u64::from(self.logits_chunk(tokens)) * u64::from(VOCAB_TILE));
         u32::try_from(tiles.max(1)).map_or(vocab_size, |tiles| tiles.saturating_mul(VOCAB_TILE).min(vocab_size))
     }
 
     /// The same with that kept of layers beside their inputs, so that it is not computed again. `standard` keeps everything anyway.
-    pub fn keeping(self, kept: KeepSet) -> Strategy {
-        if self.kind == StrategyKind::Standard { self } else { Strategy { kept, ..self } }
+    pub fn saving(self, saved_activations: SavedActivations) -> Strategy {
+        if self.kind == StrategyKind::Standard { self } else { Strategy { saved_activations, ..self } }
     }
 
     /// The same with the inputs of layers on the host from the forward pass to the backward pass, or not.
@@ -156,23 +163,23 @@ impl Strategy {
     }
 
     /// The same with longer chunks wherever the step needs less memory than at its peak, or with chunks of one length.
-    pub fn stretching(self, stretch: bool) -> Strategy {
-        Strategy { stretch: stretch && self.kind == StrategyKind::Stream, ..self }
+    pub fn with_adaptive_chunks(self, adaptive: bool) -> Strategy {
+        Strategy { adaptive_chunks: adaptive && self.kind == StrategyKind::Stream, ..self }
     }
 
     /// Are chunks longer where that costs no memory?
-    pub fn stretches(&self) -> bool {
-        self.stretch
+    pub fn has_adaptive_chunks(&self) -> bool {
+        self.adaptive_chunks
     }
 
     /// What is kept of layers beside their inputs.
-    pub fn kept(&self) -> KeepSet {
-        if self.kind == StrategyKind::Standard { KeepSet::ALL } else { self.kept }
+    pub fn saved_activations(&self) -> SavedActivations {
+        if self.kind == StrategyKind::Standard { SavedActivations::ALL } else { self.saved_activations }
     }
 
     /// Is that kept of a layer, in a model of so many?
-    pub fn keeps(&self, keep: Keep, layer: u32, layers: u32) -> bool {
-        layer >= layers.saturating_sub(self.kept().layers(keep))
+    pub fn saves(&self, activation: SavedActivation, layer: u32, layers: u32) -> bool {
+        layer >= layers.saturating_sub(self.saved_activations().layers(activation))
     }
 }
 
@@ -193,7 +200,7 @@ mod tests {
         let old = r#"{"kind":"stream","chunk":128,"logits_chunk":64,"logits_bytes":134217728}"#;
         let strategy: Strategy = serde_json::from_str(old).unwrap();
         assert_eq!(strategy, Strategy::stream(128, 64));
-        let new = strategy.keeping("attention:2".parse().unwrap()).offloading(true).stretching(true);
+        let new = strategy.saving("attention:2".parse().unwrap()).offloading(true).with_adaptive_chunks(true);
         assert_eq!(serde_json::from_str::<Strategy>(&serde_json::to_string(&new).unwrap()).unwrap(), new);
     }
 

@@ -1,7 +1,19 @@
 //! What a step computes with: tensors by name, with their sizes and what they are for.
 
-use super::Chunk;
-use crate::model::Precision;
+use super::chunk::Chunk;
+use crate::model::Dtype;
+
+/// Tokens of a tile: every sum over tokens is cut here and nowhere else, so every chunk is a whole number of them.
+///
+/// 64 tokens of four-byte elements are 256 bytes, the offset alignment that WebGPU guarantees.
+pub const TOKEN_TILE: u32 = 64;
+
+/// Bytes to which WebGPU aligns the offset of a binding on every adapter.
+pub const BINDING_ALIGNMENT: u64 = 256;
+
+/// Token ids of a tile: sums over the vocabulary are cut here and where a tensor ends, so every range of logits is a whole number of
+/// them.
+pub const VOCAB_TILE: u32 = 1024;
 
 /// A tensor's place in [`Program::tensors`](super::Program::tensors).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -10,7 +22,7 @@ pub struct TensorId(pub u32);
 /// What a tensor's bytes are spent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum TensorKind {
     /// Parameters.
     Weights,
     /// Gradients of parameters.
@@ -35,36 +47,36 @@ pub enum Kind {
     Logits,
 }
 
-impl Kind {
+impl TensorKind {
     /// All kinds, in the order in which pictures stack them.
-    pub const ALL: [Kind; 11] = [
-        Kind::Weights,
-        Kind::Gradients,
-        Kind::Optimizer,
-        Kind::Batch,
-        Kind::Scratch,
-        Kind::LayerInputs,
-        Kind::HiddenGradient,
-        Kind::KeysValues,
-        Kind::KeysValuesGradients,
-        Kind::Activations,
-        Kind::Logits,
+    pub const ALL: [TensorKind; 11] = [
+        TensorKind::Weights,
+        TensorKind::Gradients,
+        TensorKind::Optimizer,
+        TensorKind::Batch,
+        TensorKind::Scratch,
+        TensorKind::LayerInputs,
+        TensorKind::HiddenGradient,
+        TensorKind::KeysValues,
+        TensorKind::KeysValuesGradients,
+        TensorKind::Activations,
+        TensorKind::Logits,
     ];
 
     /// The name in JSON and in style sheets.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Weights => "weights",
-            Kind::Gradients => "gradients",
-            Kind::Optimizer => "optimizer",
-            Kind::LayerInputs => "layer_inputs",
-            Kind::HiddenGradient => "hidden_gradient",
-            Kind::KeysValues => "keys_values",
-            Kind::KeysValuesGradients => "keys_values_gradients",
-            Kind::Activations => "activations",
-            Kind::Logits => "logits",
-            Kind::Batch => "batch",
-            Kind::Scratch => "scratch",
+            TensorKind::Weights => "weights",
+            TensorKind::Gradients => "gradients",
+            TensorKind::Optimizer => "optimizer",
+            TensorKind::LayerInputs => "layer_inputs",
+            TensorKind::HiddenGradient => "hidden_gradient",
+            TensorKind::KeysValues => "keys_values",
+            TensorKind::KeysValuesGradients => "keys_values_gradients",
+            TensorKind::Activations => "activations",
+            TensorKind::Logits => "logits",
+            TensorKind::Batch => "batch",
+            TensorKind::Scratch => "scratch",
         }
     }
 }
@@ -79,19 +91,19 @@ pub enum Rows {
     /// A row for each of that many tokens, a whole number of chunks: token i has row `i mod` their number, where it takes the place of
     /// one that is out of sight.
     Ring(u32),
-    /// A row for every token of a chunk of at most that many; row i is token `chunk.start + i`.
-    Chunk(u32),
+    /// A row for every token of a chunk; row i is token `chunk.start + i`.
+    Chunk,
 }
 
 impl Rows {
     /// After how many tokens the rows begin anew, if they are tokens' rows: the chunk's first row is `chunk.start mod` this.
-    pub fn period(self) -> Option<u32> {
+    pub fn row_modulus(self) -> Option<u32> {
         match self {
             Rows::Fixed(_) => None,
             Rows::Tokens => Some(u32::MAX),
             Rows::Ring(tokens) => Some(tokens),
             // Wherever a chunk starts, its first row is the first.
-            Rows::Chunk(_) => Some(1),
+            Rows::Chunk => Some(1),
         }
     }
 
@@ -104,7 +116,7 @@ impl Rows {
             Rows::Fixed(_) => panic!("the rows are no tokens"),
             Rows::Tokens => token,
             Rows::Ring(tokens) => token % tokens,
-            Rows::Chunk(_) => token - chunk.start,
+            Rows::Chunk => token - chunk.start,
         }
     }
 }
@@ -128,14 +140,14 @@ pub enum Storage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// A float, as it is stored.
-    Float(Precision),
+    Float(Dtype),
     /// An index or a length.
     U32,
 }
 
 impl Element {
     /// A float of four bytes.
-    pub const F32: Element = Element::Float(Precision::F32);
+    pub const F32: Element = Element::Float(Dtype::F32);
 }
 
 /// One tensor of a step, a matrix in row-major order.
@@ -144,7 +156,7 @@ pub struct Tensor {
     /// Its name. What is recomputed has the name of what was computed first.
     pub name: String,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: TensorKind,
     /// Its layer, if it has one.
     pub layer: Option<u32>,
     /// What its rows are.
@@ -160,6 +172,11 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// Gives a tensor whose rows are no tokens another number of them.
+    pub(super) fn set_rows(&mut self, count: u32) {
+        (self.rows, self.row_count) = (Rows::Fixed(count), count);
+    }
+
     /// Elements, padding included.
     pub fn elements(&self) -> u64 {
         u64::from(self.row_count) * u64::from(self.cols)
@@ -174,7 +191,7 @@ impl Tensor {
     pub fn row_bytes(&self) -> u64 {
         match self.element {
             Element::U32 => 4 * u64::from(self.cols),
-            Element::Float(precision) => precision.row_bytes(self.cols),
+            Element::Float(dtype) => dtype.row_bytes(self.cols),
         }
     }
 }
@@ -185,6 +202,6 @@ mod tests {
 
     #[test]
     fn a_kinds_place_in_the_list_is_its_number() {
-        assert!(Kind::ALL.iter().enumerate().all(|(i, &kind)| kind as usize == i));
+        assert!(TensorKind::ALL.iter().enumerate().all(|(i, &kind)| kind as usize == i));
     }
 }

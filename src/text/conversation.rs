@@ -172,9 +172,9 @@ fn row(line: &str) -> Result<Row, String> {
 impl Document {
     /// A text, all of which is to be learned, with the token that ends it.
     fn of_text(tokenizer: &Tokenizer, text: &str) -> Result<Self> {
-        let mut ids = tokenizer.encode_alone(text)?;
+        let mut ids = tokenizer.encode_with_special_tokens(text)?;
         ids.extend(tokenizer.end_of_text().filter(|end| ids.last() != Some(end)));
-        Ok(Document { learned: vec![true; ids.len()], ids })
+        Ok(Document { assistant_mask: vec![true; ids.len()], ids })
     }
 
     /// A text of which some bytes are to be learned: every token that has one of them.
@@ -184,11 +184,11 @@ impl Document {
             parts.get(next).is_some_and(|part| part.start < place.end.max(place.start + 1))
         };
         let tokens = tokenizer.encode_with_places(text)?;
-        let (ids, learned): (Vec<u32>, Vec<bool>) = tokens.into_iter().map(|(id, place)| (id, is_learned(&place))).unzip();
-        if !learned.contains(&true) {
+        let (ids, assistant_mask): (Vec<u32>, Vec<bool>) = tokens.into_iter().map(|(id, place)| (id, is_learned(&place))).unzip();
+        if !assistant_mask.contains(&true) {
             return Err(Error::Data("the chat template marks nothing of the conversation as the assistant's".to_owned()));
         }
-        Ok(Document { ids, learned })
+        Ok(Document { ids, assistant_mask })
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
 
     /// What is learned of a document, run by run.
     fn learned(tokenizer: &Tokenizer, document: &Document) -> Vec<String> {
-        let tokens: Vec<(u32, bool)> = document.ids.iter().copied().zip(document.learned.iter().copied()).collect();
+        let tokens: Vec<(u32, bool)> = document.ids.iter().copied().zip(document.assistant_mask.iter().copied()).collect();
         let runs = tokens.chunk_by(|a, b| a.1 == b.1).filter(|run| run[0].1);
         runs.map(|run| tokenizer.decode(&run.iter().map(|(id, _)| *id).collect::<Vec<u32>>())).collect()
     }
@@ -326,7 +326,7 @@ mod tests {
         let documents = rows.documents(&tokenizer, &template, 0).unwrap();
         let texts: Vec<String> = documents.iter().map(|document| tokenizer.decode(&document.ids)).collect();
         assert_eq!(texts, ["one<|eot_id|>", "two<|eot_id|>"]);
-        assert!(documents.iter().all(|document| document.learned.iter().all(|&learned| learned)));
+        assert!(documents.iter().all(|document| document.assistant_mask.iter().all(|&learned| learned)));
         assert_eq!(rows.texts().collect::<Vec<_>>(), ["one", "two"]);
         assert_eq!(super::tests::rows(TALK).texts().nth(2), Some("And now?"));
     }

@@ -77,16 +77,16 @@ impl<'t> Decoder<'t> {
 }
 
 /// Text as it comes, up to the one that ends it. What may be the start of that is kept back.
-pub struct Until {
+pub struct StopSequence {
     end: String,
     kept: String,
     is_over: bool,
 }
 
-impl Until {
+impl StopSequence {
     /// Text up to that one; an empty one never comes.
     pub fn new(end: String) -> Self {
-        Until { end, kept: String::new(), is_over: false }
+        StopSequence { end, kept: String::new(), is_over: false }
     }
 
     /// Has the end come?
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn text_is_shown_up_to_its_end_and_not_a_part_of_that() {
         let shown = |end: &str, parts: &[&str]| {
-            let mut until = Until::new(end.to_owned());
+            let mut until = StopSequence::new(end.to_owned());
             let mut shown: Vec<String> = parts.iter().map(|part| until.push(part)).collect();
             shown.push(until.is_over().to_string());
             shown.push(until.finish());

@@ -6,5 +6,5 @@ pub struct Document {
     /// Its tokens.
     pub ids: Vec<u32>,
     /// Is the token to be learned? One for each.
-    pub learned: Vec<bool>,
+    pub assistant_mask: Vec<bool>,
 }

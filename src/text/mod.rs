@@ -12,14 +12,14 @@
 mod conversation;
 mod decoder;
 mod document;
-mod outline;
-mod python;
+mod jinja_compat;
 mod template;
 mod tokenizer;
+mod validate;
 mod vocabulary;
 
 pub use conversation::{Conversation, Message, Row, Rows};
-pub use decoder::{Decoder, Until};
+pub use decoder::{Decoder, StopSequence};
 pub use document::Document;
 pub use template::{ChatTemplate, Rendered};
 pub use tokenizer::{Tokenizer, TokenizerFiles};

@@ -7,7 +7,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Value};
 
 use super::conversation::{Conversation, Message};
-use super::python::{format_time, to_json};
+use super::jinja_compat::{format_time, to_json};
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 use crate::model::ModelType;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokenizers::{Encoding, ModelWrapper, PostProcessor, PostProcessorWrapper};
 
 use super::decoder::{self, Decoder};
-use super::outline::Outline;
+use super::validate::Outline;
 use crate::error::{Error, Result};
 use crate::model::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
 
@@ -95,9 +95,9 @@ impl Tokenizer {
             return Tokenizer { files, ..Self::bytes() }.configured();
         }
         let broken = |problem: String| Error::Data(format!("tokenizer.json {problem}"));
-        let outline: Outline =
+        let validate: Outline =
             serde_json::from_slice(&files.tokenizer).map_err(|e| broken(format!("is broken or of an unknown kind ({e})")))?;
-        outline.check(vocab_size).map_err(broken)?;
+        validate.check(vocab_size).map_err(broken)?;
         let tokenizer = tokenizers::Tokenizer::from_bytes(&files.tokenizer);
         let tokenizer = tokenizer.map_err(|e| broken(format!("is broken or of an unknown kind ({e})")))?;
         let library = Some(Library::new(tokenizer, vocab_size)?);
@@ -178,7 +178,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn encode_alone(&self, text: &str) -> Result<Vec<u32>> {
+    pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
         let ids = self.encode(text)?;
         let Some(Library { around: [before, behind], .. }) = &self.library else { return Ok(ids) };
         Ok([before, &ids, behind].into_iter().flatten().copied().collect())
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn bytes_are_their_own_numbers() {
         let bytes = Tokenizer::bytes();
-        assert_eq!(bytes.encode_alone("aé").unwrap(), [97, 0xc3, 0xa9]);
+        assert_eq!(bytes.encode_with_special_tokens("aé").unwrap(), [97, 0xc3, 0xa9]);
         assert_eq!((bytes.vocab_size(), bytes.decode(&[97, 0xc3, 0xa9])), (256, "aé".to_owned()));
         let read = Tokenizer::from_files(bytes.files().clone(), 256).unwrap();
         assert!(read.is_bytes());
@@ -374,13 +374,13 @@ mod tests {
     fn the_kinds_of_the_library_load() {
         let word_piece = from_json(&word_piece(), json!({ "cls_token": "[CLS]" }), 8).unwrap();
         assert_eq!(word_piece.encode("Hello world!").unwrap(), [3, 4, 5, 6]);
-        assert_eq!(word_piece.encode_alone("Hello").unwrap(), [1, 3, 2]);
+        assert_eq!(word_piece.encode_with_special_tokens("Hello").unwrap(), [1, 3, 2]);
         assert_eq!(word_piece.decode(&[3, 4, 5, 6]), "hello world!");
         assert_eq!(word_piece.special_tokens()["cls_token"], "[CLS]");
 
         let config = json!({ "bos_token": { "content": "<s>", "special": true }, "eos_token": "</s>", "pad_token": null });
         let unigram = from_json(&unigram(), config, 262).unwrap();
-        assert_eq!((unigram.encode_alone("hello world").unwrap(), unigram.vocab_size()), (vec![1, 259, 260], 262));
+        assert_eq!((unigram.encode_with_special_tokens("hello world").unwrap(), unigram.vocab_size()), (vec![1, 259, 260], 262));
         assert_eq!(unigram.special_tokens()["bos_token"], "<s>");
         assert_eq!((unigram.end_of_text(), unigram.special_tokens().len()), (Some(2), 2));
         let ids = unigram.encode("hello é€").unwrap();

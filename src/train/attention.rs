@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::Trainer;
 use crate::error::{Error, Result};
 use crate::model::Config;
-use crate::step::{Batch, Chunk, IGNORED_LABEL, Op, Pass, Rows, TensorId, Turn};
+use crate::step::ops::Attention;
+use crate::step::{Batch, Chunk, IGNORED_LABEL, Op, OpInstance, Pass, Rows, TensorId};
 
 /// The attention of one head, for the last queries of a sequence within one chunk.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -36,7 +37,7 @@ impl Trainer {
     /// # Panics
     /// In the middle of a step, whose work it would undo.
     pub async fn attention(&mut self, layer: u32, head: u32) -> Result<AttentionPattern> {
-        let config = self.executor().program().config.clone();
+        let config = self.executor().program().config().clone();
         if layer >= config.num_hidden_layers || head >= config.num_attention_heads {
             let (layers, heads) = (config.num_hidden_layers, config.num_attention_heads);
             return Err(Error::Setting(format!(
@@ -48,8 +49,8 @@ impl Trainer {
         let (number, [q, k]) = self.attention_turn(layer, sequence.end - 1);
         let start = self.executor().program().span(Pass::Forward..=Pass::Forward).start;
         self.executor().load_batch(&batch);
-        self.run_turns(start..number + 1).await?;
-        let chunk = self.executor().program().turn(number).chunk;
+        self.run_instances(start..number + 1).await?;
+        let chunk = self.executor().program().instance(number).chunk;
         let [q_rows, k_rows] = [q, k].map(|id| self.executor().program().tensor(id).rows);
         let window = config.window(layer);
         let scores = Scores { q: self.read(q).await?, k: self.read(k).await?, config, chunk, q_rows, k_rows, head, window };
@@ -62,12 +63,13 @@ impl Trainer {
         let of_layer = program.pass(Pass::Forward).filter(|(_, block)| block.layer == Some(layer));
         let found = of_layer.flat_map(|(index, block)| block.nodes.iter().enumerate().map(move |(node, n)| (index, block, node, &n.op)));
         let mut found = found.filter_map(|(index, block, node, op)| match *op {
-            Op::Attention { q, k, .. } => Some((index, block, node, [q, k])),
+            Op::Attention(Attention { q, k, .. }) => Some((index, block, node, [q, k])),
             _ => None,
         });
-        let (block, walk, node, tensors) = found.next().map(|(i, b, n, t)| (i, b.walk, n, t)).expect("every layer has attention");
-        let chunk = walk.chunks(program.tokens()).find(|chunk| token < chunk.end()).expect("the chunks have all tokens");
-        (program.turn_number(Turn { block, chunk, node }), tensors)
+        let (block, chunk_order, node, tensors) =
+            found.next().map(|(i, b, n, t)| (i, b.chunk_order, n, t)).expect("every layer has attention");
+        let chunk = chunk_order.chunks(program.tokens()).find(|chunk| token < chunk.end()).expect("the chunks have all tokens");
+        (program.instance_number(OpInstance { block, chunk, node }), tensors)
     }
 
     async fn read(&self, id: TensorId) -> Result<Vec<f32>> {
@@ -119,7 +121,8 @@ impl Scores {
         };
         let q = part(&self.q, self.q_rows.row_of(query, self.chunk), config.num_attention_heads, self.head);
         let score = |key: u32| {
-            let k = part(&self.k, self.k_rows.row_of(key, self.chunk), config.num_key_value_heads, self.head / config.queries_per_key());
+            let k =
+                part(&self.k, self.k_rows.row_of(key, self.chunk), config.num_key_value_heads, self.head / config.num_key_value_groups());
             let score = q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() * config.attention_scale() as f32;
             config.attn_logit_softcapping.map_or(score, |cap| (cap * (f64::from(score) / cap).tanh()) as f32)
         };

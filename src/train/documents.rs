@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::data::{VALIDATION_BATCHES, hash, needed, numbered};
+use super::draw::{VALIDATION_BATCHES, hash, needed, numbered};
 use crate::error::{Error, Result};
 use crate::step::{Batch, IGNORED_LABEL};
 use crate::text::Document;
@@ -113,11 +113,11 @@ impl Documents {
 /// A document in pieces of at most `seq_len` tokens. The last token of the document is only ever a label. A piece of which nothing
 /// is learned is left out: it would add nothing to any gradient.
 fn pieces(document: &Document, seq_len: usize) -> impl Iterator<Item = Piece> {
-    let (ids, learned) = (&document.ids, &document.learned);
+    let (ids, assistant_mask) = (&document.ids, &document.assistant_mask);
     let last = ids.len().saturating_sub(1);
     let piece = move |start: usize| {
         let places = start..(start + seq_len).min(last);
-        let label = |i: usize| if learned[i + 1] { ids[i + 1] } else { IGNORED_LABEL };
+        let label = |i: usize| if assistant_mask[i + 1] { ids[i + 1] } else { IGNORED_LABEL };
         (ids[places.clone()].to_vec(), places.map(label).collect::<Vec<u32>>())
     };
     (0..last).step_by(seq_len).map(piece).filter(|(_, labels)| labels.iter().any(|&label| label != IGNORED_LABEL))
@@ -158,7 +158,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::train::Source;
+    use crate::train::Dataset;
 
     const SEQ_LEN: u32 = 16;
     const SEQUENCES: u32 = 3;
@@ -170,7 +170,7 @@ mod tests {
             let len = 2 + i * 7 % 40;
             let ids: Vec<u32> = (next..next + len).collect();
             next += len;
-            Document { learned: vec![true; ids.len()], ids }
+            Document { assistant_mask: vec![true; ids.len()], ids }
         };
         (0..count).map(document).collect()
     }
@@ -193,11 +193,11 @@ mod tests {
     #[test]
     fn every_label_comes_once_an_epoch_or_is_kept_for_validation() {
         let documents = documents(100);
-        let (source, epoch) = (Source::documents(&documents, SEQ_LEN).unwrap(), plan_of(&documents, 5) as u64);
+        let (dataset, epoch) = (Dataset::documents(&documents, SEQ_LEN).unwrap(), plan_of(&documents, 5) as u64);
         let mut expected: BTreeMap<(u32, u32), u32> =
             documents.iter().flat_map(|d| d.ids.windows(2)).map(|pair| ((pair[0], pair[1]), 1)).collect();
         for number in 0..2 {
-            let batches: Vec<Batch> = (number * epoch..(number + 1) * epoch).map(|i| source.batch(5, i, SEQUENCES)).collect();
+            let batches: Vec<Batch> = (number * epoch..(number + 1) * epoch).map(|i| dataset.batch(5, i, SEQUENCES)).collect();
             let trained = learned(&batches);
             assert!(trained.values().all(|&times| times == 1) && trained.keys().all(|pair| expected.contains_key(pair)));
             if number == 1 {
@@ -207,15 +207,15 @@ mod tests {
         let held_back: Vec<u32> = expected.keys().map(|&(id, _)| id).collect();
         let documents_held = documents.iter().filter(|d| held_back.contains(&d.ids[0]));
         assert_eq!(documents_held.map(|d| d.ids.len() - 1).sum::<usize>(), held_back.len(), "whole documents");
-        assert!(learned(&source.validation(SEQUENCES)).keys().all(|pair| expected.contains_key(pair)));
+        assert!(learned(&dataset.validation(SEQUENCES)).keys().all(|pair| expected.contains_key(pair)));
         assert_eq!(documents.iter().filter(|d| held_back.contains(&d.ids[0])).count(), 10);
     }
 
     #[test]
     fn batches_have_one_size_and_no_label_crosses_a_document() {
         let documents = documents(60);
-        let source = Source::documents(&documents, SEQ_LEN).unwrap();
-        for batch in (0..40).map(|i| source.batch(1, i, SEQUENCES)).chain(source.validation(SEQUENCES)) {
+        let dataset = Dataset::documents(&documents, SEQ_LEN).unwrap();
+        for batch in (0..40).map(|i| dataset.batch(1, i, SEQUENCES)).chain(dataset.validation(SEQUENCES)) {
             assert_eq!(batch.shape.tokens(), SEQ_LEN * SEQUENCES);
             assert!(batch.shape.longest() <= SEQ_LEN && batch.label_count() > 0);
             // The documents are runs of numbers, so within a sequence each token is the one before and one more.
@@ -236,31 +236,31 @@ mod tests {
     #[test]
     fn batches_depend_on_seed_and_number_alone_and_epochs_differ() {
         let documents = documents(80);
-        let source = Source::documents(&documents, SEQ_LEN).unwrap();
-        let again = Source::documents(&documents, SEQ_LEN).unwrap();
+        let dataset = Dataset::documents(&documents, SEQ_LEN).unwrap();
+        let again = Dataset::documents(&documents, SEQ_LEN).unwrap();
         // The second source is asked in another order, and with another seed first.
-        let expected: Vec<Batch> = (0..150).map(|i| source.batch(3, i, SEQUENCES)).collect();
+        let expected: Vec<Batch> = (0..150).map(|i| dataset.batch(3, i, SEQUENCES)).collect();
         again.batch(4, 0, SEQUENCES);
         assert!((0..150).rev().all(|i| again.batch(3, i, SEQUENCES) == expected[i as usize]));
         let epoch = plan_of(&documents, 3);
         assert_ne!(expected[..epoch], expected[epoch..2 * epoch]);
-        assert_ne!(source.batch(4, 0, SEQUENCES), expected[0]);
-        assert_ne!(Source::documents(&documents[1..], SEQ_LEN).unwrap().fingerprint(), source.fingerprint());
-        assert_eq!(again.fingerprint(), source.fingerprint());
+        assert_ne!(dataset.batch(4, 0, SEQUENCES), expected[0]);
+        assert_ne!(Dataset::documents(&documents[1..], SEQ_LEN).unwrap().fingerprint(), dataset.fingerprint());
+        assert_eq!(again.fingerprint(), dataset.fingerprint());
     }
 
     #[test]
     fn little_room_is_left() {
-        let source = Documents::new(&documents(200), SEQ_LEN).unwrap();
-        let tokens: usize = source.training.iter().map(|(ids, _)| ids.len()).sum();
-        let room = source.with_plan(1, SEQUENCES, Vec::len) * (SEQ_LEN * SEQUENCES) as usize;
+        let dataset = Documents::new(&documents(200), SEQ_LEN).unwrap();
+        let tokens: usize = dataset.training.iter().map(|(ids, _)| ids.len()).sum();
+        let room = dataset.with_plan(1, SEQUENCES, Vec::len) * (SEQ_LEN * SEQUENCES) as usize;
         assert!(tokens as f64 > 0.97 * room as f64, "{tokens} of {room}");
     }
 
     #[test]
     fn what_is_not_learned_is_no_label_and_a_piece_without_labels_is_left_out() {
-        let learned: Vec<bool> = (0..50).map(|i| (20..30).contains(&i)).collect();
-        let document = Document { ids: (100..150).collect(), learned };
+        let assistant_mask: Vec<bool> = (0..50).map(|i| (20..30).contains(&i)).collect();
+        let document = Document { ids: (100..150).collect(), assistant_mask };
         let pieces: Vec<Piece> = pieces(&document, 16).collect();
         let starts: Vec<u32> = pieces.iter().map(|(ids, _)| ids[0]).collect();
         assert_eq!(starts, [116], "tokens 20 to 29 are predicted at 19 to 28");
@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn too_few_documents_and_nothing_to_learn_are_said() {
-        let said = |documents: &[Document]| Source::documents(documents, SEQ_LEN).unwrap_err().to_string();
+        let said = |documents: &[Document]| Dataset::documents(documents, SEQ_LEN).unwrap_err().to_string();
         assert!(said(&documents(1)).contains("1 documents, and 2"));
-        let mute = Document { ids: vec![1, 2, 3], learned: vec![false; 3] };
+        let mute = Document { ids: vec![1, 2, 3], assistant_mask: vec![false; 3] };
         assert!(said(&[mute.clone(), mute]).contains("to be learned"));
     }
 }

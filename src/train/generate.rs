@@ -4,9 +4,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu};
-use crate::model::{Layout, Values};
-use crate::step::{Chunk, Program, TOKEN_TILE, TensorId};
+use crate::gpu::{Executor, Kernels};
+use crate::model::{ModelSpec, WeightSource};
+use crate::step::{Chunk, Limits, Plan, Program, TOKEN_TILE, TensorId};
 
 /// A model that continues a prompt.
 pub struct Generator {
@@ -34,20 +34,28 @@ pub struct Sampled {
 }
 
 impl Generator {
-    /// Room for `context` tokens, prompt included.
+    /// Plans room for `context` tokens, prompt included. With the plan comes the tensor of the logits.
     ///
     /// # Errors
-    /// If the device cannot hold that many keys and values.
-    pub async fn new(gpu: &Gpu, layout: &Layout, context: u32) -> Result<Self> {
-        let (program, logits) = Program::decode(layout, context);
-        Ok(Generator { executor: Executor::new(gpu, program).await?, logits, tokens: Vec::new(), done: 0 })
+    /// If no binding of the device can hold that many keys and values.
+    pub fn plan(spec: &ModelSpec, context: u32, limits: Limits) -> Result<(Plan, TensorId)> {
+        let (program, logits) = Program::decode(spec, context);
+        Ok((Plan::new(program, limits)?, logits))
+    }
+
+    /// Allocates a plan of [`Generator::plan`].
+    ///
+    /// # Errors
+    /// If the device has no room for it.
+    pub async fn new(kernels: Kernels, logits: TensorId) -> Result<Self> {
+        Ok(Generator { executor: Executor::new(kernels).await?, logits, tokens: Vec::new(), done: 0 })
     }
 
     /// Takes the values of all parameters. What was generated with earlier ones has to be started anew.
     ///
     /// # Errors
     /// What reading the values may end in; [`Error::DeviceLost`].
-    pub async fn load(&mut self, values: &impl Values) -> Result<()> {
+    pub async fn load(&mut self, values: &impl WeightSource) -> Result<()> {
         self.tokens.clear();
         self.done = 0;
         self.executor.load(values).await
@@ -57,10 +65,10 @@ impl Generator {
     ///
     /// # Errors
     /// As [`Generator::load`].
-    pub async fn load_trained(&mut self, values: &impl Values) -> Result<()> {
+    pub async fn load_trainable(&mut self, values: &impl WeightSource) -> Result<()> {
         self.tokens.clear();
         self.done = 0;
-        self.executor.load_trained(values).await
+        self.executor.load_trainable(values).await
     }
 
     /// Starts with a prompt.
@@ -68,7 +76,7 @@ impl Generator {
     /// # Errors
     /// [`Error::Setting`] if the prompt is empty, too long, or has a token that the model does not know.
     pub fn start(&mut self, prompt: &[u32]) -> Result<()> {
-        let (context, vocab) = (self.executor.program().tokens() as usize, self.executor.program().config.vocab_size);
+        let (context, vocab) = (self.executor.program().tokens() as usize, self.executor.program().config().vocab_size);
         if prompt.is_empty() || prompt.len() >= context {
             return Err(Error::Setting(format!(
                 "the prompt has {} tokens; with this context it may have 1 to {}",
@@ -112,10 +120,10 @@ impl Generator {
             last_row = u64::from(count - 1);
         }
         let tensor = self.executor.program().tensor(self.logits);
-        let (stride, vocab) = (4 * u64::from(tensor.cols), 4 * u64::from(self.executor.program().config.vocab_size));
+        let (stride, vocab) = (4 * u64::from(tensor.cols), 4 * u64::from(self.executor.program().config().vocab_size));
         let bytes = self.executor.read_range(self.logits, last_row * stride, vocab).await?;
         let logits: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
-        Ok(match self.executor.program().config.final_logit_softcapping {
+        Ok(match self.executor.program().config().final_logit_softcapping {
             Some(cap) => logits.into_iter().map(|logit| (cap * (f64::from(logit) / cap).tanh()) as f32).collect(),
             None => logits,
         })

@@ -4,10 +4,11 @@ mod attention;
 mod batch_file;
 #[cfg(not(target_arch = "wasm32"))]
 mod checkpoint;
-mod data;
+mod dataset;
 mod documents;
-mod fit;
+mod draw;
 mod generate;
+mod planner;
 mod roofline;
 mod schedule;
 mod snapshot;
@@ -20,9 +21,9 @@ pub use attention::AttentionPattern;
 pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};
-pub use data::Source;
-pub use fit::{Remedy, longest, longest_sequence, remedy, shortest_step, within_budget};
+pub use dataset::Dataset;
 pub use generate::{Generator, Sampled, Sampler};
+pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use roofline::{Profile, RooflineRow, matmul_gflops, roofline};
 pub use schedule::learning_rate;
 pub use snapshot::{RunId, Snapshot};

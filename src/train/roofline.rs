@@ -4,11 +4,11 @@ use std::ops::RangeInclusive;
 
 use web_time::Instant;
 
-use super::tune::dearest;
+use super::tune::most_expensive;
 use crate::error::Result;
-use crate::gpu::{Ceilings, Executor, Gpu, Knob, OpTime};
+use crate::gpu::{Ceilings, Executor, Gpu, Kernels, OpTime, TunableOp};
 use crate::model::Config;
-use crate::step::{BatchShape, Cost, Op, Pass, Program, Strategy, Turn};
+use crate::step::{BatchShape, Cost, Op, OpInstance, Pass, Plan, Program, Strategy};
 
 /// The operations of one kind and use, in all layers and for all chunks of a step.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -20,7 +20,7 @@ pub struct RooflineRow {
     /// With what: the name of its matrix without the layer's, or nothing.
     pub of: String,
     /// How often.
-    pub turns: u64,
+    pub instances: u64,
     /// What that takes.
     pub seconds: f64,
     /// Floating-point operations.
@@ -76,10 +76,10 @@ pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceiling
     let numbers = program.span(passes);
     let times = executor.profile(numbers.clone()).await?;
     let mut rows: Vec<RooflineRow> = Vec::new();
-    let costs = costs(program, program.turns(numbers), &times);
+    let costs = costs(program, program.instances(numbers), &times);
     for (time, cost) in times.iter().zip(costs) {
-        let block = &program.blocks[time.moment.block];
-        let op = &block.nodes[time.moment.node].op;
+        let block = &program.blocks[time.point.block];
+        let op = &block.nodes[time.point.node].op;
         let (name, of) = (op.kind().stem(), operand(program, op));
         let row = match rows.iter().position(|row| (row.pass, &*row.op, &*row.of) == (block.pass, name, &*of)) {
             Some(at) => &mut rows[at],
@@ -89,7 +89,7 @@ pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceiling
                     pass,
                     op,
                     of,
-                    turns: 0,
+                    instances: 0,
                     seconds: 0.0,
                     flops: 0,
                     bytes: 0,
@@ -99,7 +99,7 @@ pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceiling
                 rows.last_mut().expect("one was pushed")
             }
         };
-        row.turns += time.turns;
+        row.instances += time.instances;
         row.seconds += time.seconds;
         row.flops += cost.flops;
         row.bytes += cost.bytes;
@@ -118,24 +118,25 @@ pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceiling
 /// If the device was lost.
 pub async fn matmul_gflops(gpu: &Gpu, size: u32) -> Result<Vec<(&'static str, f64)>> {
     let config = Config::llama([size, size, 1, size / 64, size / 64, 64]);
-    let executor = Executor::new(gpu, Program::gradients(&config, BatchShape::uniform(1, size), Strategy::CHECKPOINT)).await?;
+    let program = Program::gradients(&config, BatchShape::uniform(1, size), Strategy::CHECKPOINT);
+    let executor = Executor::new(Kernels::new(gpu, Plan::new(program, gpu.limits())?)?).await?;
     let mut forms = Vec::new();
-    for knob in [Knob::Linear, Knob::LinearGrad, Knob::LinearWeightGrad] {
-        let turn = dearest(executor.program(), knob).expect("a layer has matrices");
-        let seconds = executor.seconds_with(turn, gpu.tuning()).await?;
-        forms.push((knob.op().stem(), 2.0 * f64::from(size).powi(3) / seconds / 1e9));
+    for tunable in [TunableOp::Linear, TunableOp::LinearGrad, TunableOp::LinearWeightGrad] {
+        let instance = most_expensive(executor.program(), tunable).expect("a layer has matrices");
+        let seconds = executor.seconds_with(instance, gpu.tuning()).await?;
+        forms.push((tunable.op().stem(), 2.0 * f64::from(size).powi(3) / seconds / 1e9));
     }
     Ok(forms)
 }
 
 /// The cost of all turns of each operation that was timed.
-fn costs(program: &Program, turns: impl Iterator<Item = Turn>, times: &[OpTime]) -> Vec<Cost> {
+fn costs(program: &Program, instances: impl Iterator<Item = OpInstance>, times: &[OpTime]) -> Vec<Cost> {
     let mut costs = vec![Cost::default(); times.len()];
-    for turn in turns {
-        let at = times.partition_point(|t| (t.moment.block, t.moment.node) < (turn.block, turn.node));
+    for instance in instances {
+        let at = times.partition_point(|t| (t.point.block, t.point.node) < (instance.block, instance.node));
         // Copies to the host and back are not timed.
-        if times.get(at).is_some_and(|time| (time.moment.block, time.moment.node) == (turn.block, turn.node)) {
-            costs[at] += program.cost(&program.blocks[turn.block].nodes[turn.node].op, turn.chunk);
+        if times.get(at).is_some_and(|time| (time.point.block, time.point.node) == (instance.block, instance.node)) {
+            costs[at] += program.cost(program.op(instance.block, instance.node), instance.chunk);
         }
     }
     costs
@@ -143,10 +144,9 @@ fn costs(program: &Program, turns: impl Iterator<Item = Turn>, times: &[OpTime])
 
 /// What tells an operation from others of its kind: its matrix, whatever the layer.
 fn operand(program: &Program, op: &Op) -> String {
-    let operands = op.operands();
-    let tensor = operands.iter().find(|(name, _)| matches!(*name, "weight" | "d_weight"));
-    let Some(&(_, id)) = tensor else { return String::new() };
-    let name = program.tensor(id).name.trim_start_matches("d_").trim_end_matches(".weight").to_owned();
+    let operand = op.operands().into_iter().find(|operand| matches!(operand.name, "weight" | "d_weight"));
+    let Some(operand) = operand else { return String::new() };
+    let name = program.tensor(operand.tensor).name.trim_start_matches("d_").trim_end_matches(".weight").to_owned();
     let parts: Vec<&str> = name.split('.').collect();
     let from = parts.iter().position(|part| part.parse::<u32>().is_ok()).map_or(0, |at| at + 1);
     parts[from..].join(".")

@@ -6,13 +6,13 @@ use serde_json::Value;
 use super::Settings;
 use crate::error::{Error, Result};
 use crate::model::weights::{as_f32, f32_safetensors};
-use crate::model::{Config, Layout, Parameters, Weights};
+use crate::model::{Config, ModelSpec, Parameters, Weights};
 
 /// What must be the same for a run to be the same run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunId {
     /// The model, and what of it learns.
-    pub layout: Layout,
+    pub spec: ModelSpec,
     /// The settings.
     pub settings: Settings,
     /// The data's fingerprint.
@@ -37,10 +37,10 @@ const PREFIXES: [&str; 3] = ["", "moment1.", "moment2."];
 impl Snapshot {
     /// One safetensors file: the parameters under their names, the moments under `moment1.` and `moment2.` before them.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let parameters = Parameters::new(&self.run.layout);
+        let parameters = Parameters::new(&self.run.spec);
         let sets = [&self.weights, &self.moments[0], &self.moments[1]];
         let tensors = PREFIXES.iter().zip(sets).flat_map(|(prefix, set)| {
-            parameters.trained().map(move |(_, p)| (format!("{prefix}{}", p.name), p.shape(), set.get(&p.name))).collect::<Vec<_>>()
+            parameters.trainable().map(move |(_, p)| (format!("{prefix}{}", p.name), p.shape(), set.get(&p.name))).collect::<Vec<_>>()
         });
         let run = serde_json::to_string(&self.run).expect("a run can be written as JSON");
         f32_safetensors(tensors, &[("run", &run), ("step", &self.step.to_string())])
@@ -60,15 +60,15 @@ impl Snapshot {
             found.ok_or_else(|| broken(format!("has no field \"{name}\", so it was not written by a training run")))
         };
         let run = read_run(field("run")?).map_err(|e| broken(format!("names a run that cannot be read ({e})")))?;
-        run.layout.config.validate()?;
+        run.spec.config.validate()?;
         let step = field("step")?.parse().map_err(|_| broken("names no valid step".to_owned()))?;
-        let parameters = Parameters::new(&run.layout);
+        let parameters = Parameters::new(&run.spec);
         let set = |prefix: &str| -> Result<Weights> {
             let read = |name: String, len: usize| {
                 let values = file.tensor(&name).ok().and_then(|view| as_f32(&view)).filter(|values| values.len() == len);
                 values.ok_or_else(|| broken(format!("lacks the tensor {name}, or has it in another shape")))
             };
-            let trained = || parameters.trained().map(|(_, parameter)| parameter);
+            let trained = || parameters.trainable().map(|(_, parameter)| parameter);
             let values = trained().map(|p| read(format!("{prefix}{}", p.name), p.elements())).collect::<Result<Vec<_>>>()?;
             Ok(Weights::of(trained(), values))
         };
@@ -86,11 +86,11 @@ impl Snapshot {
                 problem: format!("is of a run with {what}; give the same as then, or another --out directory"),
             })
         };
-        if self.run.layout.config != run.layout.config {
+        if self.run.spec.config != run.spec.config {
             return other("another model");
         }
-        if self.run.layout != run.layout {
-            return other("other adapters, or other precision of frozen weights");
+        if self.run.spec != run.spec {
+            return other("other adapters, or other dtype of frozen weights");
         }
         if self.run.data != run.data {
             return other("other data");
@@ -108,7 +108,7 @@ impl Snapshot {
 fn read_run(json: &str) -> std::result::Result<RunId, Box<dyn std::error::Error>> {
     let mut run: Value = serde_json::from_str(json)?;
     // Earlier versions of this program wrote the model as the text of its config.json.
-    if let Some(config) = run.pointer_mut("/layout/config")
+    if let Some(config) = run.pointer_mut("/spec/config")
         && let Value::String(text) = config
     {
         *config = serde_json::to_value(Config::from_json(text)?)?;
@@ -123,10 +123,10 @@ mod tests {
 
     #[test]
     fn a_run_of_an_earlier_version_is_the_same_run() {
-        let layout = Layout::from(&PRESETS[0].config);
-        let run = RunId { settings: Settings { learning_rate: 0.1 + 0.2, ..Settings::default() }, data: u64::MAX, layout };
+        let spec = ModelSpec::from(&PRESETS[0].config);
+        let run = RunId { settings: Settings { learning_rate: 0.1 + 0.2, ..Settings::default() }, data: u64::MAX, spec };
         let mut earlier = serde_json::to_value(&run).unwrap();
-        earlier["layout"]["config"] = run.layout.config.to_json().into();
+        earlier["spec"]["config"] = run.spec.config.to_json().into();
         assert_eq!(read_run(&earlier.to_string()).unwrap(), run);
         assert_eq!(read_run(&serde_json::to_string(&run).unwrap()).unwrap(), run);
     }

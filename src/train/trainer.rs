@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use web_time::Instant;
 
-use super::{Profile, RunId, Snapshot, Source, learning_rate};
+use super::{Dataset, Profile, RunId, Snapshot, learning_rate};
 use crate::error::{Error, Result};
-use crate::gpu::{Ceilings, Executor, Gpu};
-use crate::model::{Layout, Values, Weights};
+use crate::gpu::{Ceilings, Executor, Kernels};
+use crate::model::{ModelSpec, WeightSource, Weights};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, Stride};
+use crate::step::{Batch, BatchShape, Granularity, IGNORED_LABEL, Pass, Strategy};
 
 /// The settings of a run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -51,7 +51,7 @@ impl Default for Settings {
             seq_len: 512,
             batch: 1,
             accumulate: 1,
-            strategy: Strategy::stream(128, 128),
+            strategy: Strategy::default(),
             learning_rate: 3e-3,
             min_learning_rate: 3e-4,
             warmup: 20,
@@ -67,6 +67,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The batches of a run on a dataset.
+    pub fn batch_shape(&self, dataset: &Dataset) -> BatchShape {
+        BatchShape::uniform(self.batch, dataset.seq_len())
+    }
+
     /// Do they make sense?
     ///
     /// # Errors
@@ -128,18 +133,17 @@ pub struct Validation {
 /// A run in progress.
 pub struct Trainer {
     executor: Executor,
-    layout: Layout,
     settings: Settings,
-    source: Source,
+    dataset: Dataset,
     validation: Vec<Batch>,
     step: u64,
-    under_way: Option<UnderWay>,
+    in_progress: Option<StepInProgress>,
     /// The next step, begun while the last one was still at work.
-    ahead: Option<UnderWay>,
+    prefetched: Option<StepInProgress>,
 }
 
 /// A step that has begun.
-struct UnderWay {
+struct StepInProgress {
     started: Instant,
     tokens: u64,
     /// Batches whose gradients are still to come.
@@ -149,18 +153,23 @@ struct UnderWay {
 }
 
 impl Trainer {
-    /// Plans, allocates and compiles a run.
+    /// Allocates a run on a device: `kernels` are those of a training step on batches of the dataset.
     ///
     /// # Errors
-    /// If settings, data and model do not go together, if the values cannot be read, or the device cannot hold the plan.
-    pub async fn new(gpu: &Gpu, layout: &Layout, settings: Settings, source: Source, values: &impl Values) -> Result<Self> {
+    /// If settings, data and model do not go together, if the values cannot be read, or the device has no room.
+    ///
+    /// # Panics
+    /// If the kernels are of another strategy than the settings, or of other batches.
+    pub async fn new(kernels: Kernels, settings: Settings, dataset: Dataset, values: &impl WeightSource) -> Result<Self> {
         settings.validate()?;
-        source.check_vocab(&layout.config)?;
-        let shape = BatchShape::uniform(settings.batch, source.seq_len());
-        let executor = Executor::new(gpu, Program::train(layout, shape, settings.strategy)).await?;
+        let executor = Executor::new(kernels).await?;
+        let program = executor.program();
+        assert_eq!(program.strategy, settings.strategy, "the strategy of the kernels, and that of the settings");
+        assert_eq!(program.batch, settings.batch_shape(&dataset), "the batches of the kernels, and those of the data");
+        dataset.check_vocab(program.config())?;
         executor.load(values).await?;
-        let validation = source.validation(settings.batch);
-        Ok(Trainer { executor, layout: layout.clone(), settings, source, validation, step: 0, under_way: None, ahead: None })
+        let validation = dataset.validation(settings.batch);
+        Ok(Trainer { executor, settings, dataset, validation, step: 0, in_progress: None, prefetched: None })
     }
 
     /// The program on its device.
@@ -168,9 +177,9 @@ impl Trainer {
         &self.executor
     }
 
-    /// The model as it is trained.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
+    /// The model, and what of it is trained.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.executor.program().spec
     }
 
     /// The settings.
@@ -189,7 +198,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::NonFinite`] if loss or gradient is no number: nothing was updated then. [`Error::DeviceLost`].
     pub async fn step(&mut self) -> Result<StepReport> {
-        Ok(self.advance(Stride::Step).await?.expect("that is a stride to the end"))
+        Ok(self.advance(Granularity::Step).await?.expect("that is a granularity to the end"))
     }
 
     /// Goes on by a stride, from where the last one ended, or from the start of the next step. What the stride does is done by
@@ -197,111 +206,111 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::step`]; the step that had begun is given up then.
-    pub async fn advance(&mut self, stride: Stride) -> Result<Option<StepReport>> {
-        let ahead = self.ahead.take().filter(|_| stride == Stride::Step);
-        let mut under_way = match self.under_way.take().or(ahead) {
-            Some(under_way) => under_way,
+    pub async fn advance(&mut self, granularity: Granularity) -> Result<Option<StepReport>> {
+        let prefetched = self.prefetched.take().filter(|_| granularity == Granularity::Step);
+        let mut in_progress = match self.in_progress.take().or(prefetched) {
+            Some(in_progress) => in_progress,
             None => self.begin(self.step),
         };
         let gradients_end = self.executor.program().span(Pass::GRADIENTS).end;
-        let all = self.executor.program().turn_count();
+        let all = self.executor.program().instance_count();
         loop {
-            let last = if under_way.next < gradients_end { gradients_end } else { all };
-            let end = self.executor.program().stride_end(under_way.next, stride).min(last);
-            self.executor.run_turns(under_way.next..end).await?;
-            under_way.next = end;
+            let last = if in_progress.next < gradients_end { gradients_end } else { all };
+            let end = self.executor.program().granularity_end(in_progress.next, granularity).min(last);
+            self.executor.run_instances(in_progress.next..end).await?;
+            in_progress.next = end;
             if end == gradients_end {
-                self.after_gradients(&mut under_way);
+                self.after_gradients(&mut in_progress);
             }
             if end == all {
-                let goes_on = stride == Stride::Step && self.step + 1 < self.settings.steps;
-                return self.finish(&under_way, goes_on).await.map(Some);
+                let goes_on = granularity == Granularity::Step && self.step + 1 < self.settings.steps;
+                return self.finish(&in_progress, goes_on).await.map(Some);
             }
-            if stride != Stride::Step {
+            if granularity != Granularity::Step {
                 self.executor.gpu().wait().await?;
-                self.under_way = Some(under_way);
+                self.in_progress = Some(in_progress);
                 return Ok(None);
             }
         }
     }
 
     /// The number of the turn that comes next; 0 between steps.
-    pub fn next_turn(&self) -> u64 {
-        self.under_way.as_ref().map_or(0, |under_way| under_way.next)
+    pub fn next_instance(&self) -> u64 {
+        self.in_progress.as_ref().map_or(0, |in_progress| in_progress.next)
     }
 
     /// Draws the batches of a step behind so many others, and loads the first.
-    fn begin(&self, steps_before: u64) -> UnderWay {
+    fn begin(&self, steps_before: u64) -> StepInProgress {
         let started = Instant::now();
         let first = steps_before * u64::from(self.settings.accumulate);
-        let batch = |i| self.source.batch(self.settings.seed, first + u64::from(i), self.settings.batch);
+        let batch = |i| self.dataset.batch(self.settings.seed, first + u64::from(i), self.settings.batch);
         let batches: Vec<Batch> = (0..self.settings.accumulate).map(batch).collect();
         let labels = batches.iter().map(Batch::label_count).sum();
         let tokens = batches.iter().map(|b| u64::from(b.shape.tokens())).sum();
         let mut batches: VecDeque<Batch> = batches.into_iter().map(|batch| batch.averaged_over(labels)).collect();
         self.executor.load_batch(&batches.pop_front().expect("a step has a batch"));
-        UnderWay { started, tokens, batches, next: 0 }
+        StepInProgress { started, tokens, batches, next: 0 }
     }
 
     /// The next batch's gradients are added to those there are; behind the last batch comes the update.
-    fn after_gradients(&self, under_way: &mut UnderWay) {
-        match under_way.batches.pop_front() {
+    fn after_gradients(&self, in_progress: &mut StepInProgress) {
+        match in_progress.batches.pop_front() {
             Some(batch) => {
                 self.executor.load_batch(&batch);
-                under_way.next = self.executor.program().span(Pass::Forward..=Pass::Forward).start;
+                in_progress.next = self.executor.program().span(Pass::Forward..=Pass::Forward).start;
             }
             None => {
-                let settings = self.update_settings(self.step + 1);
+                let settings = self.adamw_params(self.step + 1);
                 self.executor.write(self.executor.program().bindings.settings, bytemuck::bytes_of(&settings));
             }
         }
     }
 
     /// The next step's forward pass, which changes nothing that lasts. What waits on the host would have to be waited for.
-    async fn go_ahead(&mut self) -> Result<()> {
-        if self.executor.memory().host_bytes() > 0 {
+    async fn prefetch_next_step(&mut self) -> Result<()> {
+        if self.executor.plan().host_bytes() > 0 {
             return Ok(());
         }
-        let mut ahead = self.begin(self.step + 1);
-        ahead.next = self.executor.program().span(Pass::Clear..=Pass::Forward).end;
-        self.executor.run_turns(0..ahead.next).await?;
-        self.ahead = Some(ahead);
+        let mut prefetched = self.begin(self.step + 1);
+        prefetched.next = self.executor.program().span(Pass::Clear..=Pass::Forward).end;
+        self.executor.run_instances(0..prefetched.next).await?;
+        self.prefetched = Some(prefetched);
         Ok(())
     }
 
     /// Waits for the device, and reports.
-    async fn finish(&mut self, under_way: &UnderWay, goes_on: bool) -> Result<StepReport> {
+    async fn finish(&mut self, in_progress: &StepInProgress, goes_on: bool) -> Result<StepReport> {
         let number = self.step + 1;
-        let asked = self.executor.ask_metrics();
+        let pending = self.executor.request_metrics();
         if goes_on {
-            self.go_ahead().await?;
+            self.prefetch_next_step().await?;
         }
-        let outcome = self.executor.metrics_asked(asked).await?;
+        let outcome = self.executor.await_metrics(pending).await?;
         if outcome[metrics::NOT_FINITE] != 0.0 || !outcome[metrics::LOSS].is_finite() {
             let what = if outcome[metrics::LOSS].is_finite() { "gradient" } else { "loss" };
-            self.ahead = None;
+            self.prefetched = None;
             return Err(Error::NonFinite { step: number, what });
         }
         self.step = number;
-        // It was the last step's turn until now.
-        self.ahead.iter_mut().for_each(|ahead| ahead.started = Instant::now());
-        let seconds = under_way.started.elapsed().as_secs_f64();
+        // The device was at work on the last step until now.
+        self.prefetched.iter_mut().for_each(|prefetched| prefetched.started = Instant::now());
+        let seconds = in_progress.started.elapsed().as_secs_f64();
         Ok(StepReport {
             step: number,
             loss: f64::from(outcome[metrics::LOSS]),
             grad_norm: f64::from(outcome[metrics::GRAD_NORM]),
             learning_rate: learning_rate(&self.settings, number),
-            tokens: under_way.tokens,
+            tokens: in_progress.tokens,
             seconds,
-            tokens_per_second: under_way.tokens as f64 / seconds,
+            tokens_per_second: in_progress.tokens as f64 / seconds,
             peak_bytes: self.executor.created_bytes(),
         })
     }
 
-    fn update_settings(&self, step: u64) -> update::Settings {
+    fn adamw_params(&self, step: u64) -> update::AdamWParams {
         let s = &self.settings;
         let correction = |beta: f64| (1.0 - beta.powf(step as f64)) as f32;
-        update::Settings {
+        update::AdamWParams {
             learning_rate: learning_rate(s, step) as f32,
             beta1: s.beta1 as f32,
             beta2: s.beta2 as f32,
@@ -322,22 +331,22 @@ impl Trainer {
     /// # Panics
     /// In the middle of a step, whose work it would undo.
     pub async fn validate(&mut self) -> Result<Validation> {
-        assert!(self.under_way.is_none(), "a validation within a step");
-        self.ahead = None;
+        assert!(self.in_progress.is_none(), "a validation within a step");
+        self.prefetched = None;
         let labels: u64 = self.validation.iter().map(Batch::label_count).sum();
         let (mut loss, mut sure) = (0.0, 0);
         for batch in &self.validation {
             self.executor.load_batch(&batch.clone().averaged_over(labels));
             self.executor.run(Pass::Clear..=Pass::Loss).await?;
             loss += f64::from(self.executor.metrics().await?[metrics::LOSS]);
-            if self.source.has_answers() {
+            if self.dataset.has_answers() {
                 let log_probs: Vec<f32> =
                     bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
                 let counted = log_probs.iter().zip(&batch.labels).filter(|(_, label)| **label != IGNORED_LABEL);
                 sure += counted.filter(|(log_prob, _)| log_prob.exp() > 0.5).count();
             }
         }
-        let accuracy = self.source.has_answers().then(|| sure as f64 / labels.max(1) as f64);
+        let accuracy = self.dataset.has_answers().then(|| sure as f64 / labels.max(1) as f64);
         Ok(Validation { loss, accuracy })
     }
 
@@ -349,8 +358,8 @@ impl Trainer {
     /// # Panics
     /// In the middle of a step, whose work it would undo.
     pub async fn profile(&mut self, ceilings: Ceilings) -> Result<Profile> {
-        assert!(self.under_way.is_none(), "a measurement within a step");
-        self.ahead = None;
+        assert!(self.in_progress.is_none(), "a measurement within a step");
+        self.prefetched = None;
         self.executor.load_batch(&self.validation[0]);
         Profile::of(&mut self.executor, ceilings).await
     }
@@ -364,10 +373,10 @@ impl Trainer {
     ///
     /// # Panics
     /// In the middle of a step, whose work it would undo.
-    pub(super) async fn run_turns(&mut self, numbers: Range<u64>) -> Result<()> {
-        assert!(self.under_way.is_none(), "other work within a step");
-        self.ahead = None;
-        self.executor.run_turns(numbers).await
+    pub(super) async fn run_instances(&mut self, numbers: Range<u64>) -> Result<()> {
+        assert!(self.in_progress.is_none(), "other work within a step");
+        self.prefetched = None;
+        self.executor.run_instances(numbers).await
     }
 
     /// The parameters that learn, as they are now.
@@ -380,7 +389,7 @@ impl Trainer {
 
     /// What is the same in every snapshot of this run.
     pub fn run_id(&self) -> RunId {
-        RunId { layout: self.layout.clone(), settings: self.settings.clone(), data: self.source.fingerprint() }
+        RunId { spec: self.spec().clone(), settings: self.settings.clone(), data: self.dataset.fingerprint() }
     }
 
     /// Everything that the run needs to go on.
@@ -398,21 +407,22 @@ impl Trainer {
     /// [`Error::DeviceLost`].
     pub async fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let program = self.executor.program();
-        for (id, parameter) in program.parameters.trained() {
-            self.executor.load_like(parameter, program.weight(id), &snapshot.weights).await?;
+        for (id, parameter) in program.parameters.trainable() {
+            let slices = program.slices(id);
+            self.executor.load_slices(parameter, slices, |slice| Some(slice.value), &snapshot.weights).await?;
             for (which, values) in snapshot.moments.iter().enumerate() {
-                self.executor.load_like(parameter, program.moment(id, which), values).await?;
+                self.executor.load_slices(parameter, slices, |slice| slice.moments.map(|moments| moments[which]), values).await?;
             }
         }
         self.step = snapshot.step;
-        self.under_way = None;
-        self.ahead = None;
+        self.in_progress = None;
+        self.prefetched = None;
         Ok(())
     }
 
     async fn read_moment(&self, which: usize) -> Result<Weights> {
         let program = self.executor.program();
-        let values = self.executor.read_like_parameters(|id| program.moment(id, which)).await?;
-        Ok(Weights::of(program.parameters.trained().map(|(_, parameter)| parameter), values))
+        let values = self.executor.read_trainable(|slice| slice.moments.map(|moments| moments[which])).await?;
+        Ok(Weights::of(program.parameters.trainable().map(|(_, parameter)| parameter), values))
     }
 }

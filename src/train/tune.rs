@@ -6,9 +6,9 @@
 use web_time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::gpu::{Executor, Gpu, Knob, Tuning};
-use crate::model::{Config, Layout};
-use crate::step::{BatchShape, Pass, Program, Strategy, Turn};
+use crate::gpu::{Executor, Gpu, Kernels, TunableOp, Tuning};
+use crate::model::{Config, ModelSpec};
+use crate::step::{BatchShape, Op, OpInstance, Pass, Plan, Program, Strategy};
 
 /// Tokens of the batch.
 const TOKENS: u32 = 256;
@@ -24,22 +24,23 @@ const GAIN: f64 = 1.1;
 ///
 /// # Errors
 /// If the device was lost.
-pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64) -> bool) -> Result<Tuning> {
+pub async fn tune(gpu: &Gpu, spec: &ModelSpec, progress: impl Fn(f64) -> bool) -> Result<Tuning> {
     let started = Instant::now();
-    let executor = Executor::new(gpu, Program::gradients(one_layer(layout), BatchShape::uniform(1, TOKENS), Strategy::CHECKPOINT)).await?;
+    let program = Program::gradients(one_layer(spec), BatchShape::uniform(1, TOKENS), Strategy::CHECKPOINT);
+    let executor = Executor::new(Kernels::new(gpu, Plan::new(program, gpu.limits())?)?).await?;
     let mut tuning = *gpu.tuning();
-    for (done, knob) in Knob::ALL.into_iter().enumerate() {
-        let Some(turn) = dearest(executor.program(), knob) else { continue };
-        let mut least = executor.seconds_with(turn, &tuning).await? / GAIN;
-        let candidates = gpu.candidates(knob);
+    for (done, tunable) in TunableOp::ALL.into_iter().enumerate() {
+        let Some(instance) = most_expensive(executor.program(), tunable) else { continue };
+        let mut least = executor.seconds_with(instance, &tuning).await? / GAIN;
+        let candidates = gpu.candidates(tunable);
         for (tried, candidate) in candidates.iter().enumerate() {
-            let goes_on = progress((done as f64 + tried as f64 / candidates.len() as f64) / Knob::ALL.len() as f64);
+            let goes_on = progress((done as f64 + tried as f64 / candidates.len() as f64) / TunableOp::ALL.len() as f64);
             if !goes_on || started.elapsed() > LIMIT {
                 return Ok(tuning);
             }
-            let seconds = executor.seconds_with(turn, candidate).await?;
+            let seconds = executor.seconds_with(instance, candidate).await?;
             if seconds < least {
-                (least, tuning) = (seconds, tuning.with(knob, candidate));
+                (least, tuning) = (seconds, tuning.with(tunable, candidate));
             }
         }
     }
@@ -47,27 +48,27 @@ pub async fn tune(gpu: &Gpu, layout: &Layout, progress: impl Fn(f64) -> bool) ->
 }
 
 /// What a tuning depends on: adapters and layouts for which this is the same may share it.
-pub fn tuning_key(gpu: &Gpu, layout: &Layout) -> String {
-    let (adapter, c) = (gpu.summary(), &layout.config);
+pub fn tuning_key(gpu: &Gpu, spec: &ModelSpec) -> String {
+    let (adapter, c) = (gpu.summary(), &spec.config);
     let sizes = [c.hidden_size, c.intermediate_size, c.num_attention_heads, c.num_key_value_heads, c.head_dim];
-    let frozen = layout.adapters().map(|lora| lora.rank);
+    let frozen = spec.adapters().map(|lora| lora.rank);
     format!("{} {} {} {sizes:?} {frozen:?} {}", adapter.name, adapter.backend, adapter.driver, env!("CARGO_PKG_VERSION"))
 }
 
-fn one_layer(layout: &Layout) -> Layout {
-    let c = &layout.config;
+fn one_layer(spec: &ModelSpec) -> ModelSpec {
+    let c = &spec.config;
     let config = Config {
         num_hidden_layers: 1,
         vocab_size: c.vocab_size.min(WORDS),
         sliding_layers: c.sliding_layers.iter().take(1).copied().collect(),
         ..c.clone()
     };
-    Layout { config, ..layout.clone() }
+    ModelSpec { config, ..spec.clone() }
 }
 
 /// The turn of the step that does the most of what a knob is for.
-pub(super) fn dearest(program: &Program, knob: Knob) -> Option<Turn> {
-    let op = |turn: &Turn| &program.blocks[turn.block].nodes[turn.node].op;
-    let turns = program.turns(program.span(Pass::GRADIENTS)).filter(|turn| op(turn).kind() == knob.op());
-    turns.max_by_key(|turn| program.flops(op(turn), turn.chunk))
+pub(super) fn most_expensive(program: &Program, tunable: TunableOp) -> Option<OpInstance> {
+    let op = |instance: &OpInstance| -> &Op { program.op(instance.block, instance.node) };
+    let instances = program.instances(program.span(Pass::GRADIENTS)).filter(|instance| op(instance).kind() == tunable.op());
+    instances.max_by_key(|instance| program.flops(op(instance), instance.chunk))
 }

@@ -1,11 +1,11 @@
 //! The proof: one batch, every strategy, several chunk lengths; are the gradients the same bits, and how far from f64?
 
 use crate::error::Result;
-use crate::gpu::{Executor, Gpu};
-use crate::model::{Layout, Parameter, ParameterId, Parameters, Values, Weights};
+use crate::gpu::{Executor, Gpu, Kernels};
+use crate::model::{ModelSpec, Parameter, ParameterId, Parameters, WeightSource, Weights};
 use crate::reference;
 use crate::step::update::metrics;
-use crate::step::{Batch, Pass, Program, Strategy};
+use crate::step::{Batch, Pass, Plan, Program, Strategy};
 
 /// The outcome of the proof.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -28,9 +28,9 @@ pub struct RunReport {
     /// Tokens of a chunk of logits.
     pub logits_chunk: u32,
     /// Are chunks longer where that costs no memory?
-    pub stretch: bool,
+    pub adaptive_chunks: bool,
     /// What it keeps of layers beside their inputs.
-    pub keep: String,
+    pub saved_activations: String,
     /// The loss.
     pub loss: f64,
     /// Bytes of the device's buffers.
@@ -59,26 +59,25 @@ impl VerifyReport {
     }
 }
 
-/// Runs every strategy on the device. Before each of these runs, and when all are done, `progress` is told how many are done of
-/// how many. With the report come the gradients of the first run.
+/// Runs plans of the gradients of one batch on the device. Before each of these runs, and when all are done, `progress` is told how many
+/// are done of how many. With the report come the gradients of the first run.
 ///
 /// # Errors
-/// If the device cannot hold one of the plans, or is lost.
+/// If the device has no room for one of the plans, or is lost.
 pub async fn verify(
     gpu: &Gpu,
-    layout: &Layout,
-    values: &impl Values,
+    plans: Vec<Plan>,
+    values: &impl WeightSource,
     batch: &Batch,
-    strategies: &[Strategy],
     progress: impl Fn(usize, usize),
 ) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
-    let parameters = Parameters::new(layout);
-    let all = strategies.len();
+    let parameters = plans[0].program().parameters.clone();
+    let all = plans.len();
     let mut runs: Vec<RunReport> = Vec::new();
     let mut first = Vec::new();
-    for (done, &strategy) in strategies.iter().enumerate() {
+    for (done, plan) in plans.into_iter().enumerate() {
         progress(done, all);
-        let (mut run, gradients) = gradients(gpu, layout, values, batch, strategy).await?;
+        let (mut run, gradients) = gradients(gpu, plan, values, batch).await?;
         match runs.first() {
             Some(first_run) => compare(&mut run, &gradients, first_run, &first, &parameters),
             None => first = gradients,
@@ -91,18 +90,13 @@ pub async fn verify(
         same_bits: runs.iter().all(|run| !run.different.contains(&parameter.name)),
         error: None,
     };
-    let parameters = parameters.trained().map(report).collect();
+    let parameters = parameters.trainable().map(report).collect();
     Ok((VerifyReport { same_bits: runs.iter().all(|run| run.same_bits), runs, parameters }, first))
 }
 
-async fn gradients(
-    gpu: &Gpu,
-    layout: &Layout,
-    values: &impl Values,
-    batch: &Batch,
-    strategy: Strategy,
-) -> Result<(RunReport, Vec<Vec<f32>>)> {
-    let mut executor = Executor::new(gpu, Program::gradients(layout, batch.shape.clone(), strategy)).await?;
+async fn gradients(gpu: &Gpu, plan: Plan, values: &impl WeightSource, batch: &Batch) -> Result<(RunReport, Vec<Vec<f32>>)> {
+    let strategy = plan.program().strategy;
+    let mut executor = Executor::new(Kernels::new(gpu, plan)?).await?;
     executor.load(values).await?;
     executor.load_batch(batch);
     executor.run(Pass::GRADIENTS).await?;
@@ -113,8 +107,8 @@ async fn gradients(
         strategy: strategy.kind.name().to_owned(),
         chunk: strategy.chunk(tokens),
         logits_chunk: strategy.logits_chunk(tokens),
-        stretch: strategy.stretches(),
-        keep: strategy.kept().to_string(),
+        adaptive_chunks: strategy.has_adaptive_chunks(),
+        saved_activations: strategy.saved_activations().to_string(),
         loss,
         peak_bytes: executor.created_bytes(),
         same_bits: true,
@@ -126,19 +120,19 @@ async fn gradients(
 /// Notes in a run's report which of its bits are not those of the first run.
 fn compare(run: &mut RunReport, gradients: &[Vec<f32>], first_run: &RunReport, first: &[Vec<f32>], parameters: &Parameters) {
     let same_bits = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
-    let differs = parameters.trained().zip(gradients.iter().zip(first)).filter(|(_, (g, f))| !g.iter().zip(*f).all(same_bits));
+    let differs = parameters.trainable().zip(gradients.iter().zip(first)).filter(|(_, (g, f))| !g.iter().zip(*f).all(same_bits));
     run.different = differs.map(|((_, parameter), _)| parameter.name.clone()).collect();
     run.same_bits = run.different.is_empty() && run.loss.to_bits() == first_run.loss.to_bits();
 }
 
 /// How far gradients of a batch are from those in f64 on the CPU: the relative error of every parameter that learns.
-pub fn errors_in_f64(layout: &Layout, weights: &Weights, batch: &Batch, gradients: &[Vec<f32>]) -> Vec<f64> {
-    let program = Program::gradients(layout, batch.shape.clone(), Strategy::STANDARD);
+pub fn errors_in_f64(spec: &ModelSpec, weights: &Weights, batch: &Batch, gradients: &[Vec<f32>]) -> Vec<f64> {
+    let program = Program::gradients(spec, batch.shape.clone(), Strategy::STANDARD);
     let mut executor = reference::Executor::new(&program);
     executor.load_weights(weights);
     executor.load_batch(batch);
     executor.run(Pass::GRADIENTS);
-    let exact = program.parameters.trained().map(|(id, _)| executor.gradient(id));
+    let exact = program.parameters.trainable().map(|(id, _)| executor.gradient(id));
     exact.zip(gradients).map(|(exact, gradient)| relative_error(gradient, &exact)).collect()
 }
 
@@ -159,8 +153,8 @@ mod tests {
             strategy,
             chunk: 64,
             logits_chunk: 64,
-            stretch: false,
-            keep: String::new(),
+            adaptive_chunks: false,
+            saved_activations: String::new(),
             loss,
             peak_bytes: 0,
             same_bits: true,

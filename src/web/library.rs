@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::archive::Kind;
-use crate::model::{Config, Layout, Lora};
+use crate::model::{Config, Lora, ModelSpec};
 
 /// What the page wants of the librarian.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -181,7 +181,7 @@ pub enum Wish {
     /// What each of these token ids adds to the text.
     Decode(Vec<u32>),
     /// Give the visitor what was learned by that step. The parameters that learn lie one behind the other in the bytes beside it.
-    Pack(u64, Box<Layout>, String),
+    Pack(u64, Box<ModelSpec>, String),
 }
 
 #[cfg(test)]

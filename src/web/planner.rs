@@ -10,7 +10,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use super::reach::{Chart, FromPlanner, Line, Question, ToPlanner, Topic, model_bytes};
 use super::wire;
 use crate::step::{BatchShape, Limits, StrategyKind};
-use crate::train::{longest, shortest_step};
+use crate::train::{fastest_strategy, longest};
 
 /// The worker's name, by which it knows what it is for.
 pub const NAME: &str = "planner";
@@ -51,7 +51,7 @@ impl Waiting {
                 Topic::Own | Topic::Shown => self.chart(&question, topic).await.map(|chart| FromPlanner::Charted(topic, number, chart)),
                 Topic::Shortest(seq_len) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len))),
                 Topic::Longest => {
-                    Some(FromPlanner::Chosen(number, longest(&question.layout, question.sequences, question.budget, limits(&question))))
+                    Some(FromPlanner::Chosen(number, longest(&question.spec, question.sequences, question.budget, limits(&question))))
                 }
             };
             answer.iter().for_each(tell);
@@ -75,13 +75,13 @@ impl Waiting {
             lines.push(Line::plan(question, kind, Some(end)));
         }
         lines.push(stream);
-        Some(Chart { model_bytes: model_bytes(&question.layout), end, lines })
+        Some(Chart { model_bytes: model_bytes(&question.spec), end, lines })
     }
 }
 
 fn shortest(question: &Question, seq_len: u32) -> Option<(crate::step::Strategy, u32)> {
     let shape = BatchShape::uniform(question.sequences, seq_len);
-    shortest_step(&question.layout, &shape, question.budget, limits(question)).map(|strategy| (strategy, seq_len))
+    fastest_strategy(&question.spec, &shape, question.budget, limits(question)).map(|strategy| (strategy, seq_len))
 }
 
 fn limits(question: &Question) -> Limits {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::library::{Origin, Vocabulary};
-use crate::model::Layout;
-use crate::step::{StrategyKind, Stride};
-use crate::train::{AttentionPattern, Profile, Remedy, Settings, StepReport, Validation, VerifyReport};
+use crate::model::ModelSpec;
+use crate::step::{Granularity, StrategyKind};
+use crate::train::{AttentionPattern, Profile, Settings, StepReport, Suggestion, Validation, VerifyReport};
 
 /// What the page wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,16 +55,16 @@ pub enum Go {
     /// To the end of the step.
     Once,
     /// One stride.
-    Stride(Stride),
+    Granularity(Granularity),
     /// Strides, so many in a second.
-    Slow(Stride, f64),
+    Slow(Granularity, f64),
 }
 
 /// Everything that makes a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The model, and what of it learns.
-    pub layout: Layout,
+    pub spec: ModelSpec,
     /// How it is trained.
     pub settings: Settings,
     /// What it is trained on.
@@ -240,7 +240,7 @@ pub enum FromWorker {
         /// Can the run go on?
         run_survives: bool,
         /// What would fit, if it was too large.
-        remedy: Option<Remedy>,
+        suggestion: Option<Suggestion>,
     },
 }
 
@@ -307,7 +307,7 @@ mod tests {
     fn a_run_arrives_as_it_was_sent() {
         let mut run = Form::default().run(None, Start::Seed).unwrap();
         run.data = Data::Text(GivenText { name: "ü".to_owned(), written: 1, text: "„Text“\n\u{2028}\"".to_owned() });
-        let message = ToWorker::Begin(Box::new(run), Go::Slow(Stride::Chunk, 2.5));
+        let message = ToWorker::Begin(Box::new(run), Go::Slow(Granularity::Chunk, 2.5));
         let sent = postcard::to_allocvec(&message).unwrap();
         assert_eq!(postcard::from_bytes::<ToWorker>(&sent).unwrap(), message);
     }

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::picture::Part;
-use crate::model::Layout;
-use crate::step::{BatchShape, Limits, Memory, Program, Strategy, StrategyKind};
+use crate::model::ModelSpec;
+use crate::step::{BatchShape, Limits, Plan, Program, Strategy, StrategyKind};
 
 /// What is planned, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// The model, and what of it learns.
-    pub layout: Layout,
+    pub spec: ModelSpec,
     /// Sequences of a batch.
     pub sequences: u32,
     /// C and C' of the strategy `stream`.
@@ -139,10 +139,10 @@ fn chart_end(longest: Option<u32>) -> u32 {
 }
 
 /// Bytes of weights, gradients and moments.
-pub fn model_bytes(layout: &Layout) -> u64 {
-    let program = Program::train(layout, BatchShape::uniform(1, 1), Strategy::STANDARD);
-    let memory = Memory::plan(&program, Limits::NONE).expect("without limits every plan can be made");
-    program.tensors().filter(|(_, tensor)| Part::of(tensor.kind).is_the_models()).map(|(id, _)| memory.reserved(id)).sum()
+pub fn model_bytes(spec: &ModelSpec) -> u64 {
+    let program = Program::train(spec, BatchShape::uniform(1, 1), Strategy::STANDARD);
+    let plan = Plan::new(program, Limits::NONE).expect("without limits every plan can be made");
+    plan.program().tensors().filter(|(_, tensor)| Part::of(tensor.kind).is_the_models()).map(|(id, _)| plan.reserved(id)).sum()
 }
 
 /// Looks for the longest sequence, and remembers what was planned on the way.
@@ -158,15 +158,17 @@ impl Search<'_> {
         let (question, kind) = (self.question, self.kind);
         *self.known.entry(tokens).or_insert_with(|| {
             let shape = BatchShape::uniform(question.sequences, tokens);
-            let program = Program::train(&question.layout, shape, Strategy::new(kind, question.chunks[0], question.chunks[1]));
+            let strategy = Strategy::new(kind, question.chunks[0], question.chunks[1]);
+            let program = || Program::train(&question.spec, shape.clone(), strategy);
             let [buffer, binding] = question.limits;
-            let (memory, is_possible) = match Memory::plan(&program, Limits { buffer, binding }) {
-                Ok(memory) => (memory, true),
-                Err(_) => (Memory::plan(&program, Limits::NONE).expect("without limits every plan can be made"), false),
+            let (plan, is_possible) = match Plan::new(program(), Limits { buffer, binding }) {
+                Ok(plan) => (plan, true),
+                Err(_) => (Plan::new(program(), Limits::NONE).expect("without limits every plan can be made"), false),
             };
             let is_the_models = |kind| question.without_model && Part::of(kind).is_the_models();
-            let left_out: u64 = program.tensors().filter(|(_, tensor)| is_the_models(tensor.kind)).map(|(id, _)| memory.reserved(id)).sum();
-            (memory.peak_bytes() - left_out, is_possible)
+            let tensors = plan.program().tensors();
+            let left_out: u64 = tensors.filter(|(_, tensor)| is_the_models(tensor.kind)).map(|(id, _)| plan.reserved(id)).sum();
+            (plan.peak_bytes() - left_out, is_possible)
         })
     }
 
@@ -318,8 +320,8 @@ mod tests {
     use crate::train::longest_sequence;
 
     fn question() -> Question {
-        let layout = Layout::from(&PRESETS[0].config);
-        Question { layout, sequences: 1, chunks: [128, 128], budget: 64 << 20, limits: [u64::MAX; 2], without_model: false }
+        let spec = ModelSpec::from(&PRESETS[0].config);
+        Question { spec, sequences: 1, chunks: [128, 128], budget: 64 << 20, limits: [u64::MAX; 2], without_model: false }
     }
 
     #[test]
@@ -329,7 +331,7 @@ mod tests {
             for kind in StrategyKind::ALL {
                 let line = Line::plan(&question, kind, None);
                 let strategy = Strategy::new(kind, 128, 128);
-                assert_eq!(line.longest, longest_sequence(&question.layout, sequences, strategy, question.budget, Limits::NONE));
+                assert_eq!(line.longest, longest_sequence(&question.spec, sequences, strategy, question.budget, Limits::NONE));
                 assert!(!line.by_device);
             }
         }
@@ -360,13 +362,13 @@ mod tests {
     fn without_the_model_its_bytes_are_missing() {
         let (with, without) = (question(), Question { without_model: true, ..question() });
         let at = |question: &Question| Search { question, kind: StrategyKind::Stream, known: BTreeMap::new() }.at(1000).0;
-        assert_eq!(at(&with) - at(&without), model_bytes(&with.layout));
+        assert_eq!(at(&with) - at(&without), model_bytes(&with.spec));
     }
 
     #[test]
     fn published_models_have_as_many_parameters_as_their_names_say() {
         for (model, billions) in PUBLISHED.iter().zip([4.0, 8.2, 14.8, 32.8]) {
-            let found = model_bytes(&Layout::from(&model.config)) as f64 / 16e9;
+            let found = model_bytes(&ModelSpec::from(&model.config)) as f64 / 16e9;
             assert!((found - billions).abs() < 0.06, "{}: {found}", model.name);
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::form::{Field, SourceChoice};
 use super::library::Vocabulary;
 use super::picture::Part;
-use crate::step::{self, Pass, StrategyKind, Stride};
+use crate::step::{self, Granularity, Pass, StrategyKind};
 
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
@@ -69,7 +69,7 @@ sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, stretch }
-    Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_remedy }
+    Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_suggestion }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
         over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, place, place_layer, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
@@ -151,7 +151,7 @@ impl Texts {
     }
 
     /// What a layer may keep.
-    pub fn kept(&self, keep: step::Keep) -> &str {
+    pub fn kept(&self, keep: step::SavedActivation) -> &str {
         &self.keeps[keep.name()]
     }
 
@@ -166,7 +166,7 @@ impl Texts {
     }
 
     /// How far to go at once.
-    pub fn stride(&self, stride: Stride) -> &str {
+    pub fn stride(&self, stride: Granularity) -> &str {
         &self.strides[stride.name()]
     }
 
@@ -214,9 +214,9 @@ mod tests {
                 .for_each(|choice| assert!(!texts.source(choice).is_empty() && !texts.source_about(choice).is_empty()));
             Vocabulary::ALL.into_iter().for_each(|vocabulary| assert!(!texts.vocabulary(vocabulary).is_empty()));
             StrategyKind::ALL.into_iter().for_each(|kind| assert!(!texts.strategy(kind).is_empty()));
-            step::Keep::ALL.into_iter().for_each(|keep| assert!(!texts.kept(keep).is_empty()));
+            step::SavedActivation::ALL.into_iter().for_each(|keep| assert!(!texts.kept(keep).is_empty()));
             Part::ALL.into_iter().for_each(|part| assert!(!texts.part(part).is_empty()));
-            Stride::ALL.into_iter().for_each(|stride| assert!(!texts.stride(stride).is_empty()));
+            Granularity::ALL.into_iter().for_each(|stride| assert!(!texts.stride(stride).is_empty()));
             for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward, Pass::Update] {
                 assert!(!texts.pass(pass).is_empty());
             }

@@ -86,7 +86,7 @@ async function offersWhatFits(trainer) {
   await trainer.choose({ source: 'copy', sequenceLength: 3_000_000, strategy: 'standard' });
   await trainer.press('start');
   assert.match(await trainer.waitForError(), /binds at most/);
-  await trainer.press('apply-remedy');
+  await trainer.press('apply-suggestion');
   const [length, strategy] = await trainer.page.evaluate(() => ['seq-len', 'strategy'].map((id) => document.getElementById(id).value));
   assert(Number(length) > 1000 && Number(length) < 3_000_000 && strategy === 'stream', `${length} ${strategy}`);
   assert.equal(await trainer.page.$('#error'), null);

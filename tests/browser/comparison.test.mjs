@@ -161,7 +161,7 @@ async function keepsWhatThereIsRoomFor(trainer) {
   await page.waitForFunction(() => /Their product 4\/4/.test(document.querySelector('#beside-inputs').textContent));
   assert((await trainer.peaks()).stream > before, 'what is kept takes memory');
   await trainer.press('copy-link');
-  await page.waitForFunction(() => /keep=.*mlp/.test(location.hash) && !/offload/.test(location.hash));
+  await page.waitForFunction(() => /save_activations=.*mlp/.test(location.hash) && !/offload/.test(location.hash));
 }
 
 async function plansPublishedModels(trainer) {

@@ -172,7 +172,7 @@ async function dragsTheBudget(trainer) {
   await trainer.choose({ sequenceLength: 2048, chunk: 512 });
   await trainer.press('start');
   assert.match(await trainer.waitForError(), /more than the/);
-  await trainer.press('apply-remedy');
+  await trainer.press('apply-suggestion');
   await trainer.press('start');
   await trainer.waitForState('training');
 }

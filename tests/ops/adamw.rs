@@ -1,12 +1,13 @@
 use streambp::model::Axis;
-use streambp::step::update::{Settings, metrics};
-use streambp::step::{Op, TensorId};
+use streambp::step::TensorId;
+use streambp::step::ops::AdamW;
+use streambp::step::update::{AdamWParams, metrics};
 
-use crate::support::bench::{Bench, Shape, Tolerance};
 use crate::support::model;
+use crate::support::op_harness::{OpHarness, Shape, Tolerance};
 
 /// The tenth step with customary settings.
-pub const SETTINGS: Settings = Settings {
+pub const SETTINGS: AdamWParams = AdamWParams {
     learning_rate: 0.01,
     beta1: 0.9,
     beta2: 0.95,
@@ -18,15 +19,15 @@ pub const SETTINGS: Settings = Settings {
 };
 
 /// The operation, and the ids of the weights and of both moments.
-fn bench(rows: u32, cols: u32, decay: bool, metrics: [f32; 4]) -> (Bench, [TensorId; 3]) {
-    let mut b = Bench::new(&model::odd_config(), &Shape::whole(&[1]));
+fn bench(rows: u32, cols: u32, decay: bool, metrics: [f32; 4]) -> (OpHarness, [TensorId; 3]) {
+    let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[1]));
     let bindings = b.program().bindings.clone();
     b.adopt(bindings.settings).copy_from_slice(bytemuck::cast_slice(&[SETTINGS]));
     b.adopt(bindings.metrics).copy_from_slice(&metrics);
     let [gradient, weight, moment1, moment2] =
         ["gradient", "weight", "moment1", "moment2"].map(|name| b.matrix(name, Axis::flat(rows), Axis::flat(cols)));
     b.values(moment2).iter_mut().for_each(|square| *square = square.abs());
-    b.op(Op::AdamW { gradient, settings: bindings.settings, metrics: bindings.metrics, weight, moment1, moment2, decay });
+    b.op(AdamW { gradient, settings: bindings.settings, metrics: bindings.metrics, weight, moment1, moment2, decay });
     (b, [weight, moment1, moment2])
 }
 

@@ -1,8 +1,9 @@
 use streambp::model::{Axis, Config};
-use streambp::step::{Op, TensorId};
+use streambp::step::TensorId;
+use streambp::step::ops::Attention;
 
-use crate::support::bench::{self, Bench, Shape, Tolerance, Width};
 use crate::support::model;
+use crate::support::op_harness::{self, OpHarness, Shape, Tolerance, Width};
 
 /// What all operations of attention work on.
 pub struct Operands {
@@ -40,15 +41,15 @@ pub fn slope_configs() -> [Config; 2] {
 }
 
 /// Attention, and room for the operations that come back through it.
-pub fn bench(shape: &Shape, config: &Config) -> (Bench, Operands) {
-    let mut b = Bench::new(config, shape);
+pub fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands) {
+    let mut b = OpHarness::new(config, shape);
     let segment_start = b.program().bindings.segment_start;
     let (queries, keys) = (queries(config), keys(config));
     let q = b.input("q", queries);
     let [k, v] = ["k", "v"].map(|name| b.seen_input(name, keys, window(config)));
     let out = b.output("out", queries);
     let stats = b.output("stats", Width::Exact(2 * config.num_attention_heads));
-    b.op(Op::Attention { q, k, v, segment_start, out, stats, window: window(config) });
+    b.op(Attention { q, k, v, segment_start, out, stats, window: window(config) });
     (b, Operands { q, k, v, segment_start, out, stats })
 }
 
@@ -63,7 +64,7 @@ pub fn keys(config: &Config) -> Axis {
 #[test]
 fn kernel_and_reference_agree() {
     for config in configs() {
-        for shape in bench::shapes() {
+        for shape in op_harness::shapes() {
             let (b, Operands { out, stats, .. }) = bench(&shape, &config);
             b.check(&[(out, Tolerance::Norm(1e-6)), (stats, Tolerance::Norm(1e-6))]);
         }

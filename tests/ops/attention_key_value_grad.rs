@@ -1,25 +1,26 @@
 use streambp::model::Config;
-use streambp::step::{Op, TensorId};
+use streambp::step::TensorId;
+use streambp::step::ops::{AttentionKeyValueGrad, AttentionQueryGrad};
 
 use super::attention::{self, Operands};
-use crate::support::bench::{self, Bench, Shape, Tolerance};
+use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
 /// The operations, and the ids of `d_out`, `d_k` and `d_v`.
-fn bench(shape: &Shape, config: &Config) -> (Bench, Operands, [TensorId; 3]) {
+fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands, [TensorId; 3]) {
     let (mut b, operands) = attention::bench(shape, config);
     let Operands { q, k, v, segment_start, out, stats } = operands;
     let d_out = b.input("d_out", attention::queries(config));
     let d_q = b.output("d_q", attention::queries(config));
     let [d_k, d_v] = ["d_k", "d_v"].map(|name| b.seen_input(name, attention::keys(config), attention::window(config)));
-    b.op(Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window: attention::window(config) });
-    b.op(Op::AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window: attention::window(config) });
+    b.op(AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window: attention::window(config) });
+    b.op(AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window: attention::window(config) });
     (b, operands, [d_out, d_k, d_v])
 }
 
 #[test]
 fn kernel_and_reference_agree() {
     for config in attention::configs() {
-        for shape in bench::shapes() {
+        for shape in op_harness::shapes() {
             let (b, _, [_, d_k, d_v]) = bench(&shape, &config);
             b.check(&[(d_k, Tolerance::Norm(2e-6)), (d_v, Tolerance::Norm(2e-6))]);
         }
@@ -32,6 +33,6 @@ fn reference_is_the_slope() {
         let (mut b, Operands { k, v, out, .. }, [d_out, d_k, d_v]) = bench(&Shape::whole(&[3, 8]), &config);
         [d_k, d_v].into_iter().for_each(|id| b.values(id).fill(0.0));
         let weights = b.values(d_out).to_vec();
-        b.check_slopes(out, &weights, &[(k, d_k), (v, d_v)]);
+        b.gradcheck(out, &weights, &[(k, d_k), (v, d_v)]);
     }
 }

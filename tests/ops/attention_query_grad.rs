@@ -1,23 +1,24 @@
 use streambp::model::Config;
-use streambp::step::{Op, TensorId};
+use streambp::step::TensorId;
+use streambp::step::ops::AttentionQueryGrad;
 
 use super::attention::{self, Operands};
-use crate::support::bench::{self, Bench, Shape, Tolerance};
+use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
 /// The operations, and the ids of `d_out` and `d_q`.
-fn bench(shape: &Shape, config: &Config) -> (Bench, Operands, [TensorId; 2]) {
+fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands, [TensorId; 2]) {
     let (mut b, operands) = attention::bench(shape, config);
     let Operands { q, k, v, segment_start, out, stats } = operands;
     let d_out = b.input("d_out", attention::queries(config));
     let d_q = b.output("d_q", attention::queries(config));
-    b.op(Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window: attention::window(config) });
+    b.op(AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window: attention::window(config) });
     (b, operands, [d_out, d_q])
 }
 
 #[test]
 fn kernel_and_reference_agree() {
     for config in attention::configs() {
-        for shape in bench::shapes() {
+        for shape in op_harness::shapes() {
             let (b, Operands { stats, .. }, [_, d_q]) = bench(&shape, &config);
             b.check(&[(d_q, Tolerance::Norm(2e-6)), (stats, Tolerance::Norm(1e-6))]);
         }
@@ -29,6 +30,6 @@ fn reference_is_the_slope() {
     for config in attention::slope_configs() {
         let (mut b, Operands { q, out, .. }, [d_out, d_q]) = bench(&Shape::whole(&[3, 8]), &config);
         let weights = b.values(d_out).to_vec();
-        b.check_slopes(out, &weights, &[(q, d_q)]);
+        b.gradcheck(out, &weights, &[(q, d_q)]);
     }
 }

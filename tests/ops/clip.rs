@@ -1,20 +1,21 @@
 use streambp::model::Axis;
-use streambp::step::update::{Settings, metrics};
-use streambp::step::{Op, TensorId};
+use streambp::step::TensorId;
+use streambp::step::ops::Clip;
+use streambp::step::update::{AdamWParams, metrics};
 
-use crate::support::bench::{Bench, Shape, Tolerance, Width};
 use crate::support::model;
+use crate::support::op_harness::{OpHarness, Shape, Tolerance, Width};
 
 /// The operation on so many sums of squares, and where its results go.
-fn bench(parameters: u32, max_grad_norm: f32) -> (Bench, TensorId, TensorId) {
-    let mut b = Bench::new(&model::odd_config(), &Shape::whole(&[1]));
+fn bench(parameters: u32, max_grad_norm: f32) -> (OpHarness, TensorId, TensorId) {
+    let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[1]));
     let bindings = b.program().bindings.clone();
     let partials = b.matrix("partials", Axis::heads(parameters, 4), Width::Exact(256));
     b.values(partials).iter_mut().for_each(|sum| *sum = sum.abs());
-    let settings = Settings { max_grad_norm, ..super::adamw::SETTINGS };
+    let settings = AdamWParams { max_grad_norm, ..super::adamw::SETTINGS };
     b.adopt(bindings.settings).copy_from_slice(bytemuck::cast_slice(&[settings]));
     b.adopt(bindings.metrics).copy_from_slice(&[0.5, f32::NAN, f32::NAN, f32::NAN]);
-    b.op(Op::Clip { partials, settings: bindings.settings, metrics: bindings.metrics });
+    b.op(Clip { partials, settings: bindings.settings, metrics: bindings.metrics });
     (b, bindings.metrics, partials)
 }
 

@@ -1,14 +1,15 @@
 use streambp::model::{Axis, Config};
-use streambp::step::{IGNORED_LABEL, Op, TensorId, Words};
+use streambp::step::ops::{CrossEntropy, LogSumExp, VocabRange};
+use streambp::step::{IGNORED_LABEL, TensorId};
 
-use crate::support::bench::{self, Bench, Shape, Tolerance, Width};
 use crate::support::model;
+use crate::support::op_harness::{self, OpHarness, Shape, Tolerance, Width};
 
 /// The operation with random labels, some of them ignored, and a weight of its own for each token.
-fn bench(shape: &Shape, vocab_size: u32, cap: Option<f64>) -> (Bench, TensorId) {
+fn bench(shape: &Shape, vocab_size: u32, cap: Option<f64>) -> (OpHarness, TensorId) {
     let config = Config { vocab_size, final_logit_softcapping: cap, ..model::odd_config() };
     let labels = model::batch(&config, &shape.lengths, 3).labels;
-    let mut b = Bench::new(&config, shape);
+    let mut b = OpHarness::new(&config, shape);
     let bindings = b.program().bindings.clone();
     let logits = b.input("logits", Axis::flat(vocab_size));
     b.adopt(bindings.log_probs).fill(f32::NAN);
@@ -18,16 +19,16 @@ fn bench(shape: &Shape, vocab_size: u32, cap: Option<f64>) -> (Bench, TensorId) 
     }
     b.indices(bindings.labels, labels);
     let stats = b.output("stats", Width::Exact(4));
-    let (words, labels) = (Words { first: 0, count: vocab_size }, bindings.labels);
-    b.op(Op::LogSumExp { logits, labels, stats, words });
+    let (range, labels) = (VocabRange { first: 0, count: vocab_size }, bindings.labels);
+    b.op(LogSumExp { logits, labels, stats, range });
     let (loss_weight, log_probs) = (bindings.loss_weight, bindings.log_probs);
-    b.op(Op::CrossEntropy { logits, labels, loss_weight, stats, log_probs, words });
+    b.op(CrossEntropy { logits, labels, loss_weight, stats, log_probs, range });
     (b, logits)
 }
 
 #[test]
 fn kernel_and_reference_agree() {
-    for shape in bench::shapes() {
+    for shape in op_harness::shapes() {
         for (vocab_size, cap) in [(1, None), (3, None), (37, None), (257, None), (37, Some(0.8)), (2500, None)] {
             let (b, logits) = bench(&shape, vocab_size, cap);
             let log_probs = b.program().bindings.log_probs;
@@ -55,6 +56,6 @@ fn reference_is_the_slope() {
         let (mut b, logits) = bench(&Shape::whole(&[3, 8]), 5, cap);
         let (log_probs, loss_weight) = (b.program().bindings.log_probs, b.program().bindings.loss_weight);
         let weights: Vec<f32> = b.values(loss_weight).iter().map(|weight| -weight).collect();
-        b.check_slopes(log_probs, &weights, &[(logits, logits)]);
+        b.gradcheck(log_probs, &weights, &[(logits, logits)]);
     }
 }

@@ -1,21 +1,21 @@
 use streambp::model::{Axis, Config};
-use streambp::step::{Op, Words};
+use streambp::step::ops::{LogSumExp, VocabRange};
 
-use crate::support::bench::{self, Bench, Tolerance, Width};
 use crate::support::model;
+use crate::support::op_harness::{self, OpHarness, Tolerance, Width};
 
 /// Blocks of the vocabulary, one after the other, against all of it in f64.
 #[test]
 fn kernel_and_reference_agree() {
-    for shape in bench::few_shapes() {
+    for shape in op_harness::few_shapes() {
         let config = Config { vocab_size: 2500, ..model::odd_config() };
-        let mut b = Bench::new(&config, &shape);
+        let mut b = OpHarness::new(&config, &shape);
         let labels = b.program().bindings.labels;
         b.indices(labels, model::batch(&config, &shape.lengths, 3).labels);
         let stats = b.output("stats", Width::Exact(4));
         for (first, count) in [(0, 1024), (1024, 1024), (2048, 452)] {
             let logits = b.input("logits", Axis::flat(count));
-            b.op(Op::LogSumExp { logits, labels, stats, words: Words { first, count } });
+            b.op(LogSumExp { logits, labels, stats, range: VocabRange { first, count } });
         }
         b.check(&[(stats, Tolerance::Norm(5e-7))]);
     }

@@ -1,20 +1,21 @@
 use streambp::model::{Axis, Config, Rope, RopeScaling};
-use streambp::step::{Op, TensorId};
+use streambp::step::TensorId;
+use streambp::step::ops;
 
-use crate::support::bench::{self, Bench, Shape, Tolerance};
 use crate::support::model;
+use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
-fn bench(shape: &Shape, head_dim: u32, inverse: bool) -> (Bench, TensorId) {
-    let mut b = Bench::new(&Config { head_dim, ..model::odd_config() }, shape);
+fn bench(shape: &Shape, head_dim: u32, inverse: bool) -> (OpHarness, TensorId) {
+    let mut b = OpHarness::new(&Config { head_dim, ..model::odd_config() }, shape);
     let x = b.input("x", Axis::heads(3, head_dim));
     let (segment_start, table) = (b.program().bindings.segment_start, b.program().bindings.rope_table);
-    b.op(Op::Rope { x, segment_start, table, is_local: false, inverse });
+    b.op(ops::Rope { x, segment_start, table, is_local: false, inverse });
     (b, x)
 }
 
 #[test]
 fn kernel_and_reference_agree() {
-    for shape in bench::shapes() {
+    for shape in op_harness::shapes() {
         for head_dim in [2, 6, 10, 32, 64] {
             for inverse in [false, true] {
                 let (b, x) = bench(&shape, head_dim, inverse);
@@ -35,14 +36,14 @@ fn angles_of_late_positions_are_exact() {
 
 #[test]
 fn the_inverse_is_the_slope() {
-    let mut b = Bench::new(&model::odd_config(), &Shape::whole(&[3, 8]));
+    let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[3, 8]));
     let heads = Axis::heads(3, 6);
     let (x, d_x) = (b.input("x", heads), b.input("d_x", heads));
     let (segment_start, table) = (b.program().bindings.segment_start, b.program().bindings.rope_table);
     let d_out = b.values(d_x).to_vec();
-    b.op(Op::Rope { x, segment_start, table, is_local: false, inverse: false });
-    b.op(Op::Rope { x: d_x, segment_start, table, is_local: false, inverse: true });
-    b.check_slopes(x, &d_out, &[(x, d_x)]);
+    b.op(ops::Rope { x, segment_start, table, is_local: false, inverse: false });
+    b.op(ops::Rope { x: d_x, segment_start, table, is_local: false, inverse: true });
+    b.gradcheck(x, &d_out, &[(x, d_x)]);
 }
 
 #[test]
@@ -52,12 +53,12 @@ fn scaled_and_local_frequencies() {
         let rope = Rope { theta: 1000.0, scaling };
         let windows = Config { sliding_window: 8, sliding_layers: vec![true], ..model::odd_config() };
         for (is_local, config) in [(false, Config { rope, ..windows.clone() }), (true, Config { local_rope: rope, ..windows })] {
-            let mut b = Bench::new(&config, &Shape::whole(&[100, 300]));
+            let mut b = OpHarness::new(&config, &Shape::whole(&[100, 300]));
             let x = b.input("x", Axis::heads(3, 6));
             let bindings = &b.program().bindings;
             let table = if is_local { bindings.local_rope_table } else { bindings.rope_table };
             let segment_start = bindings.segment_start;
-            b.op(Op::Rope { x, segment_start, table, is_local, inverse: false });
+            b.op(ops::Rope { x, segment_start, table, is_local, inverse: false });
             b.check(&[(x, Tolerance::Norm(5e-7))]);
         }
     }

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use streambp::gpu::{Executor, Gpu, Tuning};
-use streambp::step::{Program, TensorId};
+use streambp::gpu::{Executor, Gpu, Kernels, Tuning};
+use streambp::step::{Plan, Program, TensorId};
 
 /// The device.
 pub fn gpu() -> Gpu {
@@ -26,7 +26,9 @@ pub fn own_tuning() -> Tuning {
 /// A program on the device, with kernels for some class of adapter.
 pub fn executor(program: &Program, tuning: Tuning) -> Executor {
     let gpu = gpu().with_tuning(tuning);
-    pollster::block_on(Executor::new(&gpu, program.clone())).unwrap_or_else(|error| panic!("{error}"))
+    let kernels = Plan::new(program.clone(), gpu.limits()).and_then(|plan| Kernels::new(&gpu, plan));
+    let executor = kernels.and_then(|kernels| pollster::block_on(Executor::new(kernels)));
+    executor.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A tensor's values, in the layout of the device.

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
-use streambp::model::{Config, Layout, ParameterId, Parameters, Precision, Weights, WithAdapters, open_adapter, open_model};
+use safetensors::{Dtype as FileDtype, SafeTensors};
+use streambp::model::{Config, Dtype, ModelSpec, ParameterId, Parameters, Weights, WithAdapters, open_adapter, open_model};
 use streambp::step::Batch;
 use streambp::train::read_batch;
 
@@ -58,7 +58,7 @@ impl Fixture {
 /// A fixture with adapters, read.
 pub struct Adapted {
     pub directory: PathBuf,
-    pub layout: Layout,
+    pub spec: ModelSpec,
     /// Those of the model and those of its adapters.
     pub weights: Weights,
     pub batch: Batch,
@@ -70,25 +70,25 @@ impl Adapted {
     /// Reads the fixture of that name; frozen matrices lie as in its file.
     pub fn read(name: &str) -> Adapted {
         let directory = place(name);
-        let (layout, weights) = pollster::block_on(async {
+        let (spec, weights) = pollster::block_on(async {
             let base = open_model(directory.to_str().unwrap(), 0).await.unwrap();
             let adapters = open_adapter(&directory.join("adapter"), &base.config).await.unwrap();
             let embedding = &Parameters::new(&base.config);
             let frozen = match base.stored().unwrap().dtype(embedding.get(ParameterId(0))) {
-                Dtype::BF16 => Precision::Bf16,
-                Dtype::F16 => Precision::F16,
+                FileDtype::BF16 => Dtype::Bf16,
+                FileDtype::F16 => Dtype::F16,
                 other => panic!("{name} is stored in {other:?}"),
             };
-            let layout = Layout::lora(&base.config, adapters.lora().clone(), frozen).unwrap();
-            let parameters = Parameters::new(&layout);
+            let spec = ModelSpec::lora(&base.config, adapters.lora().clone(), frozen).unwrap();
+            let parameters = Parameters::new(&spec);
             let values = WithAdapters { base, adapters };
             let weights = Weights::read(&values, parameters.iter().map(|(_, parameter)| parameter)).await.unwrap();
-            (layout, weights)
+            (spec, weights)
         });
         let expected = std::fs::read(directory.join("expected.safetensors")).unwrap();
         let loss = floats(&SafeTensors::deserialize(&expected).unwrap(), "loss")[0];
-        let batch = batch(&directory, &layout.config);
-        Adapted { directory, layout, weights, batch, loss, expected }
+        let batch = batch(&directory, &spec.config);
+        Adapted { directory, spec, weights, batch, loss, expected }
     }
 
     /// A tensor of what is expected.
@@ -99,7 +99,7 @@ impl Adapted {
     /// The rows of a tensor of logits that belong to the batch's first sequence.
     pub fn first_sequence(&self, name: &str) -> Vec<f64> {
         let rows = self.batch.shape.lengths()[0] as usize;
-        self.expected(name)[..rows * self.layout.config.vocab_size as usize].to_vec()
+        self.expected(name)[..rows * self.spec.config.vocab_size as usize].to_vec()
     }
 }
 
@@ -110,6 +110,6 @@ fn batch(directory: &Path, config: &Config) -> Batch {
 
 fn floats(tensors: &SafeTensors, name: &str) -> Vec<f64> {
     let view = tensors.tensor(name).unwrap();
-    assert_eq!(view.dtype(), Dtype::F64, "{name}");
+    assert_eq!(view.dtype(), FileDtype::F64, "{name}");
     bytemuck::pod_collect_to_vec(view.data())
 }

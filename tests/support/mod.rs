@@ -1,11 +1,11 @@
 //! What several tests need.
 
-pub mod bench;
 pub mod compare;
 pub mod device;
 pub mod fixture;
 pub mod level;
 pub mod model;
+pub mod op_harness;
 pub mod random;
 
 pub use random::Random;

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
-use streambp::gpu::{self, Tuning};
+use streambp::error::Result;
+use streambp::gpu::{self, Gpu, Kernels, Tuning};
 use streambp::model::{
-    Activation, Config, Layout, Lora, ModelType, Parameters, Precision, Projection, Role, Rope, RopeScaling, Weights, open_model,
+    Activation, Config, Dtype, Lora, ModelSpec, ModelType, Parameters, Projection, Role, Rope, RopeScaling, WeightSource, Weights,
+    open_model,
 };
 use streambp::reference;
 use streambp::step::update::metrics::LOSS;
-use streambp::step::{Batch, IGNORED_LABEL, Keep, KeepSet, Pass, Program, Rows, Strategy};
+use streambp::step::{Batch, IGNORED_LABEL, Pass, Plan, Program, Rows, SavedActivation, SavedActivations, Strategy};
+use streambp::train::{Dataset, Settings, Trainer};
 
 use super::{Random, device};
 
@@ -61,28 +64,32 @@ pub fn has_rings(program: &Program) -> bool {
 }
 
 /// Adapters on a model, and how the rest lies.
-pub fn lora(config: &Config, targets: &[Projection], frozen: Precision) -> Layout {
-    Layout::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec() }, frozen).unwrap()
+pub fn lora(config: &Config, targets: &[Projection], frozen: Dtype) -> ModelSpec {
+    ModelSpec::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec() }, frozen).unwrap()
 }
 
 /// Strategies that keep some of what layers compute, each thing once alone, in all layers or in the last one, and such that let the
 /// inputs of layers wait on the host.
-pub fn between() -> Vec<Strategy> {
-    let alone = Keep::ALL.map(|keep| KeepSet::NONE.with(keep, u32::MAX));
-    let last = KeepSet::NONE.with(Keep::Attention, u32::MAX).with(Keep::KeysValues, 1).with(Keep::GateUp, 1).with(Keep::Norms, 1);
-    let checkpoints = [last, KeepSet::ALL].map(|kept| Strategy::CHECKPOINT.keeping(kept));
-    let offloading = [Strategy::stream(64, 64), Strategy::stream(128, 64).keeping(last), Strategy::CHECKPOINT].map(|s| s.offloading(true));
-    let streams = alone.into_iter().chain([last, KeepSet::ALL]).map(|kept| Strategy::stream(128, 64).keeping(kept));
-    let stretched = [Strategy::stream(64, 64), Strategy::stream(128, 64).keeping(last)].map(|s| s.stretching(true));
+pub fn selective_strategies() -> Vec<Strategy> {
+    let alone = SavedActivation::ALL.map(|keep| SavedActivations::NONE.with(keep, u32::MAX));
+    let last = SavedActivations::NONE
+        .with(SavedActivation::Attention, u32::MAX)
+        .with(SavedActivation::KeysValues, 1)
+        .with(SavedActivation::GateUp, 1)
+        .with(SavedActivation::Norms, 1);
+    let checkpoints = [last, SavedActivations::ALL].map(|kept| Strategy::CHECKPOINT.saving(kept));
+    let offloading = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(last), Strategy::CHECKPOINT].map(|s| s.offloading(true));
+    let streams = alone.into_iter().chain([last, SavedActivations::ALL]).map(|kept| Strategy::stream(128, 64).saving(kept));
+    let stretched = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(last)].map(|s| s.with_adaptive_chunks(true));
     streams.chain(checkpoints).chain(offloading).chain(stretched).collect()
 }
 
 /// Weights large enough that no part of a gradient is negligible, and norms that are not all ones.
-pub fn weights(layout: impl Into<Layout>, seed: u64) -> Weights {
-    let layout = layout.into();
-    let config = &layout.config;
+pub fn weights(spec: impl Into<ModelSpec>, seed: u64) -> Weights {
+    let spec = spec.into();
+    let config = &spec.config;
     let mut random = Random::new(seed);
-    let parameters = Parameters::new(&layout);
+    let parameters = Parameters::new(&spec);
     let values = parameters.iter().map(|(_, parameter)| {
         let (mean, spread) = match parameter.rows {
             None if matches!(parameter.role, Role::Bias(_)) || config.family().norms_add_one => (0.0, 0.3),
@@ -115,11 +122,11 @@ pub fn batch(config: &Config, lengths: &[u32], seed: u64) -> Batch {
 }
 
 /// One step's loss and the gradients of what learns, in f64.
-pub fn reference_step(layout: impl Into<Layout>, weights: &Weights, batch: &Batch, strategy: Strategy) -> (f64, Vec<Vec<f64>>) {
-    let program = Program::gradients(layout, batch.shape.clone(), strategy);
+pub fn reference_step(spec: impl Into<ModelSpec>, weights: &Weights, batch: &Batch, strategy: Strategy) -> (f64, Vec<Vec<f64>>) {
+    let program = Program::gradients(spec, batch.shape.clone(), strategy);
     let mut executor = reference_executor(&program, weights, batch);
     executor.run(Pass::GRADIENTS);
-    let gradients = program.parameters.trained().map(|(id, _)| executor.gradient(id)).collect();
+    let gradients = program.parameters.trainable().map(|(id, _)| executor.gradient(id)).collect();
     (executor.read(program.bindings.metrics)[LOSS], gradients)
 }
 
@@ -168,4 +175,11 @@ pub fn device_executor(program: &Program, tuning: Tuning, weights: &Weights, bat
     pollster::block_on(executor.load(weights)).unwrap();
     executor.load_batch(batch);
     executor
+}
+
+/// A run of training on a device.
+pub async fn trainer(gpu: &Gpu, spec: &ModelSpec, settings: Settings, dataset: Dataset, values: &impl WeightSource) -> Result<Trainer> {
+    let program = Program::train(spec, settings.batch_shape(&dataset), settings.strategy);
+    let kernels = Kernels::new(gpu, Plan::new(program, gpu.limits())?)?;
+    Trainer::new(kernels, settings, dataset, values).await
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use streambp::error::Result;
-use streambp::model::{Config, Fresh, Layout, Parameters, Preset, Weights};
+use streambp::model::{Config, ModelSpec, Parameters, Preset, RandomInit, Weights};
 use streambp::step::Batch;
 use streambp::step::update::Settings;
-use streambp::train::Source;
+use streambp::train::Dataset;
 
 /// What the weights and the text are drawn from.
 const SEED: u64 = 0;
@@ -20,7 +20,7 @@ const MAX_GRAD_NORM: f32 = 1e9;
 
 /// The decoder and its text.
 pub struct Task {
-    layout: Layout,
+    spec: ModelSpec,
     text: Vec<u32>,
 }
 
@@ -31,19 +31,19 @@ impl Task {
     /// If the project had no text of its own.
     pub fn new() -> Result<Task> {
         let preset = Preset::named("tiny").expect("the smallest preset");
-        let batch = Source::own(1 << 12)?.batch(SEED, 0, 1);
+        let batch = Dataset::own(1 << 12)?.batch(SEED, 0, 1);
         let text = batch.input_ids.iter().cycle().take(LONGEST as usize + 1).copied().collect();
-        Ok(Task { layout: Layout::from(&preset.config), text })
+        Ok(Task { spec: ModelSpec::from(&preset.config), text })
     }
 
     /// The model.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
     }
 
     /// Its first weights.
-    pub fn values(&self) -> Fresh {
-        Fresh { seed: SEED }
+    pub fn values(&self) -> RandomInit {
+        RandomInit { seed: SEED }
     }
 
     /// The first tokens of the text (T), each with the one behind it as its label.
@@ -73,8 +73,8 @@ impl Task {
 
     /// Sizes and settings for those who are not written in Rust.
     pub fn to_json(&self) -> Value {
-        let Config { hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads, .. } = self.layout.config;
-        let Config { head_dim, vocab_size, rms_norm_eps, rope, .. } = self.layout.config;
+        let Config { hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads, .. } = self.spec.config;
+        let Config { head_dim, vocab_size, rms_norm_eps, rope, .. } = self.spec.config;
         json!({
             "hidden_size": hidden_size,
             "intermediate_size": intermediate_size,
@@ -96,9 +96,9 @@ impl Task {
 
     /// The first weights as a safetensors file.
     pub fn to_safetensors(&self) -> Vec<u8> {
-        let parameters = Parameters::new(&self.layout.config);
+        let parameters = Parameters::new(&self.spec.config);
         let table: Vec<_> = parameters.iter().map(|(_, parameter)| parameter).collect();
-        Weights::init(&self.layout.config, SEED).to_safetensors(table)
+        Weights::init(&self.spec.config, SEED).to_safetensors(table)
     }
 
     /// The text as little-endian u32, one more than the longest sequence has.

@@ -4,7 +4,7 @@ use streambp::error::{Error, Result};
 use streambp::gpu::{Executor, Gpu};
 use streambp::step::update::metrics;
 use streambp::step::{Pass, Program, Strategy};
-use streambp::train::shortest_step;
+use streambp::train::fastest_strategy;
 
 use crate::Task;
 
@@ -30,12 +30,12 @@ impl Trainer {
         let gpu = Gpu::open(None).await?;
         let batch = task.batch(length);
         let strategy = match variant {
-            "fastest" => shortest_step(task.layout(), &batch.shape, BUDGET, gpu.limits()),
+            "fastest" => fastest_strategy(task.spec(), &batch.shape, BUDGET, gpu.limits()),
             "stream" => Some(Strategy::stream(CHUNK, CHUNK)),
             _ => return Err(Error::Setting(format!("there is no variant \"{variant}\"; there are fastest and stream"))),
         };
         let strategy = strategy.ok_or_else(|| Error::Setting(format!("no strategy fits {BUDGET} bytes; take a shorter sequence")))?;
-        let executor = Executor::new(&gpu, Program::train(task.layout(), batch.shape.clone(), strategy)).await?;
+        let executor = Executor::new(&gpu, Program::train(task.spec(), batch.shape.clone(), strategy)).await?;
         executor.load(&task.values()).await?;
         executor.load_batch(&batch);
         Ok(Trainer { task, executor, step: 0 })

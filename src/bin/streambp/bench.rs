@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 use streambp::error::Result;
-use streambp::gpu::{Ceilings, Executor, Gpu};
-use streambp::model::{Layout, Values};
-use streambp::step::{Batch, KeepSet, Pass, Program, Strategy, StrategyKind};
+use streambp::gpu::{Ceilings, Executor, Gpu, Kernels};
+use streambp::model::WeightSource;
+use streambp::step::{Batch, Pass, Plan, Program, SavedActivations, Strategy, StrategyKind};
 use streambp::train::{RooflineRow, matmul_gflops, roofline, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json, strategy_words};
-use crate::tuning::{Device, all_fit};
+use crate::tuning::{Device, plan_all};
 use crate::verify::own_batch;
 
 #[derive(Args)]
@@ -34,13 +34,13 @@ pub struct Arguments {
     logits_chunk: Option<u32>,
     /// What layers keep beside their inputs (for checkpoint and stream), as `train` takes it
     #[arg(long)]
-    keep: Option<KeepSet>,
+    save_activations: Option<SavedActivations>,
     /// Set stream beside itself with the inputs of layers on the host
     #[arg(long)]
     offload: bool,
-    /// Keep all chunks of one length; else they are longer wherever the step needs less memory than at its peak (for stream)
+    /// SavedActivation all chunks of one length; else they are longer wherever the step needs less memory than at its peak (for stream)
     #[arg(long)]
-    even_chunks: bool,
+    fixed_chunks: bool,
     /// Steps of each strategy that are timed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -54,14 +54,15 @@ impl Arguments {
     fn strategies(&self) -> Vec<Strategy> {
         let of_kind = |&kind: &StrategyKind| match kind {
             StrategyKind::Stream => {
-                let stream = |&chunk: &u32| Strategy::stream(chunk, self.logits_chunk.unwrap_or(chunk)).stretching(!self.even_chunks);
+                let stream =
+                    |&chunk: &u32| Strategy::stream(chunk, self.logits_chunk.unwrap_or(chunk)).with_adaptive_chunks(!self.fixed_chunks);
                 let streams = self.chunk.iter().map(stream);
                 streams.flat_map(|stream| [Some(stream), self.offload.then(|| stream.offloading(true))]).flatten().collect()
             }
             _ => vec![Strategy::new(kind, 0, 0)],
         };
-        let keeping = |strategy: Strategy| match self.keep {
-            Some(kept) if strategy.kind != StrategyKind::Standard => strategy.keeping(kept),
+        let keeping = |strategy: Strategy| match self.save_activations {
+            Some(kept) if strategy.kind != StrategyKind::Standard => strategy.saving(kept),
             _ => strategy,
         };
         self.strategies.iter().flat_map(of_kind).map(keeping).collect()
@@ -83,13 +84,17 @@ struct Contestant {
 }
 
 pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
-    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
-    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
+    let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
+    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &spec.config)?;
     let strategies = arguments.strategies();
-    let programs = strategies.iter().map(|&strategy| Program::train(&layout, batch.shape.clone(), strategy));
-    let gpu = device.open(&layout, |limits| all_fit(programs, limits)).await?;
-    let (report, _) = verify(&gpu, &layout, &values, &batch, &strategies, |_, _| ()).await?;
-    let contestants = time(&gpu, &layout, &values, &batch, &strategies, arguments.steps).await?;
+    let gpu = device.open().await?;
+    let steps = strategies.iter().map(|&strategy| Program::train(&spec, batch.shape.clone(), strategy));
+    let steps = plan_all(steps, gpu.limits())?;
+    let gradients = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));
+    let gradients = plan_all(gradients, gpu.limits())?;
+    let gpu = device.tune(gpu, &spec).await?;
+    let (report, _) = verify(&gpu, gradients, &values, &batch, |_, _| ()).await?;
+    let contestants = time(&gpu, steps, &values, &batch, arguments.steps).await?;
     let ceilings = gpu.ceilings().await?;
     let matmul = matmul_gflops(&gpu, MATMUL).await?;
     let mut rows = Vec::new();
@@ -110,17 +115,11 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
 }
 
 /// Times the strategies in turn, step by step, so that whatever else the machine does slows all of them.
-async fn time(
-    gpu: &Gpu,
-    layout: &Layout,
-    values: &impl Values,
-    batch: &Batch,
-    strategies: &[Strategy],
-    steps: u32,
-) -> Result<Vec<Contestant>> {
+async fn time(gpu: &Gpu, plans: Vec<Plan>, values: &impl WeightSource, batch: &Batch, steps: u32) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
-    for &strategy in strategies {
-        let executor = Executor::new(gpu, Program::train(layout, batch.shape.clone(), strategy)).await?;
+    for plan in plans {
+        let strategy = plan.program().strategy;
+        let executor = Executor::new(Kernels::new(gpu, plan)?).await?;
         executor.load(values).await?;
         executor.load_batch(batch);
         contestants.push(Contestant { strategy, executor, millis: Vec::new(), host_millis: Vec::new() });
@@ -173,9 +172,9 @@ fn row(contestant: &Contestant, ceilings: Ceilings, ops: &[RooflineRow]) -> Valu
     let tokens = program.tokens();
     json!({
         "strategy": contestant.strategy.kind,
-        "keep": contestant.strategy.kept().to_string(),
+        "save_activations": contestant.strategy.saved_activations().to_string(),
         "offload": contestant.strategy.offloads(),
-        "even_chunks": !contestant.strategy.stretches(),
+        "fixed_chunks": !contestant.strategy.has_adaptive_chunks(),
         "words": strategy_words(contestant.strategy, tokens),
         "chunk": contestant.strategy.chunk(tokens),
         "logits_chunk": contestant.strategy.logits_chunk(tokens),
@@ -186,7 +185,7 @@ fn row(contestant: &Contestant, ceilings: Ceilings, ops: &[RooflineRow]) -> Valu
         "model_gflops": program.model_flops() as f64 / median / 1e6,
         "adapter_peak_gflops": ceilings.gflops,
         "adapter_gigabytes_per_second": ceilings.gigabytes_per_second,
-        "planned_bytes": contestant.executor.memory().peak_bytes(),
+        "planned_bytes": contestant.executor.plan().peak_bytes(),
         "allocated_bytes": contestant.executor.created_bytes(),
         "ops": ops.iter().map(op_row).collect::<Vec<Value>>(),
     })
@@ -197,7 +196,7 @@ fn op_row(row: &RooflineRow) -> Value {
         "pass": row.pass,
         "op": row.op,
         "of": row.of,
-        "turns": row.turns,
+        "instances": row.instances,
         "millis": row.seconds * 1e3,
         "gflops": row.flops as f64 / row.seconds / 1e9,
         "gigabytes_per_second": row.bytes as f64 / row.seconds / 1e9,

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::step::{Memory, Program};
-use streambp::text::Until;
+use streambp::gpu::Kernels;
+use streambp::text::StopSequence;
 use streambp::train::{Generator, Sampler};
 
 use crate::options::{ModelOptions, Opened, print_json};
@@ -39,23 +39,24 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
-    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
-    let vocab_size = layout.config.vocab_size;
+    let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
+    let vocab_size = spec.config.vocab_size;
     let tokenizer = arguments.text.tokenizer(&arguments.model.model, vocab_size)?;
     if tokenizer.is_bytes() && vocab_size < 256 {
         return Err(Error::Setting(format!("the model knows {vocab_size} tokens, and a prompt of bytes needs 256")));
     }
     let (prompt, mut answer) = match arguments.chat {
         true => {
-            let (question, end) = question(&arguments.prompt, &tokenizer, layout.config.model_type)?;
-            (tokenizer.encode(&question)?, Until::new(end))
+            let (question, end) = question(&arguments.prompt, &tokenizer, spec.config.model_type)?;
+            (tokenizer.encode(&question)?, StopSequence::new(end))
         }
-        false => (tokenizer.encode_alone(&arguments.prompt)?, Until::new(String::new())),
+        false => (tokenizer.encode_with_special_tokens(&arguments.prompt)?, StopSequence::new(String::new())),
     };
     let context = prompt.len() as u32 + arguments.tokens;
-    let plan = |limits| Memory::plan(&Program::decode(&layout, context).0, limits).map(drop);
-    let gpu = device.open(&layout, plan).await?;
-    let mut generator = Generator::new(&gpu, &layout, context).await?;
+    let gpu = device.open().await?;
+    let (plan, logits) = Generator::plan(&spec, context, gpu.limits())?;
+    let gpu = device.tune(gpu, &spec).await?;
+    let mut generator = Generator::new(Kernels::new(&gpu, plan)?, logits).await?;
     generator.load(&values).await?;
     generator.start(&prompt)?;
     let mut sampler = Sampler::new(arguments.temperature, arguments.top_k, arguments.seed);

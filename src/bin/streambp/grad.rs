@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::gpu::Executor;
-use streambp::step::{Memory, Pass, Program, update::metrics};
+use streambp::gpu::{Executor, Kernels};
+use streambp::step::{Pass, Plan, Program, update::metrics};
 use streambp::train::{read_batch, tensors_to_file};
 
 use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, print_json};
@@ -29,19 +29,21 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
-    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
+    let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
-    let batch = read_batch(&arguments.batch.display().to_string(), &bytes, layout.config.vocab_size)?;
-    let program = Program::gradients(&layout, batch.shape.clone(), arguments.strategy.resolve());
-    let gpu = device.open(&layout, |limits| Memory::plan(&program, limits).map(drop)).await?;
-    let mut executor = Executor::new(&gpu, program).await?;
+    let batch = read_batch(&arguments.batch.display().to_string(), &bytes, spec.config.vocab_size)?;
+    let program = Program::gradients(&spec, batch.shape.clone(), arguments.strategy.resolve());
+    let gpu = device.open().await?;
+    let plan = Plan::new(program, gpu.limits())?;
+    let gpu = device.tune(gpu, &spec).await?;
+    let mut executor = Executor::new(Kernels::new(&gpu, plan)?).await?;
     executor.load(&values).await?;
     executor.load_batch(&batch);
     executor.run(Pass::GRADIENTS).await?;
     let loss = executor.metrics().await?[metrics::LOSS];
     let mut tensors = vec![("loss".to_owned(), vec![1], vec![loss])];
     let gradients = executor.gradients().await?;
-    let parameters = executor.program().parameters.trained().zip(gradients);
+    let parameters = executor.program().parameters.trainable().zip(gradients);
     tensors.extend(parameters.map(|((_, parameter), gradient)| (parameter.name.clone(), parameter.shape(), gradient)));
     tensors_to_file(&arguments.out, &tensors)?;
     let out = arguments.out.display();

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::model::{Precision, merge, open_adapter, open_model};
+use streambp::model::{Dtype, merge, open_adapter, open_model};
 
 use crate::options::print_json;
 
@@ -21,7 +21,7 @@ pub struct Arguments {
     out: PathBuf,
     /// f32, f16 or bf16 [default: what each matrix is stored in]
     #[arg(long, value_parser = parse_dtype)]
-    dtype: Option<Precision>,
+    dtype: Option<Dtype>,
 }
 
 pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
@@ -41,6 +41,6 @@ pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse_dtype(name: &str) -> Result<Precision, String> {
-    Precision::named(name).filter(|precision| *precision != Precision::Int8).ok_or_else(|| "there are f32, f16 and bf16".to_owned())
+fn parse_dtype(name: &str) -> Result<Dtype, String> {
+    Dtype::named(name).filter(|dtype| *dtype != Dtype::Int8).ok_or_else(|| "there are f32, f16 and bf16".to_owned())
 }

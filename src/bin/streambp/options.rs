@@ -8,10 +8,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use streambp::error::Result;
 use streambp::model::{
-    Config, Directory, Fresh, Layout, Lora, Model, Parameter, Precision, Projection, StoredAdapter, Values, WithAdapters, open_adapter,
-    open_model,
+    Config, Directory, Dtype, Lora, Model, ModelSpec, Parameter, Projection, RandomInit, StoredAdapter, WeightSource, WithAdapters,
+    open_adapter, open_model,
 };
-use streambp::step::{KeepSet, Strategy, StrategyKind, TOKEN_TILE};
+use streambp::step::{SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
 /// Which strategy, in chunks of which length, and what it keeps.
 #[derive(Args, Clone, Copy)]
@@ -31,13 +31,13 @@ pub struct StrategyOptions {
     /// What layers keep from the forward pass beside their inputs (for checkpoint and stream), as attention,keys_values:4: any of attention,
     /// keys_values, queries, middle, gate_up, mlp, output, norms, or all; :4 behind a name is for the last four layers
     #[arg(long)]
-    pub keep: Option<KeepSet>,
+    pub save_activations: Option<SavedActivations>,
     /// Let the inputs of layers wait in the host's memory
     #[arg(long)]
     pub offload: bool,
-    /// Keep all chunks of one length; else they are longer wherever the step needs less memory than at its peak (for stream)
+    /// SavedActivation all chunks of one length; else they are longer wherever the step needs less memory than at its peak (for stream)
     #[arg(long)]
-    pub even_chunks: bool,
+    pub fixed_chunks: bool,
 }
 
 /// Which model, and with which adapters.
@@ -53,7 +53,7 @@ pub struct ModelOptions {
 /// A model that was opened: what of it learns, and where its values come from.
 pub struct Opened {
     /// The model as it is trained.
-    pub layout: Layout,
+    pub spec: ModelSpec,
     /// Its values.
     pub values: WithAdapters<Model, Adapters>,
 }
@@ -61,15 +61,15 @@ pub struct Opened {
 /// Where the values of adapters come from.
 pub enum Adapters {
     /// From the seed.
-    Fresh(Fresh),
+    RandomInit(RandomInit),
     /// From a directory.
     Stored(StoredAdapter<Directory>),
 }
 
-impl Values for Adapters {
+impl WeightSource for Adapters {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         match self {
-            Adapters::Fresh(fresh) => fresh.rows(parameter, rows).await,
+            Adapters::RandomInit(fresh) => fresh.rows(parameter, rows).await,
             Adapters::Stored(stored) => stored.rows(parameter, rows).await,
         }
     }
@@ -88,8 +88,8 @@ impl ModelOptions {
 
     /// Gives the model its adapters, if it is to have some.
     pub async fn adapt(&self, base: Model, seed: u64) -> Result<Opened> {
-        let (layout, adapters) = self.lora.open(&base.config, seed).await?;
-        Ok(Opened { layout, values: WithAdapters { base, adapters } })
+        let (spec, adapters) = self.lora.open(&base.config, seed).await?;
+        Ok(Opened { spec, values: WithAdapters { base, adapters } })
     }
 }
 
@@ -113,21 +113,21 @@ pub struct LoraOptions {
     pub use_rslora: bool,
     /// How frozen matrices are stored: f32, f16, bf16 or int8
     #[arg(long, default_value = "bf16", value_parser = parse_precision)]
-    pub frozen: Precision,
+    pub frozen: Dtype,
 }
 
 impl LoraOptions {
     /// The model as it is trained, and where the adapters' values come from.
-    pub async fn open(&self, config: &Config, seed: u64) -> Result<(Layout, Adapters)> {
+    pub async fn open(&self, config: &Config, seed: u64) -> Result<(ModelSpec, Adapters)> {
         if let Some(directory) = &self.lora {
             let stored = open_adapter(directory, config).await?;
-            return Ok((Layout::lora(config, stored.lora().clone(), self.frozen)?, Adapters::Stored(stored)));
+            return Ok((ModelSpec::lora(config, stored.lora().clone(), self.frozen)?, Adapters::Stored(stored)));
         }
-        let fresh = Adapters::Fresh(Fresh { seed });
+        let fresh = Adapters::RandomInit(RandomInit { seed });
         let Some(rank) = self.lora_rank else { return Ok((config.into(), fresh)) };
         let targets = if self.lora_targets.is_empty() { Projection::ALL.to_vec() } else { self.lora_targets.clone() };
         let alpha = self.lora_alpha.unwrap_or(2.0 * f64::from(rank));
-        Ok((Layout::lora(config, Lora { rank, alpha, use_rslora: self.use_rslora, targets }, self.frozen)?, fresh))
+        Ok((ModelSpec::lora(config, Lora { rank, alpha, use_rslora: self.use_rslora, targets }, self.frozen)?, fresh))
     }
 }
 
@@ -135,16 +135,16 @@ fn parse_projection(name: &str) -> Result<Projection, String> {
     Projection::named(name).ok_or_else(|| format!("there are {}", Projection::ALL.map(Projection::name).join(", ")))
 }
 
-fn parse_precision(name: &str) -> Result<Precision, String> {
-    Precision::named(name).ok_or_else(|| format!("there are {}", Precision::ALL.map(Precision::name).join(", ")))
+fn parse_precision(name: &str) -> Result<Dtype, String> {
+    Dtype::named(name).ok_or_else(|| format!("there are {}", Dtype::ALL.map(Dtype::name).join(", ")))
 }
 
 impl StrategyOptions {
     /// Is anything left to choose?
     pub fn is_open(&self) -> bool {
-        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, keep, offload, even_chunks } = self;
-        let is_given = chunk.is_some() || logits_chunk.is_some() || logits_bytes.is_some() || *offload || *even_chunks;
-        strategy.is_none() && keep.is_none() && !is_given
+        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, save_activations, offload, fixed_chunks } = self;
+        let is_given = chunk.is_some() || logits_chunk.is_some() || logits_bytes.is_some() || *offload || *fixed_chunks;
+        strategy.is_none() && save_activations.is_none() && !is_given
     }
 
     /// The strategy; if a length had to be rounded, it says so on standard error.
@@ -160,8 +160,8 @@ impl StrategyOptions {
                 }
             }
         }
-        let strategy = Strategy::new(kind, chunk, logits_chunk).keeping(self.keep.unwrap_or_default());
-        let strategy = strategy.offloading(self.offload).stretching(!self.even_chunks);
+        let strategy = Strategy::new(kind, chunk, logits_chunk).saving(self.save_activations.unwrap_or_default());
+        let strategy = strategy.offloading(self.offload).with_adaptive_chunks(!self.fixed_chunks);
         match self.logits_bytes {
             Some(bytes) if kind == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
             _ => strategy,
@@ -171,10 +171,10 @@ impl StrategyOptions {
 
 /// A strategy in words, for a batch of that many tokens.
 pub fn strategy_words(strategy: Strategy, tokens: u32) -> String {
-    let kept = strategy.kept().to_string();
+    let kept = strategy.saved_activations().to_string();
     let keeps = if strategy.kind == StrategyKind::Standard || kept.is_empty() { String::new() } else { format!(", keeps {kept}") };
     let offloads = if strategy.offloads() { ", offloads" } else { "" };
-    let and_more = if strategy.stretches() { " or more" } else { "" };
+    let and_more = if strategy.has_adaptive_chunks() { " or more" } else { "" };
     match strategy.kind {
         StrategyKind::Stream => format!("{}, chunks of {} tokens{and_more}{keeps}{offloads}", strategy.kind, strategy.chunk(tokens)),
         _ => format!("{}{keeps}{offloads}", strategy.kind),

@@ -5,8 +5,8 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use streambp::error::{Error, Result};
 use streambp::model::load_config;
-use streambp::step::{BatchShape, Kind, Limits, Memory, Program, Strategy};
-use streambp::train::{longest_sequence, shortest_step};
+use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TensorKind};
+use streambp::train::{fastest_strategy, longest_sequence};
 
 use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, print_json, strategy_words};
 
@@ -31,39 +31,39 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
-    let (layout, _) = arguments.model.lora.open(&load_config(&arguments.model.model)?, 0).await?;
+    let (spec, _) = arguments.model.lora.open(&load_config(&arguments.model.model)?, 0).await?;
     if u64::from(arguments.batch) * u64::from(arguments.seq_len) > 1 << 31 {
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
     }
     let strategy = arguments.strategy.resolve();
     let shape = BatchShape::uniform(arguments.batch, arguments.seq_len);
-    let program = Program::train(&layout, shape, strategy);
-    let memory = Memory::plan(&program, Limits::NONE)?;
+    let plan = Plan::new(Program::train(&spec, shape, strategy), Limits::NONE)?;
+    let program = plan.program();
     if let Some(path) = &arguments.trace {
-        std::fs::write(path, program.memory_trace(&memory)).map_err(|e| Error::io(path, e))?;
+        std::fs::write(path, plan.memory_trace()).map_err(|e| Error::io(path, e))?;
     }
-    let peak = memory.peak();
+    let peak = plan.peak();
     let node = &program.blocks[peak.block].nodes[peak.node];
-    let kinds = memory.by_kind(&program, peak);
+    let kinds = plan.by_kind(peak);
     let mut document = json!({
-        "peak_bytes": memory.peak_bytes(),
-        "peak_at": { "op": node.op.kind().stem(), "layer": node.layer, "chunk": memory.peak_chunk(&program).index },
-        "bytes_by_kind": Kind::ALL.iter().zip(kinds).map(|(kind, bytes)| (kind.name().to_owned(), json!(bytes))).collect::<Map<String, Value>>(),
-        "unused_bytes": memory.unused_bytes(),
-        "host_bytes": memory.host_bytes(),
+        "peak_bytes": plan.peak_bytes(),
+        "peak_at": { "op": node.op.kind().stem(), "layer": node.layer, "chunk": plan.peak_chunk().index },
+        "bytes_by_kind": TensorKind::ALL.iter().zip(kinds).map(|(kind, bytes)| (kind.name().to_owned(), json!(bytes))).collect::<Map<String, Value>>(),
+        "unused_bytes": plan.unused_bytes(),
+        "host_bytes": plan.host_bytes(),
         "flops": program.step_cost().flops,
-        "ops": program.turn_count(),
+        "ops": program.instance_count(),
         "strategy": strategy.kind,
         "chunk": strategy.chunk(program.tokens()),
         "logits_chunk": strategy.logits_chunk(program.tokens()),
-        "keep": strategy.kept().to_string(),
+        "save_activations": strategy.saved_activations().to_string(),
         "offload": strategy.offloads(),
-        "even_chunks": !strategy.stretches(),
+        "fixed_chunks": !strategy.has_adaptive_chunks(),
     });
     let mut fastest = None;
     if let Some(budget) = arguments.budget {
-        document["max_seq_len"] = json!(longest_sequence(&layout, arguments.batch, strategy, budget, Limits::NONE));
-        fastest = shortest_step(&layout, &program.batch, budget, Limits::NONE);
+        document["max_seq_len"] = json!(longest_sequence(&spec, arguments.batch, strategy, budget, Limits::NONE));
+        fastest = fastest_strategy(&spec, &program.batch, budget, Limits::NONE);
         document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program.tokens()));
     }
     if json {
@@ -83,26 +83,26 @@ fn options_of(strategy: Strategy, tokens: u32) -> Value {
         "strategy": strategy.kind,
         "chunk": strategy.chunk(tokens),
         "logits_chunk": strategy.logits_chunk(tokens),
-        "keep": strategy.kept().to_string(),
+        "save_activations": strategy.saved_activations().to_string(),
         "offload": strategy.offloads(),
-        "even_chunks": !strategy.stretches(),
+        "fixed_chunks": !strategy.has_adaptive_chunks(),
     })
 }
 
-fn print_table(document: &Value, kinds: &[u64; Kind::ALL.len()], budget: Option<u64>) {
+fn print_table(document: &Value, kinds: &[u64; TensorKind::ALL.len()], budget: Option<u64>) {
     let bytes = |field: &str| human_bytes(document[field].as_u64().unwrap_or(0));
     println!("peak            {}", bytes("peak_bytes"));
     let at = &document["peak_at"];
     println!("reached at      {}, layer {}, chunk {}", at["op"].as_str().unwrap_or(""), at["layer"], at["chunk"]);
-    for (kind, &size) in Kind::ALL.iter().zip(kinds).filter(|(_, size)| **size > 0) {
+    for (kind, &size) in TensorKind::ALL.iter().zip(kinds).filter(|(_, size)| **size > 0) {
         println!("  {:22} {:>12}", kind.name().replace('_', " "), human_bytes(size));
     }
     if document["host_bytes"].as_u64() > Some(0) {
         println!("on the host     {}", bytes("host_bytes"));
     }
     println!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]);
-    if let Some(kept) = document["keep"].as_str().filter(|kept| !kept.is_empty()) {
-        println!("kept            {kept}");
+    if let Some(kept) = document["save_activations"].as_str().filter(|kept| !kept.is_empty()) {
+        println!("saved           {kept}");
     }
     println!("arithmetic      {:.1} GFLOP in {} operations", document["flops"].as_u64().unwrap_or(0) as f64 / 1e9, document["ops"]);
     if let Some(budget) = budget {

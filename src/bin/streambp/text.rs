@@ -7,7 +7,7 @@ use clap::Args;
 use streambp::error::{Error, Result};
 use streambp::model::{Config, ModelType, Preset};
 use streambp::text::{ChatTemplate, Conversation, Message, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
-use streambp::train::Source;
+use streambp::train::Dataset;
 
 /// Tokens that a model may know, at most, whose vocabulary is yet to be chosen.
 const MOST_TOKENS: u32 = 1 << 24;
@@ -49,16 +49,16 @@ pub struct DataOptions {
 
 impl DataOptions {
     /// A file to train on, and its tokenizer. A preset takes over the size of its vocabulary.
-    pub fn source(&self, data: &str, model: &str, config: &mut Config, seq_len: u32) -> Result<(Source, Tokenizer)> {
+    pub fn dataset(&self, data: &str, model: &str, config: &mut Config, seq_len: u32) -> Result<(Dataset, Tokenizer)> {
         let text = std::fs::read(data).map_err(|e| Error::io(data, e))?;
         let text = String::from_utf8(text).map_err(|_| Error::Data(format!("{data} is no UTF-8 text; give a text file")))?;
         if !Path::new(data).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl")) {
             let tokenizer = self.tokenizer(model, config, [text.as_str()].into_iter())?;
-            let source = match tokenizer.is_bytes() {
-                true => Source::text(text.into_bytes(), seq_len),
-                false => Source::tokens(tokenizer.encode(&text)?, seq_len),
+            let dataset = match tokenizer.is_bytes() {
+                true => Dataset::text(text.into_bytes(), seq_len),
+                false => Dataset::tokens(tokenizer.encode(&text)?, seq_len),
             };
-            return Ok((source?, tokenizer));
+            return Ok((dataset?, tokenizer));
         }
         let rows = Rows::read(data, &text)?;
         let tokenizer = self.tokenizer(model, config, rows.texts())?;
@@ -66,7 +66,7 @@ impl DataOptions {
         // A template may write the day: that of the data, so that a run that is resumed on another day sees the same.
         let written = std::fs::metadata(data).and_then(|file| file.modified()).map_err(|e| Error::io(data, e))?;
         let documents = rows.documents(&tokenizer, &template, seconds(written))?;
-        Ok((Source::documents(&documents, seq_len)?, tokenizer))
+        Ok((Dataset::documents(&documents, seq_len)?, tokenizer))
     }
 
     /// Data that are made up consist of bytes.

@@ -5,12 +5,13 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::model::{Config, save_adapter};
-use streambp::step::BatchShape;
+use streambp::gpu::Kernels;
+use streambp::model::{Config, ModelSpec, save_adapter};
+use streambp::step::{BatchShape, Limits, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::{
-    CopyTask, RecallTask, Settings, SortTask, Source, StepReport, SumTask, Task, Trainer, Validation, load_snapshot, save_snapshot,
-    shortest_step, within_budget,
+    CopyTask, Dataset, RecallTask, Settings, SortTask, StepReport, SumTask, Task, Trainer, Validation, fastest_strategy, load_snapshot,
+    plan_within, save_snapshot,
 };
 
 use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, print_json, strategy_words};
@@ -85,7 +86,6 @@ impl Arguments {
             seq_len: self.seq_len,
             batch: self.batch,
             accumulate: self.accumulate,
-            strategy: self.strategy.resolve(),
             learning_rate: self.lr,
             min_learning_rate: self.min_lr.unwrap_or(self.lr / 10.0),
             warmup: self.warmup,
@@ -98,22 +98,29 @@ impl Arguments {
     }
 
     /// What to learn from, and how its text becomes tokens, if it is a file. A preset's vocabulary is made to fit.
-    fn source(&self, config: &mut Config) -> Result<(Source, Option<Tokenizer>)> {
+    fn dataset(&self, config: &mut Config) -> Result<(Dataset, Option<Tokenizer>)> {
         let distance = self.distance;
         let made_up = match self.data.as_str() {
-            "own" => Source::own(self.seq_len),
-            "recall" => Source::task(Task::Recall(RecallTask::default()), self.seq_len),
-            "recall-cut" => Source::task(Task::Recall(RecallTask { cut: true, ..RecallTask::default() }), self.seq_len),
-            "copy" => Source::task(Task::Copy(CopyTask { distance }), self.seq_len),
-            "sort" => Source::task(Task::Sort(SortTask { distance }), self.seq_len),
-            "sum" => Source::task(Task::Sum(SumTask { distance }), self.seq_len),
+            "own" => Dataset::own(self.seq_len),
+            "recall" => Dataset::task(Task::Recall(RecallTask::default()), self.seq_len),
+            "recall-cut" => Dataset::task(Task::Recall(RecallTask { cut: true, ..RecallTask::default() }), self.seq_len),
+            "copy" => Dataset::task(Task::Copy(CopyTask { distance }), self.seq_len),
+            "sort" => Dataset::task(Task::Sort(SortTask { distance }), self.seq_len),
+            "sum" => Dataset::task(Task::Sum(SumTask { distance }), self.seq_len),
             path => {
-                let (source, tokenizer) = self.text.source(path, &self.model.model, config, self.seq_len)?;
-                return Ok((source, Some(tokenizer)));
+                let (dataset, tokenizer) = self.text.dataset(path, &self.model.model, config, self.seq_len)?;
+                return Ok((dataset, Some(tokenizer)));
             }
         };
         self.text.refuse(&self.data)?;
         Ok((made_up?, None))
+    }
+
+    /// The strategy that is asked for; where none is and there is a budget, the fastest that fits.
+    fn choose_strategy(&self, spec: &ModelSpec, shape: &BatchShape, limits: Limits) -> Strategy {
+        let budget = self.budget.filter(|_| self.strategy.is_open());
+        let fastest = budget.and_then(|budget| fastest_strategy(spec, shape, budget, limits));
+        fastest.unwrap_or_else(|| self.strategy.resolve())
     }
 
     fn checkpoint(&self) -> Option<PathBuf> {
@@ -122,23 +129,21 @@ impl Arguments {
 }
 
 pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
-    let mut settings = arguments.settings();
+    let settings = arguments.settings();
     settings.validate()?;
     let mut base = arguments.model.base(arguments.seed).await?;
-    let (source, tokenizer) = arguments.source(&mut base.config)?;
-    let Opened { layout, values } = arguments.model.adapt(base, arguments.seed).await?;
-    let shape = BatchShape::uniform(settings.batch, source.seq_len());
-    let plan = |limits| {
-        if let Some(budget) = arguments.budget.filter(|_| arguments.strategy.is_open()) {
-            settings.strategy = shortest_step(&layout, &shape, budget, limits).unwrap_or(settings.strategy);
-        }
-        within_budget(&layout, &shape, settings.strategy, arguments.budget.unwrap_or(u64::MAX), limits).map(drop)
-    };
-    let gpu = device.open(&layout, plan).await?;
+    let (dataset, tokenizer) = arguments.dataset(&mut base.config)?;
+    let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
+    let gpu = device.open().await?;
+    let shape = settings.batch_shape(&dataset);
+    let strategy = arguments.choose_strategy(&spec, &shape, gpu.limits());
+    let plan = plan_within(&spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
+    let gpu = device.tune(gpu, &spec).await?;
     if let Some(out) = &arguments.out {
         std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
     }
-    let mut trainer = Trainer::new(&gpu, &layout, settings, source, &values).await?;
+    let settings = Settings { strategy, ..settings };
+    let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;
     if let Some(path) = arguments.checkpoint().filter(|_| arguments.resume) {
         let snapshot = load_snapshot(&path)?;
         snapshot.check_run(&path.display().to_string(), &trainer.run_id())?;
@@ -147,7 +152,7 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     if !json {
         let memory = human_bytes(trainer.executor().created_bytes());
         let parameters = &trainer.executor().program().parameters;
-        let (all, trained) = (parameters.elements(), parameters.trained().map(|(_, p)| p.elements() as u64).sum::<u64>());
+        let (all, trained) = (parameters.elements(), parameters.trainable().map(|(_, p)| p.elements() as u64).sum::<u64>());
         let learning = if trained < all { format!(", {trained} of which learn") } else { String::new() };
         let strategy = strategy_words(trainer.settings().strategy, trainer.executor().program().tokens());
         println!("{} on {}, {all} parameters{learning}, {memory}, {strategy}", arguments.model.model, gpu.name());
@@ -155,8 +160,8 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     train(&arguments, &mut trainer, json).await?;
     if let Some(out) = &arguments.out {
         let weights = trainer.weights().await?;
-        match layout.adapters() {
-            Some(_) => save_adapter(out, &layout, &arguments.model.model, &weights)?,
+        match spec.adapters() {
+            Some(_) => save_adapter(out, &spec, &arguments.model.model, &weights)?,
             None => values.base.save(out, &weights)?,
         }
         if let Some(tokenizer) = tokenizer {

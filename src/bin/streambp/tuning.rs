@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use streambp::error::Result;
 use streambp::gpu::{Gpu, Tuning};
-use streambp::model::Layout;
-use streambp::step::{Limits, Memory, Program};
+use streambp::model::ModelSpec;
+use streambp::step::{Limits, Plan, Program};
 use streambp::train::{tune, tuning_key};
 
 use crate::options::progress_bar;
@@ -21,13 +21,16 @@ pub struct Device<'a> {
 }
 
 impl Device<'_> {
-    /// Opens the adapter, with the kernels that were found to be the fastest for such a model, or that are now: first `plan` refuses what
-    /// it cannot hold. What cannot be kept is not used: it might be another the next time, and with it some bits.
-    pub async fn open(self, layout: &Layout, plan: impl FnOnce(Limits) -> Result<()>) -> Result<Gpu> {
-        let gpu = Gpu::open(self.adapter).await?;
-        plan(gpu.limits())?;
+    /// Opens the adapter.
+    pub async fn open(self) -> Result<Gpu> {
+        Gpu::open(self.adapter).await
+    }
+
+    /// The device with the kernels that were found to be the fastest for such a model, or that are now. What cannot be kept is not used: it
+    /// might be another the next time, and with it some bits.
+    pub async fn tune(self, gpu: Gpu, spec: &ModelSpec) -> Result<Gpu> {
         let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
-        let key = tuning_key(&gpu, layout);
+        let key = tuning_key(&gpu, spec);
         let mut kept = read(&file);
         if let Some(&tuning) = kept.get(&key) {
             return Ok(gpu.with_tuning(tuning));
@@ -37,7 +40,7 @@ impl Device<'_> {
             bar.set_position((share * 100.0) as u64);
             true
         };
-        let tuning = tune(&gpu, layout, progress).await?;
+        let tuning = tune(&gpu, spec, progress).await?;
         bar.finish_and_clear();
         kept.insert(key, tuning);
         let is_kept = write(&file, &kept).is_ok();
@@ -45,12 +48,12 @@ impl Device<'_> {
     }
 }
 
-/// Can a device with those limits hold each of the programs by itself?
+/// Plans of programs, each by itself, for a device with those limits.
 ///
 /// # Errors
 /// [`Error::BindingTooLarge`](streambp::error::Error::BindingTooLarge).
-pub fn all_fit(mut programs: impl Iterator<Item = Program>, limits: Limits) -> Result<()> {
-    programs.try_for_each(|program| Memory::plan(&program, limits).map(drop))
+pub fn plan_all(programs: impl Iterator<Item = Program>, limits: Limits) -> Result<Vec<Plan>> {
+    programs.map(|program| Plan::new(program, limits)).collect()
 }
 
 fn file() -> Option<PathBuf> {

@@ -4,11 +4,11 @@ use clap::Args;
 use indicatif::ProgressBar;
 use streambp::error::Result;
 use streambp::model::{Config, Parameters, Weights};
-use streambp::step::{Batch, Keep, KeepSet, Program, Strategy, StrategyKind};
-use streambp::train::{Source, VerifyReport, errors_in_f64, verify};
+use streambp::step::{Batch, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
+use streambp::train::{Dataset, VerifyReport, errors_in_f64, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes, print_json};
-use crate::tuning::{Device, all_fit};
+use crate::tuning::{Device, plan_all};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -32,20 +32,22 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
-    let Opened { layout, values } = arguments.model.open(arguments.seed).await?;
-    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &layout.config)?;
+    let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
+    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &spec.config)?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
-    let programs = strategies.iter().map(|&strategy| Program::gradients(&layout, batch.shape.clone(), strategy));
-    let gpu = device.open(&layout, |limits| all_fit(programs, limits)).await?;
+    let programs = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));
+    let gpu = device.open().await?;
+    let plans = plan_all(programs, gpu.limits())?;
+    let gpu = device.tune(gpu, &spec).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let (mut report, gradients) = verify(&gpu, &layout, &values, &batch, &strategies, progress).await?;
+    let (mut report, gradients) = verify(&gpu, plans, &values, &batch, progress).await?;
     if !arguments.no_reference {
-        let weights = Weights::read(&values, Parameters::new(&layout).iter().map(|(_, parameter)| parameter)).await?;
-        report.set_errors(&errors_in_f64(&layout, &weights, &batch, &gradients));
+        let weights = Weights::read(&values, Parameters::new(&spec).iter().map(|(_, parameter)| parameter)).await?;
+        report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients));
     }
     bar.finish_and_clear();
     if json {
@@ -58,17 +60,17 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
 
 /// A batch of this project's own text.
 pub fn own_batch(seq_len: u32, sequences: u32, seed: u64, config: &Config) -> Result<Batch> {
-    let source = Source::own(seq_len)?;
-    source.check_vocab(config)?;
-    Ok(source.batch(seed, 0, sequences))
+    let dataset = Dataset::own(seq_len)?;
+    dataset.check_vocab(config)?;
+    Ok(dataset.batch(seed, 0, sequences))
 }
 
 fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     let chunks = if chunks.is_empty() { vec![64, 128, 192, 448, tokens] } else { chunks.to_vec() };
     let stream = chunks.iter().flat_map(|&chunk| [Strategy::stream(chunk, chunk), Strategy::stream(chunk, 64)]);
-    let kept = KeepSet::NONE.with(Keep::Attention, u32::MAX).with(Keep::GateUp, 1);
-    let between = [Strategy::CHECKPOINT, Strategy::stream(128, 64).offloading(true)].map(|strategy| strategy.keeping(kept));
-    let stretched = [Strategy::stream(64, 64), Strategy::stream(128, 64).keeping(kept)].map(|strategy| strategy.stretching(true));
+    let kept = SavedActivations::NONE.with(SavedActivation::Attention, u32::MAX).with(SavedActivation::GateUp, 1);
+    let between = [Strategy::CHECKPOINT, Strategy::stream(128, 64).offloading(true)].map(|strategy| strategy.saving(kept));
+    let stretched = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(kept)].map(|strategy| strategy.with_adaptive_chunks(true));
     let mut strategies: Vec<Strategy> =
         [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).chain(between).chain(stretched).collect();
     strategies.dedup();
@@ -79,9 +81,9 @@ fn print_report(report: &VerifyReport, adapter: &str) {
     println!("{adapter}");
     for run in &report.runs {
         let verdict = if run.same_bits { "same bits".to_owned() } else { format!("DIFFERS in {}", run.different.join(", ")) };
-        let is_between = !run.keep.is_empty() && run.strategy != StrategyKind::Standard.name();
-        let keeps = if is_between { format!(", keeps {}", run.keep) } else { String::new() };
-        let stretched = if run.stretch { ", stretched" } else { "" };
+        let is_between = !run.saved_activations.is_empty() && run.strategy != StrategyKind::Standard.name();
+        let keeps = if is_between { format!(", keeps {}", run.saved_activations) } else { String::new() };
+        let stretched = if run.adaptive_chunks { ", stretched" } else { "" };
         println!(
             "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{keeps}{stretched}",
             run.strategy,

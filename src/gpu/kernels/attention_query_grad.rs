@@ -1,25 +1,31 @@
 //! A thread has a few query rows of one head.
 
 use super::attention::heads;
-use crate::gpu::launch::{Grid, Launch};
+use super::kernel::Kernel;
+use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program};
+use crate::step::ops::AttentionQueryGrad;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } = *op else { unreachable!("dispatched by kind") };
-    let launch = Launch::new(op.kind(), Grid::TokenTiles(program.config.num_attention_heads))
-        .write("q", q)
-        .write("k", k)
-        .write("v", v)
-        .read("segment_start", segment_start)
-        .write("out", out)
-        .write("d_out", d_out)
-        .write("stats", stats)
-        .write("d_q", d_q);
-    heads(launch, program, k, window, tuning.attention_query_grad)
-        .period("q_period", program, q)
-        .period("out_period", program, out)
-        .period("d_out_period", program, d_out)
-        .period("stats_period", program, stats)
-        .period("d_q_period", program, d_q)
+impl Kernel for AttentionQueryGrad {
+    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+        let AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } = *self;
+        let dispatch = Dispatch::new(OpKind::AttentionQueryGrad, Grid::TokenTiles(program.config().num_attention_heads))
+            .write("q", q)
+            .write("k", k)
+            .write("v", v)
+            .read("segment_start", segment_start)
+            .write("out", out)
+            .write("d_out", d_out)
+            .write("stats", stats)
+            .write("d_q", d_q);
+        Some(
+            heads(dispatch, program, k, window, tuning.attention_query_grad)
+                .row_modulus("q_row_modulus", program, q)
+                .row_modulus("out_row_modulus", program, out)
+                .row_modulus("d_out_row_modulus", program, d_out)
+                .row_modulus("stats_row_modulus", program, stats)
+                .row_modulus("d_q_row_modulus", program, d_q),
+        )
+    }
 }

@@ -1,16 +1,25 @@
 //! Some threads have four columns, and go through all tokens of the chunk, a tile at a time.
 
-use super::vec4s;
-use crate::gpu::launch::Launch;
+use super::kernel::{Fusion, Kernel, vec4s};
+use crate::gpu::dispatch::Dispatch;
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program};
+use crate::step::ops::BiasGrad;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::BiasGrad { d_out, d_bias } = *op else { unreachable!("dispatched by kind") };
-    let row = vec4s(program, d_bias);
-    Launch::over_tokens(op.kind(), row, tuning).write("d_out", d_out).write("d_bias", d_bias).u32("row_vec4s", row).period(
-        "d_out_period",
-        program,
-        d_out,
-    )
+impl Kernel for BiasGrad {
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
+    }
+
+    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+        let BiasGrad { d_out, d_bias } = *self;
+        let row = vec4s(program, d_bias);
+        Some(
+            Dispatch::over_tokens(OpKind::BiasGrad, row, tuning)
+                .write("d_out", d_out)
+                .write("d_bias", d_bias)
+                .u32("row_vec4s", row)
+                .row_modulus("d_out_row_modulus", program, d_out),
+        )
+    }
 }

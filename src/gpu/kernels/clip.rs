@@ -1,15 +1,21 @@
 //! One workgroup has all partial sums.
 
-use crate::gpu::launch::{Grid, Launch};
+use super::kernel::Kernel;
+use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program};
+use crate::step::ops::Clip;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::Clip { partials, settings, metrics } = *op else { unreachable!("dispatched by kind") };
-    Launch::new(op.kind(), Grid::Workgroups(1, 1))
-        .lanes_of_a_row(tuning)
-        .write("partials", partials)
-        .read("settings", settings)
-        .write("metrics", metrics)
-        .u32("partials", program.tensor(partials).elements() as u32)
+impl Kernel for Clip {
+    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+        let Clip { partials, settings, metrics } = *self;
+        Some(
+            Dispatch::new(OpKind::Clip, Grid::Workgroups(1, 1))
+                .threads_of_a_row(tuning)
+                .write("partials", partials)
+                .read("settings", settings)
+                .write("metrics", metrics)
+                .u32("partials", program.tensor(partials).elements() as u32),
+        )
+    }
 }

@@ -1,22 +1,28 @@
 //! A thread has four words of a token.
 
-use super::vec4s;
-use crate::gpu::launch::{Grid, Launch};
-use crate::step::{Op, Program};
+use super::kernel::{Kernel, vec4s};
+use crate::gpu::dispatch::{Dispatch, Grid};
+use crate::gpu::tuning::Tuning;
+use crate::step::ops::CrossEntropy;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::CrossEntropy { logits, labels, loss_weight, stats, log_probs, words } = *op else { unreachable!("dispatched by kind") };
-    let row = vec4s(program, logits);
-    Launch::new(op.kind(), Grid::ThreadsPerToken(row))
-        .write("logits", logits)
-        .read("labels", labels)
-        .read("loss_weight", loss_weight)
-        .write("stats", stats)
-        .write("log_probs", log_probs)
-        .u32("row_vec4s", row)
-        .u32("first_word", words.first)
-        .u32("words", words.count)
-        .softcap(program.config.final_logit_softcapping)
-        .period("logits_period", program, logits)
-        .period("stats_period", program, stats)
+impl Kernel for CrossEntropy {
+    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+        let CrossEntropy { logits, labels, loss_weight, stats, log_probs, range } = *self;
+        let row = vec4s(program, logits);
+        Some(
+            Dispatch::new(OpKind::CrossEntropy, Grid::ThreadsPerToken(row))
+                .write("logits", logits)
+                .read("labels", labels)
+                .read("loss_weight", loss_weight)
+                .write("stats", stats)
+                .write("log_probs", log_probs)
+                .u32("row_vec4s", row)
+                .u32("first_id", range.first)
+                .u32("ids", range.count)
+                .softcap(program.config().final_logit_softcapping)
+                .row_modulus("logits_row_modulus", program, logits)
+                .row_modulus("stats_row_modulus", program, stats),
+        )
+    }
 }

@@ -1,20 +1,26 @@
 //! A thread has four columns of a token.
 
-use super::vec4s;
-use crate::gpu::launch::{Grid, Launch};
+use super::kernel::{Kernel, vec4s};
+use crate::gpu::dispatch::{Dispatch, Grid};
+use crate::gpu::tuning::Tuning;
 use crate::model::Activation;
-use crate::step::{Op, Program};
+use crate::step::ops::Glu;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::Glu { gate, up, out } = *op else { unreachable!("dispatched by kind") };
-    let row = vec4s(program, out);
-    Launch::new(op.kind(), Grid::ThreadsPerToken(row))
-        .write("gate", gate)
-        .write("up", up)
-        .write("out", out)
-        .u32("row_vec4s", row)
-        .period("gate_period", program, gate)
-        .period("up_period", program, up)
-        .period("out_period", program, out)
-        .condition("GELU", program.config.hidden_act == Activation::GeluTanh)
+impl Kernel for Glu {
+    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+        let Glu { gate, up, out } = *self;
+        let row = vec4s(program, out);
+        Some(
+            Dispatch::new(OpKind::Glu, Grid::ThreadsPerToken(row))
+                .write("gate", gate)
+                .write("up", up)
+                .write("out", out)
+                .u32("row_vec4s", row)
+                .row_modulus("gate_row_modulus", program, gate)
+                .row_modulus("up_row_modulus", program, up)
+                .row_modulus("out_row_modulus", program, out)
+                .condition("GELU", program.config().hidden_act == Activation::GeluTanh),
+        )
+    }
 }

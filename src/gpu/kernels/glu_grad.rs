@@ -1,20 +1,26 @@
 //! A thread has four columns of a token.
 
-use super::vec4s;
-use crate::gpu::launch::{Grid, Launch};
+use super::kernel::{Kernel, vec4s};
+use crate::gpu::dispatch::{Dispatch, Grid};
+use crate::gpu::tuning::Tuning;
 use crate::model::Activation;
-use crate::step::{Op, Program};
+use crate::step::ops::GluGrad;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::GluGrad { d_out, gate, up } = *op else { unreachable!("dispatched by kind") };
-    let row = vec4s(program, d_out);
-    Launch::new(op.kind(), Grid::ThreadsPerToken(row))
-        .write("d_out", d_out)
-        .write("gate", gate)
-        .write("up", up)
-        .u32("row_vec4s", row)
-        .period("d_out_period", program, d_out)
-        .period("gate_period", program, gate)
-        .period("up_period", program, up)
-        .condition("GELU", program.config.hidden_act == Activation::GeluTanh)
+impl Kernel for GluGrad {
+    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+        let GluGrad { d_out, gate, up } = *self;
+        let row = vec4s(program, d_out);
+        Some(
+            Dispatch::new(OpKind::GluGrad, Grid::ThreadsPerToken(row))
+                .write("d_out", d_out)
+                .write("gate", gate)
+                .write("up", up)
+                .u32("row_vec4s", row)
+                .row_modulus("d_out_row_modulus", program, d_out)
+                .row_modulus("gate_row_modulus", program, gate)
+                .row_modulus("up_row_modulus", program, up)
+                .condition("GELU", program.config().hidden_act == Activation::GeluTanh),
+        )
+    }
 }

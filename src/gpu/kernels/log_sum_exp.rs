@@ -1,22 +1,27 @@
 //! A workgroup has a token.
 
-use super::vec4s;
-use crate::gpu::launch::{Grid, Launch};
+use super::kernel::{Kernel, vec4s};
+use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program, VOCAB_TILE};
+use crate::step::ops::LogSumExp;
+use crate::step::{OpKind, Program, VOCAB_TILE};
 
-pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::LogSumExp { logits, labels, stats, words } = *op else { unreachable!("dispatched by kind") };
-    Launch::new(op.kind(), Grid::PerToken(1))
-        .lanes_of_a_row(tuning)
-        .write("logits", logits)
-        .read("labels", labels)
-        .write("stats", stats)
-        .u32("row_vec4s", vec4s(program, logits))
-        .u32("first_word", words.first)
-        .u32("words", words.count)
-        .u32("tile_vec4s", VOCAB_TILE / 4)
-        .softcap(program.config.final_logit_softcapping)
-        .period("logits_period", program, logits)
-        .period("stats_period", program, stats)
+impl Kernel for LogSumExp {
+    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+        let LogSumExp { logits, labels, stats, range } = *self;
+        Some(
+            Dispatch::new(OpKind::LogSumExp, Grid::PerToken(1))
+                .threads_of_a_row(tuning)
+                .write("logits", logits)
+                .read("labels", labels)
+                .write("stats", stats)
+                .u32("row_vec4s", vec4s(program, logits))
+                .u32("first_id", range.first)
+                .u32("ids", range.count)
+                .u32("tile_vec4s", VOCAB_TILE / 4)
+                .softcap(program.config().final_logit_softcapping)
+                .row_modulus("logits_row_modulus", program, logits)
+                .row_modulus("stats_row_modulus", program, stats),
+        )
+    }
 }

@@ -1,15 +1,21 @@
 //! One workgroup has the batch.
 
-use crate::gpu::launch::{Grid, Launch};
+use super::kernel::Kernel;
+use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program};
+use crate::step::ops::Loss;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::Loss { log_probs, loss_weight, metrics } = *op else { unreachable!("dispatched by kind") };
-    Launch::new(op.kind(), Grid::Workgroups(1, 1))
-        .lanes_of_a_row(tuning)
-        .write("log_probs", log_probs)
-        .read("loss_weight", loss_weight)
-        .write("metrics", metrics)
-        .u32("tokens", program.tokens())
+impl Kernel for Loss {
+    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+        let Loss { log_probs, loss_weight, metrics } = *self;
+        Some(
+            Dispatch::new(OpKind::Loss, Grid::Workgroups(1, 1))
+                .threads_of_a_row(tuning)
+                .write("log_probs", log_probs)
+                .read("loss_weight", loss_weight)
+                .write("metrics", metrics)
+                .u32("tokens", program.tokens()),
+        )
+    }
 }

@@ -1,21 +1,26 @@
 //! Some threads have four columns, and go through all tokens of the chunk, a tile at a time.
 
-use super::vec4s;
-use crate::gpu::launch::Launch;
+use super::kernel::{Kernel, vec4s};
+use crate::gpu::dispatch::Dispatch;
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program};
+use crate::step::ops::RmsNormWeightGrad;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *op else { unreachable!("dispatched by kind") };
-    let row = vec4s(program, d_weight);
-    Launch::over_tokens(op.kind(), row, tuning)
-        .write("x", x)
-        .write("rstd", rstd)
-        .write("d_out", d_out)
-        .write("d_weight", d_weight)
-        .u32("row_vec4s", row)
-        .u32("groups", groups.count)
-        .period("x_period", program, x)
-        .period("rstd_period", program, rstd)
-        .period("d_out_period", program, d_out)
+impl Kernel for RmsNormWeightGrad {
+    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+        let RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *self;
+        let row = vec4s(program, d_weight);
+        Some(
+            Dispatch::over_tokens(OpKind::RmsNormWeightGrad, row, tuning)
+                .write("x", x)
+                .write("rstd", rstd)
+                .write("d_out", d_out)
+                .write("d_weight", d_weight)
+                .u32("row_vec4s", row)
+                .u32("groups", groups.count)
+                .row_modulus("x_row_modulus", program, x)
+                .row_modulus("rstd_row_modulus", program, rstd)
+                .row_modulus("d_out_row_modulus", program, d_out),
+        )
+    }
 }

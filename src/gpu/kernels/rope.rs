@@ -1,23 +1,34 @@
 //! A thread has one or four pairs of a token, in all heads.
 
-use crate::gpu::launch::{Grid, Launch};
-use crate::step::{Op, Program};
+use super::kernel::{Fusion, Kernel};
+use crate::gpu::dispatch::{Dispatch, Grid};
+use crate::gpu::tuning::Tuning;
+use crate::step::ops::Rope;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::Rope { x, segment_start, table, inverse, .. } = *op else { unreachable!("dispatched by kind") };
-    let pairs = program.config.head_dim / 2;
-    let head = program.config.head_dim.next_multiple_of(4);
-    let row = program.tensor(x).cols;
-    let wide = if pairs.is_multiple_of(4) { 4 } else { 1 };
-    Launch::new(op.kind(), Grid::ThreadsPerToken(pairs / wide))
-        .write("x", x)
-        .read("segment_start", segment_start)
-        .read("table", table)
-        .condition("WIDE", wide > 1)
-        .u32("half", pairs / wide)
-        .u32("head_stride", head / wide)
-        .u32("heads", row / head)
-        .u32("row_stride", row / wide)
-        .period("x_period", program, x)
-        .f32("direction", if inverse { -1.0 } else { 1.0 })
+impl Kernel for Rope {
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
+    }
+
+    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+        let Rope { x, segment_start, table, inverse, .. } = *self;
+        let pairs = program.config().head_dim / 2;
+        let head = program.config().head_dim.next_multiple_of(4);
+        let row = program.tensor(x).cols;
+        let wide = if pairs.is_multiple_of(4) { 4 } else { 1 };
+        Some(
+            Dispatch::new(OpKind::Rope, Grid::ThreadsPerToken(pairs / wide))
+                .write("x", x)
+                .read("segment_start", segment_start)
+                .read("table", table)
+                .condition("WIDE", wide > 1)
+                .u32("half", pairs / wide)
+                .u32("head_stride", head / wide)
+                .u32("heads", row / head)
+                .u32("row_stride", row / wide)
+                .row_modulus("x_row_modulus", program, x)
+                .f32("direction", if inverse { -1.0 } else { 1.0 }),
+        )
+    }
 }

@@ -1,16 +1,26 @@
 //! 256 threads have a parameter.
 
-use super::all_vec4s;
-use crate::gpu::launch::{Grid, Launch};
+use super::kernel::{Fusion, Kernel, all_vec4s};
+use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
-use crate::step::{Op, Program};
+use crate::step::ops::SquareSum;
+use crate::step::{OpKind, Program};
 
-pub(super) fn launch(program: &Program, op: &Op, tuning: &Tuning) -> Launch {
-    let Op::SquareSum { x, partials, slot } = *op else { unreachable!("dispatched by kind") };
-    Launch::new(op.kind(), Grid::Workgroups(program.tensor(partials).cols / tuning.row_lanes, 1))
-        .constant("LANES", tuning.row_lanes)
-        .read("x", x)
-        .write("partials", partials)
-        .u32("vec4s", all_vec4s(program, x) as u32)
-        .u32("slot", slot)
+impl Kernel for SquareSum {
+    fn fusion(&self) -> Fusion {
+        // Each writes a row of its own.
+        Fusion::Parallel { writes_own_part: true }
+    }
+
+    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+        let SquareSum { x, partials, slot } = *self;
+        Some(
+            Dispatch::new(OpKind::SquareSum, Grid::Workgroups(program.tensor(partials).cols / tuning.row_threads, 1))
+                .constant("WORKGROUP_SIZE", tuning.row_threads)
+                .read("x", x)
+                .write("partials", partials)
+                .u32("vec4s", all_vec4s(program, x) as u32)
+                .u32("slot", slot),
+        )
+    }
 }

@@ -1,19 +1,29 @@
 //! A thread has four elements.
 
-use super::{all_vec4s, vec4s};
-use crate::gpu::launch::{Grid, Launch};
-use crate::step::{Op, Program, Rows};
+use super::kernel::{Fusion, Kernel, all_vec4s, vec4s};
+use crate::gpu::dispatch::{Dispatch, Grid};
+use crate::gpu::tuning::Tuning;
+use crate::step::ops::Zero;
+use crate::step::{OpKind, Program, Rows};
 
-pub(super) fn launch(program: &Program, op: &Op) -> Launch {
-    let Op::Zero { out } = *op else { unreachable!("dispatched by kind") };
-    if let Rows::Fixed(_) = program.tensor(out).rows {
-        let vec4s = all_vec4s(program, out);
-        return Launch::new(op.kind(), Grid::Threads(vec4s)).write("out", out).u32("vec4s", vec4s as u32);
+impl Kernel for Zero {
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
     }
-    let row = vec4s(program, out);
-    Launch::new(op.kind(), Grid::ThreadsPerToken(row))
-        .write("out", out)
-        .u32("row_vec4s", row)
-        .period("out_period", program, out)
-        .condition("TOKENS", true)
+
+    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+        let Zero { out } = *self;
+        if let Rows::Fixed(_) = program.tensor(out).rows {
+            let vec4s = all_vec4s(program, out);
+            return Some(Dispatch::new(OpKind::Zero, Grid::Threads(vec4s)).write("out", out).u32("vec4s", vec4s as u32));
+        }
+        let row = vec4s(program, out);
+        Some(
+            Dispatch::new(OpKind::Zero, Grid::ThreadsPerToken(row))
+                .write("out", out)
+                .u32("row_vec4s", row)
+                .row_modulus("out_row_modulus", program, out)
+                .condition("TOKENS", true),
+        )
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The file is what `torch.cuda.memory._dump_snapshot` writes, with the fields that the page reads. A buffer of the plan is a
 //! segment, a tensor is a block in it, and the place of a stack trace is taken by the tensor's name and the operation
-//! that touches it first. Addresses are made up, and a microsecond stands for a turn.
+//! that touches it first. Addresses are made up, and a microsecond stands for an operation on one chunk.
 
 mod pickle;
 mod schedule;
@@ -10,9 +10,12 @@ mod schedule;
 use pickle::{Kept, Pickle};
 use schedule::Schedule;
 
-use super::{Memory, Moment, Node, Program, Storage, TensorId};
+use super::memory_layout::ProgramPoint;
+use super::plan::Plan;
+use super::program::{Node, Program};
+use super::tensor::{Storage, TensorId};
 
-/// Events beyond which chunks in the middle of a walk are left out: what the page can still show.
+/// Events beyond which chunks in the middle of a block are left out: what the page can still show.
 const MOST_EVENTS: u64 = 200_000;
 
 /// Where buffers begin: a multiple of that, as PyTorch's segments do.
@@ -22,19 +25,19 @@ const SEGMENT_ALIGNMENT: u64 = 2 << 20;
 /// that it sums up.
 const NO_CATEGORY: &str = "unknown";
 
-impl Program {
+impl Plan {
     /// Every tensor of the step, from its allocation to its end, as a file for <https://pytorch.org/memory_viz>.
     ///
-    /// Of a very long step, chunks in the middle of walks are left out; events named `snapshot` say where, and how many.
-    pub fn memory_trace(&self, memory: &Memory) -> Vec<u8> {
-        trace(self, memory, MOST_EVENTS)
+    /// Of a very long step, chunks in the middle of blocks are left out; events named `snapshot` say where, and how many.
+    pub fn memory_trace(&self) -> Vec<u8> {
+        trace(self, MOST_EVENTS)
     }
 }
 
-fn trace(program: &Program, memory: &Memory, most_events: u64) -> Vec<u8> {
-    let schedule = Schedule::new(program, memory);
-    let kept_chunks = schedule.kept_chunks(program, memory, most_events);
-    let mut writer = Writer::new(program, memory);
+fn trace(plan: &Plan, most_events: u64) -> Vec<u8> {
+    let schedule = Schedule::new(plan);
+    let kept_chunks = schedule.kept_chunks(plan, most_events);
+    let mut writer = Writer::new(plan);
     writer.pickle.open_dict();
     writer.pickle.name("segments");
     writer.segments();
@@ -49,7 +52,7 @@ fn trace(program: &Program, memory: &Memory, most_events: u64) -> Vec<u8> {
 /// What an event is about.
 struct Event {
     action: &'static str,
-    turn: u64,
+    instance: u64,
     address: u64,
     bytes: u64,
     category: &'static str,
@@ -57,38 +60,39 @@ struct Event {
 
 struct Writer<'a> {
     program: &'a Program,
-    memory: &'a Memory,
+    plan: &'a Plan,
     /// Where each buffer begins.
     addresses: Vec<u64>,
     /// The operation that touches each tensor first.
-    first_uses: Vec<Option<Moment>>,
+    first_uses: Vec<Option<ProgramPoint>>,
     /// The frames with which each tensor was allocated last.
     frames: Vec<Option<Kept>>,
     pickle: Pickle,
 }
 
 impl<'a> Writer<'a> {
-    fn new(program: &'a Program, memory: &'a Memory) -> Self {
+    fn new(plan: &'a Plan) -> Self {
+        let program = plan.program();
         let mut next = SEGMENT_ALIGNMENT;
         let place = |bytes: u64| {
             let address = next;
             next += bytes.next_multiple_of(SEGMENT_ALIGNMENT);
             address
         };
-        let addresses = memory.buffers().iter().map(|buffer| buffer.bytes).map(place).collect();
+        let addresses = plan.buffers().iter().map(|buffer| buffer.bytes).map(place).collect();
         let mut first_uses = vec![None; program.tensors.len()];
-        for &moment in memory.moments() {
-            for (_, id) in program.blocks[moment.block].nodes[moment.node].op.operands() {
-                first_uses[id.0 as usize].get_or_insert(moment);
+        for &point in plan.points() {
+            for operand in program.op(point.block, point.node).operands() {
+                first_uses[operand.tensor.0 as usize].get_or_insert(point);
             }
         }
-        Writer { program, memory, addresses, first_uses, frames: vec![None; program.tensors.len()], pickle: Pickle::new() }
+        Writer { program, plan, addresses, first_uses, frames: vec![None; program.tensors.len()], pickle: Pickle::new() }
     }
 
     /// What is left behind by the step: its buffers, with nothing alive in them.
     fn segments(&mut self) {
         self.pickle.open_list();
-        for (index, buffer) in self.memory.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
+        for (index, buffer) in self.plan.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
             self.pickle.open_dict();
             for (name, value) in [("device", 0), ("address", self.addresses[index]), ("total_size", buffer.bytes), ("stream", 0)] {
                 self.pickle.name(name);
@@ -116,89 +120,89 @@ impl<'a> Writer<'a> {
         for &id in &schedule.always {
             self.allocate(id, 0, None);
         }
-        let mut turns = 0;
+        let mut instances = 0;
         for block in 0..self.program.blocks.len() {
-            turns = self.walk(schedule, block, turns, kept_chunks);
+            instances = self.block(schedule, block, instances, kept_chunks);
         }
         for &id in schedule.always.iter().rev() {
-            self.free(id, turns);
+            self.free(id, instances);
         }
     }
 
-    /// A block from the turn at which it begins to the one that it returns, which is the next block's.
-    fn walk(&mut self, schedule: &Schedule, index: usize, begin: u64, kept_chunks: u32) -> u64 {
+    /// A block from the instance at which it begins to the one that it returns, which is the next block's.
+    fn block(&mut self, schedule: &Schedule, index: usize, begin: u64, kept_chunks: u32) -> u64 {
         let (block, tokens) = (&self.program.blocks[index], self.program.tokens());
         let rounds = block.rounds(tokens);
         let head = rounds.min(kept_chunks.div_ceil(2));
         let tail = (rounds - head).min(kept_chunks / 2);
         for round in (0..head).chain(rounds - tail..rounds) {
-            let first = begin + block.turns_before(round, tokens);
+            let first = begin + block.instances_before(round, tokens);
             let left_out = rounds - head - tail;
-            if round == rounds - tail && left_out > 0 && schedule.lives_of_a_chunk(index) > 0 {
+            if round == rounds - tail && left_out > 0 && schedule.ranges_of_a_chunk(index) > 0 {
                 self.note(first, block.title, &format!("{left_out} chunks are left out here: they come and go like those around them"));
             }
-            for (turn, (chunk, node)) in (first..).zip(block.round(round, tokens)) {
+            for (instance, (chunk, node)) in (first..).zip(block.round(round, tokens)) {
                 let changes = &schedule.blocks[index][node];
                 for change in changes.born.iter().filter(|c| c.is_each || round == 0) {
-                    self.allocate(change.tensor, turn, change.is_each.then_some(chunk.index));
+                    self.allocate(change.tensor, instance, change.is_each.then_some(chunk.index));
                 }
                 for change in changes.dead.iter().filter(|c| c.is_each || round == rounds - 1) {
-                    self.free(change.tensor, turn);
+                    self.free(change.tensor, instance);
                 }
             }
         }
-        begin + block.turns_before(rounds, tokens)
+        begin + block.instances_before(rounds, tokens)
     }
 
     fn allocate_buffers(&mut self) {
-        let mut categories = vec![NO_CATEGORY; self.memory.buffers().len()];
+        let mut categories = vec![NO_CATEGORY; self.plan.buffers().len()];
         for (id, tensor) in self.program.tensors().filter(|(_, t)| !matches!(t.storage, Storage::Arena | Storage::Host)) {
-            categories[self.memory.place(id).buffer] = tensor.kind.name();
+            categories[self.plan.allocation(id).buffer] = tensor.kind.name();
         }
-        for (index, buffer) in self.memory.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
+        for (index, buffer) in self.plan.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
             let address = self.addresses[index];
-            self.open_event(&Event { action: "segment_alloc", turn: 0, address, bytes: buffer.bytes, category: categories[index] });
+            self.open_event(&Event { action: "segment_alloc", instance: 0, address, bytes: buffer.bytes, category: categories[index] });
             self.buffer_frames(index);
             self.close_event();
         }
     }
 
-    fn allocate(&mut self, id: TensorId, turn: u64, chunk: Option<u32>) {
-        self.open_event(&self.block_event("alloc", id, turn));
+    fn allocate(&mut self, id: TensorId, instance: u64, chunk: Option<u32>) {
+        self.open_event(&self.block_event("alloc", id, instance));
         self.pickle.name("frames");
-        let kept = self.tensor_frames(id, turn, chunk);
+        let kept = self.tensor_frames(id, instance, chunk);
         self.frames[id.0 as usize] = Some(kept);
         self.close_event();
     }
 
-    fn free(&mut self, id: TensorId, turn: u64) {
+    fn free(&mut self, id: TensorId, instance: u64) {
         for action in ["free_requested", "free_completed"] {
-            self.open_event(&self.block_event(action, id, turn));
+            self.open_event(&self.block_event(action, id, instance));
             self.pickle.name("frames");
             self.pickle.again(self.frames[id.0 as usize].expect("what is freed was allocated"));
             self.close_event();
         }
     }
 
-    fn block_event(&self, action: &'static str, id: TensorId, turn: u64) -> Event {
-        let place = self.memory.place(id);
-        let address = self.addresses[place.buffer] + place.offset;
-        Event { action, turn, address, bytes: self.memory.reserved(id), category: self.program.tensor(id).kind.name() }
+    fn block_event(&self, action: &'static str, id: TensorId, instance: u64) -> Event {
+        let allocation = self.plan.allocation(id);
+        let address = self.addresses[allocation.buffer] + allocation.offset;
+        Event { action, instance, address, bytes: self.plan.reserved(id), category: self.program.tensor(id).kind.name() }
     }
 
     /// A remark in the list of events.
-    fn note(&mut self, turn: u64, filename: &'static str, text: &str) {
-        self.open_event(&Event { action: "snapshot", turn, address: 0, bytes: 0, category: NO_CATEGORY });
+    fn note(&mut self, instance: u64, filename: &'static str, text: &str) {
+        self.open_event(&Event { action: "snapshot", instance, address: 0, bytes: 0, category: NO_CATEGORY });
         self.pickle.name("frames");
         self.pickle.open_list();
-        self.frame(filename, turn, text);
+        self.frame(filename, instance, text);
         self.close_event();
     }
 
     /// The fields of an event but its frames.
     fn open_event(&mut self, event: &Event) {
         self.pickle.open_dict();
-        for (name, value) in [("addr", event.address), ("size", event.bytes), ("stream", 0), ("time_us", event.turn)] {
+        for (name, value) in [("addr", event.address), ("size", event.bytes), ("stream", 0), ("time_us", event.instance)] {
             self.pickle.name(name);
             self.pickle.int(value);
         }
@@ -216,22 +220,22 @@ impl<'a> Writer<'a> {
     fn buffer_frames(&mut self, index: usize) {
         self.pickle.name("frames");
         self.pickle.open_list();
-        self.frame("buffer", index as u64, &self.memory.buffers()[index].label);
+        self.frame("buffer", index as u64, &self.plan.buffers()[index].label);
     }
 
     /// The tensor, and the operation that touches it first.
-    fn tensor_frames(&mut self, id: TensorId, turn: u64, chunk: Option<u32>) -> Kept {
+    fn tensor_frames(&mut self, id: TensorId, instance: u64, chunk: Option<u32>) -> Kept {
         let tensor = self.program.tensor(id);
         let chunk = chunk.map_or(String::new(), |chunk| format!(", chunk {chunk}"));
         let text = format!("{}{chunk} ({})", tensor.name, tensor.kind.name().replace('_', " "));
         self.pickle.open_list();
         match self.first_uses[id.0 as usize] {
-            None => self.frame("step", turn, &text),
+            None => self.frame("step", instance, &text),
             Some(first) => {
                 let block = &self.program.blocks[first.block];
                 let Node { op, layer } = &block.nodes[first.node];
                 let pass = if tensor.storage == Storage::Arena { block.pass.name() } else { "step" };
-                self.frame(pass, turn, &text);
+                self.frame(pass, instance, &text);
                 let layer = layer.map_or(String::new(), |layer| format!(", layer {layer}"));
                 self.frame(block.title, first.node as u64, &format!("first touched by {}{layer}", op.kind().stem()));
             }
@@ -263,12 +267,16 @@ mod tests {
     use crate::model::{Config, PRESETS};
     use crate::step::{BatchShape, Limits, Strategy, StrategyKind};
 
+    fn plan(program: Program, max_buffer_size: u64) -> Plan {
+        Plan::new(program, Limits { buffer: max_buffer_size, binding: u64::MAX }).unwrap()
+    }
+
     fn program(tokens: u32, kind: StrategyKind) -> Program {
         Program::train(&PRESETS[0].config, BatchShape::uniform(1, tokens), Strategy::new(kind, 128, 64))
     }
 
     /// Layers with a window, whose keys are computed ahead in the backward pass, and others.
-    fn program_with_lead(tokens: u32) -> Program {
+    fn program_with_lookahead(tokens: u32) -> Program {
         let config = Config { sliding_window: 300, sliding_layers: vec![true, false, true], ..PRESETS[0].config.clone() };
         Program::train(&config, BatchShape::uniform(1, tokens), Strategy::stream(128, 64))
     }
@@ -285,11 +293,11 @@ mod tests {
     fn replay(snapshot: &Value) -> u64 {
         let mut segments: BTreeMap<u64, u64> = BTreeMap::new();
         let mut blocks: BTreeMap<u64, u64> = BTreeMap::new();
-        let (mut alive, mut most, mut turn) = (0, 0, 0);
+        let (mut alive, mut most, mut instance) = (0, 0, 0);
         for event in events(snapshot) {
             let (address, size) = (number(event, "addr"), number(event, "size"));
-            assert!(number(event, "time_us") >= turn && !event["frames"].as_array().unwrap().is_empty());
-            turn = number(event, "time_us");
+            assert!(number(event, "time_us") >= instance && !event["frames"].as_array().unwrap().is_empty());
+            instance = number(event, "time_us");
             let is_apart = |others: &BTreeMap<u64, u64>| {
                 let before = others.range(..=address).next_back().is_none_or(|(&a, &s)| a + s <= address);
                 before && others.range(address..).next().is_none_or(|(&a, _)| address + size <= a)
@@ -322,17 +330,18 @@ mod tests {
 
     #[test]
     fn the_most_bytes_alive_are_those_of_the_plan() {
-        let between = Strategy::stream(128, 64).keeping("attention,gate_up:2".parse().unwrap()).offloading(true);
-        let [between, stretched] = [between, Strategy::stream(64, 64).stretching(true)]
+        let between = Strategy::stream(128, 64).saving("attention,gate_up:2".parse().unwrap()).offloading(true);
+        let [between, stretched] = [between, Strategy::stream(64, 64).with_adaptive_chunks(true)]
             .map(|strategy| Program::train(&PRESETS[0].config, BatchShape::uniform(1, 700), strategy));
-        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([between, stretched, program_with_lead(700)]) {
+        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([between, stretched, program_with_lookahead(700)])
+        {
             let kind = program.strategy.kind;
             for limit in [u64::MAX, 8 << 20] {
-                let memory = Memory::plan(&program, Limits { buffer: limit, binding: u64::MAX }).unwrap();
-                let snapshot = pickle::read(&program.memory_trace(&memory));
-                assert_eq!(replay(&snapshot), memory.alive_bytes(memory.peak()), "{kind}");
+                let plan = plan(program.clone(), limit);
+                let snapshot = pickle::read(&plan.memory_trace());
+                assert_eq!(replay(&snapshot), plan.alive_bytes(plan.peak()), "{kind}");
                 let last = events(&snapshot).last().unwrap();
-                assert_eq!(number(last, "time_us"), program.turn_count(), "{kind}");
+                assert_eq!(number(last, "time_us"), plan.program().instance_count(), "{kind}");
             }
         }
     }
@@ -340,8 +349,8 @@ mod tests {
     #[test]
     fn what_lives_for_a_chunk_comes_once_for_each() {
         let program = program(700, StrategyKind::Stream);
-        let memory = Memory::plan(&program, Limits::NONE).unwrap();
-        let snapshot = pickle::read(&program.memory_trace(&memory));
+        let plan = plan(program, u64::MAX);
+        let snapshot = pickle::read(&plan.memory_trace());
         let logits = events(&snapshot).iter().filter(|e| e["action"] == "alloc" && e["category"] == "logits");
         let names: Vec<&str> = logits.map(|e| e["frames"][0]["name"].as_str().unwrap()).collect();
         let expected: Vec<String> = (0..11).rev().map(|chunk| format!("logits, chunk {chunk} (logits)")).collect();
@@ -350,22 +359,22 @@ mod tests {
 
     #[test]
     fn of_a_long_step_the_middle_is_left_out() {
-        for program in [program(100_000_000, StrategyKind::Stream), program_with_lead(100_000_000)] {
-            let memory = Memory::plan(&program, Limits::NONE).unwrap();
+        for program in [program(100_000_000, StrategyKind::Stream), program_with_lookahead(100_000_000)] {
+            let plan = plan(program, u64::MAX);
             let most = 5000;
-            let snapshot = pickle::read(&trace(&program, &memory, most));
+            let snapshot = pickle::read(&trace(&plan, most));
             let notes = events(&snapshot).iter().filter(|e| e["action"] == "snapshot").count();
             assert!(events(&snapshot).len() - notes <= most as usize && notes > 1);
-            assert_eq!(replay(&snapshot), memory.alive_bytes(memory.peak()));
-            assert_eq!(number(events(&snapshot).last().unwrap(), "time_us"), program.turn_count());
+            assert_eq!(replay(&snapshot), plan.alive_bytes(plan.peak()));
+            assert_eq!(number(events(&snapshot).last().unwrap(), "time_us"), plan.program().instance_count());
         }
     }
 
     #[test]
     fn the_page_hides_no_frame() {
         let program = program(300, StrategyKind::Checkpoint);
-        let memory = Memory::plan(&program, Limits::NONE).unwrap();
-        let snapshot = pickle::read(&program.memory_trace(&memory));
+        let plan = plan(program, u64::MAX);
+        let snapshot = pickle::read(&plan.memory_trace());
         let frames = events(&snapshot).iter().flat_map(|event| event["frames"].as_array().unwrap());
         assert!(frames.into_iter().all(|frame| !frame["name"].as_str().unwrap().contains("_start")));
     }

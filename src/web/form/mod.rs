@@ -6,8 +6,8 @@ mod link;
 pub use controls::{Field, Group, SourceChoice};
 
 use crate::error::{Error, Result};
-use crate::model::{Config, Layout, Lora, PRESETS, Precision, Preset, Projection, Rope, Training};
-use crate::step::{BatchShape, Keep, KeepSet, Strategy, StrategyKind, TOKEN_TILE};
+use crate::model::{Config, Dtype, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
+use crate::step::{BatchShape, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
 use crate::web::library::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
@@ -24,11 +24,11 @@ pub struct Form {
     /// How the step is walked.
     pub strategy: StrategyKind,
     /// What it keeps of layers beside their inputs.
-    pub kept: KeepSet,
+    pub saved_activations: SavedActivations,
     /// Do the inputs of layers wait on the host?
     pub offload: bool,
     /// Are chunks longer where that costs no memory?
-    pub stretch: bool,
+    pub adaptive_chunks: bool,
     /// Is one matrix embedding and head?
     pub tied: bool,
     /// Do adapters learn, and nothing else?
@@ -38,7 +38,7 @@ pub struct Form {
     /// Is their share divided by the root of the rank?
     pub use_rslora: bool,
     /// How frozen matrices lie.
-    pub frozen: Precision,
+    pub frozen: Dtype,
     /// The model whose sizes were taken last: what no field shows is as in it.
     model: Config,
     values: Vec<String>,
@@ -48,7 +48,7 @@ pub struct Form {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The model, and what of it learns.
-    pub layout: Layout,
+    pub spec: ModelSpec,
     /// The batch.
     pub shape: BatchShape,
     /// How the step is walked.
@@ -67,14 +67,14 @@ impl Default for Form {
             vocabulary: Vocabulary::Bytes,
             preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
-            kept: KeepSet::NONE,
+            saved_activations: SavedActivations::NONE,
             offload: false,
-            stretch: false,
+            adaptive_chunks: true,
             tied: true,
             has_adapters: false,
             targets: Projection::ALL.to_vec(),
             use_rslora: false,
-            frozen: Precision::Bf16,
+            frozen: Dtype::Bf16,
             model: preset.config.clone(),
             values: vec![String::new(); Field::ALL.len()],
         };
@@ -145,7 +145,7 @@ impl Form {
 
     /// Chooses how frozen matrices lie, by the name of that.
     pub fn set_frozen(&mut self, name: &str) {
-        self.frozen = Precision::named(name).unwrap_or(self.frozen);
+        self.frozen = Dtype::named(name).unwrap_or(self.frozen);
     }
 
     /// The form of a run.
@@ -159,10 +159,10 @@ impl Form {
                 SourceChoice::Task(*kind)
             }
         };
-        form.set_config(&run.layout.config);
-        let preset = PRESETS.iter().find(|preset| preset.config == run.layout.config);
+        form.set_config(&run.spec.config);
+        let preset = PRESETS.iter().find(|preset| preset.config == run.spec.config);
         preset.map_or("", |preset| preset.name).clone_into(&mut form.preset);
-        if let Training::Lora { lora, frozen } = &run.layout.training {
+        if let Training::Lora { lora, frozen } = &run.spec.training {
             form.take_adapters(lora);
             form.frozen = *frozen;
         }
@@ -197,8 +197,9 @@ impl Form {
     pub fn set_strategy(&mut self, strategy: Strategy) {
         self.strategy = strategy.kind;
         self.offload = strategy.offloads();
-        self.stretch = strategy.stretches();
-        self.kept = if strategy.kind == StrategyKind::Standard { KeepSet::NONE } else { strategy.kept() };
+        self.adaptive_chunks = strategy.has_adaptive_chunks();
+        self.saved_activations =
+            if strategy.kind == StrategyKind::Standard { SavedActivations::NONE } else { strategy.saved_activations() };
         if strategy.kind == StrategyKind::Stream {
             self.set(Field::Chunk, strategy.chunk(u32::MAX));
             self.set(Field::LogitsChunk, strategy.logits_chunk(u32::MAX));
@@ -211,14 +212,14 @@ impl Form {
     }
 
     /// In how many layers something is kept beside their inputs.
-    pub fn kept_layers(&self, keep: Keep) -> u32 {
-        self.kept.layers(keep).min(self.layers())
+    pub fn saved_layers(&self, keep: SavedActivation) -> u32 {
+        self.saved_activations.layers(keep).min(self.layers())
     }
 
     /// Keeps something in so many of the last layers; in all of them, however many there will be, if it is in all that there are.
-    pub fn keep_in(&mut self, keep: Keep, layers: u32) {
+    pub fn save_in(&mut self, keep: SavedActivation, layers: u32) {
         let layers = if layers >= self.layers() { u32::MAX } else { layers };
-        self.kept = self.kept.with(keep, layers);
+        self.saved_activations = self.saved_activations.with(keep, layers);
     }
 
     fn set_settings(&mut self, s: &Settings) {
@@ -247,7 +248,7 @@ impl Form {
         let settings = self.settings()?;
         let chunks = [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?];
         let shape = BatchShape::uniform(settings.batch, settings.seq_len);
-        Ok(Plan { layout: self.layout()?, shape, strategy: settings.strategy, chunks })
+        Ok(Plan { spec: self.spec()?, shape, strategy: settings.strategy, chunks })
     }
 
     /// Bytes that the visitor allows.
@@ -283,7 +284,7 @@ impl Form {
             return Err(Error::Setting(what.to_owned()));
         }
         Ok(Run {
-            layout: self.layout()?,
+            spec: self.spec()?,
             settings: self.settings()?,
             data,
             vocabulary: self.vocabulary,
@@ -296,13 +297,13 @@ impl Form {
         })
     }
 
-    fn layout(&self) -> Result<Layout> {
+    fn spec(&self) -> Result<ModelSpec> {
         let config = self.config()?;
         if !self.has_adapters {
-            return Ok(Layout::from(&config));
+            return Ok(ModelSpec::from(&config));
         }
         let (rank, alpha) = (self.positive(Field::Rank)?, self.number(Field::Alpha)?);
-        Layout::lora(&config, Lora { rank, alpha, use_rslora: self.use_rslora, targets: self.targets.clone() }, self.frozen)
+        ModelSpec::lora(&config, Lora { rank, alpha, use_rslora: self.use_rslora, targets: self.targets.clone() }, self.frozen)
     }
 
     fn config(&self) -> Result<Config> {
@@ -327,7 +328,7 @@ impl Form {
 
     fn strategy(&self) -> Result<Strategy> {
         let strategy = Strategy::new(self.strategy, self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?);
-        Ok(strategy.keeping(self.kept).offloading(self.offload).stretching(self.stretch))
+        Ok(strategy.saving(self.saved_activations).offloading(self.offload).with_adaptive_chunks(self.adaptive_chunks))
     }
 
     fn settings(&self) -> Result<Settings> {
@@ -421,8 +422,8 @@ mod tests {
         assert_eq!(Form::default().to_pairs(), []);
         let mut form = Form { source: SourceChoice::Task(TaskKind::Sort), strategy: StrategyKind::Standard, ..Form::default() };
         (form.tied, form.preset) = (false, String::new());
-        (form.kept, form.offload, form.stretch) = ("attention,mlp:2".parse().unwrap(), true, true);
-        (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Precision::Int8);
+        (form.saved_activations, form.offload, form.adaptive_chunks) = ("attention,mlp:2".parse().unwrap(), true, true);
+        (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Dtype::Int8);
         (form.targets, form.vocabulary) = (vec![Projection::Query, Projection::Down], Vocabulary::Learned);
         Field::ALL.iter().zip(1000..).for_each(|(&field, value)| form.set(field, value));
         let pairs = form.to_pairs();
@@ -434,11 +435,14 @@ mod tests {
     #[test]
     fn what_is_kept_in_all_layers_stays_so() {
         let mut form = Form::default();
-        form.keep_in(Keep::Attention, 4);
-        form.keep_in(Keep::Mlp, 2);
-        assert_eq!(form.plan().unwrap().strategy.kept().to_string(), "attention,mlp:2");
+        form.save_in(SavedActivation::Attention, 4);
+        form.save_in(SavedActivation::Mlp, 2);
+        assert_eq!(form.plan().unwrap().strategy.saved_activations().to_string(), "attention,mlp:2");
         form.set(Field::Layers, 6);
-        assert_eq!([Keep::Attention, Keep::Mlp, Keep::Norms].map(|keep| form.kept_layers(keep)), [6, 2, 0]);
+        assert_eq!(
+            [SavedActivation::Attention, SavedActivation::Mlp, SavedActivation::Norms].map(|keep| form.saved_layers(keep)),
+            [6, 2, 0]
+        );
     }
 
     #[test]
@@ -447,8 +451,8 @@ mod tests {
         form.take_model(&PUBLISHED[1].config, true);
         let again = Form::from_pairs(form.to_pairs().into_iter().map(|(name, value)| (name.to_owned(), value)));
         assert_eq!(again, form);
-        let layout = again.plan().unwrap().layout;
-        assert_eq!((layout.config.family().name, layout.adapters().unwrap().rank), ("qwen3", 8));
+        let spec = again.plan().unwrap().spec;
+        assert_eq!((spec.config.family().name, spec.adapters().unwrap().rank), ("qwen3", 8));
         form.targets.clear();
         assert!(form.plan().unwrap_err().to_string().contains("q_proj"));
     }

@@ -10,7 +10,7 @@ use super::text::{Text, pieces};
 use super::{Librarian, Model, tell};
 use crate::error::{Error, Result};
 use crate::model::archive::{Kind, to_zip};
-use crate::model::{Parameter, Parameters, Values, Weights};
+use crate::model::{Parameter, Parameters, WeightSource, Weights};
 use crate::web::library::{Asked, FromLibrarian, Wish};
 use crate::web::wire;
 
@@ -57,11 +57,11 @@ impl Librarian {
             }
             Wish::Encode(text) => Ok(packed(&self.tokenizer()?.encode(&text)?)),
             Wish::Decode(ids) => Ok(packed(&pieces(&*self.tokenizer()?, &ids))),
-            Wish::Pack(step, layout, base) => {
-                let parameters = Parameters::new(&*layout);
-                let trained = || parameters.trained().map(|(_, parameter)| parameter);
+            Wish::Pack(step, spec, base) => {
+                let parameters = Parameters::new(&*spec);
+                let trained = || parameters.trainable().map(|(_, parameter)| parameter);
                 let weights = Weights::of(trained(), values(bytes, trained()));
-                tell(&FromLibrarian::Packed(step), &to_zip(&layout, &base, &weights, self.tokenizer_files()));
+                tell(&FromLibrarian::Packed(step), &to_zip(&spec, &base, &weights, self.tokenizer_files()));
                 Ok(Vec::new())
             }
         }
@@ -77,7 +77,7 @@ fn packed(answer: &impl serde::Serialize) -> Vec<u8> {
     postcard::to_allocvec(answer).expect("answers are plain data")
 }
 
-async fn rows(values: &impl Values, parameters: &Parameters, name: &str, rows: std::ops::Range<u32>) -> Result<Vec<u8>> {
+async fn rows(values: &impl WeightSource, parameters: &Parameters, name: &str, rows: std::ops::Range<u32>) -> Result<Vec<u8>> {
     let parameter = parameters.iter().map(|(_, parameter)| parameter).find(|parameter| parameter.name == name);
     let parameter: &Parameter = parameter.ok_or_else(|| Error::Data(format!("the files have no {name}; open others")))?;
     Ok(bytemuck::cast_slice(&values.rows(parameter, rows).await?).to_vec())

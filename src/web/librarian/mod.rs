@@ -22,7 +22,7 @@ use super::library::{Fetching, FromLibrarian, Opened, Origin, ToLibrarian};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::model::archive::Kind;
-use crate::model::{Files, Layout, Parameters, Precision, StoredAdapter, StoredModel, Values};
+use crate::model::{Dtype, Files, ModelSpec, Parameters, StoredAdapter, StoredModel, WeightSource};
 use crate::text::Tokenizer;
 use download::Download;
 use folder::Folder;
@@ -119,8 +119,8 @@ impl Librarian {
             return Err(Error::Data("adapters belong to a model, and none is open; open their model first".to_owned()));
         };
         let stored = StoredAdapter::open(folder, model.stored.config()).await?;
-        let layout = Layout::lora(model.stored.config(), stored.lora().clone(), Precision::F32)?;
-        let parameters = Parameters::new(layout);
+        let spec = ModelSpec::lora(model.stored.config(), stored.lora().clone(), Dtype::F32)?;
+        let parameters = Parameters::new(spec);
         tell(&FromLibrarian::OpenedAdapters(stored.lora().clone()), &[]);
         *self.adapters.borrow_mut() = Some(Rc::new(Adapters { stored, parameters }));
         Ok(())

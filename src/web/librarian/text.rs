@@ -43,7 +43,7 @@ impl Librarian {
             Some(rows) => {
                 let template = ChatTemplate::of(&tokenizer, text.config.model_type)?;
                 let documents = rows.documents(&tokenizer, &template, text.written)?;
-                Encoded::Documents(documents.into_iter().map(|document| (document.ids, document.learned)).collect())
+                Encoded::Documents(documents.into_iter().map(|document| (document.ids, document.assistant_mask)).collect())
             }
         };
         *self.tokenizer.borrow_mut() = Some(tokenizer);

@@ -14,7 +14,7 @@ const MOST_COLUMNS: usize = 256;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let sizes = move || {
-        let of = |plan: crate::web::form::Plan| [plan.layout.config.num_hidden_layers, plan.layout.config.num_attention_heads];
+        let of = |plan: crate::web::form::Plan| [plan.spec.config.num_hidden_layers, plan.spec.config.num_attention_heads];
         state.form.with(|form| form.plan().map_or([1, 1], of))
     };
     let number = move |id: &'static str, name: &str, which: usize| {

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::T;
 use super::state::{Phase, State};
 use crate::step::Strategy;
-use crate::train::Remedy;
+use crate::train::Suggestion;
 use crate::web::form::Field;
 use crate::web::protocol::{Go, ToWorker};
 use crate::web::texts::fill;
@@ -38,7 +38,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 view! {
                     <div class="trouble">
                         <p id="error" role="alert">{trouble.message}</p>
-                        {trouble.remedy.map(|remedy| apply(state, t, remedy))}
+                        {trouble.suggestion.map(|suggestion| apply(state, t, suggestion))}
                     </div>
                 }
             })}
@@ -60,15 +60,17 @@ fn saved(state: State, t: T) -> Option<impl IntoView> {
 }
 
 /// Puts what would fit into the form.
-fn apply(state: State, t: T, remedy: Remedy) -> impl IntoView {
-    let text = fill(t.controls.apply_remedy, &[("seq-len", &remedy.seq_len), ("chunk", &remedy.chunk)]);
+fn apply(state: State, t: T, suggestion: Suggestion) -> impl IntoView {
+    let text = fill(t.controls.apply_suggestion, &[("seq-len", &suggestion.seq_len), ("chunk", &suggestion.chunk)]);
     let apply = move |_| {
         state.form.update(|form| {
-            form.set_strategy(Strategy::stream(remedy.chunk, remedy.chunk).offloading(form.offload).stretching(form.stretch));
-            form.set(Field::SeqLen, remedy.seq_len);
+            form.set_strategy(
+                Strategy::stream(suggestion.chunk, suggestion.chunk).offloading(form.offload).with_adaptive_chunks(form.adaptive_chunks),
+            );
+            form.set(Field::SeqLen, suggestion.seq_len);
         });
     };
-    view! { <button id="apply-remedy" type="button" on:click=apply>{text}</button> }
+    view! { <button id="apply-suggestion" type="button" on:click=apply>{text}</button> }
 }
 
 fn status(state: State, t: T) -> String {

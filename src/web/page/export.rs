@@ -21,7 +21,7 @@ pub fn view(state: State, t: T, plans: Arc<Plans>) -> impl IntoView {
     let (svg_name, png_name, trace_name) = (format!("{name}.svg"), format!("{name}.png"), format!("{name}.pickle"));
     let trace = move |_| {
         let planned = plans.chosen();
-        browser::download(&trace_name, "application/octet-stream", &planned.program.memory_trace(&planned.memory));
+        browser::download(&trace_name, "application/octet-stream", &planned.plan.memory_trace());
     };
     view! {
         <div class="buttons exports">
@@ -38,8 +38,8 @@ pub fn view(state: State, t: T, plans: Arc<Plans>) -> impl IntoView {
 
 fn svg(t: T, plans: &Plans, turn: u64) -> String {
     let (planned, timeline) = (plans.chosen(), plans.timeline());
-    let at = planned.program.turn(turn);
-    let alive = bytes(planned.memory.alive_bytes(crate::step::Moment { block: at.block, node: at.node }));
+    let at = planned.program().instance(turn);
+    let alive = bytes(planned.plan.alive_bytes(crate::step::ProgramPoint { block: at.block, node: at.node }));
     let (op, place) = stage::place(t, plans, turn);
     let (peak_op, peak_place) = stage::place(t, plans, timeline.peak);
     let peak = bytes(planned.peak_bytes());

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::T;
 use super::state::State;
-use crate::step::{Keep, StrategyKind};
+use crate::step::{SavedActivation, StrategyKind};
 use crate::web::form::Form;
 use crate::web::texts::fill;
 
@@ -13,7 +13,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let keeps_all = move || state.form.with(|form| form.strategy == StrategyKind::Standard);
     // Not made anew while one is moved.
     let layers = Memo::new(move |_| state.form.with(Form::layers));
-    let sliders = move || Keep::ALL.map(|keep| slider(state, t, keep, layers.get()));
+    let sliders = move || SavedActivation::ALL.map(|keep| slider(state, t, keep, layers.get()));
     view! {
         <details class:hidden=keeps_all>
             <summary id="beside-inputs">{move || state.form.with(|form| summary(t, form))}</summary>
@@ -24,19 +24,19 @@ pub fn view(state: State, t: T) -> impl IntoView {
             on:change=move |event| state.form.update(|form| form.offload = event_target_checked(&event))/>
             {t.model.offload}
         </label>
-        <label class="check" class:hidden=has_no_chunks><input id="stretch" type="checkbox" prop:checked=move || state.form.with(|form| form.stretch)
-            on:change=move |event| state.form.update(|form| form.stretch = event_target_checked(&event))/>
-            {t.model.stretch}
+        <label class="check" class:hidden=has_no_chunks><input id="stretch" type="checkbox" prop:checked=move || state.form.with(|form| form.adaptive_chunks)
+            on:change=move |event| state.form.update(|form| form.adaptive_chunks = event_target_checked(&event))/>
+            {t.model.adaptive_chunks}
         </label>
     }
 }
 
 /// In how many layers something is kept.
-fn slider(state: State, t: T, keep: Keep, layers: u32) -> impl IntoView {
+fn slider(state: State, t: T, keep: SavedActivation, layers: u32) -> impl IntoView {
     let id = format!("keep-{}", keep.name());
-    let kept = move || state.form.with(|form| form.kept_layers(keep));
+    let kept = move || state.form.with(|form| form.saved_layers(keep));
     let spoken = move || of_all(kept(), layers);
-    let slide = move |value: String| state.form.update(|form| form.keep_in(keep, value.parse().unwrap_or(0)));
+    let slide = move |value: String| state.form.update(|form| form.save_in(keep, value.parse().unwrap_or(0)));
     view! {
         <div class="keep">
             <label class="field" for=id.clone()>{t.kept(keep).to_owned()}</label>
@@ -49,7 +49,7 @@ fn slider(state: State, t: T, keep: Keep, layers: u32) -> impl IntoView {
 
 /// What is kept in which layers, in a line.
 pub fn summary(t: T, form: &Form) -> String {
-    let kept = Keep::ALL.into_iter().map(|keep| (keep, form.kept_layers(keep))).filter(|&(_, layers)| layers > 0);
+    let kept = SavedActivation::ALL.into_iter().map(|keep| (keep, form.saved_layers(keep))).filter(|&(_, layers)| layers > 0);
     let kept: Vec<String> = kept.map(|(keep, layers)| format!("{} {}", t.kept(keep), of_all(layers, form.layers()))).collect();
     let list = if kept.is_empty() { t.model.kept_nothing.to_owned() } else { kept.join(", ") };
     fill(t.model.kept, &[("kept", &list)])

@@ -8,7 +8,7 @@ use web_sys::{ErrorEvent, Event, File, MessageChannel, MessageEvent, Worker, Wor
 use super::browser;
 use super::state::State;
 use crate::model::archive::Kind;
-use crate::model::{Layout, Lora};
+use crate::model::{Lora, ModelSpec};
 use crate::web::library::{Fetching, FromLibrarian, Kept, Opened, ToLibrarian, Vocabulary};
 use crate::web::protocol::{Start, ToWorker};
 use crate::web::texts::fill;
@@ -75,9 +75,9 @@ impl Library {
     }
 
     /// Are the model and the adapters that are open of these sizes?
-    pub fn fits(self, layout: &Layout) -> bool {
-        let has_config = self.opened.with_untracked(|opened| opened.as_ref().is_none_or(|opened| opened.config == layout.config));
-        let has_lora = |lora: &Option<Lora>| lora.is_none() || layout.adapters().is_none_or(|own| lora.as_ref() == Some(own));
+    pub fn fits(self, spec: &ModelSpec) -> bool {
+        let has_config = self.opened.with_untracked(|opened| opened.as_ref().is_none_or(|opened| opened.config == spec.config));
+        let has_lora = |lora: &Option<Lora>| lora.is_none() || spec.adapters().is_none_or(|own| lora.as_ref() == Some(own));
         has_config && self.adapters.with_untracked(has_lora)
     }
 
@@ -155,7 +155,7 @@ impl Library {
     fn hear(self, state: State, message: FromLibrarian, bytes: &[u8]) {
         let texts = state.texts.get_untracked();
         match message {
-            FromLibrarian::Kept(kept) => self.kept.set(kept),
+            FromLibrarian::Kept(kept) => self.saved_activations.set(kept),
             FromLibrarian::Fetching(fetching) => self.fetching.set(Some(fetching)),
             FromLibrarian::Stopped => {
                 self.rest();

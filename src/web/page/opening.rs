@@ -143,7 +143,7 @@ fn progress(state: State, t: T) -> Option<impl IntoView> {
 }
 
 /// The models that are kept in the browser.
-fn kept(state: State, t: T) -> Option<impl IntoView> {
+fn saved_activations(state: State, t: T) -> Option<impl IntoView> {
     let all = state.library.kept.get();
     (!all.is_empty()).then(|| {
         view! {
@@ -216,12 +216,12 @@ pub fn adapters(state: State, t: T) -> impl IntoView {
 
 /// Whether everything learns or adapters do, and what these are.
 pub fn learning(state: State, t: T) -> impl IntoView {
-    use crate::model::{Precision, Projection};
+    use crate::model::{Dtype, Projection};
     use crate::web::form::Group;
     let has_adapters = move || state.form.with(|form| form.has_adapters);
-    let precision = move |precision: Precision| {
-        let is_chosen = move || state.form.with(|form| form.frozen == precision);
-        view! { <option value=precision.name() prop:selected=is_chosen>{precision.name()}</option> }
+    let dtype = move |dtype: Dtype| {
+        let is_chosen = move || state.form.with(|form| form.frozen == dtype);
+        view! { <option value=dtype.name() prop:selected=is_chosen>{dtype.name()}</option> }
     };
     let target = move |projection: Projection| {
         let is_target = move || state.form.with(|form| form.targets.contains(&projection));
@@ -241,7 +241,7 @@ pub fn learning(state: State, t: T) -> impl IntoView {
             {super::setup::group(state, t, Group::Adapters)}
             <label class="field" for="frozen">{t.library.frozen}</label>
             <select id="frozen" on:change=move |event| state.form.update(|form| form.set_frozen(&event_target_value(&event)))>
-                {Precision::ALL.map(precision)}
+                {Dtype::ALL.map(dtype)}
             </select>
             <fieldset class="targets"><legend>{t.library.targets}</legend>{Projection::ALL.map(target)}</fieldset>
             <label class="check"><input id="rslora" type="checkbox" prop:checked=move || state.form.with(|form| form.use_rslora)

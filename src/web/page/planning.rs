@@ -6,7 +6,7 @@ use web_sys::{Event, MessageEvent, Worker};
 
 use super::link;
 use super::state::{Phase, State};
-use crate::model::{Layout, Preset};
+use crate::model::{ModelSpec, Preset};
 use crate::step::{Strategy, StrategyKind};
 use crate::web::form::{Field, Form, Plan};
 use crate::web::planner::NAME;
@@ -41,7 +41,7 @@ pub struct Planning {
     /// The plans whose step was timed last, and whose operations; and the model of the last proof.
     pub timed: RwSignal<Option<Plan>>,
     pub profiled: RwSignal<Option<Plan>>,
-    pub proved: RwSignal<Option<Layout>>,
+    pub proved: RwSignal<Option<ModelSpec>>,
     worker: StoredValue<Option<Worker>, LocalStorage>,
 }
 
@@ -56,7 +56,7 @@ pub fn provide(state: State) {
             let budget: f64 = gib.with(|gib| gib.trim().parse().ok()).filter(|gib| *gib > 0.0)?;
             let chunks = own_question.with(|own| own.as_ref().map(|own| own.chunks)).unwrap_or([128, 128]);
             Some(Question {
-                layout: Layout::from(&preset.config),
+                spec: ModelSpec::from(&preset.config),
                 sequences: 1,
                 chunks,
                 budget: (budget * GIB) as u64,
@@ -116,7 +116,7 @@ fn own_question(state: State) -> Option<Question> {
     let limits = |device: &Device| [device.max_buffer, device.max_binding];
     Some(Question {
         sequences: plan.shape.lengths().len() as u32,
-        layout: plan.layout,
+        spec: plan.spec,
         chunks: plan.chunks,
         budget: state.budget.get()?,
         limits: state.device.with(|device| device.as_ref().map_or([u64::MAX; 2], limits)),

@@ -18,7 +18,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let prove = move |_| {
         let Some(run) = state.run() else { return };
         state.library.wake(state);
-        planning.proved.set(Some(run.layout.clone()));
+        planning.proved.set(Some(run.spec.clone()));
         state.proof.set(None);
         state.proving.set(Some((0, 0)));
         state.send(&ToWorker::Prove(Box::new(run)));
@@ -31,8 +31,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     // A proof of another model would be none.
     let is_of_this_model = move || {
-        let layout = state.form.with(|form| Form::plan(form).ok()).map(|plan| plan.layout);
-        planning.proved.with(|proved| proved.is_some() && *proved == layout)
+        let spec = state.form.with(|form| Form::plan(form).ok()).map(|plan| plan.spec);
+        planning.proved.with(|proved| proved.is_some() && *proved == spec)
     };
     let outcome = move || state.proof.with(|proof| proof.as_ref().filter(|_| is_of_this_model()).map(|report| outcome(t, report)));
     view! {

@@ -8,7 +8,7 @@ use super::planning::{Planning, planning};
 use super::state::State;
 use super::{T, kept};
 use crate::model::{PUBLISHED, Preset};
-use crate::step::{KeepSet, Strategy, StrategyKind};
+use crate::step::{SavedActivations, Strategy, StrategyKind};
 use crate::web::form::Field;
 use crate::web::format::{bytes, whole};
 use crate::web::reach::{Axes, Chart, Line, SIDE, Topic, place_of, spread, tokens, tokens_at};
@@ -292,7 +292,7 @@ fn choose(state: State, t: T, planning: Planning) -> impl IntoView {
 /// What a choice keeps, and where it lets the inputs of layers wait, unless that is as usual.
 fn beside(state: State, t: T) -> String {
     state.form.with(|form| {
-        let kept = (form.kept != KeepSet::NONE).then(|| format!(" {}.", kept::summary(t, form)));
+        let kept = (form.saved_activations != SavedActivations::NONE).then(|| format!(" {}.", kept::summary(t, form)));
         let offload = form.offload.then(|| format!(" {}.", t.model.offload));
         kept.into_iter().chain(offload).collect()
     })

@@ -127,7 +127,7 @@ fn table(t: T, profile: &Profile) -> impl IntoView + use<> {
         let cells = [seconds(row.seconds), percent(row.seconds / all), digits(gflops_of(row)), percent(row.share()), (*bound).to_owned()];
         let number = format!("{}. ", index + 1);
         view! {
-            <tr data-seconds=row.seconds.to_string() data-roof-share=row.share().to_string() data-turns=row.turns.to_string()>
+            <tr data-seconds=row.seconds.to_string() data-roof-share=row.share().to_string() data-turns=row.instances.to_string()>
                 <th scope="row">{number}<span class="swatch" style:background=format!("var(--{})", Group::of(&row.op).colour())></span>{name(t, row)}</th>
                 {cells.map(|cell| view! { <td>{cell}</td> })}
             </tr>

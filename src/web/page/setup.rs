@@ -7,7 +7,7 @@ use web_sys::{DragEvent, File};
 use super::state::State;
 use super::{T, browser, kept, opening};
 use crate::model::{PRESETS, Parameters, Preset};
-use crate::step::{KeepSet, StrategyKind};
+use crate::step::{SavedActivations, StrategyKind};
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
 use crate::web::format::whole;
 use crate::web::library::Vocabulary;
@@ -174,7 +174,9 @@ fn model(state: State, t: T) -> impl IntoView {
         view! { <option value=kind.name() prop:selected=is_chosen>{kind.name()}</option> }
     };
     let choose_strategy = move |name: String| {
-        state.form.update(|form| (form.strategy, form.kept, form.offload) = (name.parse().unwrap_or(form.strategy), KeepSet::NONE, false));
+        state.form.update(|form| {
+            (form.strategy, form.saved_activations, form.offload) = (name.parse().unwrap_or(form.strategy), SavedActivations::NONE, false)
+        });
     };
     view! {
         <label class="field" for="preset">{t.model.preset}</label>
@@ -207,8 +209,8 @@ pub fn group(state: State, t: T, group: Group) -> impl IntoView {
 /// The number of the model's parameters, and how many of them learn.
 fn parameters(state: State, t: T) -> String {
     let counts = |form: &Form| {
-        let parameters = Parameters::new(&form.plan().ok()?.layout);
-        Some((parameters.elements(), parameters.trained().map(|(_, parameter)| parameter.elements() as u64).sum::<u64>()))
+        let parameters = Parameters::new(&form.plan().ok()?.spec);
+        Some((parameters.elements(), parameters.trainable().map(|(_, parameter)| parameter.elements() as u64).sum::<u64>()))
     };
     state.form.with(counts).map_or_else(String::new, |(count, learn)| {
         let text = if learn < count { t.model.parameters_learn } else { t.model.parameters };
@@ -243,7 +245,7 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
             form.set(field, value);
             if field.group() == Group::Sizes {
                 form.preset =
-                    PRESETS.iter().find(|p| form.plan().is_ok_and(|plan| plan.layout.config == p.config)).map_or("", |p| p.name).to_owned();
+                    PRESETS.iter().find(|p| form.plan().is_ok_and(|plan| plan.spec.config == p.config)).map_or("", |p| p.name).to_owned();
             }
         });
     };

@@ -5,27 +5,27 @@ use web_sys::KeyboardEvent;
 
 use super::T;
 use super::state::{Phase, State};
-use crate::step::Stride;
+use crate::step::Granularity;
 use crate::web::format::digits;
 use crate::web::protocol::{Go, ToWorker};
 use crate::web::texts::fill;
 
 /// Strides that are offered; a whole step has its own button.
-const STRIDES: [Stride; 4] = [Stride::Operation, Stride::Chunk, Stride::Layer, Stride::Pass];
+const STRIDES: [Granularity; 4] = [Granularity::Operation, Granularity::Chunk, Granularity::Layer, Granularity::Pass];
 /// Strides a second, by the places of the slider.
 const SPEEDS: [f64; 9] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 1000.0];
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let is_busy = move || matches!(state.phase.get(), Phase::Loading | Phase::Training | Phase::Stepping);
     let buttons = STRIDES.map(|stride| {
-        let name = fill(t.stage.by, &[("stride", &t.stride(stride))]);
+        let name = fill(t.stage.by, &[("stride", &t.granularity(stride))]);
         view! {
-            <button id=format!("by-{}", stride.name()) type="button" disabled=is_busy on:click=move |_| state.go(Go::Stride(stride))>{name}</button>
+            <button id=format!("by-{}", stride.name()) type="button" disabled=is_busy on:click=move |_| state.go(Go::Granularity(stride))>{name}</button>
         }
     });
-    let stride_option = |stride: Stride| {
+    let stride_option = |stride: Granularity| {
         let is_chosen = move || state.pace.with(|pace| pace.0 == stride);
-        view! { <option value=stride.name() prop:selected=is_chosen>{t.stride(stride).to_owned()}</option> }
+        view! { <option value=stride.name() prop:selected=is_chosen>{t.granularity(stride).to_owned()}</option> }
     };
     let choose = move |name: String| {
         let chosen = STRIDES.into_iter().find(|stride| stride.name() == name);
@@ -72,10 +72,10 @@ fn keep_pace(state: State) {
 /// A key that was pressed with the grid in focus.
 pub fn key(state: State, event: &KeyboardEvent) {
     let stride = match (event.key().as_str(), event.shift_key()) {
-        ("ArrowRight", false) => Stride::Operation,
-        ("ArrowRight", true) => Stride::Chunk,
-        ("ArrowUp", false) => Stride::Layer,
-        ("ArrowUp", true) => Stride::Pass,
+        ("ArrowRight", false) => Granularity::Operation,
+        ("ArrowRight", true) => Granularity::Chunk,
+        ("ArrowUp", false) => Granularity::Layer,
+        ("ArrowUp", true) => Granularity::Pass,
         (" ", _) => {
             event.prevent_default();
             return if state.phase.get_untracked().is_going() { state.send(&ToWorker::Pause) } else { play(state) };
@@ -84,6 +84,6 @@ pub fn key(state: State, event: &KeyboardEvent) {
     };
     event.prevent_default();
     if matches!(state.phase.get_untracked(), Phase::Ready | Phase::Paused) {
-        state.go(Go::Stride(stride));
+        state.go(Go::Granularity(stride));
     }
 }

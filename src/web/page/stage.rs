@@ -100,20 +100,20 @@ fn view_cell(t: T, row: &StageRow, cell: &StageCell, (row_at, at): (usize, usize
 /// The turn in words.
 fn now(t: T, plans: &Plans, turn: u64) -> String {
     let planned = plans.chosen();
-    let at = planned.program.turn(turn);
-    let alive = planned.memory.alive_bytes(crate::step::Moment { block: at.block, node: at.node });
+    let at = planned.program().instance(turn);
+    let alive = planned.plan.alive_bytes(crate::step::ProgramPoint { block: at.block, node: at.node });
     let (op, place) = place(t, plans, turn);
     fill(t.stage.now, &[("op", &op), ("place", &place), ("bytes", &bytes(alive))])
 }
 
 /// The operation of a turn of the chosen step, and where it is.
 pub fn place(t: T, plans: &Plans, turn: u64) -> (String, String) {
-    place_in(t, &plans.chosen().program, turn)
+    place_in(t, &plans.chosen().program(), turn)
 }
 
 /// The operation of a turn, and where it is.
 pub fn place_in(t: T, program: &crate::step::Program, turn: u64) -> (String, String) {
-    let at = program.turn(turn);
+    let at = program.instance(turn);
     let block = &program.blocks[at.block];
     let values: [(&str, &dyn std::fmt::Display); 2] = [("chunk", &at.chunk.index), ("pass", &t.pass(block.pass))];
     let place = match block.layer {
@@ -161,7 +161,7 @@ fn gradient(direction: &str, parts: &[(Part, u64)]) -> String {
 /// Planned bytes beside those that were created, and what there is beside the step.
 fn planned(state: State, t: T) -> impl IntoView {
     let plan = state.plans.with(|plans| plans.as_ref().ok().map(|plans| plans.chosen().peak_bytes()));
-    let host = state.plans.with(|plans| plans.as_ref().map_or(0, |plans| plans.chosen().memory.host_bytes()));
+    let host = state.plans.with(|plans| plans.as_ref().map_or(0, |plans| plans.chosen().plan.host_bytes()));
     let created = state.run_bytes.get();
     let exact = |value: u64| format!("{} ({} bytes)", bytes(value), whole(value));
     let [planned_text, created_text] = match created {

@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use super::library::Library;
 use super::link::Link;
 use super::{browser, curves, past};
-use crate::step::{Limits, Strategy, StrategyKind, Stride};
-use crate::train::{AttentionPattern, Profile, Remedy, VerifyReport};
+use crate::step::{Granularity, Limits, Strategy, StrategyKind};
+use crate::train::{AttentionPattern, Profile, Suggestion, VerifyReport};
 use crate::web::form::{Form, Plan, SourceChoice};
 use crate::web::library::{Origin, Vocabulary};
 use crate::web::picture::{Planned, Stage, Timeline};
@@ -52,7 +52,7 @@ const ROOM: f64 = 1.25;
 #[derive(Clone, PartialEq)]
 pub struct Trouble {
     pub message: String,
-    pub remedy: Option<Remedy>,
+    pub suggestion: Option<Suggestion>,
 }
 
 /// The step under every strategy, in the order of [`StrategyKind::ALL`], and the chosen one's stage.
@@ -69,7 +69,7 @@ impl Plans {
         let all = StrategyKind::ALL.map(|kind| {
             let plain = Strategy::new(kind, plan.chunks[0], plan.chunks[1]);
             let strategy = if kind == plan.strategy.kind { plan.strategy } else { plain };
-            Planned::new(&plan.layout, &plan.shape, strategy, limits)
+            Planned::new(&plan.spec, &plan.shape, strategy, limits)
         });
         let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
         let stage = Stage::of(&all[plan.strategy.kind as usize]);
@@ -150,7 +150,7 @@ pub struct State {
     /// The layer and the head whose attention is looked at.
     pub head: RwSignal<[u32; 2]>,
     /// How slow motion goes: the stride, and the place of the speed's slider.
-    pub pace: RwSignal<(Stride, usize)>,
+    pub pace: RwSignal<(Granularity, usize)>,
     link: Link,
 }
 
@@ -201,7 +201,7 @@ impl State {
             without_model: RwSignal::new(false),
             look: RwSignal::new(curves::Look::default()),
             head: RwSignal::new([0, 0]),
-            pace: RwSignal::new((Stride::Operation, 3)),
+            pace: RwSignal::new((Granularity::Operation, 3)),
             link: Link::new(),
         };
         state.link.connect(state);
@@ -224,7 +224,7 @@ impl State {
     /// What is wrong, if anything is.
     pub fn complaint(self) -> Option<Trouble> {
         let form =
-            |plans: &Result<Arc<Plans>, String>| plans.as_ref().err().map(|message| Trouble { message: message.clone(), remedy: None });
+            |plans: &Result<Arc<Plans>, String>| plans.as_ref().err().map(|message| Trouble { message: message.clone(), suggestion: None });
         self.trouble.get().or_else(|| self.plans.with(form))
     }
 
@@ -232,7 +232,7 @@ impl State {
     pub fn shown_turn(self) -> u64 {
         let plans = self.plans.get();
         let Ok(plans) = &plans else { return 0 };
-        let last = plans.timeline().turns - 1;
+        let last = plans.timeline().instances - 1;
         match (self.pointed.get().or(self.cursor.get()), self.live.get()) {
             (Some(cursor), _) => cursor.min(last),
             (None, 0) => plans.chosen().peak_turn(),
@@ -270,7 +270,7 @@ impl State {
     /// The run that the form says. If there is none, the visitor is told why.
     pub fn run(self) -> Option<Run> {
         match self.form.with_untracked(|form| form.run(self.text.get_untracked(), self.library.start())) {
-            Ok(run) if !self.library.fits(&run.layout) => {
+            Ok(run) if !self.library.fits(&run.spec) => {
                 self.complain(self.texts.get_untracked().library.other_sizes);
                 None
             }
@@ -281,7 +281,7 @@ impl State {
                 Some(run)
             }
             Err(error) => {
-                self.trouble.set(Some(Trouble { message: error.to_string(), remedy: None }));
+                self.trouble.set(Some(Trouble { message: error.to_string(), suggestion: None }));
                 None
             }
         }
@@ -307,7 +307,7 @@ impl State {
     /// and so has the one whose tokenizer is used.
     pub fn resume(self) {
         let needs = |(run, _): &(Run, u64)| {
-            (run.layout.adapters().is_some() || run.vocabulary == Vocabulary::Model, run.is_encoded(), run.start.clone())
+            (run.spec.adapters().is_some() || run.vocabulary == Vocabulary::Model, run.is_encoded(), run.start.clone())
         };
         let Some((needs_model, is_encoded, start)) = self.saved.with_untracked(|saved| saved.as_ref().map(needs)) else { return };
         let is_open =
@@ -354,7 +354,7 @@ impl State {
 
     /// Says what is wrong with what the visitor did. A run goes on.
     pub fn complain(self, message: &str) {
-        self.trouble.set(Some(Trouble { message: message.to_owned(), remedy: None }));
+        self.trouble.set(Some(Trouble { message: message.to_owned(), suggestion: None }));
     }
 
     /// Takes an error back, unless it is that there is no device.
@@ -414,7 +414,7 @@ impl State {
                 self.found.set(Some(found));
             }
             FromWorker::Peak(gflops) => self.peak_gflops.set(Some(gflops)),
-            FromWorker::Failed { message, run_survives, remedy } => self.fail(message, run_survives, remedy),
+            FromWorker::Failed { message, run_survives, suggestion } => self.fail(message, run_survives, suggestion),
         }
     }
 
@@ -444,8 +444,8 @@ impl State {
     }
 
     /// Shows an error. What was measured stays.
-    pub fn fail(self, message: String, run_survives: bool, remedy: Option<Remedy>) {
-        self.trouble.set(Some(Trouble { message, remedy }));
+    pub fn fail(self, message: String, run_survives: bool, suggestion: Option<Suggestion>) {
+        self.trouble.set(Some(Trouble { message, suggestion }));
         self.proving.set(None);
         self.search.set(None);
         self.is_profiling.set(false);

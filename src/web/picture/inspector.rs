@@ -28,19 +28,19 @@ pub struct Entry {
 /// Everything that is alive at a turn, the largest first; last, what is free in the buffers. Together they are the bytes of
 /// all buffers.
 pub fn entries(planned: &Planned, number: u64) -> Vec<Entry> {
-    let turn = planned.program.turn(number);
-    let alive = planned.memory.alive(moment(turn));
+    let turn = planned.program().instance(number);
+    let alive = planned.plan.alive(moment(turn));
     let free = planned.peak_bytes() - alive.iter().map(|alive| alive.bytes).sum::<u64>();
     let mut entries: Vec<Entry> = alive
         .into_iter()
         .map(|alive| {
-            let tensor = planned.program.tensor(alive.tensor);
+            let tensor = planned.program().tensor(alive.tensor);
             Entry {
                 tensor: Some(alive.tensor),
                 name: tensor.name.clone(),
                 part: Part::of(tensor.kind),
                 layer: tensor.layer,
-                chunk: matches!(tensor.rows, Rows::Chunk(_)).then_some(turn.chunk.index),
+                chunk: matches!(tensor.rows, Rows::Chunk).then_some(turn.chunk.index),
                 shape: [tensor.row_count, tensor.cols],
                 bytes: alive.bytes,
                 is_readable: tensor.storage != Storage::ReadBack,
@@ -71,13 +71,13 @@ mod tests {
     #[test]
     fn the_list_adds_up_to_the_buffers_at_every_turn() {
         for planned in each(300) {
-            for number in 0..planned.program.turn_count() {
+            for number in 0..planned.program().instance_count() {
                 let entries = entries(&planned, number);
                 assert_eq!(entries.iter().map(|entry| entry.bytes).sum::<u64>(), planned.peak_bytes());
             }
             let at_peak = entries(&planned, planned.peak_turn());
             let free: u64 = at_peak.iter().filter(|entry| entry.tensor.is_none()).map(|entry| entry.bytes).sum();
-            assert_eq!(free, planned.memory.unused_bytes());
+            assert_eq!(free, planned.plan.unused_bytes());
         }
     }
 }

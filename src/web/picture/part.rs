@@ -1,6 +1,6 @@
 //! What bytes are for.
 
-use crate::step::Kind;
+use crate::step::TensorKind;
 
 /// What bytes are for, as pictures group it: few enough that each has a colour of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,24 +43,24 @@ impl Part {
     ];
 
     /// The part that a kind belongs to.
-    pub fn of(kind: Kind) -> Part {
+    pub fn of(kind: TensorKind) -> Part {
         match kind {
-            Kind::Weights => Part::Weights,
-            Kind::Gradients => Part::Gradients,
-            Kind::Optimizer => Part::Optimizer,
-            Kind::Batch | Kind::Scratch => Part::Tables,
-            Kind::LayerInputs => Part::LayerInputs,
-            Kind::HiddenGradient => Part::Hidden,
-            Kind::KeysValues | Kind::KeysValuesGradients => Part::KeysValues,
-            Kind::Activations => Part::Activations,
-            Kind::Logits => Part::Logits,
+            TensorKind::Weights => Part::Weights,
+            TensorKind::Gradients => Part::Gradients,
+            TensorKind::Optimizer => Part::Optimizer,
+            TensorKind::Batch | TensorKind::Scratch => Part::Tables,
+            TensorKind::LayerInputs => Part::LayerInputs,
+            TensorKind::HiddenGradient => Part::Hidden,
+            TensorKind::KeysValues | TensorKind::KeysValuesGradients => Part::KeysValues,
+            TensorKind::Activations => Part::Activations,
+            TensorKind::Logits => Part::Logits,
         }
     }
 
     /// Bytes by kind, summed by part.
-    pub fn sums(kinds: &[u64; Kind::ALL.len()]) -> Parts {
+    pub fn sums(kinds: &[u64; TensorKind::ALL.len()]) -> Parts {
         let mut parts = [0; Part::ALL.len()];
-        for (kind, bytes) in Kind::ALL.into_iter().zip(kinds) {
+        for (kind, bytes) in TensorKind::ALL.into_iter().zip(kinds) {
             parts[Part::of(kind) as usize] += bytes;
         }
         parts

@@ -69,7 +69,7 @@ fn rect(svg: &mut String, [x, y, width, height]: [f64; 4], fill: &str) {
 
 fn grid(svg: &mut String, planned: &Planned, stage: &Stage, turn: u64, words: &Words, place: std::ops::Range<f64>) {
     let colour = words.colour;
-    let tokens = f64::from(planned.program.tokens());
+    let tokens = f64::from(planned.program().tokens());
     let step = (place.end - place.start) / stage.rows.len() as f64;
     let room = step - 5.0;
     for ((row, states), at) in stage.rows.iter().zip(stage.at(planned, turn)).zip(0..) {

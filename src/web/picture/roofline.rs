@@ -239,7 +239,7 @@ mod tests {
 
     fn row(op: &str, flops: u64, bytes: u64, seconds: f64) -> RooflineRow {
         let (op, of, least_seconds) = (op.to_owned(), "a<b".to_owned(), seconds / 2.0);
-        RooflineRow { pass: Pass::Forward, op, of, turns: 1, seconds, flops, bytes, least_seconds, is_arithmetic: true }
+        RooflineRow { pass: Pass::Forward, op, of, instances: 1, seconds, flops, bytes, least_seconds, is_arithmetic: true }
     }
 
     fn profile() -> Profile {

@@ -2,7 +2,7 @@
 
 use super::part::{Part, Parts};
 use super::planned::{Planned, moment};
-use crate::step::{Moment, Pass};
+use crate::step::{Pass, ProgramPoint};
 
 /// A step from its first turn to its last. Where a step has more turns than a picture has room for, a column stands for
 /// several and shows the fullest.
@@ -35,8 +35,8 @@ const MOST_COLUMNS: u64 = 1200;
 impl Timeline {
     /// Reads the timeline off a plan.
     pub fn of(planned: &Planned) -> Self {
-        let program = &planned.program;
-        let turns = program.turn_count();
+        let program = &planned.program();
+        let turns = program.instance_count();
         let width = turns.div_ceil(MOST_COLUMNS).max(1);
         let column = |start: u64| Column { start, parts: *fullest(planned, start, (start + width).min(turns)) };
         let mut columns: Vec<Column> = (0..turns).step_by(width as usize).map(column).collect();
@@ -98,20 +98,20 @@ impl Timeline {
 
 /// The fullest moment of some turns. Every chunk of a block has the same moments, so none is looked at twice.
 fn fullest(planned: &Planned, start: u64, end: u64) -> &Parts {
-    let bytes = |m: Moment| planned.parts(m);
+    let bytes = |m: ProgramPoint| planned.parts(m);
     let mut best: Option<&Parts> = None;
     let mut number = start;
     while number < end {
-        let turn = planned.program.turn(number);
-        let (block, tokens) = (&planned.program.blocks[turn.block], planned.program.tokens());
-        let block_end = planned.program.turn_number(crate::step::Turn {
+        let turn = planned.program().instance(number);
+        let (block, tokens) = (&planned.program().blocks[turn.block], planned.program().tokens());
+        let block_end = planned.program().instance_number(crate::step::OpInstance {
             node: block.nodes.len() - 1,
-            chunk: block.walk.chunks(tokens).last().expect("a batch has a token"),
+            chunk: block.chunk_order.chunks(tokens).last().expect("a batch has a token"),
             ..turn
         }) + 1;
-        let here = (end.min(block_end) - number).min(block.turns_of_all(tokens));
+        let here = (end.min(block_end) - number).min(block.instances_of_all(tokens));
         for at in number..number + here {
-            let parts = bytes(moment(planned.program.turn(at)));
+            let parts = bytes(moment(planned.program().instance(at)));
             if best.is_none_or(|best| best.iter().sum::<u64>() < parts.iter().sum()) {
                 best = Some(parts);
             }
@@ -133,9 +133,9 @@ mod tests {
         for seq_len in [1, 1000, 20_000] {
             let strategies = StrategyKind::ALL.map(|kind| planned(kind, seq_len));
             for planned in strategies.into_iter().chain([with_windows(seq_len)]) {
-                let kind = planned.program.strategy.kind;
+                let kind = planned.program().strategy.kind;
                 let timeline = Timeline::of(&planned);
-                let most = planned.peak_bytes() - planned.memory.unused_bytes();
+                let most = planned.peak_bytes() - planned.plan.unused_bytes();
                 assert_eq!(timeline.most(), most);
                 assert!(timeline.without_model().most() < most);
                 let sums = || timeline.columns.iter().map(|column| column.parts.iter().sum::<u64>());

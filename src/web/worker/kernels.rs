@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::post::tell;
 use crate::error::Result;
-use crate::gpu::{Gpu, Knob, Tuning};
-use crate::model::Layout;
+use crate::gpu::{Gpu, TunableOp, Tuning};
+use crate::model::ModelSpec;
 use crate::train::{tune, tuning_key};
 use crate::web::protocol::FromWorker;
 use crate::web::storage;
@@ -29,37 +29,37 @@ impl Kernels {
     }
 
     /// The device with the kernels that were found for the model, if any were.
-    pub async fn found(&self, gpu: &Gpu, layout: &Layout) -> Gpu {
-        let kept = of(&read().await.unwrap_or_default(), &tuning_key(gpu, layout));
+    pub async fn found(&self, gpu: &Gpu, spec: &ModelSpec) -> Gpu {
+        let kept = of(&read().await.unwrap_or_default(), &tuning_key(gpu, spec));
         gpu.clone().with_tuning(kept.unwrap_or(*gpu.tuning()))
     }
 
     /// The same, and a search before if there was none yet. Drivers that run on a CPU compile slowly, and the kernels of their class were
     /// measured on them: there it is left to the visitor.
-    pub async fn for_run(&self, gpu: &Gpu, layout: &Layout) -> Result<Gpu> {
-        if !gpu.tuning().is_for_cpu() && read().await.is_some_and(|kept| of(&kept, &tuning_key(gpu, layout)).is_none()) {
-            self.search(gpu, layout).await?;
+    pub async fn for_run(&self, gpu: &Gpu, spec: &ModelSpec) -> Result<Gpu> {
+        if !gpu.tuning().is_for_cpu() && read().await.is_some_and(|kept| of(&kept, &tuning_key(gpu, spec)).is_none()) {
+            self.search(gpu, spec).await?;
         }
-        Ok(self.found(gpu, layout).await)
+        Ok(self.found(gpu, spec).await)
     }
 
     /// Looks for the fastest kernels, and keeps them. What cannot be kept is not used: it might be another the next time.
-    pub async fn search(&self, gpu: &Gpu, layout: &Layout) -> Result<()> {
+    pub async fn search(&self, gpu: &Gpu, spec: &ModelSpec) -> Result<()> {
         self.is_skipped.set(false);
         let progress = |share| {
             tell(&FromWorker::Searching(share));
             !self.is_skipped.get()
         };
-        let tuning = tune(&gpu.used_for("search"), layout, progress).await?;
+        let tuning = tune(&gpu.used_for("search"), spec, progress).await?;
         if let Some(mut kept) = read().await {
-            let key = tuning_key(gpu, layout);
+            let key = tuning_key(gpu, spec);
             kept.retain(|(other, _)| *other != key);
             kept.push((key, tuning));
             write(&kept).await;
         }
-        let found = *self.found(gpu, layout).await.tuning();
-        let differs = |knob: &Knob| gpu.tuning().with(*knob, &found) != *gpu.tuning();
-        tell(&FromWorker::Searched(Knob::ALL.iter().filter(|knob| differs(knob)).count()));
+        let found = *self.found(gpu, spec).await.tuning();
+        let differs = |tunable: &TunableOp| gpu.tuning().with(*tunable, &found) != *gpu.tuning();
+        tell(&FromWorker::Searched(TunableOp::ALL.iter().filter(|tunable| differs(tunable)).count()));
         Ok(())
     }
 }

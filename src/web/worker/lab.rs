@@ -6,10 +6,10 @@ use super::library::Library;
 use super::post::tell;
 use super::running::source;
 use crate::error::Result;
-use crate::gpu::{Ceilings, Executor, Gpu};
-use crate::model::{Parameters, Values, Weights};
-use crate::step::{Batch, Pass, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{Profile, errors_in_f64, verify, within_budget};
+use crate::gpu::{Ceilings, Executor, Gpu, Kernels};
+use crate::model::{Parameters, WeightSource, Weights};
+use crate::step::{Batch, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
+use crate::train::{Profile, errors_in_f64, plan_within, verify};
 use crate::web::protocol::{FromWorker, Run};
 
 /// Tokens of the proof, at most: the f64 reference runs on one core of the CPU.
@@ -45,16 +45,15 @@ pub async fn profile(gpu: &Gpu, run: &Run, library: &Library, ceilings: Ceilings
 }
 
 /// A step on its device, with its weights and its batch.
-async fn ready(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<Executor> {
-    within_budget(&run.layout, &batch.shape, strategy, run.budget, gpu.limits())?;
-    let program = Program::train(&run.layout, batch.shape.clone(), strategy);
-    let executor = Executor::new(&gpu.used_for("comparison"), program).await?;
+async fn ready(gpu: &Gpu, run: &Run, values: &impl WeightSource, strategy: Strategy, batch: &Batch) -> Result<Executor> {
+    let plan = plan_within(&run.spec, &batch.shape, strategy, run.budget, gpu.limits())?;
+    let executor = Executor::new(Kernels::new(&gpu.used_for("comparison"), plan)?).await?;
     executor.load(values).await?;
     executor.load_batch(batch);
     Ok(executor)
 }
 
-async fn time(gpu: &Gpu, run: &Run, values: &impl Values, strategy: Strategy, batch: &Batch) -> Result<f64> {
+async fn time(gpu: &Gpu, run: &Run, values: &impl WeightSource, strategy: Strategy, batch: &Batch) -> Result<f64> {
     let mut executor = ready(gpu, run, values, strategy, batch).await?;
     let mut seconds = 0.0;
     for _ in 0..2 {
@@ -77,15 +76,17 @@ pub async fn prove(gpu: &Gpu, run: &Run, library: &Library) -> Result<()> {
     let batch = Batch::new(vec![(whole.input_ids[from..].to_vec(), whole.labels[from..].to_vec())]);
     let lengths = [1, 2, 3].map(|tiles| tiles * TOKEN_TILE).into_iter().filter(|&chunk| chunk < tokens as u32);
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
-    let strategies: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
-    let parameters = Parameters::new(&run.layout);
+    let strategies = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams);
+    let program = |strategy| Program::gradients(&run.spec, batch.shape.clone(), strategy);
+    let plans = strategies.map(|strategy| Plan::new(program(strategy), gpu.limits())).collect::<Result<Vec<Plan>>>()?;
+    let parameters = Parameters::new(&run.spec);
     let with_reference = parameters.elements() <= REFERENCE_PARAMETERS;
-    let all = strategies.len() + usize::from(with_reference);
+    let all = plans.len() + usize::from(with_reference);
     let progress = |done, _| tell(&FromWorker::Proving(done, all));
-    let (mut report, gradients) = verify(&gpu.used_for("proof"), &run.layout, values, &batch, &strategies, progress).await?;
+    let (mut report, gradients) = verify(&gpu.used_for("proof"), plans, values, &batch, progress).await?;
     if with_reference {
         let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
-        report.set_errors(&errors_in_f64(&run.layout, &weights, &batch, &gradients));
+        report.set_errors(&errors_in_f64(&run.spec, &weights, &batch, &gradients));
     }
     tell(&FromWorker::Proved(Box::new(report)));
     Ok(())

@@ -12,7 +12,7 @@ use web_sys::{MessageEvent, MessagePort};
 
 use crate::error::{Error, Result};
 use crate::model::archive::Kind;
-use crate::model::{Fresh, Parameter, Values};
+use crate::model::{Parameter, RandomInit, WeightSource};
 use crate::web::library::{Asked, Wish};
 use crate::web::protocol::{Run, Start};
 use crate::web::wire;
@@ -75,19 +75,19 @@ impl Library {
             Start::Seed => None,
             Start::Opened { fingerprint, has_adapters, .. } => Some((fingerprint, has_adapters)),
         };
-        FirstValues { fresh: Fresh { seed: run.settings.seed }, opened, library: self.clone() }
+        FirstValues { fresh: RandomInit { seed: run.settings.seed }, opened, library: self.clone() }
     }
 }
 
 /// The first values of a run's parameters: drawn from its seed, or from the model that the librarian has open.
 pub struct FirstValues {
-    fresh: Fresh,
+    fresh: RandomInit,
     /// The model's fingerprint, and whether adapters are open too.
     opened: Option<(u64, bool)>,
     library: Library,
 }
 
-impl Values for FirstValues {
+impl WeightSource for FirstValues {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         match self.opened {
             Some((model, has_adapters)) if has_adapters || !parameter.is_adapter() => {

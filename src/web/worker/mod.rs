@@ -17,9 +17,9 @@ use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
-use crate::model::Layout;
-use crate::step::{BatchShape, Limits, Stride};
-use crate::train::{self, Remedy};
+use crate::model::ModelSpec;
+use crate::step::{BatchShape, Granularity, Limits};
+use crate::train::{self, Suggestion};
 use kernels::Kernels;
 use library::Library;
 use post::{Watch, tell};
@@ -112,9 +112,9 @@ impl Worker {
     }
 
     /// The device with the kernels that were found for the model.
-    async fn open_for(&mut self, layout: &Layout) -> Result<Gpu> {
+    async fn open_for(&mut self, spec: &ModelSpec) -> Result<Gpu> {
         let gpu = self.open().await?;
-        Ok(self.kernels.found(&gpu, layout).await)
+        Ok(self.kernels.found(&gpu, spec).await)
     }
 
     async fn obey(&mut self, message: ToWorker) -> Result<()> {
@@ -137,17 +137,17 @@ impl Worker {
                     tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern)));
                 }
             }
-            ToWorker::Compare(run) => lab::compare(&self.open_for(&run.layout).await?, &run, &self.library).await?,
+            ToWorker::Compare(run) => lab::compare(&self.open_for(&run.spec).await?, &run, &self.library).await?,
             ToWorker::Profile(run) => self.profile(&run).await?,
-            ToWorker::Prove(run) => lab::prove(&self.open_for(&run.layout).await?, &run, &self.library).await?,
+            ToWorker::Prove(run) => lab::prove(&self.open_for(&run.spec).await?, &run, &self.library).await?,
             ToWorker::Search(run) => {
                 let gpu = self.open().await?;
-                self.kernels.search(&gpu, &run.layout).await?;
+                self.kernels.search(&gpu, &run.spec).await?;
             }
             ToWorker::Librarian | ToWorker::SkipSearch => unreachable!("it is heard at once"),
             ToWorker::Export => {
                 if let Some(running) = &self.running {
-                    let (wish, bytes) = running.learned().await?;
+                    let (wish, bytes) = running.assistant_mask().await?;
                     self.library.ask(wish, &bytes).await?;
                 }
             }
@@ -165,13 +165,13 @@ impl Worker {
         let gpu = self.open().await?;
         match self.begun(&gpu, run.clone()).await {
             Ok(running) => self.take(running, go),
-            Err(error) => self.refuse(&error, remedy(&error, &run, gpu.limits())),
+            Err(error) => self.refuse(&error, suggestion(&error, &run, gpu.limits())),
         }
         Ok(())
     }
 
     async fn begun(&self, gpu: &Gpu, run: Run) -> Result<Running> {
-        let gpu = self.kernels.for_run(gpu, &run.layout).await?;
+        let gpu = self.kernels.for_run(gpu, &run.spec).await?;
         Running::begin(&gpu, run, &self.library, None).await
     }
 
@@ -191,8 +191,8 @@ impl Worker {
 
     fn take(&mut self, running: Running, go: Go) {
         let executor = running.trainer.executor();
-        tell(&FromWorker::Began { planned_bytes: executor.memory().peak_bytes(), created_bytes: executor.created_bytes() });
-        self.watch.run(Some(executor.turns_done()));
+        tell(&FromWorker::Began { planned_bytes: executor.plan().peak_bytes(), created_bytes: executor.created_bytes() });
+        self.watch.run(Some(executor.instances_done()));
         self.running = Some(running);
         self.go(go);
         self.report_buffers();
@@ -201,7 +201,7 @@ impl Worker {
     fn go(&mut self, go: Go) {
         let Some(running) = &mut self.running else { return };
         running.go = Some(go);
-        if matches!(go, Go::Stride(_) | Go::Slow(..)) {
+        if matches!(go, Go::Granularity(_) | Go::Slow(..)) {
             self.to_itself.unbounded_send(Event::Tick).expect("the worker listens to itself");
         }
     }
@@ -209,7 +209,7 @@ impl Worker {
     async fn pause(&mut self) {
         if let Some(running) = &mut self.running {
             running.go = None;
-            if running.trainer.next_turn() == 0 {
+            if running.trainer.next_instance() == 0 {
                 self.store.save(running).await;
             }
         }
@@ -221,13 +221,13 @@ impl Worker {
         let Some(running) = &mut self.running else { return Ok(()) };
         let Some(go) = running.go else { return Ok(()) };
         let stride = match go {
-            Go::On | Go::Once => Stride::Step,
-            Go::Stride(stride) | Go::Slow(stride, _) => stride,
+            Go::On | Go::Once => Granularity::Step,
+            Go::Granularity(stride) | Go::Slow(stride, _) => stride,
         };
         self.watch.step(running.trainer.steps_done() + 1);
         let report = running.advance(stride).await?;
         self.watch.rest();
-        tell(&FromWorker::At(running.trainer.next_turn(), running.trainer.steps_done() + 1));
+        tell(&FromWorker::At(running.trainer.next_instance(), running.trainer.steps_done() + 1));
         if report.is_some() {
             self.store.save_now_and_then(self.running.as_mut().expect("it was there")).await;
             self.measure_once().await?;
@@ -237,7 +237,7 @@ impl Worker {
         match go {
             _ if is_over => self.pause().await,
             Go::Slow(_, per_second) => post::tick_after(&self.to_itself, 1.0 / per_second.clamp(0.1, 1000.0)),
-            Go::Stride(_) | Go::Once => self.pause().await,
+            Go::Granularity(_) | Go::Once => self.pause().await,
             Go::On => {}
         }
         Ok(())
@@ -262,7 +262,7 @@ impl Worker {
 
     /// Sets every operation against what the device can do.
     async fn profile(&mut self, run: &Run) -> Result<()> {
-        let (gpu, ceilings) = (self.open_for(&run.layout).await?, self.ceilings().await?);
+        let (gpu, ceilings) = (self.open_for(&run.spec).await?, self.ceilings().await?);
         let profile = match &mut self.running {
             Some(running) => running.profile(ceilings).await?,
             None => lab::profile(&gpu, run, &self.library, ceilings).await?,
@@ -317,13 +317,13 @@ impl Worker {
         self.refuse(error, None);
     }
 
-    fn refuse(&mut self, error: &Error, remedy: Option<Remedy>) {
+    fn refuse(&mut self, error: &Error, suggestion: Option<Suggestion>) {
         if matches!(error, Error::DeviceLost { .. } | Error::Device(_) | Error::OutOfMemory { .. }) {
             self.drop_run();
             self.drop_device();
         }
         self.running.iter_mut().for_each(|running| running.go = None);
-        tell(&FromWorker::Failed { message: error.to_string(), run_survives: self.running.is_some(), remedy });
+        tell(&FromWorker::Failed { message: error.to_string(), run_survives: self.running.is_some(), suggestion });
     }
 
     fn drop_run(&mut self) {
@@ -350,12 +350,12 @@ impl Worker {
 
 /// What would fit, if the run was too large. Where the device ran out of memory nobody knows how much it had, but it was
 /// less than was asked for.
-fn remedy(error: &Error, run: &Run, limits: Limits) -> Option<Remedy> {
+fn suggestion(error: &Error, run: &Run, limits: Limits) -> Option<Suggestion> {
     let budget = match error {
         Error::OverBudget { .. } | Error::BindingTooLarge { .. } => run.budget,
         Error::OutOfMemory { needed, .. } => run.budget.min(needed / 4 * 3),
         _ => return None,
     };
     let shape = BatchShape::uniform(run.settings.batch, run.settings.seq_len);
-    train::remedy(&run.layout, &shape, run.settings.strategy, budget, limits)
+    train::suggestion(&run.spec, &shape, run.settings.strategy, budget, limits)
 }

@@ -5,13 +5,13 @@ use web_time::Instant;
 use super::library::{FirstValues, Library};
 use super::post::tell;
 use crate::error::{Error, Result};
-use crate::gpu::{Ceilings, Gpu, Tuning};
+use crate::gpu::{Ceilings, Gpu, Kernels, Tuning};
 use crate::model::{Parameters, WithAdapters};
-use crate::step::{BatchShape, Stride};
+use crate::step::Granularity;
 use crate::text::Document;
 use crate::train::{
-    AttentionPattern, CopyTask, Generator, Profile, RecallTask, Sampled, Sampler, Snapshot, SortTask, Source, StepReport, SumTask, Task,
-    Trainer, within_budget,
+    AttentionPattern, CopyTask, Dataset, Generator, Profile, RecallTask, Sampled, Sampler, Snapshot, SortTask, StepReport, SumTask, Task,
+    Trainer, plan_within,
 };
 use crate::web::library::{Encoded, Origin, Vocabulary, Wish};
 use crate::web::protocol::{Data, FromWorker, GivenText, Go, History, Run, Sample, Start, TaskKind};
@@ -44,18 +44,16 @@ impl Running {
     pub async fn begin(gpu: &Gpu, run: Run, library: &Library, state: Option<(Snapshot, History)>) -> Result<Self> {
         let settings = run.settings.clone();
         let source = source(&run, library).await?;
-        let shape = BatchShape::uniform(settings.batch, source.seq_len());
-        within_budget(&run.layout, &shape, settings.strategy, run.budget, gpu.limits())?;
+        let plan = plan_within(&run.spec, &settings.batch_shape(&source), settings.strategy, run.budget, gpu.limits())?;
+        let kernels = Kernels::new(gpu, plan)?;
         let values = library.first_values(&run);
         let trainer = match &state {
-            None => Trainer::new(gpu, &run.layout, settings, source, &values).await?,
+            None => Trainer::new(kernels, settings, source, &values).await?,
             // What learns is in the state, so that of a model all of which learns nothing else is needed.
-            Some((snapshot, _)) if run.layout.adapters().is_none() => {
-                Trainer::new(gpu, &run.layout, settings, source, &snapshot.weights).await?
-            }
+            Some((snapshot, _)) if run.spec.adapters().is_none() => Trainer::new(kernels, settings, source, &snapshot.weights).await?,
             Some((snapshot, _)) => {
                 let values = WithAdapters { base: &values, adapters: &snapshot.weights };
-                Trainer::new(gpu, &run.layout, settings, source, &values).await?
+                Trainer::new(kernels, settings, source, &values).await?
             }
         };
         let (gpu, library, history, good_since) = (gpu.clone(), library.clone(), History::default(), Instant::now());
@@ -72,11 +70,11 @@ impl Running {
     /// What it has learned, for the librarian to pack.
     pub async fn learned(&self) -> Result<(Wish, Vec<u8>)> {
         let weights = self.trainer.weights().await?;
-        let parameters = Parameters::new(&self.run.layout);
+        let parameters = Parameters::new(&self.run.spec);
         let bytes =
-            parameters.trained().flat_map(|(_, parameter)| bytemuck::cast_slice::<f32, u8>(weights.get(&parameter.name)).iter().copied());
+            parameters.trainable().flat_map(|(_, parameter)| bytemuck::cast_slice::<f32, u8>(weights.get(&parameter.name)).iter().copied());
         let base = self.run.start.origin().map_or("", Origin::name).to_owned();
-        Ok((Wish::Pack(self.trainer.steps_done(), Box::new(self.run.layout.clone()), base), bytes.collect()))
+        Ok((Wish::Pack(self.trainer.steps_done(), Box::new(self.run.spec.clone()), base), bytes.collect()))
     }
 
     /// The kernels that it runs: others would give other bits.
@@ -91,7 +89,7 @@ impl Running {
 
     /// Are all its steps done?
     pub fn is_over(&self) -> bool {
-        self.trainer.next_turn() == 0 && self.trainer.steps_done() >= self.run.settings.steps
+        self.trainer.next_instance() == 0 && self.trainer.steps_done() >= self.run.settings.steps
     }
 
     /// The run's state behind its last step.
@@ -102,7 +100,7 @@ impl Running {
     }
 
     /// One stride, and behind a step what is due.
-    pub async fn advance(&mut self, stride: Stride) -> Result<Option<StepReport>> {
+    pub async fn advance(&mut self, stride: Granularity) -> Result<Option<StepReport>> {
         let Some(report) = self.trainer.advance(stride).await? else { return Ok(None) };
         self.history.steps.push(report);
         tell(&FromWorker::Stepped(report));
@@ -136,7 +134,7 @@ impl Running {
     }
 
     fn stands_between_steps(&self, work: &str) -> Result<()> {
-        match self.trainer.next_turn() {
+        match self.trainer.next_instance() {
             0 => Ok(()),
             _ => Err(Error::Setting(format!("a step is under way, and {work} would undo it; go on to its end first"))),
         }
@@ -154,14 +152,15 @@ impl Running {
         let generator = match &mut self.generator {
             Some(generator) => generator,
             none => {
-                let mut generator = Generator::new(&self.gpu.used_for("samples"), &self.run.layout, SAMPLE_TOKENS).await?;
-                if self.run.layout.adapters().is_some() {
+                let (plan, logits) = Generator::plan(&self.run.spec, SAMPLE_TOKENS, self.gpu.limits())?;
+                let mut generator = Generator::new(Kernels::new(&self.gpu.used_for("samples"), plan)?, logits).await?;
+                if self.run.spec.adapters().is_some() {
                     generator.load(&WithAdapters { base: &self.values, adapters: &weights }).await?;
                 }
                 none.insert(generator)
             }
         };
-        generator.load_trained(&weights).await?;
+        generator.load_trainable(&weights).await?;
         generator.start(&ids)?;
         let mut sampler = Sampler::new(TEMPERATURE, TOP_K, step);
         let mut written = Vec::new();
@@ -181,26 +180,26 @@ impl Running {
 }
 
 /// What a run learns from.
-pub async fn source(run: &Run, library: &Library) -> Result<Source> {
+pub async fn source(run: &Run, library: &Library) -> Result<Dataset> {
     let seq_len = run.settings.seq_len;
     let text = match &run.data {
-        Data::Task(kind, distance) => return Source::task(task(*kind, *distance), seq_len),
-        Data::OwnSource if !run.is_encoded() => return Source::own(seq_len),
-        Data::Text(given) if !run.is_encoded() => return Source::text(given.text.clone().into_bytes(), seq_len),
-        Data::OwnSource => GivenText { name: String::new(), written: 0, text: crate::gpu::shaders() },
+        Data::Task(kind, distance) => return Dataset::task(task(*kind, *distance), seq_len),
+        Data::OwnSource if !run.is_encoded() => return Dataset::own(seq_len),
+        Data::Text(given) if !run.is_encoded() => return Dataset::text(given.text.clone().into_bytes(), seq_len),
+        Data::OwnSource => GivenText { name: String::new(), written: 0, text: crate::shaders::text() },
         Data::Text(given) => given.clone(),
     };
     let model = match (run.vocabulary, &run.start) {
         (Vocabulary::Model, Start::Opened { fingerprint, .. }) => Some(*fingerprint),
         _ => None,
     };
-    let config = Box::new(run.layout.config.clone());
+    let config = Box::new(run.spec.config.clone());
     let wish = Wish::Read { name: text.name, vocabulary: run.vocabulary, model, config, written: text.written };
     match library.answer(wish, text.text.as_bytes()).await? {
-        Encoded::Stream(ids) => Source::tokens(ids, seq_len),
+        Encoded::Stream(ids) => Dataset::tokens(ids, seq_len),
         Encoded::Documents(documents) => {
-            let documents: Vec<Document> = documents.into_iter().map(|(ids, learned)| Document { ids, learned }).collect();
-            Source::documents(&documents, seq_len)
+            let documents: Vec<Document> = documents.into_iter().map(|(ids, assistant_mask)| Document { ids, assistant_mask }).collect();
+            Dataset::documents(&documents, seq_len)
         }
     }
 }

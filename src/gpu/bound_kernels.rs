@@ -1,0 +1,214 @@
+//! Kernels bound to the memory of a plan, ready to be encoded for any chunk.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::device::Gpu;
+use super::device_memory::DeviceMemory;
+use super::dispatch::{BindingAccess, Grid};
+use super::fusion::FusedDispatch;
+use super::kernels;
+use super::lowering::{CompiledDispatch, Kernels};
+use super::tuning::Tuning;
+use crate::step::{BINDING_ALIGNMENT, Chunk, OpInstance, Plan, Program, Storage, TensorId};
+
+/// The kernels of a plan with its memory.
+pub(super) struct BoundKernels {
+    pub gpu: Gpu,
+    pub plan: Arc<Plan>,
+    pub memory: DeviceMemory,
+    /// For every block, its operations.
+    blocks: Vec<Vec<Option<Slot>>>,
+    /// For every length of chunk that a block has, the slot of its first chunk.
+    chunk_slots: Vec<(u32, u32)>,
+}
+
+/// What becomes of an operation. What is copied to the host or back has none.
+struct Slot {
+    params_offset: u32,
+    /// The operation with those behind it that are fused with it, unless it is fused with one in front.
+    fused: Option<BoundDispatch>,
+    /// The operation by itself, where it is stepped through.
+    alone: OnceCell<BoundDispatch>,
+}
+
+/// One operation or several, ready to be encoded.
+pub(super) struct BoundDispatch {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    params_offset: u32,
+    grid: Grid,
+    layers: u32,
+    /// Operations that it does.
+    len: usize,
+}
+
+impl BoundKernels {
+    /// Binds kernels to the memory of their plan, and writes the tables of uniforms.
+    pub fn new(kernels: Kernels, memory: DeviceMemory) -> Self {
+        let Kernels { gpu, plan, blocks, params } = kernels;
+        let chunk_slots = chunk_slots(plan.program());
+        let mut bound = BoundKernels { gpu, plan, memory, blocks: Vec::new(), chunk_slots };
+        for ops in blocks {
+            let slot = |op: super::lowering::LoweredOp| Slot {
+                params_offset: op.params_offset,
+                fused: op.fused.map(|compiled| bound.bind(&compiled)),
+                alone: OnceCell::new(),
+            };
+            let slots = ops.into_iter().map(|op| op.map(slot)).collect();
+            bound.blocks.push(slots);
+        }
+        let bindings = &bound.program().bindings;
+        bound.write(bindings.op_params, 0, &params);
+        bound.write(bindings.chunks, 0, &bound.chunk_table());
+        bound
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        self.plan.program()
+    }
+
+    /// Writes a tensor from a byte on, in the layout of the device.
+    ///
+    /// # Panics
+    /// If it would reach behind the tensor's end.
+    pub fn write(&self, id: TensorId, from: u64, bytes: &[u8]) {
+        let tensor = self.program().tensor(id);
+        let end = from + bytes.len() as u64;
+        assert!(end <= tensor.bytes(), "{} bytes from {from} on for {}, which has {}", bytes.len(), tensor.name, tensor.bytes());
+        self.gpu.queue.write_buffer(self.memory.buffer(&self.plan, id), self.plan.allocation(id).offset + from, bytes);
+    }
+
+    /// A slot for each chunk of each length: its first token and its number of tokens.
+    fn chunk_table(&self) -> Vec<u8> {
+        let tokens = self.program().tokens();
+        let of_length = |&(len, _): &(u32, u32)| (0..tokens.div_ceil(len)).map(move |i| [i * len, len.min(tokens - i * len)]);
+        let mut table = Vec::new();
+        for (slot, chunk) in self.chunk_slots.iter().flat_map(of_length).enumerate() {
+            table.resize(slot * BINDING_ALIGNMENT as usize, 0);
+            table.extend_from_slice(bytemuck::cast_slice(&chunk));
+        }
+        table
+    }
+
+    fn bind(&self, compiled: &CompiledDispatch) -> BoundDispatch {
+        let CompiledDispatch { dispatch, pipeline, params_offset } = compiled;
+        let bindings = &self.program().bindings;
+        let tensors = dispatch.bindings.iter().map(|&(name, access, id)| {
+            let tensor = self.program().tensor(id);
+            let is_readable = access == BindingAccess::ReadWrite || tensor.storage == Storage::Own;
+            assert!(is_readable, "{name}: {} is in the arena, bound to be read", tensor.name);
+            self.memory.binding(&self.plan, id, tensor.bytes())
+        });
+        let params = self.memory.binding(&self.plan, bindings.op_params, dispatch.len() as u64 * BINDING_ALIGNMENT);
+        let chunk = self.memory.binding(&self.plan, bindings.chunks, BINDING_ALIGNMENT);
+        let resources = [params, chunk].into_iter().chain(tensors);
+        let entries: Vec<_> = (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
+        let bind_group = self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(dispatch.source.label()),
+            layout: &pipeline.bindings,
+            entries: &entries,
+        });
+        let (pipeline, params_offset) = (pipeline.pipeline.clone(), *params_offset);
+        BoundDispatch { pipeline, bind_group, params_offset, grid: dispatch.grid, layers: dispatch.layers(), len: dispatch.len() }
+    }
+
+    /// Is it done by a kernel, and not by a copy?
+    pub fn has_kernel(&self, instance: &OpInstance) -> bool {
+        self.slot(instance).is_some()
+    }
+
+    /// Could a submission end before this operation without parting fused ones?
+    pub fn may_start_with(&self, instance: &OpInstance) -> bool {
+        self.slot(instance).is_none_or(|slot| slot.fused.is_some())
+    }
+
+    fn slot(&self, instance: &OpInstance) -> Option<&Slot> {
+        self.blocks[instance.block][instance.node].as_ref()
+    }
+
+    /// Operations of a block.
+    pub fn node_count(&self, block: usize) -> usize {
+        self.blocks[block].len()
+    }
+
+    /// The first dispatch of some operations. Fused ones are dispatched together if all of them are asked for.
+    fn first_of(&self, instances: &[OpInstance]) -> &BoundDispatch {
+        let instance = instances[0];
+        let slot = self.slot(&instance).expect("copies stand between submissions");
+        let is_whole =
+            |fused: &&BoundDispatch| instances.get(fused.len - 1) == Some(&OpInstance { node: instance.node + fused.len - 1, ..instance });
+        let alone = || slot.alone.get_or_init(|| self.dispatch_with(&instance, self.gpu.tuning()));
+        slot.fused.as_ref().filter(is_whole).unwrap_or_else(alone)
+    }
+
+    /// Operations by dispatches.
+    pub fn spans<'a>(&'a self, mut instances: &'a [OpInstance]) -> impl Iterator<Item = (&'a BoundDispatch, &'a [OpInstance])> {
+        std::iter::from_fn(move || {
+            let dispatch = (!instances.is_empty()).then(|| self.first_of(instances))?;
+            let (span, rest) = instances.split_at(dispatch.len);
+            instances = rest;
+            Some((dispatch, span))
+        })
+    }
+
+    /// Encodes operations.
+    pub fn encode(&self, pass: &mut wgpu::ComputePass, instances: &[OpInstance]) {
+        self.spans(instances).for_each(|(dispatch, span)| self.encode_dispatch(pass, dispatch, span[0]));
+    }
+
+    /// The operation of an instance by itself, with the kernel of some tuning.
+    ///
+    /// # Panics
+    /// If it is a copy.
+    pub fn dispatch_with(&self, instance: &OpInstance, tuning: &Tuning) -> BoundDispatch {
+        let op = self.program().op(instance.block, instance.node);
+        let (slot, dispatch) = self.slot(instance).zip(kernels::dispatch(self.program(), op, tuning)).expect("copies have no kernel");
+        self.bind(&CompiledDispatch::new(&self.gpu, FusedDispatch::alone(&dispatch), slot.params_offset))
+    }
+
+    /// Encodes a dispatch for the chunk of an instance.
+    pub fn encode_dispatch(&self, pass: &mut wgpu::ComputePass, dispatch: &BoundDispatch, OpInstance { block, chunk, .. }: OpInstance) {
+        let [x, y, z] = dispatch.grid.workgroups(chunk);
+        pass.set_pipeline(&dispatch.pipeline);
+        pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
+        pass.dispatch_workgroups(x, y, z * dispatch.layers);
+    }
+
+    /// Submits operations, and then a copy of some bytes of a tensor to the start of another.
+    pub fn submit(&self, instances: &[OpInstance], copy: Option<(TensorId, Range<u64>, TensorId)>) -> wgpu::SubmissionIndex {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            self.encode(&mut pass, instances);
+        }
+        if let Some((from, bytes, to)) = copy {
+            let [source, target] = [from, to].map(|id| self.memory.buffer(&self.plan, id));
+            let [from, to] = [from, to].map(|id| self.plan.allocation(id).offset);
+            encoder.copy_buffer_to_buffer(source, from + bytes.start, target, to, bytes.end - bytes.start);
+        }
+        self.gpu.queue.submit([encoder.finish()])
+    }
+
+    /// Where the uniform of a chunk of a block lies in the table of chunks.
+    pub fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {
+        let len = self.program().blocks[block].chunk_order.chunk_len(self.program().tokens());
+        let (_, first) = self.chunk_slots.iter().find(|(l, _)| *l == len).expect("every length has its slots");
+        (first + chunk.index) * BINDING_ALIGNMENT as u32
+    }
+}
+
+fn chunk_slots(program: &Program) -> Vec<(u32, u32)> {
+    let mut first = 0;
+    program
+        .chunk_lengths()
+        .into_iter()
+        .map(|len| {
+            let slot = (len, first);
+            first += program.tokens().div_ceil(len);
+            slot
+        })
+        .collect()
+}

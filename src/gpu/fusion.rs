@@ -1,0 +1,219 @@
+//! Kernel fusion: one dispatch for several operations, where none of them waits for another.
+//!
+//! A dispatch costs a device some time whatever it does, and leaves it idle while the last workgroups are at work. So neighbouring
+//! operations of one kind share one: in *parallel*, each with workgroups of its own, where none touches what another writes; or in
+//! *sequence*, each thread doing one after the other, where each adds to the sum of the one before. Either way every thread does what it
+//! does for the operation alone, in the same order, so the bits are the same.
+
+use super::dispatch::{BindingAccess, Dispatch, Grid};
+use super::kernels::{self, Fusion};
+use super::shader::{self, Shader};
+use super::tuning::Tuning;
+use crate::step::{Op, TensorId};
+
+/// Base WebGPU's `maxStorageBuffersPerShaderStage`.
+const MAX_STORAGE_BUFFERS: usize = 8;
+/// Constants that change what a kernel does, but nothing that fused operations share.
+const OWN: [&str; 4] = ["ACCUMULATE", "BIAS", "RESIDUAL", "SCALED"];
+
+/// One dispatch, for one operation or several.
+#[derive(Clone, Debug)]
+pub struct FusedDispatch {
+    /// What is compiled.
+    pub source: KernelSource,
+    /// Bindings 2, 3 … by the name of the variable in the shaders, which is the same in all that share one.
+    pub bindings: Vec<(&'static str, BindingAccess, TensorId)>,
+    /// Workgroups of the largest operation.
+    pub grid: Grid,
+}
+
+/// What is compiled as one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KernelSource {
+    ops: Vec<FusedOp>,
+    is_sequential: bool,
+}
+
+/// A shader among others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct FusedOp {
+    shader: Shader,
+    /// For each of its bindings, the name and the number.
+    slots: Vec<(&'static str, usize)>,
+    /// Workgroups along y.
+    rows: u32,
+}
+
+impl FusedDispatch {
+    /// An operation by itself.
+    pub fn alone(dispatch: &Dispatch) -> FusedDispatch {
+        let source = KernelSource { ops: Vec::new(), is_sequential: false };
+        let mut fused = FusedDispatch { source, bindings: Vec::new(), grid: dispatch.grid };
+        fused.add(dispatch);
+        fused
+    }
+
+    /// Of operations that follow one another, as many of the first ones as can be fused. `overlap` tells whether two tensors have a byte of
+    /// memory in common.
+    pub fn of(all: &[(&Op, &Dispatch)], tuning: &Tuning, overlap: impl Fn(TensorId, TensorId) -> bool) -> FusedDispatch {
+        let mut fused = FusedDispatch::alone(all[0].1);
+        let (most, is_sequential) = match kernels::fusion(all[0].0) {
+            Fusion::None => (1, false),
+            Fusion::Parallel { .. } => (tuning.max_parallel_fused, false),
+            Fusion::Sequential { .. } => (tuning.max_sequential_fused, true),
+        };
+        for count in 1..all.len().min(most as usize) {
+            let next = all[count];
+            let mut larger = fused.clone();
+            larger.add(next.1);
+            if !all[..count].iter().all(|&other| can_fuse(other, next)) || !larger.can_be_bound(&overlap) {
+                break;
+            }
+            fused = larger;
+            fused.source.is_sequential = is_sequential;
+        }
+        fused
+    }
+
+    /// Operations that it does: one at least.
+    #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    /// Layers of workgroups along z.
+    pub fn layers(&self) -> u32 {
+        if self.source.is_parallel() { self.len() as u32 } else { 1 }
+    }
+
+    fn add(&mut self, dispatch: &Dispatch) {
+        let slot = |binding: &(&'static str, BindingAccess, TensorId)| {
+            let index = self.bindings.iter().position(|bound| bound == binding).unwrap_or_else(|| {
+                self.bindings.push(*binding);
+                self.bindings.len() - 1
+            });
+            (binding.0, 2 + index)
+        };
+        let slots = dispatch.bindings.iter().map(slot).collect();
+        self.source.ops.push(FusedOp { shader: dispatch.shader.clone(), slots, rows: dispatch.grid.rows() });
+        self.grid = self.grid.larger(dispatch.grid);
+    }
+
+    /// No tensor is bound twice, not even a byte of one.
+    fn can_be_bound(&self, overlap: impl Fn(TensorId, TensorId) -> bool) -> bool {
+        let pairs = self.bindings.iter().enumerate().flat_map(|(i, a)| self.bindings[..i].iter().map(move |b| (a.2, b.2)));
+        self.bindings.len() <= MAX_STORAGE_BUFFERS && !pairs.into_iter().any(|(a, b)| a == b || overlap(a, b))
+    }
+}
+
+/// May two operations, the second somewhere behind the first, share a dispatch?
+fn can_fuse((first, dispatch): (&Op, &Dispatch), (second, other): (&Op, &Dispatch)) -> bool {
+    let fit = match (kernels::fusion(first), kernels::fusion(second)) {
+        (Fusion::Parallel { writes_own_part }, Fusion::Parallel { .. }) => {
+            (writes_own_part || are_independent(first, second)) && dispatch.grid.is_along(other.grid)
+        }
+        (Fusion::Sequential { into, .. }, Fusion::Sequential { into: same, accumulates: true }) => {
+            into == same && dispatch.grid == other.grid
+        }
+        _ => false,
+    };
+    fit && first.kind() == second.kind() && share_threads(dispatch, other)
+}
+
+/// Does neither of two operations touch what the other writes?
+fn are_independent(a: &Op, b: &Op) -> bool {
+    a.written().all(|id| !b.touches(id)) && b.written().all(|id| !a.touches(id))
+}
+
+/// Can both have the same threads and, if they have any, the same memory of a workgroup?
+fn share_threads(a: &Dispatch, b: &Dispatch) -> bool {
+    let [a, b] = [a, b].map(|dispatch| &dispatch.shader);
+    let mut sizes = a.constants.iter().chain(&b.constants).map(|(name, _)| *name).filter(|name| !OWN.contains(name));
+    let is_same = |name| a.constant(name) == b.constant(name);
+    is_same("WORKGROUP_SIZE") && (a.constant("STAGED").is_none() && b.constant("STAGED").is_none() || sizes.all(is_same))
+}
+
+impl KernelSource {
+    /// Operations that it does: one at least.
+    #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Do the threads of a subgroup exchange values?
+    pub fn has_subgroups(&self) -> bool {
+        self.ops[0].shader.constant("SUBGROUP").is_some()
+    }
+
+    /// Does it do several operations in parallel? Only then does its text say how many workgroups each of them has.
+    fn is_parallel(&self) -> bool {
+        self.len() > 1 && !self.is_sequential
+    }
+
+    /// The same for all with the same text.
+    pub(super) fn key(&self) -> KernelSource {
+        let mut key = self.clone();
+        if !self.is_parallel() {
+            key.ops.iter_mut().for_each(|op| op.rows = 0);
+        }
+        key
+    }
+
+    /// What it is called on the device.
+    pub fn label(&self) -> &'static str {
+        self.ops[0].shader.kind.stem()
+    }
+
+    /// The WGSL that a compiler gets: the operations' texts, each with names of its own, and a `main` that calls theirs.
+    pub fn wgsl(&self) -> String {
+        let mut out = shader::part("prelude", &shader::Constants::new());
+        let [mut params, mut calls] = ["struct AllParams {", ""].map(String::from);
+        let (parameter, argument) = match self.has_subgroups() {
+            true => (", @builtin(subgroup_invocation_id) subgroup_invocation_id: u32", "subgroup_invocation_id"),
+            false => ("", "0"),
+        };
+        let mut shared = Vec::new();
+        for (i, op) in self.ops.iter().enumerate() {
+            let expanded = op.expand(i);
+            for text in expanded.shared {
+                if !shared.contains(&text) {
+                    out += &text;
+                    shared.push(text);
+                }
+            }
+            // What belongs to the workgroup, and tensors that several are bound to, they have in common.
+            for line in expanded.text.lines() {
+                let is_common = line.starts_with('@') || line.starts_with("var<");
+                let variable = line.split_inclusive(": ").next().unwrap_or(line);
+                if !(is_common && out.contains(variable)) {
+                    out.extend([line, "\n"]);
+                }
+            }
+            params += &format!("@align(256) @size(256) params_of{i}: Params_of{i},");
+            let call = format!("main_of{i}(workgroup_id, num_workgroups, local_invocation_index, {argument});\n");
+            calls += &match self.is_parallel() {
+                false => call,
+                true => format!("if workgroup_id.z == {i} && workgroup_id.y < {}u {{ {call} }}\n", op.rows),
+            };
+        }
+        let workgroup_size = self.ops[0].shader.constant("WORKGROUP_SIZE").unwrap_or(64);
+        out + &format!(
+            "{params}}}
+@group(0) @binding(0) var<uniform> all_params: AllParams;
+@compute @workgroup_size({workgroup_size})
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(num_workgroups) num_workgroups: vec3<u32>, @builtin(local_invocation_index) local_invocation_index: u32{parameter}) {{
+{calls}}}"
+        )
+    }
+}
+
+impl FusedOp {
+    /// The text of the shader as operation `i`: of the names that end in `$`, a binding's gets its number, and any other the operation's.
+    fn expand(&self, i: usize) -> shader::Expanded {
+        self.shader.expand(|name| match self.slots.iter().find(|(binding, _)| *binding == name) {
+            Some((_, slot)) => shader::OwnName::Binding(*slot),
+            None if name == "params" => shader::OwnName::Name(format!("all_params.params_of{i}")),
+            None => shader::OwnName::Name(format!("{name}_of{i}")),
+        })
+    }
+}

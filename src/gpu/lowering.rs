@@ -1,0 +1,96 @@
+//! A plan's operations as kernels: each lowered to a dispatch, neighbours fused, all of them compiled for an adapter.
+
+use std::sync::Arc;
+
+use super::device::Gpu;
+use super::dispatch::Dispatch;
+use super::fusion::FusedDispatch;
+use super::kernels;
+use super::pipelines::Pipeline;
+use crate::error::Result;
+use crate::step::{BINDING_ALIGNMENT, Block, Op, Plan, TensorId};
+
+/// The kernels of a plan, compiled for an adapter.
+pub struct Kernels {
+    pub(super) gpu: Gpu,
+    pub(super) plan: Arc<Plan>,
+    /// For every block, what becomes of its operations.
+    pub(super) blocks: Vec<Vec<Option<LoweredOp>>>,
+    /// The table of uniforms, a slot for each operation.
+    pub(super) params: Vec<u8>,
+}
+
+/// An operation's kernel. What is copied to the host or back has none.
+pub(super) struct LoweredOp {
+    /// Where its uniform lies in the table.
+    pub params_offset: u32,
+    /// The operation with those behind it that are fused with it, unless it is fused with one in front.
+    pub fused: Option<CompiledDispatch>,
+}
+
+/// A dispatch with its pipeline.
+pub(super) struct CompiledDispatch {
+    pub dispatch: FusedDispatch,
+    pub pipeline: Pipeline,
+    pub params_offset: u32,
+}
+
+impl CompiledDispatch {
+    /// Compiles a dispatch, unless the device has its pipeline already.
+    pub fn new(gpu: &Gpu, dispatch: FusedDispatch, params_offset: u32) -> Self {
+        let pipeline = gpu.pipelines.get(&gpu.device, &dispatch);
+        CompiledDispatch { dispatch, pipeline, params_offset }
+    }
+}
+
+impl Kernels {
+    /// Lowers, fuses and compiles all operations of a plan.
+    ///
+    /// # Errors
+    /// If the device was lost or has reported an error.
+    pub fn new(gpu: &Gpu, plan: Plan) -> Result<Self> {
+        let mut params = Vec::new();
+        let mut first = 0;
+        let lower = |block: &Block| {
+            let dispatches: Vec<Option<Dispatch>> =
+                block.nodes.iter().map(|node| kernels::dispatch(plan.program(), &node.op, gpu.tuning())).collect();
+            for (i, dispatch) in (first..).zip(&dispatches) {
+                params.resize(i * BINDING_ALIGNMENT as usize, 0);
+                dispatch.iter().for_each(|dispatch| params.extend(dispatch.param_bytes()));
+            }
+            let ops = lower_block(gpu, &plan, block, &dispatches, first as u32 * BINDING_ALIGNMENT as u32);
+            first += block.nodes.len();
+            ops
+        };
+        let blocks = plan.program().blocks.iter().map(lower).collect();
+        gpu.check()?;
+        Ok(Kernels { gpu: gpu.clone(), plan: Arc::new(plan), blocks, params })
+    }
+}
+
+/// The kernels of a block. What is done ahead is fused with nothing that is not.
+fn lower_block(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>], first_offset: u32) -> Vec<Option<LoweredOp>> {
+    let mut ops: Vec<Option<LoweredOp>> = Vec::new();
+    let offset = |i: usize| first_offset + i as u32 * BINDING_ALIGNMENT as u32;
+    while let Some(dispatch) = dispatches.get(ops.len()) {
+        let i = ops.len();
+        if dispatch.is_none() {
+            ops.push(None);
+            continue;
+        }
+        let end = if i < block.lookahead.nodes { block.lookahead.nodes } else { dispatches.len() };
+        let neighbours = block.nodes[i..end].iter().zip(&dispatches[i..end]);
+        let neighbours: Vec<(&Op, &Dispatch)> = neighbours.map_while(|(node, dispatch)| Some((&node.op, dispatch.as_ref()?))).collect();
+        let fused = FusedDispatch::of(&neighbours, gpu.tuning(), |a, b| overlap(plan, a, b));
+        let count = fused.len();
+        ops.push(Some(LoweredOp { params_offset: offset(i), fused: Some(CompiledDispatch::new(gpu, fused, offset(i))) }));
+        ops.extend((i + 1..i + count).map(|i| Some(LoweredOp { params_offset: offset(i), fused: None })));
+    }
+    ops
+}
+
+/// Do two tensors share memory?
+fn overlap(plan: &Plan, a: TensorId, b: TensorId) -> bool {
+    let [a, b] = [a, b].map(|id| (plan.allocation(id), plan.program().tensor(id).bytes()));
+    a.0.buffer == b.0.buffer && a.0.offset < b.0.offset + b.1 && b.0.offset < a.0.offset + a.1
+}

@@ -1,0 +1,58 @@
+//! What an operation works with on the CPU.
+
+use std::slice::SliceIndex;
+
+use super::rows::add_scaled;
+use super::tensors::{Matrix, Tensors};
+use crate::model::Config;
+use crate::step::ops::Operation;
+use crate::step::{Chunk, Rows, TensorId};
+
+/// An operation in f64.
+pub(super) trait Reference: Operation {
+    /// Does what the operation does, for the chunk of the scope.
+    fn run(&self, scope: &mut Scope<'_>);
+}
+
+/// The numbers, the model's sizes, and the chunk at hand.
+pub(super) struct Scope<'a> {
+    pub tensors: &'a mut Tensors,
+    pub config: &'a Config,
+    pub chunk: Chunk,
+}
+
+impl Scope<'_> {
+    /// The operands of an operation, in that order.
+    ///
+    /// # Panics
+    /// If a tensor stands there twice.
+    pub fn operands<const COUNT: usize>(&mut self, ids: [TensorId; COUNT]) -> [Matrix<'_>; COUNT] {
+        let (start, count) = (self.chunk.start as usize, self.chunk.count as usize);
+        let mut shapes = ids.map(|id| self.tensors.shapes[id.0 as usize]).into_iter();
+        let values = self.tensors.values.get_disjoint_mut(ids.map(|id| id.0 as usize)).expect("the operands are different tensors");
+        values.map(|all| {
+            let (rows, cols) = shapes.next().expect("as many shapes as tensors");
+            let (row_modulus, first, count) = match rows {
+                Rows::Fixed(rows) => (1, 0, rows as usize),
+                Rows::Tokens => (usize::MAX, start, count),
+                Rows::Ring(tokens) => (tokens as usize, start % tokens as usize, count),
+                Rows::Chunk => (1, 0, count),
+            };
+            assert!((first + count) * cols <= all.len(), "rows {first}..{} of {rows:?}", first + count);
+            Matrix { all, cols, first, count, row_modulus, end: start + count }
+        })
+    }
+
+    /// Adds to some columns of the chunk's rows of `sum` those of `x`.
+    pub fn add_rows(&mut self, sum: TensorId, x: TensorId, columns: impl SliceIndex<[f64], Output = [f64]> + Clone) {
+        let [mut sum, x] = self.operands([sum, x]);
+        for i in 0..x.len() {
+            add_scaled(&mut sum.row_mut(i)[columns.clone()], 1.0, &x.row(i)[columns.clone()]);
+        }
+    }
+
+    /// What the family's norms add to their weights.
+    pub fn norm_plus(&self) -> f64 {
+        if self.config.family().norms_add_one { 1.0 } else { 0.0 }
+    }
+}

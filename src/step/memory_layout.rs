@@ -1,0 +1,162 @@
+//! Which tensor is alive when, and where it lies.
+
+use super::packing::{self, Item};
+use super::program::Program;
+use super::tensor::{BINDING_ALIGNMENT, Rows, Storage, Tensor};
+
+/// Where a tensor's bytes lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// The buffer's index in [`Plan::buffers`](super::Plan::buffers).
+    pub buffer: usize,
+    /// Bytes from the buffer's start.
+    pub offset: u64,
+}
+
+/// A buffer that the step needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Its label on the device.
+    pub label: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What it is used for.
+    pub storage: Storage,
+}
+
+/// A point of a step: an operation of a block. It is the same for every chunk of the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProgramPoint {
+    /// The block's index in [`Program::blocks`].
+    pub block: usize,
+    /// The operation's index in the block.
+    pub node: usize,
+}
+
+/// The first and the last operation at which a tensor is alive, counted over all blocks.
+pub(super) type LiveRange = (u32, u32);
+
+/// The memory of a program: live ranges, and what follows from them.
+#[derive(Clone, Debug)]
+pub(super) struct MemoryLayout {
+    pub allocations: Vec<Allocation>,
+    pub buffers: Vec<Buffer>,
+    /// For tensors that share the arena; the others are always alive.
+    pub ranges: Vec<Option<LiveRange>>,
+    /// What each tensor takes on the device, alignment included.
+    pub reserved: Vec<u64>,
+    /// Bytes alive at each point.
+    pub alive_bytes: Vec<u64>,
+    /// Every operation, in the order of the program.
+    pub points: Vec<ProgramPoint>,
+}
+
+impl MemoryLayout {
+    /// Lays out the tensors of a program, in buffers of at most so many bytes.
+    pub fn new(program: &Program, max_buffer_size: u64) -> Self {
+        let ranges = live_ranges(program);
+        let reserved: Vec<u64> = program.tensors.iter().map(reserved).collect();
+        let (allocations, buffers) = allocate(program, &ranges, &reserved, max_buffer_size);
+        let of_block = |(block, nodes): (usize, usize)| (0..nodes).map(move |node| ProgramPoint { block, node });
+        let points: Vec<ProgramPoint> = program.blocks.iter().map(|block| block.nodes.len()).enumerate().flat_map(of_block).collect();
+        let alive_bytes = alive_bytes(&ranges, &reserved, points.len());
+        MemoryLayout { allocations, buffers, ranges, reserved, alive_bytes, points }
+    }
+
+    /// Bytes of all buffers.
+    pub fn peak_bytes(&self) -> u64 {
+        self.buffers.iter().map(|buffer| buffer.bytes).sum()
+    }
+
+    /// The most bytes that are alive at once.
+    pub fn most_alive(&self) -> u64 {
+        self.alive_bytes.iter().max().copied().unwrap_or(0)
+    }
+
+    /// Bytes alive at each point in tensors that hold a chunk's rows.
+    pub fn chunk_bytes(&self, program: &Program) -> Vec<u64> {
+        let of_chunk = |(tensor, &bytes): (&Tensor, &u64)| if tensor.rows == Rows::Chunk { bytes } else { 0 };
+        let reserved: Vec<u64> = program.tensors.iter().zip(&self.reserved).map(of_chunk).collect();
+        alive_bytes(&self.ranges, &reserved, self.points.len())
+    }
+}
+
+/// What a tensor takes: in the arena each starts where a binding may start.
+fn reserved(tensor: &Tensor) -> u64 {
+    match tensor.storage {
+        Storage::Arena => tensor.bytes().next_multiple_of(BINDING_ALIGNMENT),
+        Storage::Own | Storage::Uniform | Storage::ReadBack => tensor.bytes(),
+        Storage::Host => 0,
+    }
+}
+
+/// From the first to the last operation that touches a tensor. What is carried from chunk to chunk is alive through the whole of each
+/// block that touches it, since the next chunk's first operation comes after this one's last.
+fn live_ranges(program: &Program) -> Vec<Option<LiveRange>> {
+    let mut ranges: Vec<Option<LiveRange>> = vec![None; program.tensors.len()];
+    let mut first = 0;
+    for block in &program.blocks {
+        let last = first + block.nodes.len() as u32 - 1;
+        let is_repeated = block.chunk_order.chunk_count(program.tokens()) > 1;
+        for (time, node) in (first..).zip(&block.nodes) {
+            for id in node.op.operands().into_iter().map(|operand| operand.tensor) {
+                let tensor = program.tensor(id);
+                if tensor.storage != Storage::Arena {
+                    continue;
+                }
+                let is_carried = is_repeated && tensor.rows != Rows::Chunk;
+                let (start, end) = if is_carried { (first, last) } else { (time, time) };
+                let range = ranges[id.0 as usize].get_or_insert((start, end));
+                *range = (range.0.min(start), range.1.max(end));
+            }
+        }
+        first = last + 1;
+    }
+    ranges
+}
+
+/// Gives every tensor an allocation: its own buffer, or a part of the arena, which is cut into buffers no larger than `limit`.
+fn allocate(program: &Program, ranges: &[Option<LiveRange>], reserved: &[u64], limit: u64) -> (Vec<Allocation>, Vec<Buffer>) {
+    let mut buffers = Vec::new();
+    let mut allocations = vec![Allocation { buffer: usize::MAX, offset: 0 }; program.tensors.len()];
+    for (id, tensor) in program.tensors().filter(|(_, t)| !matches!(t.storage, Storage::Arena | Storage::Host)) {
+        allocations[id.0 as usize].buffer = buffers.len();
+        buffers.push(Buffer { label: tensor.name.clone(), bytes: reserved[id.0 as usize], storage: tensor.storage });
+    }
+    let bin = if limit == u64::MAX { limit } else { limit / BINDING_ALIGNMENT * BINDING_ALIGNMENT };
+    let (ids, items): (Vec<usize>, Vec<Item>) =
+        ranges.iter().enumerate().filter_map(|(id, range)| range.map(|(start, end)| (id, Item { size: reserved[id], start, end }))).unzip();
+    let first = buffers.len();
+    for ((id, item), offset) in ids.into_iter().zip(&items).zip(packing::pack(&items, bin)) {
+        let allocation = Allocation { buffer: first + (offset / bin) as usize, offset: offset % bin };
+        while buffers.len() <= allocation.buffer {
+            buffers.push(Buffer { label: format!("arena {}", buffers.len() - first), bytes: 0, storage: Storage::Arena });
+        }
+        let buffer = &mut buffers[allocation.buffer];
+        buffer.bytes = buffer.bytes.max(allocation.offset + item.size);
+        allocations[id] = allocation;
+    }
+    (allocations, buffers)
+}
+
+fn alive_bytes(ranges: &[Option<LiveRange>], reserved: &[u64], points: usize) -> Vec<u64> {
+    let mut change = vec![0i64; points + 1];
+    let mut always = 0;
+    for (range, &bytes) in ranges.iter().zip(reserved) {
+        match range {
+            None => always += bytes as i64,
+            Some((start, end)) => {
+                change[*start as usize] += bytes as i64;
+                change[*end as usize + 1] -= bytes as i64;
+            }
+        }
+    }
+    let mut alive = always;
+    change[..points]
+        .iter()
+        .map(|delta| {
+            alive += delta;
+            alive as u64
+        })
+        .collect()
+}

@@ -1,0 +1,34 @@
+//! Causal attention over packed sequences.
+
+use super::operation::{Operation, Sizes};
+
+operation! {
+    /// `out = softmax(scale · q·kᵀ) · v` over the keys that each query sees; `stats[i, h].x` = the log of the sum of exponentials.
+    Attention {
+        /// Queries (C×H·E).
+        read q,
+        /// Keys (N×K·E, or a ring).
+        read_visible k,
+        /// Values (N×K·E, or a ring).
+        read_visible v,
+        /// The first token of each token's sequence (N).
+        read segment_start,
+        /// (C×H·E)
+        write out,
+        /// (C×H×2)
+        write stats,
+        ;
+        /// Tokens that a query sees at most, itself among them.
+        window: Option<u32>,
+    }
+}
+
+impl Operation for Attention {
+    fn flops(&self, sizes: &Sizes) -> u64 {
+        sizes.attention_pairs(self.window) * (4 * sizes.head_dim() + 4)
+    }
+
+    fn window(&self) -> Option<u32> {
+        self.window
+    }
+}

@@ -1,0 +1,29 @@
+//! The gradient of what a projection reads.
+
+use super::operation::{Operation, Sizes};
+use super::slices::RowSlice;
+
+operation! {
+    /// `d_x[i] (+)= scale · weightᵀ · d_out[i]`.
+    LinearGrad {
+        /// (C×M)
+        read d_out,
+        /// (rows×K)
+        read weight,
+        /// (C×K)
+        write d_x,
+        ;
+        /// The rows of `weight` at work.
+        slice: RowSlice,
+        /// The factor of the product.
+        scale: f64,
+        /// Is the result added to what `d_x` holds?
+        accumulate: bool,
+    }
+}
+
+impl Operation for LinearGrad {
+    fn flops(&self, sizes: &Sizes) -> u64 {
+        sizes.matmul(self.slice.rows, sizes.cols(self.d_x))
+    }
+}

@@ -1,0 +1,25 @@
+//! The gradient of a projection's matrix.
+
+use super::operation::{Operation, Sizes};
+use super::slices::RowSlice;
+
+operation! {
+    /// `d_weight += Σ d_out[i] ⊗ x[i]` over tokens.
+    LinearWeightGrad {
+        /// (C×M)
+        read d_out,
+        /// (C×K)
+        read x,
+        /// (rows×K)
+        write d_weight,
+        ;
+        /// The rows of `d_weight` at work.
+        slice: RowSlice,
+    }
+}
+
+impl Operation for LinearWeightGrad {
+    fn flops(&self, sizes: &Sizes) -> u64 {
+        sizes.matmul(self.slice.rows, sizes.cols(self.x))
+    }
+}

@@ -1,0 +1,127 @@
+//! The operations that a step is made of, one file each. An operation's stem is also the name of its files in `shaders/`, `gpu/kernels/`,
+//! `reference/` and `tests/ops/`.
+//!
+//! A new operation is these five files and a line in [`for_each_op!`]; the compiler asks for whatever is missing.
+
+#[macro_use]
+pub(super) mod operation;
+mod slices;
+
+use super::tensor::TensorId;
+pub use operation::{Access, Operand, Operands, Operation, Sizes};
+pub use slices::{NormGroups, RowSlice, VocabRange};
+
+/// Calls a macro with the list of all operations: the name of the struct and the stem of its files.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_op {
+    ($callback:ident) => {
+        $callback! {
+            Zero zero,
+            Embedding embedding,
+            EmbeddingGrad embedding_grad,
+            RmsNorm rms_norm,
+            RmsNormGrad rms_norm_grad,
+            RmsNormWeightGrad rms_norm_weight_grad,
+            Linear linear,
+            LinearGrad linear_grad,
+            LinearWeightGrad linear_weight_grad,
+            BiasGrad bias_grad,
+            HostCopy host_copy,
+            Rope rope,
+            Attention attention,
+            AttentionQueryGrad attention_query_grad,
+            AttentionKeyValueGrad attention_key_value_grad,
+            Glu glu,
+            GluGrad glu_grad,
+            LogSumExp log_sum_exp,
+            CrossEntropy cross_entropy,
+            Loss loss,
+            SquareSum square_sum,
+            Clip clip,
+            AdamW adamw,
+        }
+    };
+}
+
+macro_rules! list {
+    ($($name:ident $stem:ident,)*) => {
+        $(mod $stem;)*
+        $(pub use $stem::$name;)*
+
+        /// One operation on named tensors. Shapes are in the letters of the crate's front page.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "documented at the struct of the same name")]
+        pub enum Op { $($name($name),)* }
+
+        /// What an operation is, without its operands.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "documented at the struct of the same name")]
+        pub enum OpKind { $($name,)* }
+
+        impl OpKind {
+            /// Every kind.
+            pub const ALL: &'static [OpKind] = &[$(OpKind::$name,)*];
+
+            /// The stem of its files, and its name for people.
+            pub const fn stem(self) -> &'static str {
+                match self { $(OpKind::$name => stringify!($stem),)* }
+            }
+        }
+
+        impl Op {
+            /// What it is.
+            pub const fn kind(&self) -> OpKind {
+                match self { $(Op::$name(_) => OpKind::$name,)* }
+            }
+
+            fn inner(&self) -> &dyn Operation {
+                match self { $(Op::$name(op) => op,)* }
+            }
+
+            fn inner_mut(&mut self) -> &mut dyn Operation {
+                match self { $(Op::$name(op) => op,)* }
+            }
+        }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Op {
+                Op::$name(op)
+            }
+        })*
+    };
+}
+
+for_each_op!(list);
+
+impl Op {
+    /// Every tensor that it touches.
+    pub fn operands(&self) -> Vec<Operand> {
+        self.inner().operands()
+    }
+
+    /// The same tensors, to be replaced by others.
+    pub(super) fn operands_mut(&mut self) -> Vec<&mut TensorId> {
+        self.inner_mut().operands_mut()
+    }
+
+    /// The tensors that it writes, some of which it may read before.
+    pub fn written(&self) -> impl Iterator<Item = TensorId> {
+        self.operands().into_iter().filter(Operand::is_written).map(|operand| operand.tensor)
+    }
+
+    /// Does it touch that tensor?
+    pub fn touches(&self, id: TensorId) -> bool {
+        self.operands().iter().any(|operand| operand.tensor == id)
+    }
+
+    /// Floating-point operations for one chunk; a multiply-add counts as two.
+    pub fn flops(&self, sizes: &Sizes) -> u64 {
+        self.inner().flops(sizes)
+    }
+
+    /// Tokens that a query sees at most, itself among them, if it is an operation of attention with a sliding window.
+    pub fn window(&self) -> Option<u32> {
+        self.inner().window()
+    }
+}

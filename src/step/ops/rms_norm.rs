@@ -1,0 +1,29 @@
+//! RMSNorm.
+
+use super::operation::{Operation, Sizes};
+use super::slices::NormGroups;
+
+operation! {
+    /// `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight (+ residual[i])`, in each group of a row by itself.
+    RmsNorm {
+        /// (C×D)
+        read x,
+        /// (D, or the size of a group)
+        read weight,
+        /// (C×D)
+        write out,
+        /// (C×groups)
+        write rstd,
+        /// (C×D)
+        maybe_read residual,
+        ;
+        /// How a row is divided.
+        groups: NormGroups,
+    }
+}
+
+impl Operation for RmsNorm {
+    fn flops(&self, sizes: &Sizes) -> u64 {
+        4 * sizes.chunk_elements(self.x)
+    }
+}

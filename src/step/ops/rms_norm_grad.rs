@@ -1,0 +1,29 @@
+//! The gradient of what an RMSNorm reads.
+
+use super::operation::{Operation, Sizes};
+use super::slices::NormGroups;
+
+operation! {
+    /// The gradient of `x` through an RMSNorm: added to `d_x` if `x` is given; otherwise `d_x` holds `x` and is overwritten.
+    RmsNormGrad {
+        /// (C×groups)
+        read rstd,
+        /// (D, or the size of a group)
+        read weight,
+        /// (C×D)
+        read d_out,
+        /// (C×D)
+        write d_x,
+        /// (C×D)
+        maybe_read x,
+        ;
+        /// How a row is divided.
+        groups: NormGroups,
+    }
+}
+
+impl Operation for RmsNormGrad {
+    fn flops(&self, sizes: &Sizes) -> u64 {
+        8 * sizes.chunk_elements(self.d_x)
+    }
+}

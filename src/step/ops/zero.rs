@@ -1,0 +1,17 @@
+//! Sets a tensor to zero.
+
+use super::operation::{Operation, Sizes};
+
+operation! {
+    /// `out = 0`: the chunk's rows, or all of them if the tensor has no row per token.
+    Zero {
+        /// Any shape.
+        write out,
+    }
+}
+
+impl Operation for Zero {
+    fn flops(&self, _: &Sizes) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,44 @@
+//! A whole training step: clear, forward, loss, backward, update.
+
+use super::batch::BatchShape;
+use super::builder::Builder;
+use super::chunk::ChunkOrder;
+use super::ops::Zero;
+use super::program::{Pass, Program};
+use super::strategy::Strategy;
+use super::tensor::TensorId;
+use super::{backward, forward, loss, update};
+use crate::model::ModelSpec;
+
+impl Program {
+    /// A whole step of training: gradients and AdamW.
+    pub fn train(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
+        let mut b = Builder::new(spec, batch, strategy);
+        b.add_gradients();
+        b.add_moments();
+        gradients(&mut b);
+        update::write(&mut b);
+        b.finish()
+    }
+
+    /// Loss and gradients alone.
+    pub fn gradients(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
+        let mut b = Builder::new(spec, batch, strategy);
+        b.add_gradients();
+        gradients(&mut b);
+        b.finish()
+    }
+}
+
+fn gradients(b: &mut Builder) {
+    clear(b);
+    let state = forward::write(b);
+    loss::write(b, state.hidden);
+    backward::write(b, state);
+}
+
+fn clear(b: &mut Builder) {
+    let mut targets: Vec<TensorId> = b.program.slices.iter().flatten().filter_map(|slice| slice.gradient).collect();
+    targets.push(b.program.bindings.metrics);
+    b.block(Pass::Clear, "clear gradients", ChunkOrder::Whole, |b| targets.into_iter().for_each(|out| b.push(Zero { out })));
+}

@@ -1,0 +1,262 @@
+//! Where batches come from. Every batch is a function of the seed and its number alone, so a run that is resumed sees
+//! what it would have seen.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::Task;
+use super::documents::Documents;
+use super::draw::{VALIDATION_BATCHES, hash, needed, numbered};
+use crate::error::{Error, Result};
+use crate::model::Config;
+use crate::shaders;
+use crate::step::Batch;
+use crate::text::Document;
+
+/// Something to learn from.
+#[derive(Debug)]
+pub struct Dataset(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Stream(Stream),
+    Documents(Documents),
+    Generated(Generated),
+}
+
+/// The byte vocabulary.
+const BYTES: (&str, u32) = ("bytes", 256);
+impl Dataset {
+    /// A text, byte by byte. The last tenth (one sequence at least) is kept for validation.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it is empty or too short for two sequences.
+    pub fn text(bytes: Vec<u8>, seq_len: u32) -> Result<Self> {
+        Self::stream(bytes.into_iter().map(u32::from).collect(), BYTES, seq_len)
+    }
+
+    /// A text as token ids. The last tenth (one sequence at least) is kept for validation.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it is empty or too short for two sequences.
+    pub fn tokens(ids: Vec<u32>, seq_len: u32) -> Result<Self> {
+        let needed = needed(&ids);
+        Self::stream(ids, ("tokens", needed), seq_len)
+    }
+
+    fn stream(mut training: Vec<u32>, vocabulary: (&'static str, u32), seq_len: u32) -> Result<Self> {
+        let (len, window) = (training.len(), seq_len as usize + 1);
+        if len == 0 {
+            return Err(Error::Data("the text is empty; give it some UTF-8 text to learn from".to_owned()));
+        }
+        if len < 2 * window {
+            let advice = match len / 2 {
+                0..=8 => "take a longer text".to_owned(),
+                half => format!("take a longer text, or a sequence length of {} at most", half - 1),
+            };
+            return Err(Error::Data(format!(
+                "the text has {len} {}, and sequences of {seq_len} need {} (one to train on, one to validate); {advice}",
+                vocabulary.0,
+                2 * window
+            )));
+        }
+        let validation = training.split_off(len - window.max(len / 10));
+        Ok(Dataset(Kind::Stream(Stream { training, validation, vocabulary, seq_len })))
+    }
+
+    /// Documents of any length, packed. A tenth of them (one at least) is kept for validation. One that is longer than a
+    /// sequence is cut into pieces of its length, of which each goes on with what follows the last token of the one before, and
+    /// does not see it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are fewer than two, or nothing in them is to be learned.
+    pub fn documents(documents: &[Document], seq_len: u32) -> Result<Self> {
+        Ok(Dataset(Kind::Documents(Documents::new(documents, seq_len)?)))
+    }
+
+    /// This project's own shaders: a text that is at hand wherever the program is.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if that is too short for two sequences.
+    pub fn own(seq_len: u32) -> Result<Self> {
+        Self::text(shaders::text().into_bytes(), seq_len)
+    }
+
+    /// A generated task.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if a sequence cannot hold it.
+    pub fn task(task: Task, seq_len: u32) -> Result<Self> {
+        task.check(seq_len)?;
+        Ok(Dataset(Kind::Generated(Generated { task, seq_len })))
+    }
+
+    /// T: tokens of a sequence, at most.
+    pub fn seq_len(&self) -> u32 {
+        match &self.0 {
+            Kind::Stream(stream) => stream.seq_len,
+            Kind::Documents(documents) => documents.seq_len,
+            Kind::Generated(generated) => generated.task.visible(generated.seq_len),
+        }
+    }
+
+    /// Does the model know every token of it?
+    ///
+    /// # Errors
+    /// [`Error::Data`] says how many it has to know.
+    pub fn check_vocab(&self, config: &Config) -> Result<()> {
+        let (unit, needed) = match &self.0 {
+            Kind::Stream(stream) => stream.vocabulary,
+            Kind::Documents(documents) => ("the documents", documents.vocab_size()),
+            Kind::Generated(_) => BYTES,
+        };
+        if config.vocab_size < needed {
+            return Err(Error::Data(format!(
+                "the model knows {} tokens, and {unit} need {needed}; take a model with a vocab_size of {needed} or more",
+                config.vocab_size
+            )));
+        }
+        Ok(())
+    }
+
+    /// Are there right answers, so that it makes sense to count them?
+    pub fn has_answers(&self) -> bool {
+        matches!(self.0, Kind::Generated(_))
+    }
+
+    /// A number that differs where the data differ.
+    pub fn fingerprint(&self) -> u64 {
+        match &self.0 {
+            Kind::Stream(stream) => stream.fingerprint(),
+            Kind::Documents(documents) => documents.fingerprint(),
+            Kind::Generated(generated) => generated.fingerprint(),
+        }
+    }
+
+    /// The batch of that number: so many tokens as `sequences` of the full length have.
+    pub fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
+        match &self.0 {
+            Kind::Stream(stream) => stream.batch(seed, number, sequences),
+            Kind::Documents(documents) => documents.batch(seed, number, sequences),
+            Kind::Generated(generated) => generated.batch(&mut numbered(seed, number), sequences),
+        }
+    }
+
+    /// Batches that no training step ever sees.
+    pub fn validation(&self, sequences: u32) -> Vec<Batch> {
+        match &self.0 {
+            Kind::Stream(stream) => stream.validation(sequences),
+            Kind::Documents(documents) => documents.validation(sequences),
+            Kind::Generated(generated) => generated.validation(sequences),
+        }
+    }
+}
+
+/// One text, from which windows are cut.
+#[derive(Debug)]
+struct Stream {
+    training: Vec<u32>,
+    validation: Vec<u32>,
+    vocabulary: (&'static str, u32),
+    seq_len: u32,
+}
+
+impl Stream {
+    fn fingerprint(&self) -> u64 {
+        hash(self.training.iter().chain(&self.validation).copied())
+    }
+
+    fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
+        let mut rng = numbered(seed, number);
+        let starts = (self.training.len() - self.seq_len as usize) as u64;
+        Batch::new((0..sequences).map(|_| window(&self.training, (rng.next_u64() % starts) as usize, self.seq_len)).collect())
+    }
+
+    fn validation(&self, sequences: u32) -> Vec<Batch> {
+        let windows = ((self.validation.len() - 1) / self.seq_len as usize) as u32;
+        let batches = windows.div_ceil(sequences).min(VALIDATION_BATCHES);
+        let at = |i: u32| window(&self.validation, (i % windows * self.seq_len) as usize, self.seq_len);
+        (0..batches).map(|b| Batch::new((0..sequences).map(|s| at(b * sequences + s)).collect())).collect()
+    }
+}
+
+/// Sequences that are made up.
+#[derive(Debug)]
+struct Generated {
+    task: Task,
+    seq_len: u32,
+}
+
+impl Generated {
+    fn fingerprint(&self) -> u64 {
+        hash(format!("{:?}", self.task).bytes().map(u32::from))
+    }
+
+    fn batch(&self, rng: &mut ChaCha8Rng, sequences: u32) -> Batch {
+        Batch::new((0..sequences).map(|_| self.task.sequence(self.seq_len, rng)).collect())
+    }
+
+    fn validation(&self, sequences: u32) -> Vec<Batch> {
+        let mut rng = ChaCha8Rng::seed_from_u64(u64::MAX);
+        (0..VALIDATION_BATCHES).map(|_| self.batch(&mut rng, sequences)).collect()
+    }
+}
+
+/// Tokens from a place on, and for each the one behind it.
+fn window(text: &[u32], start: usize, seq_len: u32) -> (Vec<u32>, Vec<u32>) {
+    let tokens = |from: usize| text[from..from + seq_len as usize].to_vec();
+    (tokens(start), tokens(start + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_depends_on_seed_and_number_alone() {
+        let dataset = Dataset::own(64).unwrap();
+        assert_eq!(dataset.batch(1, 7, 2), dataset.batch(1, 7, 2));
+        assert_ne!(dataset.batch(1, 7, 2), dataset.batch(1, 8, 2));
+        assert_ne!(dataset.batch(1, 7, 2), dataset.batch(2, 7, 2));
+    }
+
+    #[test]
+    fn validation_is_kept_apart() {
+        let text: Vec<u8> = (0..1000u32).map(|i| if i < 900 { b'a' } else { b'z' }).collect();
+        let dataset = Dataset::text(text, 32).unwrap();
+        assert!((0..50).all(|n| dataset.batch(0, n, 4).labels.iter().all(|&l| l == u32::from(b'a'))));
+        assert!(dataset.validation(2).iter().all(|b| b.input_ids.iter().all(|&l| l == u32::from(b'z'))));
+    }
+
+    #[test]
+    fn a_text_that_is_too_short_says_how_long_it_must_be() {
+        let error = Dataset::text(vec![b'a'; 100], 64).unwrap_err().to_string();
+        assert!(error.contains("100 bytes") && error.contains("130") && error.contains("49"), "{error}");
+        assert!(Dataset::text(vec![b'a'; 100], 49).is_ok());
+        assert!(Dataset::text(Vec::new(), 64).unwrap_err().to_string().contains("empty"));
+    }
+
+    /// Runs that were begun with an earlier version of this program go on.
+    #[test]
+    fn fingerprints_stay_what_they_were() {
+        assert_eq!(Dataset::text(b"streambp ".repeat(20), 8).unwrap().fingerprint(), 0xa3857f6d2a62ca85);
+        let sum = Task::Sum(super::super::SumTask { distance: 3 });
+        assert_eq!(Dataset::task(sum, 8).unwrap().fingerprint(), 0x3729d02a296bc5a1);
+    }
+
+    #[test]
+    fn a_vocabulary_too_small_for_the_ids_says_how_many_are_needed() {
+        let config = |vocab_size| Config { vocab_size, ..crate::model::PRESETS[0].config.clone() };
+        let dataset = Dataset::tokens((0..1000).map(|i| i % 400).collect(), 32).unwrap();
+        let said = dataset.check_vocab(&config(399)).unwrap_err().to_string();
+        assert!(said.contains("399") && said.contains("400"), "{said}");
+        assert!(dataset.check_vocab(&config(400)).is_ok());
+        // Bytes may still come, where none of them has come yet.
+        assert!(Dataset::text(vec![b'a'; 100], 8).unwrap().check_vocab(&config(255)).is_err());
+    }
+
+    #[test]
+    fn the_own_source_is_long_enough_for_the_page() {
+        assert!(shaders::text().len() >= 35_000);
+    }
+}

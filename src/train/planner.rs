@@ -1,0 +1,272 @@
+//! What fits into a budget, and what to do about what does not.
+
+use crate::error::{Error, Result};
+use crate::model::ModelSpec;
+use crate::step::{BatchShape, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+
+/// The plan of a training step on batches of that shape, within so many bytes on a device with those limits.
+///
+/// # Errors
+/// [`Error::OverBudget`] says by how much it does not fit, and what would; [`Error::BindingTooLarge`].
+pub fn plan_within(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Result<Plan> {
+    let plan = Plan::new(Program::train(spec, shape.clone(), strategy), limits)?;
+    if plan.peak_bytes() <= budget {
+        return Ok(plan);
+    }
+    let suggestion = match suggestion(spec, shape, strategy, budget, limits) {
+        Some(Suggestion { chunk, seq_len }) if seq_len == shape.longest() => {
+            format!("the strategy stream with chunks of {chunk} tokens fits")
+        }
+        Some(Suggestion { chunk, seq_len }) => format!("the strategy stream with chunks of {chunk} fits up to {seq_len} tokens a sequence"),
+        None => "no sequence of this model fits: take a smaller model".to_owned(),
+    };
+    Err(Error::OverBudget { needed: plan.peak_bytes(), budget, suggestion })
+}
+
+/// What fits, with the strategy `stream`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Suggestion {
+    /// Tokens of a chunk.
+    pub chunk: u32,
+    /// Tokens of a sequence.
+    pub seq_len: u32,
+}
+
+/// What to do about a step that does not fit: chunks, as long as may be but shorter than now, with nothing kept; or shorter sequences too.
+/// The inputs of layers wait where they do now. `None` if not even one token fits.
+pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Option<Suggestion> {
+    let (sequences, seq_len) = (shape.lengths().len() as u32, shape.longest());
+    let shape = BatchShape::uniform(sequences, seq_len);
+    let stream =
+        |chunk: u32| Strategy::stream(chunk, chunk).offloading(strategy.offloads()).with_adaptive_chunks(strategy.has_adaptive_chunks());
+    let is_bare = strategy.kind == StrategyKind::Stream && strategy.saved_activations() == SavedActivations::NONE;
+    let now = if is_bare { strategy.chunk(shape.tokens()) } else { u32::MAX };
+    let chunks: Vec<u32> = chunk_lengths(shape.tokens()).filter(|&chunk| chunk < now).collect();
+    if let Some(&chunk) = chunks.iter().rev().find(|&&chunk| fits(spec, &shape, stream(chunk), budget, limits)) {
+        return Some(Suggestion { chunk, seq_len });
+    }
+    let longest = longest_sequence(spec, sequences, stream(TOKEN_TILE), budget, limits)?;
+    Some(Suggestion { chunk: TOKEN_TILE, seq_len: longest })
+}
+
+/// The strategy whose step is the shortest of those that fit, by [`Program::step_effort`]: in chunks of whatever length, with as much
+/// kept from the forward pass as there is room for. Chunks are longer where that costs no memory, and the inputs of layers wait on the host
+/// only if nothing fits otherwise.
+pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
+    let search = Search { spec, shape, budget, limits };
+    let order = search.worth_keeping();
+    let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
+    let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
+    let shortest = |offload: bool| {
+        let fitting = candidates.iter().map(|strategy| strategy.offloading(offload)).filter(|&strategy| search.fits(strategy));
+        let filled = fitting.map(|strategy| search.stretched(search.keeping_most(strategy, &order)));
+        filled.min_by_key(|&strategy| search.effort(strategy))
+    };
+    shortest(false).or_else(|| shortest(true))
+}
+
+/// What a strategy is looked for.
+struct Search<'a> {
+    spec: &'a ModelSpec,
+    shape: &'a BatchShape,
+    budget: u64,
+    limits: Limits,
+}
+
+impl Search<'_> {
+    fn program(&self, strategy: Strategy) -> Program {
+        Program::train(self.spec, self.shape.clone(), strategy)
+    }
+
+    /// How long the step takes, by a rough measure; adaptive chunks count as long as they become.
+    fn effort(&self, strategy: Strategy) -> u64 {
+        Plan::new(self.program(strategy), self.limits).map_or(u64::MAX, |plan| plan.program().step_effort())
+    }
+
+    fn fits(&self, strategy: Strategy) -> bool {
+        fits(self.spec, self.shape, strategy, self.budget, self.limits)
+    }
+
+    /// The same with longer chunks, if there is room for what these take in the table of chunks.
+    fn stretched(&self, strategy: Strategy) -> Strategy {
+        Some(strategy.with_adaptive_chunks(true)).filter(|&longer| self.fits(longer)).unwrap_or(strategy)
+    }
+
+    /// What can be kept from the forward pass and saves time, in the order of time saved per byte of the step's peak.
+    fn worth_keeping(&self) -> Vec<SavedActivation> {
+        let cost = |strategy| {
+            let program = self.program(strategy);
+            let plan = Plan::new(program, self.limits).ok()?;
+            Some((plan.program().step_effort(), plan.peak_bytes()))
+        };
+        let base = Strategy::stream(TOKEN_TILE, TOKEN_TILE);
+        let Some((effort, peak)) = cost(base) else { return Vec::new() };
+        let rate = |keep| {
+            let (less, more) = cost(base.saving(SavedActivations::NONE.with(keep, u32::MAX)))?;
+            let (saved, bytes) = (effort.saturating_sub(less), more.saturating_sub(peak).max(1));
+            (saved > 0).then_some((keep, saved as f64 / bytes as f64))
+        };
+        let mut rates: Vec<(SavedActivation, f64)> = SavedActivation::ALL.into_iter().filter_map(rate).collect();
+        rates.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        rates.into_iter().map(|(keep, _)| keep).collect()
+    }
+
+    /// A strategy that fits with as much kept as fits too: one thing after the other, each in the last layers first.
+    fn keeping_most(&self, strategy: Strategy, order: &[SavedActivation]) -> Strategy {
+        let layers = self.spec.config.num_hidden_layers;
+        let keeping = |count: u32| {
+            let layers_of = |place: u32| count.saturating_sub(place * layers).min(layers);
+            let kept = (0..).zip(order).fold(SavedActivations::NONE, |kept, (place, &keep)| kept.with(keep, layers_of(place)));
+            strategy.saving(kept)
+        };
+        let (mut most, mut too_many) = (0, order.len() as u32 * layers + 1);
+        while too_many - most > 1 {
+            let middle = most + (too_many - most) / 2;
+            if self.fits(keeping(middle)) { most = middle } else { too_many = middle }
+        }
+        keeping(most)
+    }
+}
+
+/// The longest sequence that fits with the strategy `stream`, and the strategy: chunks as long as cost no more than a
+/// fiftieth of the length.
+pub fn longest(spec: &ModelSpec, sequences: u32, budget: u64, limits: Limits) -> Option<(Strategy, u32)> {
+    let reach = |chunk: u32| longest_sequence(spec, sequences, Strategy::stream(chunk, chunk), budget, limits);
+    let furthest = reach(TOKEN_TILE)?;
+    let reaches = chunk_lengths(furthest.saturating_mul(sequences)).map(|chunk| (chunk, reach(chunk).unwrap_or(0)));
+    let good_enough = reaches.take_while(|&(_, length)| u64::from(length) * 50 >= u64::from(furthest) * 49);
+    let (chunk, length) = good_enough.last().unwrap_or((TOKEN_TILE, furthest));
+    Some((Strategy::stream(chunk, chunk), length))
+}
+
+/// The longest sequence whose training step fits. `None` if not even one token does.
+pub fn longest_sequence(spec: &ModelSpec, sequences: u32, strategy: Strategy, budget: u64, limits: Limits) -> Option<u32> {
+    let fits = |seq_len: u32| fits(spec, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
+    let most = (1u32 << 30) / sequences.max(1);
+    let mut too_long = 1;
+    while too_long <= most && fits(too_long) {
+        too_long *= 2;
+    }
+    let (mut longest, mut too_long) = (too_long / 2, too_long.min(most + 1));
+    while too_long - longest > 1 {
+        let middle = longest + (too_long - longest) / 2;
+        if fits(middle) { longest = middle } else { too_long = middle }
+    }
+    (longest > 0).then_some(longest)
+}
+
+/// Lengths of chunks that are worth trying: doublings of a tile, up to 8,192 tokens or the whole batch.
+fn chunk_lengths(tokens: u32) -> impl Iterator<Item = u32> {
+    (0..8).map(|doublings| TOKEN_TILE << doublings).take_while(move |&chunk| chunk == TOKEN_TILE || chunk < tokens)
+}
+
+fn fits(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
+    let plan = Plan::new(Program::train(spec, shape.clone(), strategy), limits);
+    plan.is_ok_and(|plan| plan.peak_bytes() <= budget)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PRESETS;
+
+    const BUDGET: u64 = 64 << 20;
+
+    fn peak(shape: &BatchShape, strategy: Strategy) -> u64 {
+        Plan::new(Program::train(&PRESETS[0].config, shape.clone(), strategy), Limits::NONE).unwrap().peak_bytes()
+    }
+
+    #[test]
+    fn one_token_more_than_the_longest_does_not_fit() {
+        let spec = &ModelSpec::from(&PRESETS[0].config);
+        for strategy in [Strategy::STANDARD, Strategy::stream(128, 128)] {
+            let longest = longest_sequence(spec, 2, strategy, BUDGET, Limits::NONE).unwrap();
+            assert!(peak(&BatchShape::uniform(2, longest), strategy) <= BUDGET);
+            assert!(peak(&BatchShape::uniform(2, longest + 1), strategy) > BUDGET);
+        }
+        assert_eq!(longest_sequence(spec, 1, Strategy::STANDARD, 1000, Limits::NONE), None);
+    }
+
+    #[test]
+    fn what_a_device_cannot_bind_does_not_fit() {
+        let limits = Limits { buffer: 1 << 30, binding: 1 << 20 };
+        let longest = longest_sequence(&ModelSpec::from(&PRESETS[0].config), 1, Strategy::stream(64, 64), u64::MAX, limits).unwrap();
+        assert_eq!(longest, (1 << 20) / (4 * 128), "one layer's input fills a binding");
+    }
+
+    #[test]
+    fn what_does_not_fit_says_what_would() {
+        let spec = &ModelSpec::from(&PRESETS[0].config);
+        let sentence = |seq_len, strategy| {
+            let shape = BatchShape::uniform(1, seq_len);
+            let error = plan_within(spec, &shape, strategy, BUDGET, Limits::NONE).unwrap_err();
+            (error.to_string(), suggestion(spec, &shape, strategy, BUDGET, Limits::NONE))
+        };
+        let (error, suggestion) = sentence(8192, Strategy::STANDARD);
+        let chunk = suggestion.unwrap().chunk;
+        assert!(error.contains(&format!("stream with chunks of {chunk} tokens fits")), "{error}");
+        assert_eq!(suggestion.unwrap().seq_len, 8192);
+        assert!(peak(&BatchShape::uniform(1, 8192), Strategy::stream(chunk, chunk)) <= BUDGET);
+        assert!(peak(&BatchShape::uniform(1, 8192), Strategy::stream(2 * chunk, 2 * chunk)) > BUDGET);
+
+        let kept = Strategy::stream(chunk, chunk).saving(SavedActivations::ALL);
+        assert_eq!(sentence(8192, kept).1, suggestion, "with nothing kept its own chunks would fit");
+        let waiting = sentence(1 << 16, Strategy::CHECKPOINT.offloading(true)).1.unwrap();
+        assert!(waiting.seq_len > sentence(1 << 16, Strategy::CHECKPOINT).1.unwrap().seq_len);
+
+        let (error, suggestion) = sentence(1 << 20, Strategy::stream(64, 64));
+        let Suggestion { chunk, seq_len } = suggestion.unwrap();
+        assert!(chunk == 64 && error.contains(&format!("up to {seq_len} tokens")), "{error}");
+    }
+
+    #[test]
+    fn the_fastest_strategy_keeps_what_there_is_room_for() {
+        let shape = BatchShape::uniform(1, 1024);
+        let spec = &ModelSpec::from(&PRESETS[0].config);
+        let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE);
+        assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
+        assert_eq!(shortest(1000), None);
+        let offloading = shortest(peak(&shape, Strategy::stream(64, 64)) - 1).unwrap();
+        assert_eq!((offloading.kind, offloading.offloads()), (StrategyKind::Stream, true), "the device alone has no room");
+        let [most, least] = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| peak(&shape, strategy));
+        assert_eq!(shortest(least), Some(Strategy::stream(64, 64)));
+        let mut last = u64::MAX;
+        let mut kept = Vec::new();
+        for step in 0..=12 {
+            let budget = least + (most - least) * step / 12;
+            let strategy = shortest(budget).unwrap();
+            assert!(peak(&shape, strategy) <= budget);
+            let effort = Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap().program().step_effort();
+            assert!(effort <= last, "more memory makes no step longer");
+            last = effort;
+            kept.push(strategy.saved_activations());
+        }
+        let attention = |kept: &SavedActivations| kept.layers(SavedActivation::Attention).min(4);
+        assert!(
+            kept.iter().any(|kept| attention(kept) > 0 && *kept != SavedActivations::ALL),
+            "something lies between keeping nothing and all"
+        );
+        assert!(kept.iter().map(attention).is_sorted());
+    }
+
+    #[test]
+    fn what_cannot_be_bound_is_not_kept() {
+        let shape = BatchShape::uniform(1, 1024);
+        let config = &PRESETS[0].config;
+        let spec = &ModelSpec::from(config);
+        let mlp = u64::from(4 * 1024 * config.intermediate_size);
+        let limits = Limits { buffer: 1 << 30, binding: mlp - 1 };
+        let kept = fastest_strategy(spec, &shape, 1 << 30, limits).unwrap().saved_activations();
+        assert_eq!((kept.layers(SavedActivation::GateUp), kept.layers(SavedActivation::Mlp)), (0, 0));
+        assert_eq!(kept.layers(SavedActivation::Attention), config.num_hidden_layers);
+    }
+
+    #[test]
+    fn the_longest_sequence_has_chunks_that_cost_it_little() {
+        let (strategy, length) = longest(&ModelSpec::from(&PRESETS[0].config), 1, BUDGET, Limits::NONE).unwrap();
+        let furthest = longest_sequence(&ModelSpec::from(&PRESETS[0].config), 1, Strategy::stream(64, 64), BUDGET, Limits::NONE).unwrap();
+        assert!(u64::from(length) * 50 >= u64::from(furthest) * 49 && length <= furthest);
+        assert!(peak(&BatchShape::uniform(1, length), strategy) <= BUDGET);
+        assert_eq!(longest(&ModelSpec::from(&PRESETS[0].config), 1, 1000, Limits::NONE), None);
+    }
+}

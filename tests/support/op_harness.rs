@@ -1,0 +1,358 @@
+//! A harness for operations: a program of one or a few of them on random operands, run in f64 and on the device.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use streambp::gpu::{self, Tuning};
+use streambp::model::{Axis, Config, Dtype};
+use streambp::reference;
+use streambp::step::{
+    BatchShape, Builder, ChunkOrder, Element, NormGroups, Op, Pass, Program, RowSlice, Rows, Storage, Strategy, TensorId, TensorKind,
+};
+
+use super::{Random, compare, device, level};
+
+/// A batch, and how an operation goes through it.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// T of each sequence.
+    pub lengths: Vec<u32>,
+    /// C.
+    pub chunk: u32,
+    /// What the rows of tensors are: rows of the batch, of a ring or of the chunk.
+    pub rows: Rows,
+}
+
+impl Shape {
+    /// One chunk in tensors that hold the whole batch.
+    pub fn whole(lengths: &[u32]) -> Shape {
+        Shape { lengths: lengths.to_vec(), chunk: lengths.iter().sum(), rows: Rows::Tokens }
+    }
+}
+
+/// Batches of few and many tokens, with borders of sequences between tiles and inside of tiles, in one chunk and in
+/// several with a ragged last one.
+pub fn shapes() -> Vec<Shape> {
+    let batches: [&[u32]; 9] = [&[1], &[5], &[63], &[64], &[65], &[129], &[200], &[40, 50, 39], &[1, 1, 62, 1, 70, 65]];
+    let mut shapes = Vec::new();
+    for lengths in batches {
+        let tokens: u32 = lengths.iter().sum();
+        for chunk in [64, 128].into_iter().filter(|&chunk| chunk < tokens).chain([tokens]) {
+            let ring = (2 * chunk < tokens).then_some(Rows::Ring(2 * chunk));
+            for rows in [Rows::Tokens, Rows::Chunk].into_iter().chain(ring) {
+                shapes.push(Shape { lengths: lengths.to_vec(), chunk, rows });
+            }
+        }
+    }
+    shapes
+}
+
+/// A few of [`shapes`], for operations whose other sizes matter more.
+pub fn few_shapes() -> Vec<Shape> {
+    shapes().into_iter().filter(|shape| matches!(shape.lengths[..], [1 | 65 | 200])).collect()
+}
+
+/// Shapes, each with the axes of a weight matrix: rows and columns.
+pub fn matrix_shapes() -> Vec<(Shape, Axis, Axis)> {
+    let flat = |(rows, cols): (u32, u32)| (Axis::flat(rows), Axis::flat(cols));
+    let headed = [(Axis::heads(3, 6), Axis::flat(5)), (Axis::flat(5), Axis::heads(3, 10))];
+    let sizes: Vec<_> = [(1, 1), (5, 130), (130, 5), (257, 3), (3, 257)].map(flat).into_iter().chain(headed).collect();
+    let of_sizes =
+        few_shapes().into_iter().flat_map(|shape| sizes.clone().into_iter().map(move |(rows, cols)| (shape.clone(), rows, cols)));
+    let (rows, cols) = flat((18, 37));
+    shapes().into_iter().map(|shape| (shape, rows, cols)).chain(of_sizes).collect()
+}
+
+/// Elements of a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Width {
+    /// Padded as on the device.
+    Padded(Axis),
+    /// So many.
+    Exact(u32),
+}
+
+impl From<Axis> for Width {
+    fn from(axis: Axis) -> Width {
+        Width::Padded(axis)
+    }
+}
+
+/// All rows of a matrix.
+pub fn whole(rows: Axis) -> RowSlice {
+    RowSlice { row: 0, col: 0, rows: rows.padded() }
+}
+
+/// A row that is normed as a whole.
+pub fn one_group(size: u32) -> NormGroups {
+    NormGroups { count: 1, size }
+}
+
+/// What a result may be off by.
+#[derive(Clone, Copy, Debug)]
+pub enum Tolerance {
+    /// Nothing.
+    Exact,
+    /// Each element is a sum of so many products of operands. A sum of n terms in f32 is off by about √n roundings of the sum
+    /// of the terms' magnitudes; that sum is what the operation yields for the magnitudes of its operands.
+    Terms(u32),
+    /// The whole relative to its norm; an element, relative to the largest, by eight times as much.
+    Norm(f64),
+}
+
+/// Half the distance from 1 to the next f32.
+const ROUNDING: f64 = 1.0 / 16_777_216.0;
+
+/// A program that is being put together, with the values of its operands.
+pub struct OpHarness {
+    builder: Builder,
+    shape: Shape,
+    random: Random,
+    operands: BTreeMap<TensorId, Operand>,
+    indices: Vec<(TensorId, Vec<u32>)>,
+}
+
+#[derive(Clone)]
+struct Operand {
+    /// In the layout of the device.
+    values: Vec<f32>,
+    /// Is the element padding?
+    padding: Vec<bool>,
+}
+
+impl OpHarness {
+    /// A program without operations and without operands but those that every program has.
+    pub fn new(config: &Config, shape: &Shape) -> OpHarness {
+        let mut builder = Builder::new(config, BatchShape::packed(shape.lengths.clone()), Strategy::STANDARD);
+        // A ragged chunk comes last: what it wrote behind its end would stay there.
+        builder.block(Pass::Forward, "operations", ChunkOrder::Ascending(shape.chunk), |_| ());
+        let program = &builder.program;
+        let indices = vec![(program.bindings.segment_start, program.batch.segment_starts())];
+        OpHarness { builder, shape: shape.clone(), random: Random::new(1), operands: BTreeMap::new(), indices }
+    }
+
+    /// What has been put together so far.
+    pub fn program(&self) -> &Program {
+        &self.builder.program
+    }
+
+    /// N.
+    pub fn tokens(&self) -> u32 {
+        self.program().tokens()
+    }
+
+    /// Random numbers, a row for each token, of the batch or of the chunk.
+    pub fn input(&mut self, name: &str, cols: impl Into<Width>) -> TensorId {
+        self.operand(name, self.shape.rows, None, cols.into())
+    }
+
+    /// Random numbers, a row for each token of the batch; or, in a shape of rings, for as many as a window needs.
+    pub fn seen_input(&mut self, name: &str, cols: impl Into<Width>, window: Option<u32>) -> TensorId {
+        let window = window.filter(|_| matches!(self.shape.rows, Rows::Ring(_)));
+        let ring = window.and_then(|window| Strategy::stream(self.shape.chunk, 1).ring(self.tokens(), window));
+        self.operand(name, ring.map_or(Rows::Tokens, Rows::Ring), None, cols.into())
+    }
+
+    /// A random matrix.
+    pub fn matrix(&mut self, name: &str, rows: Axis, cols: impl Into<Width>) -> TensorId {
+        self.operand(name, Rows::Fixed(rows.padded()), Some(rows), cols.into())
+    }
+
+    /// A random matrix that is stored in so many bytes. What it holds is what can be stored so.
+    pub fn stored(&mut self, name: &str, rows: Axis, cols: Axis, dtype: Dtype) -> TensorId {
+        let id = self.matrix(name, rows, cols);
+        let tensor = &mut self.builder.program.tensors[id.0 as usize];
+        tensor.element = Element::Float(dtype);
+        let cols = tensor.cols;
+        let values = self.values(id);
+        let stored = dtype.decode(&dtype.encode(values, cols), cols);
+        values.copy_from_slice(&stored);
+        id
+    }
+
+    /// A matrix to which a sum is to be added.
+    pub fn zeros(&mut self, name: &str, rows: Axis, cols: impl Into<Width>) -> TensorId {
+        let id = self.matrix(name, rows, cols);
+        self.values(id).fill(0.0);
+        id
+    }
+
+    /// One row of random numbers.
+    pub fn row(&mut self, name: &str, cols: impl Into<Width>) -> TensorId {
+        self.operand(name, Rows::Fixed(1), None, cols.into())
+    }
+
+    /// A row for each token, of the batch or of the chunk, that nothing has been written to: all NaN, padding too.
+    pub fn output(&mut self, name: &str, cols: impl Into<Width>) -> TensorId {
+        let id = self.input(name, cols);
+        self.values(id).fill(f32::NAN);
+        id
+    }
+
+    fn operand(&mut self, name: &str, rows: Rows, matrix_rows: Option<Axis>, cols: Width) -> TensorId {
+        let width = match cols {
+            Width::Padded(axis) => axis.padded(),
+            Width::Exact(width) => width,
+        };
+        let id = self.builder.tensor(name, TensorKind::Scratch, rows, width);
+        let tensor = &mut self.builder.program.tensors[id.0 as usize];
+        // Operands are there before the operations and behind them.
+        tensor.storage = Storage::Own;
+        if rows == Rows::Chunk {
+            tensor.row_count = self.shape.chunk;
+        }
+        let is_behind = |axis: Axis, i: u32| i % axis.len.next_multiple_of(4) >= axis.len;
+        let is_padding = |i: u32| {
+            let is_padded_col = matches!(cols, Width::Padded(axis) if is_behind(axis, i % width));
+            is_padded_col || matrix_rows.is_some_and(|axis| is_behind(axis, i / width))
+        };
+        let padding: Vec<bool> = (0..tensor.elements() as u32).map(is_padding).collect();
+        let values = padding.iter().map(|&is_padding| if is_padding { 0.0 } else { self.random.real() }).collect();
+        self.operands.insert(id, Operand { values, padding });
+        id
+    }
+
+    /// Makes an operand of a tensor of numbers that every program has. It holds zeros.
+    pub fn adopt(&mut self, id: TensorId) -> &mut [f32] {
+        let tensor = self.builder.program.tensor(id);
+        assert_eq!(tensor.element, Element::F32, "{}", tensor.name);
+        let len = tensor.elements() as usize;
+        self.operands.insert(id, Operand { values: vec![0.0; len], padding: vec![false; len] });
+        self.values(id)
+    }
+
+    /// Fills a tensor of indices that every program has.
+    pub fn indices(&mut self, id: TensorId, indices: Vec<u32>) {
+        assert_eq!(self.builder.program.tensor(id).elements(), indices.len() as u64);
+        self.indices.push((id, indices));
+    }
+
+    /// What an operand holds before the operations, in the layout of the device.
+    pub fn values(&mut self, id: TensorId) -> &mut [f32] {
+        &mut self.operands.get_mut(&id).expect("an operand of this harness").values
+    }
+
+    /// The next operation.
+    pub fn op(&mut self, op: impl Into<Op>) {
+        self.builder.push(op);
+    }
+
+    /// Runs the operations in f64 and on the device, with the kernels for each class of adapter, and compares the outcome.
+    pub fn check(self, outputs: &[(TensorId, Tolerance)]) {
+        self.ready().check(outputs);
+    }
+
+    /// Runs the operations on the device and reads a tensor.
+    pub fn on_device(self, id: TensorId) -> Vec<f32> {
+        device::read(&self.ready().run_on_device(device::own_tuning()), id)
+    }
+
+    /// Checks gradients that the operations compute, in f64, against differences of `Σ weights · out`: pairs of an operand
+    /// and its gradient.
+    pub fn gradcheck(self, out: TensorId, weights: &[f32], gradients: &[(TensorId, TensorId)]) {
+        let ready = self.ready();
+        for &pair in gradients {
+            ready.gradcheck(out, weights, pair);
+        }
+    }
+
+    fn ready(self) -> Ready {
+        Ready { program: self.builder.finish(), shape: self.shape, operands: self.operands, indices: self.indices }
+    }
+}
+
+/// A program with the values of its operands.
+struct Ready {
+    program: Program,
+    shape: Shape,
+    operands: BTreeMap<TensorId, Operand>,
+    indices: Vec<(TensorId, Vec<u32>)>,
+}
+
+impl Ready {
+    fn check(&self, outputs: &[(TensorId, Tolerance)]) {
+        let expected = self.run_reference(|_, _, value| f64::from(value));
+        let magnitudes = self.run_reference(|_, _, value| f64::from(value.abs()));
+        for tuning in self.classes() {
+            let executor = self.run_on_device(tuning);
+            for &(id, tolerance) in outputs {
+                let actual = device::read_f64(&executor, id);
+                let what = format!("{} at {:?} with {tuning:?}", self.program.tensor(id).name, self.shape);
+                check_values(&what, &actual, expected.read(id), magnitudes.read(id), tolerance);
+                let is_clean = |(value, is_padding): (&f64, &bool)| !is_padding || *value == 0.0;
+                assert!(actual.iter().zip(&self.operands[&id].padding).all(is_clean), "{what}: padding is not zero");
+            }
+        }
+    }
+
+    /// The kernels that the device gets, and those for other classes of adapter. What a kernel is depends on the rows' widths, not on
+    /// the batch: so by default the others take turns by these.
+    fn classes(&self) -> Vec<Tuning> {
+        let mut hasher = DefaultHasher::new();
+        self.program.tensors.iter().for_each(|tensor| tensor.cols.hash(&mut hasher));
+        let [own, others @ ..] = &device::tunings()[..] else { panic!("there are kernels for this adapter") };
+        [*own].into_iter().chain(level::share(others.iter().copied(), 2, hasher.finish() as usize % 2)).collect()
+    }
+
+    /// Runs the operations in f64, with each element of an operand as `value` makes it.
+    fn run_reference(&self, value: impl Fn(TensorId, usize, f32) -> f64) -> reference::Executor {
+        let mut executor = reference::Executor::new(&self.program);
+        for (&id, operand) in &self.operands {
+            let values: Vec<f64> = operand.values.iter().enumerate().map(|(i, &v)| value(id, i, v)).collect();
+            executor.write_f64(id, &values);
+        }
+        for (id, indices) in &self.indices {
+            executor.write(*id, bytemuck::cast_slice(indices));
+        }
+        executor.run(Pass::Forward..=Pass::Forward);
+        executor
+    }
+
+    fn run_on_device(&self, tuning: Tuning) -> gpu::Executor {
+        let mut executor = device::executor(&self.program, tuning);
+        for (&id, operand) in &self.operands {
+            let tensor = self.program.tensor(id);
+            let Element::Float(dtype) = tensor.element else { panic!("{} holds numbers", tensor.name) };
+            executor.write(id, &dtype.encode(&operand.values, tensor.cols));
+        }
+        for (id, indices) in &self.indices {
+            executor.write(*id, bytemuck::cast_slice(indices));
+        }
+        pollster::block_on(executor.run(Pass::Forward..=Pass::Forward)).unwrap();
+        executor
+    }
+
+    fn gradcheck(&self, out: TensorId, weights: &[f32], (input, gradient): (TensorId, TensorId)) {
+        const STEP: f64 = 1e-4;
+        let Operand { values, padding } = &self.operands[&input];
+        let weighted = |place: usize, by: f64| -> f64 {
+            let is_moved = |id, i| id == input && i == place;
+            let executor = self.run_reference(|id, i, value| f64::from(value) + if is_moved(id, i) { by } else { 0.0 });
+            executor.read(out).iter().zip(weights).map(|(out, &weight)| out * f64::from(weight)).sum()
+        };
+        let mut random = Random::new(2);
+        let places: Vec<usize> = (0..24).map(|_| random.below(values.len() as u32) as usize).filter(|&i| !padding[i]).collect();
+        let slope = |&at: &usize| (weighted(at, STEP) - weighted(at, -STEP)) / (2.0 * STEP);
+        let slopes: Vec<f64> = places.iter().map(slope).collect();
+        let computed = self.run_reference(|_, _, value| f64::from(value));
+        let computed: Vec<f64> = places.iter().map(|&at| computed.read(gradient)[at]).collect();
+        compare::norm(&self.program.tensor(gradient).name, &computed, &slopes, 1e-7).unwrap();
+    }
+}
+
+fn check_values(what: &str, actual: &[f64], expected: &[f64], magnitudes: &[f64], tolerance: Tolerance) {
+    let result = match tolerance {
+        Tolerance::Exact => compare::each(what, actual, expected, &vec![0.0; expected.len()]),
+        Tolerance::Terms(terms) => {
+            let bound = 4.0 * f64::from(terms).sqrt() * ROUNDING;
+            let bounds: Vec<f64> = magnitudes.iter().map(|magnitude| bound * magnitude).collect();
+            compare::each(what, actual, expected, &bounds)
+        }
+        Tolerance::Norm(tolerance) => {
+            let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+            compare::norm(what, actual, expected, tolerance)
+                .and_then(|_| compare::each(what, actual, expected, &vec![8.0 * tolerance * largest; expected.len()]))
+        }
+    };
+    result.unwrap_or_else(|problem| panic!("{problem}"));
+}
