@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::circles;
 use crate::process::{Result, cargo, output_of, phase, run};
 use crate::system::{self, Need};
 use crate::tools;
@@ -10,8 +11,9 @@ use crate::tools;
 /// Something that reads the code alone, with its name.
 type Lint = (&'static str, fn() -> Result);
 
-/// Formatting, and lints for both targets.
-pub const LINTS: [Lint; 3] = [("formatting", format), ("lints", lint_natively), ("lints for the browser", lint_for_browsers)];
+/// Formatting, the order of the files, and lints for both targets.
+pub const LINTS: [Lint; 4] =
+    [("formatting", format), ("circles", circles::check), ("lints", lint_natively), ("lints for the browser", lint_for_browsers)];
 
 /// The lints and the unit tests.
 pub fn check() -> Result {

@@ -1,11 +1,14 @@
 //! The project's chores, as `cargo xtask <command>`. Each sets up what it needs, or says what to install.
 
 mod chores;
+mod circles;
 mod jobs;
+mod names;
 mod page;
 mod peers;
 mod process;
 mod runtime;
+mod syntax;
 mod system;
 mod tally;
 mod test;
@@ -23,7 +26,8 @@ Usage: cargo xtask <command>
   build                            build the page into dist, for any directory of a static host
   test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native or browser,
                                    --all goes through every combination and tests the page that is shipped
-  check                            formatting, lints natively and for the browser, unit tests
+  check                            formatting, the order of the files, lints natively and for the browser, unit tests
+  circles                          the order of the files alone: no circles, and layers that need only those above them
   fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them
   fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)
   peers [ARGUMENTS]                train the same decoder with other trainers, side by side; see peers/README.md";
@@ -45,6 +49,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["build"] => page::build_for_host()?,
         ["test", rest @ ..] => return test::run_all(&test::Selection::named(rest)?),
         ["check"] => chores::check()?,
+        ["circles"] => circles::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,
         ["peers", rest @ ..] => peers::peers(rest)?,

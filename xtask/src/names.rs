@@ -1,0 +1,158 @@
+//! Which source files of the library name what others define, as the code says without being compiled.
+//!
+//! A name is followed through any number of `use` and `pub use` to the file that defines it. What macros generate is not
+//! seen: a name that is not found in the module where it is said to be counts as defined in that module's own file.
+
+use crate::process::Result;
+use crate::syntax::{self, Import, Modules};
+
+/// One file names something of another.
+pub struct Dependency {
+    pub from: String,
+    pub to: String,
+    pub name: String,
+    /// Does the file need it? It does not if it only passes it on with `pub use`, or only names a module.
+    pub is_need: bool,
+}
+
+/// Finds whatever files name of other files. Each file is a path from the project's directory on and a text.
+pub fn dependencies(files: &[(String, String)]) -> Result<Vec<Dependency>> {
+    let library = Library { modules: syntax::read(files)? };
+    let mut all = library.dependencies();
+    all.retain(|dependency| dependency.from != dependency.to);
+    Ok(all)
+}
+
+/// All modules, in which names are looked up.
+struct Library {
+    modules: Modules,
+}
+
+/// What a name may stand for.
+enum Meaning {
+    Module(String),
+    Item {
+        file: String,
+        name: String,
+    },
+    /// Something of another crate, of a prelude or of a function.
+    Foreign,
+}
+
+/// The names that are being looked up, each in a module, as the end of a path or not: imports that lead back to one lead nowhere.
+type Open = Vec<(String, String, bool)>;
+
+impl Library {
+    /// Whatever files name of other files.
+    fn dependencies(&self) -> Vec<Dependency> {
+        let mut all = Vec::new();
+        for (at, module) in &self.modules {
+            let imported = module.imports.iter().map(|import| (&import.path, !import.is_passed_on));
+            for (path, is_need) in imported.chain(module.paths.iter().map(|path| (path, true))) {
+                for meaning in self.meanings(at, path, &mut Open::new()) {
+                    let (to, name, is_need) = match meaning {
+                        Meaning::Item { file, name } => (file, name, is_need),
+                        Meaning::Module(name) => (self.modules[&name].file.clone(), name, false),
+                        Meaning::Foreign => continue,
+                    };
+                    all.push(Dependency { from: module.file.clone(), to, name, is_need });
+                }
+            }
+        }
+        all
+    }
+
+    /// What a path means in a module. It has two meanings where targets import different things by one name.
+    fn meanings(&self, at: &str, path: &str, open: &mut Open) -> Vec<Meaning> {
+        let (first, rest) = cut(path);
+        match first {
+            "crate" => self.within("crate", rest, open),
+            "self" => self.within(at, rest, open),
+            "super" => self.within(at, path, open),
+            _ => {
+                let found = self.named(at, first, rest.is_empty(), open);
+                if found.is_empty() { vec![self.macro_in_sight(at, first)] } else { self.followed(found, rest, open) }
+            }
+        }
+    }
+
+    /// What the rest of a path means, whose beginning is a module.
+    fn within(&self, at: &str, path: &str, open: &mut Open) -> Vec<Meaning> {
+        let (first, rest) = cut(path);
+        match first {
+            "" => vec![Meaning::Module(at.to_owned())],
+            "super" => self.within(parent(at).unwrap_or(at), rest, open),
+            _ => {
+                let found = self.named(at, first, rest.is_empty(), open);
+                if found.is_empty() { vec![item(&self.modules[at].file, first)] } else { self.followed(found, rest, open) }
+            }
+        }
+    }
+
+    /// What the rest of a path means, whose beginning is known. What is in an item is a part of it.
+    fn followed(&self, found: Vec<Meaning>, rest: &str, open: &mut Open) -> Vec<Meaning> {
+        let follow = |meaning| match meaning {
+            Meaning::Module(module) => self.within(&module, rest, open),
+            Meaning::Item { .. } | Meaning::Foreign => vec![meaning],
+        };
+        found.into_iter().flat_map(follow).collect()
+    }
+
+    /// What a name means in a module. A function may be called as a module is: paths go on in the module and end at the function.
+    fn named(&self, at: &str, name: &str, is_end: bool, open: &mut Open) -> Vec<Meaning> {
+        let (module, child, key) = (&self.modules[at], format!("{at}::{name}"), (at.to_owned(), name.to_owned(), is_end));
+        let child = Some(child).filter(|child| self.modules.contains_key(child)).map(Meaning::Module);
+        if open.contains(&key) {
+            return Vec::new();
+        }
+        if !is_end && child.is_some() {
+            return child.into_iter().collect();
+        }
+        if let Some(file) = module.items.get(name).or_else(|| module.items.get(&format!("{name}!"))) {
+            return vec![item(file, name)];
+        }
+        open.push(key);
+        let (globs, named): (Vec<&Import>, Vec<&Import>) = module.imports.iter().partition(|import| import.name.is_none());
+        let named = named.into_iter().filter(|import| import.name.as_deref() == Some(name.trim_end_matches('!')));
+        let mut found: Vec<Meaning> = named.flat_map(|import| self.meanings(at, &import.path, open)).collect();
+        if found.is_empty() {
+            found.extend(child);
+        }
+        if found.is_empty() {
+            found.extend(globs.into_iter().flat_map(|glob| self.named_by_glob(at, &glob.path, name, is_end, open)));
+        }
+        open.pop();
+        found
+    }
+
+    /// What a name means that a module may have from a glob.
+    fn named_by_glob(&self, at: &str, glob: &str, name: &str, is_end: bool, open: &mut Open) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        for source in self.meanings(at, glob, open) {
+            if let Meaning::Module(source) = source {
+                found.extend(self.named(&source, name, is_end, open));
+            }
+        }
+        found
+    }
+
+    /// A macro is known by its name alone in the modules within its own, and perhaps after it.
+    fn macro_in_sight(&self, at: &str, name: &str) -> Meaning {
+        let around = std::iter::successors(Some(at), |at| parent(at)).filter_map(|at| self.modules.get(at));
+        let mut modules = around.chain(self.modules.values()).filter(|_| name.ends_with('!'));
+        modules.find_map(|module| module.items.get(name)).map_or(Meaning::Foreign, |file| item(file, name))
+    }
+}
+
+fn item(file: &str, name: &str) -> Meaning {
+    Meaning::Item { file: file.to_owned(), name: name.to_owned() }
+}
+
+/// The first name of a path, and the others.
+fn cut(path: &str) -> (&str, &str) {
+    path.split_once("::").unwrap_or((path, ""))
+}
+
+fn parent(module: &str) -> Option<&str> {
+    module.rsplit_once("::").map(|(parent, _)| parent)
+}
