@@ -1,7 +1,5 @@
 //! Every way that a run can fail through what a user did or has, in words that say what to do next.
 
-use crate::step::StrategyKind;
-
 /// A failure that the person at the keyboard can do something about.
 ///
 /// Programming mistakes (shapes that do not fit one another, say) are not here: those panic.
@@ -39,7 +37,9 @@ pub enum Error {
         needed: u64,
     },
     /// One tensor does not fit into one binding.
-    #[error("the tensor {tensor} takes {bytes} bytes, and this adapter binds at most {limit} at once; use a shorter sequence{}, or a smaller vocabulary or model", .strategy.advice())]
+    #[error(
+        "the tensor {tensor} takes {bytes} bytes, and this adapter binds at most {limit} at once; use a shorter sequence{advice}, or a smaller vocabulary or model"
+    )]
     BindingTooLarge {
         /// The tensor's name.
         tensor: String,
@@ -47,8 +47,8 @@ pub enum Error {
         bytes: u64,
         /// The adapter's `max_storage_buffer_binding_size`.
         limit: u64,
-        /// The strategy that was planned for.
-        strategy: StrategyKind,
+        /// What else would help, to stand in a list.
+        advice: &'static str,
     },
     /// The plan does not fit the budget.
     #[error("the step needs {needed} bytes, {} more than the {budget} there are; {suggestion}", .needed - .budget)]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::{Init, Parameter, Weights};
+use super::parameters::{Init, Parameter};
 use crate::error::Result;
 
 /// Values of parameters.
@@ -34,13 +34,6 @@ pub struct WithAdapters<B, A> {
     pub base: B,
     /// The adapters.
     pub adapters: A,
-}
-
-impl WeightSource for Weights {
-    async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
-        let width = parameter.cols.size() as usize;
-        Ok(Cow::Borrowed(&self.get(&parameter.name)[rows.start as usize * width..rows.end as usize * width]))
-    }
 }
 
 impl RandomInit {
@@ -96,7 +89,7 @@ fn normal(rng: &mut ChaCha8Rng, std: f64, elements: Range<u64>) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PRESETS, Parameters, Role};
+    use crate::model::{PRESETS, Parameters, Role, Weights};
 
     #[test]
     fn rows_are_those_of_the_whole() {

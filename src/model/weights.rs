@@ -1,6 +1,8 @@
 //! The values of parameters on the host, all at once: of small models, and of what learns.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -63,6 +65,13 @@ impl Weights {
     pub fn to_safetensors<'a>(&self, parameters: impl IntoIterator<Item = &'a Parameter>) -> Vec<u8> {
         let named = parameters.into_iter().map(|p| (p.name.clone(), p.shape(), self.get(&p.name)));
         f32_safetensors(named, &[("format", "pt")])
+    }
+}
+
+impl WeightSource for Weights {
+    async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        let width = parameter.cols.size() as usize;
+        Ok(Cow::Borrowed(&self.get(&parameter.name)[rows.start as usize * width..rows.end as usize * width]))
     }
 }
 

@@ -54,7 +54,7 @@ impl Plan {
         let is_too_large = |tensor: &&Tensor| tensor.storage != Storage::Host && tensor.bytes() > limit;
         if let Some(tensor) = program.tensors.iter().find(is_too_large) {
             let (tensor, bytes) = (tensor.name.clone(), tensor.bytes());
-            return Err(Error::BindingTooLarge { tensor, bytes, limit, strategy: program.strategy.kind });
+            return Err(Error::BindingTooLarge { tensor, bytes, limit, advice: program.strategy.kind.advice() });
         }
         let memory = MemoryLayout::new(&program, limits.buffer);
         Ok(Plan { program, memory })

@@ -13,14 +13,16 @@ mod conversation;
 mod decoder;
 mod document;
 mod jinja_compat;
+mod rows;
 mod template;
 mod tokenizer;
 mod validate;
 mod vocabulary;
 
-pub use conversation::{Conversation, Message, Row, Rows};
+pub use conversation::{Conversation, Message};
 pub use decoder::{Decoder, StopSequence};
 pub use document::Document;
+pub use rows::{Row, Rows};
 pub use template::{ChatTemplate, Rendered};
 pub use tokenizer::{Tokenizer, TokenizerFiles};
 pub use vocabulary::train_vocabulary;

@@ -68,7 +68,7 @@ pub struct Texts {
 sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, locked }
-    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, stretch }
+    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_suggestion }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,

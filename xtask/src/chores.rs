@@ -1,6 +1,6 @@
 //! The chores that need no more than cargo or Python.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::circles;
@@ -21,8 +21,39 @@ pub fn check() -> Result {
     phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "mend the failing tests named above"))
 }
 
+/// Every file by its path: modules that a macro declares are not found by `cargo fmt`.
 fn format() -> Result {
-    run(&mut cargo(&["fmt", "--all", "--check"]), "run `cargo fmt --all`")
+    rustfmt(&["--check"], "run `cargo xtask fmt`")
+}
+
+/// Formats every file.
+pub fn fmt() -> Result {
+    rustfmt(&[], "mend what it cannot read")
+}
+
+/// Runs rustfmt on all of them. Its command is too long to be shown.
+fn rustfmt(arguments: &[&str], advice: &str) -> Result {
+    let mut files = Vec::new();
+    rust_files(Path::new("."), &mut files).map_err(|error| format!("the project's files cannot be listed: {error}"))?;
+    let status = Command::new("rustfmt").args(["--edition", "2024"]).args(arguments).args(files).status();
+    match status.map_err(|error| format!("rustfmt cannot be run: {error}; install it with `rustup component add rustfmt`"))? {
+        status if status.success() => Ok(()),
+        _ => Err(format!("the formatting is another than rustfmt's; {advice}")),
+    }
+}
+
+/// Every Rust file below a directory, but none that a build or a package manager put there.
+fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().map_or("", |name| name.to_str().unwrap_or(""));
+        if path.is_dir() && !matches!(name, "target" | "node_modules" | "dist") && !name.starts_with('.') {
+            rust_files(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
 }
 
 fn lint_natively() -> Result {

@@ -27,6 +27,7 @@ Usage: cargo xtask <command>
   test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native or browser,
                                    --all goes through every combination and tests the page that is shipped
   check                            formatting, the order of the files, lints natively and for the browser, unit tests
+  fmt                              format every Rust file
   circles                          the order of the files alone: no circles, and layers that need only those above them
   fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them
   fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)
@@ -49,6 +50,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["build"] => page::build_for_host()?,
         ["test", rest @ ..] => return test::run_all(&test::Selection::named(rest)?),
         ["check"] => chores::check()?,
+        ["fmt"] => chores::fmt()?,
         ["circles"] => circles::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,

@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::below;
+use super::below::below;
 use crate::step::IGNORED_LABEL;
 
 /// The copy task: at every token the letter is to be named that came `distance` before it.

@@ -2,6 +2,7 @@
 //!
 //! Token ids are bytes. Labels that are no answers are ignored.
 
+mod below;
 mod copy;
 mod recall;
 mod sort;
@@ -72,12 +73,6 @@ fn fits(task: &str, distance: u32, least: u32, seq_len: u32) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// A number below `n`.
-fn below(rng: &mut ChaCha8Rng, n: u32) -> u32 {
-    use rand_chacha::rand_core::Rng;
-    (rng.next_u64() % u64::from(n)) as u32
 }
 
 #[cfg(test)]

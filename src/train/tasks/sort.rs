@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::below;
+use super::below::below;
 use crate::step::IGNORED_LABEL;
 
 /// The sort task: `dacb … >abcd`. Behind the mark the letters are to be named in order, each of them seen before the next.

@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::below;
+use super::below::below;
 use crate::step::IGNORED_LABEL;
 
 /// The running sum: at every token the sum of its digit and the one that came `distance` before it is to be named.

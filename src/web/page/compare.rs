@@ -48,7 +48,7 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
     let [standard, highest] = [plans.all[0].peak_bytes(), plans.all.iter().map(Planned::peak_bytes).max().unwrap_or(0)];
     let most = (highest as f64 * HEADROOM) as u64;
     let share = fill(t.compare.share, &[("percent", &digits(100.0 * peak as f64 / standard.max(1) as f64))]);
-    let (op, place) = stage::place_in(t, &planned.program(), planned.peak_turn());
+    let (op, place) = stage::place_in(t, planned.program(), planned.peak_turn());
     let newest = move || planning.own_longest(kind).filter(|(_, is_old)| !is_old).map(|(tokens, _)| tokens.unwrap_or(0));
     let is_chosen = kind == plans.plan.strategy.kind;
     view! {

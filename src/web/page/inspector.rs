@@ -21,14 +21,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let turn = followed(state);
     let list = Memo::new(move |_| {
         let turn = turn.get();
-        state.plans.with(|plans| {
-            plans.as_ref().map_or_else(|_| Vec::new(), |plans| entries(plans.chosen(), turn.min(plans.timeline().instances - 1)))
-        })
+        state
+            .plans
+            .with(|plans| plans.as_ref().map_or_else(|_| Vec::new(), |plans| entries(plans.chosen(), turn.min(plans.timeline().turns - 1))))
     });
     let total = move || list.with(|list| list.iter().map(|entry| entry.bytes).sum::<u64>());
     let place = move || {
         let plans = state.plans.get().ok()?;
-        let (op, place) = stage::place(t, &plans, turn.get().min(plans.timeline().instances - 1));
+        let (op, place) = stage::place(t, &plans, turn.get().min(plans.timeline().turns - 1));
         Some(format!("{op}, {place}"))
     };
     let columns = [t.inspector.name, t.inspector.layer, t.inspector.chunk, t.inspector.shape, t.inspector.bytes];

@@ -24,7 +24,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             on:change=move |event| state.form.update(|form| form.offload = event_target_checked(&event))/>
             {t.model.offload}
         </label>
-        <label class="check" class:hidden=has_no_chunks><input id="stretch" type="checkbox" prop:checked=move || state.form.with(|form| form.adaptive_chunks)
+        <label class="check" class:hidden=has_no_chunks><input id="adaptive-chunks" type="checkbox" prop:checked=move || state.form.with(|form| form.adaptive_chunks)
             on:change=move |event| state.form.update(|form| form.adaptive_chunks = event_target_checked(&event))/>
             {t.model.adaptive_chunks}
         </label>

@@ -155,7 +155,7 @@ impl Library {
     fn hear(self, state: State, message: FromLibrarian, bytes: &[u8]) {
         let texts = state.texts.get_untracked();
         match message {
-            FromLibrarian::Kept(kept) => self.saved_activations.set(kept),
+            FromLibrarian::Kept(kept) => self.kept.set(kept),
             FromLibrarian::Fetching(fetching) => self.fetching.set(Some(fetching)),
             FromLibrarian::Stopped => {
                 self.rest();

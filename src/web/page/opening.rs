@@ -143,7 +143,7 @@ fn progress(state: State, t: T) -> Option<impl IntoView> {
 }
 
 /// The models that are kept in the browser.
-fn saved_activations(state: State, t: T) -> Option<impl IntoView> {
+fn kept(state: State, t: T) -> Option<impl IntoView> {
     let all = state.library.kept.get();
     (!all.is_empty()).then(|| {
         view! {

@@ -175,7 +175,7 @@ fn model(state: State, t: T) -> impl IntoView {
     };
     let choose_strategy = move |name: String| {
         state.form.update(|form| {
-            (form.strategy, form.saved_activations, form.offload) = (name.parse().unwrap_or(form.strategy), SavedActivations::NONE, false)
+            (form.strategy, form.saved_activations, form.offload) = (name.parse().unwrap_or(form.strategy), SavedActivations::NONE, false);
         });
     };
     view! {

@@ -18,14 +18,14 @@ const SPEEDS: [f64; 9] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 1000.0];
 pub fn view(state: State, t: T) -> impl IntoView {
     let is_busy = move || matches!(state.phase.get(), Phase::Loading | Phase::Training | Phase::Stepping);
     let buttons = STRIDES.map(|stride| {
-        let name = fill(t.stage.by, &[("stride", &t.granularity(stride))]);
+        let name = fill(t.stage.by, &[("stride", &t.stride(stride))]);
         view! {
             <button id=format!("by-{}", stride.name()) type="button" disabled=is_busy on:click=move |_| state.go(Go::Granularity(stride))>{name}</button>
         }
     });
     let stride_option = |stride: Granularity| {
         let is_chosen = move || state.pace.with(|pace| pace.0 == stride);
-        view! { <option value=stride.name() prop:selected=is_chosen>{t.granularity(stride).to_owned()}</option> }
+        view! { <option value=stride.name() prop:selected=is_chosen>{t.stride(stride).to_owned()}</option> }
     };
     let choose = move |name: String| {
         let chosen = STRIDES.into_iter().find(|stride| stride.name() == name);

@@ -108,7 +108,7 @@ fn now(t: T, plans: &Plans, turn: u64) -> String {
 
 /// The operation of a turn of the chosen step, and where it is.
 pub fn place(t: T, plans: &Plans, turn: u64) -> (String, String) {
-    place_in(t, &plans.chosen().program(), turn)
+    place_in(t, plans.chosen().program(), turn)
 }
 
 /// The operation of a turn, and where it is.

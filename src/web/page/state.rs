@@ -73,7 +73,7 @@ impl Plans {
         });
         let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
         let stage = Stage::of(&all[plan.strategy.kind as usize]);
-        let flops = all[plan.strategy.kind as usize].program.step_cost().flops;
+        let flops = all[plan.strategy.kind as usize].program().step_cost().flops;
         Plans { plan: plan.clone(), all, timelines, stage, flops }
     }
 
@@ -232,7 +232,7 @@ impl State {
     pub fn shown_turn(self) -> u64 {
         let plans = self.plans.get();
         let Ok(plans) = &plans else { return 0 };
-        let last = plans.timeline().instances - 1;
+        let last = plans.timeline().turns - 1;
         match (self.pointed.get().or(self.cursor.get()), self.live.get()) {
             (Some(cursor), _) => cursor.min(last),
             (None, 0) => plans.chosen().peak_turn(),

@@ -28,7 +28,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
     };
     let moment = {
         let plans = plans.clone();
-        move |value: String| state.cursor.set(value.parse().ok().map(|turn: u64| turn.min(plans.timeline().instances - 1)))
+        move |value: String| state.cursor.set(value.parse().ok().map(|turn: u64| turn.min(plans.timeline().turns - 1)))
     };
     let spoken = {
         let plans = plans.clone();
@@ -60,7 +60,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
             </div>
             <div class:hidden=move || state.without_model.get()>{budget(state, t, most, peak_bytes)}</div>
             {passes(t, timeline)}
-            <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.stage.point aria-valuetext=spoken
+            <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.stage.moment aria-valuetext=spoken
                 prop:value=move || state.shown_turn().to_string() on:input=move |event| moment(event_target_value(&event))/>
             <div class="moment">
                 <span class="number" id="moment-number">{number}</span>

@@ -147,7 +147,7 @@ impl Worker {
             ToWorker::Librarian | ToWorker::SkipSearch => unreachable!("it is heard at once"),
             ToWorker::Export => {
                 if let Some(running) = &self.running {
-                    let (wish, bytes) = running.assistant_mask().await?;
+                    let (wish, bytes) = running.learned().await?;
                     self.library.ask(wish, &bytes).await?;
                 }
             }

@@ -75,7 +75,7 @@ impl Watch {
 
     /// The run to look at.
     pub fn run(&self, turns: Option<Arc<AtomicU64>>) {
-        self.0.borrow_mut().instances = turns;
+        self.0.borrow_mut().turns = turns;
     }
 
     /// The step that is under way.
@@ -95,7 +95,7 @@ impl Watch {
             watched.gpu = None;
             to.unbounded_send(Event::Lost).expect("the worker listens to itself");
         }
-        if let Some(turns) = watched.instances.as_ref().filter(|_| watched.is_going) {
+        if let Some(turns) = watched.turns.as_ref().filter(|_| watched.is_going) {
             let now = (turns.load(Ordering::Relaxed), watched.step);
             if std::mem::replace(&mut watched.told, now) != now {
                 tell(&FromWorker::At(now.0, now.1));
