@@ -34,10 +34,10 @@
 //! | [`model`] | sizes, the table of parameters, files, presets |
 //! | [`text`] | texts and conversations as token ids: tokenizers, chat templates |
 //! | [`step`] | one training step as data, its plan and its cost |
-//! | [`reference`] | every operation and whole programs in f64 on the CPU |
+//! | [`mod@reference`] | every operation and whole programs in f64 on the CPU |
 //! | [`gpu`] | a plan on a device |
 //! | [`train`] | the run, its data, snapshots, generation, the proof of exactness |
-//! | [`web`] | the page and its workers |
+//! | `web` | the page and its workers |
 //!
 //! Each module imports only from those above it. `step` and `model` know no GPU, `text` knows nothing of training, `gpu` knows no transformer, `reference` never sees
 //! the GPU's code.
@@ -63,4 +63,5 @@ pub mod shaders;
 pub mod step;
 pub mod text;
 pub mod train;
+#[doc(hidden)]
 pub mod web;

@@ -7,6 +7,7 @@ mod broken_models;
 mod command_line;
 mod conversations;
 mod decode;
+mod examples;
 mod fixtures;
 mod memory;
 mod ops;

@@ -93,7 +93,7 @@ fn kernels_for_other_classes_of_adapter() {
 
 /// Several operations in one dispatch do what each does by itself. They are joined on GPUs.
 #[test]
-fn operations_that_go_together() {
+fn fused_operations() {
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Dtype::Bf16);
     let layouts = model::families().into_iter().map(|config| ModelSpec::from(&config)).chain([adapted]);
     let tunings: &[Tuning] = if level::is_exhaustive() { &[Tuning::GPU, device::own_tuning()] } else { &[Tuning::GPU] };

@@ -29,14 +29,21 @@ mod tuning_candidates;
 
 pub use ceilings::Ceilings;
 pub use device::{AdapterSummary, Gpu};
-pub use device_memory::DeviceMemory;
-pub use dispatch::{BindingAccess, Dispatch, Grid, Value};
 pub use executor::Executor;
-pub use fusion::{FusedDispatch, KernelSource};
-pub use kernels::dispatch;
 pub use lowering::Kernels;
 pub use profiler::OpTime;
-pub use shader::Shader;
 pub use throttle::PendingMetrics;
 pub use tuning::{HeadTile, Sharing, TokenTile, Tuning, WeightTile};
 pub use tuning_candidates::TunableOp;
+
+// What tests look into.
+#[doc(hidden)]
+pub use device_memory::DeviceMemory;
+#[doc(hidden)]
+pub use dispatch::{BindingAccess, Dispatch, Grid, Value};
+#[doc(hidden)]
+pub use fusion::{FusedDispatch, KernelSource};
+#[doc(hidden)]
+pub use kernels::dispatch;
+#[doc(hidden)]
+pub use shader::Shader;

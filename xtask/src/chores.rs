@@ -4,20 +4,48 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::circles;
+use crate::jobs::{Job, failed_lints, run_side_by_side};
+use crate::page;
 use crate::process::{Result, cargo, output_of, phase, run};
 use crate::system::{self, Need};
 use crate::tools;
 
-/// Something that reads the code alone, with its name.
-type Lint = (&'static str, fn() -> Result);
+/// A lint that takes a moment, with its name.
+type QuickLint = (&'static str, fn() -> Result);
 
-/// Formatting, the order of the files, and lints for both targets.
-pub const LINTS: [Lint; 4] =
-    [("formatting", format), ("circles", circles::check), ("lints", lint_natively), ("lints for the browser", lint_for_browsers)];
+/// Formatting, and the order of the files.
+pub const QUICK_LINTS: [QuickLint; 2] = [("formatting", format), ("circles", circles::check)];
+
+/// Lints for both targets, and of the documentation. For browsers they take the profile of the page, so that they wait for no native build,
+/// and the page's build has what they made.
+pub fn lints() -> Result<Vec<Job>> {
+    tools::ensure_target()?;
+    let deny = ["--", "--deny", "warnings"];
+    let native = cargo_with(&["clippy", "--workspace", "--all-targets"], &deny);
+    let target = ["clippy", "--lib", "--bin", "page", "--bin", "librarian", "--target", tools::TARGET, "--profile", page::QUICK];
+    let browser = cargo_with(&target, &deny);
+    let mut documentation = cargo(&["doc", "--lib", "--no-deps", "--quiet"]);
+    documentation.env("RUSTDOCFLAGS", "--deny warnings");
+    let lint = |name: &str, minutes, command| {
+        let advice = "mend the warnings above".to_owned();
+        Job { name: name.to_owned(), minutes, command, advice, is_lint: true }
+    };
+    Ok(vec![lint("lints", 1.0, native), lint("lints for the browser", 1.5, browser), lint("documentation", 0.5, documentation)])
+}
+
+fn cargo_with(arguments: &[&str], more: &[&str]) -> Command {
+    let mut command = cargo(arguments);
+    command.args(more);
+    command
+}
 
 /// The lints and the unit tests.
 pub fn check() -> Result {
-    LINTS.iter().try_for_each(|(name, lint)| phase(name, lint))?;
+    QUICK_LINTS.iter().try_for_each(|(name, lint)| phase(name, lint))?;
+    run_side_by_side(lints()?)?;
+    if failed_lints() > 0 {
+        return Err("there are warnings: mend those above".to_owned());
+    }
     phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "mend the failing tests named above"))
 }
 
@@ -56,17 +84,27 @@ fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()>
     Ok(())
 }
 
-fn lint_natively() -> Result {
-    lint(&["--workspace", "--all-targets"])
+/// What a Rust developer is promised: the package builds by itself, and so does the crate with the Rust that Cargo.toml names.
+pub fn package() -> Result {
+    phase("package", || run(&mut cargo(&["package", "--package", "streambp"]), "mend the error above"))?;
+    let version = minimum_rust_version()?;
+    phase("minimum Rust", || {
+        let toolchain = ["toolchain", "install", &version, "--profile", "minimal", "--no-self-update"];
+        run(Command::new("rustup").args(toolchain), "install rustup: it has every version of Rust")?;
+        let mut command = Command::new("rustup");
+        command.args(["run", &version, "cargo", "check", "--all-targets", "--target-dir", "target/minimum-rust"]);
+        run(
+            command.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO"),
+            "raise rust-version in Cargo.toml, or do without",
+        )
+    })
 }
 
-fn lint_for_browsers() -> Result {
-    tools::ensure_target()?;
-    lint(&["--lib", "--bin", "page", "--bin", "librarian", "--target", tools::TARGET])
-}
-
-fn lint(selection: &[&str]) -> Result {
-    run(cargo(&["clippy"]).args(selection).args(["--", "--deny", "warnings"]), "mend the warnings above")
+/// `rust-version` in Cargo.toml.
+fn minimum_rust_version() -> Result<String> {
+    let text = std::fs::read_to_string("Cargo.toml").map_err(|error| format!("Cargo.toml cannot be read: {error}"))?;
+    let found = text.lines().find_map(|line| line.strip_prefix("rust-version = "));
+    found.map(|version| version.trim_matches('"').to_owned()).ok_or_else(|| "Cargo.toml has no rust-version: add it".to_owned())
 }
 
 /// Runs the script that makes the gradients from PyTorch, in an environment of its own.

@@ -1,14 +1,15 @@
-//! Builds that do not wait for one another, beside each other as far as the cores allow.
+//! Builds and lints that do not wait for one another, side by side as far as the cores allow.
 
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use jobserver::Client;
 
 use crate::process::{Result, phase, run, run_quietly};
 
-/// A build by cargo.
+/// A build or a lint by cargo.
 pub struct Job {
     pub name: String,
     /// How many minutes it takes when it has two cores for itself.
@@ -16,9 +17,23 @@ pub struct Job {
     pub command: Command,
     /// What to do if it fails.
     pub advice: String,
+    /// Does nothing else depend on it? Then the others run whether it fails or not.
+    pub is_lint: bool,
 }
 
-/// Runs all of them. The first one's output is shown; another's only if it fails, for nobody can read two at once.
+/// Lints that have failed.
+static FAILED_LINTS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many lints have failed.
+pub fn failed_lints() -> usize {
+    FAILED_LINTS.load(Ordering::Relaxed)
+}
+
+/// Runs all of them, in their order as far as cores become free. The first one's output is shown; another's only if it fails, for nobody
+/// can read two at once.
+///
+/// # Errors
+/// If a build fails. Lints that fail say so, and are counted by [`failed_lints`].
 pub fn run_side_by_side(jobs: Vec<Job>) -> Result {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = cores.min(jobs.len());
@@ -41,14 +56,21 @@ pub fn run_side_by_side(jobs: Vec<Job>) -> Result {
 fn run_one(mut job: Job, shown: bool, tokens: &Client) -> Result {
     tokens.configure(&mut job.command);
     let run = if shown { run } else { run_quietly };
-    phase(&job.name, || run(&mut job.command, &job.advice))
+    match phase(&job.name, || run(&mut job.command, &job.advice)) {
+        Err(sentence) if job.is_lint => {
+            eprintln!("error: {sentence}\n");
+            FAILED_LINTS.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 fn announcement(jobs: &[Job]) -> String {
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     let minutes: f32 = jobs.iter().map(|job| job.minutes).sum();
     let minutes = minutes.ceil();
-    format!("Now to build: {}. This takes about {minutes} minutes on two cores, less on more.", names.join(", "))
+    format!("Now to do: {}. This takes about {minutes} minutes on two cores, less on more.", names.join(", "))
 }
 
 #[cfg(test)]
@@ -57,7 +79,7 @@ mod tests {
     use crate::process::cargo;
 
     fn job(name: &str, arguments: &[&str]) -> Job {
-        Job { name: name.to_owned(), minutes: 1.25, command: cargo(arguments), advice: "mend it".to_owned() }
+        Job { name: name.to_owned(), minutes: 1.25, command: cargo(arguments), advice: "mend it".to_owned(), is_lint: false }
     }
 
     #[test]
@@ -69,8 +91,16 @@ mod tests {
     }
 
     #[test]
+    fn a_lint_that_fails_stops_nothing() {
+        let before = failed_lints();
+        let lint = Job { is_lint: true, ..job("lint", &["no-such-command"]) };
+        assert_eq!(run_side_by_side(vec![lint, job("version", &["--version"])]), Ok(()));
+        assert_eq!(failed_lints(), before + 1);
+    }
+
+    #[test]
     fn the_whole_time_is_told_before() {
         let sentence = announcement(&[job("trunk 1.2.3", &[]), job("the page", &[])]);
-        assert_eq!(sentence, "Now to build: trunk 1.2.3, the page. This takes about 3 minutes on two cores, less on more.");
+        assert_eq!(sentence, "Now to do: trunk 1.2.3, the page. This takes about 3 minutes on two cores, less on more.");
     }
 }

@@ -28,6 +28,7 @@ Usage: cargo xtask <command>
                                    --all goes through every combination and tests the page that is shipped
   check                            formatting, the order of the files, lints natively and for the browser, unit tests
   fmt                              format every Rust file
+  package                          the crate as a package, and with the oldest Rust that it promises
   circles                          the order of the files alone: no circles, and layers that need only those above them
   fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them
   fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)
@@ -51,6 +52,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["test", rest @ ..] => return test::run_all(&test::Selection::named(rest)?),
         ["check"] => chores::check()?,
         ["fmt"] => chores::fmt()?,
+        ["package"] => chores::package()?,
         ["circles"] => circles::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,

@@ -28,7 +28,7 @@ fn minutes(profile: &str) -> f32 {
 pub fn programs(profile: &str) -> Job {
     let target = format!("--target={}", tools::TARGET);
     let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page", "--bin", "librarian"]);
-    Job { name: "the page's programs".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned() }
+    Job { name: "the page's programs".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned(), is_lint: false }
 }
 
 /// Builds the page in a profile of Cargo.toml into a directory.

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::thread;
 
 use crate::chores;
-use crate::jobs::{Job, run_side_by_side};
+use crate::jobs::{Job, failed_lints, run_side_by_side};
 use crate::page;
 use crate::process::{Result, cargo, durations, phase, run, run_reading};
 use crate::runtime::RuntimeDirectory;
@@ -59,8 +59,12 @@ pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(&selection.parts)))?;
     let runners = Runners::new(selection.is_exhaustive)?;
     let is_chosen = |part| selection.parts.contains(&part);
-    let mut total = if is_chosen(Part::Lints) { lints() } else { Tally::default() };
+    let mut total = if is_chosen(Part::Lints) { quick_lints() } else { Tally::default() };
     let built = phase("builds", || build(selection));
+    total += Tally { failed: failed_lints(), ..Tally::default() };
+    if let (Err(sentence), [Part::Lints]) = (&built, &selection.parts[..]) {
+        return Err(sentence.clone());
+    }
     if is_chosen(Part::Native) {
         total += counted(built.as_ref().map_err(Clone::clone).and_then(|_| native(&runners)));
     }
@@ -79,15 +83,19 @@ fn counted(tally: Result<Tally>) -> Tally {
     })
 }
 
-/// Builds whatever the chosen tests need beside each other: while one build waits for its last crate, others have the other cores.
+/// Does the lints that are chosen and builds whatever the tests need, side by side: while one waits for its last crate, others have the
+/// other cores. The order is such that none waits for a directory that another builds in.
 fn build(selection: &Selection) -> Result<Option<Toolchain>> {
+    let is_chosen = |part| selection.parts.contains(&part);
+    let lints = if is_chosen(Part::Lints) { chores::lints()? } else { Vec::new() };
     let command = cargo(&["test", "--workspace", "--no-run"]);
-    let native = Job { name: "the native tests".to_owned(), minutes: 5.0, command, advice: "mend the error above".to_owned() };
-    let native = Some(native).filter(|_| selection.parts.contains(&Part::Native));
-    if !selection.parts.contains(&Part::Browser) {
-        return native.map_or(Ok(()), |native| run_side_by_side(vec![native])).map(|()| None);
+    let (name, advice) = ("the native tests".to_owned(), "mend the error above".to_owned());
+    let native = Some(Job { name, minutes: 5.0, command, advice, is_lint: false }).filter(|_| is_chosen(Part::Native));
+    let jobs = lints.into_iter().chain(native);
+    if !is_chosen(Part::Browser) {
+        return run_side_by_side(jobs.collect()).map(|()| None);
     }
-    Toolchain::ensure(native.into_iter().chain([page::programs(profile(selection.is_exhaustive))]).collect()).map(Some)
+    Toolchain::ensure(jobs.chain([page::programs(profile(selection.is_exhaustive))]).collect()).map(Some)
 }
 
 /// The profile of the page that is tested.
@@ -104,9 +112,9 @@ fn needs(parts: &[Part]) -> Vec<Need> {
 }
 
 /// What is wrong with one says nothing of the others.
-fn lints() -> Tally {
+fn quick_lints() -> Tally {
     let mut tally = Tally::default();
-    for (name, lint) in chores::LINTS {
+    for (name, lint) in chores::QUICK_LINTS {
         if let Err(sentence) = phase(name, lint) {
             eprintln!("error: {sentence}\n");
             tally += Tally::BROKEN;

@@ -101,7 +101,7 @@ impl Tool {
         let mut command = cargo(&["install", &specification, "--force"]);
         command.args(self.flags).arg("--root").arg(tools_directory()?).envs(BUILT_FAST);
         let advice = format!("mend what stopped it, or install {} {} yourself", self.package, self.version);
-        Ok(Job { name: format!("{} {}", self.package, self.version), minutes: self.minutes, command, advice })
+        Ok(Job { name: format!("{} {}", self.package, self.version), minutes: self.minutes, command, advice, is_lint: false })
     }
 }
 

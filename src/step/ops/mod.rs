@@ -1,7 +1,7 @@
 //! The operations that a step is made of, one file each. An operation's stem is also the name of its files in `shaders/`, `gpu/kernels/`,
 //! `reference/` and `tests/ops/`.
 //!
-//! A new operation is these five files and a line in [`for_each_op!`]; the compiler asks for whatever is missing.
+//! A new operation is these five files and a line in [`for_each_op!`](crate::for_each_op); the compiler asks for whatever is missing.
 
 #[macro_use]
 pub(super) mod operation;

@@ -1,0 +1,31 @@
+//! The programs in `examples/`: each runs, and says what it is to say.
+
+use std::process::Command;
+
+/// What an example prints. Cargo builds examples beside the tests.
+fn output_of(example: &str, arguments: &[&str]) -> String {
+    let this = std::env::current_exe().unwrap();
+    let directory = this.ancestors().find(|path| path.join("examples").is_dir()).expect("cargo built the examples");
+    let program = directory.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    let output = Command::new(&program).args(arguments).output().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_model_is_trained_on_a_text() {
+    let told = output_of("train", &["README.md", "2"]);
+    assert!(told.contains("step    2") && told.contains("validation loss"), "{told}");
+}
+
+#[test]
+fn steps_are_planned_without_a_gpu() {
+    let told = output_of("plan", &["4096", "8"]);
+    assert!(["standard", "checkpoint", "stream"].iter().all(|strategy| told.contains(strategy)), "{told}");
+}
+
+#[test]
+fn gradients_of_two_strategies_are_the_same_bits() {
+    let told = output_of("compare_gradients", &[]);
+    assert!(told.contains("the same bits"), "{told}");
+}
