@@ -21,12 +21,12 @@ struct Params$ {
 
 const LOWEST$: f32 = -1e30;
 
-@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>;
-@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>;
-@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>;
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>;
-@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>;
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>;
+@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>; // (C×H·E)
+@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>; // (N×K·E, or a ring)
+@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>; // (N×K·E, or a ring)
+@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
+@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>; // (C×H·E)
+@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
 
 #if STAGED
 var<workgroup> k_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;

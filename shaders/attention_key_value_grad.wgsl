@@ -18,14 +18,14 @@ struct Params$ {
   stats_row_modulus: u32,
 }
 
-@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>;
-@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>;
-@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>;
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>;
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>;
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>;
-@group(0) @binding(d_k$) var<storage, read_write> d_k$: array<Quad>;
-@group(0) @binding(d_v$) var<storage, read_write> d_v$: array<Quad>;
+@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>; // (C×H·E)
+@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>; // (N×K·E, or a ring)
+@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>; // (N×K·E, or a ring)
+@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>; // (C×H·E)
+@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
+@group(0) @binding(d_k$) var<storage, read_write> d_k$: array<Quad>; // (N×K·E, or a ring)
+@group(0) @binding(d_v$) var<storage, read_write> d_v$: array<Quad>; // (N×K·E, or a ring)
 
 #if STAGED
 var<workgroup> q_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;

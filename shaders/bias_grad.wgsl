@@ -3,8 +3,8 @@
 
 struct Params$ { row_vec4s: u32, d_out_row_modulus: u32 }
 
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>;
-@group(0) @binding(d_bias$) var<storage, read_write> d_bias$: array<vec4<f32>>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×M)
+@group(0) @binding(d_bias$) var<storage, read_write> d_bias$: array<vec4<f32>>; // (M)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let wanted = workgroup_id.x * $COL_THREADSu + local_invocation_index % $COL_THREADSu;

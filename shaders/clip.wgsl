@@ -4,9 +4,9 @@
 
 struct Params$ { partials: u32 }
 
-@group(0) @binding(partials$) var<storage, read_write> partials$: array<f32>;
-@group(0) @binding(settings$) var<storage, read> settings$: AdamWParams;
-@group(0) @binding(metrics$) var<storage, read_write> metrics$: array<f32>;
+@group(0) @binding(partials$) var<storage, read_write> partials$: array<f32>; // (slots×256)
+@group(0) @binding(adamw_params$) var<storage, read> adamw_params$: AdamWParams; // (8)
+@group(0) @binding(metrics$) var<storage, read_write> metrics$: array<f32>; // (4)
 
 // The exponent's bits are all ones in infinities and in what is no number; a comparison may take both for granted.
 fn has_value$(number: f32) -> bool {
@@ -22,6 +22,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   // The loss is looked at too: logits that overflow can give one that is no number beside a gradient of ordinary size.
   let is_finite = has_value$(total) && has_value$(metrics$[0]);
   metrics$[1] = norm;
-  metrics$[2] = select(0.0, min(1.0, settings$.max_grad_norm / (norm + 1e-6)), is_finite);
+  metrics$[2] = select(0.0, min(1.0, adamw_params$.max_grad_norm / (norm + 1e-6)), is_finite);
   metrics$[3] = select(1.0, 0.0, is_finite);
 }

@@ -6,11 +6,11 @@ struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, softcap: f32, logits_r
 
 const IGNORED_LABEL$: u32 = 0xffffffffu;
 
-@group(0) @binding(logits$) var<storage, read_write> logits$: array<vec4<f32>>;
-@group(0) @binding(labels$) var<storage, read> labels$: array<u32>;
-@group(0) @binding(loss_weight$) var<storage, read> loss_weight$: array<f32>;
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec4<f32>>;
-@group(0) @binding(log_probs$) var<storage, read_write> log_probs$: array<f32>;
+@group(0) @binding(logits$) var<storage, read_write> logits$: array<vec4<f32>>; // (C×range)
+@group(0) @binding(labels$) var<storage, read> labels$: array<u32>; // (N)
+@group(0) @binding(loss_weight$) var<storage, read> loss_weight$: array<f32>; // (N)
+@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec4<f32>>; // (C×4)
+@group(0) @binding(log_probs$) var<storage, read_write> log_probs$: array<f32>; // (N)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;

@@ -3,9 +3,9 @@
 
 struct Params$ { in_vec4s: u32, first_id: u32, ids: u32, scale: f32, out_row_modulus: u32 }
 
-@group(0) @binding(input_ids$) var<storage, read> input_ids$: array<u32>;
-@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>;
-@group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>;
+@group(0) @binding(input_ids$) var<storage, read> input_ids$: array<u32>; // (N)
+@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>; // (a slice of V×D)
+@group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>; // (C×D)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;

@@ -3,10 +3,10 @@
 
 struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, scale: f32 }
 
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>;
-@group(0) @binding(token_order$) var<storage, read> token_order$: array<u32>;
-@group(0) @binding(token_start$) var<storage, read> token_start$: array<u32>;
-@group(0) @binding(d_weight$) var<storage, read_write> d_weight$: array<vec4<f32>>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (N×D)
+@group(0) @binding(token_order$) var<storage, read> token_order$: array<u32>; // (N)
+@group(0) @binding(token_start$) var<storage, read> token_start$: array<u32>; // (V+1)
+@group(0) @binding(d_weight$) var<storage, read_write> d_weight$: array<vec4<f32>>; // (a slice of V×D)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;

@@ -3,9 +3,9 @@
 
 struct Params$ { row_vec4s: u32, d_out_row_modulus: u32, gate_row_modulus: u32, up_row_modulus: u32 }
 
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>;
-@group(0) @binding(gate$) var<storage, read_write> gate$: array<vec4<f32>>;
-@group(0) @binding(up$) var<storage, read_write> up$: array<vec4<f32>>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×F)
+@group(0) @binding(gate$) var<storage, read_write> gate$: array<vec4<f32>>; // (C×F)
+@group(0) @binding(up$) var<storage, read_write> up$: array<vec4<f32>>; // (C×F)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;

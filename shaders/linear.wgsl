@@ -16,14 +16,14 @@ struct Params$ {
   residual_row_modulus: u32,
 }
 
-@group(0) @binding(x$) var<storage, read_write> x$: array<Quad>;
-@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>;
-@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>;
+@group(0) @binding(x$) var<storage, read_write> x$: array<Quad>; // (C×K)
+@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>; // (rows×K)
+@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>; // (C×M)
 #if BIAS
-@group(0) @binding(bias$) var<storage, read> bias$: array<Quad>;
+@group(0) @binding(bias$) var<storage, read> bias$: array<Quad>; // (M)
 #end
 #if RESIDUAL
-@group(0) @binding(residual$) var<storage, read_write> residual$: array<Quad>;
+@group(0) @binding(residual$) var<storage, read_write> residual$: array<Quad>; // (C×M)
 #end
 
 #if STAGED

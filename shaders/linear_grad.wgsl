@@ -14,9 +14,9 @@ struct Params$ {
   d_x_row_modulus: u32,
 }
 
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>;
-@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>;
-@group(0) @binding(d_x$) var<storage, read_write> d_x$: array<Quad>;
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>; // (C×M)
+@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>; // (rows×K)
+@group(0) @binding(d_x$) var<storage, read_write> d_x$: array<Quad>; // (C×K)
 
 #if STAGED
 var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;

@@ -7,9 +7,9 @@ struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, tile_vec4s: u32, softc
 
 const LOWEST$: f32 = -1e30;
 
-@group(0) @binding(logits$) var<storage, read_write> logits$: array<vec4<f32>>;
-@group(0) @binding(labels$) var<storage, read> labels$: array<u32>;
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec4<f32>>;
+@group(0) @binding(logits$) var<storage, read_write> logits$: array<vec4<f32>>; // (C×range)
+@group(0) @binding(labels$) var<storage, read> labels$: array<u32>; // (N)
+@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec4<f32>>; // (C×4)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let row = flat_workgroup(workgroup_id, num_workgroups);

@@ -3,9 +3,9 @@
 
 struct Params$ { tokens: u32 }
 
-@group(0) @binding(log_probs$) var<storage, read_write> log_probs$: array<f32>;
-@group(0) @binding(loss_weight$) var<storage, read> loss_weight$: array<f32>;
-@group(0) @binding(metrics$) var<storage, read_write> metrics$: array<f32>;
+@group(0) @binding(log_probs$) var<storage, read_write> log_probs$: array<f32>; // (N)
+@group(0) @binding(loss_weight$) var<storage, read> loss_weight$: array<f32>; // (N)
+@group(0) @binding(metrics$) var<storage, read_write> metrics$: array<f32>; // (4)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   var sum = 0.0;

@@ -13,12 +13,12 @@ struct Params$ {
   residual_row_modulus: u32,
 }
 
-@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>;
-@group(0) @binding(weight$) var<storage, read> weight$: array<vec4<f32>>;
-@group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>;
-@group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>;
+@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>; // (C×D)
+@group(0) @binding(weight$) var<storage, read> weight$: array<vec4<f32>>; // (D, or the size of a group)
+@group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>; // (C×D)
+@group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>; // (C×groups)
 #if RESIDUAL
-@group(0) @binding(residual$) var<storage, read_write> residual$: array<vec4<f32>>;
+@group(0) @binding(residual$) var<storage, read_write> residual$: array<vec4<f32>>; // (C×D)
 #end
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {

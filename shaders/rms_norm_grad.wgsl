@@ -6,12 +6,12 @@
 
 struct Params$ { row_vec4s: u32, groups: u32, size: f32, rstd_row_modulus: u32, d_out_row_modulus: u32, d_x_row_modulus: u32, x_row_modulus: u32 }
 
-@group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>;
-@group(0) @binding(weight$) var<storage, read> weight$: array<vec4<f32>>;
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>;
-@group(0) @binding(d_x$) var<storage, read_write> d_x$: array<vec4<f32>>;
+@group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>; // (C×groups)
+@group(0) @binding(weight$) var<storage, read> weight$: array<vec4<f32>>; // (D, or the size of a group)
+@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×D)
+@group(0) @binding(d_x$) var<storage, read_write> d_x$: array<vec4<f32>>; // (C×D)
 #if X
-@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>;
+@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>; // (C×D)
 #end
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {

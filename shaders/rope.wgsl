@@ -12,9 +12,9 @@ alias Elements$ = f32;
 alias TableEntry$ = vec2<f32>;
 #end
 
-@group(0) @binding(x$) var<storage, read_write> x$: array<Elements$>;
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>;
-@group(0) @binding(table$) var<storage, read> table$: array<TableEntry$>;
+@group(0) @binding(x$) var<storage, read_write> x$: array<Elements$>; // (C×heads·E)
+@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
+@group(0) @binding(table$) var<storage, read> table$: array<TableEntry$>; // cosines and sines by position
 
 struct Rotation$ { cosine: Elements$, sine: Elements$ }
 

@@ -6,8 +6,8 @@ struct Params$ { vec4s: u32, slot: u32 }
 const PARTIALS$: u32 = 256u;
 const TOGETHER$: u32 = 8u;
 
-@group(0) @binding(x$) var<storage, read> x$: array<vec4<f32>>;
-@group(0) @binding(partials$) var<storage, read_write> partials$: array<f32>;
+@group(0) @binding(x$) var<storage, read> x$: array<vec4<f32>>; // any shape
+@group(0) @binding(partials$) var<storage, read_write> partials$: array<f32>; // (slots×256)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let part = workgroup_id.x * $WORKGROUP_SIZEu + local_invocation_index;

@@ -39,8 +39,8 @@ fn check(spec: &ModelSpec) {
 
     let mut expected = model::reference_executor(&program, &weights, &batches[0]);
     let mut actual = model::device_executor(&program, device::own_tuning(), &weights, &batches[0]);
-    expected.write(program.bindings.settings, settings);
-    actual.write(program.bindings.settings, settings);
+    expected.write(program.bindings.adamw_params, settings);
+    actual.write(program.bindings.adamw_params, settings);
     for _ in 0..2 {
         expected.run(Pass::Clear..=Pass::Clear);
         pollster::block_on(actual.run(Pass::Clear..=Pass::Clear)).unwrap();

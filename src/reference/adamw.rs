@@ -6,14 +6,14 @@ use crate::step::ops::AdamW;
 use crate::step::update::metrics::{NOT_FINITE, SCALE};
 
 impl Reference for AdamW {
-    /// `gradient`, `weight` and both moments of the same shape, `settings` (8), `metrics` (4). Nothing happens if the
+    /// `gradient`, `weight` and both moments of the same shape, `adamw_params` (8), `metrics` (4). Nothing happens if the
     /// gradient is not finite.
     fn run(&self, scope: &mut Scope<'_>) {
-        let AdamW { gradient, settings, metrics, weight, moment1, moment2, decay } = *self;
-        let [mut gradient, settings, metrics, mut weight, mut moment1, mut moment2] =
-            scope.operands([gradient, settings, metrics, weight, moment1, moment2]);
-        let &[learning_rate, beta1, beta2, epsilon, weight_decay, _, bias_correction1, bias_correction2] = settings.row(0) else {
-            panic!("eight settings");
+        let AdamW { gradient, adamw_params, metrics, weight, moment1, moment2, decay } = *self;
+        let [mut gradient, adamw_params, metrics, mut weight, mut moment1, mut moment2] =
+            scope.operands([gradient, adamw_params, metrics, weight, moment1, moment2]);
+        let &[learning_rate, beta1, beta2, epsilon, weight_decay, _, bias_correction1, bias_correction2] = adamw_params.row(0) else {
+            panic!("eight adamw_params");
         };
         let metrics = metrics.row(0);
         if metrics[NOT_FINITE] != 0.0 {

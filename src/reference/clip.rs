@@ -9,13 +9,13 @@ use crate::step::update::AdamWParams;
 use crate::step::update::metrics::{GRAD_NORM, LOSS, NOT_FINITE, SCALE};
 
 impl Reference for Clip {
-    /// `partials` of any shape, `settings` (8), `metrics` (4), of which the loss is left as it is.
+    /// `partials` of any shape, `adamw_params` (8), `metrics` (4), of which the loss is left as it is.
     fn run(&self, scope: &mut Scope<'_>) {
-        let Clip { partials, settings, metrics } = *self;
-        let [mut partials, settings, mut metrics] = scope.operands([partials, settings, metrics]);
+        let Clip { partials, adamw_params, metrics } = *self;
+        let [mut partials, adamw_params, mut metrics] = scope.operands([partials, adamw_params, metrics]);
         let norm = partials.rows_mut().iter().sum::<f64>().sqrt();
         let is_finite = norm.is_finite() && metrics.row_mut(0)[LOSS].is_finite();
-        let max_grad_norm = settings.row(0)[offset_of!(AdamWParams, max_grad_norm) / size_of::<f32>()];
+        let max_grad_norm = adamw_params.row(0)[offset_of!(AdamWParams, max_grad_norm) / size_of::<f32>()];
         let metrics = metrics.row_mut(0);
         metrics[GRAD_NORM] = norm;
         metrics[SCALE] = if is_finite { (max_grad_norm / (norm + 1e-6)).min(1.0) } else { 0.0 };

@@ -371,7 +371,7 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         rope_table: table,
         local_rope_table,
         metrics: fixed("metrics", 1, 4, Element::F32, Storage::Own),
-        settings: fixed("settings", 1, 8, Element::F32, Storage::Own),
+        adamw_params: fixed("adamw_params", 1, 8, Element::F32, Storage::Own),
         op_params: fixed("op_params", 0, slot, Element::U32, Storage::Uniform),
         chunks: fixed("chunks", 0, slot, Element::U32, Storage::Uniform),
         read_back: fixed("read_back", 1, 4, Element::F32, Storage::ReadBack),

@@ -105,7 +105,7 @@ pub struct Bindings {
     /// `[loss, grad_norm, gradient scale, 1 if the gradient is not finite]`.
     pub metrics: TensorId,
     /// What changes from step to step: see [`super::update::AdamWParams`].
-    pub settings: TensorId,
+    pub adamw_params: TensorId,
     /// A uniform slot for every operation.
     pub op_params: TensorId,
     /// A uniform slot for every chunk of every block; blocks with chunks of one length share them.

@@ -7,7 +7,7 @@ use super::program::{ParameterSlice, Pass, Program};
 use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::{Parameter, ParameterId};
 
-/// What changes from step to step, as it lies in the tensor `settings`.
+/// What changes from step to step, as it lies in the tensor `adamw_params`.
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct AdamWParams {
@@ -51,16 +51,16 @@ struct Trainable {
 
 /// Writes the update. As is customary, norms and biases are not decayed; matrices are.
 pub fn write(b: &mut Builder) {
-    let (settings, metrics) = (b.program.bindings.settings, b.program.bindings.metrics);
+    let (adamw_params, metrics) = (b.program.bindings.adamw_params, b.program.bindings.metrics);
     let trainable = trainable(&b.program);
     b.block(Pass::Update, "update", ChunkOrder::Whole, |b| {
         let partials = b.tensor("square_sums", TensorKind::Scratch, Rows::Fixed(trainable.len() as u32), SQUARE_SUM_PARTIALS);
         for (slot, slice) in (0..).zip(&trainable) {
             b.push(SquareSum { x: slice.gradient, partials, slot });
         }
-        b.push(Clip { partials, settings, metrics });
+        b.push(Clip { partials, adamw_params, metrics });
         for &Trainable { weight, gradient, moments: [moment1, moment2], decay } in &trainable {
-            b.push(AdamW { gradient, settings, metrics, weight, moment1, moment2, decay });
+            b.push(AdamW { gradient, adamw_params, metrics, weight, moment1, moment2, decay });
         }
     });
 }

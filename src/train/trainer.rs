@@ -173,7 +173,7 @@ impl Trainer {
             }
             None => {
                 let settings = self.adamw_params(self.step + 1);
-                self.executor.write(self.executor.program().bindings.settings, bytemuck::bytes_of(&settings));
+                self.executor.write(self.executor.program().bindings.adamw_params, bytemuck::bytes_of(&settings));
             }
         }
     }

@@ -22,12 +22,12 @@ pub const SETTINGS: AdamWParams = AdamWParams {
 fn bench(rows: u32, cols: u32, decay: bool, metrics: [f32; 4]) -> (OpHarness, [TensorId; 3]) {
     let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[1]));
     let bindings = b.program().bindings.clone();
-    b.adopt(bindings.settings).copy_from_slice(bytemuck::cast_slice(&[SETTINGS]));
+    b.adopt(bindings.adamw_params).copy_from_slice(bytemuck::cast_slice(&[SETTINGS]));
     b.adopt(bindings.metrics).copy_from_slice(&metrics);
     let [gradient, weight, moment1, moment2] =
         ["gradient", "weight", "moment1", "moment2"].map(|name| b.matrix(name, Axis::flat(rows), Axis::flat(cols)));
     b.values(moment2).iter_mut().for_each(|square| *square = square.abs());
-    b.op(AdamW { gradient, settings: bindings.settings, metrics: bindings.metrics, weight, moment1, moment2, decay });
+    b.op(AdamW { gradient, adamw_params: bindings.adamw_params, metrics: bindings.metrics, weight, moment1, moment2, decay });
     (b, [weight, moment1, moment2])
 }
 

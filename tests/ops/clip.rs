@@ -13,9 +13,9 @@ fn bench(parameters: u32, max_grad_norm: f32) -> (OpHarness, TensorId, TensorId)
     let partials = b.matrix("partials", Axis::heads(parameters, 4), Width::Exact(256));
     b.values(partials).iter_mut().for_each(|sum| *sum = sum.abs());
     let settings = AdamWParams { max_grad_norm, ..super::adamw::SETTINGS };
-    b.adopt(bindings.settings).copy_from_slice(bytemuck::cast_slice(&[settings]));
+    b.adopt(bindings.adamw_params).copy_from_slice(bytemuck::cast_slice(&[settings]));
     b.adopt(bindings.metrics).copy_from_slice(&[0.5, f32::NAN, f32::NAN, f32::NAN]);
-    b.op(Clip { partials, settings: bindings.settings, metrics: bindings.metrics });
+    b.op(Clip { partials, adamw_params: bindings.adamw_params, metrics: bindings.metrics });
     (b, bindings.metrics, partials)
 }
 

@@ -48,7 +48,7 @@ impl Trainer {
     pub async fn step(&mut self) -> Result<f64> {
         self.step += 1;
         let settings = self.task.settings(self.step);
-        self.executor.write(self.executor.program().bindings.settings, bytemuck::bytes_of(&settings));
+        self.executor.write(self.executor.program().bindings.adamw_params, bytemuck::bytes_of(&settings));
         self.executor.run(Pass::STEP).await?;
         let outcome = self.executor.metrics().await?;
         if outcome[metrics::NOT_FINITE] != 0.0 {

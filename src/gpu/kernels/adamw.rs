@@ -8,12 +8,12 @@ use crate::step::{OpKind, Program};
 
 impl Kernel for AdamW {
     fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
-        let AdamW { gradient, settings, metrics, weight, moment1, moment2, decay } = *self;
+        let AdamW { gradient, adamw_params, metrics, weight, moment1, moment2, decay } = *self;
         let vec4s = all_vec4s(program, weight);
         Some(
             Dispatch::new(OpKind::AdamW, Grid::Threads(vec4s))
                 .read("gradient", gradient)
-                .read("settings", settings)
+                .read("adamw_params", adamw_params)
                 .read("metrics", metrics)
                 .write("weight", weight)
                 .write("moment1", moment1)

@@ -8,12 +8,12 @@ use crate::step::{OpKind, Program};
 
 impl Kernel for Clip {
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
-        let Clip { partials, settings, metrics } = *self;
+        let Clip { partials, adamw_params, metrics } = *self;
         Some(
             Dispatch::new(OpKind::Clip, Grid::Workgroups(1, 1))
                 .threads_of_a_row(tuning)
                 .write("partials", partials)
-                .read("settings", settings)
+                .read("adamw_params", adamw_params)
                 .write("metrics", metrics)
                 .u32("partials", program.tensor(partials).elements() as u32),
         )

@@ -8,7 +8,7 @@ operation! {
         /// The shape of the parameter.
         read gradient,
         /// [`AdamWParams`](crate::step::update::AdamWParams) (8).
-        read settings,
+        read adamw_params,
         /// (4)
         read metrics,
         /// The shape of the parameter.

@@ -8,7 +8,7 @@ operation! {
         /// (slots×256)
         read partials,
         /// [`AdamWParams`](crate::step::update::AdamWParams) (8).
-        read settings,
+        read adamw_params,
         /// (4)
         write metrics,
     }
