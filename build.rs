@@ -1,4 +1,4 @@
-//! Puts the shaders into the crate, without their comments.
+//! Embeds the shaders in the crate, without comments.
 
 use std::path::Path;
 use std::{env, fs};
@@ -18,7 +18,7 @@ fn main() {
     fs::write(&out, list).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
 }
 
-/// A text without its comments. No shader has a text in which two slashes could stand.
+/// The code of a shader without comments. WGSL has no string literals that could contain two slashes.
 fn code(text: &str) -> String {
     let code = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim());
     code.filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]).collect()

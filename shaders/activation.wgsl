@@ -1,4 +1,4 @@
-// What gates the MLP, and its slope.
+// The activation of the gate (SiLU, or GELU by tanh with GELU), and its derivative.
 #if GELU
 #include tanh
 
@@ -14,7 +14,7 @@ fn activation_slope(x: vec4<f32>) -> vec4<f32> {
   return 0.5 * (1.0 + tanh_of(inner)) + 0.5 * x * tanh_slope(inner) * ROOT * (1.0 + 3.0 * CUBE * x * x);
 }
 #else
-// Beyond 80 the exponential would leave the range of f32; the quotient is zero long before.
+// Above 80 the exponential would overflow f32; the quotient is zero long before.
 fn sigmoid(x: vec4<f32>) -> vec4<f32> {
   return 1.0 / (1.0 + exp(min(-x, vec4(80.0))));
 }

@@ -1,4 +1,4 @@
-// One step of AdamW with the clipped gradient; nothing if the gradient is not finite.
+// One step of AdamW (Loshchilov & Hutter 2019) with the clipped gradient; does nothing if the gradient is not finite.
 #include adamw_params
 
 struct Params$ { vec4s: u32, decay: f32 }

@@ -1,4 +1,4 @@
-// What changes from step to step; step::update::Settings on the host.
+// The hyperparameters of the step; step::update::AdamWParams on the host.
 
 struct AdamWParams {
   learning_rate: f32,

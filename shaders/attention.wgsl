@@ -1,7 +1,7 @@
-// out = softmax(q · kᵀ · scale) · v over the keys that a query sees; stats[i, h].x = the log of the sum of exponentials.
-// A thread has $TOKENS query rows of one head. All threads of a workgroup look at the same $AT_ONCE keys at once, with one running maximum
-// (online softmax), so no row of scores is ever in memory. Either each thread reads them, or each thread of a subgroup reads one and
-// tells the others, or the workgroup reads many into its own memory.
+// out = softmax(q · kᵀ · scale) · v over the keys that are visible to a query (C×H·E); stats[i, h].x = log-sum-exp of the row (C×H×2).
+// A thread has $TOKENS query rows of one head. All threads of a workgroup process the same $UNROLL keys per iteration with a running
+// maximum (online softmax, as in FlashAttention, Dao et al. 2022), so no row of scores is ever in memory. With DIRECT each thread loads the
+// keys, with SUBGROUP each thread of a subgroup loads one and broadcasts it, with STAGED the workgroup stages many in workgroup memory.
 #include scores
 #include packed_loads
 
@@ -53,7 +53,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
-  // Blocks start at multiples of their length, so that a row's sums are cut in the same places wherever its chunk starts.
+  // Groups of keys start at multiples of their length, so that a row's sums are split in the same places wherever its chunk starts.
   let first_key = first_visible$(chunk.start + tile_start) / $UNROLLu * $UNROLLu;
   let first_key_row = first_key % params$.keys_row_modulus;
 #if STAGED
@@ -69,7 +69,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
     for (var key = first_key; key <= last_key; key += $UNROLLu) {
 #end
-    // A key behind the last one is behind every query of the tile, and so hidden.
+    // Keys past the last one come after every query of the tile, so they are masked.
 #if SUBGROUP
     let at = wrap$(first_key_row + min(key + subgroup_invocation_id, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
 #end

@@ -1,6 +1,7 @@
-// What the chunk's queries add to d_k and d_v: d_v[j] += sum of p · d_out[i], d_k[j] += scale · sum of d_s · q[i], over the
-// queries that see key j, from the last to the first, and over the heads that share the key. A thread owns $TOKENS keys of one
-// key/value head; how threads share queries is as keys are shared in attention.wgsl. It goes on from what d_k and d_v hold, so a chunk's border is a store and a load and no more.
+// Adds the contributions of the chunk's queries to d_k and d_v (N×K·E): d_v[j] += sum of p · d_out[i], d_k[j] += scale · sum of d_s · q[i],
+// over the queries i to which key j is visible, from last to first, and over the query heads that share the key. A thread owns $TOKENS keys
+// of one key/value head. Threads share queries as attention.wgsl shares keys. The sums start from the contents of d_k and d_v, so a chunk
+// boundary is only a store and a load.
 #include scores
 #include packed_loads
 
@@ -36,9 +37,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let chunk_end = chunk.start + chunk.count;
   let first_key = (first_in_window$(chunk.start) / TOKEN_TILE + workgroup_id.x) * TOKEN_TILE;
   let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;
-  // The sequence of the chunk's queries may begin behind these keys.
+  // The sequence of the chunk's queries may begin after these keys.
   if first_visible$(chunk.start) > last_key { return; }
-  // A tile is never at both ends of a ring.
+  // A tile never wraps around the end of a ring.
   let first_key_row = first_key % params$.keys_row_modulus;
 #for t in 0..$TOKENS
   let key$t = min(first_key + $tu * $WORKGROUP_SIZEu + local_invocation_index, last_key);
@@ -56,8 +57,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let first_tile = max(first_key, chunk.start) / TOKEN_TILE;
   for (var tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE; tile > first_tile; tile--) {
     if first_visible$(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }
-    // Always a whole tile, so that the loop is the same code for every tile; a query behind the end sees nothing. Of so many queries
-    // that are read together, those of one head come first. One loop, as some drivers copy what each loop of a nest carries along.
+    // Always a whole tile, so that every tile runs the same code; to queries past the end no key is visible. For each $STEP queries it goes
+    // through the heads. It is a single loop because some drivers copy the loop-carried variables of each loop of a nest.
     for (var n = 0u; n < TOKEN_TILE / $STEPu * params$.num_key_value_groups; n++) {
       let last = tile * TOKEN_TILE - 1u - n / params$.num_key_value_groups * $STEPu;
       let head = workgroup_id.y * params$.num_key_value_groups + n % params$.num_key_value_groups;

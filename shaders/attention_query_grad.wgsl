@@ -1,6 +1,6 @@
-// d_q, and stats[i, h].y = d_out · out of the row. With p = exp(s − log_sum) recomputed for every visible key:
-// d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head; how threads share
-// keys is as in attention.wgsl.
+// d_q (C×H·E), and stats[i, h].y = d_out · out of the row (C×H×2). With p = exp(s − log_sum) recomputed for every visible key:
+// d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head. Threads share keys as in
+// attention.wgsl.
 #include scores
 #include packed_loads
 
@@ -84,7 +84,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
     for (var key = from_key; key <= min(from_key + $STEPu - 1u, last_key); key += $UNROLLu) {
 #end
-    // A key behind the last one is behind every query of the tile, and so hidden.
+    // Keys past the last one come after every query of the tile, so they are masked.
 #for j in 0..$UNROLL
 #if DIRECT
     let at$j = wrap$(first_key_row + min(key + $ju, last_key) - first_key) * params$.keys_row_vec4s + head_offset;

@@ -1,4 +1,4 @@
-// From the partial sums of squares: the gradient's norm, the factor that clips it, and whether it is finite.
+// Reduces the partial sums of squares to the global gradient norm, the factor that clips it, and whether it is finite.
 #include reduce
 #include adamw_params
 
@@ -8,7 +8,7 @@ struct Params$ { partials: u32 }
 @group(0) @binding(adamw_params$) var<storage, read> adamw_params$: AdamWParams; // (8)
 @group(0) @binding(metrics$) var<storage, read_write> metrics$: array<f32>; // (4)
 
-// The exponent's bits are all ones in infinities and in what is no number; a comparison may take both for granted.
+// The exponent bits of infinities and NaN are all ones. Compilers may assume that a comparison never sees either.
 fn has_value$(number: f32) -> bool {
   return (bitcast<u32>(number) & 0x7f800000u) != 0x7f800000u;
 }
@@ -19,7 +19,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let total = workgroup_sum(sum, local_invocation_index);
   if local_invocation_index != 0u { return; }
   let norm = sqrt(total);
-  // The loss is looked at too: logits that overflow can give one that is no number beside a gradient of ordinary size.
+  // Checks the loss too: logits that overflow can give a NaN loss with a gradient of ordinary size.
   let is_finite = has_value$(total) && has_value$(metrics$[0]);
   metrics$[1] = norm;
   metrics$[2] = select(0.0, min(1.0, adamw_params$.max_grad_norm / (norm + 1e-6)), is_finite);

@@ -1,4 +1,4 @@
-// Nothing but loads and stores, to learn how many bytes a second the adapter can move: the first half of a buffer goes to the second.
+// Measures the memory bandwidth of the adapter: only loads and stores, which copy the first half of a buffer to the second.
 
 struct Params { rounds: u32 }
 

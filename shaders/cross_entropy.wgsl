@@ -1,5 +1,5 @@
-// log_probs[i] = the label's log-probability, 0 where the label is ignored. The logits of a block of the vocabulary are overwritten by
-// their gradient, loss_weight[i] · (softmax − onehot). A thread has four words of a row.
+// log_probs[i] = the label's log-probability, 0 if the label is ignored (N). Overwrites the logits of a range of the vocabulary (C×range)
+// with their gradient, loss_weight[i] · (softmax − onehot). A thread has four token ids of a row.
 #include logits
 
 struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, softcap: f32, logits_row_modulus: u32, stats_row_modulus: u32 }

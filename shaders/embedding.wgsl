@@ -1,4 +1,4 @@
-// out[i] = scale · weight[input_ids[i]], for the tokens whose word is one of those that weight holds.
+// out[i] = scale · weight[input_ids[i] − first_id] (C×D), for the tokens whose id is among the rows of weight.
 #include weight
 
 struct Params$ { in_vec4s: u32, first_id: u32, ids: u32, scale: f32, out_row_modulus: u32 }
@@ -12,7 +12,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let row = i / params$.in_vec4s;
   let col = i % params$.in_vec4s;
   if row < chunk.count {
-    // Below the first id the difference is beyond all of them.
+    // For ids below the first one the unsigned difference wraps to more than `ids`.
     let id = input_ids$[chunk.start + row] - params$.first_id;
     if id < params$.ids {
       out$[(first_row(params$.out_row_modulus) + row) * params$.in_vec4s + col] = params$.scale * weight_at$(weight_row$(id), col);

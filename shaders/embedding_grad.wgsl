@@ -1,5 +1,5 @@
-// d_weight[v] += scale · sum of d_out[i] over the tokens i whose id is v, from the last to the first. A thread owns four columns
-// of a row of d_weight, so no two threads add to one place, and the host's order of the tokens is the order of the sum.
+// d_weight[v − first_id] += scale · sum of d_out[i] over the tokens i whose id is v, from last to first. A thread owns four columns of a
+// row of d_weight, so no two threads add to the same element, and the host's order of the tokens is the order of the sum.
 
 struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, scale: f32 }
 

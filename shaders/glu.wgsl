@@ -1,4 +1,4 @@
-// out = act(gate) · up.
+// out = act(gate) · up (C×F).
 #include activation
 
 struct Params$ { row_vec4s: u32, gate_row_modulus: u32, up_row_modulus: u32, out_row_modulus: u32 }

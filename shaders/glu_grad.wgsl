@@ -1,4 +1,4 @@
-// gate and up are overwritten by their gradients: d_gate = d_out · up · act'(gate), d_up = d_out · act(gate).
+// Overwrites gate and up (C×F) with their gradients: d_gate = d_out · up · act'(gate), d_up = d_out · act(gate).
 #include activation
 
 struct Params$ { row_vec4s: u32, d_out_row_modulus: u32, gate_row_modulus: u32, up_row_modulus: u32 }

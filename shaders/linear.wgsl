@@ -1,7 +1,7 @@
-// out[i, n] (+)= scale · sum over k of x[i, k] · weight[n, k] (+ bias[n]) (+ residual[i, n]). A thread has $TOKENS tokens and $GROUPS · $QUADS groups of
-// four columns, and threads that have other tokens read the same weights. Either each of them does (a cache has them), or the threads of a
-// subgroup read a weight each and tell one another, or the workgroup reads what it needs of both operands into its own memory.
-// Only some rows of the matrix may be at work: `vec4s` groups of four from first_row on, for the columns of out from first_col on.
+// out[i, n] (+)= scale · sum over k of x[i, k] · weight[n, k] (+ bias[n]) (+ residual[i, n]). A thread has $TOKENS tokens and
+// $GROUPS · $QUADS groups of four columns; threads with other tokens use the same weights. With DIRECT each thread loads them (from a
+// cache), with SUBGROUP each thread of a subgroup loads one and broadcasts it, with STAGED the workgroup stages both operands in workgroup
+// memory. The slice of the matrix is `vec4s` groups of four rows from first_row on, for the columns of out from 4 · first_col_vec4 on.
 #include weight
 
 struct Params$ {
@@ -48,7 +48,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let w$g = weight_row$(params$.first_row + min(4u * (first + $gu * $QUADSu) + subgroup_invocation_id, 4u * params$.vec4s - 1u));
 #end
 #for q in 0..$QUADS
-  // Columns behind the last one are computed again and not stored.
+  // Threads past the last column repeat the last one and do not store it.
   let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $COL_THREADSu + local_invocation_index % $COL_THREADSu;
   let col$g_$q = min(wanted$g_$q, params$.vec4s - 1u);
 #if DIRECT
@@ -100,7 +100,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #if SUBGROUP
-      // Before anything is added: each of these has branches on some drivers, and between additions they cut the code that is made of these.
+      // All loads come before the additions: each load has branches on some drivers, and branches between the additions would split their
+      // code.
 #for g in 0..$GROUPS
       let mine$g = weight_at$(w$g, k);
 #end
@@ -121,7 +122,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for e in 0..4
       let e$g_$q_$e = vec4(b$g_$q_0[$eu], b$g_$q_1[$eu], b$g_$q_2[$eu], b$g_$q_3[$eu]);
 #end
-      // All of one sum behind one another: a compiler that keeps to the order has it in registers once.
+      // All additions to one sum are adjacent, so a compiler that keeps their order holds each sum in registers only once.
 #for t in 0..$TOKENS
 #for e in 0..4
       sum$t_$g_$q = fma(vec4(a$t[$eu]), e$g_$q_$e, sum$t_$g_$q);

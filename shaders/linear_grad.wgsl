@@ -1,6 +1,6 @@
-// d_x[i, k] (+)= scale · sum over n of d_out[i, n] · weight[n, k]. A thread has $TOKENS tokens and $GROUPS · $QUADS groups of four columns; how threads
-// share weights, and that some rows of the matrix alone may be at work, is as in linear.wgsl. A sum that goes on starts from what d_x
-// holds, so where a matrix is cut does not show.
+// d_x[i, k] (+)= scale · sum over n of d_out[i, n] · weight[n, k]. A thread has $TOKENS tokens and $GROUPS · $QUADS groups of four columns.
+// Threads share weights, and the slice of the matrix is defined, as in linear.wgsl. An accumulating sum starts from the contents of d_x, so
+// the result does not depend on how the matrix is split.
 #include weight
 
 struct Params$ {
@@ -96,7 +96,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #if SUBGROUP
-      // Before anything is added, as in linear.wgsl.
+      // All loads come before the additions, as in linear.wgsl.
 #for g in 0..$GROUPS
 #for c in 0..4
       let of_mine$g_$c = weight_at$(w$c, mine$g);
@@ -116,7 +116,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let b$g_$q_$c = weight_at$(w$c, col$g_$q);
 #end
 #end
-      // All of one sum behind one another, as in linear.wgsl.
+      // All additions to one sum are adjacent, as in linear.wgsl.
 #for t in 0..$TOKENS
 #for c in 0..4
       sum$t_$g_$q = fma(vec4(a$t[$cu]), b$g_$q_$c, sum$t_$g_$q);

@@ -1,6 +1,6 @@
-// d_weight[n, k] += sum over tokens of d_out[i, n] · x[i, k], from the last token to the first. A thread owns $GROUPS · $QUADS groups of four
-// rows of $COLS groups of four columns, of those that are at work; how threads share what they read is as in linear.wgsl. It goes on from what
-// d_weight holds, so a chunk's border is a store and a load and no more.
+// d_weight[n, k] += sum over tokens of d_out[i, n] · x[i, k], from the last token to the first. A thread owns $GROUPS · $QUADS groups of
+// four rows of $COLS groups of four columns, within the slice. Threads share operands as in linear.wgsl. The sums start from the contents
+// of d_weight, so a chunk boundary is only a store and a load.
 #include packed_loads
 
 struct Params$ { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first_col_vec4: u32, d_out_row_modulus: u32, x_row_modulus: u32 }
@@ -20,7 +20,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let d_out_row = first_row(params$.d_out_row_modulus);
   let x_row = first_row(params$.x_row_modulus);
 #for k in 0..$COLS
-  // What lies behind the last row or column is computed again and not stored.
+  // Threads past the last row or column repeat the last one and do not store it.
   let wanted_col$k = first_col + $ku * $COL_THREADSu + local_invocation_index % $COL_THREADSu;
   let col$k = min(wanted_col$k, params$.in_vec4s - 1u);
 #end
@@ -40,7 +40,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
   for (var tile = token_tiles(); tile > 0u; tile--) {
-    // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.
+    // Always a whole tile, so that every tile runs the same code; tokens past the end count as zero.
 #if STAGED
     for (var behind = 0u; behind < TOKEN_TILE; behind += $STEPu) {
     for (var i = local_invocation_index; i < $STEPu * $QUADSu * $ROW_THREADSu; i += $WORKGROUP_SIZEu) {

@@ -1,5 +1,5 @@
-// Goes on with stats[i] = (the largest logit m, the sum of exp(logit − m), the label's logit) over a block of the vocabulary. A workgroup
-// has a row. The words are summed up tile by tile, and each tile's sum is added to what there is: where a block ends does not show.
+// Updates stats[i] = (largest logit m, sum of exp(logit − m), logit of the label) (C×4) with a range of the vocabulary. A workgroup has a
+// row. It reduces the range tile by tile and adds each tile's sum to the running sum, so the result does not depend on the ranges.
 #include reduce
 #include logits
 
@@ -20,7 +20,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   var row_max = before.x;
   var row_sum = before.y;
   var label_logit = before.z;
-  // Below the first word, and for a label that is ignored, the difference is beyond all words.
+  // For labels below the first id, and for ignored labels, the unsigned difference is more than `ids`.
   let label = labels$[chunk.start + row] - params$.first_id;
   if label < params$.ids { label_logit = capped$(logits$[start + label / 4u])[label % 4u]; }
 

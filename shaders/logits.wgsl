@@ -1,12 +1,12 @@
-// What the two kernels of the loss have in common. The includer binds `logits`.
+// Shared by the two kernels of the loss. The including shader binds `logits`.
 #include tanh
 
-// Which of four columns are words, and not padding behind the last one.
+// Which of four columns are token ids rather than padding.
 fn is_id$(col: u32) -> vec4<bool> {
   return 4u * col + vec4(0u, 1u, 2u, 3u) < vec4(params$.ids);
 }
 
-// The logits of four words.
+// The logits of four token ids, soft-capped if the model caps them.
 fn capped$(raw: vec4<f32>) -> vec4<f32> {
 #if SOFTCAP
   return params$.softcap * tanh_of(raw / params$.softcap);

@@ -1,4 +1,4 @@
-// metrics.loss −= sum of loss_weight[i] · log_probs[i] over the batch.
+// metrics.loss −= sum of loss_weight[i] · log_probs[i] over the N tokens of the batch.
 #include reduce
 
 struct Params$ { tokens: u32 }

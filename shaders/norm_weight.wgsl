@@ -1,5 +1,5 @@
-// What a norm multiplies by. The includer binds `weight`, whose rows are padded with zeros; where one is added, it is added to the padding
-// too, and what it multiplies there is zero.
+// The factor of a norm: the weight, or 1 + weight with ONE_PLUS. The including shader binds `weight`, whose row is padded with zeros. The 1
+// is also added to the padding, which is harmless because the padding of the rows that it multiplies is zero.
 
 fn norm_weight$(col: u32) -> vec4<f32> {
 #if ONE_PLUS

@@ -1,5 +1,5 @@
-// Floats as they are loaded and stored. Where subgroups share what they load, they come in words of 64 bits: the driver that this is for
-// takes as long for one of them as for one of 32, and longer to compile two.
+// Packed loads and stores of floats. With SUBGROUP they are 64-bit integers: the driver that this is for (lavapipe) takes as long for a
+// 64-bit load as for one of 32 bits, and compiles one faster than two.
 #if SUBGROUP
 alias Pair = u64;
 alias Quad = vec2<u64>;

@@ -1,34 +1,34 @@
-// Stands in front of every shader. A line that starts with # is for src/gpu/shader.rs, which writes the loops out:
-// registers must have names, since an array indexed by a loop's variable lies in memory on many drivers.
+// Precedes every shader. Lines that start with # are directives of src/gpu/shader.rs, which unrolls the loops: registers must have names,
+// since many drivers put an array that is indexed by a loop variable into memory.
 
-// The tokens at work: `start` is the first one's place in the batch, `count` how many there are.
+// The chunk: the index of its first token in the batch, and its number of tokens.
 struct Chunk { start: u32, count: u32 }
 
 @group(0) @binding(1) var<uniform> chunk: Chunk;
 
-// Every sum over tokens is cut at multiples of this, counted from the start of the batch.
+// Sums over tokens are split at multiples of this, counted from the start of the batch.
 const TOKEN_TILE: u32 = 64u;
-// Threads of a workgroup where each thread has elements of its own.
+// Threads of a workgroup in elementwise kernels.
 const WORKGROUP_SIZE: u32 = 64u;
 
-// A grid of more workgroups than one dimension may have is folded into two.
+// The index of the workgroup in a grid that Grid folded into two dimensions because one was too short.
 fn flat_workgroup(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> u32 {
   return workgroup_id.y * num_workgroups.x + workgroup_id.x;
 }
 
-// Where the chunk's rows start in a tensor whose rows begin anew after so many tokens: at its first token in one that holds the whole
-// batch (no batch is that long), at 0 in one that holds a chunk (the period is 1).
+// The first row of the chunk in a tensor: its first token in a tensor of the whole batch (row modulus 2^32 − 1, longer than any batch), 0
+// in a tensor of one chunk (row modulus 1), and the token modulo the length of a ring.
 fn first_row(row_modulus: u32) -> u32 {
   return chunk.start % row_modulus;
 }
 
-// Tiles of the tokens at work; the last one may have fewer.
+// The number of token tiles of the chunk; the last one may be shorter.
 fn token_tiles() -> u32 {
   return (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE;
 }
 
-// The same number, for the turns of a loop. Where these are a parameter as it stands, lavapipe writes the kernel out for its value and
-// compiles that, again at every dispatch; it does not see through this.
+// The same number, as the bound of a loop. If the bound is a plain parameter, lavapipe specialises the kernel for its value and recompiles
+// it at every dispatch. It cannot see through this expression.
 fn opaque_bound(count: u32, workgroup_id: vec3<u32>) -> u32 {
   return min(count, workgroup_id.x | 0x80000000u);
 }

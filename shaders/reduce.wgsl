@@ -1,4 +1,4 @@
-// Sums and maxima over a workgroup, in one order on a device. A workgroup that is one subgroup needs no barrier.
+// Sums and maxima over a workgroup, in a fixed order on a device. A workgroup that is one subgroup needs no barrier.
 
 #if SUBGROUP
 fn workgroup_sum(value: f32, local_invocation_index: u32) -> f32 {

@@ -1,4 +1,5 @@
-// rstd[i] = 1 / sqrt(mean(x[i]²) + ε), out[i] = x[i] · rstd[i] · weight (+ residual[i]). A workgroup has a row, or one of its groups.
+// rstd[i] = 1 / sqrt(mean(x[i]²) + ε), out[i] = x[i] · rstd[i] · weight (+ residual[i]). A workgroup has a group of a row, or the whole
+// row.
 #include reduce
 #include norm_weight
 

@@ -1,6 +1,6 @@
-// The gradient of an RMSNorm's input. A workgroup has a row, or one of its groups. With y = x · rstd and g = weight · d_out:
+// The gradient of an RMSNorm's input. A workgroup has a group of a row, or the whole row. With y = x · rstd and g = weight · d_out:
 // d_x = rstd · (g − y · mean(g · y)).
-// With X it is added to d_x. Without, d_x holds x and is overwritten: the loss has no other place for its gradient.
+// With X it is added to d_x. Without X, d_x holds x and is overwritten: the loss writes its gradient in place.
 #include reduce
 #include norm_weight
 

@@ -1,5 +1,5 @@
-// d_weight += sum of d_out[i] · x[i] · rstd[i] over tokens and their groups, tile by tile from the last to the first. Some threads
-// have four columns and share a tile's tokens.
+// d_weight += sum of d_out[i] · x[i] · rstd[i] over tokens and groups, tile by tile from last to first. A few threads have four columns and
+// split a tile's tokens.
 #include token_threads
 
 struct Params$ { row_vec4s: u32, groups: u32, x_row_modulus: u32, rstd_row_modulus: u32, d_out_row_modulus: u32 }
@@ -19,7 +19,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   var sum = d_weight$[col];
   for (var tile = opaque_bound(token_tiles(), workgroup_id); tile > 0u; tile--) {
     var part = vec4(0.0);
-    // Always a whole tile, so that the loop is the same code for every tile; what lies behind the end counts as zero.
+    // Always a whole tile, so that every tile runs the same code; tokens past the end count as zero.
     for (var i = 1u + local_invocation_index / $COL_THREADSu; i <= TOKEN_TILE; i += $TOKEN_THREADSu) {
       let token = tile * TOKEN_TILE - i;
       let row = min(token, chunk.count - 1u);

@@ -1,6 +1,6 @@
-// Turns the pairs (e, e + E/2) of every head by the angle of its token's position; backwards if `direction` is -1.
-// A position is 64 · coarse + fine, and its angle the sum of theirs, each of which the table has. A thread has a pair of a token, or four
-// of them where rows of pairs can be cut so, in all heads: their angle is the same.
+// Rotates the pairs (e, e + E/2) of every head by the angle of the token's position, by the negative angle if `direction` is -1. A position
+// is 64 · coarse + fine; its angle is the sum of their angles, which the table has. A thread has one pair of a token, or four if E/2 is a
+// multiple of four (WIDE), in all heads, which share the angle.
 
 struct Params$ { half: u32, head_stride: u32, heads: u32, row_stride: u32, x_row_modulus: u32, direction: f32 }
 
@@ -18,7 +18,7 @@ alias TableEntry$ = vec2<f32>;
 
 struct Rotation$ { cosine: Elements$, sine: Elements$ }
 
-// The turn of the pairs from e on, in a row of the table.
+// The rotation of the pairs from e on, in a row of the table.
 fn rotation_at$(row: u32, e: u32) -> Rotation$ {
 #if WIDE
   let low = table$[2u * (row * params$.half + e)];

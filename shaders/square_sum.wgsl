@@ -1,5 +1,5 @@
-// partials[slot] = sums of squares of parts of x. Eight neighbouring threads have a run of elements, in turn. The parts are the same
-// whatever the device.
+// partials[slot] = 256 partial sums of the squares of x. Eight adjacent threads share a run of vec4s, which they take alternately. The
+// partition is the same on every device.
 
 struct Params$ { vec4s: u32, slot: u32 }
 

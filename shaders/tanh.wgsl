@@ -1,5 +1,5 @@
-// tanh to the last digits of f32 whatever its argument: what compilers make of tanh() overflows on some drivers, and by exponentials
-// alone it would be a small difference of two numbers near one.
+// tanh, accurate to the last digits of f32 for every argument. The built-in tanh() overflows on some drivers, and a formula of exponentials
+// alone would cancel near zero.
 
 fn tanh_of(x: vec4<f32>) -> vec4<f32> {
   let s = x * x;
@@ -8,7 +8,7 @@ fn tanh_of(x: vec4<f32>) -> vec4<f32> {
   return select(sign(x) * (1.0 - e) / (1.0 + e), small, s < vec4(0.0625));
 }
 
-// Its slope, without the difference of 1 and a square that is near it.
+// The derivative of tanh, without the cancellation of 1 − tanh².
 fn tanh_slope(x: vec4<f32>) -> vec4<f32> {
   let e = exp(-2.0 * min(abs(x), vec4(20.0)));
   return 4.0 * e / ((1.0 + e) * (1.0 + e));

@@ -1,11 +1,11 @@
-// Sums over the tokens of a tile, where several threads have a column: each sums up some tokens, and then all of them add up the parts
-// in one order.
+// Sums over the tokens of a tile when several threads share a column: each sums some tokens, then all add up the partial sums in the same
+// order.
 
 #if SPLIT
 var<workgroup> parts: array<vec4<f32>, $WORKGROUP_SIZE>;
 #end
 
-// The sum of the parts that the threads of a column have.
+// The sum of the partial sums of the threads of a column.
 fn over_token_threads(part: vec4<f32>, local_invocation_index: u32) -> vec4<f32> {
 #if SPLIT
   parts[local_invocation_index] = part;

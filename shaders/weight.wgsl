@@ -1,5 +1,5 @@
-// How a matrix is read that may be stored in fewer bytes: the includer binds `weight: array<Stored>`, and gets four columns of a row by
-// weight_at(weight_row(row), column / 4).
+// Reads a matrix of any stored dtype. The including shader binds `weight: array<Stored>`; weight_at(weight_row(row), column / 4) returns
+// four columns of a row.
 #include packed_loads
 
 #if BF16
@@ -16,10 +16,10 @@ alias Stored$ = Quad;
 #end
 #end
 
-// Where a row starts.
+// The start of a row, in elements of `weight`.
 fn weight_row$(row: u32) -> u32 {
 #if INT8
-  // A block of 32 columns is a scale and eight words of four bytes.
+  // A block of 32 columns is an f32 scale and eight u32s of four int8 values each.
   return row * ((params$.in_vec4s + 7u) / 8u * 9u);
 #else
   return row * params$.in_vec4s;

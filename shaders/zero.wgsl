@@ -1,4 +1,4 @@
-// out = 0: the chunk's rows, or all if rows are no tokens.
+// out = 0: the chunk's rows, or all rows if rows are not tokens.
 
 #if TOKENS
 struct Params$ { row_vec4s: u32, out_row_modulus: u32 }

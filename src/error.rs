@@ -1,151 +1,149 @@
-//! Every way that a run can fail through what a user did or has, in words that say what to do next.
+//! Errors that a user can cause or fix. Each message says what to do next.
 
-/// A failure that the person at the keyboard can do something about.
+/// An error that the user can do something about.
 ///
-/// Programming mistakes (shapes that do not fit one another, say) are not here: those panic.
+/// Programming errors, such as mismatched shapes, panic instead.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing on this machine can run the shaders.
+    /// No adapter was found.
     #[error("no GPU adapter was found{}; install a Vulkan, Metal or DirectX 12 driver (on Linux without a GPU, Mesa's software driver: the package mesa-vulkan-drivers), then run `streambp devices`", matching(.wanted.as_deref()))]
     NoAdapter {
-        /// The part of an adapter's name that was asked for, if one was.
+        /// The requested part of an adapter's name, if any.
         wanted: Option<String>,
     },
-    /// The browser has no WebGPU, or has it switched off.
+    /// The browser does not support WebGPU, or has it disabled.
     #[error(
         "this browser offers no WebGPU; use Chrome or Edge 127 or later, Firefox 141 or later (older versions: set dom.webgpu.enabled to true in about:config), or Safari 26 or later, and switch hardware acceleration on in its settings"
     )]
     NoWebGpu,
-    /// The adapter is there, but what a device needs was refused.
+    /// The adapter refused to create a device.
     #[error("the adapter {adapter} refused a device ({reason}); choose another adapter, or update its driver")]
     NoDevice {
         /// The adapter's name.
         adapter: String,
-        /// The driver's or the browser's words.
+        /// The driver's or the browser's message.
         reason: String,
     },
-    /// A limit below what base WebGPU guarantees.
+    /// A limit of the adapter is below what base WebGPU guarantees.
     #[error("the adapter {adapter} has {limit} = {found}, and {needed} are needed; choose another adapter")]
     AdapterLimit {
         /// The adapter's name.
         adapter: String,
-        /// WebGPU's name of the limit.
+        /// The WebGPU name of the limit.
         limit: &'static str,
-        /// What the adapter has.
+        /// The adapter's value.
         found: u64,
-        /// What is needed.
+        /// The required value.
         needed: u64,
     },
-    /// One tensor does not fit into one binding.
+    /// A tensor exceeds the largest binding.
     #[error(
         "the tensor {tensor} takes {bytes} bytes, and this adapter binds at most {limit} at once; use a shorter sequence{advice}, or a smaller vocabulary or model"
     )]
     BindingTooLarge {
         /// The tensor's name.
         tensor: String,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
-        /// The adapter's `max_storage_buffer_binding_size`.
+        /// The adapter's limit in bytes: `max_storage_buffer_binding_size`, or the largest buffer if that is smaller.
         limit: u64,
-        /// What else would help, to stand in a list.
+        /// Further advice, as an item of a list.
         advice: &'static str,
     },
-    /// The plan does not fit the budget.
+    /// The plan exceeds the budget.
     #[error("the step needs {needed} bytes, {} more than the {budget} there are; {suggestion}", .needed - .budget)]
     OverBudget {
-        /// The plan's peak.
+        /// The plan's peak in bytes.
         needed: u64,
-        /// What it was held against.
+        /// The budget in bytes.
         budget: u64,
-        /// What would fit.
+        /// A suggestion that fits.
         suggestion: String,
     },
-    /// The device would not give the memory that the plan asks for.
+    /// The device could not allocate the plan's memory.
     #[error("the device has no room for the step's {needed} bytes (it failed at {buffer}); {suggestion}")]
     OutOfMemory {
-        /// The plan's peak.
+        /// The plan's peak in bytes.
         needed: u64,
-        /// The buffer that could not be had.
+        /// The label of the buffer that could not be allocated.
         buffer: String,
-        /// What to try.
+        /// A suggestion.
         suggestion: String,
     },
-    /// The host has no memory for what is to wait there.
-    #[error(
-        "this program cannot have the {needed} bytes of memory in which the inputs of layers are to wait; use a shorter sequence, or do not offload them"
-    )]
+    /// The host could not allocate memory for offloaded tensors.
+    #[error("the host cannot allocate the {needed} bytes for offloaded layer inputs; use a shorter sequence, or do not offload them")]
     OutOfHostMemory {
-        /// The plan's bytes on the host.
+        /// The plan's bytes in host memory.
         needed: u64,
     },
-    /// The device went away.
+    /// The device was lost.
     #[error("the GPU device was lost ({reason}); a checkpoint that was saved is safe: start again from it, or anew")]
     DeviceLost {
-        /// The driver's or the browser's words.
+        /// The driver's or the browser's message.
         reason: String,
     },
-    /// The device refused something that was thought to be valid.
+    /// The device reported a validation error or another uncaptured error.
     #[error("the GPU device reported an error: {0}")]
     Device(String),
-    /// A `config.json` that asks for what is not supported.
+    /// A `config.json` is invalid or not supported.
     #[error("config.json: {field} {problem}")]
     Config {
         /// The field.
         field: String,
-        /// What is wrong with it, and what would be right.
+        /// Its problem, and what is supported.
         problem: String,
     },
-    /// An `adapter_config.json` that asks for what is not supported.
+    /// An `adapter_config.json` is invalid or not supported.
     #[error("adapter_config.json: {field} {problem}")]
     Adapter {
         /// The field.
         field: String,
-        /// What is wrong with it, and what would be right.
+        /// Its problem, and what is supported.
         problem: String,
     },
-    /// A safetensors file that is broken or of another model.
+    /// A file of a model is missing, damaged, or belongs to another model.
     #[error("{file}: {problem}")]
     Weights {
         /// The file's name.
         file: String,
-        /// What is wrong, with the tensor's name.
+        /// The problem, with the tensor's name.
         problem: String,
     },
-    /// A text that cannot be trained on.
+    /// Data that cannot be trained on.
     #[error("{0}")]
     Data(String),
-    /// A checkpoint that does not belong to this run.
+    /// A checkpoint is damaged, or belongs to another run.
     #[error("the checkpoint {path} {problem}")]
     Checkpoint {
-        /// Where it is.
+        /// Its path.
         path: String,
-        /// What is wrong, and what to do.
+        /// The problem, and what to do.
         problem: String,
     },
-    /// The loss or the gradient is no number any more.
+    /// The loss or the gradient is not finite.
     #[error(
         "step {step}: the {what} is not finite, so nothing was updated and the last good state is kept; try a smaller learning rate or stronger clipping"
     )]
     NonFinite {
-        /// The step, from 1.
+        /// The step, counted from 1.
         step: u64,
         /// `loss` or `gradient`.
         what: &'static str,
     },
-    /// A setting that makes no sense.
+    /// An invalid setting.
     #[error("{0}")]
     Setting(String),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The system's words.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
-/// The crate's result.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -161,7 +159,7 @@ impl Error {
         Error::Weights { file: file.into(), problem: problem.into() }
     }
 
-    /// A failure of the system, with the file's name.
+    /// An error of the system, with the path.
     pub fn io(path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
         Error::Io { path: path.as_ref().display().to_string(), source }
     }

@@ -11,49 +11,51 @@
 //!                            └─▶ reference::Executor                                        in f64 on the CPU
 //! ```
 //!
-//! A [`step::Program`] is the list of operations of one training step, in blocks that run chunk by chunk. Each part is a list
-//! of builder calls that reads like what it describes:
+//! A [`step::Program`] is the list of operations of one training step, in blocks that run chunk by chunk. Each pass is a list of builder
+//! calls that reads like the computation:
 //!
-//! 1. gradients and metrics are set to zero;
+//! 1. clear: gradients and metrics are set to zero;
 //! 2. [`step::forward`]: layer by layer, chunks from first to last; the strategy `stream` saves the input of each layer;
-//! 3. [`step::loss`]: chunks from last to first; the last hidden state is overwritten by its gradient;
-//! 4. [`step::backward`]: layers from last to first, chunks from last to first; a chunk is recomputed, and the gradient goes
-//!    through it in place;
-//! 5. [`step::update`]: clipping and AdamW.
+//! 3. [`step::loss`]: chunks from last to first; the gradient of the last hidden state overwrites it;
+//! 4. [`step::backward`]: layers from last to first, chunks from last to first; each chunk is recomputed, and the gradient propagates
+//!    through
+//!    it in place;
+//! 5. [`step::update`]: gradient clipping and AdamW.
 //!
-//! A [`step::Plan`] is made of it for a device's limits, without running anything: how long chunks are, the live range of every tensor,
-//! where it lies, and the peak. [`gpu::Kernels`] are the operations lowered to dispatches, fused and compiled. A [`gpu::Executor`]
-//! allocates what the plan says and runs the list. [`train`] makes a run of steps, and the page and the command line show it.
+//! A [`step::Plan`] adds the memory layout for a device's limits, without running anything: chunk lengths, live ranges, allocations, and
+//! the peak. [`gpu::Kernels`] are the operations lowered to dispatches, fused and compiled. A [`gpu::Executor`] allocates the plan's memory
+//! and runs the operations. [`train`] runs many steps; the page and the command line display them.
 //!
 //! # Map
 //!
-//! | module | has |
+//! | module | contents |
 //! |---|---|
-//! | [`error`] | every way that a run can fail |
-//! | [`shaders`] | the shaders' files as text |
-//! | [`model`] | sizes, the table of parameters, files, presets |
-//! | [`text`] | texts and conversations as token ids: tokenizers, chat templates |
-//! | [`step`] | one training step as data, its plan and its cost |
-//! | [`mod@reference`] | every operation and whole programs in f64 on the CPU |
-//! | [`gpu`] | a plan on a device |
-//! | [`train`] | the run, its data, snapshots, generation, the proof of exactness |
+//! | [`error`] | errors that a user can cause or fix |
+//! | [`shaders`] | the source of the shaders |
+//! | [`model`] | configuration, parameters, files, presets |
+//! | [`text`] | tokenizers, chat templates, documents |
+//! | [`step`] | one training step as data, its memory plan and its cost |
+//! | [`mod@reference`] | the reference implementation in f64 on the CPU |
+//! | [`gpu`] | kernels and executor: runs a plan on a device |
+//! | [`train`] | the trainer, datasets, snapshots, generation, verification of exactness |
 //! | `web` | the page and its workers |
 //!
-//! Each module imports only from those above it. `step` and `model` know no GPU, `text` knows nothing of training, `gpu` knows no transformer, `reference` never sees
-//! the GPU's code.
+//! Each module imports only from those above it. `step` and `model` do not know about the GPU, `text` not about training, `gpu` not about
+//! transformers, and `reference` shares no code with `gpu`.
 //!
 //! # Invariants
 //!
-//! - The gradients are the same bits for every chunk length and strategy on one adapter. `docs/backward.md` says why. So every sum
-//!   over tokens keeps its order, and nothing about a kernel but its uniforms and its grid may depend on the chunk.
-//! - The bytes of the buffers created are those of the plan.
-//! - A batch is packed: sequences lie behind one another without padding.
-//! - On the device every row is padded with zeros to a multiple of four floats, each head apart, and padding stays zero.
+//! - On one adapter the gradients are bit-identical for every chunk length and strategy; `docs/backward.md` explains why. So the order of
+//!   every
+//!   sum over tokens is fixed, and only the uniforms and the grid of a kernel may depend on the chunk.
+//! - The plan's bytes are exactly those of the created buffers.
+//! - A batch is packed: sequences are concatenated without padding.
+//! - On the device every row is padded with zeros to a multiple of four floats, each head separately, and padding stays zero.
 //!
 //! # Letters
 //!
-//! In shapes: `N` tokens of a batch, `T` of a sequence, `C` of a chunk, `L` layers, `D` hidden_size, `F` intermediate_size, `H` query
-//! heads, `K` key/value heads, `E` head_dim, `V` vocab_size.
+//! In shapes: `N` tokens of a batch, `T` tokens of a sequence, `C` tokens of a chunk, `L` layers, `D` hidden_size, `F` intermediate_size,
+//! `H` query heads, `K` key/value heads, `E` head_dim, `V` vocab_size. For a projection, `K` stands for its inputs and `M` for its outputs.
 
 pub mod error;
 pub mod gpu;

@@ -5,6 +5,6 @@ fn main() {
     streambp::web::librarian::start();
 }
 
-/// There is a page only in a browser; natively this file is there to be checked along with all others.
+/// The page exists only in a browser. Natively this file exists to be type-checked.
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {}

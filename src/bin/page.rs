@@ -1,4 +1,4 @@
-//! The page and its workers: one program, so that a visitor loads and compiles it once.
+//! The page and its workers: one program, so that a browser downloads and compiles it once.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
@@ -12,6 +12,6 @@ fn main() {
     }
 }
 
-/// There is a page only in a browser; natively this file is there to be checked along with all others.
+/// The page exists only in a browser. Natively this file exists to be type-checked.
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {}

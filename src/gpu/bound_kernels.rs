@@ -1,4 +1,4 @@
-//! Kernels bound to the memory of a plan, ready to be encoded for any chunk.
+//! Kernels with bind groups: bound to the memory of a plan, ready to be encoded for any chunk.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -13,39 +13,39 @@ use super::lowering::{CompiledDispatch, Kernels};
 use super::tuning::Tuning;
 use crate::step::{BINDING_ALIGNMENT, Chunk, OpInstance, Plan, Program, Storage, TensorId};
 
-/// The kernels of a plan with its memory.
+/// The kernels of a plan, bound to its memory.
 pub(super) struct BoundKernels {
     pub gpu: Gpu,
     pub plan: Arc<Plan>,
     pub memory: DeviceMemory,
-    /// For every block, its operations.
+    /// The operations of each block. Host copies have no kernel.
     blocks: Vec<Vec<Option<Slot>>>,
-    /// For every length of chunk that a block has, the slot of its first chunk.
+    /// Each chunk length in tokens, with the index of its first slot in the table of chunks.
     chunk_slots: Vec<(u32, u32)>,
 }
 
-/// What becomes of an operation. What is copied to the host or back has none.
+/// The kernel of an operation.
 struct Slot {
     params_offset: u32,
-    /// The operation with those behind it that are fused with it, unless it is fused with one in front.
+    /// The dispatch of the operation and the later ones that are fused with it. `None` if it is fused with an earlier one.
     fused: Option<BoundDispatch>,
-    /// The operation by itself, where it is stepped through.
+    /// The dispatch of the operation alone, for stepping through the step.
     alone: OnceCell<BoundDispatch>,
 }
 
-/// One operation or several, ready to be encoded.
+/// A dispatch of one or several fused operations, ready to be encoded.
 pub(super) struct BoundDispatch {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     params_offset: u32,
     grid: Grid,
     layers: u32,
-    /// Operations that it does.
+    /// The number of fused operations.
     len: usize,
 }
 
 impl BoundKernels {
-    /// Binds kernels to the memory of their plan, and writes the tables of uniforms.
+    /// Binds kernels to the memory of their plan, and writes the uniform tables.
     pub fn new(kernels: Kernels, memory: DeviceMemory) -> Self {
         let Kernels { gpu, plan, blocks, params } = kernels;
         let chunk_slots = chunk_slots(plan.program());
@@ -70,10 +70,10 @@ impl BoundKernels {
         self.plan.program()
     }
 
-    /// Writes a tensor from a byte on, in the layout of the device.
+    /// Writes bytes into a tensor from the byte offset `from` on, in the device's layout.
     ///
     /// # Panics
-    /// If it would reach behind the tensor's end.
+    /// If the bytes exceed the tensor.
     pub fn write(&self, id: TensorId, from: u64, bytes: &[u8]) {
         let tensor = self.program().tensor(id);
         let end = from + bytes.len() as u64;
@@ -81,7 +81,7 @@ impl BoundKernels {
         self.gpu.queue.write_buffer(self.memory.buffer(&self.plan, id), self.plan.allocation(id).offset + from, bytes);
     }
 
-    /// A slot for each chunk of each length: its first token and its number of tokens.
+    /// The table of chunks: for each chunk of each length, its first token and its number of tokens.
     fn chunk_table(&self) -> Vec<u8> {
         let tokens = self.program().tokens();
         let of_length = |&(len, _): &(u32, u32)| (0..tokens.div_ceil(len)).map(move |i| [i * len, len.min(tokens - i * len)]);
@@ -99,7 +99,7 @@ impl BoundKernels {
         let tensors = dispatch.bindings.iter().map(|&(name, access, id)| {
             let tensor = self.program().tensor(id);
             let is_readable = access == BindingAccess::ReadWrite || tensor.storage == Storage::Own;
-            assert!(is_readable, "{name}: {} is in the arena, bound to be read", tensor.name);
+            assert!(is_readable, "{name}: {} is in the arena, but bound for reading", tensor.name);
             self.memory.binding(&self.plan, id, tensor.bytes())
         });
         let params = self.memory.binding(&self.plan, bindings.op_params, dispatch.len() as u64 * BINDING_ALIGNMENT);
@@ -115,12 +115,12 @@ impl BoundKernels {
         BoundDispatch { pipeline, bind_group, params_offset, grid: dispatch.grid, layers: dispatch.layers(), len: dispatch.len() }
     }
 
-    /// Is it done by a kernel, and not by a copy?
+    /// Is the operation a kernel rather than a host copy?
     pub fn has_kernel(&self, instance: &OpInstance) -> bool {
         self.slot(instance).is_some()
     }
 
-    /// Could a submission end before this operation without parting fused ones?
+    /// Can a submission start with this operation without splitting a fused dispatch?
     pub fn may_start_with(&self, instance: &OpInstance) -> bool {
         self.slot(instance).is_none_or(|slot| slot.fused.is_some())
     }
@@ -129,12 +129,12 @@ impl BoundKernels {
         self.blocks[instance.block][instance.node].as_ref()
     }
 
-    /// Operations of a block.
+    /// The number of operations of a block.
     pub fn node_count(&self, block: usize) -> usize {
         self.blocks[block].len()
     }
 
-    /// The first dispatch of some operations. Fused ones are dispatched together if all of them are asked for.
+    /// The first dispatch of `instances`: a fused dispatch if all of its operations are in `instances`, otherwise a single operation.
     fn first_of(&self, instances: &[OpInstance]) -> &BoundDispatch {
         let instance = instances[0];
         let slot = self.slot(&instance).expect("copies stand between submissions");
@@ -144,7 +144,7 @@ impl BoundKernels {
         slot.fused.as_ref().filter(is_whole).unwrap_or_else(alone)
     }
 
-    /// Operations by dispatches.
+    /// Splits operations into dispatches.
     pub fn spans<'a>(&'a self, mut instances: &'a [OpInstance]) -> impl Iterator<Item = (&'a BoundDispatch, &'a [OpInstance])> {
         std::iter::from_fn(move || {
             let dispatch = (!instances.is_empty()).then(|| self.first_of(instances))?;
@@ -154,15 +154,15 @@ impl BoundKernels {
         })
     }
 
-    /// Encodes operations.
+    /// Encodes operations into a compute pass.
     pub fn encode(&self, pass: &mut wgpu::ComputePass, instances: &[OpInstance]) {
         self.spans(instances).for_each(|(dispatch, span)| self.encode_dispatch(pass, dispatch, span[0]));
     }
 
-    /// The operation of an instance by itself, with the kernel of some tuning.
+    /// The operation of an instance alone, with the kernel of another tuning.
     ///
     /// # Panics
-    /// If it is a copy.
+    /// If it is a host copy.
     pub fn dispatch_with(&self, instance: &OpInstance, tuning: &Tuning) -> BoundDispatch {
         let op = self.program().op(instance.block, instance.node);
         let (slot, dispatch) = self.slot(instance).zip(kernels::dispatch(self.program(), op, tuning)).expect("copies have no kernel");
@@ -177,7 +177,7 @@ impl BoundKernels {
         pass.dispatch_workgroups(x, y, z * dispatch.layers);
     }
 
-    /// Submits operations, and then a copy of some bytes of a tensor to the start of another.
+    /// Submits operations, followed by a copy of a range of bytes of a tensor to the start of another tensor.
     pub fn submit(&self, instances: &[OpInstance], copy: Option<(TensorId, Range<u64>, TensorId)>) -> wgpu::SubmissionIndex {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
@@ -192,7 +192,7 @@ impl BoundKernels {
         self.gpu.queue.submit([encoder.finish()])
     }
 
-    /// Where the uniform of a chunk of a block lies in the table of chunks.
+    /// The offset in bytes of a chunk's uniforms in the table of chunks.
     pub fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {
         let len = self.program().blocks[block].chunk_order.chunk_len(self.program().tokens());
         let (_, first) = self.chunk_slots.iter().find(|(l, _)| *l == len).expect("every length has its slots");

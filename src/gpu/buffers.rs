@@ -1,4 +1,4 @@
-//! Buffers: those of a plan, and the few beside it. Every one of them is counted while it lives.
+//! GPU buffers: those of a plan and a few others. The memory counter counts each of them until it is dropped.
 
 use std::ops::Deref;
 
@@ -7,7 +7,7 @@ use super::memory_counter::MemoryCounter;
 use crate::error::{Error, Result};
 use crate::step::{Plan, Storage};
 
-/// A buffer whose bytes are given back when it goes: a browser would wait for its garbage collector.
+/// A buffer that is destroyed when it is dropped. Otherwise a browser would free it only after garbage collection.
 pub(super) struct OwnedBuffer {
     buffer: wgpu::Buffer,
     memory_counter: MemoryCounter,
@@ -15,7 +15,7 @@ pub(super) struct OwnedBuffer {
 }
 
 impl OwnedBuffer {
-    /// Creates a buffer for some use.
+    /// Creates a buffer of `size` bytes. `used_for` is its name in the memory counter.
     pub fn new(gpu: &Gpu, used_for: &'static str, size: u64, usage: wgpu::BufferUsages) -> Self {
         Self::labelled(gpu, used_for, used_for, size, usage)
     }
@@ -43,10 +43,10 @@ impl Drop for OwnedBuffer {
     }
 }
 
-/// The buffers of a plan, in its order.
+/// Creates the buffers of a plan, in the order of [`Plan::buffers`].
 ///
 /// # Errors
-/// [`Error::OutOfMemory`] names the buffer for which there was no room; those made before it are given back.
+/// [`Error::OutOfMemory`] with the first buffer that could not be allocated; the earlier ones are freed. Also if the device was lost.
 pub(super) async fn create(gpu: &Gpu, plan: &Plan) -> Result<Vec<OwnedBuffer>> {
     let mut buffers = Vec::new();
     for planned in plan.buffers() {
@@ -71,6 +71,6 @@ fn usage(storage: Storage) -> wgpu::BufferUsages {
         Storage::Own | Storage::Arena => Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC,
         Storage::Uniform => Usage::UNIFORM | Usage::COPY_DST | Usage::COPY_SRC,
         Storage::ReadBack => Usage::MAP_READ | Usage::COPY_DST,
-        Storage::Host => unreachable!("what waits on the host has no buffer"),
+        Storage::Host => unreachable!("a tensor in host memory has no buffer"),
     }
 }

@@ -1,4 +1,4 @@
-//! How fast the adapter can calculate and move bytes, measured: what a step's speed is held against.
+//! Measured peak arithmetic throughput and memory bandwidth of the adapter: the ceilings of the roofline model (Williams et al. 2009).
 
 use web_time::Instant;
 
@@ -7,41 +7,41 @@ use super::device::Gpu;
 use super::shader::{self, Constants};
 use crate::error::Result;
 
-/// The most that an adapter was seen to do.
+/// The ceilings of an adapter, as measured.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Ceilings {
-    /// f32 operations a second of a loop of nothing but `fma`, in 10⁹; a multiply-add counts as two.
+    /// Peak f32 throughput of a loop of `fma`, in 10⁹ operations per second; a multiply-add counts as two.
     pub gflops: f64,
-    /// Bytes a second that a shader reads and writes when it does nothing but copy, in 10⁹.
+    /// Bandwidth of a copying shader, in 10⁹ bytes per second, read and written bytes together.
     pub gigabytes_per_second: f64,
 }
 
 impl Ceilings {
-    /// The least seconds that so much takes, and whether it is the arithmetic that takes them.
+    /// The least time in seconds for `flops` operations and `bytes` bytes, and whether it is bound by arithmetic.
     pub fn least_seconds(&self, flops: u64, bytes: u64) -> (f64, bool) {
         let (arithmetic, traffic) = (flops as f64 / self.gflops / 1e9, bytes as f64 / self.gigabytes_per_second / 1e9);
         (arithmetic.max(traffic), arithmetic >= traffic)
     }
 }
 
-/// Threads of a measurement: enough for a large GPU.
+/// Threads of a measurement: enough to fill a large GPU.
 const THREADS: u32 = 64 * 1024;
-/// Multiply-adds in a row in a round of `peak`. A driver may let a thread pay for each round, and another for code that leaves its caches, so the best of
-/// them counts.
+/// Unroll factors of the loop of `peak`. Some drivers have a cost per iteration, others suffer from code that exceeds the instruction
+/// cache, so the best factor counts.
 const UNROLLED: [u32; 3] = [4, 16, 64];
-/// Multiply-adds of four numbers that a thread of `peak` does in each of them.
+/// Independent chains of `vec4` multiply-adds per thread of `peak`.
 const LINKS: u32 = 8;
-/// What a thread of `copy` does in a round: 16 bytes are read and written.
+/// Bytes that a thread of `copy` moves per iteration: 16 read and 16 written.
 const BYTES_PER_ROUND: f64 = 32.0;
-/// What `copy` goes through, in both halves of its buffer together: more than most caches hold.
+/// The size of the buffer of `copy`, both halves together: more than most caches hold.
 const COPIED_BYTES: u64 = 64 << 20;
-/// A measurement should take about this long: more, and a browser's window would stand still.
+/// The intended duration of a measurement. A longer one would freeze a browser's window.
 const SECONDS: f64 = 0.04;
-/// Times that each loop is measured.
+/// Repetitions of each measurement.
 const TRIES: u32 = 6;
 
 impl Gpu {
-    /// Measures both ceilings. It takes about a second.
+    /// Measures both ceilings, in about a second.
     ///
     /// # Errors
     /// If the device was lost.
@@ -57,7 +57,7 @@ impl Gpu {
     }
 }
 
-/// A shader that does the same for as many rounds as it is told, and the buffer that it works on.
+/// A shader that runs a loop for a given number of iterations, with its buffers.
 struct Measurement<'a> {
     gpu: &'a Gpu,
     pipeline: wgpu::ComputePipeline,
@@ -92,7 +92,7 @@ impl<'a> Measurement<'a> {
         Measurement { gpu, pipeline, bind_group, params, out, read_back }
     }
 
-    /// The most rounds of all threads in a second, over several tries.
+    /// The most iterations per second, each done by all threads, over several tries.
     async fn rounds_per_second(&self) -> Result<f64> {
         let mut rounds = 16;
         let mut best: f64 = 0.0;

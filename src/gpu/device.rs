@@ -1,4 +1,4 @@
-//! Finds an adapter, opens a device on it, and remembers what went wrong with it.
+//! The GPU device: adapter selection, asynchronous waiting, and device faults.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,14 +10,14 @@ use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::step::Limits;
 
-/// A device with its queue. Clones share it, and the pipelines that were compiled for it.
+/// A device with its queue. Clones share the device and its compiled pipelines.
 #[derive(Clone)]
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Pipelines,
     pub(super) memory_counter: MemoryCounter,
-    /// What programs that are opened on this handle are for.
+    /// The name of this handle's buffers in the memory counter.
     pub(super) used_for: &'static str,
     summary: AdapterSummary,
     subgroup_size: Option<u32>,
@@ -25,38 +25,38 @@ pub struct Gpu {
     watched: Arc<Mutex<Watched>>,
 }
 
-/// What is known of a device outside of any call.
+/// The state that callbacks of the device update.
 #[derive(Default)]
 struct Watched {
     fault: Option<DeviceFault>,
-    /// Answers that are waited for. Some browsers never give them once the device is lost.
+    /// Results that are waited for. Some browsers never deliver them once the device is lost.
     pending: Vec<Pending>,
 }
 
-/// An answer of the device's to come, about what it was given so far.
+/// Pending work: completion of a submission, or of mapping a buffer that it writes.
 pub(super) struct PendingWork {
     receiver: oneshot::Receiver<Result<(), String>>,
     submission: wgpu::SubmissionIndex,
 }
 
-/// Who waits for an answer of the device's.
+/// The sending end of a result that is waited for.
 type Pending = Arc<Mutex<Option<oneshot::Sender<Result<(), String>>>>>;
 
 fn answer(pending: &Pending, outcome: Result<(), String>) {
     if let Some(waiting) = pending.lock().expect("no holder panics").take() {
-        // Nobody may want the answer any more.
+        // The receiver may have been dropped.
         let _ = waiting.send(outcome);
     }
 }
 
-/// What a device reported outside of any call.
+/// A fault that the device reported asynchronously.
 #[derive(Clone, Debug)]
 enum DeviceFault {
     Lost(String),
     Error(String),
 }
 
-/// An adapter in words and numbers.
+/// A description of an adapter.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct AdapterSummary {
     /// Its name.
@@ -67,11 +67,11 @@ pub struct AdapterSummary {
     pub device_type: String,
     /// The driver, with its version.
     pub driver: String,
-    /// Bytes that one binding may have.
+    /// The largest storage binding, in bytes.
     pub max_storage_buffer_binding_size: u64,
-    /// Bytes that one buffer may have.
+    /// The largest buffer, in bytes.
     pub max_buffer_size: u64,
-    /// What base WebGPU guarantees and this adapter lacks.
+    /// Limits of base WebGPU that the adapter does not reach: "name: found of needed".
     pub missing: Vec<String>,
 }
 
@@ -94,18 +94,18 @@ impl AdapterSummary {
     }
 }
 
-/// What kernels need whose threads tell one another what they loaded, in words of 64 bits.
+/// Features for kernels whose threads exchange loaded values within a subgroup, as packed 64-bit integers.
 const FOR_SUBGROUPS: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
-/// What is used where there is it, and done without elsewhere: a clock on the device, and that.
+/// Optional features: timestamp queries, and subgroups.
 const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(FOR_SUBGROUPS);
 
 impl Gpu {
-    /// Opens the adapter whose name contains `wanted` (natively, without one, what the environment variable
-    /// `WGPU_ADAPTER_NAME` asks for), or the fastest there is.
+    /// Opens a device on the adapter whose name contains `wanted`, or the environment variable `WGPU_ADAPTER_NAME` (natively). Without
+    /// either it takes the fastest kind of adapter.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] or, in a browser, [`Error::NoWebGpu`]; [`Error::AdapterLimit`] and [`Error::NoDevice`] if the
-    /// adapter falls short of base WebGPU.
+    /// [`Error::NoAdapter`] or, in a browser, [`Error::NoWebGpu`] if there is no adapter; [`Error::AdapterLimit`] if the adapter lacks a
+    /// limit of base WebGPU; [`Error::NoDevice`] if it refuses a device.
     pub async fn open(wanted: Option<&str>) -> Result<Gpu> {
         let adapter = choose(wanted).await?;
         let summary = AdapterSummary::of(&adapter);
@@ -137,7 +137,7 @@ impl Gpu {
         Ok(Gpu { device, queue, pipelines, memory_counter, used_for: "step", summary, subgroup_size, tuning, watched })
     }
 
-    /// Every adapter of this machine.
+    /// All adapters of this machine.
     #[cfg(not(target_arch = "wasm32"))]
     pub async fn adapters() -> Vec<AdapterSummary> {
         instance().enumerate_adapters(wgpu::Backends::all()).await.iter().map(AdapterSummary::of).collect()
@@ -148,58 +148,58 @@ impl Gpu {
         &self.summary.name
     }
 
-    /// The adapter in words and numbers.
+    /// The description of the adapter.
     pub fn summary(&self) -> &AdapterSummary {
         &self.summary
     }
 
-    /// What the device allows a plan.
+    /// The limits for plans on this device.
     pub fn limits(&self) -> Limits {
         Limits { buffer: self.summary.max_buffer_size, binding: self.summary.max_storage_buffer_binding_size }
     }
 
-    /// Does the device tell the time?
+    /// Does the device support timestamp queries?
     pub fn has_clock(&self) -> bool {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Threads of a subgroup, if kernels can rely on their number and let them talk.
+    /// The fixed subgroup size in threads, if kernels can rely on it and use subgroup operations.
     pub(super) fn subgroup_size(&self) -> Option<u32> {
-        // No browser lends them to wgpu.
+        // wgpu does not support subgroups in browsers.
         self.subgroup_size.filter(|_| !cfg!(target_arch = "wasm32"))
     }
 
-    /// The sizes of its kernels' tiles.
+    /// The tile sizes of its kernels.
     pub fn tuning(&self) -> &Tuning {
         &self.tuning
     }
 
-    /// The same device with kernels for another class of adapter.
+    /// The same device with kernels of another tuning.
     pub fn with_tuning(self, tuning: Tuning) -> Gpu {
         Gpu { tuning, ..self }
     }
 
-    /// The same device, with another name for what the buffers of programs opened on it are for.
+    /// The same device, with another name for its buffers in [`Gpu::buffers`].
     pub fn used_for(&self, what: &'static str) -> Gpu {
         Gpu { used_for: what, ..self.clone() }
     }
 
-    /// Bytes of all buffers that exist on the device now, by what they are for.
+    /// Bytes of all existing buffers of the device, by name of use.
     pub fn buffers(&self) -> Vec<(&'static str, u64)> {
         self.memory_counter.entries()
     }
 
-    /// Gives the device up: whatever runs on it from now on fails with [`Error::DeviceLost`].
+    /// Destroys the device: whatever runs on it from now on fails with [`Error::DeviceLost`].
     pub fn destroy(&self) {
         self.device.destroy();
     }
 
-    /// Is it gone?
+    /// Is the device lost?
     pub fn is_lost(&self) -> bool {
         matches!(self.check(), Err(Error::DeviceLost { .. }))
     }
 
-    /// Waits until the device has done all it was given.
+    /// Waits until the device has completed all submitted work.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Device`].
@@ -209,21 +209,21 @@ impl Gpu {
         self.outcome(receiver, wgpu::PollType::wait_indefinitely()).await
     }
 
-    /// The end of a submission, the last one, to be waited for.
+    /// Pending completion of `submission`, which must be the last one.
     pub(super) fn when_done(&self, submission: wgpu::SubmissionIndex) -> PendingWork {
         let (pending, receiver) = self.pending();
         self.queue.on_submitted_work_done(move || answer(&pending, Ok(())));
         PendingWork { receiver, submission }
     }
 
-    /// The time at which the first bytes of a buffer, written by a submission, can be read, to be waited for.
+    /// Pending mapping of the first `bytes` bytes of a buffer that `submission` writes.
     pub(super) fn when_mapped(&self, buffer: &wgpu::Buffer, bytes: u64, submission: wgpu::SubmissionIndex) -> PendingWork {
         let (pending, receiver) = self.pending();
         buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| answer(&pending, result.map_err(|e| e.to_string())));
         PendingWork { receiver, submission }
     }
 
-    /// Waits for pending work. What the device was given later goes on meanwhile.
+    /// Waits for pending work. Later submissions continue meanwhile.
     ///
     /// # Errors
     /// As [`Gpu::wait`].
@@ -231,7 +231,7 @@ impl Gpu {
         self.outcome(pending.receiver, wgpu::PollType::Wait { submission_index: Some(pending.submission), timeout: None }).await
     }
 
-    /// Registers somebody who waits.
+    /// Registers a new pending result.
     fn pending(&self) -> (Pending, oneshot::Receiver<Result<(), String>>) {
         let (sender, receiver) = oneshot::channel();
         let pending = Arc::new(Mutex::new(Some(sender)));
@@ -241,21 +241,21 @@ impl Gpu {
         (pending, receiver)
     }
 
-    /// Waits for an answer.
+    /// Waits for a result.
     async fn outcome(&self, receiver: oneshot::Receiver<Result<(), String>>, poll: wgpu::PollType) -> Result<()> {
         let polled = self.device.poll(poll);
         if polled.is_err() {
-            // What is waited for was refused, perhaps since the device is lost: that is told when its last work is over.
+            // Polling was refused, perhaps because the device is lost. The loss is reported once its last work is over.
             let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
         }
         self.check()?;
         polled.map_err(|e| Error::Device(e.to_string()))?;
-        let outcome = receiver.await.map_err(|_| Error::DeviceLost { reason: "an answer was abandoned".to_owned() })?;
+        let outcome = receiver.await.map_err(|_| Error::DeviceLost { reason: "a pending result was dropped".to_owned() })?;
         self.check()?;
         outcome.map_err(Error::Device)
     }
 
-    /// Has the device reported anything?
+    /// Checks whether the device has reported a fault.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Device`].
@@ -263,7 +263,7 @@ impl Gpu {
         let fault = || self.watched.lock().expect("no holder panics").fault.clone();
         let mut found = fault();
         if matches!(found, Some(DeviceFault::Error(_))) {
-            // A loss is told of when the device's last work is over; what it broke may be heard of before.
+            // A loss is reported once the device's last work is over; errors that it causes may be reported before.
             let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
             found = fault();
         }
@@ -274,7 +274,7 @@ impl Gpu {
         }
     }
 
-    /// Reads a buffer that the host may map.
+    /// Reads a mappable buffer.
     ///
     /// # Errors
     /// As [`Gpu::check`].
@@ -288,8 +288,8 @@ impl Gpu {
     }
 }
 
-/// Browsers do not always say that an adapter runs on the CPU; no GPU has subgroups of no more than eight threads
-/// (0 is a browser that does not tell).
+/// The tuning for a class of adapter. Browsers do not always report that an adapter runs on the CPU, but no GPU has a largest subgroup of
+/// at most eight threads (0 means that the browser does not report it).
 fn tuning(info: &wgpu::AdapterInfo, subgroup_size: Option<u32>) -> Tuning {
     let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || (1..=8).contains(&info.subgroup_max_size);
     match info.subgroup_max_size {
@@ -303,12 +303,12 @@ fn tuning(info: &wgpu::AdapterInfo, subgroup_size: Option<u32>) -> Tuning {
     }
 }
 
-/// The year's number of the Mesa that a driver is part of.
+/// The major version of Mesa, if the driver is part of it.
 fn mesa(driver_info: &str) -> Option<u32> {
     driver_info.strip_prefix("Mesa ")?.split('.').next()?.parse().ok()
 }
 
-/// Keeps the first thing that the device reports; a loss outweighs an error, and ends all waiting.
+/// Records the first fault that the device reports. A loss overrides an error and fails all pending results.
 fn watch(device: &wgpu::Device) -> Arc<Mutex<Watched>> {
     let watched: Arc<Mutex<Watched>> = Arc::default();
     let (lost, error) = (watched.clone(), watched.clone());

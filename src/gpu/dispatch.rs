@@ -1,59 +1,59 @@
-//! How an operation is put on a device: a shader, what it is bound to, its uniform, its grid.
+//! The dispatch of an operation: its shader, bindings, uniforms and grid of workgroups.
 
 use super::shader::{Constants, Shader};
 use super::tuning::{Sharing, TokenTile, Tuning};
 use crate::model::Dtype;
 use crate::step::{Chunk, Element, OpKind, Program, TOKEN_TILE, TensorId};
 
-/// How a shader uses a binding.
+/// The access mode of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BindingAccess {
-    /// `var<storage, read>`. Only for tensors with a buffer of their own, since a buffer may not be bound for reading and
-    /// for writing at once.
+    /// `var<storage, read>`. Only for tensors with a buffer of their own: WebGPU forbids binding a buffer read-only and writable in the
+    /// same dispatch.
     Read,
-    /// `var<storage, read_write>`. All tensors in the arena are bound so, read or written.
+    /// `var<storage, read_write>`. All tensors in the arena are bound this way, also those that are only read.
     ReadWrite,
 }
 
-/// A field of a shader's `Params`.
+/// The value of a field of a shader's `Params`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// An index, a length or a flag.
     U32(u32),
-    /// A number.
+    /// A real number.
     F32(f32),
 }
 
-/// How many workgroups an operation gets for a chunk.
+/// The grid: how many workgroups an operation has for a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grid {
-    /// One for each token tile of the chunk, times so many.
+    /// One per token tile of the chunk along x, and that many along y.
     TokenTiles(u32),
-    /// One for each token tile with keys in the windows of the chunk's queries, times so many.
+    /// One per token tile with keys in the windows of the chunk's queries along x, and `others` along y.
     KeyTiles {
-        /// Tokens that a query sees.
+        /// The sliding window in tokens, the query included.
         window: u32,
         /// Workgroups of a token tile.
         others: u32,
     },
-    /// So many for each token.
+    /// That many per token.
     PerToken(u32),
-    /// One for each 64 of so many threads a token.
+    /// One per 64 threads, with that many threads per token.
     ThreadsPerToken(u32),
-    /// One for each 64 of so many threads.
+    /// One per 64 threads, with that many threads in total.
     Threads(u64),
-    /// So many, along x and y.
+    /// That many along x and y, independent of the chunk.
     Workgroups(u32, u32),
 }
 
-/// Groups of four that a workgroup reads of each row into its memory at once.
+/// `vec4`s of each row that a workgroup stages in workgroup memory at a time.
 const STAGED_VEC4S: u32 = 4;
 
 /// WebGPU's `max_compute_workgroups_per_dimension`, on every adapter.
 const MAX_WORKGROUPS: u64 = 65_535;
 
 impl Grid {
-    /// Workgroups for a chunk.
+    /// The number of workgroups along x, y and z for a chunk.
     pub fn workgroups(self, chunk: Chunk) -> [u32; 3] {
         let tokens = u64::from(chunk.count);
         match self {
@@ -71,7 +71,7 @@ impl Grid {
 }
 
 impl Grid {
-    /// Workgroups along y, if a shader has to know where they end.
+    /// Workgroups along y, or `u32::MAX` where a fused shader need not check them.
     pub(super) fn rows(self) -> u32 {
         match self {
             Grid::TokenTiles(rows) | Grid::Workgroups(_, rows) => rows,
@@ -79,7 +79,7 @@ impl Grid {
         }
     }
 
-    /// Can operations with these grids be done beside each other, with few workgroups that have nothing to do?
+    /// Can operations with these grids run in parallel in one dispatch, with few idle workgroups?
     pub(super) fn is_along(self, other: Grid) -> bool {
         let few_are_idle = |a: u32, b: u32| a.max(b) <= 2 * a.min(b);
         match (self, other) {
@@ -89,38 +89,39 @@ impl Grid {
         }
     }
 
-    /// The one with more workgroups along y.
+    /// The grid with more workgroups along y.
     pub(super) fn larger(self, other: Grid) -> Grid {
         if self.rows() < other.rows() { other } else { self }
     }
 }
 
-/// Two dimensions where one is too short. The shader unfolds them with `flat_workgroup`.
+/// Folds workgroups into two dimensions if one is too short. The shader unfolds them with `flat_workgroup`.
 fn fold(workgroups: u64) -> [u32; 3] {
     let rows = workgroups.div_ceil(MAX_WORKGROUPS).max(1);
     [workgroups.div_ceil(rows) as u32, rows as u32, 1]
 }
 
-/// Everything that a device must be told about an operation.
+/// The dispatch of an operation.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
     /// The shader.
     pub shader: Shader,
-    /// Bindings 2, 3 … by the name of the variable in the shader.
+    /// Bindings 2, 3, …: the name of the shader's variable, its access mode, and the tensor.
     pub bindings: Vec<(&'static str, BindingAccess, TensorId)>,
-    /// The fields of `Params`, in their order.
+    /// The fields of `Params`, in order.
     pub params: Vec<(&'static str, Value)>,
-    /// Workgroups.
+    /// The grid of workgroups.
     pub grid: Grid,
 }
 
 impl Dispatch {
-    /// A dispatch without bindings; the rest follows.
+    /// A dispatch without bindings, parameters and constants.
     pub(super) fn new(kind: OpKind, grid: Grid) -> Self {
         Dispatch { shader: Shader { kind, constants: Constants::new() }, bindings: Vec::new(), params: Vec::new(), grid }
     }
 
-    /// A dispatch whose threads have so many groups of four columns, and go through all tokens of the chunk, a tile at a time.
+    /// A dispatch that sums over tokens: its threads have `columns` groups of four columns, and go through all tokens of the chunk tile by
+    /// tile.
     pub(super) fn over_tokens(kind: OpKind, columns: u32, tuning: &Tuning) -> Self {
         let token_threads = tuning.token_threads();
         let col_threads = tuning.row_threads / token_threads;
@@ -141,11 +142,11 @@ impl Dispatch {
         self
     }
 
-    /// Binds a matrix, of whatever dtype.
+    /// Binds a weight matrix, and sets the condition of its dtype.
     pub(super) fn weight(self, program: &Program, weight: TensorId) -> Self {
         let stored = match program.tensor(weight).element {
             Element::Float(dtype) => dtype,
-            Element::U32 => panic!("{} is no matrix", program.tensor(weight).name),
+            Element::U32 => panic!("{} is not a matrix", program.tensor(weight).name),
         };
         self.read("weight", weight)
             .condition("BF16", stored == Dtype::Bf16)
@@ -153,7 +154,7 @@ impl Dispatch {
             .condition("INT8", stored == Dtype::Int8)
     }
 
-    /// Binds a tensor of the arena that not every use of the operation has.
+    /// Binds an optional tensor of the arena.
     pub(super) fn write_if_any(self, name: &'static str, tensor: Option<TensorId>) -> Self {
         match tensor {
             Some(tensor) => self.write(name, tensor),
@@ -161,7 +162,7 @@ impl Dispatch {
         }
     }
 
-    /// Tells the shader within which numbers scores or logits are kept, if they are.
+    /// Sets the soft cap of attention scores or logits, if there is one: `cap · tanh(x / cap)`.
     pub(super) fn softcap(self, cap: Option<f64>) -> Self {
         self.f32("softcap", cap.unwrap_or(0.0) as f32).condition("SOFTCAP", cap.is_some())
     }
@@ -176,10 +177,10 @@ impl Dispatch {
         self
     }
 
-    /// Tells the shader after how many tokens a tensor's rows start over.
+    /// Adds the row modulus of a tensor as a parameter.
     pub(super) fn row_modulus(self, name: &'static str, program: &Program, tensor: TensorId) -> Self {
         let tensor = program.tensor(tensor);
-        self.u32(name, tensor.rows.row_modulus().unwrap_or_else(|| panic!("the rows of {} are no tokens", tensor.name)))
+        self.u32(name, tensor.rows.row_modulus().unwrap_or_else(|| panic!("the rows of {} are not tokens", tensor.name)))
     }
 
     pub(super) fn constant(mut self, name: &'static str, value: u32) -> Self {
@@ -187,7 +188,8 @@ impl Dispatch {
         self
     }
 
-    /// What kernels are told about a tile of tokens and columns; `together` is how many groups of four columns a subgroup reads at once.
+    /// Sets the constants of a tile of tokens and columns. `together(size)` is the number of groups of four columns that a subgroup of that
+    /// size reads at once.
     pub(super) fn token_tile(self, tile: TokenTile, together: impl Fn(u32) -> u32) -> Self {
         self.shared(tile.sharing, tile.vec4s, together)
             .constant("WORKGROUP_SIZE", tile.workgroup_size())
@@ -198,20 +200,20 @@ impl Dispatch {
             .constant("UNROLL", tile.unroll)
     }
 
-    /// What kernels are told that add up a row by the threads of a workgroup.
+    /// Sets the constants of kernels in which a workgroup reduces a row.
     pub(super) fn threads_of_a_row(self, tuning: &Tuning) -> Self {
         self.constant("WORKGROUP_SIZE", tuning.row_threads).condition("SUBGROUP", tuning.row_is_subgroup)
     }
 
-    /// How threads share what all of them need: in groups of so many where a subgroup does it, each group of `together` parts. Of
-    /// `count` parts, `GROUPS` times `QUADS`.
+    /// Sets the constants of sharing `count` groups of four between threads: `GROUPS` rounds of `QUADS`, where `QUADS` is what threads load
+    /// together.
     pub(super) fn shared(self, sharing: Sharing, count: u32, together: impl Fn(u32) -> u32) -> Self {
         let quads = sharing.together(count, together);
-        assert!(quads > 0 && count.is_multiple_of(quads), "{count} parts of a thread in groups of {quads}");
+        assert!(quads > 0 && count.is_multiple_of(quads), "{count} vec4s of a thread in groups of {quads}");
         self.sharing(sharing).constant("GROUPS", count / quads).constant("QUADS", quads)
     }
 
-    /// The condition that stands for a way of sharing.
+    /// Sets the condition of a way of sharing.
     pub(super) fn sharing(self, sharing: Sharing) -> Self {
         self.condition("DIRECT", sharing == Sharing::Direct)
             .condition("SUBGROUP", matches!(sharing, Sharing::Subgroup(_)))
@@ -222,7 +224,7 @@ impl Dispatch {
         if holds { self.constant(name, 1) } else { self }
     }
 
-    /// The bytes of the uniform.
+    /// The contents of the uniform slot, in bytes.
     pub(super) fn param_bytes(&self) -> Vec<u8> {
         let bytes = |(_, value): &(_, Value)| match value {
             Value::U32(v) => v.to_le_bytes(),

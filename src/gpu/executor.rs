@@ -1,4 +1,4 @@
-//! A plan on a device, ready to run.
+//! The executor: runs a plan on a device.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::model::{Parameter, WeightSource, Weights};
 use crate::step::ops::HostCopy;
 use crate::step::{Batch, Chunk, Op, OpInstance, ParameterSlice, Pass, Plan, Program, TensorId};
 
-/// A plan with its kernels and buffers.
+/// A plan with its memory and kernels on a device.
 pub struct Executor {
     bound: BoundKernels,
     offload: Offload,
@@ -27,10 +27,10 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Allocates what the kernels' plan says, and writes the program's constants.
+    /// Allocates the memory of the kernels' plan, binds the kernels, and writes the program's constants.
     ///
     /// # Errors
-    /// If the device or the host has no room, or the device is lost.
+    /// [`Error::OutOfMemory`] or [`Error::OutOfHostMemory`], or if the device was lost.
     pub async fn new(kernels: Kernels) -> Result<Self> {
         let memory = DeviceMemory::new(&kernels.gpu, &kernels.plan).await?;
         let bound = BoundKernels::new(kernels, memory);
@@ -57,20 +57,20 @@ impl Executor {
         &self.bound.gpu
     }
 
-    /// Bytes of the buffers that were created, as the device's own objects tell.
+    /// Bytes of the created buffers, as reported by the buffers themselves.
     pub fn created_bytes(&self) -> u64 {
         self.bound.memory.created_bytes()
     }
 
-    /// Writes a tensor, in the layout of the device.
+    /// Writes a tensor from its start, in the device's layout (padded rows, stored dtype).
     ///
     /// # Panics
-    /// If there are more bytes than the tensor has.
+    /// If the bytes exceed the tensor.
     pub fn write(&self, id: TensorId, bytes: &[u8]) {
         self.bound.write(id, 0, bytes);
     }
 
-    /// Reads a tensor, in the layout of the device. The buffer by which it comes is no part of the plan, and gone at once.
+    /// Reads a tensor, in the device's layout. The staging buffer is not part of the plan and is freed immediately.
     ///
     /// # Errors
     /// If the device was lost.
@@ -78,7 +78,7 @@ impl Executor {
         self.read_range(id, 0, self.program().tensor(id).bytes()).await
     }
 
-    /// Reads a part of a tensor, from a byte on.
+    /// Reads `bytes` bytes of a tensor from the byte offset `from` on.
     ///
     /// # Errors
     /// If the device was lost.
@@ -86,10 +86,10 @@ impl Executor {
         transfer::read_range(&self.bound, id, from, bytes).await
     }
 
-    /// Writes all parameters' values, a few rows at a time: a model never lies whole on the host.
+    /// Writes the values of all parameters, a few rows at a time, so the host never holds the whole model.
     ///
     /// # Errors
-    /// What reading the values may end in, and if the device was lost.
+    /// Errors of the weight source, and if the device was lost.
     pub async fn load(&self, values: &impl WeightSource) -> Result<()> {
         transfer::load(&self.bound, values, self.program().parameters.iter()).await
     }
@@ -102,7 +102,7 @@ impl Executor {
         transfer::load(&self.bound, values, self.program().parameters.trainable()).await
     }
 
-    /// Writes one tensor of each slice of a parameter, as a moment.
+    /// Writes one tensor of each slice of a parameter, for example a moment.
     ///
     /// # Errors
     /// As [`Executor::load`].
@@ -116,7 +116,7 @@ impl Executor {
         transfer::load_slices(&self.bound, parameter, slices, tensor, values, &mut 0).await
     }
 
-    /// Reads the values of all trainable parameters.
+    /// Reads the values of all trainable parameters, without padding.
     ///
     /// # Errors
     /// If the device was lost.
@@ -125,7 +125,7 @@ impl Executor {
         Ok(Weights::of(self.program().parameters.trainable().map(|(_, parameter)| parameter), values))
     }
 
-    /// The gradients of all trainable parameters, in the layout of a file.
+    /// Reads the gradients of all trainable parameters, without padding.
     ///
     /// # Errors
     /// If the device was lost.
@@ -133,7 +133,7 @@ impl Executor {
         self.read_trainable(|slice| slice.gradient).await
     }
 
-    /// Reads one tensor of each slice of every trainable parameter (its values, its gradient, a moment), without the padding.
+    /// Reads one tensor of each slice of every trainable parameter (values, gradient or a moment), without padding.
     ///
     /// # Errors
     /// If the device was lost.
@@ -141,7 +141,7 @@ impl Executor {
         transfer::read_trainable(&self.bound, tensor).await
     }
 
-    /// Loss, gradient norm and what belongs to them, as [`crate::step::update::metrics`] orders them. Waits for the device.
+    /// The metrics, in the order of [`crate::step::update::metrics`]: loss, gradient norm, scale, not finite. Waits for the device.
     ///
     /// # Errors
     /// If the device was lost or reported an error.
@@ -150,7 +150,7 @@ impl Executor {
         self.await_metrics(pending).await
     }
 
-    /// Requests the metrics as they are behind what was handed to the device so far. It does not wait for it.
+    /// Requests the metrics as of all work submitted so far, without waiting.
     pub fn request_metrics(&mut self) -> PendingMetrics {
         let read_back = self.bound.memory.buffer(&self.bound.plan, self.program().bindings.read_back);
         let submission = transfer::copy_to(&self.bound, self.program().bindings.metrics, 0, read_back);
@@ -158,7 +158,7 @@ impl Executor {
         self.throttle.pending_metrics(pending)
     }
 
-    /// Waits for metrics that were requested. What was handed to the device later goes on meanwhile.
+    /// Waits for requested metrics. Later submissions continue meanwhile.
     ///
     /// # Errors
     /// As [`Executor::metrics`].
@@ -175,14 +175,17 @@ impl Executor {
         Ok(metrics)
     }
 
-    /// Writes a batch.
+    /// Writes the tensors of a batch.
+    ///
+    /// # Panics
+    /// As [`Program::inputs`] does.
     pub fn load_batch(&self, batch: &Batch) {
         for (id, bytes) in self.program().inputs(batch) {
             self.write(id, &bytes);
         }
     }
 
-    /// Hands some passes of the step to the device, a little at a time. It does not wait for it.
+    /// Submits consecutive passes of the step, in small submissions, without waiting for the device.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
@@ -190,7 +193,7 @@ impl Executor {
         self.run_instances(self.program().span(passes)).await
     }
 
-    /// Hands some operations of the step, each for one chunk, to the device, a little at a time. It does not wait for it.
+    /// Submits a range of operation instances, in small submissions, without waiting for the device.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
@@ -228,7 +231,7 @@ impl Executor {
         self.gpu().check()
     }
 
-    /// Instances of the step that the device is known to have done. It lags behind by a submission.
+    /// The number of operation instances that the device is known to have completed. It lags behind by a submission.
     pub fn instances_done(&self) -> Arc<AtomicU64> {
         self.done.clone()
     }
@@ -238,13 +241,13 @@ impl Executor {
         self.gpu().queue.on_submitted_work_done(move || done.store(number, Ordering::Relaxed));
     }
 
-    /// Runs a block for some tokens of one of its chunks, as generation does.
+    /// Runs a block for some tokens of one chunk, as generation does.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
     ///
     /// # Panics
-    /// If the tokens are not all of one chunk.
+    /// If the tokens are not all in one chunk of the block.
     pub fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
         let len = self.program().blocks[block].chunk_order.chunk_len(self.program().tokens());
         assert!(chunk.start % len + chunk.count <= len, "tokens {}..{} in chunks of {len}", chunk.start, chunk.end());
@@ -257,8 +260,8 @@ impl Executor {
         self.gpu().check()
     }
 
-    /// Times each of the operations, in their order; copies to the host and back are left out, so what comes of it is of no use. It takes
-    /// longer than [`Executor::run_instances`], since nothing overlaps. Fused ones are timed together.
+    /// Times a range of operation instances, summed by operation. It skips host copies, so the results in the tensors are meaningless. It
+    /// takes longer than [`Executor::run_instances`] because nothing overlaps. Fused operations are timed together.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
@@ -266,7 +269,7 @@ impl Executor {
         profiler::profile(&self.bound, numbers).await
     }
 
-    /// What an operation takes with the kernel of some tuning, at least. It writes what the operation writes.
+    /// The least measured time in seconds of an operation with the kernel of another tuning. It overwrites the operation's outputs.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.

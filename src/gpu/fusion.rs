@@ -1,9 +1,11 @@
-//! Kernel fusion: one dispatch for several operations, where none of them waits for another.
+//! Kernel fusion: one dispatch for several adjacent operations of one kind.
 //!
-//! A dispatch costs a device some time whatever it does, and leaves it idle while the last workgroups are at work. So neighbouring
-//! operations of one kind share one: in *parallel*, each with workgroups of its own, where none touches what another writes; or in
-//! *sequence*, each thread doing one after the other, where each adds to the sum of the one before. Either way every thread does what it
-//! does for the operation alone, in the same order, so the bits are the same.
+//! Every dispatch has a fixed cost, and while its last workgroups run, the rest of the device is idle. There are two kinds of fusion:
+//!
+//! - *parallel*: each operation has its own workgroups along z; none may touch what another writes;
+//! - *sequential*: each thread runs the operations one after the other; each adds to the sum of the one before.
+//!
+//! In both kinds every thread computes what it computes for the operation alone, in the same order, so results are bit-identical.
 
 use super::dispatch::{BindingAccess, Dispatch, Grid};
 use super::kernels::{self, Fusion};
@@ -13,39 +15,40 @@ use crate::step::{Op, TensorId};
 
 /// Base WebGPU's `maxStorageBuffersPerShaderStage`.
 const MAX_STORAGE_BUFFERS: usize = 8;
-/// Constants that change what a kernel does, but nothing that fused operations share.
+/// Constants that change what a kernel computes, but not the workgroup memory that fused operations share.
 const OWN: [&str; 4] = ["ACCUMULATE", "BIAS", "RESIDUAL", "SCALED"];
 
-/// One dispatch, for one operation or several.
+/// A dispatch of one operation or of several fused ones.
 #[derive(Clone, Debug)]
 pub struct FusedDispatch {
-    /// What is compiled.
+    /// The kernel to compile.
     pub source: KernelSource,
-    /// Bindings 2, 3 … by the name of the variable in the shaders, which is the same in all that share one.
+    /// Bindings 2, 3, …: the name of the shaders' variable, its access mode, and the tensor. Operations that share a binding use the same
+    /// name.
     pub bindings: Vec<(&'static str, BindingAccess, TensorId)>,
-    /// Workgroups of the largest operation.
+    /// The grid of the operation with the most workgroups.
     pub grid: Grid,
 }
 
-/// What is compiled as one.
+/// The source of a kernel: the shaders of its operations. It is also the key of the pipeline cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KernelSource {
     ops: Vec<FusedOp>,
     is_sequential: bool,
 }
 
-/// A shader among others.
+/// An operation of a fused dispatch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct FusedOp {
     shader: Shader,
-    /// For each of its bindings, the name and the number.
+    /// The name and the number of each of its bindings.
     slots: Vec<(&'static str, usize)>,
-    /// Workgroups along y.
+    /// Its workgroups along y.
     rows: u32,
 }
 
 impl FusedDispatch {
-    /// An operation by itself.
+    /// The dispatch of an operation alone.
     pub fn alone(dispatch: &Dispatch) -> FusedDispatch {
         let source = KernelSource { ops: Vec::new(), is_sequential: false };
         let mut fused = FusedDispatch { source, bindings: Vec::new(), grid: dispatch.grid };
@@ -53,8 +56,8 @@ impl FusedDispatch {
         fused
     }
 
-    /// Of operations that follow one another, as many of the first ones as can be fused. `overlap` tells whether two tensors have a byte of
-    /// memory in common.
+    /// Fuses as many of the first operations of `all`, which are adjacent, as possible: at least one. `overlap` tells whether two tensors
+    /// share memory.
     pub fn of(all: &[(&Op, &Dispatch)], tuning: &Tuning, overlap: impl Fn(TensorId, TensorId) -> bool) -> FusedDispatch {
         let mut fused = FusedDispatch::alone(all[0].1);
         let (most, is_sequential) = match kernels::fusion(all[0].0) {
@@ -75,13 +78,13 @@ impl FusedDispatch {
         fused
     }
 
-    /// Operations that it does: one at least.
+    /// The number of operations, at least one.
     #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
         self.source.len()
     }
 
-    /// Layers of workgroups along z.
+    /// Workgroups along z: one per parallel operation.
     pub fn layers(&self) -> u32 {
         if self.source.is_parallel() { self.len() as u32 } else { 1 }
     }
@@ -99,14 +102,14 @@ impl FusedDispatch {
         self.grid = self.grid.larger(dispatch.grid);
     }
 
-    /// No tensor is bound twice, not even a byte of one.
+    /// Are there few enough bindings, and do no two of them overlap in memory?
     fn can_be_bound(&self, overlap: impl Fn(TensorId, TensorId) -> bool) -> bool {
         let pairs = self.bindings.iter().enumerate().flat_map(|(i, a)| self.bindings[..i].iter().map(move |b| (a.2, b.2)));
         self.bindings.len() <= MAX_STORAGE_BUFFERS && !pairs.into_iter().any(|(a, b)| a == b || overlap(a, b))
     }
 }
 
-/// May two operations, the second somewhere behind the first, share a dispatch?
+/// May two operations share a dispatch? The second comes after the first, not necessarily directly.
 fn can_fuse((first, dispatch): (&Op, &Dispatch), (second, other): (&Op, &Dispatch)) -> bool {
     let fit = match (kernels::fusion(first), kernels::fusion(second)) {
         (Fusion::Parallel { writes_own_part }, Fusion::Parallel { .. }) => {
@@ -120,12 +123,12 @@ fn can_fuse((first, dispatch): (&Op, &Dispatch), (second, other): (&Op, &Dispatc
     fit && first.kind() == second.kind() && share_threads(dispatch, other)
 }
 
-/// Does neither of two operations touch what the other writes?
+/// Does neither operation touch what the other writes?
 fn are_independent(a: &Op, b: &Op) -> bool {
     a.written().all(|id| !b.touches(id)) && b.written().all(|id| !a.touches(id))
 }
 
-/// Can both have the same threads and, if they have any, the same memory of a workgroup?
+/// Have both the same workgroup size and, if they use workgroup memory, the same layout of it?
 fn share_threads(a: &Dispatch, b: &Dispatch) -> bool {
     let [a, b] = [a, b].map(|dispatch| &dispatch.shader);
     let mut sizes = a.constants.iter().chain(&b.constants).map(|(name, _)| *name).filter(|name| !OWN.contains(name));
@@ -134,23 +137,23 @@ fn share_threads(a: &Dispatch, b: &Dispatch) -> bool {
 }
 
 impl KernelSource {
-    /// Operations that it does: one at least.
+    /// The number of operations, at least one.
     #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
         self.ops.len()
     }
 
-    /// Do the threads of a subgroup exchange values?
+    /// Does it use subgroup operations?
     pub fn has_subgroups(&self) -> bool {
         self.ops[0].shader.constant("SUBGROUP").is_some()
     }
 
-    /// Does it do several operations in parallel? Only then does its text say how many workgroups each of them has.
+    /// Does it run several operations in parallel? Only then does its WGSL contain the workgroup counts of the operations.
     fn is_parallel(&self) -> bool {
         self.len() > 1 && !self.is_sequential
     }
 
-    /// The same for all with the same text.
+    /// The key of the pipeline cache: equal for sources with the same WGSL.
     pub(super) fn key(&self) -> KernelSource {
         let mut key = self.clone();
         if !self.is_parallel() {
@@ -159,12 +162,12 @@ impl KernelSource {
         key
     }
 
-    /// What it is called on the device.
+    /// Its label on the device.
     pub fn label(&self) -> &'static str {
         self.ops[0].shader.kind.stem()
     }
 
-    /// The WGSL that a compiler gets: the operations' texts, each with names of its own, and a `main` that calls theirs.
+    /// The complete WGSL: the shader of each operation, with names of its own, and a `main` that calls theirs.
     pub fn wgsl(&self) -> String {
         let mut out = shader::part("prelude", &shader::Constants::new());
         let [mut params, mut calls] = ["struct AllParams {", ""].map(String::from);
@@ -181,7 +184,7 @@ impl KernelSource {
                     shared.push(text);
                 }
             }
-            // What belongs to the workgroup, and tensors that several are bound to, they have in common.
+            // Operations share workgroup variables, and bindings that several of them use.
             for line in expanded.text.lines() {
                 let is_common = line.starts_with('@') || line.starts_with("var<");
                 let variable = line.split_inclusive(": ").next().unwrap_or(line);
@@ -208,7 +211,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(num_workgroups)
 }
 
 impl FusedOp {
-    /// The text of the shader as operation `i`: of the names that end in `$`, a binding's gets its number, and any other the operation's.
+    /// The WGSL of operation `i`. Names that end in `$` become unique: bindings by their number, others by the operation's.
     fn expand(&self, i: usize) -> shader::Expanded {
         self.shader.expand(|name| match self.slots.iter().find(|(binding, _)| *binding == name) {
             Some((_, slot)) => shader::OwnName::Binding(*slot),

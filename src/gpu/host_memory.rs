@@ -1,4 +1,4 @@
-//! Tensors that wait on the host.
+//! Host memory for offloaded tensors.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,14 +6,14 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::step::{Plan, Storage, TensorId};
 
-/// The bytes of the tensors of a plan that lie on the host.
+/// The contents of the tensors of a plan that are in host memory.
 pub(super) struct HostMemory(HashMap<TensorId, Vec<u8>>);
 
 impl HostMemory {
-    /// Makes room for all of them.
+    /// Allocates all of them.
     ///
     /// # Errors
-    /// [`Error::OutOfHostMemory`].
+    /// [`Error::OutOfHostMemory`] if the allocation fails.
     pub fn new(plan: &Plan) -> Result<Self> {
         let mut tensors = HashMap::new();
         for (id, tensor) in plan.program().tensors().filter(|(_, tensor)| tensor.storage == Storage::Host) {
@@ -26,20 +26,20 @@ impl HostMemory {
         Ok(HostMemory(tensors))
     }
 
-    /// A tensor, if it lies here.
+    /// The bytes of a tensor, if it is in host memory.
     pub fn get(&self, id: TensorId) -> Option<&[u8]> {
         self.0.get(&id).map(Vec::as_slice)
     }
 
-    /// Writes a part of a tensor.
+    /// Writes a range of bytes of a tensor.
     ///
     /// # Panics
-    /// If it does not lie here.
+    /// If the tensor is not in host memory.
     pub fn write(&mut self, id: TensorId, range: Range<usize>, bytes: &[u8]) {
-        self.0.get_mut(&id).expect("it has room on the host")[range].copy_from_slice(bytes);
+        self.0.get_mut(&id).expect("the tensor is in host memory")[range].copy_from_slice(bytes);
     }
 
-    /// Bytes of all of them.
+    /// Bytes of all tensors.
     pub fn bytes(&self) -> u64 {
         self.0.values().map(|bytes| bytes.len() as u64).sum()
     }

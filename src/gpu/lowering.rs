@@ -1,4 +1,5 @@
-//! A plan's operations as kernels: each lowered to a dispatch, neighbours fused, all of them compiled for an adapter.
+//! Lowering: turns the operations of a plan into kernels. Each operation becomes a dispatch, adjacent dispatches are fused, and all are
+//! compiled.
 
 use std::sync::Arc;
 
@@ -14,17 +15,17 @@ use crate::step::{BINDING_ALIGNMENT, Block, Op, Plan, TensorId};
 pub struct Kernels {
     pub(super) gpu: Gpu,
     pub(super) plan: Arc<Plan>,
-    /// For every block, what becomes of its operations.
+    /// The operations of each block. Host copies have no kernel.
     pub(super) blocks: Vec<Vec<Option<LoweredOp>>>,
-    /// The table of uniforms, a slot for each operation.
+    /// The table of uniforms, with a slot per operation.
     pub(super) params: Vec<u8>,
 }
 
-/// An operation's kernel. What is copied to the host or back has none.
+/// The kernel of an operation.
 pub(super) struct LoweredOp {
-    /// Where its uniform lies in the table.
+    /// The offset of its uniform slot in the table, in bytes.
     pub params_offset: u32,
-    /// The operation with those behind it that are fused with it, unless it is fused with one in front.
+    /// The dispatch of the operation and the later ones that are fused with it. `None` if it is fused with an earlier one.
     pub fused: Option<CompiledDispatch>,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct CompiledDispatch {
 }
 
 impl CompiledDispatch {
-    /// Compiles a dispatch, unless the device has its pipeline already.
+    /// Compiles a dispatch, or takes its pipeline from the device's cache.
     pub fn new(gpu: &Gpu, dispatch: FusedDispatch, params_offset: u32) -> Self {
         let pipeline = gpu.pipelines.get(&gpu.device, &dispatch);
         CompiledDispatch { dispatch, pipeline, params_offset }
@@ -44,7 +45,7 @@ impl CompiledDispatch {
 }
 
 impl Kernels {
-    /// Lowers, fuses and compiles all operations of a plan.
+    /// Lowers, fuses and compiles all operations of a plan for the tuning of `gpu`.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
@@ -68,7 +69,7 @@ impl Kernels {
     }
 }
 
-/// The kernels of a block. What is done ahead is fused with nothing that is not.
+/// The kernels of a block. Lookahead operations are not fused with the rest, since they run for another chunk.
 fn lower_block(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>], first_offset: u32) -> Vec<Option<LoweredOp>> {
     let mut ops: Vec<Option<LoweredOp>> = Vec::new();
     let offset = |i: usize| first_offset + i as u32 * BINDING_ALIGNMENT as u32;

@@ -1,10 +1,10 @@
 //! Runs a [`Plan`](crate::step::Plan) on a device.
 //!
-//! [`Kernels`] are made of a plan: one pipeline for each kind of operation, with neighbours fused where they can be. An [`Executor`] is made
-//! of kernels: it allocates, with one bind group for each dispatch and one uniform slot for each operation and each chunk, all made once. A
-//! step only encodes and submits.
+//! [`Kernels`] are the operations of a plan, lowered to dispatches, fused with their neighbours where possible, and compiled. An
+//! [`Executor`] allocates the plan's memory and binds the kernels to it, once: one bind group per dispatch, one uniform slot per operation
+//! and per chunk. A step then only encodes and submits.
 //!
-//! Nothing here knows what a transformer is.
+//! Nothing here knows about transformers.
 
 mod bound_kernels;
 mod buffers;

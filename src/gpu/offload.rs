@@ -1,8 +1,8 @@
-//! What waits on the host: copied there and back a chunk at a time, behind the computation.
+//! Offloading to the host: copies chunks of layer inputs to host memory and back, overlapped with the computation.
 //!
-//! Going out, a chunk is copied to a buffer that the host can map, right behind the operations before it, and taken from there when
-//! the buffer is needed again or the chunk is. Coming back, it is written to the device between two submissions. So that the device need
-//! not hold many chunks that came back early, there may be only a few of them on their way.
+//! On the way out, a chunk is copied to a staging buffer right after the operations before it. The host reads the staging buffer when the
+//! buffer or the chunk is needed again. On the way back, a chunk is written to the device between two submissions. Only a few writes may be
+//! in flight, so that the queue does not hold many chunks that arrived early.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -12,20 +12,20 @@ use super::device::PendingWork;
 use crate::error::{Error, Result};
 use crate::step::{Chunk, OpInstance, Program, Storage, TensorId};
 
-/// Chunks on their way to the device at once: one that is computed with, one that is ready, and one that is written.
+/// Writes to the device in flight at once: one chunk is computed with, one is ready, and one is being written.
 const WRITES: usize = 3;
 
-/// What is on its way between the device and the host.
+/// The copies in flight between device and host.
 pub(super) struct Offload {
-    /// Staging buffers that hold nothing.
+    /// Free staging buffers.
     free: Vec<TensorId>,
-    /// Chunks on their way to the host, the oldest first.
+    /// Chunks in flight to the host, the oldest first.
     reads: VecDeque<Read>,
-    /// For each chunk that was written to the device, the submission before it.
+    /// The submission before each chunk that was written to the device.
     writes: VecDeque<PendingWork>,
 }
 
-/// A chunk on its way to the host.
+/// A chunk in flight to the host.
 struct Read {
     pending: PendingWork,
     staging: TensorId,
@@ -34,12 +34,12 @@ struct Read {
 }
 
 impl Offload {
-    /// Nothing is on its way yet.
+    /// No copies in flight.
     pub fn new(program: &Program) -> Self {
         Offload { free: program.bindings.staging.clone(), reads: VecDeque::new(), writes: VecDeque::new() }
     }
 
-    /// Copies the chunk's rows to the host or back, behind what is to be done before.
+    /// Copies the chunk's rows of a tensor to the host or back, after the operations `before`.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
@@ -74,12 +74,12 @@ impl Offload {
             bound.gpu.wait_for(oldest).await?;
         }
         let to = rows_of(bound.program(), out, chunk);
-        let waiting = bound.memory.host.get(x).expect("the tensor lies on the host");
+        let waiting = bound.memory.host.get(x).expect("the tensor is in host memory");
         bound.write(out, to.start as u64, &waiting[from]);
         Ok(())
     }
 
-    /// Takes all that is on its way to the host.
+    /// Completes all copies to the host.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
@@ -91,7 +91,7 @@ impl Offload {
     }
 
     async fn take_oldest(&mut self, bound: &mut BoundKernels) -> Result<()> {
-        let Read { pending, staging, tensor, bytes } = self.reads.pop_front().expect("something is on its way");
+        let Read { pending, staging, tensor, bytes } = self.reads.pop_front().expect("a copy is in flight");
         bound.gpu.wait_for(pending).await?;
         let buffer = (**bound.memory.buffer(&bound.plan, staging)).clone();
         let mapped = buffer.get_mapped_range(..bytes.len() as u64).map_err(|e| Error::Device(e.to_string()))?;
@@ -103,7 +103,7 @@ impl Offload {
     }
 }
 
-/// Where the chunk's rows lie in a tensor.
+/// The byte range of the chunk's rows in a tensor.
 fn rows_of(program: &Program, id: TensorId, chunk: Chunk) -> Range<usize> {
     let tensor = program.tensor(id);
     let first = u64::from(tensor.rows.row_of(chunk.start, chunk));

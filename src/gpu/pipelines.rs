@@ -1,4 +1,4 @@
-//! Compiles shaders, each once for a device.
+//! The pipeline cache: compiles each shader once per device.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,34 +6,34 @@ use std::sync::{Arc, Mutex};
 use super::dispatch::BindingAccess;
 use super::fusion::{FusedDispatch, KernelSource};
 
-/// A compiled shader and the layout of its bindings.
+/// A compiled pipeline and its bind group layout.
 #[derive(Clone)]
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub bindings: wgpu::BindGroupLayout,
 }
 
-/// The pipelines that were compiled for a device. Clones share them.
+/// The pipelines of a device. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Pipelines(Arc<Mutex<HashMap<KernelSource, Pipeline>>>);
 
 impl Pipelines {
-    /// The pipeline of a dispatch. What decides about it is the operations and the model's sizes, never a chunk's length: so
-    /// every chunk of every strategy runs the same machine code.
+    /// The pipeline of a dispatch. It depends on the operations and the model's sizes, never on a chunk's length, so every chunk of every
+    /// strategy runs the same machine code.
     pub fn get(&self, device: &wgpu::Device, dispatch: &FusedDispatch) -> Pipeline {
         let mut pipelines = self.0.lock().expect("no holder panics");
         pipelines.entry(dispatch.source.key()).or_insert_with(|| compile(device, dispatch)).clone()
     }
 }
 
-#[expect(unsafe_code, reason = "wgpu leaves its check of loops out in no other way")]
+#[expect(unsafe_code, reason = "wgpu has no other way to disable its loop bounding")]
 fn compile(device: &wgpu::Device, dispatch: &FusedDispatch) -> Pipeline {
     let label = Some(dispatch.source.label());
     let descriptor = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(dispatch.source.wgsl().into()) };
-    // Every loop of these shaders counts to a bound that does not change, and counting the iterations of each a second time
-    // costs more than the loops of some. Accesses stay checked where the platform can check them.
+    // Every loop of these shaders counts to a constant bound. wgpu's loop bounding counts the iterations again, which costs more than the
+    // body of some loops. Bounds checks stay on where the platform supports them.
     let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
-    // SAFETY: the only check that is off is the one for loops without an end, and there is none.
+    // SAFETY: the only check that is off is the one for infinite loops, and no shader has one.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries(dispatch) });
     let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -52,7 +52,7 @@ fn compile(device: &wgpu::Device, dispatch: &FusedDispatch) -> Pipeline {
     Pipeline { pipeline, bindings }
 }
 
-/// Two uniforms whose offsets are given with each dispatch (the operations' and the chunk's), then the tensors.
+/// The bind group layout: two uniforms with dynamic offsets (the operations' parameters and the chunk), then the tensors.
 fn entries(dispatch: &FusedDispatch) -> Vec<wgpu::BindGroupLayoutEntry> {
     let uniform = (wgpu::BufferBindingType::Uniform, true);
     let storage = |access: BindingAccess| (wgpu::BufferBindingType::Storage { read_only: access == BindingAccess::Read }, false);

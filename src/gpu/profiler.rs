@@ -1,4 +1,4 @@
-//! What each operation of a step takes on the device: by its own clock where it has one, and by the host's where not.
+//! The profiler: times each operation of a step, by timestamp queries if the device supports them, otherwise by the host's clock.
 
 use std::ops::Range;
 
@@ -14,21 +14,21 @@ use crate::step::{OpInstance, ProgramPoint};
 /// WebGPU's `maxQueryCount`, on every adapter.
 const MAX_QUERIES: u32 = 4096;
 const TICK_BYTES: u64 = 8;
-/// How long an operation is repeated to be timed alone.
+/// The target duration of repeating an operation that is timed alone.
 const REPEATED_SECONDS: f64 = 0.02;
 
-/// The time of one operation, over all chunks for which it was done.
+/// The time of one operation, summed over chunks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpTime {
     /// The operation.
     pub point: ProgramPoint,
-    /// How often it was done.
+    /// The number of timed instances.
     pub instances: u64,
-    /// What that took.
+    /// Their total time in seconds.
     pub seconds: f64,
 }
 
-/// Two ticks for each operation, and where they are read.
+/// Timestamp queries, two per dispatch, with the buffers that they are read through.
 struct Clock {
     queries: wgpu::QuerySet,
     resolved: OwnedBuffer,
@@ -48,8 +48,8 @@ impl Clock {
     }
 }
 
-/// Times each of the operations, in their order; copies to the host and back are left out, so what comes of it is of no use. It takes
-/// longer than to run them, since nothing overlaps. Fused ones are timed together.
+/// Times a range of operation instances, summed by operation. It skips host copies, so the results in the tensors are meaningless. It takes
+/// longer than running them because nothing overlaps. Fused operations are timed together.
 ///
 /// # Errors
 /// If the device was lost or has reported an error.
@@ -68,7 +68,7 @@ pub(super) async fn profile(bound: &BoundKernels, numbers: Range<u64>) -> Result
     Ok(times)
 }
 
-/// What an operation takes with the kernel of some tuning, at least. It writes what the operation writes.
+/// The least measured time in seconds of an operation with the kernel of another tuning. It overwrites the operation's outputs.
 ///
 /// # Errors
 /// If the device was lost or has reported an error.
@@ -87,13 +87,13 @@ pub(super) async fn seconds_with(bound: &BoundKernels, instance: OpInstance, tun
         bound.gpu.wait().await?;
         let seconds = started.elapsed().as_secs_f64();
         least = least.min(seconds / f64::from(repeats));
-        // The first round compiles; the others should take so long that waiting does not count.
+        // The first round includes compilation. The others should take long enough that the overhead of waiting is negligible.
         repeats = ((REPEATED_SECONDS / seconds) as u32).clamp(1, 64);
     }
     Ok(least)
 }
 
-/// The time of fused operations, to each by its share of their arithmetic.
+/// Splits the time of fused operations in proportion to their floating-point operations.
 fn shared_out(bound: &BoundKernels, span: &[OpInstance], seconds: f64) -> Vec<f64> {
     let program = bound.program();
     let flops = |instance: &OpInstance| 1.0 + program.flops(program.op(instance.block, instance.node), instance.chunk) as f64;
@@ -127,7 +127,7 @@ async fn by_its_clock(bound: &BoundKernels, spans: &[&[OpInstance]]) -> Result<V
     Ok(seconds)
 }
 
-/// One dispatch after the other is waited for; what waiting takes where there is nothing to do is taken off.
+/// Waits for one dispatch after the other, and subtracts the time of waiting for an empty submission.
 async fn by_the_hosts_clock(bound: &BoundKernels, spans: &[&[OpInstance]]) -> Result<Vec<f64>> {
     let mut idle = Duration::MAX;
     for _ in 0..4 {

@@ -1,33 +1,32 @@
-//! The text of a shader, in a small dialect of WGSL.
+//! The preprocessor of shaders: a small dialect of WGSL.
 //!
-//! Three directives, each on a line of its own: `#include name`, `#if NAME` (with `#else`), `#for i in 0..4`; each of the last two goes to
-//! its `#end`. `$i` and `$NAME` stand for numbers. That is all that the kernels need, and it keeps both compilers of WGSL (naga and Tint)
-//! from having to unroll anything.
+//! There are three directives, each on a line of its own: `#include name`, `#if NAME` (with an optional `#else`), and `#for i in 0..4`. The
+//! last two extend to `#end`. `$i` and `$NAME` stand for numbers. So neither WGSL compiler (naga or Tint) has to unroll loops.
 //!
-//! A name that ends in `$` belongs to one operation: `x$`, `params$`, `main$`. As several operations may share a dispatch
-//! ([`fusion`](super::fusion)), such names become different ones for each of them. Names without it are those of `prelude.wgsl`, of a
-//! function's own variables, of fields, and of helpers that are the same for all.
+//! A name that ends in `$` belongs to one operation: `x$`, `params$`, `main$`. Several operations may share a dispatch
+//! ([`fusion`](super::fusion)), so each operation gets its own variant of such a name. Other names are those of `prelude.wgsl`, local
+//! variables, fields, and helpers that all operations share.
 
 use crate::for_each_op;
 use crate::shaders::{self, FILES};
 use crate::step::OpKind;
 
-/// What a shader's text is made with: names that may stand in it, and their values. A condition holds if its name is here.
+/// The constants of a shader: names with their values. The condition of an `#if` holds if its name is among them.
 pub type Constants = Vec<(&'static str, u32)>;
 
-/// What becomes of a name that ends in `$`.
+/// The replacement of a name that ends in `$`.
 pub(super) enum OwnName {
-    /// That of a binding with this number.
+    /// The name of the binding with this number.
     Binding(usize),
-    /// This one.
+    /// This name.
     Name(String),
 }
 
-/// A text with its directives done.
+/// WGSL with all directives expanded.
 #[derive(Default)]
 pub(super) struct Expanded {
     pub text: String,
-    /// What it includes and has no names of its own: one of these is enough for all operations of a dispatch.
+    /// Included files without `$` names: one copy is enough for all operations of a dispatch.
     pub shared: Vec<String>,
 }
 
@@ -39,22 +38,22 @@ impl Expanded {
     }
 }
 
-/// A file of `shaders/` that is no operation's.
+/// A file of `shaders/` that belongs to no operation.
 pub(super) fn part(stem: &str, constants: &Constants) -> String {
     Expanded::new(shaders::code(stem), constants).text
 }
 
-/// A shader before it is compiled.
+/// The shader of an operation, before expansion.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shader {
     /// The operation.
     pub kind: OpKind,
-    /// What its text is made with.
+    /// Its constants.
     pub constants: Constants,
 }
 
 impl Shader {
-    /// The operation's own file, with names as `own_name` makes them of those that end in `$`.
+    /// Expands the operation's file. `own_name` returns the replacement of each name that ends in `$`.
     pub(super) fn expand(&self, own_name: impl Fn(&str) -> OwnName) -> Expanded {
         let Expanded { text, shared } = Expanded::new(shaders::code(self.kind.stem()), &self.constants);
         let mut pieces = text.split('$');
@@ -72,14 +71,14 @@ impl Shader {
         Expanded { text: out, shared }
     }
 
-    /// A constant's value, if it is given.
+    /// The value of a constant, if it is defined.
     pub(super) fn constant(&self, name: &str) -> Option<u32> {
         self.constants.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
     }
 }
 
 impl Expanded {
-    /// Writes lines out up to an `#else`, an `#end` or the last one; says whether it was an `#else`.
+    /// Expands lines up to an `#else`, an `#end` or the last one. Returns whether it was an `#else`.
     fn expand<'a>(&mut self, lines: &mut (impl Iterator<Item = &'a str> + Clone), values: &[(&'a str, u32)], is_wanted: bool) -> bool {
         while let Some(line) = lines.next() {
             match line.trim_start().strip_prefix('#').map(|d| d.split_whitespace().collect::<Vec<_>>()).as_deref() {
@@ -133,7 +132,7 @@ fn is_identifier(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Does a name end in `$`?
+/// Does the code contain names that end in `$`?
 fn has_own_names(code: &str) -> bool {
     code.split('$').skip(1).any(|behind| !behind.starts_with(is_identifier))
 }

@@ -1,4 +1,4 @@
-//! Tensors to the device and back: the values of parameters, and what belongs to them.
+//! Transfers between host and device: values, gradients and moments of parameters.
 
 use super::bound_kernels::BoundKernels;
 use super::buffers::OwnedBuffer;
@@ -6,15 +6,15 @@ use crate::error::Result;
 use crate::model::{Parameter, ParameterId, WeightSource};
 use crate::step::{ParameterSlice, TensorId};
 
-/// Bytes that are on their way at once, where many tensors are read or written: they take as much memory beside the plan.
+/// The most bytes in flight at once. They take as much memory in addition to the plan.
 const AT_ONCE: u64 = 64 << 20;
-/// Bytes of rows that are made ready for the device at once.
+/// The most bytes of rows that are converted for the device at once.
 const ROWS_AT_ONCE: u64 = 8 << 20;
 
-/// Writes values of parameters, a few rows at a time: a model never lies whole on the host.
+/// Writes values of parameters, a few rows at a time, so the host never holds the whole model.
 ///
 /// # Errors
-/// What reading the values may end in, and if the device was lost.
+/// Errors of the weight source, and if the device was lost.
 pub(super) async fn load<'a>(
     bound: &BoundKernels,
     values: &impl WeightSource,
@@ -27,7 +27,7 @@ pub(super) async fn load<'a>(
     bound.gpu.check()
 }
 
-/// Writes one tensor of each slice of a parameter. `waiting` is how many bytes were written that the device may not have taken yet.
+/// Writes one tensor of each slice of a parameter. `waiting` counts the bytes that the device may not have received yet.
 ///
 /// # Errors
 /// As [`load`].
@@ -40,7 +40,7 @@ pub(super) async fn load_slices(
     waiting: &mut u64,
 ) -> Result<()> {
     let row_bytes = parameter.dtype.row_bytes(parameter.padded_cols());
-    // Writes have to start at a multiple of four bytes; four rows of whatever dtype do.
+    // Writes must start at a multiple of four bytes; four rows of any dtype do.
     let step = u32::try_from(ROWS_AT_ONCE / row_bytes).unwrap_or(u32::MAX).max(4) / 4 * 4;
     for (slice, id) in slices.iter().filter_map(|slice| Some((slice, tensor(slice)?))) {
         for first in (0..slice.rows).step_by(step as usize) {
@@ -60,7 +60,7 @@ pub(super) async fn load_slices(
     Ok(())
 }
 
-/// Reads one tensor of each slice of every trainable parameter (its values, its gradient, a moment), without the padding.
+/// Reads one tensor of each slice of every trainable parameter (values, gradient or a moment), without padding.
 ///
 /// # Errors
 /// If the device was lost.
@@ -76,7 +76,7 @@ pub(super) async fn read_trainable(bound: &BoundKernels, tensor: impl Fn(&Parame
     Ok(program.parameters.trainable().map(read).collect())
 }
 
-/// Reads a part of a tensor, from a byte on. The buffer by which it comes is no part of the plan, and gone at once.
+/// Reads `bytes` bytes of a tensor from the byte offset `from` on. The staging buffer is not part of the plan and is freed immediately.
 ///
 /// # Errors
 /// If the device was lost.
@@ -89,7 +89,7 @@ pub(super) async fn read_range(bound: &BoundKernels, id: TensorId, from: u64, by
     bound.gpu.map(&staging).await
 }
 
-/// Submits a copy of a tensor, from a byte on, that fills a buffer.
+/// Submits a copy of a tensor's bytes, from the byte offset `from` on, that fills `target`.
 pub(super) fn copy_to(bound: &BoundKernels, id: TensorId, from: u64, target: &wgpu::Buffer) -> wgpu::SubmissionIndex {
     let mut encoder = bound.gpu.device.create_command_encoder(&Default::default());
     let offset = bound.plan.allocation(id).offset + from;
@@ -97,7 +97,7 @@ pub(super) fn copy_to(bound: &BoundKernels, id: TensorId, from: u64, target: &wg
     bound.gpu.queue.submit([encoder.finish()])
 }
 
-/// Reads many tensors at once: some browsers take a tenth of a second for every answer, however short it is.
+/// Reads many tensors with few mappings: some browsers take a tenth of a second per mapping, however small it is.
 async fn read_all(bound: &BoundKernels, ids: &[TensorId]) -> Result<Vec<Vec<u8>>> {
     let mut read = Vec::new();
     let mut rest = ids;

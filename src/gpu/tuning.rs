@@ -1,18 +1,20 @@
-//! Sizes of tiles, by class of adapter or as measured. Never by the length of a chunk: one kernel serves all chunks, so that all give
-//! the same bits.
+//! Tile sizes of the kernels, by class of adapter or as measured.
+//!
+//! They never depend on the length of a chunk: one kernel serves all chunks, so results are bit-identical for every chunk length. A "group
+//! of four" is a `vec4<f32>`.
 
 use crate::step::TOKEN_TILE;
 
-/// The sizes that a device's kernels are written out for.
+/// The tile sizes for which a device's kernels are expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Tuning {
-    /// Threads that share a row where a row is summed up.
+    /// Threads of a workgroup that reduces a row.
     pub row_threads: u32,
-    /// Are they one subgroup, that adds up without a barrier?
+    /// Are these threads one subgroup, which reduces without a barrier?
     pub row_is_subgroup: bool,
-    /// Operations that one dispatch may do beside each other: one on CPUs, where those of a workgroup that are not its own cost time too.
+    /// The most operations that are fused in parallel: one on CPUs, where a workgroup also spends time on skipping the other operations.
     pub max_parallel_fused: u32,
-    /// Operations that one dispatch may do in turn: one on CPUs, the time of whose compilers grows faster than what they compile.
+    /// The most operations that are fused sequentially: one on CPUs, whose compile time grows faster than the length of the code.
     pub max_sequential_fused: u32,
     /// Tile of [`Op::Linear`](crate::step::Op::Linear).
     pub linear: TokenTile,
@@ -28,19 +30,19 @@ pub struct Tuning {
     pub attention_key_value_grad: HeadTile,
 }
 
-/// How the threads of a workgroup come by what all of them need.
+/// How the threads of a workgroup share operands that all of them need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Sharing {
-    /// Each reads it: that is good where a cache or the driver makes one load of it.
+    /// Each thread loads the operand. This is good where a cache or the driver merges the loads.
     Direct,
-    /// The threads of a subgroup, so many, read a part each and tell one another.
+    /// The threads of a subgroup, of that size, load a slice each and broadcast it.
     Subgroup(u32),
-    /// The workgroup reads it into its own memory.
+    /// The workgroup stages the operand in workgroup memory.
     Workgroup,
 }
 
 impl Sharing {
-    /// Of so many parts, those that are read together.
+    /// The number of `parts` that are loaded together.
     pub(super) fn together(self, parts: u32, of_subgroup: impl Fn(u32) -> u32) -> u32 {
         match self {
             Sharing::Subgroup(threads) => of_subgroup(threads),
@@ -49,106 +51,107 @@ impl Sharing {
     }
 }
 
-/// A workgroup has a token tile; a thread so many of its tokens, and so many groups of four columns.
+/// The tile of a projection: a workgroup has a token tile, a thread some of its tokens and some groups of four columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TokenTile {
-    /// Tokens of a thread: a divisor of the token tile.
+    /// Tokens per thread: a divisor of the token tile.
     pub tokens: u32,
-    /// Groups of four columns of a thread; with [`Sharing::Subgroup`] a whole number of those that a subgroup reads at once.
+    /// Groups of four columns per thread; with [`Sharing::Subgroup`] a multiple of those that a subgroup loads at once.
     pub vec4s: u32,
-    /// Threads along the columns; one where a workgroup shares no memory.
+    /// Threads along the columns; one without workgroup memory.
     pub col_threads: u32,
-    /// Groups of four of what is added up that a thread takes in one turn of its loop, each of which some drivers let it pay for what it
-    /// carries along.
+    /// Groups of four of the inner dimension per iteration of a thread's loop. On some drivers each iteration has a cost for loop-carried
+    /// variables.
     pub unroll: u32,
-    /// How they share the matrix.
+    /// How the threads share the matrix.
     pub sharing: Sharing,
 }
 
 impl TokenTile {
-    /// Threads of a workgroup.
+    /// Threads per workgroup.
     pub fn workgroup_size(self) -> u32 {
         TOKEN_TILE / self.tokens * self.col_threads
     }
 
-    /// Narrower, but no less than half as wide, where a matrix of so many groups of four columns would leave much of the last tile empty;
-    /// `together` is how many groups a subgroup of so many threads reads at once.
+    /// The same tile, narrower by up to half if a matrix of `matrix_vec4s` groups of four columns would leave much of the last tile empty.
+    /// `together(size)` is the number of groups that a subgroup of that size loads at once.
     pub(super) fn fitted(self, matrix_vec4s: u32, together: impl Fn(u32) -> u32) -> TokenTile {
         let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.col_threads), self.sharing.together(1, together));
         TokenTile { vec4s, ..self }
     }
 
-    /// Groups of four columns of a workgroup.
+    /// Groups of four columns per workgroup.
     pub fn workgroup_vec4s(self) -> u32 {
         self.vec4s * self.col_threads
     }
 }
 
-/// A thread has so many groups of four rows, and so many groups of four columns.
+/// The tile of a weight gradient: a thread has some groups of four rows and some groups of four columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct WeightTile {
-    /// Threads along the columns; neighbours have neighbouring columns.
+    /// Threads along the columns; adjacent threads have adjacent columns.
     pub col_threads: u32,
-    /// Threads along the rows; one where a workgroup shares no memory.
+    /// Threads along the rows; one without workgroup memory.
     pub row_threads: u32,
-    /// Groups of four columns of a thread.
+    /// Groups of four columns per thread.
     pub cols: u32,
-    /// Groups of four rows of a thread; with [`Sharing::Subgroup`] a whole number of subgroups.
+    /// Groups of four rows per thread; with [`Sharing::Subgroup`] a multiple of the subgroup size.
     pub vec4s: u32,
-    /// Tokens that a thread adds up before it goes on to the next rows: a divisor of eight.
+    /// Tokens per iteration of a thread's loop: a divisor of eight.
     pub unroll: u32,
-    /// How they share what belongs to rows.
+    /// How the threads share the operand of the rows.
     pub sharing: Sharing,
 }
 
-/// A thread has so many tokens of one head, fewer where a head is wide, and one at least.
+/// The tile of attention: a thread has some tokens of one head, fewer for a wide head, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct HeadTile {
-    /// Tokens of a thread at most.
+    /// The most tokens per thread.
     pub tokens: u32,
-    /// Groups of four columns of all its tokens at most.
+    /// The most groups of four columns of all tokens of a thread.
     pub vec4s: u32,
-    /// Other tokens that a thread looks at in one turn of its loop, each of which some drivers let it pay for what it carries along: a
-    /// divisor of those that threads read together.
+    /// Other tokens per iteration of a thread's loop: a divisor of those that threads load together. On some drivers each iteration has a
+    /// cost for loop-carried variables.
     pub unroll: u32,
-    /// How they share the tokens that all of them look at.
+    /// How the threads share the other tokens.
     pub sharing: Sharing,
 }
 
 impl WeightTile {
-    /// With fewer rows, but no less than half of them, where a matrix of so many groups of four rows would leave much of the last tile empty.
+    /// The same tile with up to half of the rows fewer if a matrix of `matrix_vec4s` groups of four rows would leave much of the last tile
+    /// empty.
     pub(super) fn fitted(self, matrix_vec4s: u32) -> WeightTile {
         let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.row_threads), self.sharing.together(1, |threads| threads));
         WeightTile { vec4s, ..self }
     }
 }
 
-/// The length of tiles, `most` at most and no less than half of it, that covers `all` with little behind its end: a longer one counts as
-/// good as a shorter one that has a tenth less to compute. Each is a multiple of `step`.
+/// The tile length between `most / 2` and `most`, a multiple of `step` (or `most` itself), that covers `all` with little waste. A longer
+/// tile is preferred unless a shorter one computes a tenth less.
 fn fitted(most: u32, all: u32, step: u32) -> u32 {
     let shorter = (most.div_ceil(2)..most).filter(|length| length.is_multiple_of(step)).rev();
     shorter.fold(most, |best, length| if all.next_multiple_of(best) * 9 > all.next_multiple_of(length) * 10 { length } else { best })
 }
 
 impl HeadTile {
-    /// Tokens of a thread for heads of so many groups of four columns: a power of two.
+    /// Tokens per thread for heads of `head_vec4s` groups of four columns: a power of two.
     pub(super) fn tokens_of(self, head_vec4s: u32) -> u32 {
         1 << (self.vec4s / head_vec4s).clamp(1, self.tokens).ilog2()
     }
 }
 
 impl Tuning {
-    /// Is it for a driver that runs on a CPU? For these it was measured, and their compilers are slow.
+    /// Is it for a driver that runs on a CPU? Such drivers have slow compilers, and their tunings were measured.
     pub fn is_for_cpu(&self) -> bool {
         self.row_threads <= 8
     }
 
-    /// Threads that share a tile's tokens where these are summed up by columns.
+    /// Threads that split a tile's tokens when summing columns over tokens.
     pub(super) fn token_threads(&self) -> u32 {
         if self.is_for_cpu() { 1 } else { self.row_threads / 4 }
     }
 
-    /// For GPUs: few registers a thread, many threads.
+    /// For GPUs: few registers per thread, many threads.
     pub const GPU: Tuning = Tuning {
         row_threads: 64,
         row_is_subgroup: false,
@@ -162,8 +165,8 @@ impl Tuning {
         attention_key_value_grad: HeadTile { tokens: 1, vec4s: 16, unroll: 1, sharing: Sharing::Workgroup },
     };
 
-    /// For drivers that run on a CPU: a workgroup is one vector of eight lanes, a barrier costs dearly, and a load costs as
-    /// much as many multiplications, so each thread holds as much as it can. Measured on lavapipe.
+    /// For drivers that run on a CPU: a workgroup is one SIMD vector of eight lanes, barriers are expensive, and a load costs as much as
+    /// many multiplications, so each thread holds as much as it can. Measured on lavapipe.
     pub const CPU: Tuning = Tuning {
         row_threads: 8,
         row_is_subgroup: false,
@@ -177,7 +180,8 @@ impl Tuning {
         attention_key_value_grad: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
     };
 
-    /// The same where the eight lanes are a subgroup: it reads eight values in the time of one. Measured on lavapipe of Mesa 25.0 and 26.1.
+    /// The same where the eight lanes form a subgroup, which loads eight values in the time of one. Measured on lavapipe of Mesa 25.0 and
+    /// 26.1.
     pub const CPU_SUBGROUP: Tuning = Tuning {
         row_threads: 8,
         row_is_subgroup: true,
@@ -191,16 +195,16 @@ impl Tuning {
         attention_key_value_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 2, sharing: Sharing::Subgroup(8) },
     };
 
-    /// The same for older lavapipes, where a load costs several times as much: tiles as long as the instruction cache allows. Newer ones gain
-    /// nothing by these, and take 1.6 times as long to compile them. Measured with Mesa 22.3.
+    /// The same for older versions of lavapipe, where a load costs several times as much: tiles as long as the instruction cache allows.
+    /// Newer versions gain nothing by them, and take 1.6 times as long to compile. Measured with Mesa 22.3.
     pub const CPU_SUBGROUP_LONG: Tuning = Tuning {
         linear: TokenTile { vec4s: 20, ..Tuning::CPU_SUBGROUP.linear },
         linear_grad: TokenTile { vec4s: 16, ..Tuning::CPU_SUBGROUP.linear_grad },
         ..Tuning::CPU_SUBGROUP
     };
 
-    /// For a driver with vectors of four lanes, where each word that is loaded is a hundred instructions: SwiftShader. A loop's body has to
-    /// stay in the instruction cache, and the compiler's time grows with the square of its length.
+    /// For SwiftShader: SIMD vectors of four lanes, and a hundred instructions for each 32-bit load. A loop's body must stay in the
+    /// instruction cache, and compile time grows with the square of its length.
     pub const SMALL_CPU: Tuning = Tuning {
         row_threads: 4,
         row_is_subgroup: false,

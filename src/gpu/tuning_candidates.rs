@@ -1,10 +1,10 @@
-//! Other kernels than those of an adapter's class that are worth trying on it.
+//! Candidates of tuning: tile sizes worth trying on an adapter, besides those of its class.
 
 use super::device::Gpu;
 use super::tuning::{HeadTile, Sharing, TokenTile, Tuning, WeightTile};
 use crate::step::OpKind;
 
-/// An operation whose kernel comes in several sizes.
+/// A tunable operation: one whose kernel has several tile sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TunableOp {
     /// [`Tuning::linear`].
@@ -22,7 +22,7 @@ pub enum TunableOp {
 }
 
 impl TunableOp {
-    /// All of them.
+    /// All tunable operations.
     pub const ALL: [TunableOp; 6] = [
         TunableOp::Linear,
         TunableOp::LinearGrad,
@@ -32,7 +32,7 @@ impl TunableOp {
         TunableOp::AttentionKeyValueGrad,
     ];
 
-    /// The operation.
+    /// The kind of the operation.
     pub fn op(self) -> OpKind {
         match self {
             TunableOp::Linear => OpKind::Linear,
@@ -87,20 +87,20 @@ const fn weight_tile(sharing: Sharing, [col_threads, row_threads]: [u32; 2], col
     WeightTile { col_threads, row_threads, cols, vec4s, unroll, sharing }
 }
 
-/// With registers for all tokens of a head of 32 columns, and for one of 64.
+/// A tile with registers for all tokens of a head of 32 columns, and for one token of a head of 64.
 const fn head_tile(sharing: Sharing, tokens: u32, unroll: u32) -> HeadTile {
     HeadTile { tokens, vec4s: if tokens == 1 { 16 } else { 8 * tokens }, unroll, sharing }
 }
 
 impl Gpu {
-    /// Tunings that are worth a try on the device beside its own.
+    /// Tunings worth trying on this device, besides its own.
     pub fn candidates(&self, tunable: TunableOp) -> Vec<Tuning> {
         self.tuning().candidates(tunable, self.subgroup_size())
     }
 }
 
 impl Tuning {
-    /// The same with one operation's kernel from another tuning.
+    /// The same with the tile of one operation from another tuning.
     pub fn with(mut self, tunable: TunableOp, other: &Tuning) -> Tuning {
         match tunable {
             TunableOp::Linear => self.linear = other.linear,
@@ -113,7 +113,8 @@ impl Tuning {
         self
     }
 
-    /// Tunings that differ from this one in one operation; `subgroup_size` is how many threads a subgroup has, if kernels can rely on it.
+    /// Tunings that differ from this one in one operation. `subgroup_size` is the number of threads of a subgroup, if kernels can rely on
+    /// it.
     pub fn candidates(self, tunable: TunableOp, subgroup_size: Option<u32>) -> Vec<Tuning> {
         let mut candidates = Vec::new();
         let mut add = |other: &Tuning| {
@@ -127,19 +128,19 @@ impl Tuning {
         candidates
     }
 
-    /// On an adapter that runs on a CPU, whose compiler is slow, what needs a barrier is not worth a try, and on others not what needs many
-    /// registers.
+    /// Prunes candidates: on an adapter that runs on a CPU, whose compiler is slow, kernels with barriers are not worth trying; on other
+    /// adapters, kernels with many registers.
     fn is_likely(&self, (sharing, registers): (Sharing, u32), has_subgroups: bool) -> bool {
         match sharing {
             Sharing::Workgroup => !self.is_for_cpu(),
-            // Code that has left the instruction cache, which is sooner where each load is much of it, is slow to run and to compile.
+            // Code that exceeds the instruction cache is slow to run and to compile. Long load sequences reach that limit sooner.
             Sharing::Direct if self.is_for_cpu() => (16..=8 * self.row_threads).contains(&registers) && !has_subgroups,
             Sharing::Direct => registers <= 16,
             Sharing::Subgroup(_) => true,
         }
     }
 
-    /// How a kernel's threads share what all need, and groups of four that each of them adds up (in attention, for a head of 32 columns).
+    /// How a kernel's threads share operands, and how many groups of four each thread accumulates (in attention, for a head of 32 columns).
     fn sharing_and_registers(&self, tunable: TunableOp) -> (Sharing, u32) {
         let weight = self.linear_weight_grad;
         let of_tokens = |tile: TokenTile| (tile.sharing, tile.tokens * tile.vec4s);
@@ -155,7 +156,7 @@ impl Tuning {
     }
 }
 
-/// Tunings of which each operation's tile is worth a try.
+/// The listed tiles as tunings, of which each operation's tile is worth trying.
 const LISTED: [Tuning; TOKEN_TILES.len()] = {
     let mut listed = [Tuning::GPU; TOKEN_TILES.len()];
     let mut i = 0;
@@ -179,19 +180,19 @@ const fn of_tiles(tokens: [TokenTile; 2], weights: WeightTile, heads: [HeadTile;
     }
 }
 
-/// The same with subgroups of so many threads.
+/// Candidates with subgroups of `size` threads.
 fn by_subgroup(size: u32) -> Vec<Tuning> {
     let (sharing, most) = (Sharing::Subgroup(size), (64 / size).max(1));
     let sizes = |i: usize| (if i % 4 < 2 { most } else { (most / 2).max(1) }, [1, 2][i / 4]);
     let tuning = |i: usize| {
         let (tokens, unroll) = sizes(i);
-        // What is read of a matrix at once is a row for each thread, or four columns.
+        // A subgroup loads one row of a matrix, or four columns, per thread.
         let tile = |once: u32| {
             let vec4s = [once, 2 * once, 2 * once, 16u32.next_multiple_of(once)][i % 4];
             TokenTile { unroll, vec4s: if tokens * vec4s <= 64 { vec4s } else { once }, ..token_tile(sharing, tokens, once, 1) }
         };
         let (cols, vec4s) = [(1, size), (2, size), (2, 2 * size)][i % 3];
-        // Forward a thread looks at what its subgroup read all at once.
+        // In the forward pass a thread processes everything that its subgroup loaded in one iteration.
         let head = |unroll| head_tile(sharing, tokens, unroll);
         let backward = head(unroll.min(size));
         of_tiles([tile(size.div_ceil(4)), tile(size)], weight_tile(sharing, [size, 1], cols, vec4s, cols), [head(size), backward, backward])

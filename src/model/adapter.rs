@@ -1,4 +1,4 @@
-//! Low-rank adapters in files, in the layout of PEFT: `adapter_config.json` and `adapter_model.safetensors`.
+//! LoRA adapters in files, in the layout of PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -11,7 +11,7 @@ use super::weights::f32_safetensors;
 use super::{Config, Dtype, Files, Lora, ModelSpec, Parameter, Parameters, Projection, WeightSource, Weights};
 use crate::error::{Error, Result};
 
-/// Adapters in files, checked against the model that they belong to. No value is read yet.
+/// Adapters in files, checked against the model that they belong to. Values are read later, row by row.
 pub struct StoredAdapter<F> {
     lora: Lora,
     tensors: Tensors<F>,
@@ -19,15 +19,15 @@ pub struct StoredAdapter<F> {
 
 pub(super) const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
-/// More than any `adapter_config.json` has.
+/// A limit that no real `adapter_config.json` reaches.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 impl<F: Files> StoredAdapter<F> {
-    /// Reads the settings and the header of the weights, and holds both against the model.
+    /// Reads `adapter_config.json` and the header of the weights, and checks both against the model.
     ///
     /// # Errors
-    /// [`Error::Adapter`] if PEFT does something with them that is not supported here; [`Error::Weights`] if a tensor is missing, of
-    /// the wrong shape or type, or not expected.
+    /// [`Error::Adapter`] if a PEFT feature is not supported; [`Error::Weights`] if a tensor is missing, has the wrong shape or type, or is
+    /// not expected. Errors of `files`.
     pub async fn open(files: F, config: &Config) -> Result<Self> {
         let bytes = read_whole(&files, CONFIG, MAX_CONFIG_BYTES).await?;
         let settings: Map<String, Value> =
@@ -48,7 +48,7 @@ impl<F: Files> StoredAdapter<F> {
         }
     }
 
-    /// Rank, scale and targets.
+    /// Rank, alpha and targets.
     pub fn lora(&self) -> &Lora {
         &self.lora
     }
@@ -60,10 +60,10 @@ impl<F: Files> WeightSource for StoredAdapter<F> {
     }
 }
 
-/// The files that PEFT reads: their names and bytes.
+/// The files of adapters in the layout of PEFT: names and contents. `base` is `base_model_name_or_path`.
 ///
 /// # Panics
-/// If the model has no adapters.
+/// If the model has no adapters, or `weights` lacks one of their matrices.
 pub fn adapter_files(spec: &ModelSpec, base: &str, weights: &Weights) -> [(&'static str, Vec<u8>); 2] {
     let lora = spec.adapters().expect("a model with adapters");
     let settings = json!({
@@ -90,7 +90,7 @@ pub fn adapter_files(spec: &ModelSpec, base: &str, weights: &Weights) -> [(&'sta
     [(WEIGHTS, f32_safetensors(tensors, &[("format", "pt")])), (CONFIG, settings.into_bytes())]
 }
 
-/// What PEFT can do beyond plain adapters would change what is computed.
+/// Refuses PEFT features beyond plain LoRA, which would change the computation.
 fn refuse_unsupported(settings: &Map<String, Value>) -> Result<()> {
     let kind = settings.get("peft_type").and_then(Value::as_str).unwrap_or("");
     if kind != "LORA" {
@@ -137,7 +137,7 @@ fn lora(settings: &Map<String, Value>, targets: Vec<Projection>) -> Result<Lora>
     Ok(Lora { rank: rank as u32, alpha: number("lora_alpha")?, use_rslora, targets })
 }
 
-/// Which projections have adapters: the weights say it, however `target_modules` is written.
+/// The projections that have adapters, by the names of the tensors. `target_modules` may be a pattern.
 fn targets<F: Files>(tensors: &Tensors<F>) -> Result<Vec<Projection>> {
     let mut targets = BTreeSet::new();
     for name in tensors.names() {

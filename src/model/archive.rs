@@ -1,5 +1,4 @@
-//! A model or adapters as one zip in the layout of a Hugging Face directory, for where there is no directory: a browser's downloads
-//! and uploads.
+//! A model or adapters as a zip in the layout of a Hugging Face directory, for downloads and uploads in a browser.
 
 use std::io::{Cursor, Read, Seek, Write};
 use std::ops::Range;
@@ -13,32 +12,32 @@ use super::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
 use super::{Config, ModelSpec, Parameters, Weights, adapter, adapter_files};
 use crate::error::{Error, Result};
 
-/// What the memory of a page can hold in one piece: a compressed entry that claims more is an attack or a mistake.
+/// The largest compressed entry in bytes that is unpacked into memory. An entry that claims more is an attack or a mistake.
 const MAX_UNPACKED_BYTES: u64 = 1 << 30;
-/// Endings of the files that a model may be made of, or that say what is wrong with it.
+/// The suffixes of a model's files, and of files that help to explain what is wrong with it.
 const ENDINGS: [&str; 4] = [".json", ".safetensors", ".jinja", ".bin"];
 
-/// What files make up.
+/// The kind of a set of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
     /// A model.
     Model,
-    /// Adapters on a model.
+    /// LoRA adapters of a model.
     Adapters,
 }
 
 /// A file in a zip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// These bytes of the zip, as they are.
+    /// An uncompressed entry: this range of the zip's bytes.
     Within(Range<u64>),
-    /// Bytes that were compressed.
+    /// The unpacked bytes of a compressed entry.
     Unpacked(Vec<u8>),
 }
 
-/// The files of a model by name: `config.json` is the last, since it makes the others a model.
+/// The files of a model, by name. `config.json` is the last, so that an incomplete directory is not taken for a model.
 pub(super) fn files(config: &Config, weights: &Weights) -> Vec<(&'static str, Vec<u8>)> {
-    // A token is a byte in this vocabulary alone; of others the tokenizer is not known.
+    // A vocabulary of 256 is the byte vocabulary. The tokenizers of others are unknown here.
     let tokenizer = match config.vocab_size {
         256 => vec![
             ("tokenizer.json", byte_tokenizer_json().into_bytes()),
@@ -57,8 +56,11 @@ fn files_with(config: &Config, weights: &Weights, tokenizer: Vec<(&'static str, 
     files
 }
 
-/// What a run has learned, as one zip: a model, or its adapters as PEFT saves them. `base` names the model that they are on;
-/// a tokenizer's files go with a model. Nothing is compressed: weights hardly get smaller.
+/// Exports a model, or its adapters in the layout of PEFT, as a zip. `base` is the name of the adapters' base model; `tokenizer` are the
+/// tokenizer's files, which are added to a model. Nothing is compressed, because weights hardly shrink.
+///
+/// # Panics
+/// If `weights` lacks a parameter.
 pub fn to_zip(spec: &ModelSpec, base: &str, weights: &Weights, tokenizer: Option<Vec<(&'static str, Vec<u8>)>>) -> Vec<u8> {
     let files = match (spec.adapters(), tokenizer) {
         (Some(_), _) => adapter_files(spec, base, weights).into(),
@@ -80,25 +82,25 @@ pub fn is_zip(name: &str, bytes: &[u8]) -> bool {
     name.to_ascii_lowercase().ends_with(".zip") || has_magic(bytes)
 }
 
-/// Does it start as a zip does, with an entry or, if it is empty, with the end?
+/// Does it start with the signature of a zip entry or, for an empty zip, of the end record?
 fn has_magic(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 
-/// Those files that make up a model or adapters, by their names in its folder; a folder before the names is fine.
+/// Selects the files of a model or of adapters from a folder, and returns them by their names within it.
 ///
 /// # Errors
-/// [`Error::Weights`] if the file is missing that makes the others what they are.
+/// [`Error::Weights`] if `config.json` (or `adapter_config.json`) is missing.
 pub fn pick<T>(files: Vec<(String, T)>, kind: Kind) -> Result<Vec<(String, T)>> {
     let folder = folder(files.iter().map(|(name, _)| name.as_str()), kind)?;
     let of_model = |(name, file): (String, T)| Some((name_in_folder(&folder, &name)?.to_owned(), file));
     Ok(files.into_iter().filter_map(of_model).collect())
 }
 
-/// The files of a model or adapters in a zip. Every byte of theirs is read once and held against its checksum, a little at a time.
+/// The files of a model or adapters in a zip. Reads every byte of them once, in small pieces, to verify the checksums.
 ///
 /// # Errors
-/// [`Error::Weights`] if the zip is broken, or has other files.
+/// [`Error::Weights`] if the zip is damaged, encrypted or unsupported, or does not contain a model (or adapters).
 pub fn unpack(file: &str, mut zip: impl Read + Seek, kind: Kind) -> Result<Vec<(String, Entry)>> {
     let mut start = [0; 4];
     let is_readable = zip.read_exact(&mut start).and_then(|()| zip.rewind()).is_ok();
@@ -110,7 +112,7 @@ pub fn unpack(file: &str, mut zip: impl Read + Seek, kind: Kind) -> Result<Vec<(
     pick(names, kind)?.into_iter().map(|(name, index)| Ok((name, entry(&mut zip, index, file)?))).collect()
 }
 
-/// The folder of a model: that of its `config.json`. Of several models the outermost is meant: the others are its checkpoints.
+/// The folder of a model: that of its `config.json`. With several it takes the outermost; the others are its checkpoints.
 fn folder<'a>(names: impl Iterator<Item = &'a str>, kind: Kind) -> Result<String> {
     let marker = match kind {
         Kind::Model => CONFIG,
@@ -127,13 +129,13 @@ fn folder<'a>(names: impl Iterator<Item = &'a str>, kind: Kind) -> Result<String
     Ok(folder.to_owned())
 }
 
-/// The name of a file in that folder, if it may be one of the model's.
+/// The name of a file within the folder, if it may belong to the model.
 fn name_in_folder<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
     let name = name.strip_prefix(folder)?;
     (!name.contains(['/', '\\']) && ENDINGS.iter().any(|ending| name.ends_with(ending))).then_some(name)
 }
 
-/// An entry, and never more of it than it claims.
+/// Reads an entry, never more bytes than it claims.
 fn entry<R: Read + Seek>(zip: &mut ZipArchive<R>, index: usize, file: &str) -> Result<Entry> {
     let about = zip.by_index_data(index).map_err(|e| damaged(file, &e))?;
     let name = String::from_utf8_lossy(about.name_raw()).into_owned();
@@ -154,7 +156,7 @@ fn entry<R: Read + Seek>(zip: &mut ZipArchive<R>, index: usize, file: &str) -> R
     let mut bytes = Vec::new();
     let read = match method {
         CompressionMethod::Stored => std::io::copy(&mut reader, &mut std::io::sink()),
-        // Memory is taken as bytes arrive, so that a claim alone costs none; a byte beyond the claim is an error of the reader.
+        // Memory grows as bytes arrive, so a large claim alone costs none. The reader fails on a byte beyond the claim.
         _ => reader.read_to_end(&mut bytes).map(|read| read as u64),
     };
     let read = read.map_err(|e| match e.kind() {
@@ -198,7 +200,7 @@ mod tests {
         to_zip(&config.into(), "", weights, None)
     }
 
-    /// Packs files as other programs do: deflated, and in a stream that cannot go back to note sizes before the data.
+    /// Packs files as other programs do: deflated, as a stream, with the sizes after the data.
     fn packed(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         let mut zip = ZipWriter::new_stream(Vec::new());
         for (name, bytes) in files {
@@ -238,7 +240,7 @@ mod tests {
         assert!(words.iter().all(|word| error.contains(word)), "{words:?}: {error}");
     }
 
-    /// Overwrites bytes of the entry's record in the zip's directory.
+    /// Overwrites bytes of the entry's record in the central directory.
     fn patch(zip: &mut [u8], name: &str, field: usize, bytes: &[u8]) {
         const NAME: usize = 46;
         let record = (0..zip.len())

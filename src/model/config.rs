@@ -1,9 +1,9 @@
-//! The sizes of a decoder, and what of its family's choices it makes.
+//! The configuration of a decoder.
 
 use super::{Family, ModelType, Rope, RopeScaling};
 use crate::error::{Error, Result};
 
-/// A decoder. The fields have the names that a Hugging Face `config.json` has, where it has them.
+/// The configuration of a decoder. Fields have the names of a Hugging Face `config.json` where it has them.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// Its family.
@@ -12,57 +12,57 @@ pub struct Config {
     pub hidden_size: u32,
     /// F: the width of the MLP.
     pub intermediate_size: u32,
-    /// L: decoder layers.
+    /// L: the number of decoder layers.
     pub num_hidden_layers: u32,
-    /// H: query heads.
+    /// H: the number of query heads.
     pub num_attention_heads: u32,
-    /// K: key and value heads; a divisor of H.
+    /// K: the number of key/value heads; a divisor of H.
     pub num_key_value_heads: u32,
-    /// E: the width of a head; even, since rotary embedding turns pairs.
+    /// E: the width of a head; even, since the rotary embedding rotates pairs of columns.
     pub head_dim: u32,
-    /// V: tokens in the vocabulary.
+    /// V: the size of the vocabulary.
     pub vocab_size: u32,
-    /// The ε under the root of every RMSNorm.
+    /// ε of every RMSNorm, under the square root.
     pub rms_norm_eps: f64,
-    /// What gates the MLP.
+    /// The activation of the gate.
     pub hidden_act: Activation,
-    /// The rotary embedding of layers that see everything.
+    /// The rotary embedding of layers with full attention.
     pub rope: Rope,
-    /// The rotary embedding of layers that see a window.
+    /// The rotary embedding of layers with a sliding window.
     pub local_rope: Rope,
-    /// Tokens that a query of a layer with a window sees, itself among them.
+    /// The sliding window in tokens, the query included.
     pub sliding_window: u32,
-    /// Which layers have a window. Those that are not listed have none.
+    /// Which layers have a sliding window. Layers beyond the list have full attention.
     pub sliding_layers: Vec<bool>,
-    /// Scores are divided by the root of this.
+    /// Scores are divided by its square root; 0 stands for head_dim.
     pub query_pre_attn_scalar: f64,
-    /// Scores are kept within ± this.
+    /// The soft cap of attention scores: `cap · tanh(score / cap)`.
     pub attn_logit_softcapping: Option<f64>,
-    /// Logits are kept within ± this.
+    /// The soft cap of logits: `cap · tanh(logit / cap)`.
     pub final_logit_softcapping: Option<f64>,
-    /// Have queries, keys and values a bias?
+    /// Do `q_proj`, `k_proj` and `v_proj` have biases?
     pub qkv_bias: bool,
-    /// Has the attention's output a bias?
+    /// Does `o_proj` have a bias?
     pub output_bias: bool,
-    /// Has the MLP biases?
+    /// Do `gate_proj`, `up_proj` and `down_proj` have biases?
     pub mlp_bias: bool,
-    /// Is the language-model head the token embedding?
+    /// Does the LM head share the weights of the token embedding?
     pub tie_word_embeddings: bool,
-    /// The longest sequence that the model was meant for. Recorded, not enforced.
+    /// The longest sequence that the model was designed for, in tokens. Recorded, not enforced.
     pub max_position_embeddings: u32,
 }
 
-/// What gates the MLP.
+/// The activation of the MLP's gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Activation {
     /// `x · σ(x)`.
     Silu,
-    /// GELU, by way of tanh.
+    /// GELU in the tanh approximation.
     GeluTanh,
 }
 
 impl Config {
-    /// A Llama-type decoder of these sizes, with the byte vocabulary.
+    /// A Llama decoder with the byte vocabulary. `sizes` are D, F, L, H, K and E.
     pub const fn llama(sizes: [u32; 6]) -> Config {
         let [hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim] = sizes;
         Config {
@@ -91,37 +91,37 @@ impl Config {
         }
     }
 
-    /// What sets its family apart.
+    /// The properties of its family.
     pub fn family(&self) -> &'static Family {
         self.model_type.family()
     }
 
-    /// Query heads that share one key and value head.
+    /// Query heads per key/value head: H / K.
     pub fn num_key_value_groups(&self) -> u32 {
         self.num_attention_heads / self.num_key_value_heads
     }
 
-    /// Tokens that a query of that layer sees at most, itself among them. `None` if it sees everything before it.
+    /// The sliding window of a layer in tokens, the query included. `None` for full attention.
     pub fn window(&self, layer: u32) -> Option<u32> {
         let slides = self.sliding_layers.get(layer as usize).copied().unwrap_or(false);
         slides.then_some(self.sliding_window)
     }
 
-    /// What scores are multiplied by. A `query_pre_attn_scalar` of 0 stands for head_dim.
+    /// The factor of attention scores: `1 / √query_pre_attn_scalar`.
     pub fn attention_scale(&self) -> f64 {
         let scalar = if self.query_pre_attn_scalar > 0.0 { self.query_pre_attn_scalar } else { f64::from(self.head_dim) };
         1.0 / scalar.sqrt()
     }
 
-    /// What the embedding is multiplied by.
+    /// The factor of the embedding: √D for Gemma, otherwise 1.
     pub fn embedding_scale(&self) -> f64 {
         if self.family().scales_embedding { f64::from(self.hidden_size).sqrt() } else { 1.0 }
     }
 
-    /// Are the sizes such that a model can be made of them?
+    /// Checks that the sizes define a valid model.
     ///
     /// # Errors
-    /// [`Error::Config`] names the field.
+    /// [`Error::Config`] with the invalid field.
     pub fn validate(&self) -> Result<()> {
         let sizes = [
             ("hidden_size", self.hidden_size, MAX_SIZE),
@@ -138,7 +138,7 @@ impl Config {
             }
         }
         if !self.head_dim.is_multiple_of(2) {
-            return Err(Error::config("head_dim", format!("is {}, and must be even: rotary embedding turns pairs", self.head_dim)));
+            return Err(Error::config("head_dim", format!("is {}, and must be even: rotary embedding rotates pairs", self.head_dim)));
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return Err(Error::config(
@@ -182,11 +182,11 @@ impl Config {
     }
 }
 
-/// Keeps every product of two sizes, and every padded size, inside 64 bits.
+/// The largest size. Products of two sizes, and padded sizes, fit in 64 bits.
 const MAX_SIZE: u32 = 1 << 24;
-/// More than any model has, and few enough that the list of a step's operations stays small.
+/// The most layers: more than any model has, and few enough that a program stays small.
 const MAX_LAYERS: u32 = 1024;
-/// WebGPU's dimension of a grid.
+/// The most heads: WebGPU's largest grid dimension.
 const MAX_HEADS: u32 = 65_535;
-/// A thread of the attention kernels holds whole heads in registers.
+/// The widest head: a thread of the attention kernels holds whole heads in registers.
 const MAX_HEAD_DIM: u32 = 256;

@@ -1,4 +1,4 @@
-//! `config.json`, in and out.
+//! Reads and writes `config.json`.
 
 use serde_json::{Map, Value, json};
 
@@ -6,10 +6,10 @@ use super::{Activation, Bias, Config, FAMILIES, Family, Rope, RopeScaling, Windo
 use crate::error::{Error, Result};
 
 impl Config {
-    /// Reads a `config.json`.
+    /// Reads a `config.json`. Missing fields have the defaults of `transformers`.
     ///
     /// # Errors
-    /// [`Error::Config`] names the field that is missing, malformed or not supported.
+    /// [`Error::Config`] with the field that is missing, malformed or not supported.
     pub fn from_json(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text).map_err(|e| Error::config("the file", format!("is not JSON: {e}")))?;
         let Value::Object(map) = value else {
@@ -54,7 +54,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The `config.json` that Hugging Face's `transformers` reads back.
+    /// The `config.json` for Hugging Face's `transformers`.
     pub fn to_json(&self) -> String {
         let family = self.family();
         let mut map = json!({
@@ -110,7 +110,7 @@ impl Config {
     }
 }
 
-/// A number without a fraction as `transformers` wants it where it allows no other.
+/// An integer if the number has no fraction: `transformers` requires it in some fields.
 fn whole(number: f64) -> Value {
     if number.fract() == 0.0 && number.abs() < 1e15 { json!(number as i64) } else { json!(number) }
 }
@@ -184,7 +184,7 @@ fn head_dim(map: &Map<String, Value>, family: &Family, hidden_size: u32, heads: 
     }
 }
 
-/// The window's tokens, and which layers have it.
+/// The sliding window in tokens, and which layers have it.
 fn windows(map: &Map<String, Value>, family: &Family, layers: u32) -> Result<(u32, Vec<bool>)> {
     if map.get("use_bidirectional_attention").is_some_and(|value| value == true) {
         return Err(Error::config("use_bidirectional_attention", "is true, and only causal attention is supported"));
@@ -216,7 +216,7 @@ fn windows(map: &Map<String, Value>, family: &Family, layers: u32) -> Result<(u3
     Ok(if slides.contains(&true) { (window, slides) } else { (0, Vec::new()) })
 }
 
-/// Which layers have the window, by a rule. Not for as many as a hostile file lists, but as a model can have: that costs no memory.
+/// Which layers have the window, by a rule. Limits the number of layers, so that a hostile file cannot exhaust the memory.
 fn each(layers: u32, slides: impl Fn(u32) -> bool) -> Vec<bool> {
     (0..layers.min(1 << 12)).map(slides).collect()
 }
@@ -229,8 +229,8 @@ fn slides(layer_type: &Value) -> Result<bool> {
     }
 }
 
-/// The rotary embedding of layers that see everything. Newer files have it in `rope_parameters`, by kind of layer where there are
-/// several; older ones have the base on top and the rest in `rope_scaling`.
+/// The rotary embedding of a kind of layer. Newer files have `rope_parameters`, with an entry per kind of layer if there are several; older
+/// ones have the base at the top level and the rest in `rope_scaling`.
 fn rope(map: &Map<String, Value>, kind: &str, theta_field: &str, theta: f64) -> Result<Rope> {
     let empty = Map::new();
     let object = |field: &str| match map.get(field) {
@@ -253,7 +253,7 @@ fn rope(map: &Map<String, Value>, kind: &str, theta_field: &str, theta: f64) -> 
 fn rope_of_windows(map: &Map<String, Value>, theta: f64) -> Result<Rope> {
     match map.get("rope_parameters").and_then(|all| all.get(SLIDING)) {
         Some(Value::Object(_)) => rope(map, SLIDING, "rope_local_base_freq", theta),
-        // What stretches the others does not stretch these.
+        // The scaling of full-attention layers does not apply to them.
         _ => Ok(Rope::plain(real(map, "rope_local_base_freq", theta)?)),
     }
 }
@@ -288,7 +288,7 @@ fn rope_scaling(field: &str, parameters: &Map<String, Value>, map: &Map<String, 
     }
 }
 
-/// A value as it may stand in a sentence.
+/// A value, shortened for an error message.
 fn shortened(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {
@@ -397,7 +397,7 @@ mod tests {
         }
     }
 
-    /// As in `transformers`, which never looks at them there.
+    /// As in `transformers`, which ignores them in other families.
     #[test]
     fn soft_caps_are_for_families_that_have_them() {
         let mut llama: Value = serde_json::from_str(&PRESETS[0].config.to_json()).unwrap();

@@ -1,4 +1,4 @@
-//! A model on disk: a directory in the layout of Hugging Face.
+//! Models on disk: directories in the layout of Hugging Face.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -44,9 +44,9 @@ impl Files for Directory {
     }
 }
 
-/// A model by the name that was given.
+/// A model that was opened by name: a preset, a `config.json`, or a directory.
 pub struct Model {
-    /// Its sizes.
+    /// Its configuration.
     pub config: Config,
     origin: Origin,
 }
@@ -66,7 +66,7 @@ impl WeightSource for Model {
 }
 
 impl Model {
-    /// Where it is, if it is in files.
+    /// Its files, if it has any.
     pub fn stored(&self) -> Option<&StoredModel<Directory>> {
         match &self.origin {
             Origin::RandomInit(_) => None,
@@ -74,10 +74,10 @@ impl Model {
         }
     }
 
-    /// Writes it with other values into a directory. What came with it (a tokenizer, say) goes with it.
+    /// Saves the model with other weights to a directory, together with its companion files, such as the tokenizer.
     ///
     /// # Errors
-    /// [`Error::Io`] with the file's name.
+    /// [`Error::Io`] with the file that could not be read or written.
     pub fn save(&self, directory: &Path, weights: &Weights) -> Result<()> {
         save_model(directory, &self.config, weights)?;
         match self.stored() {
@@ -87,10 +87,10 @@ impl Model {
     }
 }
 
-/// Opens a model: a preset or a `config.json` alone with fresh values from the seed, or a directory with its own.
+/// Opens a model: a preset or a bare `config.json` with random weights from `seed`, or a directory with its weights.
 ///
 /// # Errors
-/// As [`load_config`], and [`Error::Weights`] if the weights do not belong to it.
+/// As [`load_config`], and [`Error::Weights`] if the weights do not match the configuration.
 pub async fn open_model(model: &str, seed: u64) -> Result<Model> {
     let path = Path::new(model);
     if Preset::named(model).is_none() && path.is_dir() {
@@ -100,7 +100,7 @@ pub async fn open_model(model: &str, seed: u64) -> Result<Model> {
     Ok(Model { config: load_config(model)?, origin: Origin::RandomInit(RandomInit { seed }) })
 }
 
-/// Opens adapters that PEFT or this project saved.
+/// Opens adapters in a directory in the layout of PEFT.
 ///
 /// # Errors
 /// As [`StoredAdapter::open`].
@@ -108,10 +108,11 @@ pub async fn open_adapter(directory: &Path, config: &Config) -> Result<StoredAda
     StoredAdapter::open(Directory(directory.to_owned()), config).await
 }
 
-/// The sizes of a model: a preset's name, a directory, or a `config.json`.
+/// The configuration of a model: a preset's name, a directory, or a `config.json`.
 ///
 /// # Errors
-/// [`Error::Setting`] if there is no such model, [`Error::Config`] if its `config.json` is not supported.
+/// [`Error::Setting`] if there is no such model, [`Error::Config`] if its `config.json` is not supported, [`Error::Io`] if it cannot be
+/// read.
 pub fn load_config(model: &str) -> Result<Config> {
     if let Some(preset) = Preset::named(model) {
         return Ok(preset.config.clone());
@@ -129,23 +130,23 @@ pub fn load_config(model: &str) -> Result<Config> {
     Config::from_json(&String::from_utf8(bytes).map_err(|_| Error::config("the file", "is not UTF-8 text"))?)
 }
 
-/// Writes `config.json`, `model.safetensors` and, for the byte vocabulary, its tokenizer into a directory, each in one piece.
+/// Saves `model.safetensors`, `config.json` and, for the byte vocabulary, the tokenizer to a directory. Each file is replaced atomically.
 ///
 /// # Errors
-/// [`Error::Io`] with the file's name.
+/// [`Error::Io`] with the file that could not be written.
 pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Result<()> {
     save_files(directory, archive::files(config, weights))?;
-    // An index left from an earlier model would speak of other files.
+    // A stale index of an earlier model would name other files.
     match fs::remove_file(directory.join(INDEX)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(directory.join(INDEX), error)),
         _ => Ok(()),
     }
 }
 
-/// Writes adapters as PEFT does.
+/// Saves adapters to a directory in the layout of PEFT.
 ///
 /// # Errors
-/// [`Error::Io`] with the file's name.
+/// [`Error::Io`] with the file that could not be written.
 pub fn save_adapter(directory: &Path, spec: &ModelSpec, base: &str, weights: &Weights) -> Result<()> {
     save_files(directory, adapter_files(spec, base, weights))
 }
@@ -155,7 +156,7 @@ fn save_files(directory: &Path, files: impl IntoIterator<Item = (&'static str, V
     files.into_iter().try_for_each(|(name, bytes)| write_atomically(&directory.join(name), &bytes))
 }
 
-/// Copies what a model's directory holds beside its weights, and its `config.json` with another type of numbers.
+/// Copies the companion files of a model (all but its weights), and its `config.json` with another dtype.
 pub(super) fn copy_companions(model: &StoredModel<Directory>, to: &Path, dtype: &str) -> Result<()> {
     let from = &model.files().0;
     let is_companion = |name: &str| {
@@ -172,7 +173,7 @@ pub(super) fn copy_companions(model: &StoredModel<Directory>, to: &Path, dtype: 
     write_atomically(&to.join(CONFIG), config_with_dtype(model.config_json(), dtype).as_bytes())
 }
 
-/// A `config.json` as it is, but for the type of the numbers that it speaks of.
+/// A `config.json` with its dtype replaced.
 fn config_with_dtype(config_json: &str, dtype: &str) -> String {
     let mut config: serde_json::Value = serde_json::from_str(config_json).expect("it was read before");
     let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
@@ -180,24 +181,24 @@ fn config_with_dtype(config_json: &str, dtype: &str) -> String {
     serde_json::to_string_pretty(&config).expect("a JSON value can be written")
 }
 
-/// Writes a file beside the old one, makes sure that it is on the disk, and only then puts it in the old one's place.
+/// Writes a file atomically: to a temporary file that is synced and then renamed.
 ///
 /// # Errors
-/// [`Error::Io`] with the file's name.
+/// [`Error::Io`] with the path.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, |temporary| File::create(temporary)?.write_all(bytes)).map_err(|e| Error::io(path, e))
 }
 
-/// Lets a file be written beside the old one, and puts it in the old one's place when it is on the disk.
+/// Lets `write` write a temporary file, syncs it, and renames it to `path`.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
     let temporary = path.with_extension("partial");
     let written = write(&temporary).and_then(|()| File::open(&temporary)?.sync_all());
     if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {
-        // What is left of it is of no use; if it cannot be removed either, the first error says more.
+        // Remove the remains. If that fails too, the first error is more useful.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
-    // The new name is only safe once the directory is; not every system lets a directory be opened for that.
+    // The rename is durable only once the directory is synced. Not every system can open a directory for that.
     if let Some(Ok(directory)) = path.parent().map(File::open) {
         directory.sync_all()?;
     }

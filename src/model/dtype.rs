@@ -1,17 +1,17 @@
-//! How numbers are stored: packing rows of them, and unpacking.
+//! Encoding and decoding of rows in each dtype.
 
 use half::{bf16, f16};
 
 use super::Dtype;
 use crate::error::{Error, Result};
 
-/// Columns of a row that share a scale.
+/// Columns of an int8 row that share a scale.
 const BLOCK: usize = 32;
-/// A block's scale, and a byte for each of its columns.
+/// Bytes of an int8 block: an f32 scale, and a byte for each column.
 const BLOCK_BYTES: usize = 4 + BLOCK;
 
 impl Dtype {
-    /// Bytes of a row of so many elements, padding included.
+    /// Bytes of a row of `cols` elements, padding included.
     pub fn row_bytes(self, cols: u32) -> u64 {
         match self {
             Dtype::F32 => 4 * u64::from(cols),
@@ -20,15 +20,15 @@ impl Dtype {
         }
     }
 
-    /// All of them.
+    /// All dtypes.
     pub const ALL: [Dtype; 4] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::Int8];
 
-    /// The precision of that name.
+    /// The dtype of that name.
     pub fn named(name: &str) -> Option<Dtype> {
         Dtype::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// The name in settings.
+    /// The name in settings and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Dtype::F32 => "f32",
@@ -38,10 +38,10 @@ impl Dtype {
         }
     }
 
-    /// Can it hold such numbers?
+    /// Checks that all values are within the range of the dtype. `name` is the parameter's.
     ///
     /// # Errors
-    /// [`Error::Setting`] names one that it cannot hold.
+    /// [`Error::Setting`] with a value that is out of range.
     pub fn check(self, name: &str, values: &[f32]) -> Result<()> {
         let most = f16::MAX.to_f32();
         match values.iter().find(|value| self == Dtype::F16 && value.abs() > most) {
@@ -50,7 +50,7 @@ impl Dtype {
         }
     }
 
-    /// Rows of so many elements each as they are stored.
+    /// Encodes rows of `cols` elements.
     pub fn encode(self, values: &[f32], cols: u32) -> Vec<u8> {
         match self {
             Dtype::F32 => bytemuck::cast_slice(values).to_vec(),
@@ -60,7 +60,7 @@ impl Dtype {
         }
     }
 
-    /// The rows' elements.
+    /// Decodes rows of `cols` elements.
     pub fn decode(self, bytes: &[u8], cols: u32) -> Vec<f32> {
         let pairs = || bytes.as_chunks::<2>().0.iter();
         match self {
@@ -75,7 +75,7 @@ impl Dtype {
     }
 }
 
-/// The largest magnitude becomes 127.
+/// Encodes an int8 block with absmax scaling: the largest magnitude becomes 127.
 fn encode_block(values: &[f32]) -> [u8; BLOCK_BYTES] {
     let scale = values.iter().fold(0f32, |most, v| most.max(v.abs())) / 127.0;
     let mut block = [0; BLOCK_BYTES];

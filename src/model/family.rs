@@ -1,6 +1,7 @@
-//! What sets the families of decoders apart. Everything else about them is the same, and is written once in `step`.
+//! Families of decoders: the properties in which they differ. Everything else is the same, and implemented once in `step`. Source: the
+//! implementations in Hugging Face's `transformers`.
 
-/// A family, by the `model_type` of its `config.json`.
+/// A family, named by the `model_type` of its `config.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ModelType {
     /// Llama 1 to 3.2, SmolLM2, and others with their architecture.
@@ -9,40 +10,40 @@ pub enum ModelType {
     Mistral,
     /// Qwen 2 and 2.5: Llama with biases of queries, keys and values.
     Qwen2,
-    /// Qwen 3: Llama with normed queries and keys.
+    /// Qwen 3: Llama with QK norm.
     Qwen3,
     /// Gemma 3, the text model.
     Gemma3Text,
 }
 
-/// Has a projection a bias?
+/// Whether a projection has a bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bias {
     /// In no model of the family.
     Never,
     /// In every model of the family.
     Always,
-    /// As that field of `config.json` says.
+    /// As given by that field of `config.json`.
     Field(&'static str),
 }
 
-/// Which layers see no more than a window.
+/// Which layers have a sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Windows {
     /// None.
     Never,
     /// All, if there is a `sliding_window`.
     All,
-    /// Those from `max_window_layers` on, if `use_sliding_window` says so; or as `layer_types` lists them.
+    /// Those from `max_window_layers` on, if `use_sliding_window` is true; or those of `layer_types`.
     Upper,
-    /// All but every `sliding_window_pattern`-th; or as `layer_types` lists them.
+    /// All but every `sliding_window_pattern`-th; or those of `layer_types`.
     Pattern,
 }
 
-/// What sets a family apart.
+/// The properties of a family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Family {
-    /// Which one.
+    /// The family.
     pub model_type: ModelType,
     /// Its `model_type`.
     pub name: &'static str,
@@ -54,29 +55,29 @@ pub struct Family {
     pub output_bias: Bias,
     /// Biases of `gate_proj`, `up_proj` and `down_proj`.
     pub mlp_bias: Bias,
-    /// Is every head of queries and keys normed before it is turned?
+    /// Does it have QK norm: an RMSNorm of each head of queries and keys, before the rotary embedding?
     pub qk_norm: bool,
-    /// Is what attention and MLP yield normed before it is added to the residual stream?
+    /// Are the outputs of attention and MLP normed before they are added to the residual stream?
     pub norms_outputs: bool,
     /// Do norms multiply by `1 + weight`?
     pub norms_add_one: bool,
     /// Is the embedding multiplied by √hidden_size?
     pub scales_embedding: bool,
-    /// Has it `query_pre_attn_scalar` and the fields of soft-caps? In other families they mean nothing.
+    /// Does it have `query_pre_attn_scalar` and soft caps? Other families ignore these fields.
     pub caps_scores: bool,
-    /// The field that names the activation.
+    /// The field of the activation.
     pub activation_field: &'static str,
-    /// The activation where the field is missing.
+    /// The default activation.
     pub activation: &'static str,
-    /// Which layers see no more than a window.
+    /// Which layers have a sliding window.
     pub windows: Windows,
-    /// Is the head tied to the embedding where `tie_word_embeddings` is missing?
+    /// The default of `tie_word_embeddings`.
     pub ties_embeddings: bool,
-    /// `head_dim` where it is missing; `None` is hidden_size / num_attention_heads.
+    /// The default of `head_dim`; `None` is hidden_size / num_attention_heads.
     pub head_dim: Option<u32>,
-    /// `rope_theta` where it is missing.
+    /// The default of `rope_theta`.
     pub rope_theta: f64,
-    /// The base of layers with a window where it is missing, if they have one of their own.
+    /// The default of `rope_local_base_freq`, if layers with a sliding window have their own rotary embedding.
     pub local_rope_theta: Option<f64>,
 }
 
@@ -101,7 +102,7 @@ const LLAMA: Family = Family {
     local_rope_theta: None,
 };
 
-/// Every family.
+/// All families, in the order of [`ModelType`].
 pub const FAMILIES: &[Family] = &[
     LLAMA,
     Family {
@@ -156,7 +157,7 @@ pub const FAMILIES: &[Family] = &[
 ];
 
 impl ModelType {
-    /// What sets it apart.
+    /// The properties of the family.
     pub fn family(self) -> &'static Family {
         &FAMILIES[self as usize]
     }
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_types_place_in_the_list_is_its_number() {
+    fn a_model_types_index_in_the_list_is_its_number() {
         assert!(FAMILIES.iter().all(|family| family.model_type.family() == family));
     }
 }

@@ -1,19 +1,25 @@
-//! The files of a model, wherever they are: on disk, in memory, chosen in a page, at an address.
+//! The files of a model, wherever they are: on disk, in memory, selected in a page, or at a URL.
 
 use std::ops::Range;
 
 use crate::error::Result;
 
-/// Files by name, which can be read in part.
-#[expect(async_fn_in_trait, reason = "a page has no threads, and elsewhere files are read where they are asked for")]
+/// Files by name, with access to ranges of bytes.
+#[expect(async_fn_in_trait, reason = "a page has no threads, and natively nothing sends these futures between threads")]
 pub trait Files {
-    /// Bytes of a file; nothing if there is no such file.
+    /// The size of a file in bytes; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// If the file cannot be accessed.
     async fn size(&self, name: &str) -> Result<Option<u64>>;
 
-    /// Some bytes of a file.
+    /// A range of bytes of a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
     async fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>>;
 
-    /// The file as an error names it.
+    /// The name of a file for error messages.
     fn shown(&self, name: &str) -> String {
         name.to_owned()
     }

@@ -1,4 +1,4 @@
-//! Adapters merged into the model that they were trained on: `weight + scale · B · A`, as a model of its own.
+//! Merges adapters into their base model: `weight + scale · B · A`.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -10,13 +10,14 @@ use super::stored::{INDEX, WEIGHTS};
 use super::{Dtype, ModelSpec, Parameter, Parameters, Projection, Role, StoredAdapter, StoredModel, WeightSource};
 use crate::error::{Error, Result};
 
-/// Rows of a matrix that are merged at once.
+/// Rows of a matrix that are merged at a time.
 const ROWS_AT_ONCE: u32 = 1024;
 
-/// Writes a model with its adapters merged, every matrix in the type that it has in the model, or in the one given.
+/// Saves a model with its adapters merged to a directory. Every matrix has the dtype that it has in the model, or `dtype`.
 ///
 /// # Errors
-/// [`Error::Weights`] if the files turn out broken, [`Error::Io`] if they cannot be written.
+/// [`Error::Setting`] if the directory is the model's own, or a value exceeds the dtype; [`Error::Weights`] if a file is damaged;
+/// [`Error::Io`] if a file cannot be read or written.
 pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>, dtype: Option<Dtype>, directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
     if std::fs::canonicalize(directory).ok() == std::fs::canonicalize(&model.files().0).ok() {
@@ -24,7 +25,7 @@ pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>,
     }
     let spec = ModelSpec::lora(model.config(), adapter.lora().clone(), Dtype::F32)?;
     let parameters = Parameters::new(&spec);
-    // The file is written tensor by tensor, and a trait of the library's has no room for an error; so the first is kept here.
+    // The library writes the file tensor by tensor through a trait that cannot return errors, so the first error is stored here.
     let failure = std::cell::RefCell::new(None);
     let own = |parameter: &Parameter| dtype.map_or_else(|| model.dtype(parameter), file_dtype_of);
     let of_model = parameters.iter().map(|(_, parameter)| parameter).filter(|parameter| !parameter.is_adapter());
@@ -52,7 +53,7 @@ pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>,
     copy_companions(model, directory, name)
 }
 
-/// A matrix of the merged model. It is made when it is written, and gone then.
+/// A matrix of the merged model. It is computed when it is written, and freed afterwards.
 struct Merged<'a> {
     model: &'a StoredModel<Directory>,
     adapter: &'a StoredAdapter<Directory>,
@@ -118,7 +119,7 @@ impl Merged<'_> {
         Ok(Some(matrices))
     }
 
-    /// `values += scale · B · A`, in f64 until it is added up.
+    /// `values += scale · B · A`, computed in f64 and rounded once.
     fn add(&self, values: &mut [f32], a: &[f32], b: &[f32]) {
         let (rank, scale) = (self.adapter.lora().rank as usize, self.adapter.lora().scale());
         let cols = self.parameter.cols.size() as usize;
@@ -133,7 +134,7 @@ impl Merged<'_> {
     }
 }
 
-/// How values of a type that a model is stored in lie on the device.
+/// The dtype of a safetensors dtype.
 fn dtype_of_file(dtype: FileDtype) -> Dtype {
     match dtype {
         FileDtype::F16 => Dtype::F16,
@@ -150,7 +151,7 @@ fn file_dtype_of(dtype: Dtype) -> FileDtype {
     }
 }
 
-/// The name that PyTorch has for a type.
+/// PyTorch's name of a dtype.
 fn name_of(dtype: FileDtype) -> &'static str {
     match dtype {
         FileDtype::F16 => "float16",

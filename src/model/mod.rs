@@ -1,4 +1,4 @@
-//! What is trained: its sizes, its parameters by name, and how they get in and out of files.
+//! The model: configuration, parameter table, and files in the layouts of Hugging Face and PEFT.
 
 mod adapter;
 pub mod archive;

@@ -1,159 +1,161 @@
-//! The one table of parameters: name, shape, initial values, and how each lies on the device.
+//! The table of parameters: name, shape, initialisation, and device layout of each.
 
 use std::ops::Range;
 
 use super::{Config, Dtype, ModelSpec, Projection, Training};
 
-/// One axis of a parameter: `groups` runs of `len` elements (heads, say; otherwise one run).
+/// An axis of a parameter: `groups` runs of `len` elements. A run is a head, or the whole axis.
 ///
-/// On the device every run is padded with zeros to a multiple of four, so that kernels may read four at a time
-/// whatever the model's sizes are.
+/// On the device every run is padded with zeros to a multiple of four, so that kernels can read vectors of four for any sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Axis {
-    /// Runs.
+    /// The number of runs.
     pub groups: u32,
     /// Elements of a run.
     pub len: u32,
 }
 
 impl Axis {
-    /// One run.
+    /// An axis of one run.
     pub const fn flat(len: u32) -> Self {
         Axis { groups: 1, len }
     }
 
-    /// A run for each head.
+    /// An axis with a run for each head.
     pub const fn heads(groups: u32, len: u32) -> Self {
         Axis { groups, len }
     }
 
-    /// Elements in a file.
+    /// The number of elements, without padding.
     pub const fn size(self) -> u32 {
         self.groups * self.len
     }
 
-    /// Elements on the device.
+    /// The number of elements on the device, padding included.
     pub const fn padded(self) -> u32 {
         self.groups * self.len.next_multiple_of(4)
     }
 
-    /// Where each run lies in a file, and where on the device.
+    /// The start of each run in a file and on the device, and its length.
     fn runs(self) -> impl Iterator<Item = (usize, usize, usize)> {
         let (len, padded) = (self.len as usize, self.len.next_multiple_of(4) as usize);
         (0..self.groups as usize).map(move |g| (g * len, g * padded, len))
     }
 }
 
-/// What a parameter is for. All matrices are (rows×columns) as in files: what they yield by what they read.
+/// The role of a parameter. Matrices are (outputs×inputs), as in Hugging Face files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// `embed_tokens` (V×D).
     Embedding,
     /// `input_layernorm` (D).
     AttentionNorm,
-    /// A projection's matrix.
+    /// The weight matrix of a projection.
     Weight(Projection),
-    /// A projection's bias.
+    /// The bias of a projection.
     Bias(Projection),
-    /// The matrix of an adapter that reads (rank×columns).
+    /// LoRA A of a projection (rank×inputs).
     LoraA(Projection),
-    /// The matrix of an adapter that writes (rows×rank).
+    /// LoRA B of a projection (outputs×rank).
     LoraB(Projection),
     /// `q_norm` (E).
     QueryNorm,
     /// `k_norm` (E).
     KeyNorm,
-    /// The norm of what attention yields (D).
+    /// The norm of the attention's output, `post_attention_layernorm` in Gemma (D).
     AttentionOutputNorm,
-    /// The norm of what the MLP reads (D).
+    /// The norm of the MLP's input: `post_attention_layernorm`, or `pre_feedforward_layernorm` in Gemma (D).
     MlpNorm,
-    /// The norm of what the MLP yields (D).
+    /// The norm of the MLP's output, `post_feedforward_layernorm` in Gemma (D).
     MlpOutputNorm,
-    /// The last `norm` (D).
+    /// The final `norm` (D).
     FinalNorm,
-    /// `lm_head` (V×D), where it is not the embedding.
+    /// `lm_head` (V×D), unless it is tied to the embedding.
     LmHead,
 }
 
-/// How a parameter starts.
+/// The initialisation of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// All zeros.
     Zeros,
     /// All ones.
     Ones,
-    /// Normally distributed around zero.
+    /// A normal distribution with mean zero.
     Normal {
         /// The standard deviation.
         std: f64,
     },
 }
 
-/// One tensor of the model.
+/// A parameter: one tensor of the model.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Its Hugging Face name.
     pub name: String,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// Its layer.
+    /// Its layer, if it belongs to one.
     pub layer: Option<u32>,
-    /// Rows, for a matrix.
+    /// Its rows, if it is a matrix.
     pub rows: Option<Axis>,
-    /// Columns: the axis that is contiguous in memory.
+    /// Its columns: the axis that is contiguous in memory.
     pub cols: Axis,
-    /// How it starts.
+    /// Its initialisation.
     pub init: Init,
-    /// The stream of random numbers that its first values are drawn from.
+    /// The stream of random numbers for its initialisation.
     pub stream: u64,
-    /// Does it learn?
+    /// Is it trainable?
     pub is_trainable: bool,
-    /// How it lies on the device.
+    /// Its dtype on the device.
     pub dtype: Dtype,
 }
 
 impl Parameter {
-    /// The shape in a file.
+    /// Its shape in a file, without padding.
     pub fn shape(&self) -> Vec<usize> {
         self.rows.iter().chain([&self.cols]).map(|axis| axis.size() as usize).collect()
     }
 
-    /// Elements in a file.
+    /// The number of elements in a file, without padding.
     pub fn elements(&self) -> usize {
         self.shape().iter().product()
     }
 
-    /// Rows on the device.
+    /// The number of rows on the device, padding included.
     pub fn padded_rows(&self) -> u32 {
         self.rows.map_or(1, Axis::padded)
     }
 
-    /// Elements of a row on the device.
+    /// Elements of a row on the device, padding included.
     pub fn padded_cols(&self) -> u32 {
         self.cols.padded()
     }
 
-    /// From a file's layout to the device's.
+    /// Converts values from a file's layout to the device's.
+    ///
+    /// # Panics
+    /// If the number of values is not [`Parameter::elements`].
     pub fn pad(&self, values: &[f32]) -> Vec<f32> {
         self.padded(values, 0..self.padded_rows())
     }
 
-    /// Rows in a file; a vector is one.
+    /// The number of rows in a file; a vector is one row.
     pub fn file_rows(&self) -> u32 {
         self.rows.map_or(1, Axis::size)
     }
 
-    /// The rows of a file that some rows on the device hold.
+    /// The rows of a file that correspond to rows on the device.
     pub fn file_rows_of(&self, device_rows: Range<u32>) -> Range<u32> {
         let mut rows = device_rows.filter_map(|row| self.file_row(row));
         let Some(first) = rows.next() else { return 0..0 };
         first..rows.next_back().unwrap_or(first) + 1
     }
 
-    /// Some rows on the device as they are stored there, from the rows of a file that they hold.
+    /// Rows on the device, encoded in the device's layout and dtype, from the corresponding rows of a file.
     ///
     /// # Panics
-    /// If there are other values than those of [`Parameter::file_rows_of`] these rows.
+    /// If `values` are not as many as the rows of [`Parameter::file_rows_of`] have.
     pub fn stored(&self, values: &[f32], device_rows: Range<u32>) -> Vec<u8> {
         self.dtype.encode(&self.padded(values, device_rows), self.padded_cols())
     }
@@ -171,14 +173,17 @@ impl Parameter {
         padded
     }
 
-    /// The row of a file that a row on the device holds; none if that is padding.
+    /// The row of a file that corresponds to a row on the device; `None` for padding.
     fn file_row(&self, device_row: u32) -> Option<u32> {
         let Some(rows) = self.rows else { return (device_row == 0).then_some(0) };
         let (group, at) = (device_row / rows.len.next_multiple_of(4), device_row % rows.len.next_multiple_of(4));
         (group < rows.groups && at < rows.len).then_some(group * rows.len + at)
     }
 
-    /// From the device's layout to a file's.
+    /// Converts values from the device's layout to a file's.
+    ///
+    /// # Panics
+    /// If the number of values is not that of the device's layout.
     pub fn unpad<T: Copy + Default>(&self, padded: &[T]) -> Vec<T> {
         let padded_width = self.padded_cols() as usize;
         assert_eq!(padded.len(), self.padded_rows() as usize * padded_width, "{}", self.name);
@@ -192,11 +197,11 @@ impl Parameter {
     }
 }
 
-/// A parameter's place in the table.
+/// The index of a parameter in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ParameterId(pub usize);
 
-/// All parameters of a model, in the order in which a step uses them.
+/// The table of all parameters of a model: the embedding, the layers, the final norm, and the LM head unless it is tied.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     table: Vec<Parameter>,
@@ -204,7 +209,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// The table of a model.
+    /// The parameters of a model. With LoRA training, everything but the adapters is frozen.
     pub fn new(spec: impl Into<ModelSpec>) -> Self {
         let spec = spec.into();
         let config = &spec.config;
@@ -222,49 +227,49 @@ impl Parameters {
         Parameters { table, tied: config.tie_word_embeddings }
     }
 
-    /// Every parameter with its place.
+    /// All parameters with their indices.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (ParameterId, &Parameter)> {
         self.table.iter().enumerate().map(|(i, parameter)| (ParameterId(i), parameter))
     }
 
-    /// Those that learn.
+    /// The trainable parameters.
     pub fn trainable(&self) -> impl Iterator<Item = (ParameterId, &Parameter)> {
         self.iter().filter(|(_, parameter)| parameter.is_trainable)
     }
 
-    /// The parameter at that place.
+    /// The parameter with that index.
     pub fn get(&self, id: ParameterId) -> &Parameter {
         &self.table[id.0]
     }
 
-    /// The place of the parameter with that role in that layer. A tied head is the embedding.
+    /// The index of the parameter with that role in that layer. A tied LM head is the embedding.
     ///
     /// # Panics
-    /// If the model has none.
+    /// If the model has no such parameter.
     pub fn find(&self, role: Role, layer: Option<u32>) -> ParameterId {
         self.get_if_any(role, layer).unwrap_or_else(|| panic!("no parameter {role:?} in layer {layer:?}"))
     }
 
-    /// The same, where not every model has one.
+    /// The index of the parameter with that role in that layer, if the model has one.
     pub fn get_if_any(&self, role: Role, layer: Option<u32>) -> Option<ParameterId> {
         let role = if role == Role::LmHead && self.tied { Role::Embedding } else { role };
         self.table.iter().position(|p| p.role == role && p.layer == layer).map(ParameterId)
     }
 
-    /// Parameters in the table.
+    /// The number of parameter tensors.
     #[expect(clippy::len_without_is_empty, reason = "every model has parameters")]
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Elements of all of them together, in a file's layout.
+    /// The number of elements of all parameters, without padding.
     pub fn elements(&self) -> u64 {
         self.table.iter().map(|p| p.elements() as u64).sum()
     }
 }
 
-/// A stream for each parameter, so that none depends on the others' sizes. Adapters have theirs behind those of the model, so that
-/// it is the same model with and without them.
+/// Gives each parameter its own stream of random numbers, so that its values do not depend on the sizes of others. Adapters have separate
+/// streams, so that the model's values are the same with and without them.
 fn number_streams(table: &mut [Parameter]) {
     let (mut of_model, mut of_adapters) = (0.., 1 << 32..);
     for parameter in table {
@@ -274,12 +279,12 @@ fn number_streams(table: &mut [Parameter]) {
 }
 
 impl Parameter {
-    /// Is it a matrix of an adapter?
+    /// Is it LoRA A or LoRA B of an adapter?
     pub fn is_adapter(&self) -> bool {
         matches!(self.role, Role::LoraA(_) | Role::LoraB(_))
     }
 
-    /// Adapters go on learning; matrices lie as they may.
+    /// Freezes everything but adapters, and stores frozen matrices in `dtype`.
     fn freeze(&mut self, dtype: Dtype) {
         self.is_trainable = self.is_adapter();
         if !self.is_trainable && self.rows.is_some() {
@@ -288,11 +293,11 @@ impl Parameter {
     }
 }
 
-/// The standard deviation of embeddings: GPT-2's, which keeps the first logits near zero.
+/// The standard deviation of embeddings: that of GPT-2, with which the first logits are near zero.
 const STD: f64 = 0.02;
 
-/// The standard deviation of a projection: at any width it keeps the variance of what it reads, so that attention can tell
-/// tokens apart from the first step on.
+/// The standard deviation of a projection: `1 / √inputs`. It preserves the variance of the input at any width, so that attention can
+/// distinguish tokens from the first step on.
 fn fan_in(cols: Axis) -> f64 {
     1.0 / f64::from(cols.size()).sqrt()
 }
@@ -301,7 +306,7 @@ fn hidden(config: &Config) -> Axis {
     Axis::flat(config.hidden_size)
 }
 
-/// What a projection yields and what it reads.
+/// The axes of a projection's outputs and inputs.
 pub(super) fn axes(config: &Config, projection: Projection) -> [Axis; 2] {
     let queries = Axis::heads(config.num_attention_heads, config.head_dim);
     let keys = Axis::heads(config.num_key_value_heads, config.head_dim);
@@ -342,11 +347,11 @@ fn layer_parameters(spec: &ModelSpec, layer: u32) -> Vec<Parameter> {
     table
 }
 
-/// A projection's matrix, its bias and its adapter, as far as it has them.
+/// The weight of a projection, and its bias and adapter if it has them.
 fn projection_parameters(spec: &ModelSpec, layer: u32, projection: Projection) -> Vec<Parameter> {
     let config = &spec.config;
     let [rows, cols] = axes(config, projection);
-    // What is written to the residual stream adds up over 2·L projections; this keeps its variance at that of one.
+    // The residual stream is a sum over the outputs of 2·L projections. This scale keeps the variance of the sum at that of one.
     let scale = match projection {
         Projection::Output | Projection::Down => 1.0 / f64::from(2 * config.num_hidden_layers).sqrt(),
         _ => 1.0,
@@ -366,7 +371,7 @@ fn projection_parameters(spec: &ModelSpec, layer: u32, projection: Projection) -
         let name = format!("base_model.model.{name}");
         table.push(matrix(&format!("{name}.lora_A.weight"), Role::LoraA(projection), Some(layer), rank, cols, fan_in(cols)));
         let b = matrix(&format!("{name}.lora_B.weight"), Role::LoraB(projection), Some(layer), rows, rank, 0.0);
-        // At first an adapter changes nothing.
+        // Initially an adapter changes nothing.
         table.push(Parameter { init: Init::Zeros, ..b });
     }
     table

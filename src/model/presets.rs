@@ -1,19 +1,19 @@
-//! Models to start from: byte vocabularies, and sequences long enough that activations outweigh weights.
+//! Preset models with byte vocabularies, small enough that activations of long sequences outweigh the weights.
 
 use super::{Config, ModelType, Rope};
 
-/// A model with a name.
+/// A named model.
 #[derive(Clone, Debug)]
 pub struct Preset {
-    /// The name, as `--model` takes it.
+    /// The name, for `--model`.
     pub name: &'static str,
-    /// One line for people.
+    /// A one-line description.
     pub about: &'static str,
-    /// Its sizes.
+    /// Its configuration.
     pub config: Config,
 }
 
-/// Every preset, smallest first. The first is the default.
+/// All presets, the smallest first. The first is the default.
 pub const PRESETS: &[Preset] = &[
     preset("tiny", "0.8 M parameters, 4 layers: learns while you watch", [128, 384, 4, 4, 2, 32]),
     preset("small", "4.8 M parameters, 6 layers", [256, 768, 6, 8, 4, 32]),
@@ -27,7 +27,7 @@ const fn preset(name: &'static str, about: &'static str, sizes: [u32; 6]) -> Pre
     Preset { name, about, config }
 }
 
-/// Models of the paper, to be planned rather than trained here: what a step of theirs takes in f32 with AdamW.
+/// Models of the StreamBP paper, for plans of a step in f32 with AdamW rather than for training.
 pub const PUBLISHED: &[Preset] = &[
     qwen3("Qwen3 4B", "4.0 B parameters, 36 layers", [2560, 9728, 36, 32], true),
     qwen3("Qwen3 8B", "8.2 B parameters, 36 layers", [4096, 12_288, 36, 32], false),

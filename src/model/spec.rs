@@ -1,47 +1,47 @@
-//! How a model is trained, and how its values lie on the device.
+//! The specification of a model for training: trainable parameters, LoRA adapters, and dtypes.
 
 use super::Config;
 use crate::error::{Error, Result};
 
-/// A model as it is trained: its sizes, which of its parameters learn, and how the others lie.
+/// A model with its training: which parameters are trainable, and the dtype of the others.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ModelSpec {
-    /// Its sizes.
+    /// The model's configuration.
     pub config: Config,
-    /// What learns.
+    /// Which parameters are trainable.
     pub training: Training,
-    /// Bytes of a tensor at most: a larger matrix is cut by rows into several.
+    /// The most bytes of a tensor. A larger matrix is split by rows into several slices.
     pub max_slice_bytes: u64,
 }
 
-/// What learns.
+/// Which parameters are trainable.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Training {
-    /// Every parameter, in f32.
+    /// Full fine-tuning: all parameters, in f32.
     Full,
-    /// Low-rank adapters of some projections; everything else is frozen.
+    /// LoRA: adapters of some projections; everything else is frozen.
     Lora {
         /// The adapters.
         lora: Lora,
-        /// How frozen matrices lie.
+        /// The dtype of frozen matrices.
         frozen: Dtype,
     },
 }
 
-/// Low-rank adapters, as PEFT has them: `out = weight · x + scale · B · (A · x)`.
+/// LoRA adapters (Hu et al. 2021), as in PEFT: `out = weight · x + scale · B · (A · x)`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Lora {
-    /// Rows of every A, columns of every B.
+    /// The rank: rows of every A, columns of every B. PEFT's `r`.
     pub rank: u32,
-    /// What the adapters' share is multiplied by, before it is divided by the rank.
+    /// The numerator of the scale: PEFT's `lora_alpha`.
     pub alpha: f64,
-    /// Is it divided by the rank's root instead?
+    /// Is the scale `alpha / √rank` (rank-stabilised LoRA) instead of `alpha / rank`?
     pub use_rslora: bool,
-    /// Which projections have adapters.
+    /// The projections that have adapters.
     pub targets: Vec<Projection>,
 }
 
-/// A matrix inside a layer.
+/// A projection of a layer, by its matrix (outputs×inputs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Projection {
     /// `q_proj` (H·E×D).
@@ -60,22 +60,22 @@ pub enum Projection {
     Down,
 }
 
-/// How a number lies on the device.
+/// The dtype of a parameter on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Dtype {
-    /// Four bytes.
+    /// IEEE single precision, four bytes.
     F32,
-    /// Two bytes, IEEE's half precision.
+    /// IEEE half precision, two bytes.
     F16,
-    /// Two bytes, the upper half of an f32.
+    /// bfloat16: the upper half of an f32, two bytes.
     Bf16,
-    /// A byte each, and a scale for every 32 of a row.
+    /// Signed bytes with an f32 scale for every 32 columns of a row.
     Int8,
 }
 
-/// Bytes that base WebGPU promises for one binding.
+/// The largest storage binding in bytes that base WebGPU guarantees.
 pub const BINDING_BYTES: u64 = 128 << 20;
-/// The most that a rank may be.
+/// The largest rank.
 const MAX_RANK: u32 = 1 << 12;
 
 impl From<&Config> for ModelSpec {
@@ -91,10 +91,10 @@ impl From<&ModelSpec> for ModelSpec {
 }
 
 impl ModelSpec {
-    /// A model whose adapters learn.
+    /// A model with trainable adapters. `frozen` is the dtype of its frozen matrices.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the adapters make no sense.
+    /// [`Error::Setting`] if the rank or alpha is out of range, or there are no targets.
     pub fn lora(config: &Config, mut lora: Lora, frozen: Dtype) -> Result<Self> {
         lora.targets.sort_unstable();
         lora.targets.dedup();
@@ -111,7 +111,7 @@ impl ModelSpec {
         Ok(ModelSpec { config: config.clone(), training: Training::Lora { lora, frozen }, max_slice_bytes: BINDING_BYTES })
     }
 
-    /// The adapters, if it has some.
+    /// The adapters, if it has any.
     pub fn adapters(&self) -> Option<&Lora> {
         match &self.training {
             Training::Full => None,
@@ -121,7 +121,7 @@ impl ModelSpec {
 }
 
 impl Lora {
-    /// What `B · (A · x)` is multiplied by.
+    /// The factor of `B · (A · x)`.
     pub fn scale(&self) -> f64 {
         let rank = f64::from(self.rank);
         self.alpha / if self.use_rslora { rank.sqrt() } else { rank }
@@ -129,11 +129,11 @@ impl Lora {
 }
 
 impl Projection {
-    /// All of them, in the order in which a layer uses them.
+    /// All projections, in the order in which a layer uses them.
     pub const ALL: [Projection; 7] =
         [Projection::Query, Projection::Key, Projection::Value, Projection::Output, Projection::Gate, Projection::Up, Projection::Down];
 
-    /// Its name in the model.
+    /// Its Hugging Face name.
     pub fn name(self) -> &'static str {
         match self {
             Projection::Query => "q_proj",
@@ -146,7 +146,7 @@ impl Projection {
         }
     }
 
-    /// The part of the layer that it is in.
+    /// The submodule of the layer that it belongs to: `self_attn` or `mlp`.
     pub fn module(self) -> &'static str {
         match self {
             Projection::Gate | Projection::Up | Projection::Down => "mlp",

@@ -1,4 +1,4 @@
-//! Tensors in safetensors files: one file, or several with an index. Only headers are read at once; values are read row by row.
+//! Tensors in safetensors files: one file, or several shards with an index. Opening reads only headers; values are read row by row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -16,26 +16,26 @@ pub struct Tensors<F> {
     places: BTreeMap<String, Place>,
 }
 
-/// Where a tensor is.
+/// The location of a tensor.
 #[derive(Clone, Debug)]
 struct Place {
     file: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Its first byte in the file.
+    /// The offset of its first byte in the file.
     start: u64,
 }
 
-/// More than any header has.
+/// A limit that no real header reaches, in bytes.
 const MAX_HEADER_BYTES: u64 = 64 << 20;
-/// The header's length stands before it.
+/// Bytes of the header's length, which precedes the header.
 const PREFIX: u64 = 8;
 
 impl<F: Files> Tensors<F> {
-    /// Reads the headers of a model's files: of the one file, if there is one, or of those that an index names.
+    /// Reads the headers of a model's files: of the file `single` if it exists, otherwise of the shards that `index` names.
     ///
     /// # Errors
-    /// [`Error::Weights`] if a file is missing or broken, or if the files hold other tensors than the index says.
+    /// [`Error::Weights`] if a file is missing or damaged, or if the shards do not match the index. Errors of `files`.
     pub async fn open(files: F, single: &str, index: &str) -> Result<Self> {
         if files.size(single).await?.is_some() {
             return Tensors { files, places: BTreeMap::new() }.with_file(single).await;
@@ -82,26 +82,26 @@ impl<F: Files> Tensors<F> {
         &self.files
     }
 
-    /// Names of all tensors.
+    /// The names of all tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(String::as_str)
     }
 
-    /// The type of a tensor that is there.
+    /// The dtype of a tensor, if it exists.
     pub fn dtype(&self, name: &str) -> Option<Dtype> {
         self.places.get(name).map(|place| place.dtype)
     }
 
-    /// Refuses a tensor: an error that names its file.
+    /// An error about a tensor, with its file.
     pub fn refuse(&self, name: &str, problem: &str) -> Error {
         let file = self.places.get(name).map_or_else(String::new, |place| self.files.shown(&place.file));
         Error::weights(file, format!("the tensor {name} {problem}"))
     }
 
-    /// Is a parameter there, in its shape and in a type that can be read?
+    /// Checks that a parameter exists, with its shape and a supported dtype. `file` is named if it is missing.
     ///
     /// # Errors
-    /// [`Error::Weights`] says what is wrong.
+    /// [`Error::Weights`] with the problem.
     pub fn check(&self, parameter: &Parameter, file: &str) -> Result<()> {
         let Some(place) = self.places.get(&parameter.name) else {
             let problem = format!("has no tensor {}, which the model in config.json needs", parameter.name);
@@ -117,10 +117,10 @@ impl<F: Files> Tensors<F> {
         Ok(())
     }
 
-    /// Some rows of a parameter that [`Tensors::check`] let pass.
+    /// A range of rows of a parameter, which must have passed [`Tensors::check`].
     ///
     /// # Errors
-    /// [`Error::Weights`] if a number is none; what reading a file may end in.
+    /// [`Error::Weights`] if a value is not finite. Errors of the files.
     pub async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Vec<f32>> {
         let place = &self.places[&parameter.name];
         let row_bytes = u64::from(parameter.cols.size()) * bytes_of(place.dtype).expect("its type was checked");
@@ -137,7 +137,7 @@ impl<F: Files> Tensors<F> {
     }
 }
 
-/// Bytes of an element of a type that can be read.
+/// Bytes of an element; `None` if the dtype is not supported.
 fn bytes_of(dtype: Dtype) -> Option<u64> {
     match dtype {
         Dtype::F32 => Some(4),
@@ -146,7 +146,7 @@ fn bytes_of(dtype: Dtype) -> Option<u64> {
     }
 }
 
-/// A file's header, and the place of the first byte behind it.
+/// The header of a file, and the offset of the first byte after it.
 async fn header<F: Files>(files: &F, name: &str) -> Result<(Metadata, u64)> {
     let broken = |problem: String| Error::weights(files.shown(name), format!("is no complete safetensors file ({problem})"));
     let size = files.size(name).await?.unwrap_or(0);
@@ -170,10 +170,10 @@ async fn header<F: Files>(files: &F, name: &str) -> Result<(Metadata, u64)> {
     Ok((header, start))
 }
 
-/// The file of each tensor, as the index says.
+/// The shard of each tensor, by the index.
 ///
 /// # Errors
-/// [`Error::Weights`] if it is none, or names files that are not beside it.
+/// [`Error::Weights`] if the index is missing, malformed or empty, or names files in other directories.
 pub async fn shards<F: Files>(files: &F, index: &str) -> Result<BTreeMap<String, String>> {
     #[derive(serde::Deserialize)]
     struct Index {
@@ -185,7 +185,7 @@ pub async fn shards<F: Files>(files: &F, index: &str) -> Result<BTreeMap<String,
     if weight_map.is_empty() {
         return Err(refuse("names no tensor".to_owned()));
     }
-    // A file elsewhere is none of the model's.
+    // Paths to other directories are refused.
     let is_beside = |name: &str| !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && !name.starts_with('.');
     match weight_map.values().find(|name| !is_beside(name)) {
         Some(name) => Err(refuse(format!("names the file {name:?}, which is not beside it"))),
@@ -193,10 +193,10 @@ pub async fn shards<F: Files>(files: &F, index: &str) -> Result<BTreeMap<String,
     }
 }
 
-/// A whole file that is short, if it is one.
+/// A whole file of at most `most` bytes.
 ///
 /// # Errors
-/// [`Error::Weights`] if it is not there, or longer than that.
+/// [`Error::Weights`] if it is missing or larger. Errors of `files`.
 pub async fn read_whole<F: Files>(files: &F, name: &str, most: u64) -> Result<Vec<u8>> {
     match files.size(name).await? {
         None => Err(Error::weights(files.shown(name), "is not there; choose the whole directory of a model")),

@@ -1,8 +1,8 @@
-//! The byte vocabulary in the files that the `tokenizers` library reads: token 0 is byte 0, token 255 is byte 255.
+//! The byte vocabulary as files for the `tokenizers` library: token 0 is byte 0, token 255 is byte 255.
 
 use serde_json::{Map, Value, json};
 
-/// The `tokenizer.json` of the byte vocabulary: a token is a byte, and nothing is merged.
+/// The `tokenizer.json` of the byte vocabulary: a token per byte, without merges.
 pub fn byte_tokenizer_json() -> String {
     let vocabulary: Map<String, Value> = byte_characters().into_iter().zip(0..).map(|(c, id)| (c.to_string(), Value::from(id))).collect();
     let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false });
@@ -30,13 +30,13 @@ pub fn byte_tokenizer_json() -> String {
     }))
 }
 
-/// The `tokenizer_config.json` beside it, by which `transformers` finds the class.
+/// The matching `tokenizer_config.json`, by which `transformers` selects the class.
 pub fn byte_tokenizer_config_json() -> String {
-    // Cleaning up would drop spaces that the model did write.
+    // Cleaning up would drop spaces that the model generated.
     pretty(&json!({ "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false }))
 }
 
-/// The characters that stand for the bytes, as in GPT-2: printable Latin-1 for itself, the others in order from U+0100.
+/// The characters that stand for bytes, as in GPT-2: printable Latin-1 characters stand for themselves, the others start at U+0100.
 pub(crate) fn byte_characters() -> Vec<char> {
     let mut others = '\u{100}'..;
     let printable = |c: char| matches!(c, '!'..='~' | '¡'..='¬' | '®'..='ÿ');

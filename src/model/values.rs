@@ -1,5 +1,4 @@
-//! Where the values of parameters come from: numbers drawn from a seed, files, memory. They are asked for row by row, so that a model
-//! goes to its device without ever being whole on the host.
+//! Weight sources: random initialisation, files, or memory. Values are requested row by row, so the host never holds a whole model.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,24 +9,24 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::parameters::{Init, Parameter};
 use crate::error::Result;
 
-/// Values of parameters.
-#[expect(async_fn_in_trait, reason = "a page has no threads, and elsewhere values are read where they are asked for")]
+/// A source of the values of parameters.
+#[expect(async_fn_in_trait, reason = "a page has no threads, and natively nothing sends these futures between threads")]
 pub trait WeightSource {
-    /// Some rows of a parameter (a vector is one row), in the layout of a file.
+    /// A range of rows of a parameter (a vector is one row), without padding.
     ///
     /// # Errors
-    /// What reading a file may end in.
+    /// If the values cannot be read, or are not finite.
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>>;
 }
 
-/// Fresh values, drawn from a seed.
+/// Random initialisation from a seed.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomInit {
     /// The seed.
     pub seed: u64,
 }
 
-/// A model's own values, and those of adapters on it.
+/// The values of a model from one source, and those of its adapters from another.
 #[derive(Clone, Copy, Debug)]
 pub struct WithAdapters<B, A> {
     /// The model.
@@ -37,7 +36,7 @@ pub struct WithAdapters<B, A> {
 }
 
 impl RandomInit {
-    /// Some rows of a parameter, in the layout of a file.
+    /// A range of rows of a parameter, without padding.
     pub fn draw(&self, parameter: &Parameter, rows: Range<u32>) -> Vec<f32> {
         let width = u64::from(parameter.cols.size());
         let elements = u64::from(rows.start) * width..u64::from(rows.end) * width;
@@ -72,8 +71,8 @@ impl<V: WeightSource> WeightSource for &V {
     }
 }
 
-/// Some elements of a sequence of normally distributed values, by Box and Muller's transform. Two numbers of the stream make two
-/// elements, so that any element can be had without those before it.
+/// A range of elements of a sequence of normally distributed values, by the Box-Muller transform. Two numbers of the stream give two
+/// elements, so any element can be computed without those before it.
 fn normal(rng: &mut ChaCha8Rng, std: f64, elements: Range<u64>) -> Vec<f32> {
     let first_pair = elements.start / 2;
     rng.set_word_pos(u128::from(2 * first_pair));

@@ -1,4 +1,4 @@
-//! The values of parameters on the host, all at once: of small models, and of what learns.
+//! The values of parameters in host memory: of small models, and of trainable parameters.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,17 +11,17 @@ use safetensors::tensor::TensorView;
 use super::{ModelSpec, Parameter, Parameters, RandomInit, WeightSource};
 use crate::error::Result;
 
-/// Values of parameters by name, each in the layout of a file.
+/// Values of parameters by name, without padding.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
     values: BTreeMap<String, Vec<f32>>,
 }
 
 impl Weights {
-    /// Takes the values of some parameters.
+    /// The weights of `parameters`, from their values in the same order.
     ///
     /// # Panics
-    /// If there are more or fewer values than parameters, or if a parameter's do not fit its shape.
+    /// If there are more or fewer values than parameters, or if a value's length does not match its parameter's shape.
     pub fn of<'a>(parameters: impl IntoIterator<Item = &'a Parameter>, values: impl IntoIterator<Item = Vec<f32>>) -> Self {
         let mut values = values.into_iter();
         let mut all = BTreeMap::new();
@@ -34,17 +34,17 @@ impl Weights {
         Weights { values: all }
     }
 
-    /// Fresh values of every parameter.
+    /// Randomly initialised values of all parameters.
     pub fn init(spec: impl Into<ModelSpec>, seed: u64) -> Self {
         let parameters = Parameters::new(spec);
         let values = parameters.iter().map(|(_, parameter)| RandomInit { seed }.draw(parameter, 0..parameter.file_rows()));
         Weights::of(parameters.iter().map(|(_, parameter)| parameter), values)
     }
 
-    /// Reads the values of some parameters.
+    /// Reads the values of `parameters`.
     ///
     /// # Errors
-    /// What reading a file may end in.
+    /// Errors of the weight source.
     pub async fn read<'a>(values: &impl WeightSource, parameters: impl IntoIterator<Item = &'a Parameter>) -> Result<Self> {
         let mut all = BTreeMap::new();
         for parameter in parameters {
@@ -53,15 +53,18 @@ impl Weights {
         Ok(Weights { values: all })
     }
 
-    /// A parameter's values.
+    /// The values of a parameter.
     ///
     /// # Panics
-    /// If there are none of that name.
+    /// If there is no parameter of that name.
     pub fn get(&self, name: &str) -> &[f32] {
         self.values.get(name).unwrap_or_else(|| panic!("no values for {name}"))
     }
 
-    /// A safetensors file of f32 tensors under their Hugging Face names.
+    /// A safetensors file of f32 tensors with their Hugging Face names.
+    ///
+    /// # Panics
+    /// If the values of a parameter are missing.
     pub fn to_safetensors<'a>(&self, parameters: impl IntoIterator<Item = &'a Parameter>) -> Vec<u8> {
         let named = parameters.into_iter().map(|p| (p.name.clone(), p.shape(), self.get(&p.name)));
         f32_safetensors(named, &[("format", "pt")])
@@ -91,12 +94,12 @@ pub(crate) fn f32_safetensors<'a>(
     safetensors::serialize(views, Some(metadata)).expect("tensors in memory can be written")
 }
 
-/// A tensor's values as f32.
+/// The values of a tensor as f32; `None` if the dtype is not supported.
 pub(crate) fn as_f32(view: &TensorView) -> Option<Vec<f32>> {
     to_f32(view.dtype(), view.data())
 }
 
-/// Numbers of that type as f32, if it is a type of floats that files of models have.
+/// Converts little-endian values of a dtype to f32; `None` if the dtype is not supported.
 pub(super) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     Some(match dtype {
         Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),

@@ -6,8 +6,8 @@ use crate::step::ops::AdamW;
 use crate::step::update::metrics::{NOT_FINITE, SCALE};
 
 impl Reference for AdamW {
-    /// `gradient`, `weight` and both moments of the same shape, `adamw_params` (8), `metrics` (4). Nothing happens if the
-    /// gradient is not finite.
+    /// `gradient`, `weight` and both moments have the same shape, `adamw_params` (8), `metrics` (4). Does nothing if the gradient is not
+    /// finite.
     fn run(&self, scope: &mut Scope<'_>) {
         let AdamW { gradient, adamw_params, metrics, weight, moment1, moment2, decay } = *self;
         let [mut gradient, adamw_params, metrics, mut weight, mut moment1, mut moment2] =

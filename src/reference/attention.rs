@@ -1,4 +1,4 @@
-//! `out = softmax(q·kᵀ/√E)·v` over the visible keys, and the log of the sum of exponentials.
+//! `out = softmax(q·kᵀ/√E)·v` over the visible keys, and the log-sum-exp of each row.
 
 use super::heads::Heads;
 use super::rows::{add_scaled, for_each_row};
@@ -6,8 +6,8 @@ use super::scope::{Reference, Scope};
 use crate::step::ops::Attention;
 
 impl Reference for Attention {
-    /// `q` (C×H·E), `k` and `v` (N×K·E, or rings), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2), whose second numbers
-    /// become zero until the backward pass has something for them.
+    /// `q` (C×H·E), `k` and `v` (N×K·E, or rings), `segment_start` (N), `out` (C×H·E), `stats` (C×H×2). The second number of `stats` is
+    /// zero until the backward pass sets it.
     fn run(&self, scope: &mut Scope<'_>) {
         let Attention { q, k, v, segment_start, out, stats, window } = *self;
         let heads = Heads::new(scope.config, scope.chunk, window);

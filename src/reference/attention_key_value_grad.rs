@@ -1,5 +1,5 @@
-//! With `p = softmax(q·kᵀ/√E)`: `d_v += Σ p · d_out` and `d_k += Σ p · (d_out·v − d_out·out) · q / √E` over the chunk's
-//! queries that see the key, and over the query heads that share it.
+//! With `p = softmax(q·kᵀ/√E)`: `d_v += Σ p · d_out` and `d_k += Σ p · (d_out·v − d_out·out) · q / √E` over the chunk's queries to which
+//! the key is visible, and over the query heads that share it.
 
 use super::heads::Heads;
 use super::rows::{add_scaled, dot, for_each_row};
@@ -7,7 +7,8 @@ use super::scope::{Reference, Scope};
 use crate::step::ops::AttentionKeyValueGrad;
 
 impl Reference for AttentionKeyValueGrad {
-    /// `q` and `d_out` (C×H·E), `k`, `v`, `d_k` and `d_v` (N×K·E, or a ring), `segment_start` (N), `stats` (C×H×2) with both numbers.
+    /// `q` and `d_out` (C×H·E), `k`, `v`, `d_k` and `d_v` (N×K·E, or a ring), `segment_start` (N), `stats` (C×H×2) with log-sum-exp and
+    /// `d_out·out`.
     fn run(&self, scope: &mut Scope<'_>) {
         let AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window } = *self;
         let heads = Heads::new(scope.config, scope.chunk, window);

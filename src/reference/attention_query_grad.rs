@@ -6,8 +6,8 @@ use super::scope::{Reference, Scope};
 use crate::step::ops::AttentionQueryGrad;
 
 impl Reference for AttentionQueryGrad {
-    /// `q`, `out`, `d_out` and `d_q` (C×H·E), `k` and `v` (N×K·E, or rings), `segment_start` (N), `stats` (C×H×2), whose second numbers
-    /// become `d_out·out`.
+    /// `q`, `out`, `d_out` and `d_q` (C×H·E), `k` and `v` (N×K·E, or rings), `segment_start` (N), `stats` (C×H×2). Sets the second number
+    /// of `stats` to `d_out·out`.
     fn run(&self, scope: &mut Scope<'_>) {
         let AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } = *self;
         let heads = Heads::new(scope.config, scope.chunk, window);

@@ -1,5 +1,5 @@
-//! The gradient's norm `√Σ partials`, the factor that clips it, `min(1, max_grad_norm / (norm + 1e-6))`, and whether it and
-//! the loss are finite.
+//! The global gradient norm `√Σ partials`, the factor that clips it, `min(1, max_grad_norm / (norm + 1e-6))`, and whether the norm and the
+//! loss are finite.
 
 use std::mem::offset_of;
 
@@ -9,7 +9,7 @@ use crate::step::update::AdamWParams;
 use crate::step::update::metrics::{GRAD_NORM, LOSS, NOT_FINITE, SCALE};
 
 impl Reference for Clip {
-    /// `partials` of any shape, `adamw_params` (8), `metrics` (4), of which the loss is left as it is.
+    /// `partials` of any shape, `adamw_params` (8), `metrics` (4), whose loss is unchanged.
     fn run(&self, scope: &mut Scope<'_>) {
         let Clip { partials, adamw_params, metrics } = *self;
         let [mut partials, adamw_params, mut metrics] = scope.operands([partials, adamw_params, metrics]);

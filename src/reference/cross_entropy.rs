@@ -1,4 +1,5 @@
-//! `log_probs[i] = log softmax(logits[i])[labels[i]]`, and `d_logits[i] = loss_weight[i] · (softmax − onehot)`, over a block of range.
+//! `log_probs[i] = log softmax(logits[i])[labels[i]]`, and `d_logits[i] = loss_weight[i] · (softmax − onehot)`, over a range of the
+//! vocabulary.
 
 use super::log_sum_exp::capped;
 use super::scope::{Reference, Scope};

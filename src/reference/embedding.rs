@@ -1,10 +1,10 @@
-//! `out[i] = weight[input_ids[i]]`, times √D where the family scales its embedding.
+//! `out[i] = weight[input_ids[i]]`, times √D if the family scales its embedding.
 
 use super::scope::{Reference, Scope};
 use crate::step::ops::Embedding;
 
 impl Reference for Embedding {
-    /// `input_ids` (N), `weight` (a run of V×D), `out` (C×D), of which the rows stay as they are whose word is not in the run.
+    /// `input_ids` (N), `weight` (a slice of V×D), `out` (C×D). Rows of `out` whose token id is not in the slice are unchanged.
     fn run(&self, scope: &mut Scope<'_>) {
         let Embedding { input_ids, weight, out, first_id } = *self;
         let scale = scope.config.embedding_scale();

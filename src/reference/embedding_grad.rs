@@ -1,11 +1,11 @@
-//! `d_weight[v] += Σ d_out[i]` over the tokens i whose id is v, times √D where the family scales its embedding.
+//! `d_weight[v] += Σ d_out[i]` over the tokens i whose id is v, times √D if the family scales its embedding.
 
 use super::rows::add_scaled;
 use super::scope::{Reference, Scope};
 use crate::step::ops::EmbeddingGrad;
 
 impl Reference for EmbeddingGrad {
-    /// `d_out` (N×D), `token_order` (N), `token_start` (V+1), `d_weight` (a run of V×D).
+    /// `d_out` (N×D), `token_order` (N), `token_start` (V+1), `d_weight` (a slice of V×D).
     fn run(&self, scope: &mut Scope<'_>) {
         let EmbeddingGrad { d_out, token_order, token_start, d_weight, first_id } = *self;
         let scale = scope.config.embedding_scale();

@@ -18,7 +18,7 @@ impl Reference for Glu {
     }
 }
 
-/// What gates the MLP, and its slope.
+/// The activation of the gate, and its derivative.
 pub(super) fn activation(act: Activation, x: f64) -> [f64; 2] {
     match act {
         Activation::Silu => {

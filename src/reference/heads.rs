@@ -1,4 +1,4 @@
-//! What the three operations of attention have in common.
+//! Shared by the three attention operations: the layout of heads, the mask, and the scores.
 
 use std::ops::Range;
 
@@ -7,27 +7,27 @@ use super::tensors::Matrix;
 use crate::model::Config;
 use crate::step::Chunk;
 
-/// How heads lie in rows, and which keys a query sees.
+/// The layout of heads in rows, and the mask.
 #[derive(Clone, Copy)]
 pub(super) struct Heads {
     /// H: query heads.
     pub count: usize,
-    /// Query heads that share a head of keys and values.
+    /// Query heads per key/value head.
     shared_by: usize,
-    /// Columns of a head, padding included. Padding is zero, so sums may go over it.
+    /// Columns of a head, padding included. Padding is zero, so sums may include it.
     cols: usize,
-    /// What a product is multiplied by.
+    /// The factor of a product `q · k`.
     pub scale: f64,
-    /// Scores are kept within ± this.
+    /// The soft cap of scores.
     softcap: Option<f64>,
-    /// Tokens that a query sees.
+    /// The sliding window in tokens, the query included.
     window: usize,
     /// The chunk's first token.
     start: usize,
 }
 
 impl Heads {
-    /// For the queries of a chunk.
+    /// The heads for the queries of a chunk.
     pub fn new(config: &Config, chunk: Chunk, window: Option<u32>) -> Self {
         Heads {
             count: config.num_attention_heads as usize,
@@ -40,17 +40,17 @@ impl Heads {
         }
     }
 
-    /// Columns of a head in a row.
+    /// The columns of a head in a row.
     pub fn range(&self, head: usize) -> Range<usize> {
         head * self.cols..(head + 1) * self.cols
     }
 
-    /// Columns, in a row of keys or values, of the head that a query head reads.
+    /// The columns, in a row of keys or values, of the head that a query head reads.
     pub fn key_range(&self, head: usize) -> Range<usize> {
         self.range(head / self.shared_by)
     }
 
-    /// The tokens whose keys query i of the chunk sees: those of its sequence, up to itself, and no more than the window.
+    /// The tokens whose keys are visible to query i of the chunk: those of its sequence, up to itself, within the window.
     pub fn keys_of(&self, i: usize, segment_start: &Matrix) -> Range<usize> {
         let end = self.start + i + 1;
         (segment_start.scalar(i) as usize).max(end.saturating_sub(self.window))..end
@@ -62,7 +62,7 @@ impl Heads {
         self.softcap.map_or(score, |cap| cap * (score / cap).tanh())
     }
 
-    /// How a score changes with `q · k`.
+    /// The derivative of a score by `q · k`.
     pub fn slope(&self, score: f64) -> f64 {
         self.scale * self.softcap.map_or(1.0, |cap| 1.0 - (score / cap).powi(2))
     }

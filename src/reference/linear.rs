@@ -5,7 +5,7 @@ use super::scope::{Reference, Scope};
 use crate::step::ops::Linear;
 
 impl Reference for Linear {
-    /// `x` (C×K), `weight` (rows×K), `out` and `residual` (C×M), `bias` (M). The rows at work are those of `slice`.
+    /// `x` (C×K), `weight` (rows×K), `out` and `residual` (C×M), `bias` (M). Uses the rows of `slice`.
     fn run(&self, scope: &mut Scope<'_>) {
         let Linear { x, weight, out, bias, residual, slice, scale, accumulate } = *self;
         let (first, rows) = (slice.row as usize, slice.rows as usize);

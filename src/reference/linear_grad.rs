@@ -5,7 +5,7 @@ use super::scope::{Reference, Scope};
 use crate::step::ops::LinearGrad;
 
 impl Reference for LinearGrad {
-    /// `d_out` (C×M), `weight` (rows×K), `d_x` (C×K). The rows at work are those of `slice`.
+    /// `d_out` (C×M), `weight` (rows×K), `d_x` (C×K). Uses the rows of `slice`.
     fn run(&self, scope: &mut Scope<'_>) {
         let LinearGrad { d_out, weight, d_x, slice, scale, accumulate } = *self;
         let [d_out, weight, mut d_x] = scope.operands([d_out, weight, d_x]);

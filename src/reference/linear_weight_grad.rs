@@ -5,7 +5,7 @@ use super::scope::{Reference, Scope};
 use crate::step::ops::LinearWeightGrad;
 
 impl Reference for LinearWeightGrad {
-    /// `d_out` (C×M), `x` (C×K), `d_weight` (rows×K). The rows at work are those of `slice`.
+    /// `d_out` (C×M), `x` (C×K), `d_weight` (rows×K). Updates the rows of `slice`.
     fn run(&self, scope: &mut Scope<'_>) {
         let LinearWeightGrad { d_out, x, d_weight, slice } = *self;
         let [d_out, x, mut d_weight] = scope.operands([d_out, x, d_weight]);

@@ -1,10 +1,10 @@
-//! Goes on with (the largest logit, the sum of exponentials less that, the label's logit) of every row, over a block of range.
+//! Updates (largest logit, sum of exponentials relative to it, logit of the label) of every row with a range of the vocabulary.
 
 use super::scope::{Reference, Scope};
 use crate::step::ops::LogSumExp;
 
 impl Reference for LogSumExp {
-    /// `logits` (C×range), `labels` (N), `stats` (C×4). Padding behind the range is no part of the softmax.
+    /// `logits` (C×range), `labels` (N), `stats` (C×4). Padding after the range is not part of the softmax.
     fn run(&self, scope: &mut Scope<'_>) {
         let LogSumExp { logits, labels, stats, range } = *self;
         let cap = scope.config.final_logit_softcapping;
@@ -26,7 +26,7 @@ impl Reference for LogSumExp {
     }
 }
 
-/// A logit, kept within ± the cap.
+/// A logit after the soft cap: `cap · tanh(logit / cap)`.
 pub(super) fn capped(logit: f64, cap: Option<f64>) -> f64 {
     cap.map_or(logit, |cap| cap * (logit / cap).tanh())
 }

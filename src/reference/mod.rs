@@ -1,7 +1,8 @@
-//! Every operation, and a whole [`Program`], in f64 on the CPU: plain loops that read like the formulas of [`ops`](crate::step::ops).
+//! The reference implementation: every operation, and whole [`Program`]s, in f64 on the CPU, as plain loops that read like the formulas of
+//! [`ops`](crate::step::ops).
 //!
-//! It is what kernels and whole steps are measured against, so it shares nothing with the code for devices but the
-//! program and the layout of its tensors. There is a file for every operation, named by its stem.
+//! Kernels and whole steps are compared with it, so it shares nothing with the GPU code except the program and the layout of its tensors.
+//! There is a file for every operation, named by its stem.
 
 mod heads;
 mod rows;
@@ -16,17 +17,17 @@ use crate::step::{Batch, Chunk, Element, Op, OpInstance, Pass, Program, TensorId
 use scope::{Reference, Scope};
 use tensors::Tensors;
 
-/// A program with its numbers, ready to run.
+/// A program with its tensors, ready to run.
 pub struct Executor {
     program: Program,
     tensors: Tensors,
 }
 
 impl Executor {
-    /// Makes room for every tensor of the program and writes its constants.
+    /// Allocates all tensors of the program and writes its constants.
     ///
-    /// What shares memory on a device is NaN until an operation writes it, so that nothing can be read before; the rest
-    /// is zero, as on a device.
+    /// Tensors in the arena are NaN until an operation writes them, which reveals reads of unwritten memory. The others are zero, as on a
+    /// device.
     pub fn new(program: &Program) -> Self {
         let mut executor = Executor { program: program.clone(), tensors: Tensors::new(program) };
         for (id, bytes) in program.constants() {
@@ -35,10 +36,10 @@ impl Executor {
         executor
     }
 
-    /// Writes a tensor from the bytes that a device would get, row after row, padding included.
+    /// Writes a tensor from bytes in the device's layout: row after row, padding included.
     ///
     /// # Panics
-    /// If there are more bytes than the tensor has.
+    /// If the bytes exceed the tensor.
     pub fn write(&mut self, id: TensorId, bytes: &[u8]) {
         let tensor = self.program.tensor(id);
         let values: Vec<f64> = match tensor.element {
@@ -48,20 +49,20 @@ impl Executor {
         self.write_f64(id, &values);
     }
 
-    /// Writes a tensor from its first element on, in the layout of the device.
+    /// Writes a tensor from its first element on, in the device's layout.
     ///
     /// # Panics
-    /// If there are more values than the tensor has.
+    /// If the values exceed the tensor.
     pub fn write_f64(&mut self, id: TensorId, values: &[f64]) {
         self.tensors.all_mut(id)[..values.len()].copy_from_slice(values);
     }
 
-    /// A tensor's values, in the layout of the device: row after row, padding included.
+    /// The values of a tensor in the device's layout: row after row, padding included.
     pub fn read(&self, id: TensorId) -> &[f64] {
         self.tensors.all(id)
     }
 
-    /// Writes all parameters' values.
+    /// Writes the values of all parameters.
     pub fn load_weights(&mut self, weights: &Weights) {
         let program = self.program.clone();
         for (id, parameter) in program.parameters.iter() {
@@ -74,14 +75,14 @@ impl Executor {
         }
     }
 
-    /// Writes a batch.
+    /// Writes the tensors of a batch.
     pub fn load_batch(&mut self, batch: &Batch) {
         for (id, bytes) in self.program.inputs(batch) {
             self.write(id, &bytes);
         }
     }
 
-    /// A parameter's gradient, in the layout of a file.
+    /// The gradient of a parameter, without padding.
     ///
     /// # Panics
     /// If the parameter is frozen, or the program computes no gradients.
@@ -91,7 +92,7 @@ impl Executor {
         self.program.parameters.get(id).unpad(&padded)
     }
 
-    /// Runs some passes of the step.
+    /// Runs consecutive passes of the step.
     pub fn run(&mut self, passes: RangeInclusive<Pass>) {
         let instances: Vec<OpInstance> = self.program.instances(self.program.span(passes)).collect();
         for OpInstance { block, chunk, node } in instances {
@@ -100,7 +101,7 @@ impl Executor {
         }
     }
 
-    /// Runs a block for tokens that need not be one of its chunks, as generation does.
+    /// Runs a block for any range of tokens, as generation does.
     pub fn run_chunk(&mut self, block: usize, chunk: Chunk) {
         let mut scope = Scope { tensors: &mut self.tensors, config: self.program.config(), chunk };
         for node in &self.program.blocks[block].nodes {

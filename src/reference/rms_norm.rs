@@ -1,4 +1,4 @@
-//! `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight (+ residual[i])`, in each group of a row apart.
+//! `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight (+ residual[i])`, for each group of a row separately.
 
 use super::rows::dot;
 use super::scope::{Reference, Scope};
@@ -28,7 +28,7 @@ impl Reference for RmsNorm {
     }
 }
 
-/// What a norm multiplies by.
+/// The factor of a norm: the weight, or 1 + weight.
 pub(super) fn norm_weight(weight: &Matrix, plus: f64) -> Vec<f64> {
     weight.row(0).iter().map(|weight| weight + plus).collect()
 }

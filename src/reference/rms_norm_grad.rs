@@ -1,4 +1,5 @@
-//! With `n = x · rstd` and `g = d_out · weight`: `d_x[i] = rstd[i] · (g[i] − n[i] · mean(g[i] · n[i]))`, in each group of a row apart.
+//! With `n = x · rstd` and `g = d_out · weight`: `d_x[i] = rstd[i] · (g[i] − n[i] · mean(g[i] · n[i]))`, for each group of a row
+//! separately.
 
 use super::rms_norm::norm_weight;
 use super::scope::{Reference, Scope};

@@ -1,10 +1,10 @@
-//! Turns the pairs (e, e + E/2) of every head by the angle `position · frequency[e]`.
+//! Rotates the pairs (e, e + E/2) of every head by the angle `position · frequency[e]`.
 
 use super::scope::{Reference, Scope};
 use crate::step::ops::Rope;
 
 impl Reference for Rope {
-    /// `x` (C×heads·E), `segment_start` (N). The angle is computed here; the table that devices read is not.
+    /// `x` (C×heads·E), `segment_start` (N). It computes the angles itself instead of reading the table of the GPU kernels.
     fn run(&self, scope: &mut Scope<'_>) {
         let Rope { x, segment_start, is_local, inverse, .. } = *self;
         let head_dim = scope.config.head_dim as usize;

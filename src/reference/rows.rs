@@ -1,19 +1,19 @@
-//! Loops over rows that do not depend on one another, on as many threads as there are processors.
+//! Loops over independent rows, on as many threads as there are processors.
 
 use std::num::NonZeroUsize;
 use std::thread;
 
-/// Calls `write` with the number of every row and that row of each of the outputs. An output is its rows, one behind the
-/// other, and their width; all have as many rows.
+/// Calls `write` with the number of every row and that row of each output. An output is its contiguous rows and their width. All outputs
+/// have the same number of rows.
 ///
-/// Threads get whole rows, so that what is computed does not depend on how many there are.
+/// Threads get whole rows, so the result does not depend on the number of threads.
 pub(super) fn for_each_row<const COUNT: usize>(
     outputs: [(&mut [f64], usize); COUNT],
     write: impl Fn(usize, [&mut [f64]; COUNT]) + Copy + Send,
 ) {
     let (values, cols) = &outputs[0];
     let rows = values.len() / cols;
-    // A browser's worker knows of no threads beside itself, and can start none.
+    // In a browser's worker the parallelism is unknown, and no thread can be started.
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(rows.div_ceil(ROWS_OF_A_THREAD));
     let share = rows.div_ceil(threads.max(1));
     thread::scope(|scope| {
@@ -41,10 +41,10 @@ pub(super) fn for_each_row<const COUNT: usize>(
     });
 }
 
-/// Fewer rows are not worth a thread.
+/// The fewest rows that are worth a thread.
 const ROWS_OF_A_THREAD: usize = 16;
 
-/// `Σ a[i] · b[i]`, in four sums that a processor can carry side by side.
+/// `Σ a[i] · b[i]`, in four independent sums that a processor can compute in parallel.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 4];
     for (a, b) in a.chunks_exact(4).zip(b.chunks_exact(4)) {

@@ -1,4 +1,4 @@
-//! What an operation works with on the CPU.
+//! The scope of an operation on the CPU: tensors, configuration and chunk.
 
 use std::slice::SliceIndex;
 
@@ -8,13 +8,13 @@ use crate::model::Config;
 use crate::step::ops::Operation;
 use crate::step::{Chunk, Rows, TensorId};
 
-/// An operation in f64.
+/// The reference implementation of an operation, in f64.
 pub(super) trait Reference: Operation {
-    /// Does what the operation does, for the chunk of the scope.
+    /// Runs the operation for the chunk of the scope.
     fn run(&self, scope: &mut Scope<'_>);
 }
 
-/// The numbers, the model's sizes, and the chunk at hand.
+/// The tensors, the model's configuration, and the chunk.
 pub(super) struct Scope<'a> {
     pub tensors: &'a mut Tensors,
     pub config: &'a Config,
@@ -22,10 +22,10 @@ pub(super) struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// The operands of an operation, in that order.
+    /// The operands of an operation, in the given order.
     ///
     /// # Panics
-    /// If a tensor stands there twice.
+    /// If a tensor occurs twice.
     pub fn operands<const COUNT: usize>(&mut self, ids: [TensorId; COUNT]) -> [Matrix<'_>; COUNT] {
         let (start, count) = (self.chunk.start as usize, self.chunk.count as usize);
         let mut shapes = ids.map(|id| self.tensors.shapes[id.0 as usize]).into_iter();
@@ -43,7 +43,7 @@ impl Scope<'_> {
         })
     }
 
-    /// Adds to some columns of the chunk's rows of `sum` those of `x`.
+    /// Adds `x` to the given columns of the chunk's rows of `sum`.
     pub fn add_rows(&mut self, sum: TensorId, x: TensorId, columns: impl SliceIndex<[f64], Output = [f64]> + Clone) {
         let [mut sum, x] = self.operands([sum, x]);
         for i in 0..x.len() {
@@ -51,7 +51,7 @@ impl Scope<'_> {
         }
     }
 
-    /// What the family's norms add to their weights.
+    /// The constant that the family's norms add to their weights: 0 or 1.
     pub fn norm_plus(&self) -> f64 {
         if self.config.family().norms_add_one { 1.0 } else { 0.0 }
     }

@@ -1,14 +1,15 @@
-//! `partials[slot] = ` sums of squares of parts of `x`: runs of its groups of four elements, each dealt out to eight parts in turn.
+//! `partials[slot]` = partial sums of the squares of `x`: it splits the groups of four elements into runs, and eight partial sums share a
+//! run alternately.
 
 use super::rows::dot;
 use super::scope::{Reference, Scope};
 use crate::step::ops::SquareSum;
 
-/// Parts that share a run.
+/// Partial sums that share a run.
 const TOGETHER: usize = 8;
 
 impl Reference for SquareSum {
-    /// `x` of any shape, `partials` (parameters × parts).
+    /// `x` of any shape, `partials` (slots×256).
     fn run(&self, scope: &mut Scope<'_>) {
         let SquareSum { x, partials, slot } = *self;
         let [mut x, mut partials] = scope.operands([x, partials]);

@@ -1,8 +1,8 @@
-//! Longer chunks where they cost no memory.
+//! Adaptive chunk lengths: longer chunks wherever they do not raise the peak.
 //!
-//! A step needs the most memory at its peak. Elsewhere less is alive: in the forward pass there are no gradients of activations yet, and in
-//! the backward pass the inputs of later layers are gone. There a chunk may be longer, which saves dispatches, and reading and writing
-//! weights and their gradients once for every chunk. As no bit depends on a chunk's length, nothing else changes.
+//! Memory peaks at one point of the step. Elsewhere less is alive: the forward pass has no gradients of activations yet, and the backward
+//! pass has already freed the inputs of later layers. Longer chunks there save dispatches, and they read and write weights and their
+//! gradients fewer times. Results are bit-identical for every chunk length, so nothing else changes.
 
 use super::chunk::ChunkOrder;
 use super::memory_layout::MemoryLayout;
@@ -10,16 +10,16 @@ use super::program::{Block, Program};
 use super::tensor::{Rows, Storage, TOKEN_TILE};
 use crate::model::BINDING_BYTES;
 
-/// Tokens of a chunk beyond which a longer one gains nothing: a dispatch fills most devices, and what it leaves still fits into caches.
+/// The longest useful chunk, in tokens: one dispatch fills most devices, and its output still fits into caches.
 const LONGEST: u64 = 1024;
 
-/// Makes chunks longer where the step's peak allows it, by powers of two.
+/// Lengthens the chunks of each block by a power of two, as far as the peak does not rise.
 pub(super) fn lengthen(program: &mut Program) {
     let memory = layout(program);
     let peak = peak_bytes(program, &memory);
     let fixed = chunk_lengths(program);
     let mut longest = longest(program, &memory, &fixed);
-    // Tensors that are alive together may fit and still leave gaps between them: then halves of what would fit do, or what was before.
+    // The bytes alive may fit while the packing leaves gaps. Then halve the chunks until the packed peak fits, down to the fixed lengths.
     while longest != fixed {
         program.set_chunk_lengths(&longest);
         if peak_bytes(program, &layout(program)) <= peak {
@@ -34,7 +34,8 @@ fn layout(program: &Program) -> MemoryLayout {
     MemoryLayout::new(program, u64::MAX)
 }
 
-/// The peak without the table of chunks, which has a row for each chunk of each length: a few hundred bytes more of it are worth it.
+/// The peak in bytes, without the table of chunks. The table has a row for each chunk of each length; a few hundred bytes more are worth
+/// it.
 fn peak_bytes(program: &Program, memory: &MemoryLayout) -> u64 {
     memory.peak_bytes() - program.tensor(program.bindings.chunks).bytes()
 }
@@ -43,7 +44,7 @@ fn chunk_lengths(program: &Program) -> Vec<u32> {
     program.blocks.iter().map(|block| block.chunk_order.chunk_len(program.tokens())).collect()
 }
 
-/// How long the chunks of each block may be: some doublings of what they are.
+/// The longest chunk of each block, in tokens, that keeps the bytes alive below the peak: the fixed length, doubled some times.
 fn longest(program: &Program, memory: &MemoryLayout, fixed: &[u32]) -> Vec<u32> {
     let most = memory.most_alive();
     let of_chunks = memory.chunk_bytes(program);
@@ -56,8 +57,8 @@ fn longest(program: &Program, memory: &MemoryLayout, fixed: &[u32]) -> Vec<u32> 
     fixed.iter().zip(times).map(|(length, times)| (length << times.ilog2()).min(program.tokens())).collect()
 }
 
-/// How many times as long a block's chunks may be whatever memory there is: as long as is worth it, no longer than the batch, and no tensor
-/// larger than a binding. Rings and what is copied to the host hold chunks of one length.
+/// The factor by which a block's chunks may grow, memory aside: up to [`LONGEST`] tokens, and no tensor larger than a binding. Blocks with
+/// rings or host copies have chunks of fixed length.
 fn most_times(program: &Program, block: &Block) -> u32 {
     let tensors = || block.nodes.iter().flat_map(|node| node.op.operands()).map(|operand| program.tensor(operand.tensor));
     let is_bound = tensors().any(|tensor| matches!(tensor.rows, Rows::Ring(_)) || tensor.storage == Storage::Host);
@@ -76,7 +77,7 @@ mod tests {
     use crate::model::{Config, PRESETS};
     use crate::step::{BatchShape, Limits, Pass, Plan, SavedActivations, Strategy};
 
-    /// Plans with chunks of one length, and with adaptive ones.
+    /// Plans with fixed and with adaptive chunks.
     fn both(config: &Config, tokens: u32, strategy: Strategy) -> [Plan; 2] {
         [false, true].map(|adaptive| {
             let program = Program::train(config, BatchShape::uniform(1, tokens), strategy.with_adaptive_chunks(adaptive));
@@ -114,7 +115,7 @@ mod tests {
         };
         assert!(lengths(&fixed).iter().all(|&length| length == 128));
         let lengths = lengths(&adaptive);
-        // The inputs of later layers are gone, one after the other.
+        // Going backward, the inputs of later layers are freed one after the other.
         assert_eq!(lengths[0], 128);
         assert!(lengths.is_sorted() && lengths.last() >= Some(&512), "{lengths:?}");
         assert!(adaptive.program().instance_count() * 2 < fixed.program().instance_count());

@@ -1,4 +1,6 @@
-//! The backward pass: `d_hidden` (N×D) goes from the last layer's output to the embedding, in place.
+//! The backward pass: propagates `d_hidden` (N×D) in place, from the output of the last layer to the embedding.
+//!
+//! Each layer goes through its chunks from last to first and recomputes what the strategy did not save.
 
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
@@ -11,7 +13,7 @@ use super::program::{ParameterSlice, Pass};
 use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::{Projection, Role};
 
-/// Writes the backward pass.
+/// Appends the backward pass. `state.hidden` holds the gradient of the last hidden state when it starts.
 pub fn write(b: &mut Builder, state: ForwardState) {
     let d_hidden = state.hidden;
     for (layer, input) in state.inputs.into_iter().enumerate().rev() {
@@ -27,8 +29,8 @@ pub fn write(b: &mut Builder, state: ForwardState) {
     });
 }
 
-/// One layer, its chunks from the last to the first. Keys and values are there before any chunk has its turn, or, where a window needs
-/// no more, just before the first chunk that looks back on them.
+/// The backward pass of one layer, chunks from last to first. Keys and values are recomputed for all tokens before the first chunk, or,
+/// with a sliding window, into a ring, chunk by chunk, just ahead of the first chunk whose window includes them.
 fn layer_backward(b: &mut Builder, input: LayerInput, d_hidden: TensorId) {
     let chunk = b.chunk();
     if let Rows::Ring(ring) = b.key_rows() {
@@ -46,8 +48,8 @@ fn layer_backward(b: &mut Builder, input: LayerInput, d_hidden: TensorId) {
     b.block(Pass::Backward, "backward", ChunkOrder::Descending(chunk), |b| chunk_backward(b, input, d_kv, d_hidden));
 }
 
-/// What of the layer was not kept, as the forward pass computed it: in a block of its own no more than keys and values, which
-/// outlive the chunk; where those are there, whatever the rest of the block reads.
+/// Recomputes the activations of the layer that were not saved, as the forward pass computed them. Dead code is eliminated: a block of its
+/// own is left with keys and values, which outlive the chunk; in the backward block the operations that its other operations need remain.
 fn recompute(b: &mut Builder, input: LayerInput) -> (TensorId, Activations) {
     b.recompute(|b| {
         let x = forward::chunk_input(b, input);
@@ -63,14 +65,14 @@ fn clear_key_value_gradients(b: &mut Builder) -> [TensorId; 2] {
     d_kv
 }
 
-/// A chunk of a layer.
+/// The backward pass of one chunk of a layer.
 fn chunk_backward(b: &mut Builder, input: LayerInput, d_kv: [TensorId; 2], d_hidden: TensorId) {
     let (x, activations) = recompute(b, input);
     mlp_backward(b, &activations, d_hidden);
     attention_backward(b, &activations, x, d_kv, d_hidden);
 }
 
-/// Back through the MLP, its norms and the residual around them.
+/// The backward pass of the MLP, its norms and its residual connection.
 fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId) {
     let widths = Widths::of(b.config());
     let d_out = output_norm_backward(b, a.mlp_output, Role::MlpOutputNorm, d_hidden);
@@ -90,8 +92,8 @@ fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId) {
     norm_backward(b, a.mlp_norm.of(a.post_attention), Role::MlpNorm, d_norm, Some(d_hidden), groups);
 }
 
-/// Back through the attention, its norms and the residual around them. Every later chunk has been walked, so when the
-/// chunk's queries have had their say, `d_k` and `d_v` of the chunk are complete and go through their projections at once.
+/// The backward pass of the attention, its norms and its residual connection. All later chunks are done, so once this chunk's queries have
+/// added their contributions, its `d_k` and `d_v` are complete and go through their projections immediately.
 fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, [d_k, d_v]: [TensorId; 2], d_hidden: TensorId) {
     let widths = Widths::of(b.config());
     let (segment_start, window) = (b.program.bindings.segment_start, b.config().window(b.layer()));
@@ -121,7 +123,7 @@ fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, [d_k, d_v]:
     norm_backward(b, a.attention_norm.of(x), Role::AttentionNorm, d_norm, Some(d_hidden), groups);
 }
 
-/// Back through the norms of queries and keys, if they are normed: to what the projections yielded, in its place.
+/// The backward pass of the norms of queries and keys, if the family has them. The gradients overwrite the outputs of the projections.
 fn head_norms_backward(b: &mut Builder, a: &Activations, [d_q, d_k]: [TensorId; 2]) -> [TensorId; 2] {
     let (Some(raw_q), Some(raw_k), Some(k_rstd)) = (a.raw_q, a.raw_k, a.kv.k_rstd) else { return [d_q, d_k] };
     let [q_groups, k_groups] = [b.config().num_attention_heads, b.config().num_key_value_heads].map(|count| forward::heads(b, count));
@@ -130,7 +132,7 @@ fn head_norms_backward(b: &mut Builder, a: &Activations, [d_q, d_k]: [TensorId; 
     [raw_q.x, raw_k]
 }
 
-/// Back through the norm of what a part of the layer yields, if the family has one.
+/// The backward pass of the norm of a sublayer's output, if the family has one. The gradient overwrites the input of the norm.
 fn output_norm_backward(b: &mut Builder, raw: Option<NormInput>, role: Role, d_hidden: TensorId) -> TensorId {
     let Some(raw) = raw else { return d_hidden };
     let groups = forward::whole_row(b);
@@ -138,8 +140,8 @@ fn output_norm_backward(b: &mut Builder, raw: Option<NormInput>, role: Role, d_h
     raw.x
 }
 
-/// Back through a norm: the gradient of what it read is added to `around`, which holds what goes around the norm, or overwrites
-/// what it read.
+/// The backward pass of a norm. The gradient of its input is added to `around`, the gradient that bypasses the norm, or overwrites the
+/// input if there is none.
 pub(super) fn norm_backward(b: &mut Builder, read: NormInput, role: Role, d_out: TensorId, around: Option<TensorId>, groups: NormGroups) {
     let NormInput { x, rstd } = read;
     for (d_weight, _) in b.gradients(role) {
@@ -149,8 +151,7 @@ pub(super) fn norm_backward(b: &mut Builder, read: NormInput, role: Role, d_out:
     b.push(RmsNormGrad { x: around.map(|_| x), rstd, weight, d_out, d_x: around.unwrap_or(x), groups });
 }
 
-/// The gradients of a projection's own parameters, as far as they learn. Returns the gradient of what the adapter's first matrix
-/// yields, if there is an adapter.
+/// The gradients of the projection's trainable parameters. Returns the gradient of the LoRA A output (C×rank), if there is an adapter.
 fn weight_grads(b: &mut Builder, projection: Projection, d_out: TensorId, x: TensorId, adapted: &LoraIntermediates) -> Option<TensorId> {
     weight_grad(b, Role::Weight(projection), d_out, x);
     if b.bias(projection).is_some() {
@@ -172,7 +173,7 @@ fn weight_grad(b: &mut Builder, role: Role, d_out: TensorId, x: TensorId) {
     }
 }
 
-/// The gradient of what a projection reads, through its matrix and its adapter.
+/// The gradient of a projection's input, through its matrix and its adapter. `d_inner` is the gradient of the LoRA A output.
 fn input_grads(b: &mut Builder, projection: Projection, (d_out, d_inner): (TensorId, Option<TensorId>), d_x: TensorId, accumulate: bool) {
     input_grad(b, &b.slices(Role::Weight(projection)), d_out, d_x, 1.0, accumulate);
     if let Some(d_inner) = d_inner {

@@ -1,11 +1,11 @@
-//! A packed batch: its shape, its numbers, and how they are laid out for a program.
+//! A packed batch: its shape, its contents, and their layout for a program.
 
 use std::ops::Range;
 
-/// The label of a token that takes no part in the loss.
+/// The label of a token without loss (`-100` in PyTorch and Hugging Face).
 pub const IGNORED_LABEL: u32 = u32::MAX;
 
-/// Lengths of the sequences that lie behind one another in a batch, without padding.
+/// The lengths of the sequences of a batch, which are concatenated without padding.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BatchShape {
     lengths: Vec<u32>,
@@ -22,12 +22,15 @@ impl BatchShape {
         BatchShape { lengths }
     }
 
-    /// `sequences` of `seq_len` tokens each.
+    /// `sequences` sequences of `seq_len` tokens each.
+    ///
+    /// # Panics
+    /// As [`BatchShape::packed`] does.
     pub fn uniform(sequences: u32, seq_len: u32) -> Self {
         Self::packed(vec![seq_len; sequences as usize])
     }
 
-    /// T of every sequence.
+    /// T of each sequence, in tokens.
     pub fn lengths(&self) -> &[u32] {
         &self.lengths
     }
@@ -42,7 +45,7 @@ impl BatchShape {
         *self.lengths.iter().max().expect("a batch has a sequence")
     }
 
-    /// The first token of each token's sequence: `segment_start[i]`.
+    /// The first token of each token's sequence: `segment_start[i]` (N).
     pub fn segment_starts(&self) -> Vec<u32> {
         let mut starts = Vec::with_capacity(self.tokens() as usize);
         for &length in &self.lengths {
@@ -52,7 +55,7 @@ impl BatchShape {
         starts
     }
 
-    /// Pairs of a query among some tokens and a key that it sees: one at or before it, in its sequence, and in its window.
+    /// Pairs of a query in the range `tokens` and a key that is visible to it: at or before the query, in its sequence, and in its window.
     pub fn visible_pairs(&self, tokens: Range<u32>, window: Option<u32>) -> u64 {
         let window = window.map_or(u64::MAX, u64::from);
         // Of the first n queries of a sequence.
@@ -69,10 +72,10 @@ impl BatchShape {
     }
 }
 
-/// The numbers of a packed batch.
+/// The contents of a packed batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Its shape.
+    /// The lengths of the sequences.
     pub shape: BatchShape,
     /// Token ids (N).
     pub input_ids: Vec<u32>,
@@ -83,8 +86,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Sequences of token ids with, for each position, the token to predict there. Cross-entropy is the objective: the
-    /// mean over the labels of this batch that are not ignored.
+    /// Packs sequences of token ids, each with the label of every position. The objective is the mean cross-entropy over the labels of this
+    /// batch that are not ignored.
     ///
     /// # Panics
     /// If a sequence is empty, or has another number of labels than of tokens.
@@ -100,19 +103,20 @@ impl Batch {
         batch.averaged_over(labels)
     }
 
-    /// Labels that take part in the loss.
+    /// Labels that count in the loss.
     pub fn label_count(&self) -> u64 {
         self.labels.iter().filter(|&&label| label != IGNORED_LABEL).count() as u64
     }
 
-    /// The same batch as a part of a larger one with so many labels in all, as gradient accumulation wants it.
+    /// The same batch with its loss averaged over `labels` labels: for gradient accumulation, where `labels` counts those of all
+    /// micro-batches.
     pub fn averaged_over(mut self, labels: u64) -> Self {
         let weight = if labels == 0 { 0.0 } else { (1.0 / labels as f64) as f32 };
         self.loss_weight = self.labels.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { weight }).collect();
         self
     }
 
-    /// Positions sorted by token id, within an id from last to first, and where the run of each id starts (V+1).
+    /// Token positions sorted by token id, descending within an id (N), and the start of each id's run (V+1).
     pub fn tokens_by_id(&self, vocab_size: u32) -> (Vec<u32>, Vec<u32>) {
         let mut start = vec![0u32; vocab_size as usize + 1];
         self.input_ids.iter().for_each(|&id| start[id as usize + 1] += 1);

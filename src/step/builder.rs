@@ -1,4 +1,8 @@
-//! Writes a [`Program`] down, one operation after the other.
+//! The builder of a [`Program`]: declares its tensors and appends its operations, block by block.
+//!
+//! [`forward`](super::forward), [`loss`](super::loss), [`backward`](super::backward) and [`update`](super::update) call it in the order of
+//! the data flow. It chooses the shape and the storage of each tensor from the strategy, splits parameters that no binding can hold into
+//! slices, and has [`Recompute`] remove recomputation that nothing reads.
 
 use super::batch::BatchShape;
 use super::chunk::ChunkOrder;
@@ -10,33 +14,33 @@ use super::strategy::Strategy;
 use super::tensor::{BINDING_ALIGNMENT, Element, Rows, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};
 use crate::model::{Config, ModelSpec, Parameter, ParameterId, Parameters, Projection, Role};
 
-/// A program that is being written.
+/// A program under construction.
 pub struct Builder {
-    /// What has been written so far.
+    /// The program so far. Tensors that hold a chunk's rows have no row count before [`Builder::finish`].
     pub program: Program,
     layer: Option<u32>,
     pub(super) recompute: Recompute,
 }
 
-/// A projection's adapter.
+/// The LoRA adapter of a projection M×K, in the current layer.
 pub(super) struct Adapter {
-    /// The matrix that reads (rank×columns).
+    /// LoRA A (rank×K).
     pub a: Vec<ParameterSlice>,
-    /// The matrix that writes (rows×rank).
+    /// LoRA B (M×rank).
     pub b: Vec<ParameterSlice>,
-    /// Columns of what lies between the two, padding included.
+    /// Columns of the intermediate, the output of A: the rank, padded to a multiple of four.
     pub width: u32,
-    /// What its share is multiplied by.
+    /// The factor of the adapter's contribution: `lora_alpha / r`, or `lora_alpha / √r` for rank-stabilised LoRA.
     pub scale: f64,
 }
 
-/// Partial sums of squares that each parameter gets.
+/// Partial sums of squares per slice of a parameter.
 pub(super) const SQUARE_SUM_PARTIALS: u32 = 256;
-/// Chunks that are on their way to the host at once.
+/// Chunks that can be in flight to the host at once.
 const STAGING: u32 = 2;
 
 impl Builder {
-    /// An empty program: only the batch's tensors and the parameters' values are there.
+    /// A program without operations. It has the batch's tensors and the values of all parameters.
     pub fn new(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Self {
         let spec = spec.into();
         let parameters = Parameters::new(&spec);
@@ -49,19 +53,19 @@ impl Builder {
         builder
     }
 
-    /// Gives every trainable parameter a gradient.
+    /// Adds a gradient of the same shape for every trainable parameter.
     pub(super) fn add_gradients(&mut self) {
         self.add_to_slices("d_", TensorKind::Gradients, |p| p.is_trainable, |slice, id| slice.gradient = Some(id));
     }
 
-    /// Gives every trainable parameter AdamW's two moments.
+    /// Adds AdamW's first and second moment, of the same shape, for every trainable parameter.
     pub(super) fn add_moments(&mut self) {
         self.add_to_slices("moment1.", TensorKind::Optimizer, |p| p.is_trainable, |slice, id| slice.moments = Some([id; 2]));
         let second = |slice: &mut ParameterSlice, id| slice.moments = slice.moments.map(|[first, _]| [first, id]);
         self.add_to_slices("moment2.", TensorKind::Optimizer, |p| p.is_trainable, second);
     }
 
-    /// The slices of a parameter, with so many of its rows each that a binding can hold them. They have no tensors yet.
+    /// Splits a parameter into slices of whole rows, each small enough for a binding. They have no tensors yet.
     fn slices_of(&self, parameter: &Parameter) -> Vec<ParameterSlice> {
         let row_bytes = parameter.dtype.row_bytes(parameter.padded_cols());
         let most = rows_of_a_slice(self.program.spec.max_slice_bytes, row_bytes);
@@ -73,7 +77,7 @@ impl Builder {
         (0..all.div_ceil(most)).map(|i| slice(i * most)).collect()
     }
 
-    /// Makes a tensor for each slice of the parameters that are wanted, and has it noted there.
+    /// Adds a tensor for each slice of the parameters for which `is_wanted` holds, and passes it to `note`.
     fn add_to_slices(
         &mut self,
         prefix: &str,
@@ -106,33 +110,33 @@ impl Builder {
         push(&mut self.program.tensors, tensor)
     }
 
-    /// The model's sizes.
+    /// The model's configuration.
     pub(super) fn config(&self) -> &Config {
         self.program.config()
     }
 
-    /// N.
+    /// N: tokens of the batch.
     pub(super) fn tokens(&self) -> u32 {
         self.program.tokens()
     }
 
-    /// A parameter's slices, by role, in the layer at hand.
+    /// The slices of a parameter of the current layer, or of the model where the role belongs to no layer.
     pub(super) fn slices(&self, role: Role) -> Vec<ParameterSlice> {
         self.program.slices(self.parameter(role)).to_vec()
     }
 
-    /// A vector's values, by role, in the layer at hand.
+    /// The values of a vector, by its role, in the current layer. A vector is a single slice.
     pub(super) fn vector(&self, role: Role) -> TensorId {
         self.program.slices(self.parameter(role))[0].value
     }
 
-    /// A bias, if the projection has one.
+    /// The bias of a projection in the current layer, if it has one.
     pub(super) fn bias(&self, projection: Projection) -> Option<TensorId> {
         let id = self.program.parameters.get_if_any(Role::Bias(projection), self.layer)?;
         Some(self.program.slices(id)[0].value)
     }
 
-    /// A projection's adapter, if it has one.
+    /// The LoRA adapter of a projection in the current layer, if it has one.
     pub(super) fn adapter(&self, projection: Projection) -> Option<Adapter> {
         let lora = self.program.spec.adapters().filter(|lora| lora.targets.contains(&projection))?;
         Some(Adapter {
@@ -143,7 +147,7 @@ impl Builder {
         })
     }
 
-    /// The gradients of a parameter, by role, in the layer at hand, each with the rows of its slice. Nothing if it is frozen.
+    /// The gradients of a parameter of the current layer, each with the rows of its slice. Empty if the parameter is frozen.
     pub(super) fn gradients(&self, role: Role) -> Vec<(TensorId, RowSlice)> {
         self.slices(role).iter().filter_map(|slice| Some((slice.gradient?, slice.whole()))).collect()
     }
@@ -156,12 +160,15 @@ impl Builder {
         self.program.parameters.find(role, layer)
     }
 
-    /// The layer at hand.
+    /// The current layer.
+    ///
+    /// # Panics
+    /// Outside [`Builder::in_layer`].
     pub(super) fn layer(&self) -> u32 {
         self.layer.expect("inside a layer")
     }
 
-    /// C: tokens of a chunk in the layers.
+    /// C: tokens of a chunk in the layers. Adaptive chunks may become longer when the program is planned.
     pub(super) fn chunk(&self) -> u32 {
         self.program.strategy.chunk(self.tokens())
     }
@@ -170,26 +177,28 @@ impl Builder {
         self.program.strategy.saves(saved_as, self.layer(), self.config().num_hidden_layers)
     }
 
-    /// What the rows of keys and values are in the layer at hand: no more than its window needs, unless they are saved.
+    /// The rows of keys and values in the current layer: a ring that spans the sliding window, or all tokens where there is no window or
+    /// where the strategy saves them.
     pub(super) fn key_rows(&self) -> Rows {
         let window = self.config().window(self.layer()).filter(|_| !self.saves(SavedActivation::KeysValues));
         window.and_then(|window| self.program.strategy.ring(self.tokens(), window)).map_or(Rows::Tokens, Rows::Ring)
     }
 
-    /// Something that the layer at hand computes on its way to its output: for all tokens if it is saved, else for a chunk.
+    /// A forward activation of the current layer: N rows if the strategy saves it, otherwise C rows.
     pub(super) fn activation(&mut self, saved_as: SavedActivation, name: &str, cols: u32) -> TensorId {
         let rows = if self.saves(saved_as) { Rows::Tokens } else { Rows::Chunk };
         self.of_layer(saved_as, name, TensorKind::Activations, rows, cols)
     }
 
-    /// A tensor for one chunk that is never saved.
+    /// A temporary tensor of one chunk (C rows), which is never saved.
     pub(super) fn chunk_temporary(&mut self, name: &str, kind: TensorKind, cols: u32) -> TensorId {
         let id = self.tensor(name, kind, Rows::Chunk, cols);
         self.recompute.note(id, None);
         id
     }
 
-    /// Something that the layer at hand computes on its way to its output. What is still there from before is found by its name.
+    /// A forward tensor of the current layer. During recomputation it returns the tensor of the same name that an earlier block left, if
+    /// there is one.
     pub(super) fn of_layer(&mut self, saved_as: SavedActivation, name: &str, kind: TensorKind, rows: Rows, cols: u32) -> TensorId {
         let is_of_chunk = rows == Rows::Chunk;
         let full_name = format!("layers.{}.{name}", self.layer());
@@ -202,14 +211,14 @@ impl Builder {
         id
     }
 
-    /// A tensor that shares the arena; its name gets the layer at hand in front.
+    /// Adds an f32 tensor in the arena. The current layer is prefixed to its name.
     pub fn tensor(&mut self, name: &str, kind: TensorKind, rows: Rows, cols: u32) -> TensorId {
         let row_count = row_count(rows, self.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
         self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element: Element::F32, storage: Storage::Arena })
     }
 
-    /// Something for all tokens that waits on the host. The chunks on their way there need buffers that the host can read.
+    /// Adds a tensor of N rows in host memory. Chunks in flight to the host need staging buffers that the host can map.
     pub(super) fn on_host(&mut self, name: &str, cols: u32) -> TensorId {
         let id = self.tensor(name, TensorKind::LayerInputs, Rows::Tokens, cols);
         self.program.tensors[id.0 as usize].storage = Storage::Host;
@@ -219,7 +228,7 @@ impl Builder {
         id
     }
 
-    /// A buffer that holds one chunk of a hidden state, and that the host can read.
+    /// A mappable buffer for one chunk of a hidden state (C×D).
     fn staging_buffer(&mut self, number: u32) -> TensorId {
         let (rows, cols) = (self.chunk(), self.config().hidden_size.next_multiple_of(4));
         self.push_tensor(Tensor {
@@ -234,12 +243,12 @@ impl Builder {
         })
     }
 
-    /// What the tensor holds is still there when the block is run again.
+    /// Gives a tensor a buffer of its own, so that its contents persist when the block runs again.
     pub(super) fn outlives_the_block(&mut self, id: TensorId) {
         self.program.tensors[id.0 as usize].storage = Storage::Own;
     }
 
-    /// Everything inside is of that layer.
+    /// Makes `layer` the current layer while `write` runs.
     pub(super) fn in_layer<T>(&mut self, layer: u32, write: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.layer.replace(layer);
         let result = write(self);
@@ -247,7 +256,7 @@ impl Builder {
         result
     }
 
-    /// The operations inside are done for each chunk, in that order.
+    /// Appends a block. Its operations, which `write` pushes, run for each chunk in `chunk_order`.
     pub fn block<T>(&mut self, pass: Pass, title: &'static str, chunk_order: ChunkOrder, write: impl FnOnce(&mut Self) -> T) -> T {
         self.program.blocks.push(Block { pass, layer: self.layer, title, chunk_order, lookahead: Lookahead::default(), nodes: Vec::new() });
         let result = write(self);
@@ -255,7 +264,7 @@ impl Builder {
         result
     }
 
-    /// The operations inside, the first of the block at hand, are done that many chunks ahead of what follows.
+    /// Makes the operations that `write` pushes, the first of the current block, run `chunks` chunks ahead of the rest of the block.
     pub(super) fn ahead<T>(&mut self, chunks: u32, write: impl FnOnce(&mut Self) -> T) -> T {
         let result = write(self);
         self.recompute.eliminate_dead(&mut self.program);
@@ -266,8 +275,8 @@ impl Builder {
         result
     }
 
-    /// The operations inside were done before, in the forward pass or for the sake of keys and values. What they yielded and is still there
-    /// is not computed again, nor is what nobody in the block needs.
+    /// Marks the operations that `write` pushes as recomputation. Operations whose outputs are still alive, or which nothing in the block
+    /// reads, are left out.
     pub(super) fn recompute<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
         self.recompute.begin(self.nodes().len());
         let result = write(self);
@@ -275,7 +284,10 @@ impl Builder {
         result
     }
 
-    /// The next operation of the block at hand.
+    /// Appends an operation to the current block, unless it recomputes tensors that are still alive.
+    ///
+    /// # Panics
+    /// Outside [`Builder::block`].
     pub fn push(&mut self, op: impl Into<Op>) {
         let op = op.into();
         if !self.recompute.is_done(&op) {
@@ -292,7 +304,10 @@ impl Builder {
         self.program.blocks.last_mut().expect("operations stand in a block")
     }
 
-    /// The program, with a uniform slot for each operation and each chunk.
+    /// The finished program: empty blocks and unused tensors are removed, and each operation and each chunk gets a uniform slot.
+    ///
+    /// # Panics
+    /// If a tensor of one chunk connects the lookahead of a block with the rest of the block.
     pub fn finish(mut self) -> Program {
         self.program.blocks.retain(|block| !block.nodes.is_empty());
         self.recompute.leave_out_unused(&mut self.program);
@@ -303,7 +318,7 @@ impl Builder {
         self.program
     }
 
-    /// What is done ahead is done for another chunk, so it shares no tensor of a chunk with the rest.
+    /// The lookahead runs for another chunk than the rest of the block, so the two must share no tensor that holds a chunk's rows.
     fn check_lookahead(&self, block: &Block) {
         let (lookahead, rest) = block.nodes.split_at(block.lookahead.nodes);
         let [ahead, rest] = [lookahead, rest].map(|nodes| self.tensors_of_a_chunk(nodes));
@@ -318,8 +333,8 @@ impl Builder {
     }
 }
 
-/// Rows that a binding can hold: whole tiles of the vocabulary, or at least of tokens, so that every slice starts where a range of the
-/// vocabulary may.
+/// Rows of a slice of at most `max_bytes`: whole vocabulary tiles, or at least whole token tiles, so that a slice starts where a range of
+/// the vocabulary may start.
 fn rows_of_a_slice(max_bytes: u64, row_bytes: u64) -> u32 {
     let fit = u32::try_from(max_bytes / row_bytes).unwrap_or(u32::MAX);
     match fit {
@@ -329,7 +344,7 @@ fn rows_of_a_slice(max_bytes: u64, row_bytes: u64) -> u32 {
     }
 }
 
-/// Rows for which there has to be memory, in a batch of that many tokens. How many a chunk has, the program's blocks say when they are there.
+/// Rows to allocate in a batch of N tokens. The rows of a chunk are zero until [`Program::size_chunks`] knows the blocks.
 fn row_count(rows: Rows, tokens: u32) -> u32 {
     match rows {
         Rows::Fixed(count) | Rows::Ring(count) => count,
@@ -343,7 +358,7 @@ fn push(tensors: &mut Vec<Tensor>, tensor: Tensor) -> TensorId {
     TensorId(tensors.len() as u32 - 1)
 }
 
-/// The tensors that hosts fill or read.
+/// Adds the tensors that the host fills or reads.
 fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>) -> Bindings {
     let tokens = batch.tokens();
     let slot = BINDING_ALIGNMENT as u32 / 4;

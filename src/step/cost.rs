@@ -1,4 +1,4 @@
-//! What an operation costs, whatever device runs it: arithmetic and bytes moved.
+//! The cost of operations, independent of the device: floating-point operations and bytes moved.
 
 use std::ops::AddAssign;
 
@@ -7,18 +7,18 @@ use super::ops::{Op, Operand};
 use super::program::{Block, Program};
 use super::tensor::Rows;
 
-/// Arithmetic and traffic of an operation.
+/// The arithmetic and the memory traffic of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Floating-point operations; a multiply-add counts as two.
     pub flops: u64,
-    /// Bytes that must be read and written at least, were every operand touched once.
+    /// Bytes read and written if every operand is touched exactly once: a lower bound.
     pub bytes: u64,
 }
 
-/// Operations that a device does while it moves a byte to or from its memory, or while it starts on another operation of the program:
-/// of the order that CPUs and GPUs have in common.
+/// Floating-point operations in the time of moving one byte to or from device memory: the order of magnitude on CPUs and GPUs.
 const FLOPS_PER_BYTE: u64 = 8;
+/// Floating-point operations in the time of starting one operation instance.
 const FLOPS_PER_INSTANCE: u64 = 1_000_000;
 
 impl AddAssign for Cost {
@@ -29,34 +29,34 @@ impl AddAssign for Cost {
 }
 
 impl Program {
-    /// What an operation costs for one chunk.
+    /// The cost of an operation for one chunk.
     pub fn cost(&self, op: &Op, chunk: Chunk) -> Cost {
         let bytes = |operand: Operand| self.rows_touched(op, &operand, chunk) * self.tensor(operand.tensor).row_bytes();
         Cost { flops: self.flops(op, chunk), bytes: op.operands().into_iter().map(bytes).sum() }
     }
 
-    /// What a whole step costs.
+    /// The cost of a whole step.
     pub fn step_cost(&self) -> Cost {
         let mut sum = Cost::default();
         self.blocks.iter().for_each(|block| sum += self.block_cost(block));
         sum
     }
 
-    /// How long a step takes, as operations that could be done in that time: a rough measure, by which plans can be compared.
+    /// A rough estimate of a step's time, in equivalent floating-point operations, to compare plans by.
     pub fn step_effort(&self) -> u64 {
         let Cost { flops, bytes } = self.step_cost();
         flops + FLOPS_PER_BYTE * bytes + FLOPS_PER_INSTANCE * self.instance_count()
     }
 
-    /// What all chunks of a block cost together.
+    /// The cost of all chunks of a block.
     pub fn block_cost(&self, block: &Block) -> Cost {
         let mut sum = Cost::default();
         block.nodes.iter().for_each(|node| sum += self.cost_over_chunks(&node.op, block.chunk_order));
         sum
     }
 
-    /// What an operation costs for all chunks of a block: a token's arithmetic is the same in every chunk, but what belongs to no token is
-    /// read for each of them, and so are the keys that its queries see.
+    /// The cost of an operation for all chunks of a block. Rows of tokens are read once in total, but each chunk reads tensors without
+    /// token rows (weights) again, and the keys that are visible to its queries.
     fn cost_over_chunks(&self, op: &Op, order: ChunkOrder) -> Cost {
         let tokens = self.tokens();
         let all = Chunk { index: 0, start: 0, count: tokens };
@@ -69,7 +69,8 @@ impl Program {
         Cost { flops: self.flops(op, all), bytes: op.operands().into_iter().map(bytes).sum() }
     }
 
-    /// Arithmetic of a training step by the usual convention for a model's efficiency: nothing recomputed counts.
+    /// Model FLOPs of a training step, as in model FLOPs utilisation (PaLM, Chowdhery et al. 2022, appendix B): 6 per parameter and token,
+    /// plus attention. Recomputation does not count.
     pub fn model_flops(&self) -> u64 {
         let matrices: u64 = self.parameters.iter().filter(|(_, p)| p.rows.is_some()).map(|(_, p)| p.elements() as u64).sum();
         let lookup =
@@ -92,7 +93,7 @@ impl Program {
         }
     }
 
-    /// Floating-point operations of an operation for one chunk.
+    /// The floating-point operations of an operation for one chunk.
     pub fn flops(&self, op: &Op, chunk: Chunk) -> u64 {
         op.flops(&self.sizes(chunk))
     }
@@ -105,7 +106,7 @@ mod tests {
     use crate::step::{BatchShape, Strategy};
 
     #[test]
-    fn a_step_costs_what_its_turns_cost() {
+    fn a_step_costs_what_its_instances_cost() {
         let config = Config { sliding_window: 70, sliding_layers: vec![true, false, true, false], ..PRESETS[0].config.clone() };
         for strategy in [Strategy::STANDARD, Strategy::CHECKPOINT, Strategy::stream(64, 128)] {
             let program = Program::train(&config, BatchShape::packed(vec![130, 1, 369]), strategy);

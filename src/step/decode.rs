@@ -1,4 +1,4 @@
-//! Generation: a chunk of new tokens goes through all layers, whose keys and values of earlier tokens are at hand.
+//! Generation: a chunk of new tokens goes through all layers, with a KV cache of the earlier tokens.
 
 use super::batch::BatchShape;
 use super::builder::Builder;
@@ -12,11 +12,11 @@ use super::tensor::{Rows, TOKEN_TILE, TensorId, TensorKind};
 use crate::model::ModelSpec;
 
 impl Program {
-    /// Logits for new tokens of one sequence of at most `context` tokens, with the keys and values of all layers kept.
+    /// A program that computes logits for new tokens of one sequence of at most `context` tokens, with a KV cache in every layer.
     ///
-    /// The one block is run for whichever run of tokens comes next that lies in one tile of [`TOKEN_TILE`] of them; the keys and values
-    /// of what went before stay in their tensors, which therefore have memory of their own. No batch is loaded: that `segment_start` is
-    /// zero from the outset says that there is one sequence. Returns the logits' tensor.
+    /// Its one block runs for the next range of tokens, which must lie within one tile of [`TOKEN_TILE`] tokens. The keys and values of
+    /// earlier tokens persist, so their tensors have buffers of their own. No batch is loaded: `segment_start` is initially zero, which
+    /// means one sequence. Returns the program and the tensor of the logits (C×V).
     pub fn decode(spec: impl Into<ModelSpec>, context: u32) -> (Program, TensorId) {
         let chunk = TOKEN_TILE.min(context);
         let mut b = Builder::new(spec, BatchShape::uniform(1, context), Strategy::stream(chunk, chunk));

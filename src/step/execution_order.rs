@@ -1,30 +1,34 @@
-//! A step in the order in which it runs: every operation for every chunk, numbered from 0.
+//! The execution order of a step. An operation for one chunk is an operation instance; instances are numbered from 0 in the order in which
+//! they run.
+//!
+//! A block runs in rounds. Without lookahead a round runs all operations for one chunk. With a [`Lookahead`](super::Lookahead) of `n`
+//! chunks, round `r` first runs the lookahead operations for the `r`-th chunk, then the other operations for the `(r - n)`-th.
 
 use std::ops::{Range, RangeInclusive};
 
 use super::chunk::Chunk;
 use super::program::{Block, Pass, Program};
 
-/// An operation of a block, for one chunk of its walk.
+/// An operation instance: an operation of a block, for one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OpInstance {
-    /// The place of the block in [`Program::blocks`].
+    /// The index of the block in [`Program::blocks`].
     pub block: usize,
     /// The chunk.
     pub chunk: Chunk,
-    /// The place of the operation in the block.
+    /// The index of the operation in the block.
     pub node: usize,
 }
 
-/// How far to go at once.
+/// How much of a step runs before the debugger stops again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Granularity {
     /// One operation for one chunk.
     Operation,
-    /// All operations of a block that a chunk has in a row.
+    /// All consecutive operations of a block for one chunk.
     Chunk,
-    /// All that a pass does in one layer.
+    /// All operations of a pass in one layer.
     Layer,
     /// The rest of the pass.
     Pass,
@@ -33,11 +37,11 @@ pub enum Granularity {
 }
 
 impl Granularity {
-    /// All of them, the shortest first.
+    /// All granularities, from fine to coarse.
     pub const ALL: [Granularity; 5] =
         [Granularity::Operation, Granularity::Chunk, Granularity::Layer, Granularity::Pass, Granularity::Step];
 
-    /// The name on the page.
+    /// The name in JSON and on the page.
     pub fn name(self) -> &'static str {
         match self {
             Granularity::Operation => "operation",
@@ -50,25 +54,25 @@ impl Granularity {
 }
 
 impl Program {
-    /// Turns of the whole step.
+    /// The number of operation instances of the whole step.
     pub fn instance_count(&self) -> u64 {
         self.blocks.iter().map(|block| self.instances_of(block)).sum()
     }
 
-    /// The numbers of the turns of some passes.
+    /// The numbers of the instances of consecutive passes.
     pub fn span(&self, passes: RangeInclusive<Pass>) -> Range<u64> {
         let before: u64 = self.blocks.iter().filter(|b| b.pass < *passes.start()).map(|b| self.instances_of(b)).sum();
         let inside: u64 = self.blocks.iter().filter(|b| passes.contains(&b.pass)).map(|b| self.instances_of(b)).sum();
         before..before + inside
     }
 
-    /// Turns by their numbers.
+    /// The instances with these numbers, as far as the step has them.
     pub fn instances(&self, numbers: Range<u64>) -> impl Iterator<Item = OpInstance> {
         let (first, mut round, mut place) = self.locate(numbers.start);
         let left = numbers.end.saturating_sub(numbers.start) as usize;
         let blocks = self.blocks.iter().enumerate().skip(first);
         let all = blocks.flat_map(move |(index, block)| {
-            // Only the first block is entered in its middle.
+            // Only the first block may start in the middle.
             let (rounds_done, mut instances_done) = (std::mem::take(&mut round), std::mem::take(&mut place));
             (rounds_done..block.rounds(self.tokens())).flat_map(move |round| {
                 let from = std::mem::take(&mut instances_done);
@@ -78,26 +82,26 @@ impl Program {
         all.take(left)
     }
 
-    /// The turn of that number.
+    /// The instance with that number.
     ///
     /// # Panics
-    /// If the step has no more than so many turns.
+    /// If the step has no instance with that number.
     pub fn instance(&self, number: u64) -> OpInstance {
         self.instances(number..number + 1).next().unwrap_or_else(|| panic!("instance {number} of {}", self.instance_count()))
     }
 
-    /// The number of a turn.
+    /// The number of an instance.
     pub fn instance_number(&self, instance: OpInstance) -> u64 {
         let before: u64 = self.blocks[..instance.block].iter().map(|block| self.instances_of(block)).sum();
         let (block, tokens) = (&self.blocks[instance.block], self.tokens());
         let round = block.chunk_order.order(instance.chunk.index, tokens)
             + if instance.node < block.lookahead.nodes { 0 } else { block.lookahead.chunks };
-        // In the last rounds what leads is done.
+        // The last rounds have no lookahead operations left.
         let first = if round < block.chunk_order.chunk_count(tokens) { 0 } else { block.lookahead.nodes };
         before + block.instances_before(round, tokens) + (instance.node - first) as u64
     }
 
-    /// Where a stride that begins at a turn ends: the number of the first turn that is no part of it.
+    /// The end of the granule that contains the instance `from`: the number of the first instance after it.
     pub fn granularity_end(&self, from: u64, granularity: Granularity) -> u64 {
         let all = self.instance_count();
         if from >= all {
@@ -132,7 +136,7 @@ impl Program {
         u64::from(block.chunk_order.chunk_count(self.tokens())) * block.nodes.len() as u64
     }
 
-    /// The block of a turn, with its rounds and the turns of its own round that come before.
+    /// The block of an instance, its round, and its index in the round.
     fn locate(&self, number: u64) -> (usize, u32, usize) {
         let mut left = number;
         for (index, block) in self.blocks.iter().enumerate() {
@@ -148,13 +152,13 @@ impl Program {
 }
 
 impl Block {
-    /// Rounds of the block. In each, what leads is done for a chunk and then the rest for the chunk that led some rounds ago; the first
-    /// rounds have only the former, the last ones only the latter.
+    /// The number of rounds. Each runs the lookahead for one chunk, then the rest for the chunk whose lookahead ran some rounds ago. The
+    /// first rounds have only lookahead operations, the last ones none.
     pub(super) fn rounds(&self, tokens: u32) -> u32 {
         self.chunk_order.chunk_count(tokens) + self.lookahead.chunks
     }
 
-    /// The turns of a round: operations by their places, each with its chunk.
+    /// The instances of a round: the chunk and the index of each operation.
     pub(super) fn round(&self, round: u32, tokens: u32) -> impl Iterator<Item = (Chunk, usize)> {
         let chunk = |order: u32| (order < self.chunk_order.chunk_count(tokens)).then(|| self.chunk_order.chunk(order, tokens));
         let instances = |chunk: Option<Chunk>, nodes: Range<usize>| {
@@ -164,18 +168,19 @@ impl Block {
         instances(chunk(round), 0..self.lookahead.nodes).chain(instances(rest, self.lookahead.nodes..self.nodes.len()))
     }
 
-    /// Turns of the block before a round.
+    /// The number of instances of the block before a round.
     pub(super) fn instances_before(&self, round: u32, tokens: u32) -> u64 {
         let (ahead, rest) = (self.lookahead.nodes as u64, (self.nodes.len() - self.lookahead.nodes) as u64);
         u64::from(round.min(self.chunk_order.chunk_count(tokens))) * ahead + u64::from(round.saturating_sub(self.lookahead.chunks)) * rest
     }
 
-    /// Turns in a row that have every operation which has a turn later on in the block.
+    /// A number of instances: that many consecutive ones, from any instance of the block, include every operation that still runs later in
+    /// it.
     pub fn instances_of_all(&self, tokens: u32) -> u64 {
         self.instances_before(self.lookahead.chunks + 1, tokens)
     }
 
-    /// The round of a turn of the block, and its place in the round.
+    /// The round of an instance of the block, and its index in the round.
     fn round_at(&self, instance: u64, tokens: u32) -> (u32, usize) {
         let rounds = 0..self.rounds(tokens);
         let (mut round, mut behind) = (rounds.start, rounds.end);
@@ -199,14 +204,14 @@ mod tests {
         Program::train(&PRESETS[0].config, BatchShape::uniform(1, 300), Strategy::stream(64, 128))
     }
 
-    /// Layers with a window, whose keys are computed two chunks ahead in the backward pass, and others.
+    /// Layers with a sliding window, whose keys are recomputed two chunks ahead in the backward pass, and layers without one.
     fn program_with_lookahead() -> Program {
         let config = Config { sliding_window: 70, sliding_layers: vec![true, false, true], ..PRESETS[0].config.clone() };
         Program::train(&config, BatchShape::uniform(1, 300), Strategy::stream(64, 128))
     }
 
     #[test]
-    fn every_turn_comes_once_and_what_leads_comes_first() {
+    fn every_instance_comes_once_and_lookahead_comes_first() {
         let program = program_with_lookahead();
         let instances: Vec<OpInstance> = program.instances(0..program.instance_count() + 9).collect();
         assert_eq!(instances.len() as u64, program.instance_count());
@@ -223,16 +228,16 @@ mod tests {
                 |order: u32, node: usize| program.instance_number(OpInstance { block, chunk: chunk_order.chunk(order, 300), node });
             for order in 0..5u32 {
                 let needed = (order + lookahead.chunks).min(4);
-                assert!(number(needed, lookahead.nodes - 1) < number(order, lookahead.nodes), "what chunk {order} looks back on is there");
+                assert!(number(needed, lookahead.nodes - 1) < number(order, lookahead.nodes), "chunk {order} has its window");
                 let later = order + lookahead.chunks + 1;
-                assert!(later > 4 || number(order, nodes.len() - 1) < number(later, 0), "its row is free for the next");
+                assert!(later > 4 || number(order, nodes.len() - 1) < number(later, 0), "its rows are free for the next chunk");
             }
         }
         assert_eq!(program.blocks.iter().filter(|block| block.lookahead.chunks > 0).count(), 2);
     }
 
     #[test]
-    fn some_turns_in_a_row_have_all_that_are_left() {
+    fn some_consecutive_instances_include_all_operations_that_are_left() {
         let program = program_with_lookahead();
         let mut start = 0;
         for block in &program.blocks {
@@ -246,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_the_chunks_of_each_block_in_the_order_of_its_walk() {
+    fn instances_are_the_chunks_of_each_block_in_its_chunk_order() {
         let program = program();
         let mut number = 0;
         for (block, b) in program.blocks.iter().enumerate() {
@@ -276,13 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stride_ends_where_what_it_is_named_for_changes() {
+    fn a_granule_ends_where_what_it_is_named_for_changes() {
         for program in [program(), program_with_lookahead()] {
-            check_strides(&program);
+            check_granularities(&program);
         }
     }
 
-    fn check_strides(program: &Program) {
+    fn check_granularities(program: &Program) {
         let key = |number: u64, granularity| {
             let instance = program.instance(number);
             let block = &program.blocks[instance.block];

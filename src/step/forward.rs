@@ -1,4 +1,7 @@
-//! The forward pass: token ids to the last hidden state, layer by layer, chunk by chunk.
+//! The forward pass: from token ids to the last hidden state, layer by layer, chunk by chunk.
+//!
+//! The decoder layer is that of Hugging Face's Llama, Qwen, Mistral and Gemma models: RMSNorm, grouped-query attention with rotary
+//! embedding, RMSNorm, gated MLP; QK norm, output norms, biases and LoRA adapters where the model has them.
 
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
@@ -8,91 +11,94 @@ use super::saved_activations::SavedActivation;
 use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::{Config, Projection, Role};
 
-/// What the forward pass leaves for the rest of the step, beside what the strategy keeps of the layers.
+/// The results of the forward pass, besides the saved activations.
 pub struct ForwardState {
-    /// What each layer read.
+    /// The input of each layer.
     pub inputs: Vec<LayerInput>,
-    /// The last hidden state (N×D). The loss overwrites it by its gradient.
+    /// The last hidden state (N×D). The loss overwrites it with its gradient.
     pub hidden: TensorId,
 }
 
-/// Where a layer's input comes from.
+/// Where the backward pass finds the input of a layer.
 #[derive(Clone, Copy)]
 pub enum LayerInput {
-    /// It was kept (N×D).
+    /// The input was saved on the device (N×D).
     Kept(TensorId),
-    /// It is the embedding of the token ids, which costs less to look up again than to keep.
+    /// The input is the embedding of the token ids. Looking it up again is cheaper than saving it.
     Embedding,
-    /// It waits on the host (N×D).
+    /// The input is offloaded to the host (N×D).
     OnHost(TensorId),
 }
 
-/// Keys and values of a layer (K·E each), for all tokens, or for as many as its window needs.
+/// Keys and values of a layer: N rows, or a ring of as many rows as its window needs.
 #[derive(Clone, Copy)]
 pub struct KeysValues {
-    /// The keys, turned and normed.
+    /// The keys, after QK norm and rotary embedding (K·E).
     pub k: TensorId,
-    /// The values.
+    /// The values (K·E).
     pub v: TensorId,
-    /// `1 / rms` of each key before its norm, if keys are normed (K).
+    /// `1 / rms` of each key before its norm, with QK norm (K).
     pub k_rstd: Option<TensorId>,
 }
 
-/// What a layer computes between its input and its output: for a chunk of tokens, or for all where it is kept.
+/// The activations of a layer between its input and its output. Each has N rows if it is saved, otherwise C rows. In parentheses: columns.
 pub struct Activations {
-    /// The input's norm (D).
+    /// The norm of the layer's input (D).
     pub attention_norm: NormOutput,
-    /// Queries before their norm, if they are normed, with `1 / rms` of each (H·E).
+    /// The queries before their norm (H·E) with `1 / rms` of each head (H), with QK norm.
     pub raw_q: Option<NormInput>,
-    /// Keys before their norm, if they are normed (K·E).
+    /// The keys before their norm, with QK norm (K·E).
     pub raw_k: Option<TensorId>,
     /// Keys and values.
     pub kv: KeysValues,
-    /// Queries, turned (H·E).
+    /// The queries, after QK norm and rotary embedding (H·E).
     pub q: TensorId,
-    /// The attention's output (H·E).
+    /// The output of the attention, before its projection (H·E).
     pub attention: TensorId,
-    /// Log-sum-exp of each row and head, and room for a backward sum (H×2).
+    /// The log-sum-exp of each row and head, and room for a backward sum (H×2).
     pub stats: TensorId,
-    /// What the attention yields before its norm, if that is normed (D).
+    /// The projected output of the attention before its norm, if the family norms it (D).
     pub attention_output: Option<NormInput>,
-    /// The residual stream between attention and MLP (D).
+    /// The post-attention residual (D).
     pub post_attention: TensorId,
-    /// Its norm (D).
+    /// The norm of the post-attention residual (D).
     pub mlp_norm: NormOutput,
-    /// (F)
+    /// The output of the gate projection (F).
     pub gate: TensorId,
-    /// (F)
+    /// The output of the up projection (F).
     pub up: TensorId,
     /// `act(gate) · up` (F).
     pub mlp: TensorId,
-    /// What the MLP yields before its norm, if that is normed (D).
+    /// The output of the down projection before its norm, if the family norms it (D).
     pub mlp_output: Option<NormInput>,
-    /// What adapters' first matrices made of what they read (rank).
+    /// The LoRA A outputs (rank each).
     pub adapted: LoraIntermediates,
 }
 
-/// What adapters' first matrices made of what they read, by projection.
+/// The LoRA intermediates: for each projection with an adapter, the scaled output of LoRA A, which LoRA B reads (rank).
 #[derive(Default)]
 pub struct LoraIntermediates(Vec<(Projection, TensorId)>);
 
 impl LoraIntermediates {
-    /// That of a projection that has an adapter.
+    /// The intermediate of a projection.
+    ///
+    /// # Panics
+    /// If the projection has no adapter.
     pub fn get(&self, projection: Projection) -> TensorId {
         self.0.iter().find(|(p, _)| *p == projection).map(|(_, id)| *id).expect("the projection was written with its adapter")
     }
 }
 
-/// What a norm reads.
+/// The input of an RMSNorm, as its backward pass needs it.
 #[derive(Clone, Copy)]
 pub struct NormInput {
-    /// The rows before the norm.
+    /// The rows before the norm (D, or heads·E).
     pub x: TensorId,
-    /// `1 / rms` of each group of a row.
+    /// `1 / rms` of each group of a row (groups).
     pub rstd: TensorId,
 }
 
-/// The outcome of an RMSNorm.
+/// The output of an RMSNorm over whole rows.
 #[derive(Clone, Copy)]
 pub struct NormOutput {
     /// The normalised rows (D).
@@ -102,13 +108,13 @@ pub struct NormOutput {
 }
 
 impl NormOutput {
-    /// The same seen from what was normed.
+    /// The input `x` of this norm, with its `1 / rms`.
     pub fn of(&self, x: TensorId) -> NormInput {
         NormInput { x, rstd: self.rstd }
     }
 }
 
-/// Padded widths of the tensors inside a layer.
+/// The padded column counts of the tensors of a layer: D, H·E, K·E, F, and H.
 #[derive(Clone, Copy)]
 pub(super) struct Widths {
     pub hidden: u32,
@@ -131,8 +137,8 @@ impl Widths {
     }
 }
 
-/// Writes the forward pass of a training step. Where the inputs of layers wait on the host, one tensor goes through all layers: each chunk
-/// of it is copied out before the layer's output takes its place.
+/// Appends the forward pass of a training step. With offloading, one tensor goes through all layers: each chunk of it is copied to the host
+/// before the layer's output overwrites it.
 pub fn write(b: &mut Builder) -> ForwardState {
     let (chunk, width, layers) = (b.chunk(), Widths::of(b.config()).hidden, b.config().num_hidden_layers);
     let offloads = b.program.strategy.offloads();
@@ -165,7 +171,7 @@ pub fn write(b: &mut Builder) -> ForwardState {
     ForwardState { inputs, hidden }
 }
 
-/// One layer, from the rows of its input to those of its output.
+/// One decoder layer: reads the chunk's rows of `x`, writes those of `out`.
 pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Activations {
     let widths = Widths::of(b.config());
     let segment_start = b.program.bindings.segment_start;
@@ -207,7 +213,7 @@ pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Acti
     }
 }
 
-/// The rows of a layer's input, for the chunk at hand.
+/// A tensor with the chunk's rows of a layer's input: looks up the embedding or copies the rows from the host, if need be.
 pub(super) fn chunk_input(b: &mut Builder, input: LayerInput) -> TensorId {
     let width = Widths::of(b.config()).hidden;
     match input {
@@ -237,7 +243,7 @@ fn layer_norm(b: &mut Builder, name: &str, x: TensorId, role: Role) -> NormOutpu
     rms_norm(b, x, role, NormOutput { out, rstd })
 }
 
-/// The norm before the head.
+/// The norm before the LM head (C×D).
 pub(super) fn final_norm(b: &mut Builder, x: TensorId) -> NormOutput {
     let out = b.tensor("final_norm", TensorKind::Activations, Rows::Chunk, Widths::of(b.config()).hidden);
     let rstd = b.tensor("final_norm.rstd", TensorKind::Activations, Rows::Chunk, 1);
@@ -251,18 +257,18 @@ fn rms_norm(b: &mut Builder, x: TensorId, role: Role, normed: NormOutput) -> Nor
     normed
 }
 
-/// A row of the residual stream is normed as a whole.
+/// Norms a row of the residual stream as a whole: one group of D elements.
 pub(super) fn whole_row(b: &Builder) -> NormGroups {
     NormGroups { count: 1, size: b.config().hidden_size }
 }
 
-/// Queries and keys are normed head by head.
+/// Norms queries or keys head by head: `count` groups of E elements.
 pub(super) fn heads(b: &Builder, count: u32) -> NormGroups {
     NormGroups { count, size: b.config().head_dim }
 }
 
-/// The chunk's queries, and its keys and values, which are appended to the layer's; both also as they were before their norms, if they are
-/// normed. The projections stand together, as do the norms and the turns: neighbours of one kind share a dispatch.
+/// The chunk's queries, keys and values; queries and keys also before their norms, with QK norm. Keys and values go into the layer's
+/// tensors. Projections are adjacent, and so are norms and rotations, because adjacent operations of one kind are fused into one dispatch.
 fn queries_keys_values(
     b: &mut Builder,
     normed: TensorId,
@@ -294,7 +300,7 @@ fn queries_keys_values(
     (raw_q, q, raw_k, KeysValues { k, v, k_rstd })
 }
 
-/// `out = residual + projection(x)`, or `residual + norm(projection(x))` where the family norms it.
+/// `out = residual + projection(x)`, or `residual + norm(projection(x))` if the family norms outputs of sublayers.
 fn add_to_residual(
     b: &mut Builder,
     x: TensorId,
@@ -316,8 +322,8 @@ fn add_to_residual(
     Some(NormInput { x: raw, rstd })
 }
 
-/// `out = weight · x (+ bias) (+ residual)`, and what the adapter adds. What the adapter's first matrix makes of `x`, scaled as
-/// the adapter is (rank), is noted.
+/// `out = weight · x (+ bias) (+ residual)`, plus `B · (scale · A · x)` if there is an adapter. The LoRA A output `scale · A · x` (C×rank)
+/// is added to `adapted`.
 fn project(
     b: &mut Builder,
     x: TensorId,

@@ -1,4 +1,4 @@
-//! What the host writes into a program's tensors: a batch, and the constants.
+//! The host's inputs of a program: the tensors of a batch, and constants.
 
 use super::batch::Batch;
 use super::program::Program;
@@ -6,11 +6,11 @@ use super::tensor::{TOKEN_TILE, TensorId};
 use crate::model::Rope;
 
 impl Program {
-    /// What the host writes before a batch is run: a tensor and its bytes, each. The sequences may be cut otherwise than those
-    /// of the shape that the program was planned for.
+    /// The contents of the batch's tensors, as little-endian bytes, to be written before the batch runs. The lengths of its sequences may
+    /// differ from those that the program was planned for.
     ///
     /// # Panics
-    /// If the batch has another number of tokens than that shape, or a longer sequence.
+    /// If the batch does not have as many tokens as the program, or has a longer sequence.
     pub fn inputs(&self, batch: &Batch) -> Vec<(TensorId, Vec<u8>)> {
         let (found, planned) = (&batch.shape, &self.batch);
         assert!(
@@ -30,7 +30,7 @@ impl Program {
         ]
     }
 
-    /// What the host writes once, when the program's buffers are new: a tensor and its bytes, each.
+    /// The contents of the constant tensors, as little-endian bytes, to be written once after allocation.
     pub fn constants(&self) -> Vec<(TensorId, Vec<u8>)> {
         let b = &self.bindings;
         let mut constants = Vec::new();
@@ -41,9 +41,9 @@ impl Program {
         constants
     }
 
-    /// Cosines and sines of a rotary embedding, a row of E/2 pairs each: first for the positions 0 to 63, then for
-    /// 0, 64, 128 … A position's angle is the sum of one of each, so the table grows by a 64th of the positions only,
-    /// and no shader takes the sine of a large angle (WGSL promises three digits of it).
+    /// Cosines and sines of a rotary embedding, a row of E/2 pairs for each of the positions 0 to 63, then for 0, 64, 128, … A position's
+    /// angle is the sum of one angle of each group. So the table has only one row per 64 positions, and no shader takes the sine of a large
+    /// angle, for which WGSL guarantees three digits only.
     fn cosines_and_sines(&self, table: TensorId, rope: Rope) -> Vec<f32> {
         let frequencies = rope.frequencies(self.config().head_dim);
         let rows = self.tensor(table).row_count;

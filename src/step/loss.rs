@@ -1,4 +1,4 @@
-//! The loss head: the last hidden state to log-probabilities, and back to its own gradient, in place.
+//! The loss head: from the last hidden state to log-probabilities, and back to the gradient of the hidden state, in place.
 
 use super::backward;
 use super::builder::Builder;
@@ -9,10 +9,10 @@ use super::program::Pass;
 use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::Role;
 
-/// Writes the loss: chunk by chunk, last to first, `hidden` (N×D) is overwritten by its gradient.
+/// Appends the loss. Chunk by chunk, last to first, `hidden` (N×D) is overwritten by its gradient.
 ///
-/// The logits are never longer than one logits chunk, and never wider than the strategy's block of range. An objective is what
-/// the batch's `loss_weight` says: −∂loss/∂log_prob of every token; for cross-entropy that is 1 / (labels of the whole batch).
+/// The logits have at most C' rows (a logits chunk) and as many columns as the strategy's range of the vocabulary. The batch's
+/// `loss_weight` defines the objective: −∂loss/∂log_prob of every token; for cross-entropy that is 1 / (labels of the whole batch).
 pub fn write(b: &mut Builder, hidden: TensorId) {
     let chunk = b.program.strategy.logits_chunk(b.tokens());
     b.block(Pass::Loss, "loss", ChunkOrder::Descending(chunk), |b| head(b, hidden));
@@ -23,8 +23,8 @@ pub fn write(b: &mut Builder, hidden: TensorId) {
     b.block(Pass::Loss, "loss sum", ChunkOrder::Whole, |b| b.push(Loss { log_probs, loss_weight, metrics }));
 }
 
-/// The vocabulary in blocks: first the log of the sum of exponentials over all of them, then each block's gradient. With one
-/// block its logits are still there; with several they are computed again.
+/// Goes through the vocabulary in ranges: first the log-sum-exp over all ranges, then the gradient of each range. With one range its logits
+/// are still alive; with several they are recomputed.
 fn head(b: &mut Builder, hidden: TensorId) {
     let width = Widths::of(b.config()).hidden;
     let ranges = ranges(b);
@@ -46,14 +46,14 @@ fn head(b: &mut Builder, hidden: TensorId) {
     backward::norm_backward(b, norm.of(hidden), Role::FinalNorm, d_norm, None, groups);
 }
 
-/// The vocabulary, cut as the strategy says.
+/// The vocabulary, split into ranges of the strategy's length.
 fn ranges(b: &Builder) -> Vec<VocabRange> {
     let all = b.config().vocab_size;
     let most = b.program.strategy.vocab_range_len(b.tokens(), all);
     (0..all.div_ceil(most)).map(|i| VocabRange { first: i * most, count: most.min(all - i * most) }).collect()
 }
 
-/// The logits of a block of range.
+/// The logits of a range of the vocabulary (C'×range).
 pub(super) fn logits_of(b: &mut Builder, x: TensorId, range: VocabRange) -> TensorId {
     let out = b.tensor("logits", TensorKind::Logits, Rows::Chunk, range.count.next_multiple_of(4));
     for rows in b.slices(Role::LmHead) {
@@ -65,8 +65,8 @@ pub(super) fn logits_of(b: &mut Builder, x: TensorId, range: VocabRange) -> Tens
     out
 }
 
-/// The logits become their gradient, which goes on to the head's weights and to the norm's output. Every block goes on from what
-/// the last one left there, so the sum over words has one order however many blocks there are.
+/// Overwrites the logits of a range with their gradient, and propagates it to the LM head's weights and to the norm's output. Each range
+/// accumulates onto the previous one, so the order of the sum over the vocabulary does not depend on the number of ranges.
 fn block_backward(b: &mut Builder, logits: TensorId, norm: &NormOutput, (stats, d_norm): (TensorId, TensorId), range: VocabRange) {
     let (labels, loss_weight, log_probs) = {
         let bindings = &b.program.bindings;

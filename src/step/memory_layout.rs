@@ -1,30 +1,30 @@
-//! Which tensor is alive when, and where it lies.
+//! The memory layout of a program: live ranges, allocations, and the bytes alive at every program point.
 
 use super::packing::{self, Item};
 use super::program::Program;
 use super::tensor::{BINDING_ALIGNMENT, Rows, Storage, Tensor};
 
-/// Where a tensor's bytes lie.
+/// The allocation of a tensor: a range of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allocation {
     /// The buffer's index in [`Plan::buffers`](super::Plan::buffers).
     pub buffer: usize,
-    /// Bytes from the buffer's start.
+    /// The offset in the buffer, in bytes.
     pub offset: u64,
 }
 
-/// A buffer that the step needs.
+/// A buffer of the step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
     /// Its label on the device.
     pub label: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// What it is used for.
     pub storage: Storage,
 }
 
-/// A point of a step: an operation of a block. It is the same for every chunk of the block.
+/// A program point: an operation of a block. It stands for that operation in every chunk of the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProgramPoint {
     /// The block's index in [`Program::blocks`].
@@ -33,26 +33,29 @@ pub struct ProgramPoint {
     pub node: usize,
 }
 
-/// The first and the last operation at which a tensor is alive, counted over all blocks.
+/// A live range: the first and the last program point at which a tensor is alive, as indices over all blocks.
 pub(super) type LiveRange = (u32, u32);
 
-/// The memory of a program: live ranges, and what follows from them.
+/// The memory layout of a program.
 #[derive(Clone, Debug)]
 pub(super) struct MemoryLayout {
+    /// The allocation of each tensor.
     pub allocations: Vec<Allocation>,
+    /// All buffers.
     pub buffers: Vec<Buffer>,
-    /// For tensors that share the arena; the others are always alive.
+    /// The live range of each tensor in the arena; `None` for the others, which are always alive, and for tensors that no operation
+    /// touches.
     pub ranges: Vec<Option<LiveRange>>,
-    /// What each tensor takes on the device, alignment included.
+    /// Bytes of each tensor on the device, alignment included.
     pub reserved: Vec<u64>,
-    /// Bytes alive at each point.
+    /// Bytes alive at each program point.
     pub alive_bytes: Vec<u64>,
-    /// Every operation, in the order of the program.
+    /// All program points, in the order of the program.
     pub points: Vec<ProgramPoint>,
 }
 
 impl MemoryLayout {
-    /// Lays out the tensors of a program, in buffers of at most so many bytes.
+    /// Lays out the tensors of a program. The arena's buffers have at most `max_buffer_size` bytes.
     pub fn new(program: &Program, max_buffer_size: u64) -> Self {
         let ranges = live_ranges(program);
         let reserved: Vec<u64> = program.tensors.iter().map(reserved).collect();
@@ -68,12 +71,12 @@ impl MemoryLayout {
         self.buffers.iter().map(|buffer| buffer.bytes).sum()
     }
 
-    /// The most bytes that are alive at once.
+    /// The most bytes that are alive at one program point.
     pub fn most_alive(&self) -> u64 {
         self.alive_bytes.iter().max().copied().unwrap_or(0)
     }
 
-    /// Bytes alive at each point in tensors that hold a chunk's rows.
+    /// Bytes alive at each program point in tensors that hold a chunk's rows.
     pub fn chunk_bytes(&self, program: &Program) -> Vec<u64> {
         let of_chunk = |(tensor, &bytes): (&Tensor, &u64)| if tensor.rows == Rows::Chunk { bytes } else { 0 };
         let reserved: Vec<u64> = program.tensors.iter().zip(&self.reserved).map(of_chunk).collect();
@@ -81,7 +84,7 @@ impl MemoryLayout {
     }
 }
 
-/// What a tensor takes: in the arena each starts where a binding may start.
+/// Bytes of a tensor on the device. In the arena each tensor is aligned to the offset of a binding.
 fn reserved(tensor: &Tensor) -> u64 {
     match tensor.storage {
         Storage::Arena => tensor.bytes().next_multiple_of(BINDING_ALIGNMENT),
@@ -90,8 +93,8 @@ fn reserved(tensor: &Tensor) -> u64 {
     }
 }
 
-/// From the first to the last operation that touches a tensor. What is carried from chunk to chunk is alive through the whole of each
-/// block that touches it, since the next chunk's first operation comes after this one's last.
+/// The live range of each tensor, from the first to the last operation that touches it. A tensor that carries data from chunk to chunk is
+/// alive during all of each block that touches it, because a chunk's last operation comes before the next chunk's first.
 fn live_ranges(program: &Program) -> Vec<Option<LiveRange>> {
     let mut ranges: Vec<Option<LiveRange>> = vec![None; program.tensors.len()];
     let mut first = 0;
@@ -115,7 +118,7 @@ fn live_ranges(program: &Program) -> Vec<Option<LiveRange>> {
     ranges
 }
 
-/// Gives every tensor an allocation: its own buffer, or a part of the arena, which is cut into buffers no larger than `limit`.
+/// Allocates every tensor: in its own buffer, or in the arena, which is split into buffers of at most `limit` bytes.
 fn allocate(program: &Program, ranges: &[Option<LiveRange>], reserved: &[u64], limit: u64) -> (Vec<Allocation>, Vec<Buffer>) {
     let mut buffers = Vec::new();
     let mut allocations = vec![Allocation { buffer: usize::MAX, offset: 0 }; program.tensors.len()];

@@ -1,11 +1,11 @@
-//! One training step as data: which tensors there are, which operations run on them, in which order.
+//! One training step as data: its tensors, its operations, and their execution order.
 //!
-//! A [`Program`] is built once for a model, the shape of a packed batch and a [`Strategy`]. It is a pure description: it holds no GPU
-//! object and no numbers. A [`Plan`] is made from it for a device's limits: how long chunks are, which tensor is alive when, where it lies,
-//! and the peak. Without running anything it also tells the [`Cost`] of every operation. [`crate::gpu`] runs a plan on a device,
-//! [`crate::reference`] runs a program in f64.
+//! A [`Program`] is built once from a model, the shape of a packed batch and a [`Strategy`]. It is a pure description: it holds no GPU
+//! objects and no tensor data. A [`Plan`] adds the memory layout for a device's limits: chunk lengths, live ranges, allocations, and the
+//! peak. The [`Cost`] of every operation is known without running anything. [`crate::gpu`] runs a plan on a device, [`crate::reference`]
+//! runs a program in f64.
 //!
-//! Read it in the order of the data flow: `training_step`, [`forward`], [`loss`], [`backward`], [`update`]. The operations stand in [`ops`].
+//! Read it in the order of the data flow: `training_step`, [`forward`], [`loss`], [`backward`], [`update`]. The operations are in [`ops`].
 
 pub mod backward;
 pub mod forward;

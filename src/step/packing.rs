@@ -1,15 +1,15 @@
-//! Puts tensors with known lives into as few bytes as possible.
+//! Memory packing: offsets for tensors with known live ranges, in as few bytes as possible.
 
 use std::cmp::Reverse;
 
-/// Something that needs a place for a while.
+/// A tensor to be packed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     /// Bytes, already aligned.
     pub size: u64,
-    /// The first moment at which it is alive.
+    /// The first program point at which it is alive, as an index over all blocks.
     pub start: u32,
-    /// The last one.
+    /// The last program point at which it is alive.
     pub end: u32,
 }
 
@@ -19,11 +19,11 @@ impl Item {
     }
 }
 
-/// An offset for every item, such that no two that are alive at once overlap and none crosses a multiple of
-/// `bin` (a buffer's largest size).
+/// An offset in bytes for every item. No two items that are alive at once overlap, and none crosses a multiple of `bin`, the largest size
+/// of a buffer.
 ///
-/// No known rule is best for all cases, and trying several is cheap: the first that reaches the lower bound (the most
-/// bytes alive at once) is taken, otherwise the one that comes nearest.
+/// The problem is NP-hard (dynamic storage allocation), so several first-fit orders are tried, which is cheap: the first that reaches the
+/// lower bound (the most bytes alive at once) is taken, otherwise the one with the smallest total.
 pub(super) fn pack(items: &[Item], bin: u64) -> Vec<u64> {
     let bound = most_alive(items);
     let mut best: Option<(u64, Vec<u64>)> = None;
@@ -40,7 +40,7 @@ pub(super) fn pack(items: &[Item], bin: u64) -> Vec<u64> {
     best.map_or(Vec::new(), |(_, offsets)| offsets)
 }
 
-/// Bytes that are alive at the fullest moment.
+/// The most bytes that are alive at one program point.
 pub(super) fn most_alive(items: &[Item]) -> u64 {
     let mut changes: Vec<(u32, bool, u64)> = items.iter().flat_map(|i| [(i.start, true, i.size), (i.end + 1, false, i.size)]).collect();
     changes.sort_unstable();
@@ -86,7 +86,7 @@ fn first_fit(items: &[Item], order: &[usize], bin: u64) -> Vec<u64> {
     offsets
 }
 
-/// The lowest offset at which `size` bytes overlap none of the sorted ranges and cross no bin's end.
+/// The lowest offset at which `size` bytes overlap none of the sorted ranges and cross no end of a bin.
 fn lowest_gap(taken: &[(u64, u64)], size: u64, bin: u64) -> u64 {
     let within_bin = |offset: u64| if offset / bin == (offset + size - 1) / bin { offset } else { offset.next_multiple_of(bin) };
     let mut offset = 0;
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn nothing_alive_at_once_overlaps_and_no_bin_is_crossed() {
-        // A fixed pseudo-random sequence: many lives of many sizes.
+        // A fixed pseudo-random sequence: many live ranges and sizes.
         let mut seed = 1u32;
         let mut next = |below: u32| {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_lives_take_no_more_than_what_is_alive() {
+    fn nested_live_ranges_take_no_more_than_what_is_alive() {
         let items: Vec<Item> = (0..10).map(|i| Item { size: 256 * (1 + u64::from(i)), start: i, end: 30 - i }).collect();
         let offsets = pack(&items, u64::MAX);
         assert_eq!(total(&items, &offsets), most_alive(&items));

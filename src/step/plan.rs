@@ -1,5 +1,5 @@
-//! A step made ready for a device: how long its chunks are, which tensor is alive when, where it lies, and how many bytes that takes. All
-//! of it is known before anything is allocated.
+//! The memory plan of a program on a device: chunk lengths, live ranges, allocations, and the peak. All of it is known before anything is
+//! allocated.
 
 use std::cmp::Reverse;
 
@@ -10,7 +10,7 @@ use super::program::Program;
 use super::tensor::{Storage, Tensor, TensorId, TensorKind};
 use crate::error::{Error, Result};
 
-/// What a device allows.
+/// The device limits that a plan respects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `maxBufferSize`, in bytes.
@@ -20,20 +20,20 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limit at all: for plans of what a step would need.
+    /// No limits: to plan what a step would need.
     pub const NONE: Limits = Limits { buffer: u64::MAX, binding: u64::MAX };
 }
 
-/// A tensor that is alive at a point of the step.
+/// A tensor that is alive at a program point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveTensor {
     /// The tensor.
     pub tensor: TensorId,
-    /// Bytes that it takes, alignment included.
+    /// Its bytes, alignment included.
     pub bytes: u64,
 }
 
-/// A program with its memory: what an executor allocates, and nothing else.
+/// A program with its memory layout: exactly what an executor allocates.
 #[derive(Clone, Debug)]
 pub struct Plan {
     program: Program,
@@ -41,11 +41,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a program for a device. Where the strategy has adaptive chunks, the plan's program has longer ones than the program that is
-    /// given.
+    /// Plans a program for a device. If the strategy has adaptive chunks, the plan's program has longer chunks than `program`.
     ///
     /// # Errors
-    /// [`Error::BindingTooLarge`] names the first tensor that no binding of the device can hold.
+    /// [`Error::BindingTooLarge`] with the first tensor that is larger than the device's bindings or buffers.
     pub fn new(mut program: Program, limits: Limits) -> Result<Self> {
         if program.strategy.has_adaptive_chunks() {
             adaptive_chunks::lengthen(&mut program);
@@ -60,65 +59,65 @@ impl Plan {
         Ok(Plan { program, memory })
     }
 
-    /// The program, with the chunks that it runs in.
+    /// The program, with its final chunk lengths.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// The buffers that the step needs, and nothing beside them.
+    /// All buffers of the step.
     pub fn buffers(&self) -> &[Buffer] {
         &self.memory.buffers
     }
 
-    /// Where a tensor lies.
+    /// The allocation of a tensor.
     pub fn allocation(&self, id: TensorId) -> Allocation {
         self.memory.allocations[id.0 as usize]
     }
 
-    /// Bytes that a tensor takes on the device, alignment included.
+    /// Bytes of a tensor on the device, alignment included; zero for tensors that are offloaded to the host.
     pub fn reserved(&self, id: TensorId) -> u64 {
         self.memory.reserved[id.0 as usize]
     }
 
-    /// Bytes of all buffers: what the device must grant.
+    /// Bytes of all buffers: the device memory that the step needs.
     pub fn peak_bytes(&self) -> u64 {
         self.memory.peak_bytes()
     }
 
-    /// Bytes that wait on the host. The device holds nothing of them.
+    /// Bytes in host memory: layer inputs that are offloaded. They take no device memory.
     pub fn host_bytes(&self) -> u64 {
         self.program.tensors.iter().filter(|tensor| tensor.storage == Storage::Host).map(Tensor::bytes).sum()
     }
 
-    /// Bytes of the buffers in which nothing is alive even at the peak. Zero, unless tensors could not be packed without gaps.
+    /// Bytes of the buffers that are unused even at the peak: gaps of the packing, often zero.
     pub fn unused_bytes(&self) -> u64 {
         self.peak_bytes() - self.memory.most_alive()
     }
 
-    /// Every operation, in the order of the program.
+    /// All program points, in the order of the program.
     pub fn points(&self) -> &[ProgramPoint] {
         &self.memory.points
     }
 
-    /// The first point at which the most bytes are alive.
+    /// The peak: the first program point at which the most bytes are alive.
     pub fn peak(&self) -> ProgramPoint {
         let most = self.memory.most_alive();
         let at = self.memory.alive_bytes.iter().position(|&bytes| bytes == most).expect("a program has operations");
         self.memory.points[at]
     }
 
-    /// The chunk that is at work when the peak is first reached.
+    /// The chunk for which the peak is first reached.
     pub fn peak_chunk(&self) -> Chunk {
         let order = self.program.blocks[self.peak().block].chunk_order;
         order.chunks(self.program.tokens()).next().expect("a block has a chunk")
     }
 
-    /// Bytes alive at a point.
+    /// Bytes alive at a program point.
     pub fn alive_bytes(&self, point: ProgramPoint) -> u64 {
         self.memory.alive_bytes[self.index(point)]
     }
 
-    /// Every tensor that is alive on the device at a point, the largest first.
+    /// All tensors that are alive on the device at a program point, the largest first.
     pub fn alive(&self, point: ProgramPoint) -> Vec<LiveTensor> {
         let index = self.index(point) as u32;
         let is_alive = |range: &Option<LiveRange>| range.is_none_or(|(start, end)| (start..=end).contains(&index));
@@ -131,7 +130,7 @@ impl Plan {
         alive
     }
 
-    /// Bytes alive at a point, by kind, in the order of [`TensorKind::ALL`].
+    /// Bytes alive at a program point, by kind, in the order of [`TensorKind::ALL`].
     pub fn by_kind(&self, point: ProgramPoint) -> [u64; TensorKind::ALL.len()] {
         let mut sums = [0; TensorKind::ALL.len()];
         for alive in self.alive(point) {
@@ -140,7 +139,7 @@ impl Plan {
         sums
     }
 
-    /// [`Plan::by_kind`] of every point, in the time that it takes to go through them once.
+    /// [`Plan::by_kind`] of every program point, computed in one pass over them.
     pub fn kinds_over_time(&self) -> Vec<[u64; TensorKind::ALL.len()]> {
         let mut sums = [0; TensorKind::ALL.len()];
         let mut changes: Vec<(u32, usize, i64)> = Vec::new();
@@ -162,7 +161,7 @@ impl Plan {
         (0..self.memory.points.len() as u32).map(at).collect()
     }
 
-    /// The first and the last point at which a tensor is alive. `None` if it always is.
+    /// The live range of a tensor: the first and the last program point at which it is alive. `None` if it always is.
     pub fn live_range(&self, id: TensorId) -> Option<[ProgramPoint; 2]> {
         self.memory.ranges[id.0 as usize].map(|(start, end)| [start, end].map(|index| self.memory.points[index as usize]))
     }

@@ -1,5 +1,5 @@
-//! The program of a step: tensors, and blocks of operations that run chunk by chunk. It is a pure description: where tensors lie, and how
-//! long chunks become, is a matter of the [`Plan`](super::Plan).
+//! The program of a step: tensors, and blocks of operations that run chunk by chunk. It is a pure description; the [`Plan`](super::Plan)
+//! decides allocations and final chunk lengths.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -10,26 +10,26 @@ use super::strategy::Strategy;
 use super::tensor::{Rows, Tensor, TensorId};
 use crate::model::{Config, ModelSpec, ParameterId, Parameters};
 
-/// The parts of a step, in their order.
+/// The passes of a step, in execution order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pass {
-    /// Gradients and metrics are set to zero.
+    /// Sets gradients and metrics to zero.
     Clear,
-    /// Token ids to the last hidden state.
+    /// From token ids to the last hidden state.
     Forward,
-    /// The last hidden state to the loss, and its gradient in the same place.
+    /// From the last hidden state to the loss, and back to the gradient of the hidden state, in place.
     Loss,
-    /// The gradient from the last layer to the embedding.
+    /// Back-propagation from the last layer to the embedding.
     Backward,
-    /// Clipping and AdamW.
+    /// Gradient clipping and AdamW.
     Update,
 }
 
 impl Pass {
-    /// What it takes to have a batch's gradients.
+    /// The passes that compute the gradients of a batch.
     pub const GRADIENTS: RangeInclusive<Pass> = Pass::Clear..=Pass::Backward;
-    /// A whole step on one batch.
+    /// The passes of a whole step on one batch.
     pub const STEP: RangeInclusive<Pass> = Pass::Clear..=Pass::Update;
 
     /// The name in JSON and on the page.
@@ -44,43 +44,43 @@ impl Pass {
     }
 }
 
-/// An operation in its place.
+/// An operation in a block.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The layer it belongs to.
+    /// The layer that it belongs to, if any.
     pub layer: Option<u32>,
-    /// What is done.
+    /// The operation.
     pub op: Op,
 }
 
-/// The first operations of a block, done so many chunks ahead of the others: when these come to a chunk, what they need of chunks that
-/// come later is there.
+/// The first operations of a block, which run some chunks ahead of the others. When the others run for a chunk, the results that they need
+/// from later chunks are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lookahead {
-    /// How many operations.
+    /// The number of operations.
     pub nodes: usize,
-    /// How many chunks ahead; fewer than the block has.
+    /// The number of chunks ahead; fewer than the block has.
     pub chunks: u32,
 }
 
-/// Operations that are all done for one chunk before the next chunk begins.
+/// Operations that all run for one chunk before the next chunk begins, lookahead aside.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// The part of the step.
+    /// The pass.
     pub pass: Pass,
-    /// The layer, where the block has one.
+    /// The layer, if the block belongs to one.
     pub layer: Option<u32>,
-    /// What the block does, for people.
+    /// A human-readable title.
     pub title: &'static str,
-    /// How it goes through the tokens.
+    /// The order in which it goes through the chunks.
     pub chunk_order: ChunkOrder,
-    /// What of it is done ahead.
+    /// The operations that run ahead.
     pub lookahead: Lookahead,
-    /// What is done for every chunk.
+    /// The operations for every chunk.
     pub nodes: Vec<Node>,
 }
 
-/// Tensors that hosts fill or read, and the tables that kernels share.
+/// Tensors that the host fills or reads, and tables that kernels share.
 #[derive(Clone, Debug)]
 pub struct Bindings {
     /// Token ids (N).
@@ -93,56 +93,57 @@ pub struct Bindings {
     pub loss_weight: TensorId,
     /// Token positions sorted by token id, within an id from last to first (N).
     pub token_order: TensorId,
-    /// Where each id's run in `token_order` starts, and where the last one ends (V+1).
+    /// The start of each id's run in `token_order`, and the end of the last one (V+1).
     pub token_start: TensorId,
-    /// Cosines and sines of the rotary embedding: a row of E/2 pairs for each of the positions 0 to 63, then for each
-    /// multiple of 64.
+    /// Cosines and sines of the rotary embedding, a row of E/2 pairs for each of the positions 0 to 63, then for each multiple of 64
+    /// (`(64 + ⌈T/64⌉)×E`).
     pub rope_table: TensorId,
-    /// The same for layers with a window; often it is the same tensor.
+    /// The same for layers with a sliding window; it is the same tensor unless their rotary embedding differs.
     pub local_rope_table: TensorId,
     /// The log-probability of every label (N); 0 where it is ignored.
     pub log_probs: TensorId,
     /// `[loss, grad_norm, gradient scale, 1 if the gradient is not finite]`.
     pub metrics: TensorId,
-    /// What changes from step to step: see [`super::update::AdamWParams`].
+    /// The hyperparameters of the step: [`AdamWParams`](super::update::AdamWParams) (8).
     pub adamw_params: TensorId,
-    /// A uniform slot for every operation.
+    /// The uniforms of every operation, a slot of 256 bytes each.
     pub op_params: TensorId,
-    /// A uniform slot for every chunk of every block; blocks with chunks of one length share them.
+    /// The uniforms of every chunk, a slot of 256 bytes each. Blocks with chunks of the same length share them.
     pub chunks: TensorId,
-    /// Where `metrics` is copied to be read.
+    /// The buffer into which `metrics` is copied for reading (4).
     pub read_back: TensorId,
-    /// Where chunks are copied on their way to the host.
+    /// Staging buffers for chunks in flight to the host (C×D each).
     pub staging: Vec<TensorId>,
 }
 
-/// Some rows of a parameter, with the tensors of their own that hold their values and what belongs to these.
+/// A slice of consecutive rows of a parameter, with its own tensors for values, gradient and moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterSlice {
-    /// The first of the rows.
+    /// The first row, in the parameter.
     pub first_row: u32,
-    /// How many there are.
+    /// The number of rows.
     pub rows: u32,
-    /// Their values.
+    /// The values.
     pub value: TensorId,
-    /// Their gradient: none if the parameter is frozen, or if the program only generates.
+    /// The gradient; `None` if the parameter is frozen or the program only generates.
     pub gradient: Option<TensorId>,
-    /// AdamW's first and second moment: none if the parameter is frozen, or if the program does not update.
+    /// AdamW's first and second moment; `None` if the parameter is frozen or the program has no update.
     pub moments: Option<[TensorId; 2]>,
 }
 
 impl ParameterSlice {
-    /// Its rows, as the parameter numbers them.
+    /// Its rows, in the parameter.
     pub fn parameter_rows(&self) -> Range<u32> {
         self.first_row..self.first_row + self.rows
     }
 
-    /// All of its rows, each for the column that its place in the parameter stands for.
+    /// All of its rows, each with the output column that is its row number in the parameter.
     pub fn whole(&self) -> RowSlice {
         RowSlice { row: 0, col: self.first_row, rows: self.rows }
     }
 
-    /// Those of its rows that lie in a run of the parameter's, with what they yield counted from the run's start.
+    /// Its rows among the `count` rows of the parameter from `first` on, with output columns counted from `first`. `None` if there are
+    /// none.
     pub fn within(&self, first: u32, count: u32) -> Option<RowSlice> {
         let rows = self.parameter_rows();
         let (start, end) = (rows.start.max(first), rows.end.min(first + count));
@@ -150,29 +151,29 @@ impl ParameterSlice {
     }
 }
 
-/// One step of training (or of generation) as data.
+/// One training step, or one step of generation, as data.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// The model, and what of it is trained.
+    /// The model, and which of its parameters are trainable.
     pub spec: ModelSpec,
-    /// Its parameters.
+    /// The parameters of the model.
     pub parameters: Parameters,
-    /// The batch that it is planned for: those that run have as many tokens, and no longer sequence.
+    /// The shape of the batch that the program is planned for. A batch that runs must have as many tokens and no longer sequence.
     pub batch: BatchShape,
-    /// How the grid of layers × chunks is walked.
+    /// Chunk lengths, and which activations are saved.
     pub strategy: Strategy,
-    /// Every tensor.
+    /// All tensors.
     pub tensors: Vec<Tensor>,
-    /// Every operation, in blocks.
+    /// All operations, in blocks.
     pub blocks: Vec<Block>,
-    /// Tensors that hosts fill or read.
+    /// Tensors that the host fills or reads.
     pub bindings: Bindings,
-    /// For each parameter, its slices.
+    /// The slices of each parameter.
     pub(super) slices: Vec<Vec<ParameterSlice>>,
 }
 
 impl Program {
-    /// The model's sizes.
+    /// The model's configuration.
     pub fn config(&self) -> &Config {
         &self.spec.config
     }
@@ -182,37 +183,37 @@ impl Program {
         self.batch.tokens()
     }
 
-    /// The tensor with that place.
+    /// The tensor with that index.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0 as usize]
     }
 
-    /// Every tensor with its place.
+    /// All tensors with their indices.
     pub fn tensors(&self) -> impl Iterator<Item = (TensorId, &Tensor)> {
         self.tensors.iter().enumerate().map(|(i, tensor)| (TensorId(i as u32), tensor))
     }
 
-    /// A parameter's slices: one, unless no binding can hold all of its rows.
+    /// The slices of a parameter: one, unless the parameter exceeds a binding.
     pub fn slices(&self, id: ParameterId) -> &[ParameterSlice] {
         &self.slices[id.0]
     }
 
-    /// The operation at a place: of a block, and in it.
+    /// The operation with index `node` in the block with index `block`.
     pub fn op(&self, block: usize, node: usize) -> &Op {
         &self.blocks[block].nodes[node].op
     }
 
-    /// What the cost of operations for a chunk depends on.
+    /// The sizes that the cost of an operation for a chunk depends on.
     pub fn sizes(&self, chunk: Chunk) -> Sizes<'_> {
         Sizes { config: self.config(), batch: &self.batch, tensors: &self.tensors, chunk }
     }
 
-    /// Operations of the program, each counted once however many chunks it runs for.
+    /// The number of operations, each counted once, however many chunks it runs for.
     pub fn node_count(&self) -> usize {
         self.blocks.iter().map(|block| block.nodes.len()).sum()
     }
 
-    /// Lengths of the chunks of all blocks, each once: blocks with chunks of one length share the slots of their chunks.
+    /// The distinct chunk lengths of all blocks, in tokens, ascending. Blocks with chunks of the same length share uniform slots.
     pub fn chunk_lengths(&self) -> Vec<u32> {
         let tokens = self.tokens();
         let mut lengths: Vec<u32> = self.blocks.iter().map(|block| block.chunk_order.chunk_len(tokens)).collect();
@@ -221,12 +222,12 @@ impl Program {
         lengths
     }
 
-    /// Blocks of a pass, with their places.
+    /// The blocks of a pass, with their indices.
     pub fn pass(&self, pass: Pass) -> impl Iterator<Item = (usize, &Block)> {
         self.blocks.iter().enumerate().filter(move |(_, block)| block.pass == pass)
     }
 
-    /// Gives every block chunks of that length, where it has chunks.
+    /// Sets the chunk length of every block, in tokens. Blocks that take all tokens at once keep doing so.
     pub(super) fn set_chunk_lengths(&mut self, lengths: &[u32]) {
         for (block, &longer) in self.blocks.iter_mut().zip(lengths) {
             if let ChunkOrder::Ascending(length) | ChunkOrder::Descending(length) = &mut block.chunk_order {
@@ -236,8 +237,8 @@ impl Program {
         self.size_chunks();
     }
 
-    /// Gives tensors that hold a chunk's rows as many as the longest chunk of the blocks that touch them, and the table of chunks a row
-    /// for each chunk.
+    /// Sets the row counts that depend on chunk lengths: a tensor with a chunk's rows gets the longest chunk of the blocks that touch it,
+    /// and the table of chunks gets a row for each chunk.
     pub(super) fn size_chunks(&mut self) {
         let tokens = self.tokens();
         let mut lengths = vec![0; self.tensors.len()];

@@ -1,4 +1,7 @@
-//! What is computed a second time: no more than is needed, and no sooner.
+//! Recomputation in the backward pass: dead-code elimination, and scheduling as late as possible.
+//!
+//! The backward pass appends the whole forward pass of a layer again. This module drops each operation whose outputs are still alive or
+//! unread, and moves the others down to just before their first use, which keeps live ranges short.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,46 +10,48 @@ use super::ops::Op;
 use super::program::{Node, Program};
 use super::tensor::{Rows, TensorId};
 
-/// Keeps track of what was computed before, and of what is written down to be computed again.
+/// The tensors of earlier blocks that are still alive, and the recomputation in the current block.
 #[derive(Default)]
 pub(super) struct Recompute {
-    /// What was computed before the block at hand and is still there, by name.
+    /// Tensors of earlier blocks that are still alive, by name.
     there: HashMap<String, TensorId>,
-    /// What the block at hand computes and leaves.
+    /// Tensors of the current block that outlive it.
     coming: Vec<(String, TensorId)>,
-    /// Tensors that were made for what is computed again.
+    /// Tensors that were added for recomputation.
     made: Vec<TensorId>,
-    /// Operations of the block at hand that compute something again.
+    /// The operations of the current block that recompute, by index.
     nodes: Range<usize>,
     is_on: bool,
 }
 
 impl Recompute {
+    /// Starts recomputation: the operation with index `node` in the current block will be the first.
     pub fn begin(&mut self, node: usize) {
         (self.is_on, self.nodes) = (true, node..node);
     }
 
+    /// Ends recomputation before the operation with index `node`.
     pub fn end(&mut self, node: usize) {
         (self.is_on, self.nodes.end) = (false, node);
     }
 
-    /// Is what is written down now computed again?
+    /// Is the builder appending recomputation?
     pub fn is_on(&self) -> bool {
         self.is_on
     }
 
-    /// What is there by that name, where something is computed again.
+    /// The live tensor of that name. `None` outside recomputation.
     pub fn find(&self, name: &str) -> Option<TensorId> {
         self.there.get(name).copied().filter(|_| self.is_on)
     }
 
-    /// Notes a new tensor, with its name if it outlives the block.
+    /// Registers a new tensor, with its name if it outlives the block.
     pub fn note(&mut self, id: TensorId, name: Option<String>) {
         self.made.extend(self.is_on.then_some(id));
         self.coming.extend(name.map(|name| (name, id)));
     }
 
-    /// Is all that the operation yields there already?
+    /// Are all outputs of the operation still alive?
     pub fn is_done(&self, op: &Op) -> bool {
         self.is_on && op.written().all(|id| self.is_there(id))
     }
@@ -55,8 +60,9 @@ impl Recompute {
         self.there.values().any(|&known| known == id)
     }
 
-    /// Of the block's operations that compute something again, those go whose outcome is read by none behind them; the others
-    /// are put just before the first that needs them, so that what they yield lives no longer than it has to.
+    /// Dead-code elimination in the last block: removes recomputation whose outputs no later operation of the block reads, unless they
+    /// outlive the block. Moves the rest to just before the first operation that depends on it, so that live ranges are as short as
+    /// possible.
     pub fn eliminate_dead(&mut self, program: &mut Program) {
         let tensors = &program.tensors;
         let nodes = &mut program.blocks.last_mut().expect("there is a block").nodes;
@@ -72,7 +78,7 @@ impl Recompute {
         self.there.extend(self.coming.drain(..));
     }
 
-    /// Takes tensors out of the program that no operation needs.
+    /// Removes tensors that were added for recomputation and that no operation touches, and renumbers the others.
     pub fn leave_out_unused(&self, program: &mut Program) {
         let mut is_used = vec![true; program.tensors.len()];
         self.made.iter().for_each(|id| is_used[id.0 as usize] = false);
@@ -87,7 +93,7 @@ impl Recompute {
     }
 }
 
-/// Would it matter which of the two came first?
+/// Does the order of the two operations matter: does either write a tensor that the other touches?
 fn depend(node: &Node, later: &Node) -> bool {
     node.op.written().any(|id| later.op.touches(id)) || later.op.written().any(|id| node.op.touches(id))
 }

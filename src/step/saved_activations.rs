@@ -1,4 +1,5 @@
-//! What a layer may keep from its forward pass beside its input, so that its backward pass need not compute it again.
+//! Saved activations: tensors that a layer may save in the forward pass, in addition to its input, so that the backward pass need not
+//! recompute them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,29 +7,30 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::model::Projection;
 
-/// Tensors of a layer that are kept, or computed again, together.
+/// A group of activations of a layer that are saved or recomputed together. In parentheses: elements per token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SavedActivation {
-    /// The attention's output with its log-sum-exp (H·E + 2·H).
+    /// The output of the attention before its projection (H·E), with the log-sum-exp of each head and room for a backward sum (2·H).
     Attention,
-    /// Keys and values (2·K·E).
+    /// Keys and values (2·K·E); with QK norm also the keys before their norm (K·E) and `1 / rms` (K).
     KeysValues,
-    /// Queries (H·E).
+    /// Queries (H·E); with QK norm also the queries before their norm (H·E) and `1 / rms` (H).
     Queries,
-    /// The residual stream between attention and MLP (D), and what the attention yields before its norm, if that is normed.
+    /// The post-attention residual (D); if the family norms the output of the attention, also that output before its norm (D) and `1 / rms`
+    /// (1).
     PostAttention,
-    /// What the MLP multiplies (2·F).
+    /// Gate and up projections of the MLP (2·F).
     GateUp,
-    /// The product (F).
+    /// `act(gate) · up`, the input of the down projection (F).
     Mlp,
-    /// What the MLP yields before its norm, if that is normed (D).
+    /// The output of the down projection before its norm (D) and `1 / rms` (1), if the family norms it.
     Output,
-    /// The norms of the layer's input and of the MLP's (2·D), and the embedding of the token ids in the first layer.
+    /// The outputs of the layer's two input norms (2·D) with `1 / rms` (2); in the first layer also the embedding of the token ids (D).
     Norms,
 }
 
 impl SavedActivation {
-    /// All of them.
+    /// All groups.
     pub const ALL: [SavedActivation; 8] = [
         SavedActivation::Attention,
         SavedActivation::KeysValues,
@@ -40,7 +42,7 @@ impl SavedActivation {
         SavedActivation::Norms,
     ];
 
-    /// The name in the terminal, in JSON and in links.
+    /// The name on the command line, in JSON and in links.
     pub fn name(self) -> &'static str {
         match self {
             SavedActivation::Attention => "attention",
@@ -54,7 +56,7 @@ impl SavedActivation {
         }
     }
 
-    /// That to which what a projection yields belongs.
+    /// The group of a projection's output, and of its LoRA A output.
     pub(super) fn of(projection: Projection) -> SavedActivation {
         match projection {
             Projection::Query => SavedActivation::Queries,
@@ -66,8 +68,8 @@ impl SavedActivation {
     }
 }
 
-/// In how many of the last layers each is kept: what they keep lives shortest. It is written as `attention,keys_values:4`:
-/// without a number in all layers.
+/// For each group, the number of last layers that save it. The last layers come first in the backward pass, so what they save has the
+/// shortest live range. As text: `attention,keys_values:4`; a name without a number means all layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct SavedActivations([u32; SavedActivation::ALL.len()]);
 
@@ -77,12 +79,12 @@ impl SavedActivations {
     /// Everything, in every layer.
     pub const ALL: SavedActivations = SavedActivations([u32::MAX; SavedActivation::ALL.len()]);
 
-    /// In how many of the last layers it is kept.
+    /// The number of last layers that save the group.
     pub fn layers(&self, activation: SavedActivation) -> u32 {
         self.0[activation as usize]
     }
 
-    /// The same with that kept in so many of the last layers.
+    /// The same with `activation` saved in the last `layers` layers.
     pub fn with(mut self, activation: SavedActivation, layers: u32) -> SavedActivations {
         self.0[activation as usize] = layers;
         self
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thing_to_keep_has_its_place_in_the_list_as_its_number() {
+    fn an_activations_index_in_the_list_is_its_number() {
         assert!(SavedActivation::ALL.iter().enumerate().all(|(i, &activation)| activation as usize == i));
     }
 }

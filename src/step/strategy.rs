@@ -1,4 +1,7 @@
-//! How a step walks the grid of layers × chunks, and what it keeps on the way.
+//! The strategy of a step: chunk lengths in the layers and in the loss head, saved activations, offloading, and adaptive chunks.
+//!
+//! The gradients are bit-identical for every strategy; strategies differ in memory and time. Source: Luo et al., *StreamBP:
+//! Memory-Efficient Exact Backpropagation for Long Sequence Training of LLMs* (2025, [arXiv 2506.03077](https://arxiv.org/abs/2506.03077)).
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,23 +10,23 @@ use super::{SavedActivation, SavedActivations, TOKEN_TILE, VOCAB_TILE};
 use crate::error::Error;
 use crate::model::BINDING_BYTES;
 
-/// The three ways to back-propagate that are compared.
+/// The three back-propagation strategies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StrategyKind {
-    /// SavedActivation every activation of every layer; recompute nothing.
+    /// Standard back-propagation: saves every activation of every layer and recomputes nothing.
     Standard,
-    /// SavedActivation layer inputs; recompute a layer at a time.
+    /// Gradient checkpointing (Chen et al. 2016): saves layer inputs and recomputes one layer at a time.
     Checkpoint,
-    /// SavedActivation layer inputs; recompute a chunk of a layer at a time.
+    /// StreamBP: saves layer inputs and recomputes one chunk of a layer at a time.
     Stream,
 }
 
 impl StrategyKind {
-    /// All of them, the hungriest first.
+    /// All strategies, the one with the highest peak first.
     pub const ALL: [StrategyKind; 3] = [StrategyKind::Standard, StrategyKind::Checkpoint, StrategyKind::Stream];
 
-    /// The name in the terminal, in files and on the page.
+    /// The name on the command line, in files and on the page.
     pub fn name(self) -> &'static str {
         match self {
             StrategyKind::Standard => "standard",
@@ -32,7 +35,7 @@ impl StrategyKind {
         }
     }
 
-    /// The end of a sentence that asks for less memory.
+    /// How an error message that suggests less memory continues.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             StrategyKind::Stream => "",
@@ -58,24 +61,24 @@ impl FromStr for StrategyKind {
     }
 }
 
-/// A strategy with its chunk lengths, in whole token tiles, and what it keeps.
+/// A strategy with its parameters. Chunk lengths are whole token tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Strategy {
-    /// Which of the three.
+    /// Standard, checkpoint or stream.
     pub kind: StrategyKind,
-    /// Tokens of a chunk in the layers; `None` is the whole batch.
+    /// C: tokens of a chunk in the layers; `None` is the whole batch.
     chunk: Option<u32>,
-    /// Tokens of a chunk in the loss head; `None` is the whole batch.
+    /// C': tokens of a chunk in the loss head; `None` is the whole batch.
     logits_chunk: Option<u32>,
-    /// Bytes of a chunk's logits at most; more are taken in blocks of words. `None` is all words at once.
+    /// The most bytes of a chunk's logits; more are computed in ranges of the vocabulary. `None` is the whole vocabulary at once.
     logits_bytes: Option<u64>,
-    /// What is kept of a layer beside its input; `standard` keeps everything.
+    /// What each layer saves in addition to its input; `standard` saves everything.
     #[serde(default)]
     saved_activations: SavedActivations,
-    /// Do inputs of layers wait on the host?
+    /// Are layer inputs offloaded to the host?
     #[serde(default)]
     offload: bool,
-    /// Are chunks longer where that costs no memory?
+    /// Are chunks longer where that does not raise the peak?
     #[serde(default)]
     adaptive_chunks: bool,
 }
@@ -98,17 +101,17 @@ impl Strategy {
         offload: false,
         adaptive_chunks: false,
     };
-    /// Gradient checkpointing, a layer at a time.
+    /// Gradient checkpointing, one layer at a time.
     pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, ..Strategy::STANDARD };
 
-    /// StreamBP with chunks of that many tokens, each rounded up to a whole number of token tiles.
+    /// StreamBP with chunks of `chunk` tokens in the layers and `logits_chunk` in the loss head, both rounded up to whole token tiles.
     pub fn stream(chunk: u32, logits_chunk: u32) -> Strategy {
         let tiles = |tokens: u32| Some(tokens.max(1).div_ceil(TOKEN_TILE).saturating_mul(TOKEN_TILE));
         let (chunk, logits_chunk) = (tiles(chunk), tiles(logits_chunk));
         Strategy { kind: StrategyKind::Stream, chunk, logits_chunk, logits_bytes: Some(BINDING_BYTES), ..Strategy::CHECKPOINT }
     }
 
-    /// The strategy of that kind. The chunk lengths matter to `stream` alone.
+    /// The strategy of that kind. Only `stream` uses the chunk lengths.
     pub fn new(kind: StrategyKind, chunk: u32, logits_chunk: u32) -> Strategy {
         match kind {
             StrategyKind::Standard => Strategy::STANDARD,
@@ -117,67 +120,67 @@ impl Strategy {
         }
     }
 
-    /// C: the chunk length in the layers, for a batch of that many tokens; where chunks are stretched, the shortest.
+    /// C: the chunk length in the layers, in tokens, for a batch of that many tokens. With adaptive chunks it is the shortest.
     pub fn chunk(&self, tokens: u32) -> u32 {
         self.chunk.map_or(tokens, |chunk| chunk.min(tokens))
     }
 
-    /// Tokens of a ring that holds a chunk and what a window looks back on, in whole chunks; `None` if a batch of that many tokens has no
-    /// more of them.
+    /// Rows of a ring that holds a chunk and the window before it, in whole chunks. `None` if that is no shorter than the batch.
     pub fn ring(&self, tokens: u32, window: u32) -> Option<u32> {
         let chunk = self.chunk(tokens);
         let ring = ((window - 1).div_ceil(chunk) + 1).saturating_mul(chunk);
         (ring < tokens).then_some(ring)
     }
 
-    /// C': the chunk length in the loss head, for a batch of that many tokens.
+    /// C': the chunk length in the loss head, in tokens, for a batch of that many tokens.
     pub fn logits_chunk(&self, tokens: u32) -> u32 {
         self.logits_chunk.map_or(tokens, |chunk| chunk.min(tokens))
     }
 
-    /// The same with so many bytes of logits at most, or what one tile of tokens and one of words takes.
+    /// The same with at most `bytes` bytes of logits at a time, but never less than a logits chunk times one vocabulary tile.
     pub fn with_logits_bytes(self, bytes: u64) -> Strategy {
         Strategy { logits_bytes: Some(bytes), ..self }
     }
 
-    /// Words of a block of logits, for a batch of that many tokens.
+    /// The length of a range of the vocabulary, in token ids, for a batch of that many tokens.
     pub fn vocab_range_len(&self, tokens: u32, vocab_size: u32) -> u32 {
         let Some(bytes) = self.logits_bytes else { return vocab_size };
         let tiles = bytes / (4 * u64::from(self.logits_chunk(tokens)) * u64::from(VOCAB_TILE));
         u32::try_from(tiles.max(1)).map_or(vocab_size, |tiles| tiles.saturating_mul(VOCAB_TILE).min(vocab_size))
     }
 
-    /// The same with that kept of layers beside their inputs, so that it is not computed again. `standard` keeps everything anyway.
+    /// The same with these activations saved in addition to layer inputs. `standard` saves everything anyway.
     pub fn saving(self, saved_activations: SavedActivations) -> Strategy {
         if self.kind == StrategyKind::Standard { self } else { Strategy { saved_activations, ..self } }
     }
 
-    /// The same with the inputs of layers on the host from the forward pass to the backward pass, or not.
+    /// The same with layer inputs offloaded to the host between the forward and the backward pass, or not.
     pub fn offloading(self, offload: bool) -> Strategy {
         Strategy { offload, ..self }
     }
 
-    /// Do the inputs of layers wait on the host?
+    /// Are layer inputs offloaded to the host?
     pub fn offloads(&self) -> bool {
         self.offload
     }
 
-    /// The same with longer chunks wherever the step needs less memory than at its peak, or with chunks of one length.
+    /// The same with chunks that are longer wherever the step needs less memory than at its peak, or with fixed chunks. Only `stream` has
+    /// adaptive chunks.
     pub fn with_adaptive_chunks(self, adaptive: bool) -> Strategy {
         Strategy { adaptive_chunks: adaptive && self.kind == StrategyKind::Stream, ..self }
     }
 
-    /// Are chunks longer where that costs no memory?
+    /// Are chunks longer where that does not raise the peak?
     pub fn has_adaptive_chunks(&self) -> bool {
         self.adaptive_chunks
     }
 
-    /// What is kept of layers beside their inputs.
+    /// The activations that are saved in addition to layer inputs.
     pub fn saved_activations(&self) -> SavedActivations {
         if self.kind == StrategyKind::Standard { SavedActivations::ALL } else { self.saved_activations }
     }
 
-    /// Is that kept of a layer, in a model of so many?
+    /// Does layer `layer` of `layers` save that activation?
     pub fn saves(&self, activation: SavedActivation, layer: u32, layers: u32) -> bool {
         layer >= layers.saturating_sub(self.saved_activations().layers(activation))
     }
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_there_was_more_to_keep_is_read() {
+    fn what_was_written_before_there_was_more_to_save_is_read() {
         let old = r#"{"kind":"stream","chunk":128,"logits_chunk":64,"logits_bytes":134217728}"#;
         let strategy: Strategy = serde_json::from_str(old).unwrap();
         assert_eq!(strategy, Strategy::stream(128, 64));

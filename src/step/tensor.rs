@@ -1,25 +1,25 @@
-//! What a step computes with: tensors by name, with their sizes and what they are for.
+//! The tensors of a step: name, shape, purpose and storage.
 
 use super::chunk::Chunk;
 use crate::model::Dtype;
 
-/// Tokens of a tile: every sum over tokens is cut here and nowhere else, so every chunk is a whole number of them.
+/// Tokens of a tile. Sums over tokens are split at tile boundaries and nowhere else, so every chunk is a whole number of tiles.
 ///
-/// 64 tokens of four-byte elements are 256 bytes, the offset alignment that WebGPU guarantees.
+/// 64 elements of four bytes are 256 bytes, the offset alignment that WebGPU guarantees.
 pub const TOKEN_TILE: u32 = 64;
 
-/// Bytes to which WebGPU aligns the offset of a binding on every adapter.
+/// The offset alignment of bindings in bytes that every WebGPU adapter supports (`minStorageBufferOffsetAlignment` is at most this).
 pub const BINDING_ALIGNMENT: u64 = 256;
 
-/// Token ids of a tile: sums over the vocabulary are cut here and where a tensor ends, so every range of logits is a whole number of
-/// them.
+/// Token ids of a tile. Sums over the vocabulary are split at tile boundaries and where a tensor ends, so every range of logits is a whole
+/// number of tiles.
 pub const VOCAB_TILE: u32 = 1024;
 
-/// A tensor's place in [`Program::tensors`](super::Program::tensors).
+/// The index of a tensor in [`Program::tensors`](super::Program::tensors).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub u32);
 
-/// What a tensor's bytes are spent on.
+/// The category of a tensor in memory statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TensorKind {
@@ -29,13 +29,13 @@ pub enum TensorKind {
     Gradients,
     /// AdamW's moments.
     Optimizer,
-    /// Token ids, labels, weights of tokens, and what comes back of them.
+    /// Token ids, labels, loss weights, and log-probabilities.
     Batch,
-    /// Uniforms, tables, partial sums, read-backs.
+    /// Uniforms, tables, partial sums, read-back and staging buffers.
     Scratch,
-    /// Inputs of layers, kept from the forward pass.
+    /// Layer inputs, saved from the forward to the backward pass.
     LayerInputs,
-    /// The gradient of the hidden state (before the loss: the last hidden state).
+    /// The gradient of the hidden state (before the loss: the last hidden state itself).
     HiddenGradient,
     /// Keys and values of a layer.
     KeysValues,
@@ -43,12 +43,12 @@ pub enum TensorKind {
     KeysValuesGradients,
     /// Everything else inside a layer or the final norm.
     Activations,
-    /// Logits, and their gradient in the same place.
+    /// Logits, and their gradient, which overwrites them.
     Logits,
 }
 
 impl TensorKind {
-    /// All kinds, in the order in which pictures stack them.
+    /// All kinds, in the order in which charts stack them.
     pub const ALL: [TensorKind; 11] = [
         TensorKind::Weights,
         TensorKind::Gradients,
@@ -81,36 +81,36 @@ impl TensorKind {
     }
 }
 
-/// What a row of a tensor is.
+/// What the rows of a tensor stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// A fixed number of rows that are no tokens.
+    /// A fixed number of rows that are not tokens.
     Fixed(u32),
     /// A row for every token of the batch; row i is token i.
     Tokens,
-    /// A row for each of that many tokens, a whole number of chunks: token i has row `i mod` their number, where it takes the place of
-    /// one that is out of sight.
+    /// A ring of that many rows, a whole number of chunks. Token i has row `i mod` that number, where it overwrites a token that is outside
+    /// the window.
     Ring(u32),
     /// A row for every token of a chunk; row i is token `chunk.start + i`.
     Chunk,
 }
 
 impl Rows {
-    /// After how many tokens the rows begin anew, if they are tokens' rows: the chunk's first row is `chunk.start mod` this.
+    /// The row modulus: the chunk's first row is `chunk.start mod` this. `None` if the rows are not tokens.
     pub fn row_modulus(self) -> Option<u32> {
         match self {
             Rows::Fixed(_) => None,
             Rows::Tokens => Some(u32::MAX),
             Rows::Ring(tokens) => Some(tokens),
-            // Wherever a chunk starts, its first row is the first.
+            // Wherever a chunk starts, its first row is row 0.
             Rows::Chunk => Some(1),
         }
     }
 
-    /// The row of a token, when that chunk is at work.
+    /// The row of a token while that chunk is processed.
     ///
     /// # Panics
-    /// If the rows are no tokens.
+    /// If the rows are not tokens.
     pub fn row_of(self, token: u32, chunk: Chunk) -> u32 {
         match self {
             Rows::Fixed(_) => panic!("the rows are no tokens"),
@@ -121,68 +121,68 @@ impl Rows {
     }
 }
 
-/// Where a tensor's bytes come from, and so for how long they are there.
+/// The memory of a tensor, which determines its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// A buffer of its own for as long as the program lives: a storage buffer that hosts and kernels read and write.
+    /// A storage buffer of its own, for the lifetime of the executor. The host and kernels read and write it.
     Own,
     /// A uniform buffer of its own.
     Uniform,
-    /// A buffer of its own that the host maps to read.
+    /// A buffer of its own that the host maps for reading.
     ReadBack,
-    /// Shares the arena with others whose lives do not overlap with its own.
+    /// A range of the arena, shared with tensors whose live ranges do not overlap.
     Arena,
-    /// The host's own memory, which no kernel sees.
+    /// Host memory, which no kernel can access.
     Host,
 }
 
-/// The type of an element.
+/// The element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
-    /// A float, as it is stored.
+    /// A float of the stored dtype.
     Float(Dtype),
     /// An index or a length.
     U32,
 }
 
 impl Element {
-    /// A float of four bytes.
+    /// Single precision.
     pub const F32: Element = Element::Float(Dtype::F32);
 }
 
 /// One tensor of a step, a matrix in row-major order.
 #[derive(Clone, Debug)]
 pub struct Tensor {
-    /// Its name. What is recomputed has the name of what was computed first.
+    /// Its name. A recomputed tensor has the name of the original.
     pub name: String,
-    /// What it is for.
+    /// Its category.
     pub kind: TensorKind,
     /// Its layer, if it has one.
     pub layer: Option<u32>,
-    /// What its rows are.
+    /// What its rows stand for.
     pub rows: Rows,
-    /// Rows for which there is memory.
+    /// The number of rows that are allocated.
     pub row_count: u32,
-    /// Elements of a row, padding included. Where kernels read four at a time, it is a multiple of four.
+    /// Elements of a row, padding included; a multiple of four where kernels read vectors of four.
     pub cols: u32,
-    /// The type of an element.
+    /// Its element type.
     pub element: Element,
-    /// Where its bytes come from.
+    /// Its memory.
     pub storage: Storage,
 }
 
 impl Tensor {
-    /// Gives a tensor whose rows are no tokens another number of them.
+    /// Sets the number of rows of a tensor whose rows are not tokens.
     pub(super) fn set_rows(&mut self, count: u32) {
         (self.rows, self.row_count) = (Rows::Fixed(count), count);
     }
 
-    /// Elements, padding included.
+    /// The number of elements, padding included.
     pub fn elements(&self) -> u64 {
         u64::from(self.row_count) * u64::from(self.cols)
     }
 
-    /// Bytes that a kernel may touch.
+    /// The size in bytes, without alignment at the end.
     pub fn bytes(&self) -> u64 {
         u64::from(self.row_count) * self.row_bytes()
     }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kinds_place_in_the_list_is_its_number() {
+    fn a_kinds_index_in_the_list_is_its_number() {
         assert!(TensorKind::ALL.iter().enumerate().all(|(i, &kind)| kind as usize == i));
     }
 }

@@ -11,7 +11,7 @@ use super::{backward, forward, loss, update};
 use crate::model::ModelSpec;
 
 impl Program {
-    /// A whole step of training: gradients and AdamW.
+    /// A program for a whole training step: loss, gradients and AdamW.
     pub fn train(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
         let mut b = Builder::new(spec, batch, strategy);
         b.add_gradients();
@@ -21,7 +21,7 @@ impl Program {
         b.finish()
     }
 
-    /// Loss and gradients alone.
+    /// A program for the loss and the gradients alone.
     pub fn gradients(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
         let mut b = Builder::new(spec, batch, strategy);
         b.add_gradients();

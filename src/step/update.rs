@@ -1,4 +1,4 @@
-//! The update: clipping by the norm of all gradients, and AdamW.
+//! The update: gradient clipping by the global norm, and AdamW (Loshchilov & Hutter 2019).
 
 use super::builder::{Builder, SQUARE_SUM_PARTIALS};
 use super::chunk::ChunkOrder;
@@ -7,7 +7,7 @@ use super::program::{ParameterSlice, Pass, Program};
 use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::{Parameter, ParameterId};
 
-/// What changes from step to step, as it lies in the tensor `adamw_params`.
+/// The hyperparameters of a step, in the layout of the tensor `adamw_params`.
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct AdamWParams {
@@ -17,11 +17,11 @@ pub struct AdamWParams {
     pub beta1: f32,
     /// The decay of the second moment.
     pub beta2: f32,
-    /// What keeps the denominator away from zero.
+    /// ε, added to the denominator.
     pub epsilon: f32,
-    /// Decoupled weight decay.
+    /// The coefficient of decoupled weight decay.
     pub weight_decay: f32,
-    /// The norm to which gradients are clipped.
+    /// The largest global gradient norm; larger gradients are scaled down to it.
     pub max_grad_norm: f32,
     /// `1 - beta1^step`.
     pub bias_correction1: f32,
@@ -29,15 +29,15 @@ pub struct AdamWParams {
     pub bias_correction2: f32,
 }
 
-/// Where each number lies in the tensor `metrics`.
+/// Indices in the tensor `metrics`.
 pub mod metrics {
     /// The loss, summed over the batches of a step.
     pub const LOSS: usize = 0;
-    /// The gradient's norm before clipping.
+    /// The global gradient norm before clipping.
     pub const GRAD_NORM: usize = 1;
     /// The factor that clips the gradient.
     pub const SCALE: usize = 2;
-    /// 1 if the gradient is not finite and the update was left out.
+    /// 1 if the gradient is not finite, in which case the update was skipped; otherwise 0.
     pub const NOT_FINITE: usize = 3;
 }
 
@@ -49,7 +49,7 @@ struct Trainable {
     decay: bool,
 }
 
-/// Writes the update. As is customary, norms and biases are not decayed; matrices are.
+/// Appends the update. As is customary, weight decay applies to matrices, not to norms and biases.
 pub fn write(b: &mut Builder) {
     let (adamw_params, metrics) = (b.program.bindings.adamw_params, b.program.bindings.metrics);
     let trainable = trainable(&b.program);

@@ -1,25 +1,25 @@
-//! Conversations: messages, one after the other.
+//! Conversations: sequences of messages.
 
 use std::collections::BTreeMap;
 
 use minijinja::Value;
 use serde::Deserialize;
 
-/// Messages, one after the other.
+/// A conversation: a sequence of messages, with the tools that the assistant may call.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     /// The messages.
     pub messages: Vec<Message>,
-    /// What the assistant may call, as the template is to write it.
+    /// The tools that the assistant may call, as a value for the template.
     pub(super) tools: Value,
 }
 
-/// What someone said.
+/// A message.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Message {
-    /// Who: `system`, `user`, `assistant` or whatever the template knows.
+    /// The role: `system`, `user`, `assistant`, or another one that the template knows.
     pub role: String,
-    /// What: nothing if the assistant calls a tool.
+    /// The content; `None` if the assistant calls a tool.
     #[serde(default, deserialize_with = "plain_text")]
     pub content: Option<String>,
     #[serde(flatten)]
@@ -47,7 +47,7 @@ fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 impl Message {
-    /// A text by someone.
+    /// A message with a text.
     pub fn new(role: &str, content: &str) -> Self {
         Message { role: role.to_owned(), content: Some(content.to_owned()), others: BTreeMap::new() }
     }
@@ -56,7 +56,7 @@ impl Message {
         self.role == "assistant"
     }
 
-    /// As a template sees it: what is null is not there.
+    /// The message as a value for a template, without null fields.
     pub(super) fn value(&self) -> Value {
         let content = self.content.as_ref().map(|content| ("content".to_owned(), Value::from(content)));
         let said = [("role".to_owned(), Value::from(&self.role))].into_iter().chain(content);
@@ -66,12 +66,12 @@ impl Message {
 }
 
 impl Conversation {
-    /// Messages, one after the other.
+    /// A conversation without tools.
     pub fn new(messages: Vec<Message>) -> Self {
         Conversation { messages, tools: Value::from(()) }
     }
 
-    /// A sentence about what makes it no conversation to learn from.
+    /// Checks that the conversation can be trained on. Returns a sentence about the problem otherwise.
     pub(super) fn check(&self) -> Result<(), String> {
         let silent = |message: &Message| message.content.is_none() && !message.others.contains_key("tool_calls");
         if let Some(at) = self.messages.iter().position(silent) {

@@ -1,4 +1,4 @@
-//! Token ids to text, as they come.
+//! Incremental decoding of token ids to text.
 
 use std::collections::HashMap;
 
@@ -6,27 +6,27 @@ use tokenizers::DecoderWrapper;
 
 use crate::model::tokenizer::byte_characters;
 
-/// Which bytes a token stands for.
+/// The bytes of a token.
 pub(super) enum Vocabulary<'t> {
-    /// Its id is one.
+    /// Its id is the byte.
     Bytes,
-    /// The library says.
+    /// The `tokenizers` library decodes it.
     Library(&'t tokenizers::Tokenizer),
 }
 
-/// Token ids to text, as they come. What is no whole character yet is kept back until it is one, or can be none any more.
+/// Decodes token ids to text incrementally. It holds back incomplete characters until they are complete or invalid.
 pub struct Decoder<'t> {
     kind: Kind<'t>,
 }
 
 enum Kind<'t> {
-    /// Tokens are runs of bytes.
+    /// Tokens are sequences of bytes.
     Bytes { of_token: Box<dyn Fn(u32) -> Vec<u8> + 't>, kept: Vec<u8> },
-    /// What a token becomes depends on its neighbours.
+    /// The text of a token depends on its neighbours.
     Text { tokenizer: &'t tokenizers::Tokenizer, before: Vec<u32>, kept: Vec<u32> },
 }
 
-/// Tokens of a character, at most: one for each of its bytes.
+/// The most tokens of a character: one for each of its bytes.
 const CHARACTER_TOKENS: usize = 4;
 
 impl<'t> Decoder<'t> {
@@ -38,7 +38,7 @@ impl<'t> Decoder<'t> {
                 let byte_of: HashMap<char, u8> = byte_characters().into_iter().zip(0..=u8::MAX).collect();
                 bytes(Box::new(move |id| {
                     let token = tokenizer.id_to_token(id).unwrap_or_default();
-                    // Added tokens may have characters that stand for no byte: they stand for themselves.
+                    // Added tokens may have characters that stand for no byte. They stand for themselves.
                     let bytes: Option<Vec<u8>> = token.chars().map(|c| byte_of.get(&c).copied()).collect();
                     bytes.unwrap_or(token.into_bytes())
                 }))
@@ -48,7 +48,7 @@ impl<'t> Decoder<'t> {
         Decoder { kind }
     }
 
-    /// The text that the next token completes.
+    /// The text that is complete after the next token.
     pub fn push(&mut self, id: u32) -> String {
         match &mut self.kind {
             Kind::Bytes { of_token, kept } => {
@@ -67,7 +67,7 @@ impl<'t> Decoder<'t> {
         }
     }
 
-    /// What was kept back, when nothing more comes.
+    /// The text that was held back, at the end of the tokens.
     pub fn finish(self) -> String {
         match self.kind {
             Kind::Bytes { kept, .. } => String::from_utf8_lossy(&kept).into_owned(),
@@ -76,7 +76,7 @@ impl<'t> Decoder<'t> {
     }
 }
 
-/// Text as it comes, up to the one that ends it. What may be the start of that is kept back.
+/// Cuts incremental text at a stop sequence. It holds back text that may be the start of the stop sequence.
 pub struct StopSequence {
     end: String,
     kept: String,
@@ -84,17 +84,17 @@ pub struct StopSequence {
 }
 
 impl StopSequence {
-    /// Text up to that one; an empty one never comes.
+    /// Stops at `end`, or never if that is empty.
     pub fn new(end: String) -> Self {
         StopSequence { end, kept: String::new(), is_over: false }
     }
 
-    /// Has the end come?
+    /// Was the stop sequence found?
     pub fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// What may be shown when more has come.
+    /// The text that can be shown after `text` has been added.
     pub fn push(&mut self, text: &str) -> String {
         if self.is_over {
             return String::new();
@@ -110,13 +110,13 @@ impl StopSequence {
         std::mem::replace(&mut self.kept, kept)
     }
 
-    /// What was kept back, when nothing more comes.
+    /// The text that was held back, at the end of the input.
     pub fn finish(self) -> String {
         self.kept
     }
 }
 
-/// Takes from the front of the bytes what are whole characters, or can be none any more.
+/// Removes the bytes of complete or invalid characters from the front, and returns their text.
 fn whole_characters(bytes: &mut Vec<u8>) -> String {
     let end = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
     let whole = bytes.len() - if may_go_on(end) { end.len() } else { 0 };
@@ -125,14 +125,14 @@ fn whole_characters(bytes: &mut Vec<u8>) -> String {
     text
 }
 
-/// Are these bytes, which are no character, the start of one?
+/// Are these bytes the incomplete start of a character?
 fn may_go_on(bytes: &[u8]) -> bool {
     matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())
 }
 
-/// What some tokens add to the text of those before them.
+/// The text that tokens add to the text of those before them.
 fn behind(tokenizer: &tokenizers::Tokenizer, before: &[u32], ids: &[u32]) -> String {
-    // No decoder that this library reads from a file fails.
+    // No decoder that the library reads from a file fails.
     let text = |ids: &[u32]| tokenizer.decode(ids, false).unwrap_or_default();
     let (shown, all) = (text(before), text(&[before, ids].concat()));
     let same = shown.chars().zip(all.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();

@@ -1,10 +1,10 @@
-//! What is learned from, as token ids.
+//! Documents: training data as token ids.
 
-/// A text or a conversation.
+/// A text or a conversation as token ids, with an assistant mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Its tokens.
+    /// The token ids.
     pub ids: Vec<u32>,
-    /// Is the token to be learned? One for each.
+    /// For each token, whether it is trained on.
     pub assistant_mask: Vec<bool>,
 }

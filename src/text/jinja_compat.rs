@@ -1,4 +1,4 @@
-//! What chat templates expect of the language that they are usually rendered from.
+//! Compatibility with Python's Jinja, for which chat templates are written: `tojson`, `strftime_now`.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind, Value};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// The filter `tojson`: as `json.dumps` with `ensure_ascii=False`.
+/// The filter `tojson`: Python's `json.dumps` with `ensure_ascii=False`.
 pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let separators: Option<(String, String)> = match options.get::<Option<Value>>("separators")? {
@@ -30,9 +30,9 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<Value, Error> {
 
 struct Style {
     indent: Option<usize>,
-    /// Between items.
+    /// The separator of items.
     item: String,
-    /// Between a key and its value.
+    /// The separator of a key and its value.
     key: String,
     depth: usize,
     is_empty: bool,
@@ -104,7 +104,7 @@ const MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 
-/// The function `strftime_now`, at so many seconds since 1970 in Greenwich.
+/// The function `strftime_now`, at `seconds` since 1970 in UTC.
 pub(super) fn format_time(format: &str, seconds: u64) -> Result<String, Error> {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);
@@ -145,7 +145,7 @@ pub(super) fn format_time(format: &str, seconds: u64) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Year, month and day of the month, so many days behind the first of 1970.
+/// The year, month and day of the month, `days` after the first day of 1970.
 fn date(mut days: u64) -> (u64, usize, u64) {
     let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
@@ -175,7 +175,7 @@ mod tests {
         environment.render_str(template, minijinja::context! { x }).unwrap()
     }
 
-    /// What Python's `json.dumps` writes.
+    /// The expected texts are the output of Python's `json.dumps`.
     #[test]
     fn json_is_written_as_python_does() {
         let json = r#"{"b":[1,2.5,{}],"a":{"é":"<&'\n","n":null,"t":true},"e":[]}"#;

@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! tokenizer.json, or bytes ─▶ Tokenizer ──┐
-//! chat template ────────────▶ ChatTemplate ┼─▶ Document: ids, and which of them are to be learned
+//! chat template ────────────▶ ChatTemplate ┼─▶ Document: token ids and assistant mask
 //! text or JSON lines ─────────────────────┘
 //! ```
 //!
-//! A page that trains on bytes needs none of this, and is to load none of it: nothing that it uses may refer to more than
-//! [`Document`].
+//! A page that trains on bytes must not load this code, so whatever it uses may refer only to [`Document`].
 
 mod conversation;
 mod decoder;

@@ -1,5 +1,5 @@
-//! Conversations and texts as JSON lines, and which of their tokens are to be learned: all of a text, and the assistant's turns of
-//! a conversation.
+//! Conversations and texts as JSON lines, and their assistant masks: all tokens of a text, and the assistant's replies of a conversation,
+//! are trained on.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ use super::template::{ChatTemplate, has_marks};
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 
-/// A line's content.
+/// The content of a line.
 #[derive(Clone, Debug)]
 pub enum Row {
-    /// `messages`.
+    /// A line with `messages`.
     Conversation(Conversation),
-    /// `text`.
+    /// A line with `text`.
     Text(String),
 }
 
@@ -29,19 +29,19 @@ struct Line {
     text: Option<String>,
 }
 
-/// JSON lines: one object each, with `messages` or `text`.
+/// JSON lines: one object per line, with `messages` or `text`.
 #[derive(Clone, Debug)]
 pub struct Rows {
     file: String,
-    /// With the number of its line, from 1.
+    /// The rows with their line numbers, from 1.
     rows: Vec<(usize, Row)>,
 }
 
 impl Rows {
-    /// Reads the lines; empty ones are skipped.
+    /// Parses JSON lines, and skips empty ones. `file` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line and what is wrong with it.
+    /// [`Error::Data`] with the line and its problem.
     pub fn read(file: &str, text: &str) -> Result<Self> {
         let lines = text.trim_start_matches('\u{feff}').lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
         let rows = lines.map(|(line, number)| match row(line) {
@@ -51,7 +51,7 @@ impl Rows {
         Ok(Rows { file: file.to_owned(), rows: rows.collect::<Result<_>>()? })
     }
 
-    /// What was written, by whomever: what a vocabulary can be learned from.
+    /// All texts and message contents, for training a vocabulary.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.rows.iter().flat_map(|(_, row)| match row {
             Row::Text(text) => vec![text.as_str()],
@@ -59,10 +59,10 @@ impl Rows {
         })
     }
 
-    /// The rows as token ids, on that day: so many seconds since 1970.
+    /// Encodes the rows. `now` is the time in seconds since 1970, for templates that write the date.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line that the template or the tokenizer cannot write.
+    /// [`Error::Data`] with the line that the template cannot render or the tokenizer cannot encode.
     pub fn documents(&self, tokenizer: &Tokenizer, template: &ChatTemplate, now: u64) -> Result<Vec<Document>> {
         let mut documents = Vec::new();
         for (number, row) in &self.rows {
@@ -77,7 +77,7 @@ impl Rows {
 }
 
 fn row(line: &str) -> Result<Row, String> {
-    // Where in a line of JSON a mistake stands, its column says; that the line is the first one would only confuse.
+    // The column locates a mistake in a line of JSON. "line 1" would be confusing.
     let line: Line = serde_json::from_str(line).map_err(|e| e.to_string().replace(" at line 1 column", " at column"))?;
     match line {
         Line { messages: Some(messages), tools, .. } => {
@@ -91,14 +91,14 @@ fn row(line: &str) -> Result<Row, String> {
 }
 
 impl Document {
-    /// A text, all of which is to be learned, with the token that ends it.
+    /// Encodes a text with its end token. All of its tokens are trained on.
     fn of_text(tokenizer: &Tokenizer, text: &str) -> Result<Self> {
         let mut ids = tokenizer.encode_with_special_tokens(text)?;
         ids.extend(tokenizer.end_of_text().filter(|end| ids.last() != Some(end)));
         Ok(Document { assistant_mask: vec![true; ids.len()], ids })
     }
 
-    /// A text of which some bytes are to be learned: every token that has one of them.
+    /// Encodes a text of which only some ranges of bytes are trained on: every token that overlaps one of them.
     fn of_parts(tokenizer: &Tokenizer, text: &str, parts: &[Range<usize>]) -> Result<Self> {
         let is_learned = |place: &Range<usize>| {
             let next = parts.partition_point(|part| part.end <= place.start);
@@ -114,15 +114,16 @@ impl Document {
 }
 
 impl ChatTemplate {
-    /// A conversation as token ids, of which those of the assistant are to be learned.
+    /// Encodes a conversation, whose assistant replies are trained on.
     ///
-    /// Where the template does not mark them itself, a reply is what the text has more, when the reply is there, than the text that
-    /// asks for it; what ends the reply is part of it. Where a template shows a reply otherwise in what comes later (as one that leaves
-    /// out the thinking in earlier turns), each reply makes a document of its own, with what went before as it is shown then.
+    /// If the template does not mark replies with `{% generation %}`, a reply is the difference between the rendered text with the reply
+    /// and the text that asks for it (the generation prompt); the end token of the reply belongs to it. Some templates render a reply
+    /// differently once more messages follow, for example without its thinking. Then each reply becomes a document of its own, with the
+    /// earlier messages as the template renders them at that point.
     ///
     /// # Errors
-    /// [`Error::Data`] if the template cannot write the conversation, or the text that asks for a reply is not how the text with the
-    /// reply begins.
+    /// [`Error::Data`] if the template cannot render the conversation, or the text with a reply does not start with the text that asks for
+    /// it.
     pub fn documents(&self, tokenizer: &Tokenizer, conversation: &Conversation, now: u64) -> Result<Vec<Document>> {
         let messages = &conversation.messages;
         let contents = messages.iter().filter_map(|message| message.content.as_deref());
@@ -146,7 +147,7 @@ impl ChatTemplate {
         Ok(vec![Document::of_parts(tokenizer, &whole.text, &parts)?])
     }
 
-    /// The text up to a reply, and which bytes of it are the reply.
+    /// The text up to and including reply `i`, and the range of bytes of the reply.
     fn reply(&self, conversation: &Conversation, i: usize, now: u64) -> Result<(String, Range<usize>)> {
         let messages = &conversation.messages;
         let asked = self.render(conversation, &messages[..i], true, now)?.text;
@@ -172,9 +173,9 @@ mod tests {
 
     const TALK: &str = r#"{"messages": [{"role": "user", "content": "Sun or rain? 😀"}, {"role": "assistant", "content": "Sun 😀\n"}, {"role": "user", "content": [{"type": "text", "text": "And "}, {"type": "text", "text": "now?"}]}, {"role": "assistant", "content": "Rain."}]}"#;
 
-    /// ChatML as most models have it: without marks.
+    /// ChatML as in most models: without `{% generation %}`.
     const PLAIN: &str = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
-    /// It leaves out thinking in all but the last reply.
+    /// A template that leaves out the thinking of all but the last reply.
     const FORGETFUL: &str = "{% for m in messages %}{{ '<' + m.role + '>' + (m.content if loop.last else m.content.split('</think>')[-1]) + ';' }}{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}";
 
     fn rows(text: &str) -> Rows {
@@ -185,7 +186,7 @@ mod tests {
         ChatTemplate::new(text, BTreeMap::new()).unwrap()
     }
 
-    /// What is learned of a document, run by run.
+    /// The text of each consecutive range of tokens that is trained on.
     fn learned(tokenizer: &Tokenizer, document: &Document) -> Vec<String> {
         let tokens: Vec<(u32, bool)> = document.ids.iter().copied().zip(document.assistant_mask.iter().copied()).collect();
         let runs = tokens.chunk_by(|a, b| a.1 == b.1).filter(|run| run[0].1);
@@ -206,7 +207,7 @@ mod tests {
                 let Row::Conversation(talk) = &rows(TALK).rows[0].1 else { panic!("a conversation") };
                 let text = template.render(talk, &talk.messages, false, 0).unwrap().text;
                 assert_eq!(tokenizer.decode(&document.ids), text);
-                // Nothing is written before the template's own start.
+                // No token precedes the template's own start.
                 assert_eq!(document.ids, tokenizer.encode(&text).unwrap());
             }
         }

@@ -1,4 +1,4 @@
-//! Chat templates: how a family of models writes a conversation as one text.
+//! Chat templates: render a conversation as one text.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,14 +12,14 @@ use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 use crate::model::ModelType;
 
-/// What a family's conversations look like where a model brings no template of its own.
+/// The default chat template of a family, for models without their own.
 pub(super) struct Family {
     pub template: &'static str,
-    /// Those that the template writes.
+    /// The special tokens that the template writes.
     pub special_tokens: &'static [&'static str],
-    /// What a conversation starts with.
+    /// The start token of a conversation.
     pub start: Option<&'static str>,
-    /// What ends a reply.
+    /// The end token of a reply.
     pub end: &'static str,
 }
 
@@ -54,42 +54,42 @@ impl Family {
     }
 }
 
-/// Writes conversations as texts.
+/// A chat template.
 pub struct ChatTemplate {
     environment: Environment<'static>,
     special_tokens: BTreeMap<String, String>,
     marks_replies: bool,
 }
 
-/// A conversation as a text.
+/// A rendered conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     /// The text.
     pub text: String,
-    /// The bytes of it that the template marks as the assistant's.
+    /// The ranges of bytes that the template marks as the assistant's, with `{% generation %}`.
     pub replies: Vec<Range<usize>>,
 }
 
-/// What stands around a reply while it is rendered. Unicode keeps these characters free for programs.
+/// The marks around a reply during rendering. They are Unicode noncharacters, which are reserved for internal use.
 const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 const NAME: &str = "chat template";
-/// Steps that a template may take: one that takes more is broken, and a page or a program is not to hang with it.
+/// The instruction limit of a template, so that a broken template cannot hang the program.
 const FUEL: u64 = 100_000_000;
 
 impl ChatTemplate {
-    /// The template that came with a tokenizer, or else the family's.
+    /// The template of a tokenizer's files, or otherwise the family's.
     ///
     /// # Errors
-    /// [`Error::Data`] if it is broken.
+    /// [`Error::Data`] if the template is malformed.
     pub fn of(tokenizer: &Tokenizer, model_type: ModelType) -> Result<Self> {
         let template = tokenizer.chat_template().unwrap_or(Family::of(model_type).template);
         Self::new(template, tokenizer.special_tokens().clone())
     }
 
-    /// A template in the language of Jinja, with special tokens under names as `bos_token`.
+    /// A Jinja template, with special tokens by names such as `bos_token`.
     ///
     /// # Errors
-    /// [`Error::Data`] if it is broken.
+    /// [`Error::Data`] if the template is malformed.
     pub fn new(template: &str, special_tokens: BTreeMap<String, String>) -> Result<Self> {
         let (template, marks_replies) = prepared(template);
         let mut environment = Environment::new();
@@ -106,16 +106,15 @@ impl ChatTemplate {
         Ok(ChatTemplate { environment, special_tokens, marks_replies })
     }
 
-    /// Does it mark replies itself, with `{% generation %}`?
+    /// Does the template mark replies with `{% generation %}`?
     pub fn marks_replies(&self) -> bool {
         self.marks_replies
     }
 
-    /// Writes the first messages of a conversation as a text, and behind them what starts a reply, if that is wanted. It is so many
-    /// seconds since 1970.
+    /// Renders `messages` of a conversation, followed by the generation prompt if `starts_reply`. `now` is the time in seconds since 1970.
     ///
     /// # Errors
-    /// [`Error::Data`] with the template's words if it cannot.
+    /// [`Error::Data`] with the template's message if it fails.
     pub fn render(&self, conversation: &Conversation, messages: &[Message], starts_reply: bool, now: u64) -> Result<Rendered> {
         let mut variables: BTreeMap<String, Value> =
             self.special_tokens.iter().map(|(name, token)| (name.clone(), Value::from(token))).collect();
@@ -132,10 +131,10 @@ impl ChatTemplate {
         Ok(without_marks(&template.render(variables).map_err(broken)?))
     }
 
-    /// The text that stands behind every reply: generation is over when it comes. Empty if the template writes none.
+    /// The stop sequence: the text that the template writes after every reply. Empty if there is none.
     ///
     /// # Errors
-    /// [`Error::Data`] with the template's words if it cannot write a question and a reply.
+    /// [`Error::Data`] with the template's message if it cannot render a question and a reply.
     pub fn end_of_reply(&self, now: u64) -> Result<String> {
         const REPLY: &str = "\u{fdd2}";
         let conversation = Conversation::new(vec![Message::new("user", "?"), Message::new("assistant", REPLY)]);
@@ -148,8 +147,8 @@ fn broken(error: minijinja::Error) -> Error {
     Error::Data(format!("the chat template cannot be used ({error})"))
 }
 
-/// The template with a filter in the place of `{% generation %}`, and without lines that go on within a text in quotes, of both of
-/// which the library knows nothing; and whether there was any of the first.
+/// Rewrites what the library does not support: `{% generation %}` becomes a filter, and line continuations within string literals are
+/// joined. Also returns whether there was a `{% generation %}`.
 fn prepared(template: &str) -> (String, bool) {
     let (mut text, mut rest, mut marks) = (String::new(), template, false);
     while let Some(at) = rest.find("{%").into_iter().chain(rest.find("{{")).chain(rest.find("{#")).min() {
@@ -164,13 +163,13 @@ fn prepared(template: &str) -> (String, bool) {
     (text + rest, marks)
 }
 
-/// The comment that a text starts with, and its length.
+/// The comment at the start of a text, and its length in bytes.
 fn comment(text: &str) -> (String, usize) {
     let len = text.find("#}").map_or(text.len(), |at| at + 2);
     (text[..len].to_owned(), len)
 }
 
-/// The tag that a text starts with, its texts in quotes without line ends behind a backslash; and how long it was with them.
+/// The tag at the start of a text, without line continuations in its string literals, and its original length in bytes.
 fn joined(text: &str) -> (String, usize) {
     let close = if text.starts_with("{%") { "%}" } else { "}}" };
     let (mut tag, mut quote) = (String::new(), None);
@@ -192,7 +191,7 @@ fn joined(text: &str) -> (String, usize) {
     (tag, text.len())
 }
 
-/// A tag of `generation` as the filter that it stands for.
+/// The filter tag that replaces a `generation` tag.
 fn with_filter(tag: &str) -> Option<String> {
     let inside = tag.strip_prefix("{%")?.strip_suffix("%}")?;
     let name = inside.trim_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'));
@@ -204,7 +203,7 @@ fn with_filter(tag: &str) -> Option<String> {
     Some(tag.replacen(name, filter, 1))
 }
 
-/// Takes the marks out of a text, and tells what they enclosed.
+/// Removes the marks from a text, and returns the ranges that they enclosed.
 fn without_marks(marked: &str) -> Rendered {
     let mut rendered = Rendered { text: String::with_capacity(marked.len()), replies: Vec::new() };
     let mut start = None;
@@ -221,7 +220,7 @@ fn without_marks(marked: &str) -> Rendered {
     rendered
 }
 
-/// Can a text not be told from one with marks?
+/// Does a text contain the characters of the marks?
 pub(super) fn has_marks(text: &str) -> bool {
     text.contains(MARKS)
 }
@@ -266,7 +265,7 @@ mod tests {
             let rendered = template.render(&talk, &talk.messages, false, 0).unwrap();
             assert_eq!(rendered.text, expected);
             assert!(rendered.replies.iter().map(|part| &rendered.text[part.clone()]).eq(replies), "{model_type:?}");
-            // What asks for a reply is what stands before one.
+            // The generation prompt is the text before a reply.
             let asked = template.render(&talk, &talk.messages[..2], true, 0).unwrap().text;
             let first = rendered.replies[0].start;
             assert_eq!(asked, rendered.text[..first]);
@@ -306,7 +305,7 @@ mod tests {
         let template = ChatTemplate::new(written, BTreeMap::new()).unwrap();
         let talk = conversation(&[("user", "a")]);
         assert_eq!(template.render(&talk, &talk.messages, false, 0).unwrap().text, "ab\\\n}}{%\\\n'éé!");
-        // What has no end is the library's to complain about.
+        // The library reports unterminated tags and strings.
         assert!(ChatTemplate::new("a {{ 'b", BTreeMap::new()).is_err() && ChatTemplate::new("{% '\\", BTreeMap::new()).is_err());
     }
 

@@ -1,4 +1,4 @@
-//! Texts to token ids and back: the byte vocabulary, or what a `tokenizer.json` says.
+//! Tokenizers: the byte vocabulary, or a `tokenizer.json`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,11 +11,11 @@ use super::validate::Outline;
 use crate::error::{Error, Result};
 use crate::model::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
 
-/// Bytes that a text is encoded in at once, about: what a library needs for a text grows faster than the text.
+/// The approximate size in bytes of the pieces in which a text is encoded: the library's time grows faster than the text.
 const PIECE_BYTES: usize = 1 << 16;
 const BYTES: u32 = 256;
 
-/// The files that lie beside a model for its text.
+/// The tokenizer's files of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerFiles {
     /// `tokenizer.json`.
@@ -27,17 +27,17 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerFiles {
-    /// The files by their names.
+    /// The files by name.
     pub fn named(&self) -> Vec<(&'static str, &[u8])> {
         let more = [("tokenizer_config.json", &self.config), ("chat_template.jinja", &self.chat_template)];
         let more = more.into_iter().filter_map(|(name, bytes)| Some((name, bytes.as_deref()?)));
         [("tokenizer.json", self.tokenizer.as_slice())].into_iter().chain(more).collect()
     }
 
-    /// Those of a directory, or of the directory in which a `tokenizer.json` lies. `None` if that has no such file.
+    /// Reads the files of a directory, or of the directory of a `tokenizer.json`. `None` if there is no `tokenizer.json`.
     ///
     /// # Errors
-    /// [`Error::Io`] if one is there and cannot be read.
+    /// [`Error::Io`] if an existing file cannot be read.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read(path: &std::path::Path) -> Result<Option<Self>> {
         let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
@@ -51,17 +51,17 @@ impl TokenizerFiles {
         Ok(Some(TokenizerFiles { tokenizer, config: read(&config)?, chat_template: read(&chat_template)? }))
     }
 
-    /// Writes them into a directory, each in one piece.
+    /// Writes the files to a directory. Each file is replaced atomically.
     ///
     /// # Errors
-    /// [`Error::Io`] with the file's name.
+    /// [`Error::Io`] with the path.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn write(&self, directory: &std::path::Path) -> Result<()> {
         self.named().into_iter().try_for_each(|(name, bytes)| crate::model::directory::write_atomically(&directory.join(name), bytes))
     }
 }
 
-/// Texts to token ids and back.
+/// A tokenizer.
 pub struct Tokenizer {
     files: TokenizerFiles,
     /// `None` is the byte vocabulary.
@@ -72,9 +72,9 @@ pub struct Tokenizer {
 
 struct Library {
     tokenizer: tokenizers::Tokenizer,
-    /// One more than the largest id that the model knows.
+    /// The model's vocabulary size: one more than its largest token id.
     vocab_size: u32,
-    /// What belongs before and behind a text that stands alone.
+    /// The special tokens before and after a text.
     around: [Vec<u32>; 2],
 }
 
@@ -86,10 +86,10 @@ impl Tokenizer {
         Tokenizer { files, library: None, special_tokens: BTreeMap::new(), chat_template: None }
     }
 
-    /// The tokenizer of a model that knows so many tokens.
+    /// The tokenizer of a model with that vocabulary size.
     ///
     /// # Errors
-    /// [`Error::Data`] if a file is broken, or the model does not know its tokens.
+    /// [`Error::Data`] if a file is malformed, or has token ids outside the model's vocabulary.
     pub fn from_files(files: TokenizerFiles, vocab_size: u32) -> Result<Self> {
         if files.tokenizer == byte_tokenizer_json().as_bytes() && vocab_size >= BYTES {
             return Tokenizer { files, ..Self::bytes() }.configured();
@@ -104,7 +104,7 @@ impl Tokenizer {
         Tokenizer { files, library, special_tokens: BTreeMap::new(), chat_template: None }.configured()
     }
 
-    /// With what `tokenizer_config.json` and `chat_template.jinja` say.
+    /// Applies `tokenizer_config.json` and `chat_template.jinja`.
     fn configured(mut self) -> Result<Self> {
         let broken = |problem: String| Error::Data(format!("tokenizer_config.json {problem}"));
         let config: Value = match &self.files.config {
@@ -129,41 +129,41 @@ impl Tokenizer {
         Ok(self)
     }
 
-    /// Is a token a byte?
+    /// Is it the byte vocabulary?
     pub fn is_bytes(&self) -> bool {
         self.library.is_none()
     }
 
-    /// One more than the largest id that a text can yield.
+    /// One more than the largest token id that encoding can yield.
     pub fn vocab_size(&self) -> u32 {
         let Some(library) = &self.library else { return BYTES };
         library.tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id + 1)
     }
 
-    /// The files to keep beside a model.
+    /// The files to save with a model.
     pub fn files(&self) -> &TokenizerFiles {
         &self.files
     }
 
-    /// Special tokens by the names that `tokenizer_config.json` has for them, as `bos_token`.
+    /// Special tokens by their names in `tokenizer_config.json`, such as `bos_token`.
     pub fn special_tokens(&self) -> &BTreeMap<String, String> {
         &self.special_tokens
     }
 
-    /// The chat template that came with it.
+    /// The chat template of its files, if there is one.
     pub fn chat_template(&self) -> Option<&str> {
         self.chat_template.as_deref()
     }
 
-    /// The token that ends a text, if there is one.
+    /// The end-of-text token, if there is one.
     pub fn end_of_text(&self) -> Option<u32> {
         self.library.as_ref()?.tokenizer.token_to_id(self.special_tokens.get("eos_token")?)
     }
 
-    /// A text as it stands, without special tokens around it. Those that are written in it are found.
+    /// Encodes a text without surrounding special tokens. Special tokens that are written in the text are recognised.
     ///
     /// # Errors
-    /// [`Error::Data`] if the tokenizer cannot express it, or the model does not know a token of it.
+    /// [`Error::Data`] if the tokenizer cannot encode the text, or a token id is outside the model's vocabulary.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let Some(library) = &self.library else { return Ok(text.bytes().map(u32::from).collect()) };
         let mut ids = Vec::new();
@@ -174,7 +174,7 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// A text that stands alone: with the special tokens that the tokenizer writes around one.
+    /// Encodes a text with the special tokens that the tokenizer adds around it.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -184,7 +184,7 @@ impl Tokenizer {
         Ok([before, &ids, behind].into_iter().flatten().copied().collect())
     }
 
-    /// A text as it stands: each token with the bytes of the text that it stands for.
+    /// Encodes a text without surrounding special tokens, and returns each token id with its range of bytes in the text.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -200,7 +200,7 @@ impl Tokenizer {
         Ok(tokens)
     }
 
-    /// Token ids as a text.
+    /// Decodes token ids.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut decoder = self.decoder();
         let mut text: String = ids.iter().map(|&id| decoder.push(id)).collect();
@@ -208,7 +208,7 @@ impl Tokenizer {
         text
     }
 
-    /// Token ids as a text, one after the other.
+    /// An incremental decoder.
     pub fn decoder(&self) -> Decoder<'_> {
         Decoder::new(match &self.library {
             None => decoder::Vocabulary::Bytes,
@@ -219,7 +219,7 @@ impl Tokenizer {
 
 impl Library {
     fn new(mut tokenizer: tokenizers::Tokenizer, vocab_size: u32) -> Result<Self> {
-        // Nothing is to be cut off, filled up, or left to chance; and what is written around a text is not to move places in it.
+        // Disable truncation, padding and dropout, and the post-processor, whose special tokens would shift the ranges.
         let around = tokenizer.get_post_processor().cloned();
         tokenizer.with_truncation(None).map_err(cannot_encode)?;
         tokenizer.with_padding(None).with_post_processor(None::<PostProcessorWrapper>);
@@ -234,7 +234,7 @@ impl Library {
         if let Some(around) = around {
             let process = |text| around.process(text, None, true).map_err(cannot_encode);
             let encoding = process(Encoding::default())?;
-            // Some vocabularies have no such letter; then all that is written stands before.
+            // Some vocabularies lack this letter. Then all special tokens count as before the text.
             let with_text = process(library.tokenizer.encode("a", false).unwrap_or_default())?;
             let before = with_text.get_special_tokens_mask().iter().take_while(|&&is_special| is_special == 1).count();
             let (before, behind) = library.known(&encoding)?.split_at(before.min(encoding.len()));
@@ -243,7 +243,7 @@ impl Library {
         Ok(library)
     }
 
-    /// The ids, if the model knows all of them.
+    /// The token ids, if all are within the model's vocabulary.
     fn known<'e>(&self, encoding: &'e Encoding) -> Result<&'e [u32]> {
         let ids = encoding.get_ids();
         match ids.iter().find(|&&id| id >= self.vocab_size) {
@@ -261,7 +261,7 @@ fn cannot_encode(error: impl std::fmt::Display) -> Error {
     Error::Data(format!("the tokenizer cannot encode the text ({error}); take another tokenizer, or bytes"))
 }
 
-/// The text of a `chat_template`, or of the one named `default` in a list.
+/// The text of a `chat_template`, or of the entry named `default` in a list.
 fn chosen_template(template: &Value) -> Option<String> {
     let named = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some("default");
     let text = match template {
@@ -271,7 +271,7 @@ fn chosen_template(template: &Value) -> Option<String> {
     text.as_str().map(str::to_owned)
 }
 
-/// A text in pieces, cut where no tokenizer of words reaches across: between lines without spaces at the cut; in lines longer than a
+/// Splits a text into pieces where no pre-tokenizer merges across: between lines without spaces at the boundary, and in lines longer than a
 /// piece, before a space between words.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
@@ -282,7 +282,7 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where the first piece of a text ends.
+/// The end of the first piece of a text, in bytes.
 fn cut(text: &str) -> usize {
     if text.len() <= 2 * PIECE_BYTES {
         return text.len();
@@ -320,7 +320,7 @@ mod tests {
         })
     }
 
-    /// As SentencePiece makes them, with bytes for what is no piece.
+    /// A tokenizer as SentencePiece makes them, with byte fallback.
     fn unigram() -> Value {
         let mut vocab = vec![json!(["<unk>", 0.0]), json!(["<s>", 0.0]), json!(["</s>", 0.0])];
         vocab.extend((0..=255).map(|byte| json!([format!("<0x{byte:02X}>"), -20.0])));
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!((bytes.vocab_size(), bytes.decode(&[97, 0xc3, 0xa9])), (256, "aé".to_owned()));
         let read = Tokenizer::from_files(bytes.files().clone(), 256).unwrap();
         assert!(read.is_bytes());
-        // Written otherwise it is a tokenizer as any other, with the same numbers.
+        // In another notation it is an ordinary tokenizer with the same token ids.
         let written: Value = serde_json::from_slice(&bytes.files().tokenizer).unwrap();
         let other = from_json(&written, Value::Null, 300).unwrap();
         let text = "fn main() {\n\t\"naïve 😀\"\n}  \r\n";
@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(&text[last.clone()], "<|im_end|>");
     }
 
-    /// Cutting is only allowed where it cannot be seen.
+    /// Splitting must not change the tokens.
     #[test]
     fn a_long_text_is_encoded_in_pieces_to_the_same_tokens() {
         let tokenizer = byte_pairs();

@@ -1,5 +1,4 @@
-//! What is checked in a `tokenizer.json` before it is used: a file may come from anywhere, and the library that reads it takes some
-//! things on trust.
+//! Validates a `tokenizer.json` before use: the file may be untrusted, and the library does not check everything.
 
 use std::fmt;
 
@@ -7,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// The parts that are looked at.
+/// The fields that are validated.
 #[derive(Deserialize)]
 pub(super) struct Outline {
     model: Model,
@@ -25,7 +24,7 @@ struct Model {
     continuing_subword_prefix: Option<String>,
 }
 
-/// The largest id of a vocabulary; `None` if that is empty.
+/// The largest token id of a vocabulary; `None` if it is empty.
 struct LargestId(Option<u64>);
 
 impl<'de> Deserialize<'de> for LargestId {
@@ -61,7 +60,7 @@ impl<'de> Visitor<'de> for LargestIdVisitor {
 }
 
 impl Outline {
-    /// A sentence's end about the first thing that cannot be used.
+    /// Checks the tokenizer. Returns the end of a sentence about the first problem otherwise.
     pub fn check(&self, vocab_size: u32) -> Result<(), String> {
         match self.model.vocab.0 {
             None => return Err("has an empty vocabulary".to_owned()),
@@ -79,7 +78,7 @@ impl Outline {
     }
 }
 
-/// Looks through a part and those that it is made of.
+/// Checks a component and its subcomponents.
 fn check_part(part: &Value) -> Result<(), String> {
     let number = |name: &str| part.get(name).and_then(Value::as_u64);
     match part.get("type").and_then(Value::as_str) {
@@ -97,7 +96,7 @@ fn check_part(part: &Value) -> Result<(), String> {
     }
 }
 
-/// Is every special token there that a template writes around a text, and does it know of no second text?
+/// Checks that every special token of a post-processor's template is defined, and that the template takes a single text.
 fn check_template(part: &Value) -> Result<(), String> {
     let pieces = part.get("single").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for piece in pieces {

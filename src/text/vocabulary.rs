@@ -1,4 +1,4 @@
-//! A vocabulary of byte pairs, learned from a text.
+//! Training of a BPE vocabulary.
 
 use serde_json::json;
 use tokenizers::AddedToken;
@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::model::ModelType;
 use crate::model::tokenizer::pretty;
 
-/// Learns a vocabulary of so many tokens: the 256 bytes, the special tokens of the family's chat template, and the most frequent
-/// pairs. The same texts give the same vocabulary. Its files are those that `transformers` reads, the chat template among them.
+/// Trains a byte-level BPE vocabulary of `size` tokens: the 256 bytes, the special tokens of the family's chat template, and the most
+/// frequent pairs. The result is deterministic. Its files, including the chat template, are those of `transformers`.
 ///
 /// # Errors
-/// [`Error::Setting`] if the size has no room for a pair, [`Error::Data`] if the texts have too few different ones.
+/// [`Error::Setting`] if the size has no room for a pair, [`Error::Data`] if the texts have too few different pairs.
 pub fn train_vocabulary<'a>(texts: impl Iterator<Item = &'a str> + Send, size: u32, model_type: ModelType) -> Result<Tokenizer> {
     let family = Family::of(model_type);
     let least = 256 + family.special_tokens.len() as u32 + 1;
@@ -52,7 +52,7 @@ pub fn train_vocabulary<'a>(texts: impl Iterator<Item = &'a str> + Send, size: u
     Tokenizer::from_files(files, size)
 }
 
-/// The `tokenizer_config.json`.
+/// The text of `tokenizer_config.json`.
 fn config(family: &Family) -> String {
     let mut config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -1,4 +1,4 @@
-//! Where a head looks: the weights of its attention, read off a forward pass that is stopped in its middle.
+//! The attention map of a head, from the queries and keys of a partial forward pass.
 
 use std::ops::Range;
 
@@ -8,34 +8,34 @@ use crate::model::Config;
 use crate::step::ops::Attention;
 use crate::step::{Batch, Chunk, IGNORED_LABEL, Op, OpInstance, Pass, Rows, TensorId};
 
-/// The attention of one head, for the last queries of a sequence within one chunk.
+/// The attention map of one head, for the last queries of a sequence within one chunk.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AttentionPattern {
     /// The layer.
     pub layer: u32,
     /// The query head.
     pub head: u32,
-    /// Tokens that look.
+    /// The query tokens, as positions in the batch.
     pub queries: Vec<u32>,
-    /// Tokens of their sequence, which they look at.
+    /// The key tokens: the sequence, as positions in the batch.
     pub keys: Range<u32>,
-    /// For each query a weight for each key; 0 where the query does not see it.
+    /// The attention weights (queries×keys); 0 where the key is not visible.
     pub weights: Vec<Vec<f32>>,
-    /// Token ids of the sequence.
+    /// The token ids of the sequence.
     pub input_ids: Vec<u32>,
 }
 
-/// Queries of a pattern, at most: the last ones.
+/// The most queries of a map: the last ones of the sequence.
 const MOST_QUERIES: u32 = 64;
 
 impl Trainer {
-    /// Where a head looks in the first batch that is kept apart for validation.
+    /// The attention map of a head, for a sequence of the first validation batch.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the model has no such head; [`Error::DeviceLost`].
+    /// [`Error::Setting`] if the model has no such head; [`Error::DeviceLost`] or another error of the device.
     ///
     /// # Panics
-    /// In the middle of a step, whose work it would undo.
+    /// Within a step, whose state it would overwrite.
     pub async fn attention(&mut self, layer: u32, head: u32) -> Result<AttentionPattern> {
         let config = self.executor().program().config().clone();
         if layer >= config.num_hidden_layers || head >= config.num_attention_heads {
@@ -46,7 +46,7 @@ impl Trainer {
         }
         let batch = self.validation_batch().clone();
         let sequence = last_learned(&batch);
-        let (number, [q, k]) = self.attention_turn(layer, sequence.end - 1);
+        let (number, [q, k]) = self.attention_instance(layer, sequence.end - 1);
         let start = self.executor().program().span(Pass::Forward..=Pass::Forward).start;
         self.executor().load_batch(&batch);
         self.run_instances(start..number + 1).await?;
@@ -57,8 +57,8 @@ impl Trainer {
         Ok(pattern(&batch, sequence, layer, &scores))
     }
 
-    /// The attention of the layer's chunk with that token in the forward pass, with its queries and keys.
-    fn attention_turn(&self, layer: u32, token: u32) -> (u64, [TensorId; 2]) {
+    /// The instance of the layer's attention in the forward pass, for the chunk with that token: its number, and its queries and keys.
+    fn attention_instance(&self, layer: u32, token: u32) -> (u64, [TensorId; 2]) {
         let program = self.executor().program();
         let of_layer = program.pass(Pass::Forward).filter(|(_, block)| block.layer == Some(layer));
         let found = of_layer.flat_map(|(index, block)| block.nodes.iter().enumerate().map(move |(node, n)| (index, block, node, &n.op)));
@@ -77,7 +77,7 @@ impl Trainer {
     }
 }
 
-/// The last sequence of which anything is learned: what only fills a batch is no example.
+/// The last sequence with labels. Sequences without labels only fill the batch.
 fn last_learned(batch: &Batch) -> Range<u32> {
     let starts = batch.shape.segment_starts();
     let learned = batch.labels.iter().rposition(|&label| label != IGNORED_LABEL);
@@ -98,7 +98,7 @@ fn pattern(batch: &Batch, sequence: Range<u32>, layer: u32, scores: &Scores) -> 
     }
 }
 
-/// Queries and keys of a layer, in the layout of the device.
+/// Queries and keys of a layer, in the device's layout.
 struct Scores {
     q: Vec<f32>,
     k: Vec<f32>,
@@ -111,7 +111,7 @@ struct Scores {
 }
 
 impl Scores {
-    /// The softmax of a query's scores; keys behind it, or before its window, get 0.
+    /// The attention weights of a query: the softmax of its scores, 0 for keys after it or before its window.
     fn row(&self, query: u32, keys: Range<u32>) -> Vec<f32> {
         let config = &self.config;
         let part = |values: &[f32], row: u32, heads: u32, head: u32| {

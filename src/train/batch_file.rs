@@ -1,18 +1,18 @@
-//! A batch from a safetensors file: `input_ids`, `labels` and, where sequences are packed, `position_ids`, int64, B×T.
+//! Reads a batch from a safetensors file: `input_ids`, `labels` and, for packed sequences, `position_ids`, all int64 of shape B×T.
 
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
 use crate::step::{Batch, IGNORED_LABEL};
 
-/// The label that Hugging Face's losses leave out.
+/// The label that the losses of Hugging Face ignore.
 const HUGGING_FACE_IGNORED: i64 = -100;
 
-/// Reads a batch. As in Hugging Face's models, label t is the token at t: it is what position t - 1 is to predict. Where
-/// there are `position_ids`, each 0 among them starts a sequence, whose first label counts for nothing; else each row is one.
+/// Reads a batch. As in Hugging Face models, label t belongs to token t and is the target of position t − 1. With `position_ids`, each 0
+/// starts a sequence; otherwise each row is one. The first label of a sequence is ignored.
 ///
 /// # Errors
-/// [`Error::Weights`] names the tensor and what is wrong with it.
+/// [`Error::Weights`] with the tensor and its problem.
 pub fn read_batch(file: &str, bytes: &[u8], vocab_size: u32) -> Result<Batch> {
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| Error::weights(file, format!("is no complete safetensors file ({e})")))?;
     let (shape, ids) = read(&tensors, file, "input_ids")?;
@@ -39,7 +39,7 @@ pub fn read_batch(file: &str, bytes: &[u8], vocab_size: u32) -> Result<Batch> {
     Ok(Batch::new(sequences.collect::<Result<_>>()?))
 }
 
-/// Where sequences start, as the positions within them tell.
+/// The starts of the sequences, by `position_ids`.
 fn sequence_starts(tensors: &SafeTensors, file: &str, shape: &[usize]) -> Result<Vec<usize>> {
     let (position_shape, positions) = read(tensors, file, "position_ids")?;
     if position_shape != shape {
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// The file of tensors with rows of three.
+    /// A file of tensors with three columns.
     fn file(tensors: &[(&str, &[i64])]) -> Vec<u8> {
         let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
         let views = tensors.iter().zip(&bytes).map(|((name, values), bytes)| {

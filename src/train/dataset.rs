@@ -1,5 +1,4 @@
-//! Where batches come from. Every batch is a function of the seed and its number alone, so a run that is resumed sees
-//! what it would have seen.
+//! Datasets. A batch depends only on the dataset, the seed and the batch's number, so a resumed run sees the same batches.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -13,7 +12,7 @@ use crate::shaders;
 use crate::step::Batch;
 use crate::text::Document;
 
-/// Something to learn from.
+/// A dataset: a text, documents, or a generated task.
 #[derive(Debug)]
 pub struct Dataset(Kind);
 
@@ -27,18 +26,18 @@ enum Kind {
 /// The byte vocabulary.
 const BYTES: (&str, u32) = ("bytes", 256);
 impl Dataset {
-    /// A text, byte by byte. The last tenth (one sequence at least) is kept for validation.
+    /// A text as bytes. The last tenth (at least one sequence) is held out for validation.
     ///
     /// # Errors
-    /// [`Error::Data`] if it is empty or too short for two sequences.
+    /// [`Error::Data`] if the text is empty or too short for two sequences.
     pub fn text(bytes: Vec<u8>, seq_len: u32) -> Result<Self> {
         Self::stream(bytes.into_iter().map(u32::from).collect(), BYTES, seq_len)
     }
 
-    /// A text as token ids. The last tenth (one sequence at least) is kept for validation.
+    /// A text as token ids. The last tenth (at least one sequence) is held out for validation.
     ///
     /// # Errors
-    /// [`Error::Data`] if it is empty or too short for two sequences.
+    /// [`Error::Data`] if the text is empty or too short for two sequences.
     pub fn tokens(ids: Vec<u32>, seq_len: u32) -> Result<Self> {
         let needed = needed(&ids);
         Self::stream(ids, ("tokens", needed), seq_len)
@@ -64,20 +63,19 @@ impl Dataset {
         Ok(Dataset(Kind::Stream(Stream { training, validation, vocabulary, seq_len })))
     }
 
-    /// Documents of any length, packed. A tenth of them (one at least) is kept for validation. One that is longer than a
-    /// sequence is cut into pieces of its length, of which each goes on with what follows the last token of the one before, and
-    /// does not see it.
+    /// Documents of any length, packed. A tenth of them (at least one) is held out for validation. A document longer than a sequence is
+    /// split into sequences, which do not see each other.
     ///
     /// # Errors
-    /// [`Error::Data`] if there are fewer than two, or nothing in them is to be learned.
+    /// [`Error::Data`] if there are fewer than two documents, or no token of them counts in the loss.
     pub fn documents(documents: &[Document], seq_len: u32) -> Result<Self> {
         Ok(Dataset(Kind::Documents(Documents::new(documents, seq_len)?)))
     }
 
-    /// This project's own shaders: a text that is at hand wherever the program is.
+    /// The source of this project's shaders, a text that is always available.
     ///
     /// # Errors
-    /// [`Error::Data`] if that is too short for two sequences.
+    /// [`Error::Data`] if the text is too short for two sequences.
     pub fn own(seq_len: u32) -> Result<Self> {
         Self::text(shaders::text().into_bytes(), seq_len)
     }
@@ -85,13 +83,13 @@ impl Dataset {
     /// A generated task.
     ///
     /// # Errors
-    /// [`Error::Data`] if a sequence cannot hold it.
+    /// [`Error::Data`] if the sequence is too short for the task.
     pub fn task(task: Task, seq_len: u32) -> Result<Self> {
         task.check(seq_len)?;
         Ok(Dataset(Kind::Generated(Generated { task, seq_len })))
     }
 
-    /// T: tokens of a sequence, at most.
+    /// T: the longest sequence, in tokens.
     pub fn seq_len(&self) -> u32 {
         match &self.0 {
             Kind::Stream(stream) => stream.seq_len,
@@ -100,10 +98,10 @@ impl Dataset {
         }
     }
 
-    /// Does the model know every token of it?
+    /// Checks that the model's vocabulary covers all token ids of the dataset.
     ///
     /// # Errors
-    /// [`Error::Data`] says how many it has to know.
+    /// [`Error::Data`] with the required vocabulary size.
     pub fn check_vocab(&self, config: &Config) -> Result<()> {
         let (unit, needed) = match &self.0 {
             Kind::Stream(stream) => stream.vocabulary,
@@ -119,12 +117,12 @@ impl Dataset {
         Ok(())
     }
 
-    /// Are there right answers, so that it makes sense to count them?
+    /// Do the labels have right answers, so that accuracy is meaningful?
     pub fn has_answers(&self) -> bool {
         matches!(self.0, Kind::Generated(_))
     }
 
-    /// A number that differs where the data differ.
+    /// A hash of the data, to recognise the dataset of a run.
     pub fn fingerprint(&self) -> u64 {
         match &self.0 {
             Kind::Stream(stream) => stream.fingerprint(),
@@ -133,7 +131,7 @@ impl Dataset {
         }
     }
 
-    /// The batch of that number: so many tokens as `sequences` of the full length have.
+    /// The batch with that number, of `sequences`×T tokens.
     pub fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
         match &self.0 {
             Kind::Stream(stream) => stream.batch(seed, number, sequences),
@@ -142,7 +140,7 @@ impl Dataset {
         }
     }
 
-    /// Batches that no training step ever sees.
+    /// The held-out batches, which no training step uses.
     pub fn validation(&self, sequences: u32) -> Vec<Batch> {
         match &self.0 {
             Kind::Stream(stream) => stream.validation(sequences),
@@ -152,7 +150,7 @@ impl Dataset {
     }
 }
 
-/// One text, from which windows are cut.
+/// A text, of which random ranges are the sequences.
 #[derive(Debug)]
 struct Stream {
     training: Vec<u32>,
@@ -180,7 +178,7 @@ impl Stream {
     }
 }
 
-/// Sequences that are made up.
+/// Sequences of a generated task.
 #[derive(Debug)]
 struct Generated {
     task: Task,
@@ -202,7 +200,7 @@ impl Generated {
     }
 }
 
-/// Tokens from a place on, and for each the one behind it.
+/// `seq_len` tokens from `start` on, and the token after each as its label.
 fn window(text: &[u32], start: usize, seq_len: u32) -> (Vec<u32>, Vec<u32>) {
     let tokens = |from: usize| text[from..from + seq_len as usize].to_vec();
     (tokens(start), tokens(start + 1))
@@ -236,7 +234,7 @@ mod tests {
         assert!(Dataset::text(Vec::new(), 64).unwrap_err().to_string().contains("empty"));
     }
 
-    /// Runs that were begun with an earlier version of this program go on.
+    /// Runs of earlier versions of this program can be resumed.
     #[test]
     fn fingerprints_stay_what_they_were() {
         assert_eq!(Dataset::text(b"streambp ".repeat(20), 8).unwrap().fingerprint(), 0xa3857f6d2a62ca85);
@@ -251,7 +249,7 @@ mod tests {
         let said = dataset.check_vocab(&config(399)).unwrap_err().to_string();
         assert!(said.contains("399") && said.contains("400"), "{said}");
         assert!(dataset.check_vocab(&config(400)).is_ok());
-        // Bytes may still come, where none of them has come yet.
+        // A byte dataset requires all 256 bytes, even those that do not occur.
         assert!(Dataset::text(vec![b'a'; 100], 8).unwrap().check_vocab(&config(255)).is_err());
     }
 

@@ -1,7 +1,7 @@
-//! Documents of any length, packed: they lie behind one another in batches of one size, and none sees another.
+//! Packing of documents: they are concatenated into batches of one size, and do not see each other.
 //!
-//! Which of them share a batch is drawn once for a run; in which order the batches come is drawn anew for every epoch. So the
-//! batch of a number is a function of seed and number, and every document comes once an epoch.
+//! The assignment of documents to batches is drawn once per run, the order of the batches once per epoch. So a batch depends only on seed
+//! and number, and every document occurs once per epoch.
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -14,13 +14,13 @@ use crate::error::{Error, Result};
 use crate::step::{Batch, IGNORED_LABEL};
 use crate::text::Document;
 
-/// Pieces among which the next one that fits is looked for, when a batch is filled.
+/// The number of pieces among which the packing looks for the next one that fits.
 const LOOK_AHEAD: usize = 64;
 
-/// Tokens that lie behind one another in a document, and for each the one to predict there.
+/// Consecutive tokens of a document, and their labels.
 type Piece = (Vec<u32>, Vec<u32>);
 
-/// Places of the pieces of every batch.
+/// The indices of the pieces of every batch.
 type Plan = Vec<Vec<usize>>;
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Documents {
     training: Vec<Piece>,
     validation: Vec<Piece>,
     pub seq_len: u32,
-    /// Seed, sequences and plan of whoever asks first: a run asks for no other.
+    /// Seed, sequences and plan of the first request: a run makes no others.
     plan: OnceLock<(u64, u32, Plan)>,
 }
 
@@ -48,7 +48,7 @@ impl Documents {
             let pieces: Vec<Piece> = order.iter().flat_map(|&i| pieces(&documents[i], seq_len as usize)).collect();
             match pieces.is_empty() {
                 true => {
-                    Err(Error::Data(format!("no token of the documents to {purpose} on is to be learned; give longer or more of them")))
+                    Err(Error::Data(format!("no token of the documents to {purpose} on counts in the loss; give longer or more of them")))
                 }
                 false => Ok(pieces),
             }
@@ -57,7 +57,7 @@ impl Documents {
         Ok(Documents { training, validation, seq_len, plan: OnceLock::new() })
     }
 
-    /// How many tokens a model has to know.
+    /// The vocabulary size that a model needs.
     pub fn vocab_size(&self) -> u32 {
         let pieces = self.training.iter().chain(&self.validation);
         let known = pieces.flat_map(|(ids, labels)| ids.iter().chain(labels)).filter(|&&id| id != IGNORED_LABEL);
@@ -65,7 +65,7 @@ impl Documents {
     }
 
     pub fn fingerprint(&self) -> u64 {
-        // Where a piece ends, its length and the last label tell.
+        // The length and the last label determine where a piece ends.
         let numbers = |(ids, labels): &Piece| ids.iter().chain(labels).copied().chain([ids.len() as u32]).collect::<Vec<u32>>();
         hash(self.training.iter().chain(&self.validation).flat_map(numbers))
     }
@@ -85,7 +85,7 @@ impl Documents {
         plan.iter().take(VALIDATION_BATCHES as usize).map(|places| self.batch_of(&self.validation, places, sequences)).collect()
     }
 
-    /// What the batches of an epoch are made of.
+    /// Calls `of` with the pieces of the batches of an epoch.
     fn with_plan<T>(&self, seed: u64, sequences: u32, of: impl FnOnce(&Plan) -> T) -> T {
         let make = || {
             let mut order: Vec<usize> = (0..self.training.len()).collect();
@@ -96,7 +96,7 @@ impl Documents {
         if (*known_seed, *known_sequences) == (seed, sequences) { of(plan) } else { of(&make()) }
     }
 
-    /// The pieces at those places, and behind them sequences of which nothing is learned, up to the size of every batch.
+    /// The batch of the pieces with those indices, filled up with sequences without labels.
     fn batch_of(&self, pieces: &[Piece], places: &[usize], sequences: u32) -> Batch {
         let mut packed: Vec<Piece> = places.iter().map(|&place| pieces[place].clone()).collect();
         let seq_len = self.seq_len as usize;
@@ -110,8 +110,8 @@ impl Documents {
     }
 }
 
-/// A document in pieces of at most `seq_len` tokens. The last token of the document is only ever a label. A piece of which nothing
-/// is learned is left out: it would add nothing to any gradient.
+/// Splits a document into pieces of at most `seq_len` tokens. The last token of the document is only a label. Pieces without labels are
+/// left out, since they would contribute to no gradient.
 fn pieces(document: &Document, seq_len: usize) -> impl Iterator<Item = Piece> {
     let (ids, assistant_mask) = (&document.ids, &document.assistant_mask);
     let last = ids.len().saturating_sub(1);
@@ -123,7 +123,8 @@ fn pieces(document: &Document, seq_len: usize) -> impl Iterator<Item = Piece> {
     (0..last).step_by(seq_len).map(piece).filter(|(_, labels)| labels.iter().any(|&label| label != IGNORED_LABEL))
 }
 
-/// Takes the pieces in that order into batches of so many tokens: into each the first among the next few that fits, while one does.
+/// Packs pieces into batches of `tokens` tokens: repeatedly takes the first of the next few pieces that fits, and starts a new batch if
+/// none does.
 fn pack(pieces: &[Piece], order: Vec<usize>, tokens: usize) -> Plan {
     let (mut order, mut next) = (order.into_iter(), VecDeque::new());
     let (mut plan, mut left) = (Plan::new(), 0);
@@ -146,7 +147,7 @@ fn pack(pieces: &[Piece], order: Vec<usize>, tokens: usize) -> Plan {
     }
 }
 
-/// Puts things in an order that is as likely as any other.
+/// Shuffles uniformly (Fisher-Yates).
 fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
     for i in (1..order.len()).rev() {
         order.swap(i, (rng.next_u64() % (i as u64 + 1)) as usize);
@@ -163,7 +164,7 @@ mod tests {
     const SEQ_LEN: u32 = 16;
     const SEQUENCES: u32 = 3;
 
-    /// Documents of many lengths, of numbers that come nowhere else.
+    /// Documents of many lengths, whose token ids are all different.
     fn documents(count: u32) -> Vec<Document> {
         let mut next = 1;
         let document = |i: u32| {
@@ -175,7 +176,7 @@ mod tests {
         (0..count).map(document).collect()
     }
 
-    /// Pairs of a token and its label that are learned, with how often each comes.
+    /// Pairs of a token and its label that count in the loss, with their numbers of occurrences.
     fn learned(batches: &[Batch]) -> BTreeMap<(u32, u32), u32> {
         let mut pairs = BTreeMap::new();
         for batch in batches {
@@ -218,7 +219,7 @@ mod tests {
         for batch in (0..40).map(|i| dataset.batch(1, i, SEQUENCES)).chain(dataset.validation(SEQUENCES)) {
             assert_eq!(batch.shape.tokens(), SEQ_LEN * SEQUENCES);
             assert!(batch.shape.longest() <= SEQ_LEN && batch.label_count() > 0);
-            // The documents are runs of numbers, so within a sequence each token is the one before and one more.
+            // The documents are consecutive numbers, so within a sequence each token is one more than the one before.
             let starts = batch.shape.segment_starts();
             for (i, (&id, &label)) in batch.input_ids.iter().zip(&batch.labels).enumerate() {
                 let start = starts[i] as usize;
@@ -238,7 +239,7 @@ mod tests {
         let documents = documents(80);
         let dataset = Dataset::documents(&documents, SEQ_LEN).unwrap();
         let again = Dataset::documents(&documents, SEQ_LEN).unwrap();
-        // The second source is asked in another order, and with another seed first.
+        // The second dataset gets requests in another order, and one with another seed first.
         let expected: Vec<Batch> = (0..150).map(|i| dataset.batch(3, i, SEQUENCES)).collect();
         again.batch(4, 0, SEQUENCES);
         assert!((0..150).rev().all(|i| again.batch(3, i, SEQUENCES) == expected[i as usize]));
@@ -273,6 +274,6 @@ mod tests {
         let said = |documents: &[Document]| Dataset::documents(documents, SEQ_LEN).unwrap_err().to_string();
         assert!(said(&documents(1)).contains("1 documents, and 2"));
         let mute = Document { ids: vec![1, 2, 3], assistant_mask: vec![false; 3] };
-        assert!(said(&[mute.clone(), mute]).contains("to be learned"));
+        assert!(said(&[mute.clone(), mute]).contains("counts in the loss"));
     }
 }

@@ -1,4 +1,4 @@
-//! Generation, token by token, with the keys and values of what went before at hand.
+//! Generation, token by token, with a KV cache.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -8,23 +8,23 @@ use crate::gpu::{Executor, Kernels};
 use crate::model::{ModelSpec, WeightSource};
 use crate::step::{Chunk, Limits, Plan, Program, TOKEN_TILE, TensorId};
 
-/// A model that continues a prompt.
+/// A generator: continues a prompt.
 pub struct Generator {
     executor: Executor,
     logits: TensorId,
     tokens: Vec<u32>,
-    /// Tokens whose keys and values are at hand.
+    /// The number of tokens in the KV cache.
     done: usize,
 }
 
-/// How the next token is chosen.
+/// A sampler of tokens, with temperature and top-k.
 pub struct Sampler {
     temperature: f64,
     top_k: usize,
     rng: ChaCha8Rng,
 }
 
-/// A token that was chosen.
+/// A sampled token.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Sampled {
     /// Its id.
@@ -34,34 +34,34 @@ pub struct Sampled {
 }
 
 impl Generator {
-    /// Plans room for `context` tokens, prompt included. With the plan comes the tensor of the logits.
+    /// Plans a generator for a context of `context` tokens, prompt included. Returns the plan and the tensor of the logits.
     ///
     /// # Errors
-    /// If no binding of the device can hold that many keys and values.
+    /// [`Error::BindingTooLarge`] if the KV cache of a layer exceeds a binding.
     pub fn plan(spec: &ModelSpec, context: u32, limits: Limits) -> Result<(Plan, TensorId)> {
         let (program, logits) = Program::decode(spec, context);
         Ok((Plan::new(program, limits)?, logits))
     }
 
-    /// Allocates a plan of [`Generator::plan`].
+    /// Allocates a generator. `kernels` are those of a plan of [`Generator::plan`].
     ///
     /// # Errors
-    /// If the device has no room for it.
+    /// [`Error::OutOfMemory`], or if the device was lost.
     pub async fn new(kernels: Kernels, logits: TensorId) -> Result<Self> {
         Ok(Generator { executor: Executor::new(kernels).await?, logits, tokens: Vec::new(), done: 0 })
     }
 
-    /// Takes the values of all parameters. What was generated with earlier ones has to be started anew.
+    /// Loads the values of all parameters and clears the context.
     ///
     /// # Errors
-    /// What reading the values may end in; [`Error::DeviceLost`].
+    /// Errors of the weight source; [`Error::DeviceLost`].
     pub async fn load(&mut self, values: &impl WeightSource) -> Result<()> {
         self.tokens.clear();
         self.done = 0;
         self.executor.load(values).await
     }
 
-    /// Takes other values of the parameters that learn.
+    /// Loads the values of the trainable parameters and clears the context.
     ///
     /// # Errors
     /// As [`Generator::load`].
@@ -71,10 +71,10 @@ impl Generator {
         self.executor.load_trainable(values).await
     }
 
-    /// Starts with a prompt.
+    /// Starts a new context with a prompt.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the prompt is empty, too long, or has a token that the model does not know.
+    /// [`Error::Setting`] if the prompt is empty, too long, or has a token id outside the vocabulary.
     pub fn start(&mut self, prompt: &[u32]) -> Result<()> {
         let (context, vocab) = (self.executor.program().tokens() as usize, self.executor.program().config().vocab_size);
         if prompt.is_empty() || prompt.len() >= context {
@@ -92,7 +92,7 @@ impl Generator {
         Ok(())
     }
 
-    /// The next token.
+    /// Samples the next token and appends it to the context.
     ///
     /// # Errors
     /// [`Error::Setting`] if the context is full; [`Error::DeviceLost`].
@@ -107,7 +107,7 @@ impl Generator {
         Ok(sampled)
     }
 
-    /// Logits behind the last token.
+    /// The logits after the last token (V).
     async fn logits(&mut self) -> Result<Vec<f32>> {
         let ids = self.executor.program().bindings.input_ids;
         self.executor.write(ids, bytemuck::cast_slice(&self.tokens));
@@ -131,7 +131,7 @@ impl Generator {
 }
 
 impl Sampler {
-    /// Temperature 0 takes the likeliest token; `top_k` 0 leaves all tokens in.
+    /// A temperature of 0 takes the most likely token; `top_k` 0 allows all tokens.
     pub fn new(temperature: f64, top_k: usize, seed: u64) -> Self {
         Sampler { temperature, top_k, rng: ChaCha8Rng::seed_from_u64(seed) }
     }

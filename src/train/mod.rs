@@ -1,4 +1,4 @@
-//! Training: where batches come from, the step, its schedule, checkpoints, generation, and the proof of exactness.
+//! Training runs: datasets, the trainer, its schedule, checkpoints, planning, tuning, generation, and verification of exactness.
 
 mod attention;
 mod batch_file;

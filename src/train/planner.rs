@@ -1,13 +1,13 @@
-//! What fits into a budget, and what to do about what does not.
+//! The planner: plans a training step within a memory budget, and searches for strategies and sequence lengths that fit.
 
 use crate::error::{Error, Result};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
-/// The plan of a training step on batches of that shape, within so many bytes on a device with those limits.
+/// The plan of a training step on batches of that shape, with a peak of at most `budget` bytes, on a device with those limits.
 ///
 /// # Errors
-/// [`Error::OverBudget`] says by how much it does not fit, and what would; [`Error::BindingTooLarge`].
+/// [`Error::OverBudget`] with the peak and a suggestion that fits; [`Error::BindingTooLarge`] if a tensor exceeds a binding.
 pub fn plan_within(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Result<Plan> {
     let plan = Plan::new(Program::train(spec, shape.clone(), strategy), limits)?;
     if plan.peak_bytes() <= budget {
@@ -23,17 +23,17 @@ pub fn plan_within(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, bud
     Err(Error::OverBudget { needed: plan.peak_bytes(), budget, suggestion })
 }
 
-/// What fits, with the strategy `stream`.
+/// A suggestion that fits into the budget, with the strategy `stream`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Suggestion {
-    /// Tokens of a chunk.
+    /// The chunk length in tokens, in the layers and in the loss head.
     pub chunk: u32,
-    /// Tokens of a sequence.
+    /// The sequence length in tokens.
     pub seq_len: u32,
 }
 
-/// What to do about a step that does not fit: chunks, as long as may be but shorter than now, with nothing kept; or shorter sequences too.
-/// The inputs of layers wait where they do now. `None` if not even one token fits.
+/// A suggestion for a step that does not fit: the longest chunks that fit and are shorter than now, without saved activations; or, if none
+/// fits, also shorter sequences. Offloading and adaptive chunks stay as in `strategy`. `None` if not even one token fits.
 pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Option<Suggestion> {
     let (sequences, seq_len) = (shape.lengths().len() as u32, shape.longest());
     let shape = BatchShape::uniform(sequences, seq_len);
@@ -49,23 +49,23 @@ pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budg
     Some(Suggestion { chunk: TOKEN_TILE, seq_len: longest })
 }
 
-/// The strategy whose step is the shortest of those that fit, by [`Program::step_effort`]: in chunks of whatever length, with as much
-/// kept from the forward pass as there is room for. Chunks are longer where that costs no memory, and the inputs of layers wait on the host
-/// only if nothing fits otherwise.
+/// The strategy with the least [`Program::step_effort`] among those whose peak is at most `budget` bytes. It tries all chunk lengths, saves
+/// as many activations as fit, and uses adaptive chunks if they fit. It offloads layer inputs to the host only if nothing fits otherwise.
+/// `None` if nothing fits.
 pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
     let search = Search { spec, shape, budget, limits };
-    let order = search.worth_keeping();
+    let order = search.worth_saving();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let shortest = |offload: bool| {
         let fitting = candidates.iter().map(|strategy| strategy.offloading(offload)).filter(|&strategy| search.fits(strategy));
-        let filled = fitting.map(|strategy| search.stretched(search.keeping_most(strategy, &order)));
+        let filled = fitting.map(|strategy| search.with_adaptive_chunks(search.saving_most(strategy, &order)));
         filled.min_by_key(|&strategy| search.effort(strategy))
     };
     shortest(false).or_else(|| shortest(true))
 }
 
-/// What a strategy is looked for.
+/// A search for a strategy.
 struct Search<'a> {
     spec: &'a ModelSpec,
     shape: &'a BatchShape,
@@ -78,7 +78,7 @@ impl Search<'_> {
         Program::train(self.spec, self.shape.clone(), strategy)
     }
 
-    /// How long the step takes, by a rough measure; adaptive chunks count as long as they become.
+    /// [`Program::step_effort`] of the planned program, whose adaptive chunks have their final lengths.
     fn effort(&self, strategy: Strategy) -> u64 {
         Plan::new(self.program(strategy), self.limits).map_or(u64::MAX, |plan| plan.program().step_effort())
     }
@@ -87,13 +87,13 @@ impl Search<'_> {
         fits(self.spec, self.shape, strategy, self.budget, self.limits)
     }
 
-    /// The same with longer chunks, if there is room for what these take in the table of chunks.
-    fn stretched(&self, strategy: Strategy) -> Strategy {
+    /// The strategy with adaptive chunks, if it still fits: the table of chunks grows.
+    fn with_adaptive_chunks(&self, strategy: Strategy) -> Strategy {
         Some(strategy.with_adaptive_chunks(true)).filter(|&longer| self.fits(longer)).unwrap_or(strategy)
     }
 
-    /// What can be kept from the forward pass and saves time, in the order of time saved per byte of the step's peak.
-    fn worth_keeping(&self) -> Vec<SavedActivation> {
+    /// The activations whose saving reduces the effort, by effort saved per byte of peak, the best first.
+    fn worth_saving(&self) -> Vec<SavedActivation> {
         let cost = |strategy| {
             let program = self.program(strategy);
             let plan = Plan::new(program, self.limits).ok()?;
@@ -101,35 +101,36 @@ impl Search<'_> {
         };
         let base = Strategy::stream(TOKEN_TILE, TOKEN_TILE);
         let Some((effort, peak)) = cost(base) else { return Vec::new() };
-        let rate = |keep| {
-            let (less, more) = cost(base.saving(SavedActivations::NONE.with(keep, u32::MAX)))?;
+        let rate = |activation| {
+            let (less, more) = cost(base.saving(SavedActivations::NONE.with(activation, u32::MAX)))?;
             let (saved, bytes) = (effort.saturating_sub(less), more.saturating_sub(peak).max(1));
-            (saved > 0).then_some((keep, saved as f64 / bytes as f64))
+            (saved > 0).then_some((activation, saved as f64 / bytes as f64))
         };
         let mut rates: Vec<(SavedActivation, f64)> = SavedActivation::ALL.into_iter().filter_map(rate).collect();
         rates.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        rates.into_iter().map(|(keep, _)| keep).collect()
+        rates.into_iter().map(|(activation, _)| activation).collect()
     }
 
-    /// A strategy that fits with as much kept as fits too: one thing after the other, each in the last layers first.
-    fn keeping_most(&self, strategy: Strategy, order: &[SavedActivation]) -> Strategy {
+    /// A strategy that fits, with as many saved activations as fit: in the given order, each in the last layers first.
+    fn saving_most(&self, strategy: Strategy, order: &[SavedActivation]) -> Strategy {
         let layers = self.spec.config.num_hidden_layers;
-        let keeping = |count: u32| {
+        let saving = |count: u32| {
             let layers_of = |place: u32| count.saturating_sub(place * layers).min(layers);
-            let kept = (0..).zip(order).fold(SavedActivations::NONE, |kept, (place, &keep)| kept.with(keep, layers_of(place)));
-            strategy.saving(kept)
+            let saved =
+                (0..).zip(order).fold(SavedActivations::NONE, |saved, (place, &activation)| saved.with(activation, layers_of(place)));
+            strategy.saving(saved)
         };
         let (mut most, mut too_many) = (0, order.len() as u32 * layers + 1);
         while too_many - most > 1 {
             let middle = most + (too_many - most) / 2;
-            if self.fits(keeping(middle)) { most = middle } else { too_many = middle }
+            if self.fits(saving(middle)) { most = middle } else { too_many = middle }
         }
-        keeping(most)
+        saving(most)
     }
 }
 
-/// The longest sequence that fits with the strategy `stream`, and the strategy: chunks as long as cost no more than a
-/// fiftieth of the length.
+/// The longest sequence, in tokens, that fits with the strategy `stream`, and the strategy. It takes the longest chunks that shorten the
+/// sequence by at most a fiftieth. `None` if not even one token fits.
 pub fn longest(spec: &ModelSpec, sequences: u32, budget: u64, limits: Limits) -> Option<(Strategy, u32)> {
     let reach = |chunk: u32| longest_sequence(spec, sequences, Strategy::stream(chunk, chunk), budget, limits);
     let furthest = reach(TOKEN_TILE)?;
@@ -139,7 +140,7 @@ pub fn longest(spec: &ModelSpec, sequences: u32, budget: u64, limits: Limits) ->
     Some((Strategy::stream(chunk, chunk), length))
 }
 
-/// The longest sequence whose training step fits. `None` if not even one token does.
+/// The longest sequence, in tokens, whose training step fits into `budget` bytes. `None` if not even one token does.
 pub fn longest_sequence(spec: &ModelSpec, sequences: u32, strategy: Strategy, budget: u64, limits: Limits) -> Option<u32> {
     let fits = |seq_len: u32| fits(spec, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
     let most = (1u32 << 30) / sequences.max(1);
@@ -155,7 +156,7 @@ pub fn longest_sequence(spec: &ModelSpec, sequences: u32, strategy: Strategy, bu
     (longest > 0).then_some(longest)
 }
 
-/// Lengths of chunks that are worth trying: doublings of a tile, up to 8,192 tokens or the whole batch.
+/// Chunk lengths worth trying, in tokens: a token tile, doubled up to 8,192 tokens or the whole batch.
 fn chunk_lengths(tokens: u32) -> impl Iterator<Item = u32> {
     (0..8).map(|doublings| TOKEN_TILE << doublings).take_while(move |&chunk| chunk == TOKEN_TILE || chunk < tokens)
 }
@@ -209,8 +210,8 @@ mod tests {
         assert!(peak(&BatchShape::uniform(1, 8192), Strategy::stream(chunk, chunk)) <= BUDGET);
         assert!(peak(&BatchShape::uniform(1, 8192), Strategy::stream(2 * chunk, 2 * chunk)) > BUDGET);
 
-        let kept = Strategy::stream(chunk, chunk).saving(SavedActivations::ALL);
-        assert_eq!(sentence(8192, kept).1, suggestion, "with nothing kept its own chunks would fit");
+        let saved = Strategy::stream(chunk, chunk).saving(SavedActivations::ALL);
+        assert_eq!(sentence(8192, saved).1, suggestion, "without saved activations its own chunks would fit");
         let waiting = sentence(1 << 16, Strategy::CHECKPOINT.offloading(true)).1.unwrap();
         assert!(waiting.seq_len > sentence(1 << 16, Strategy::CHECKPOINT).1.unwrap().seq_len);
 
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_strategy_keeps_what_there_is_room_for() {
+    fn the_fastest_strategy_saves_what_there_is_room_for() {
         let shape = BatchShape::uniform(1, 1024);
         let spec = &ModelSpec::from(&PRESETS[0].config);
         let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE);
@@ -231,7 +232,7 @@ mod tests {
         let [most, least] = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| peak(&shape, strategy));
         assert_eq!(shortest(least), Some(Strategy::stream(64, 64)));
         let mut last = u64::MAX;
-        let mut kept = Vec::new();
+        let mut saved = Vec::new();
         for step in 0..=12 {
             let budget = least + (most - least) * step / 12;
             let strategy = shortest(budget).unwrap();
@@ -239,26 +240,26 @@ mod tests {
             let effort = Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap().program().step_effort();
             assert!(effort <= last, "more memory makes no step longer");
             last = effort;
-            kept.push(strategy.saved_activations());
+            saved.push(strategy.saved_activations());
         }
-        let attention = |kept: &SavedActivations| kept.layers(SavedActivation::Attention).min(4);
+        let attention = |saved: &SavedActivations| saved.layers(SavedActivation::Attention).min(4);
         assert!(
-            kept.iter().any(|kept| attention(kept) > 0 && *kept != SavedActivations::ALL),
-            "something lies between keeping nothing and all"
+            saved.iter().any(|saved| attention(saved) > 0 && *saved != SavedActivations::ALL),
+            "something lies between saving nothing and all"
         );
-        assert!(kept.iter().map(attention).is_sorted());
+        assert!(saved.iter().map(attention).is_sorted());
     }
 
     #[test]
-    fn what_cannot_be_bound_is_not_kept() {
+    fn what_cannot_be_bound_is_not_saved() {
         let shape = BatchShape::uniform(1, 1024);
         let config = &PRESETS[0].config;
         let spec = &ModelSpec::from(config);
         let mlp = u64::from(4 * 1024 * config.intermediate_size);
         let limits = Limits { buffer: 1 << 30, binding: mlp - 1 };
-        let kept = fastest_strategy(spec, &shape, 1 << 30, limits).unwrap().saved_activations();
-        assert_eq!((kept.layers(SavedActivation::GateUp), kept.layers(SavedActivation::Mlp)), (0, 0));
-        assert_eq!(kept.layers(SavedActivation::Attention), config.num_hidden_layers);
+        let saved = fastest_strategy(spec, &shape, 1 << 30, limits).unwrap().saved_activations();
+        assert_eq!((saved.layers(SavedActivation::GateUp), saved.layers(SavedActivation::Mlp)), (0, 0));
+        assert_eq!(saved.layers(SavedActivation::Attention), config.num_hidden_layers);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Each operation of a step against what the adapter can do: how long it takes, and how long it would at least.
+//! Roofline analysis (Williams et al. 2009): the time of each operation against its lower bound by the adapter's ceilings.
 
 use std::ops::RangeInclusive;
 
@@ -10,54 +10,54 @@ use crate::gpu::{Ceilings, Executor, Gpu, Kernels, OpTime, TunableOp};
 use crate::model::Config;
 use crate::step::{BatchShape, Cost, Op, OpInstance, Pass, Plan, Program, Strategy};
 
-/// The operations of one kind and use, in all layers and for all chunks of a step.
+/// The operations of one kind and one weight, summed over all layers and chunks of a step.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RooflineRow {
-    /// The part of the step.
+    /// The pass.
     pub pass: Pass,
-    /// What is done: the operation's name.
+    /// The name of the operation.
     pub op: String,
-    /// With what: the name of its matrix without the layer's, or nothing.
+    /// The name of its weight without the layer; empty if it has none.
     pub of: String,
-    /// How often.
+    /// The number of instances.
     pub instances: u64,
-    /// What that takes.
+    /// Their measured time in seconds.
     pub seconds: f64,
-    /// Floating-point operations.
+    /// Their floating-point operations.
     pub flops: u64,
-    /// Bytes that must be moved at least.
+    /// A lower bound of the bytes that they move.
     pub bytes: u64,
-    /// What it would take at the adapter's ceilings.
+    /// A lower bound of their time in seconds, at the adapter's ceilings.
     pub least_seconds: f64,
-    /// Is it the arithmetic that takes these, and not the bytes?
+    /// Is the lower bound set by arithmetic rather than bandwidth?
     pub is_arithmetic: bool,
 }
 
 impl RooflineRow {
-    /// The share of the roof that is reached.
+    /// The fraction of the roofline that is reached.
     pub fn share(&self) -> f64 {
         self.least_seconds / self.seconds.max(1e-12)
     }
 }
 
-/// What a batch's gradients take on a device, and what every operation has of that.
+/// The time of a batch's gradients on a device, in total and by operation.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Profile {
-    /// What the device does at most.
+    /// The ceilings of the adapter.
     pub ceilings: Ceilings,
-    /// Seconds of all operations at one go, as a step runs them.
+    /// The time in seconds of all operations together, as a step runs them.
     pub seconds: f64,
-    /// Each kind of operation, the dearest first.
+    /// The rows by operation, the most expensive first.
     pub rows: Vec<RooflineRow>,
 }
 
 impl Profile {
-    /// Measures a program whose batch is loaded. Nothing is updated.
+    /// Measures a program whose batch is loaded. It updates no weights.
     ///
     /// # Errors
     /// If the device was lost.
     pub async fn of(executor: &mut Executor, ceilings: Ceilings) -> Result<Profile> {
-        // What was begun before is none of it.
+        // Wait for earlier work, which does not count.
         executor.metrics().await?;
         let started = Instant::now();
         executor.run(Pass::GRADIENTS).await?;
@@ -67,7 +67,7 @@ impl Profile {
     }
 }
 
-/// Runs passes of a step and sets every operation against the ceilings, the dearest first.
+/// Times all operations of consecutive passes and compares them with the ceilings. The most expensive row comes first.
 ///
 /// # Errors
 /// If the device was lost.
@@ -111,8 +111,8 @@ pub async fn roofline(executor: &Executor, passes: RangeInclusive<Pass>, ceiling
     Ok(rows)
 }
 
-/// FLOP/s in 10⁹ that each form of a product of two matrices of that many rows and columns reaches: `linear`, `linear_grad` and
-/// `linear_weight_grad`, as they are used for an MLP of such sizes.
+/// The throughput in 10⁹ FLOP/s of multiplying two `size`×`size` matrices, in each form: `linear`, `linear_grad` and `linear_weight_grad`,
+/// as in an MLP of these sizes.
 ///
 /// # Errors
 /// If the device was lost.
@@ -129,12 +129,12 @@ pub async fn matmul_gflops(gpu: &Gpu, size: u32) -> Result<Vec<(&'static str, f6
     Ok(forms)
 }
 
-/// The cost of all turns of each operation that was timed.
+/// The cost of all instances of each timed operation.
 fn costs(program: &Program, instances: impl Iterator<Item = OpInstance>, times: &[OpTime]) -> Vec<Cost> {
     let mut costs = vec![Cost::default(); times.len()];
     for instance in instances {
         let at = times.partition_point(|t| (t.point.block, t.point.node) < (instance.block, instance.node));
-        // Copies to the host and back are not timed.
+        // Host copies are not timed.
         if times.get(at).is_some_and(|time| (time.point.block, time.point.node) == (instance.block, instance.node)) {
             costs[at] += program.cost(program.op(instance.block, instance.node), instance.chunk);
         }
@@ -142,7 +142,7 @@ fn costs(program: &Program, instances: impl Iterator<Item = OpInstance>, times: 
     costs
 }
 
-/// What tells an operation from others of its kind: its matrix, whatever the layer.
+/// The name of an operation's weight without the layer, which distinguishes it from others of its kind.
 fn operand(program: &Program, op: &Op) -> String {
     let operand = op.operands().into_iter().find(|operand| matches!(operand.name, "weight" | "d_weight"));
     let Some(operand) = operand else { return String::new() };

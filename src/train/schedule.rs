@@ -1,11 +1,11 @@
-//! The learning rate over the steps of a run.
+//! The learning rate schedule: linear warmup and cosine decay.
 
 use std::f64::consts::PI;
 
 use super::Settings;
 
-/// The learning rate of a step, the first of which is 1: a straight rise over `warmup` steps, then half a cosine down to
-/// `min_learning_rate` at the last of `steps`, and that from there on.
+/// The learning rate of a step, counted from 1: linear warmup over `warmup` steps, then cosine decay to `min_learning_rate` at step
+/// `steps`, and constant afterwards.
 pub fn learning_rate(settings: &Settings, step: u64) -> f64 {
     if step <= settings.warmup {
         return settings.learning_rate * step as f64 / settings.warmup as f64;

@@ -1,39 +1,39 @@
-//! The settings of a run.
+//! The settings of a training run.
 
 use super::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::step::{BatchShape, Strategy};
 
-/// The settings of a run.
+/// The settings of a training run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// T: tokens of a sequence.
     pub seq_len: u32,
-    /// Sequences of a batch.
+    /// Sequences per batch.
     pub batch: u32,
-    /// Batches whose gradients make one step.
+    /// Batches per step: gradient accumulation.
     pub accumulate: u32,
-    /// How the step walks the grid of layers × chunks.
+    /// The strategy of the step.
     pub strategy: Strategy,
-    /// The highest learning rate.
+    /// The peak learning rate.
     pub learning_rate: f64,
-    /// The learning rate at the end.
+    /// The final learning rate.
     pub min_learning_rate: f64,
-    /// Steps over which the learning rate rises.
+    /// Steps of linear warmup.
     pub warmup: u64,
     /// Steps of the run.
     pub steps: u64,
-    /// Decoupled weight decay of matrices.
+    /// The coefficient of decoupled weight decay, which applies to matrices.
     pub weight_decay: f64,
-    /// The norm to which gradients are clipped.
+    /// The largest global gradient norm; larger gradients are scaled down to it.
     pub max_grad_norm: f64,
-    /// The decay of the first moment.
+    /// AdamW's decay of the first moment.
     pub beta1: f64,
-    /// The decay of the second moment.
+    /// AdamW's decay of the second moment.
     pub beta2: f64,
-    /// What keeps AdamW's denominator away from zero.
+    /// AdamW's ε, added to the denominator.
     pub epsilon: f64,
-    /// What the first weights and the order of the data are drawn from.
+    /// The seed of the initial weights and of the order of the data.
     pub seed: u64,
 }
 
@@ -59,15 +59,15 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The batches of a run on a dataset.
+    /// The shape of the batches of a run on a dataset.
     pub fn batch_shape(&self, dataset: &Dataset) -> BatchShape {
         BatchShape::uniform(self.batch, dataset.seq_len())
     }
 
-    /// Do they make sense?
+    /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the one that does not.
+    /// [`Error::Setting`] with the invalid setting.
     pub fn validate(&self) -> Result<()> {
         let whole = [("sequence length", self.seq_len), ("batch", self.batch), ("number of accumulated batches", self.accumulate)];
         if let Some((name, _)) = whole.into_iter().find(|&(_, value)| value == 0) {

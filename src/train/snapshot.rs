@@ -1,4 +1,4 @@
-//! Everything that a run needs to go on: weights, both moments, the step, and which run it is.
+//! Snapshots: the state from which a run can be resumed.
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -8,25 +8,25 @@ use crate::error::{Error, Result};
 use crate::model::weights::{as_f32, f32_safetensors};
 use crate::model::{Config, ModelSpec, Parameters, Weights};
 
-/// What must be the same for a run to be the same run.
+/// The identity of a run: a snapshot can only be resumed if all of it is equal.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunId {
-    /// The model, and what of it learns.
+    /// The model, and which of its parameters are trainable.
     pub spec: ModelSpec,
     /// The settings.
     pub settings: Settings,
-    /// The data's fingerprint.
+    /// The fingerprint of the dataset.
     pub data: u64,
 }
 
-/// The state of a run behind a step.
+/// The state of a run after a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// Which run.
+    /// The run.
     pub run: RunId,
-    /// Steps done.
+    /// The number of completed steps.
     pub step: u64,
-    /// The parameters that learn.
+    /// The trainable parameters.
     pub weights: Weights,
     /// AdamW's first and second moments.
     pub moments: [Weights; 2],
@@ -35,7 +35,7 @@ pub struct Snapshot {
 const PREFIXES: [&str; 3] = ["", "moment1.", "moment2."];
 
 impl Snapshot {
-    /// One safetensors file: the parameters under their names, the moments under `moment1.` and `moment2.` before them.
+    /// Encodes the snapshot as a safetensors file: parameters under their names, moments with the prefixes `moment1.` and `moment2.`.
     pub fn to_bytes(&self) -> Vec<u8> {
         let parameters = Parameters::new(&self.run.spec);
         let sets = [&self.weights, &self.moments[0], &self.moments[1]];
@@ -46,10 +46,10 @@ impl Snapshot {
         f32_safetensors(tensors, &[("run", &run), ("step", &self.step.to_string())])
     }
 
-    /// Reads what [`Snapshot::to_bytes`] wrote.
+    /// Decodes a file of [`Snapshot::to_bytes`]. `path` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the file is broken, or was written by something else.
+    /// [`Error::Checkpoint`] if the file is damaged, or not a snapshot; [`Error::Config`] if its model is invalid.
     pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self> {
         let broken = |problem: String| Error::Checkpoint { path: path.to_owned(), problem };
         let file = SafeTensors::deserialize(bytes)
@@ -75,10 +75,10 @@ impl Snapshot {
         Ok(Snapshot { run, step, weights: set(PREFIXES[0])?, moments: [set(PREFIXES[1])?, set(PREFIXES[2])?] })
     }
 
-    /// Is it a state of that run?
+    /// Checks that the snapshot belongs to a run. `path` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] names what differs.
+    /// [`Error::Checkpoint`] with the difference.
     pub fn check_run(&self, path: &str, run: &RunId) -> Result<()> {
         let other = |what: &str| {
             Err(Error::Checkpoint {
@@ -90,7 +90,7 @@ impl Snapshot {
             return other("another model");
         }
         if self.run.spec != run.spec {
-            return other("other adapters, or other dtype of frozen weights");
+            return other("other adapters, or another dtype of frozen weights");
         }
         if self.run.data != run.data {
             return other("other data");
@@ -107,7 +107,7 @@ impl Snapshot {
 
 fn read_run(json: &str) -> std::result::Result<RunId, Box<dyn std::error::Error>> {
     let mut run: Value = serde_json::from_str(json)?;
-    // Earlier versions of this program wrote the model as the text of its config.json.
+    // Earlier versions of this program stored the model as the text of its config.json.
     if let Some(config) = run.pointer_mut("/spec/config")
         && let Value::String(text) = config
     {

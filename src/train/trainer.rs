@@ -1,4 +1,7 @@
-//! A run of training: a program on a device, a source of batches, a schedule.
+//! The trainer: runs the steps of a training run on a device.
+//!
+//! A step can run as a whole or be stepped through (see [`Granularity`]). When steps follow each other, the forward pass of the next step
+//! is submitted before the metrics of the current one are read, so that the device does not idle.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -12,33 +15,33 @@ use crate::model::{ModelSpec, WeightSource, Weights};
 use crate::step::update::{self, metrics};
 use crate::step::{Batch, Granularity, IGNORED_LABEL, Pass};
 
-/// What a step did.
+/// The report of a step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StepReport {
-    /// Its number, from 1.
+    /// The number of the step, from 1.
     pub step: u64,
     /// The mean loss over its labels, in nats.
     pub loss: f64,
-    /// The gradient's norm before clipping.
+    /// The global gradient norm before clipping.
     pub grad_norm: f64,
     /// Its learning rate.
     pub learning_rate: f64,
-    /// Its tokens.
+    /// The number of tokens of all its batches.
     pub tokens: u64,
-    /// How long it took.
+    /// Its duration in seconds.
     pub seconds: f64,
-    /// Tokens by seconds.
+    /// Tokens per second.
     pub tokens_per_second: f64,
     /// Bytes of the device's buffers.
     pub peak_bytes: u64,
 }
 
-/// How well the model does on what it never trained on.
+/// The result of a validation on held-out batches.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Validation {
     /// The mean loss over labels, in nats.
     pub loss: f64,
-    /// The share of labels to which the model gives more than even odds, where there are right answers.
+    /// The fraction of labels with a probability above one half, for datasets with right answers.
     pub accuracy: Option<f64>,
 }
 
@@ -50,28 +53,29 @@ pub struct Trainer {
     validation: Vec<Batch>,
     step: u64,
     in_progress: Option<StepInProgress>,
-    /// The next step, begun while the last one was still at work.
+    /// The next step, whose forward pass was submitted before the last one was complete.
     prefetched: Option<StepInProgress>,
 }
 
-/// A step that has begun.
+/// A step in progress.
 struct StepInProgress {
     started: Instant,
     tokens: u64,
-    /// Batches whose gradients are still to come.
+    /// Batches whose gradients are still to be accumulated.
     batches: VecDeque<Batch>,
-    /// The number of the turn that comes next.
+    /// The number of the next operation instance.
     next: u64,
 }
 
 impl Trainer {
-    /// Allocates a run on a device: `kernels` are those of a training step on batches of the dataset.
+    /// Allocates a run on a device and loads the weights. `kernels` are those of a training step on batches of the dataset.
     ///
     /// # Errors
-    /// If settings, data and model do not go together, if the values cannot be read, or the device has no room.
+    /// [`Error::Setting`] or [`Error::Data`] if settings, dataset and model do not match, errors of the weight source,
+    /// [`Error::OutOfMemory`], or if the device was lost.
     ///
     /// # Panics
-    /// If the kernels are of another strategy than the settings, or of other batches.
+    /// If the strategy or the batch shape of the kernels differs from that of the settings.
     pub async fn new(kernels: Kernels, settings: Settings, dataset: Dataset, values: &impl WeightSource) -> Result<Self> {
         settings.validate()?;
         let executor = Executor::new(kernels).await?;
@@ -84,12 +88,12 @@ impl Trainer {
         Ok(Trainer { executor, settings, dataset, validation, step: 0, in_progress: None, prefetched: None })
     }
 
-    /// The program on its device.
+    /// The executor of the step's program.
     pub fn executor(&self) -> &Executor {
         &self.executor
     }
 
-    /// The model, and what of it is trained.
+    /// The model, and which of its parameters are trainable.
     pub fn spec(&self) -> &ModelSpec {
         &self.executor.program().spec
     }
@@ -99,25 +103,26 @@ impl Trainer {
         &self.settings
     }
 
-    /// Steps done.
+    /// The number of completed steps.
     pub fn steps_done(&self) -> u64 {
         self.step
     }
 
-    /// One step, or what is left of the one that has begun: gradients of all its batches, clipping, AdamW. If another step follows, its
-    /// forward pass is handed to the device before this one's outcome is waited for, so that the device need not wait either.
+    /// Runs one step, or the rest of the step in progress: gradients of all its batches, clipping, AdamW. If another step follows, its
+    /// forward pass is submitted before this step's metrics are read, so that the device does not idle.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] if loss or gradient is no number: nothing was updated then. [`Error::DeviceLost`].
+    /// [`Error::NonFinite`] if the loss or the gradient is not finite, in which case nothing was updated; [`Error::DeviceLost`] or another
+    /// error of the device.
     pub async fn step(&mut self) -> Result<StepReport> {
-        Ok(self.advance(Granularity::Step).await?.expect("that is a granularity to the end"))
+        Ok(self.advance(Granularity::Step).await?.expect("this granularity completes the step"))
     }
 
-    /// Goes on by a stride, from where the last one ended, or from the start of the next step. What the stride does is done by
-    /// the device when this returns. A report comes with the end of the step.
+    /// Advances by a granularity, from where the last call ended, or from the start of the next step. The device has completed the work
+    /// when this returns. Returns a report at the end of the step.
     ///
     /// # Errors
-    /// As [`Trainer::step`]; the step that had begun is given up then.
+    /// As [`Trainer::step`]. The step in progress is abandoned.
     pub async fn advance(&mut self, granularity: Granularity) -> Result<Option<StepReport>> {
         let prefetched = self.prefetched.take().filter(|_| granularity == Granularity::Step);
         let mut in_progress = match self.in_progress.take().or(prefetched) {
@@ -146,12 +151,12 @@ impl Trainer {
         }
     }
 
-    /// The number of the turn that comes next; 0 between steps.
+    /// The number of the next operation instance; 0 between steps.
     pub fn next_instance(&self) -> u64 {
         self.in_progress.as_ref().map_or(0, |in_progress| in_progress.next)
     }
 
-    /// Draws the batches of a step behind so many others, and loads the first.
+    /// Begins the step after `steps_before` others: draws its batches, and loads the first.
     fn begin(&self, steps_before: u64) -> StepInProgress {
         let started = Instant::now();
         let first = steps_before * u64::from(self.settings.accumulate);
@@ -164,7 +169,7 @@ impl Trainer {
         StepInProgress { started, tokens, batches, next: 0 }
     }
 
-    /// The next batch's gradients are added to those there are; behind the last batch comes the update.
+    /// After the gradients of a batch: loads the next batch, whose gradients are accumulated, or, after the last one, prepares the update.
     fn after_gradients(&self, in_progress: &mut StepInProgress) {
         match in_progress.batches.pop_front() {
             Some(batch) => {
@@ -178,7 +183,8 @@ impl Trainer {
         }
     }
 
-    /// The next step's forward pass, which changes nothing that lasts. What waits on the host would have to be waited for.
+    /// Submits the next step's forward pass, which changes no persistent state. Not with offloading, whose copies would have to be waited
+    /// for.
     async fn prefetch_next_step(&mut self) -> Result<()> {
         if self.executor.plan().host_bytes() > 0 {
             return Ok(());
@@ -190,7 +196,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Waits for the device, and reports.
+    /// Waits for the device, and returns the report.
     async fn finish(&mut self, in_progress: &StepInProgress, goes_on: bool) -> Result<StepReport> {
         let number = self.step + 1;
         let pending = self.executor.request_metrics();
@@ -204,7 +210,7 @@ impl Trainer {
             return Err(Error::NonFinite { step: number, what });
         }
         self.step = number;
-        // The device was at work on the last step until now.
+        // The device was busy with the last step until now.
         self.prefetched.iter_mut().for_each(|prefetched| prefetched.started = Instant::now());
         let seconds = in_progress.started.elapsed().as_secs_f64();
         Ok(StepReport {
@@ -234,14 +240,13 @@ impl Trainer {
         }
     }
 
-    /// The loss on the batches that are kept apart. It runs the same program up to the loss; what that leaves in the
-    /// gradients is cleared at the next step.
+    /// The loss on the held-out batches. It runs the same program up to the loss; the next step clears the resulting gradients.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
     ///
     /// # Panics
-    /// In the middle of a step, whose work it would undo.
+    /// Within a step, whose state it would overwrite.
     pub async fn validate(&mut self) -> Result<Validation> {
         assert!(self.in_progress.is_none(), "a validation within a step");
         self.prefetched = None;
@@ -262,13 +267,13 @@ impl Trainer {
         Ok(Validation { loss, accuracy })
     }
 
-    /// What the gradients of a batch that is kept apart take, operation by operation. The run goes on as if nothing had been.
+    /// Profiles the gradients of a held-out batch. The run is not affected.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
     ///
     /// # Panics
-    /// In the middle of a step, whose work it would undo.
+    /// Within a step, whose state it would overwrite.
     pub async fn profile(&mut self, ceilings: Ceilings) -> Result<Profile> {
         assert!(self.in_progress.is_none(), "a measurement within a step");
         self.prefetched = None;
@@ -276,22 +281,22 @@ impl Trainer {
         Profile::of(&mut self.executor, ceilings).await
     }
 
-    /// The first batch that is kept apart.
+    /// The first held-out batch.
     pub(super) fn validation_batch(&self) -> &Batch {
         &self.validation[0]
     }
 
-    /// Runs turns of the step for their intermediate tensors.
+    /// Runs operation instances of the step for their intermediate tensors.
     ///
     /// # Panics
-    /// In the middle of a step, whose work it would undo.
+    /// Within a step, whose state it would overwrite.
     pub(super) async fn run_instances(&mut self, numbers: Range<u64>) -> Result<()> {
         assert!(self.in_progress.is_none(), "other work within a step");
         self.prefetched = None;
         self.executor.run_instances(numbers).await
     }
 
-    /// The parameters that learn, as they are now.
+    /// The current values of the trainable parameters.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
@@ -299,12 +304,12 @@ impl Trainer {
         self.executor.weights().await
     }
 
-    /// What is the same in every snapshot of this run.
+    /// The identity of this run, which is the same in all of its snapshots.
     pub fn run_id(&self) -> RunId {
         RunId { spec: self.spec().clone(), settings: self.settings.clone(), data: self.dataset.fingerprint() }
     }
 
-    /// Everything that the run needs to go on.
+    /// A snapshot, from which the run can be resumed.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
@@ -313,7 +318,7 @@ impl Trainer {
         Ok(Snapshot { run: self.run_id(), step: self.step, weights: self.weights().await?, moments })
     }
 
-    /// Goes back (or on) to a snapshot of this run.
+    /// Restores a snapshot of this run. Resuming gives bit-identical results.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].

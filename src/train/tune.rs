@@ -1,7 +1,7 @@
-//! The fastest kernels for an adapter and a model's sizes, found by trying.
+//! Autotuning: measures which kernels are fastest for an adapter and a model's sizes.
 //!
-//! What is tried is one layer of the model on a batch of a fixed length: neither the run's chunks nor its strategy have a say, since all
-//! of them must get the same kernels. What was found is to be kept by whoever asked for it, so that later runs get the same bits.
+//! It measures one layer of the model on a batch of a fixed length, independent of chunk lengths and strategy, since all of them must use
+//! the same kernels. The caller should store the result, so that later runs are bit-identical.
 
 use web_time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use crate::step::{BatchShape, Op, OpInstance, Pass, Plan, Program, Strategy};
 
 /// Tokens of the batch.
 const TOKENS: u32 = 256;
-/// Words of the model that is tried: its head is a matrix like others.
+/// The largest vocabulary of the measured model: its LM head is a matrix like others.
 const WORDS: u32 = 1024;
-/// The search ends after this, whatever is still to try.
+/// The time limit of the search.
 const LIMIT: Duration = Duration::from_secs(4);
-/// A kernel that is to take the place of the class's own has to be faster by this, or noise would choose.
+/// The factor by which a kernel must be faster to replace the default, so that noise does not decide.
 const GAIN: f64 = 1.1;
 
-/// Tries other kernels than the class's own, one operation after the other. `progress` is told which share of the search is behind it, and
-/// says whether to go on.
+/// Tries the candidates of each tunable operation, one after the other, for at most four seconds. `progress` gets the completed fraction
+/// and returns whether to continue. Returns the fastest tuning found.
 ///
 /// # Errors
 /// If the device was lost.
@@ -47,7 +47,7 @@ pub async fn tune(gpu: &Gpu, spec: &ModelSpec, progress: impl Fn(f64) -> bool) -
     Ok(tuning)
 }
 
-/// What a tuning depends on: adapters and layouts for which this is the same may share it.
+/// The key under which a tuning may be stored: it has everything that the tuning depends on.
 pub fn tuning_key(gpu: &Gpu, spec: &ModelSpec) -> String {
     let (adapter, c) = (gpu.summary(), &spec.config);
     let sizes = [c.hidden_size, c.intermediate_size, c.num_attention_heads, c.num_key_value_heads, c.head_dim];
@@ -66,7 +66,7 @@ fn one_layer(spec: &ModelSpec) -> ModelSpec {
     ModelSpec { config, ..spec.clone() }
 }
 
-/// The turn of the step that does the most of what a knob is for.
+/// The most expensive instance of a tunable operation in the step, by floating-point operations.
 pub(super) fn most_expensive(program: &Program, tunable: TunableOp) -> Option<OpInstance> {
     let op = |instance: &OpInstance| -> &Op { program.op(instance.block, instance.node) };
     let instances = program.instances(program.span(Pass::GRADIENTS)).filter(|instance| op(instance).kind() == tunable.op());

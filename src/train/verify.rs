@@ -1,4 +1,4 @@
-//! The proof: one batch, every strategy, several chunk lengths; are the gradients the same bits, and how far from f64?
+//! Verification: are the gradients of one batch bit-identical for every strategy and chunk length, and what is their error against f64?
 
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, Kernels};
@@ -7,37 +7,37 @@ use crate::reference;
 use crate::step::update::metrics;
 use crate::step::{Batch, Pass, Plan, Program, Strategy};
 
-/// The outcome of the proof.
+/// The result of a verification.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct VerifyReport {
-    /// Are all bits of all runs the same?
+    /// Are loss and gradients of all runs bit-identical?
     pub same_bits: bool,
-    /// Every run, the first of which is what the others are held against.
+    /// All runs. The others are compared with the first.
     pub runs: Vec<RunReport>,
-    /// Every parameter.
+    /// All trainable parameters.
     pub parameters: Vec<ParameterReport>,
 }
 
-/// One strategy with its chunk lengths.
+/// One run: a strategy with its chunk lengths.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunReport {
     /// The strategy.
     pub strategy: String,
-    /// Tokens of a chunk.
+    /// The chunk length in the layers, in tokens.
     pub chunk: u32,
-    /// Tokens of a chunk of logits.
+    /// The chunk length in the loss head, in tokens.
     pub logits_chunk: u32,
-    /// Are chunks longer where that costs no memory?
+    /// Are chunks longer where that does not raise the peak?
     pub adaptive_chunks: bool,
-    /// What it keeps of layers beside their inputs.
+    /// The activations that it saves in addition to layer inputs.
     pub saved_activations: String,
     /// The loss.
     pub loss: f64,
     /// Bytes of the device's buffers.
     pub peak_bytes: u64,
-    /// Are loss and all gradients the same bits as in the first run?
+    /// Are loss and gradients bit-identical to those of the first run?
     pub same_bits: bool,
-    /// Parameters whose gradient differs from the first run's.
+    /// The parameters whose gradients differ from the first run's.
     pub different: Vec<String>,
 }
 
@@ -46,24 +46,24 @@ pub struct RunReport {
 pub struct ParameterReport {
     /// Its name.
     pub name: String,
-    /// Is its gradient the same bits in all runs?
+    /// Is its gradient bit-identical in all runs?
     pub same_bits: bool,
-    /// ‖g − g₆₄‖ / ‖g₆₄‖, where f64 was computed.
+    /// The relative error against f64, `‖g − g₆₄‖ / ‖g₆₄‖`, if it was computed.
     pub error: Option<f64>,
 }
 
 impl VerifyReport {
-    /// Notes how far the gradients of every parameter are from those in f64, as [`errors_in_f64`] tells.
+    /// Sets the relative errors of all parameters, as returned by [`errors_in_f64`].
     pub fn set_errors(&mut self, errors: &[f64]) {
         self.parameters.iter_mut().zip(errors).for_each(|(parameter, &error)| parameter.error = Some(error));
     }
 }
 
-/// Runs plans of the gradients of one batch on the device. Before each of these runs, and when all are done, `progress` is told how many
-/// are done of how many. With the report come the gradients of the first run.
+/// Computes the gradients of one batch with each plan. `progress` gets the numbers of completed runs and of all runs, before each run and
+/// at the end. Returns the report and the gradients of the first run.
 ///
 /// # Errors
-/// If the device has no room for one of the plans, or is lost.
+/// [`Error::OutOfMemory`](crate::error::Error::OutOfMemory) for one of the plans, errors of the weight source, or if the device was lost.
 pub async fn verify(
     gpu: &Gpu,
     plans: Vec<Plan>,
@@ -117,7 +117,7 @@ async fn gradients(gpu: &Gpu, plan: Plan, values: &impl WeightSource, batch: &Ba
     Ok((report, gradients))
 }
 
-/// Notes in a run's report which of its bits are not those of the first run.
+/// Records in a run's report how it differs from the first run.
 fn compare(run: &mut RunReport, gradients: &[Vec<f32>], first_run: &RunReport, first: &[Vec<f32>], parameters: &Parameters) {
     let same_bits = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
     let differs = parameters.trainable().zip(gradients.iter().zip(first)).filter(|(_, (g, f))| !g.iter().zip(*f).all(same_bits));
@@ -125,7 +125,7 @@ fn compare(run: &mut RunReport, gradients: &[Vec<f32>], first_run: &RunReport, f
     run.same_bits = run.different.is_empty() && run.loss.to_bits() == first_run.loss.to_bits();
 }
 
-/// How far gradients of a batch are from those in f64 on the CPU: the relative error of every parameter that learns.
+/// The relative error of the gradient of every trainable parameter, against the reference implementation in f64 on the CPU.
 pub fn errors_in_f64(spec: &ModelSpec, weights: &Weights, batch: &Batch, gradients: &[Vec<f32>]) -> Vec<f64> {
     let program = Program::gradients(spec, batch.shape.clone(), Strategy::STANDARD);
     let mut executor = reference::Executor::new(&program);
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(compared(2.0, &first), (true, Vec::new()));
         assert_eq!(compared(2.0 + f64::EPSILON * 2.0, &first), (false, Vec::new()));
         let mut other = first.clone();
-        // The same number, and other bits.
+        // The same number with other bits.
         other[1][0] = -0.0;
         assert_eq!(compared(2.0, &other), (false, vec!["model.layers.0.input_layernorm.weight".to_owned()]));
     }

@@ -17,40 +17,40 @@ use crate::verify::own_batch;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// Tokens of a sequence
+    /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     seq_len: u32,
-    /// Sequences of the batch
+    /// Sequences per batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// The strategies to set side by side, as checkpoint,stream or checkpoint stream
+    /// Strategies to compare, as checkpoint,stream or checkpoint stream
     #[arg(long, num_args = 1.., value_delimiter = ',', default_values_t = StrategyKind::ALL)]
     strategies: Vec<StrategyKind>,
-    /// Tokens of a chunk (for stream): one length, or several to set side by side, as 128,512 or 128 512
+    /// Chunk length in tokens (for stream): one, or several to compare, as 128,512 or 128 512
     #[arg(long, num_args = 1.., value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u32).range(1..))]
     chunk: Vec<u32>,
-    /// Tokens of a chunk of logits (for stream) [default: that of --chunk]
+    /// Chunk length in the loss head, in tokens (for stream) [default: that of --chunk]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     logits_chunk: Option<u32>,
-    /// What layers keep beside their inputs (for checkpoint and stream), as `train` takes it
+    /// Activations to save in addition to layer inputs (for checkpoint and stream), as in `train`
     #[arg(long)]
     save_activations: Option<SavedActivations>,
-    /// Set stream beside itself with the inputs of layers on the host
+    /// Also run stream with layer inputs offloaded to the host
     #[arg(long)]
     offload: bool,
-    /// SavedActivation all chunks of one length; else they are longer wherever the step needs less memory than at its peak (for stream)
+    /// Use fixed chunks; by default chunks are longer wherever the step needs less memory than at its peak (for stream)
     #[arg(long)]
     fixed_chunks: bool,
-    /// Steps of each strategy that are timed
+    /// Timed steps per strategy
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// What weights and the batch are drawn from
+    /// Seed of the weights and the batch
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
 
 impl Arguments {
-    /// Everything that is set side by side.
+    /// All strategies to compare.
     fn strategies(&self) -> Vec<Strategy> {
         let of_kind = |&kind: &StrategyKind| match kind {
             StrategyKind::Stream => {
@@ -61,25 +61,25 @@ impl Arguments {
             }
             _ => vec![Strategy::new(kind, 0, 0)],
         };
-        let keeping = |strategy: Strategy| match self.save_activations {
-            Some(kept) if strategy.kind != StrategyKind::Standard => strategy.saving(kept),
+        let saving = |strategy: Strategy| match self.save_activations {
+            Some(saved) if strategy.kind != StrategyKind::Standard => strategy.saving(saved),
             _ => strategy,
         };
-        self.strategies.iter().flat_map(of_kind).map(keeping).collect()
+        self.strategies.iter().flat_map(of_kind).map(saving).collect()
     }
 }
 
-/// Operations that are listed for each strategy.
+/// The number of operations to list per strategy.
 const OPS: usize = 16;
-/// Rows and columns of the matrices whose product is timed alone.
+/// The size of the square matrices whose product is timed alone.
 const MATMUL: u32 = 1024;
 
-/// A strategy, ready to be timed.
+/// A strategy with its executor and timings.
 struct Contestant {
     strategy: Strategy,
     executor: Executor,
     millis: Vec<f64>,
-    /// What of these the host was busy with handing the step to the device.
+    /// The part of these that the host spent submitting the step.
     host_millis: Vec<f64>,
 }
 
@@ -114,7 +114,7 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Times the strategies in turn, step by step, so that whatever else the machine does slows all of them.
+/// Times the strategies alternately, step by step, so that other load on the machine affects all of them.
 async fn time(gpu: &Gpu, plans: Vec<Plan>, values: &impl WeightSource, batch: &Batch, steps: u32) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
     for plan in plans {
@@ -124,7 +124,7 @@ async fn time(gpu: &Gpu, plans: Vec<Plan>, values: &impl WeightSource, batch: &B
         executor.load_batch(batch);
         contestants.push(Contestant { strategy, executor, millis: Vec::new(), host_millis: Vec::new() });
     }
-    // The first round compiles and warms up, and is not counted.
+    // The first round compiles and warms up, so it does not count.
     for round in 0..=steps {
         for contestant in &mut contestants {
             let (started, host) = (Instant::now(), HostClock::start());
@@ -140,8 +140,7 @@ async fn time(gpu: &Gpu, plans: Vec<Plan>, values: &impl WeightSource, batch: &B
     Ok(contestants)
 }
 
-/// The time for which this thread had a core: where the device runs on the CPU, the two compete for it. Where the system does not tell,
-/// it is the wall's time.
+/// A clock of this thread's CPU time, because a device that runs on the CPU competes with it for cores. It falls back to wall time.
 struct HostClock(Instant, Option<u64>);
 
 impl HostClock {
@@ -154,7 +153,7 @@ impl HostClock {
         on_a_core.unwrap_or_else(|| self.0.elapsed())
     }
 
-    /// As Linux tells it: nanoseconds on a core, nanoseconds of waiting for one, turns.
+    /// The CPU time of this thread in nanoseconds, on Linux: the first field of schedstat.
     fn nanos() -> Option<u64> {
         std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
     }

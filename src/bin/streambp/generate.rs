@@ -16,24 +16,24 @@ use crate::tuning::Device;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// What to continue
+    /// Prompt to continue
     #[arg(long)]
     prompt: String,
-    /// Answer the prompt, as the model's chat template asks, instead of continuing it
+    /// Answer the prompt with the model's chat template, instead of continuing it
     #[arg(long)]
     chat: bool,
     #[command(flatten)]
     text: TextOptions,
-    /// Tokens to generate, at most
+    /// Maximum number of tokens to generate
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     tokens: u32,
-    /// 0 takes the likeliest token each time
+    /// Sampling temperature; 0 always takes the most likely token
     #[arg(long, default_value_t = 0.8)]
     temperature: f64,
-    /// Only so many of the likeliest tokens; 0 for all
+    /// Sample only from that many most likely tokens; 0 for all
     #[arg(long, default_value_t = 40)]
     top_k: usize,
-    /// What choices are drawn from
+    /// Seed of the sampling
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }

@@ -15,15 +15,15 @@ use crate::tuning::Device;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// A safetensors file with input_ids, labels and (where sequences are packed) position_ids, int64, [B, T]
+    /// Safetensors file with input_ids, labels and (for packed sequences) position_ids, int64, [B, T]
     #[arg(long)]
     batch: PathBuf,
     #[command(flatten)]
     strategy: StrategyOptions,
-    /// The safetensors file to write: a gradient for each parameter that learns, and loss
+    /// Safetensors file to write: the gradient of each trainable parameter, and loss
     #[arg(long)]
     out: PathBuf,
-    /// What a preset's weights are drawn from
+    /// Seed of a preset's weights
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }

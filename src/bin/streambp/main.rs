@@ -1,4 +1,4 @@
-//! The command-line program. Every command prints a table for people, or one JSON document with `--json`.
+//! The command-line program. Every command prints a table, or JSON with `--json`.
 
 mod bench;
 mod devices;
@@ -25,7 +25,7 @@ struct Cli {
     /// Part of the name of the adapter to use
     #[arg(long, global = true, value_name = "SUBSTRING")]
     adapter: Option<String>,
-    /// Take the kernels of the adapter's class, without a search for its fastest ones
+    /// Use the default kernels of the adapter's class, without autotuning
     #[arg(long, global = true)]
     no_tune: bool,
     /// Print JSON instead of a table
@@ -37,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List adapters, with their limits and what they lack
+    /// List adapters, their limits, and the limits that they lack
     Devices,
     /// Train a model on a text, on conversations or on a generated task
     Train(train::Arguments),
@@ -45,11 +45,11 @@ enum Command {
     Grad(grad::Arguments),
     /// Write a model with its adapters merged
     Merge(merge::Arguments),
-    /// Tell what a step would need, without a GPU
+    /// Plan the memory of a step, without a GPU
     Plan(plan::Arguments),
-    /// Verify, then time the strategies side by side
+    /// Verify and time several strategies
     Bench(bench::Arguments),
-    /// Prove that all strategies and chunk lengths give the same bits
+    /// Verify that gradients are bit-identical for all strategies and chunk lengths
     Verify(verify::Arguments),
     /// Continue a prompt, or answer it
     Generate(generate::Arguments),
@@ -80,9 +80,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Where nobody is logged in, as in a container, there is no directory for sockets, and Mesa's Vulkan driver, which looks there for a
-/// screen to draw on, prints an error before any output of ours. A place that can hold no socket is answer enough.
-#[expect(unsafe_code, reason = "the environment can be changed in no other way")]
+/// Sets `XDG_RUNTIME_DIR` if it is missing, as in a container without a login. Otherwise Mesa's Vulkan driver, which looks there for the
+/// socket of a display, prints an error. A path that cannot hold a socket suffices.
+#[expect(unsafe_code, reason = "there is no safe way to change the environment")]
 fn name_a_runtime_directory() {
     const VARIABLE: &str = "XDG_RUNTIME_DIR";
     let is_named = std::env::var_os(VARIABLE).is_some_and(|path| Path::new(&path).is_absolute());
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// The numbers or names that a list takes from a line, which goes on behind it.
+    /// The values of a list option on a command line that continues after the list.
     fn list<T: Clone + Send + Sync + 'static>(line: &str, option: &str) -> Vec<T> {
         let matches = Cli::command().try_get_matches_from(format!("streambp {line} --json").split(' ')).unwrap();
         let (_, matches) = matches.subcommand().unwrap();

@@ -10,16 +10,16 @@ use crate::options::print_json;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The model directory that the adapters were trained on
+    /// Directory of the base model of the adapters
     #[arg(long)]
     model: String,
-    /// The directory of the adapters, in PEFT's layout
+    /// Directory of the adapters, in the layout of PEFT
     #[arg(long, value_name = "DIR")]
     lora: PathBuf,
-    /// The directory to write the merged model to
+    /// Directory for the merged model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// f32, f16 or bf16 [default: what each matrix is stored in]
+    /// Dtype of the merged model: f32, f16 or bf16 [default: that of each matrix in the base model]
     #[arg(long, value_parser = parse_dtype)]
     dtype: Option<Dtype>,
 }

@@ -1,4 +1,4 @@
-//! Options that several commands share, and how sizes are read and written.
+//! Options that several commands share, and parsing and formatting of byte sizes.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,56 +13,56 @@ use streambp::model::{
 };
 use streambp::step::{SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
-/// Which strategy, in chunks of which length, and what it keeps.
+/// Options of the strategy.
 #[derive(Args, Clone, Copy)]
 pub struct StrategyOptions {
-    /// standard, checkpoint or stream [default: stream]
+    /// Strategy: standard, checkpoint or stream [default: stream]
     #[arg(long)]
     pub strategy: Option<StrategyKind>,
-    /// Tokens of a chunk in the layers, rounded up to a multiple of 64 (for stream) [default: 128]
+    /// Chunk length in the layers, in tokens, rounded up to a multiple of 64 (for stream) [default: 128]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub chunk: Option<u32>,
-    /// Tokens of a chunk of logits, rounded up to a multiple of 64 (for stream) [default: that of --chunk]
+    /// Chunk length in the loss head, in tokens, rounded up to a multiple of 64 (for stream) [default: that of --chunk]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub logits_chunk: Option<u32>,
-    /// Bytes of a chunk's logits at most, as 64MiB; more are taken in blocks of words (for stream) [default: 128MiB]
+    /// Maximum bytes of a chunk's logits, as 64MiB; more are computed in ranges of the vocabulary (for stream) [default: 128MiB]
     #[arg(long, value_parser = parse_bytes)]
     pub logits_bytes: Option<u64>,
-    /// What layers keep from the forward pass beside their inputs (for checkpoint and stream), as attention,keys_values:4: any of attention,
-    /// keys_values, queries, middle, gate_up, mlp, output, norms, or all; :4 behind a name is for the last four layers
+    /// Activations to save in addition to layer inputs (for checkpoint and stream), as attention,keys_values:4: any of attention,
+    /// keys_values, queries, post_attention, gate_up, mlp, output, norms, or all; :4 after a name means the last four layers
     #[arg(long)]
     pub save_activations: Option<SavedActivations>,
-    /// Let the inputs of layers wait in the host's memory
+    /// Offload layer inputs to host memory
     #[arg(long)]
     pub offload: bool,
-    /// SavedActivation all chunks of one length; else they are longer wherever the step needs less memory than at its peak (for stream)
+    /// Use fixed chunks; by default chunks are longer wherever the step needs less memory than at its peak (for stream)
     #[arg(long)]
     pub fixed_chunks: bool,
 }
 
-/// Which model, and with which adapters.
+/// Options of the model and its adapters.
 #[derive(Args, Clone)]
 pub struct ModelOptions {
-    /// A preset, a model directory, or a config.json whose weights are drawn from the seed
+    /// Preset, model directory, or config.json (with random weights from the seed)
     #[arg(long)]
     pub model: String,
     #[command(flatten)]
     pub lora: LoraOptions,
 }
 
-/// A model that was opened: what of it learns, and where its values come from.
+/// An opened model with its training and its weight source.
 pub struct Opened {
-    /// The model as it is trained.
+    /// The model, and which of its parameters are trainable.
     pub spec: ModelSpec,
-    /// Its values.
+    /// The source of its values.
     pub values: WithAdapters<Model, Adapters>,
 }
 
-/// Where the values of adapters come from.
+/// The weight source of adapters.
 pub enum Adapters {
-    /// From the seed.
+    /// Random initialisation from the seed.
     RandomInit(RandomInit),
-    /// From a directory.
+    /// A directory.
     Stored(StoredAdapter<Directory>),
 }
 
@@ -76,7 +76,7 @@ impl WeightSource for Adapters {
 }
 
 impl ModelOptions {
-    /// Opens the model; what is not in files is drawn from the seed.
+    /// Opens the model and its adapters. Values that are not in files are initialised from the seed.
     pub async fn open(&self, seed: u64) -> Result<Opened> {
         self.adapt(self.base(seed).await?, seed).await
     }
@@ -86,38 +86,38 @@ impl ModelOptions {
         open_model(&self.model, seed).await
     }
 
-    /// Gives the model its adapters, if it is to have some.
+    /// Adds the adapters of the options to the model, if there are any.
     pub async fn adapt(&self, base: Model, seed: u64) -> Result<Opened> {
         let (spec, adapters) = self.lora.open(&base.config, seed).await?;
         Ok(Opened { spec, values: WithAdapters { base, adapters } })
     }
 }
 
-/// Whether adapters learn rather than the model itself.
+/// Options of LoRA training.
 #[derive(Args, Clone)]
 pub struct LoraOptions {
-    /// A directory of adapters in PEFT's layout, to go on from: they learn, and everything else is frozen
+    /// Directory of adapters in the layout of PEFT, to continue training; everything else is frozen
     #[arg(long, value_name = "DIR", conflicts_with_all = ["lora_rank", "lora_alpha", "lora_targets", "use_rslora"])]
     pub lora: Option<PathBuf>,
-    /// Rank of low-rank adapters: they learn, and everything else is frozen
+    /// Rank of new LoRA adapters; everything else is frozen
     #[arg(long)]
     pub lora_rank: Option<u32>,
-    /// What the adapters' share is multiplied by, before it is divided by the rank [default: twice the rank]
+    /// LoRA alpha: the scale of the adapters is alpha / rank [default: twice the rank]
     #[arg(long, requires = "lora_rank")]
     pub lora_alpha: Option<f64>,
-    /// Projections that get adapters, as q_proj,v_proj or q_proj v_proj [default: all]
+    /// Projections with adapters, as q_proj,v_proj or q_proj v_proj [default: all]
     #[arg(long, requires = "lora_rank", num_args = 1.., value_delimiter = ',', value_parser = parse_projection)]
     pub lora_targets: Vec<Projection>,
-    /// Divide by the root of the rank instead
+    /// Rank-stabilised LoRA: the scale is alpha / √rank
     #[arg(long, requires = "lora_rank")]
     pub use_rslora: bool,
-    /// How frozen matrices are stored: f32, f16, bf16 or int8
+    /// Dtype of frozen matrices: f32, f16, bf16 or int8
     #[arg(long, default_value = "bf16", value_parser = parse_precision)]
     pub frozen: Dtype,
 }
 
 impl LoraOptions {
-    /// The model as it is trained, and where the adapters' values come from.
+    /// The model with its training, and the weight source of the adapters.
     pub async fn open(&self, config: &Config, seed: u64) -> Result<(ModelSpec, Adapters)> {
         if let Some(directory) = &self.lora {
             let stored = open_adapter(directory, config).await?;
@@ -140,14 +140,14 @@ fn parse_precision(name: &str) -> Result<Dtype, String> {
 }
 
 impl StrategyOptions {
-    /// Is anything left to choose?
+    /// Is the strategy left open: is none of the options given?
     pub fn is_open(&self) -> bool {
         let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, save_activations, offload, fixed_chunks } = self;
         let is_given = chunk.is_some() || logits_chunk.is_some() || logits_bytes.is_some() || *offload || *fixed_chunks;
         strategy.is_none() && save_activations.is_none() && !is_given
     }
 
-    /// The strategy; if a length had to be rounded, it says so on standard error.
+    /// The strategy. Prints a note on standard error if a length is rounded.
     pub fn resolve(self) -> Strategy {
         let kind = self.strategy.unwrap_or(StrategyKind::Stream);
         let chunk = self.chunk.unwrap_or(128);
@@ -169,19 +169,19 @@ impl StrategyOptions {
     }
 }
 
-/// A strategy in words, for a batch of that many tokens.
+/// A description of a strategy, for a batch of that many tokens.
 pub fn strategy_words(strategy: Strategy, tokens: u32) -> String {
-    let kept = strategy.saved_activations().to_string();
-    let keeps = if strategy.kind == StrategyKind::Standard || kept.is_empty() { String::new() } else { format!(", keeps {kept}") };
+    let saved = strategy.saved_activations().to_string();
+    let saves = if strategy.kind == StrategyKind::Standard || saved.is_empty() { String::new() } else { format!(", saves {saved}") };
     let offloads = if strategy.offloads() { ", offloads" } else { "" };
     let and_more = if strategy.has_adaptive_chunks() { " or more" } else { "" };
     match strategy.kind {
-        StrategyKind::Stream => format!("{}, chunks of {} tokens{and_more}{keeps}{offloads}", strategy.kind, strategy.chunk(tokens)),
-        _ => format!("{}{keeps}{offloads}", strategy.kind),
+        StrategyKind::Stream => format!("{}, chunks of {} tokens{and_more}{saves}{offloads}", strategy.kind, strategy.chunk(tokens)),
+        _ => format!("{}{saves}{offloads}", strategy.kind),
     }
 }
 
-/// Reads `512MiB`, `2GB`, `1.5 GiB` or a number of bytes.
+/// Parses a size such as `512MiB`, `2GB`, `1.5 GiB` or a number of bytes.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -202,13 +202,13 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     Ok((number * factor) as u64)
 }
 
-/// A bar for a command that does so many things, with what it does now behind it.
+/// A progress bar of `all` steps with a message.
 pub fn progress_bar(all: u64, doing: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}").expect("the template is valid");
     ProgressBar::new(all).with_style(style).with_message(doing)
 }
 
-/// Bytes for people.
+/// A size in bytes with a binary unit.
 pub fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }

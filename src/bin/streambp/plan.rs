@@ -14,18 +14,18 @@ use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, pr
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// Tokens of a sequence
+    /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     seq_len: u32,
-    /// Sequences of the batch
+    /// Sequences per batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
     #[command(flatten)]
     strategy: StrategyOptions,
-    /// What there is, as 8GiB or in bytes: also tells the longest sequence that fits, and the fastest strategy
+    /// Memory budget, as 8GiB or in bytes: also prints the longest sequence that fits, and the fastest strategy
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
-    /// A file for the memory of the step over time, to open at https://pytorch.org/memory_viz
+    /// File for the memory of the step over time, to open at https://pytorch.org/memory_viz
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }
@@ -77,7 +77,7 @@ pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The options by which a strategy is given.
+/// The options of a strategy, as JSON.
 fn options_of(strategy: Strategy, tokens: u32) -> Value {
     json!({
         "strategy": strategy.kind,
@@ -101,8 +101,8 @@ fn print_table(document: &Value, kinds: &[u64; TensorKind::ALL.len()], budget: O
         println!("on the host     {}", bytes("host_bytes"));
     }
     println!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]);
-    if let Some(kept) = document["save_activations"].as_str().filter(|kept| !kept.is_empty()) {
-        println!("saved           {kept}");
+    if let Some(saved) = document["save_activations"].as_str().filter(|saved| !saved.is_empty()) {
+        println!("saved           {saved}");
     }
     println!("arithmetic      {:.1} GFLOP in {} operations", document["flops"].as_u64().unwrap_or(0) as f64 / 1e9, document["ops"]);
     if let Some(budget) = budget {

@@ -1,4 +1,4 @@
-//! Options about text, and what is read by them.
+//! Options of tokenizers and text data.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -9,19 +9,19 @@ use streambp::model::{Config, ModelType, Preset};
 use streambp::text::{ChatTemplate, Conversation, Message, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
 use streambp::train::Dataset;
 
-/// Tokens that a model may know, at most, whose vocabulary is yet to be chosen.
+/// The largest vocabulary of a model whose vocabulary is not chosen yet.
 const MOST_TOKENS: u32 = 1 << 24;
 
-/// How text becomes tokens.
+/// Options of the tokenizer.
 #[derive(Args)]
 pub struct TextOptions {
-    /// A tokenizer.json, or `bytes` [default: that in the directory of --model, or else bytes]
+    /// tokenizer.json, or `bytes` [default: the one in the directory of --model, otherwise bytes]
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<String>,
 }
 
 impl TextOptions {
-    /// The tokenizer for a model that knows so many tokens.
+    /// The tokenizer for a model with that vocabulary size.
     pub fn tokenizer(&self, model: &str, vocab_size: u32) -> Result<Tokenizer> {
         let files = match &self.tokenizer {
             Some(bytes) if bytes == "bytes" => None,
@@ -29,7 +29,7 @@ impl TextOptions {
                 let missing = || Error::Setting(format!("there is no tokenizer {path}: give a tokenizer.json, or bytes"));
                 Some(TokenizerFiles::read(Path::new(path))?.ok_or_else(missing)?)
             }
-            // A config.json is of a model that has not learned yet.
+            // A bare config.json is an untrained model.
             None if Preset::named(model).is_some() || Path::new(model).is_file() => None,
             None => TokenizerFiles::read(&Path::new(model).join("tokenizer.json"))?,
         };
@@ -37,18 +37,18 @@ impl TextOptions {
     }
 }
 
-/// How a text file is trained on.
+/// Options of a text file for training.
 #[derive(Args)]
 pub struct DataOptions {
     #[command(flatten)]
     text: TextOptions,
-    /// Learn a vocabulary of byte pairs of that size from the data first (for presets)
+    /// Train a BPE vocabulary of that size on the data first (for presets)
     #[arg(long, value_name = "SIZE", conflicts_with = "tokenizer")]
     train_tokenizer: Option<u32>,
 }
 
 impl DataOptions {
-    /// A file to train on, and its tokenizer. A preset takes over the size of its vocabulary.
+    /// The dataset of a file, and its tokenizer. A preset's vocabulary size is set to the tokenizer's.
     pub fn dataset(&self, data: &str, model: &str, config: &mut Config, seq_len: u32) -> Result<(Dataset, Tokenizer)> {
         let text = std::fs::read(data).map_err(|e| Error::io(data, e))?;
         let text = String::from_utf8(text).map_err(|_| Error::Data(format!("{data} is no UTF-8 text; give a text file")))?;
@@ -63,16 +63,16 @@ impl DataOptions {
         let rows = Rows::read(data, &text)?;
         let tokenizer = self.tokenizer(model, config, rows.texts())?;
         let template = ChatTemplate::of(&tokenizer, config.model_type)?;
-        // A template may write the day: that of the data, so that a run that is resumed on another day sees the same.
+        // A template may write the date. It gets that of the data, so that a run that is resumed on another day sees the same text.
         let written = std::fs::metadata(data).and_then(|file| file.modified()).map_err(|e| Error::io(data, e))?;
         let documents = rows.documents(&tokenizer, &template, seconds(written))?;
         Ok((Dataset::documents(&documents, seq_len)?, tokenizer))
     }
 
-    /// Data that are made up consist of bytes.
+    /// Refuses tokenizer options for generated data, which consists of bytes.
     ///
     /// # Errors
-    /// If another tokenizer was asked for.
+    /// [`Error::Setting`] if a tokenizer option was given.
     pub fn refuse(&self, data: &str) -> Result<()> {
         if self.text.tokenizer.is_some() || self.train_tokenizer.is_some() {
             return Err(Error::Setting(format!("{data} is made of bytes; leave out --tokenizer and --train-tokenizer, or give a file")));
@@ -98,7 +98,7 @@ impl DataOptions {
     }
 }
 
-/// What is asked of a model, as text, and the text at which its answer is over.
+/// The rendered prompt of a question, and the stop sequence of the answer.
 pub fn question(prompt: &str, tokenizer: &Tokenizer, model_type: ModelType) -> Result<(String, String)> {
     let template = ChatTemplate::of(tokenizer, model_type)?;
     let now = seconds(SystemTime::now());
@@ -107,7 +107,7 @@ pub fn question(prompt: &str, tokenizer: &Tokenizer, model_type: ModelType) -> R
     Ok((asked.text, template.end_of_reply(now)?))
 }
 
-/// Since 1970.
+/// Seconds since 1970.
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

@@ -22,60 +22,60 @@ use crate::tuning::Device;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// A UTF-8 text file; or JSON lines (`.jsonl`), each with `messages` or `text`; or `own` (this project's shaders); or a
-    /// generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
+    /// UTF-8 text file; or JSON lines (`.jsonl`) with `messages` or `text`; or `own` (this project's shaders); or a generated task:
+    /// `recall`, `recall-cut`, `copy`, `sort` or `sum`
     #[arg(long)]
     data: String,
     #[command(flatten)]
     text: DataOptions,
-    /// How far back the answers of `copy`, `sort` and `sum` lie
+    /// Distance of the answers of `copy`, `sort` and `sum`, in tokens
     #[arg(long, default_value_t = 64)]
     distance: u32,
-    /// Tokens of a sequence
+    /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     seq_len: u32,
-    /// Steps of the run
+    /// Number of steps
     #[arg(long)]
     steps: u64,
-    /// Sequences of a batch
+    /// Sequences per batch
     #[arg(long, default_value_t = 1)]
     batch: u32,
-    /// Batches whose gradients make one step
+    /// Batches per step (gradient accumulation)
     #[arg(long, default_value_t = 1)]
     accumulate: u32,
     #[command(flatten)]
     strategy: StrategyOptions,
-    /// The highest learning rate
+    /// Peak learning rate
     #[arg(long, default_value_t = Settings::default().learning_rate)]
     lr: f64,
-    /// The learning rate at the end [default: a tenth of --lr]
+    /// Final learning rate [default: a tenth of --lr]
     #[arg(long)]
     min_lr: Option<f64>,
-    /// Steps over which the learning rate rises
+    /// Steps of linear warmup
     #[arg(long, default_value_t = Settings::default().warmup)]
     warmup: u64,
-    /// Decoupled weight decay of matrices
+    /// Decoupled weight decay (of matrices)
     #[arg(long, default_value_t = Settings::default().weight_decay)]
     weight_decay: f64,
-    /// The norm to which gradients are clipped
+    /// Maximum gradient norm
     #[arg(long, default_value_t = Settings::default().max_grad_norm)]
     clip: f64,
-    /// What first weights and the order of the data are drawn from
+    /// Seed of the initial weights and of the order of the data
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Steps between validations
     #[arg(long, default_value_t = 50)]
     val_every: u64,
-    /// Where to keep checkpoint.safetensors, and the model at the end
+    /// Directory for checkpoint.safetensors, and for the model at the end
     #[arg(long)]
     out: Option<PathBuf>,
     /// Steps between checkpoints
     #[arg(long, default_value_t = 50)]
     checkpoint_every: u64,
-    /// Go on from the checkpoint in --out
+    /// Resume from the checkpoint in --out
     #[arg(long, requires = "out")]
     resume: bool,
-    /// The most bytes that the step may take, as 2GiB: without a strategy, the fastest that fits is taken
+    /// Memory budget of the step, as 2GiB: without strategy options, the fastest strategy that fits is used
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
 }
@@ -97,7 +97,7 @@ impl Arguments {
         }
     }
 
-    /// What to learn from, and how its text becomes tokens, if it is a file. A preset's vocabulary is made to fit.
+    /// The dataset, and its tokenizer if it is a file. A preset's vocabulary size is set to the tokenizer's.
     fn dataset(&self, config: &mut Config) -> Result<(Dataset, Option<Tokenizer>)> {
         let distance = self.distance;
         let made_up = match self.data.as_str() {
@@ -116,7 +116,7 @@ impl Arguments {
         Ok((made_up?, None))
     }
 
-    /// The strategy that is asked for; where none is and there is a budget, the fastest that fits.
+    /// The strategy of the options. If none is given and there is a budget, the fastest that fits.
     fn choose_strategy(&self, spec: &ModelSpec, shape: &BatchShape, limits: Limits) -> Strategy {
         let budget = self.budget.filter(|_| self.strategy.is_open());
         let fastest = budget.and_then(|budget| fastest_strategy(spec, shape, budget, limits));
@@ -153,7 +153,7 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
         let memory = human_bytes(trainer.executor().created_bytes());
         let parameters = &trainer.executor().program().parameters;
         let (all, trained) = (parameters.elements(), parameters.trainable().map(|(_, p)| p.elements() as u64).sum::<u64>());
-        let learning = if trained < all { format!(", {trained} of which learn") } else { String::new() };
+        let learning = if trained < all { format!(", {trained} of which are trainable") } else { String::new() };
         let strategy = strategy_words(trainer.settings().strategy, trainer.executor().program().tokens());
         println!("{} on {}, {all} parameters{learning}, {memory}, {strategy}", arguments.model.model, gpu.name());
     }
@@ -177,7 +177,7 @@ async fn train(arguments: &Arguments, trainer: &mut Trainer, json: bool) -> Resu
         let report = match trainer.step().await {
             Ok(report) => report,
             Err(error @ Error::NonFinite { .. }) => {
-                // The device left the update out, so what it holds is the last good state.
+                // The device skipped the update, so it holds the last good state.
                 save(arguments.checkpoint().as_deref(), trainer).await?;
                 return Err(error);
             }

@@ -1,4 +1,4 @@
-//! The fastest kernels for an adapter and a model, kept on disk.
+//! Opens the device, and caches the fastest kernels for an adapter and a model on disk.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use streambp::train::{tune, tuning_key};
 
 use crate::options::progress_bar;
 
-/// Which adapter, and whether to look for its fastest kernels.
+/// Options of the device.
 #[derive(Clone, Copy)]
 pub struct Device<'a> {
-    /// A part of its name.
+    /// A part of the adapter's name.
     pub adapter: Option<&'a str>,
-    /// Are the kernels of its class good enough?
+    /// Use the default kernels, without autotuning?
     pub no_tune: bool,
 }
 
@@ -26,8 +26,8 @@ impl Device<'_> {
         Gpu::open(self.adapter).await
     }
 
-    /// The device with the kernels that were found to be the fastest for such a model, or that are now. What cannot be kept is not used: it
-    /// might be another the next time, and with it some bits.
+    /// The device with the fastest kernels for the model, from the cache or by autotuning. A tuning that cannot be stored is not used: the
+    /// next search might find another one, whose results differ in some bits.
     pub async fn tune(self, gpu: Gpu, spec: &ModelSpec) -> Result<Gpu> {
         let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
         let key = tuning_key(&gpu, spec);
@@ -48,10 +48,10 @@ impl Device<'_> {
     }
 }
 
-/// Plans of programs, each by itself, for a device with those limits.
+/// Plans each program for a device with those limits.
 ///
 /// # Errors
-/// [`Error::BindingTooLarge`](streambp::error::Error::BindingTooLarge).
+/// [`Error::BindingTooLarge`](streambp::error::Error::BindingTooLarge) if a tensor exceeds a binding.
 pub fn plan_all(programs: impl Iterator<Item = Program>, limits: Limits) -> Result<Vec<Plan>> {
     programs.map(|program| Plan::new(program, limits)).collect()
 }
@@ -60,7 +60,7 @@ fn file() -> Option<PathBuf> {
     dirs::cache_dir().map(|directory| directory.join("streambp").join("tuning.json"))
 }
 
-/// A file that is not there, or that another version wrote, holds nothing.
+/// The tunings in the cache file. Empty if it is missing, or was written by another version.
 fn read(file: &Path) -> BTreeMap<String, Tuning> {
     std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }

@@ -14,19 +14,19 @@ use crate::tuning::{Device, plan_all};
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// Tokens of a sequence
+    /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     seq_len: u32,
-    /// Sequences of the batch
+    /// Sequences per batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
     /// Chunk lengths of stream, as 64,128 or 64 128 [default: 64, 128, 192, 448 and the whole batch]
     #[arg(long, num_args = 1.., value_delimiter = ',')]
     chunks: Vec<u32>,
-    /// Leave out the comparison with f64, which takes the CPU a while
+    /// Skip the comparison with f64, which is slow
     #[arg(long)]
     no_reference: bool,
-    /// What a preset's weights and the batch are drawn from
+    /// Seed of a preset's weights and of the batch
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -58,7 +58,7 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A batch of this project's own text.
+/// A batch of the text of this project's shaders.
 pub fn own_batch(seq_len: u32, sequences: u32, seed: u64, config: &Config) -> Result<Batch> {
     let dataset = Dataset::own(seq_len)?;
     dataset.check_vocab(config)?;
@@ -68,11 +68,11 @@ pub fn own_batch(seq_len: u32, sequences: u32, seed: u64, config: &Config) -> Re
 fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     let chunks = if chunks.is_empty() { vec![64, 128, 192, 448, tokens] } else { chunks.to_vec() };
     let stream = chunks.iter().flat_map(|&chunk| [Strategy::stream(chunk, chunk), Strategy::stream(chunk, 64)]);
-    let kept = SavedActivations::NONE.with(SavedActivation::Attention, u32::MAX).with(SavedActivation::GateUp, 1);
-    let between = [Strategy::CHECKPOINT, Strategy::stream(128, 64).offloading(true)].map(|strategy| strategy.saving(kept));
-    let stretched = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(kept)].map(|strategy| strategy.with_adaptive_chunks(true));
+    let saved = SavedActivations::NONE.with(SavedActivation::Attention, u32::MAX).with(SavedActivation::GateUp, 1);
+    let between = [Strategy::CHECKPOINT, Strategy::stream(128, 64).offloading(true)].map(|strategy| strategy.saving(saved));
+    let adaptive = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(saved)].map(|strategy| strategy.with_adaptive_chunks(true));
     let mut strategies: Vec<Strategy> =
-        [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).chain(between).chain(stretched).collect();
+        [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).chain(between).chain(adaptive).collect();
     strategies.dedup();
     strategies
 }
@@ -82,10 +82,10 @@ fn print_report(report: &VerifyReport, adapter: &str) {
     for run in &report.runs {
         let verdict = if run.same_bits { "same bits".to_owned() } else { format!("DIFFERS in {}", run.different.join(", ")) };
         let is_between = !run.saved_activations.is_empty() && run.strategy != StrategyKind::Standard.name();
-        let keeps = if is_between { format!(", keeps {}", run.saved_activations) } else { String::new() };
-        let stretched = if run.adaptive_chunks { ", stretched" } else { "" };
+        let saves = if is_between { format!(", saves {}", run.saved_activations) } else { String::new() };
+        let adaptive = if run.adaptive_chunks { ", adaptive chunks" } else { "" };
         println!(
-            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{keeps}{stretched}",
+            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{saves}{adaptive}",
             run.strategy,
             run.chunk,
             run.logits_chunk,

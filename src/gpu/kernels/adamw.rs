@@ -1,4 +1,4 @@
-//! A thread has four elements.
+//! One thread per four elements of the parameter.
 
 use super::kernel::{Kernel, all_vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};

@@ -1,4 +1,4 @@
-//! A thread has a few query rows of one head.
+//! One workgroup per token tile and query head; a thread has a few query rows.
 
 use super::kernel::{Kernel, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
@@ -6,7 +6,7 @@ use crate::gpu::tuning::{HeadTile, Sharing, Tuning};
 use crate::step::ops::Attention;
 use crate::step::{OpKind, Program, Rows, TOKEN_TILE, TensorId};
 
-/// Groups of four of each of two operands that a workgroup's memory holds.
+/// Groups of four of each of two operands that workgroup memory holds.
 const STAGED_VEC4S: u32 = 512;
 
 impl Kernel for Attention {
@@ -28,9 +28,9 @@ impl Kernel for Attention {
     }
 }
 
-/// What all three attention kernels are told about heads and about keys, whose rows are tokens of the batch or of a ring.
+/// Sets the constants and parameters that all three attention kernels share. The rows of the keys are tokens of the batch or of a ring.
 pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: Option<u32>, tile: HeadTile) -> Dispatch {
-    assert!(matches!(program.tensor(k).rows, Rows::Tokens | Rows::Ring(_)), "a layer's keys are those of all chunks that are seen");
+    assert!(matches!(program.tensor(k).rows, Rows::Tokens | Rows::Ring(_)), "keys have rows for all visible tokens");
     let config = program.config();
     let head_vec4s = config.head_dim.div_ceil(4);
     let tokens = tile.tokens_of(head_vec4s);
@@ -40,7 +40,7 @@ pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: 
         Sharing::Subgroup(threads) => threads,
         Sharing::Workgroup => 1 << staged.ilog2(),
     };
-    assert!(step.is_multiple_of(tile.unroll) && TOKEN_TILE.is_multiple_of(step), "{tile:?} with {step} tokens that are read together");
+    assert!(step.is_multiple_of(tile.unroll) && TOKEN_TILE.is_multiple_of(step), "{tile:?} with {step} tokens that are loaded together");
     dispatch
         .constant("HEAD_VEC4S", head_vec4s)
         .constant("WORKGROUP_SIZE", TOKEN_TILE / tokens)

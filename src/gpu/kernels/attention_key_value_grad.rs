@@ -1,4 +1,4 @@
-//! A thread has a few keys of one key/value head, and goes through all queries of the chunk.
+//! One workgroup per token tile of keys and key/value head; a thread has a few keys, and goes through all queries of the chunk.
 
 use super::attention::heads;
 use super::kernel::Kernel;

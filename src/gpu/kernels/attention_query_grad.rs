@@ -1,4 +1,4 @@
-//! A thread has a few query rows of one head.
+//! One workgroup per token tile and query head; a thread has a few query rows.
 
 use super::attention::heads;
 use super::kernel::Kernel;

@@ -1,4 +1,4 @@
-//! One workgroup has all partial sums.
+//! One workgroup for all partial sums.
 
 use super::kernel::Kernel;
 use crate::gpu::dispatch::{Dispatch, Grid};

@@ -1,4 +1,4 @@
-//! A thread has four words of a token.
+//! One thread per token and four token ids of the vocabulary.
 
 use super::kernel::{Kernel, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};

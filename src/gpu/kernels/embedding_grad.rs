@@ -1,4 +1,4 @@
-//! A thread has four columns of a word.
+//! One thread per token id and four columns.
 
 use super::kernel::{Kernel, all_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};

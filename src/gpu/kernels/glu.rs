@@ -1,4 +1,4 @@
-//! A thread has four columns of a token.
+//! One thread per token and four columns.
 
 use super::kernel::{Kernel, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};

@@ -1,4 +1,4 @@
-//! It is a copy, which no kernel does: see `gpu::offload`.
+//! A host copy has no kernel: see `gpu::offload`.
 
 use super::kernel::Kernel;
 use crate::gpu::dispatch::Dispatch;

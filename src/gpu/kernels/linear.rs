@@ -1,4 +1,4 @@
-//! A workgroup has a token tile and a few columns.
+//! One workgroup per token tile and tile of output columns.
 
 use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
@@ -6,7 +6,7 @@ use crate::gpu::tuning::{Sharing, Tuning};
 use crate::step::ops::Linear;
 use crate::step::{OpKind, Program};
 
-/// Groups of four rows of the matrix that a subgroup reads at once: each thread one row.
+/// Groups of four rows of the matrix that a subgroup loads at once: one row per thread.
 fn together(subgroup_size: u32) -> u32 {
     subgroup_size / 4
 }
@@ -18,7 +18,7 @@ impl Kernel for Linear {
 
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let Linear { x, weight, out, bias, residual, slice, scale, accumulate } = *self;
-        // By the whole matrix: how many of its rows are at work depends on the strategy.
+        // The tile depends on the whole matrix, not on the slice, whose size depends on the strategy.
         let tile = tuning.linear.fitted(program.tensor(weight).row_count.div_ceil(4), together);
         let rows = slice_vec4s(slice);
         let dispatch = Dispatch::new(OpKind::Linear, Grid::TokenTiles(rows.div_ceil(tile.workgroup_vec4s())))

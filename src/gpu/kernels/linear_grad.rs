@@ -1,4 +1,4 @@
-//! A workgroup has a token tile and a few columns.
+//! One workgroup per token tile and tile of columns of `d_x`.
 
 use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
@@ -6,7 +6,7 @@ use crate::gpu::tuning::{Sharing, Tuning};
 use crate::step::ops::LinearGrad;
 use crate::step::{OpKind, Program};
 
-/// Groups of four columns of the matrix that a subgroup reads at once: each thread one.
+/// Groups of four columns of the matrix that a subgroup loads at once: one per thread.
 fn together(subgroup_size: u32) -> u32 {
     subgroup_size
 }
@@ -34,7 +34,7 @@ impl Kernel for LinearGrad {
                 .row_modulus("d_out_row_modulus", program, d_out)
                 .row_modulus("d_x_row_modulus", program, d_x)
                 .token_tile(tile, together)
-                // Whatever rows are at work, since how many they are depends on the strategy.
+                // The condition must not depend on the slice, whose size depends on the strategy.
                 .condition("RAGGED", tile.sharing != Sharing::Workgroup && tile.unroll > 1)
                 .condition("ACCUMULATE", accumulate)
                 .condition("SCALED", scale != 1.0),

@@ -1,4 +1,4 @@
-//! A thread has a few groups of rows and of columns, and goes through all tokens of the chunk.
+//! A thread has a few groups of rows and columns of the weight, and goes through all tokens of the chunk.
 
 use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
@@ -6,7 +6,7 @@ use crate::gpu::tuning::Tuning;
 use crate::step::ops::LinearWeightGrad;
 use crate::step::{OpKind, Program};
 
-/// Tokens that a workgroup reads into its memory at once: a divisor of a token tile.
+/// Tokens that a workgroup stages in workgroup memory at a time: a divisor of the token tile.
 const STAGED_TOKENS: u32 = 8;
 
 impl Kernel for LinearWeightGrad {
@@ -16,7 +16,7 @@ impl Kernel for LinearWeightGrad {
 
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let LinearWeightGrad { d_out, x, d_weight, slice } = *self;
-        // By the whole matrix: how many of its rows are at work depends on the strategy.
+        // The tile depends on the whole matrix, not on the slice, whose size depends on the strategy.
         let tile = tuning.linear_weight_grad.fitted(program.tensor(d_weight).row_count.div_ceil(4));
         let columns = vec4s(program, d_weight);
         let rows = slice_vec4s(slice);

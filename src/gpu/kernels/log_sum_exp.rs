@@ -1,4 +1,4 @@
-//! A workgroup has a token.
+//! One workgroup per token.
 
 use super::kernel::{Kernel, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};

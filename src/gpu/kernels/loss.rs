@@ -1,4 +1,4 @@
-//! One workgroup has the batch.
+//! One workgroup for the whole batch.
 
 use super::kernel::Kernel;
 use crate::gpu::dispatch::{Dispatch, Grid};

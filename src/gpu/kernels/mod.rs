@@ -1,4 +1,4 @@
-//! One file for each operation: what its shader is bound to, its constants and its grid. No arithmetic.
+//! The kernels of all operations, one file each: bindings, constants and grid. No arithmetic.
 
 mod kernel;
 
@@ -13,12 +13,12 @@ macro_rules! kernels {
     ($($name:ident $stem:ident,)*) => {
         $(mod $stem;)*
 
-        /// An operation's dispatch on a device of that class; none if it is a copy.
+        /// The dispatch of an operation for a tuning. `None` for host copies.
         pub fn dispatch(program: &Program, op: &Op, tuning: &Tuning) -> Option<Dispatch> {
             match op { $(Op::$name(op) => op.dispatch(program, tuning),)* }
         }
 
-        /// How an operation may share a dispatch with its neighbours.
+        /// How an operation may be fused with its neighbours.
         pub(super) fn fusion(op: &Op) -> Fusion {
             match op { $(Op::$name(op) => op.fusion(),)* }
         }

@@ -1,4 +1,4 @@
-//! A workgroup has a group of a token.
+//! One workgroup per token and group of its row.
 
 use super::kernel::{Fusion, Kernel, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};

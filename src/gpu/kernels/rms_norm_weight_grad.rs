@@ -1,4 +1,4 @@
-//! Some threads have four columns, and go through all tokens of the chunk, a tile at a time.
+//! A few threads per four columns, which go through all tokens of the chunk tile by tile.
 
 use super::kernel::{Kernel, vec4s};
 use crate::gpu::dispatch::Dispatch;

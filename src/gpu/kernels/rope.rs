@@ -1,4 +1,4 @@
-//! A thread has one or four pairs of a token, in all heads.
+//! One thread per token and one or four pairs, for all heads.
 
 use super::kernel::{Fusion, Kernel};
 use crate::gpu::dispatch::{Dispatch, Grid};

@@ -1,4 +1,4 @@
-//! 256 threads have a parameter.
+//! 256 threads per tensor.
 
 use super::kernel::{Fusion, Kernel, all_vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
@@ -8,7 +8,7 @@ use crate::step::{OpKind, Program};
 
 impl Kernel for SquareSum {
     fn fusion(&self) -> Fusion {
-        // Each writes a row of its own.
+        // Each operation writes its own row.
         Fusion::Parallel { writes_own_part: true }
     }
 

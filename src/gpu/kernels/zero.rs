@@ -1,4 +1,4 @@
-//! A thread has four elements.
+//! One thread per four elements.
 
 use super::kernel::{Fusion, Kernel, all_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};

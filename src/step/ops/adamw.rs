@@ -3,13 +3,14 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// One step of AdamW on `weight` with the clipped gradient; nothing if the gradient is not finite.
+    /// One step of AdamW on `weight` with the clipped gradient; does nothing if the gradient is not finite. Source: Loshchilov & Hutter
+    /// 2019.
     AdamW {
         /// The shape of the parameter.
         read gradient,
         /// [`AdamWParams`](crate::step::update::AdamWParams) (8).
         read adamw_params,
-        /// (4)
+        /// Loss, gradient norm, gradient scale, and whether the gradient is not finite (4).
         read metrics,
         /// The shape of the parameter.
         write weight,

@@ -3,7 +3,7 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// `out = softmax(scale · q·kᵀ) · v` over the keys that each query sees; `stats[i, h].x` = the log of the sum of exponentials.
+    /// `out = softmax(scale · q·kᵀ) · v` over the keys that are visible to each query; `stats[i, h].x` = the log-sum-exp of the row.
     Attention {
         /// Queries (C×H·E).
         read q,
@@ -18,7 +18,7 @@ operation! {
         /// (C×H×2)
         write stats,
         ;
-        /// Tokens that a query sees at most, itself among them.
+        /// The sliding window in tokens, the query included.
         window: Option<u32>,
     }
 }

@@ -3,7 +3,7 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// Adds what the chunk's queries contribute to the gradients of all keys and values that they see.
+    /// Adds the contributions of the chunk's queries to the gradients of all keys and values that are visible to them.
     AttentionKeyValueGrad {
         /// Queries (C×H·E).
         read q,
@@ -15,14 +15,14 @@ operation! {
         read segment_start,
         /// (C×H·E)
         read d_out,
-        /// (C×H×2), with both numbers.
+        /// Log-sum-exp, and `d_out · out`, of each row and head (C×H×2).
         read stats,
         /// (N×K·E, or a ring)
         write_visible d_k,
         /// (N×K·E, or a ring)
         write_visible d_v,
         ;
-        /// Tokens that a query sees at most, itself among them.
+        /// The sliding window in tokens, the query included.
         window: Option<u32>,
     }
 }

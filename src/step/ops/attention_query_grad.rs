@@ -22,7 +22,7 @@ operation! {
         /// (C×H·E)
         write d_q,
         ;
-        /// Tokens that a query sees at most, itself among them.
+        /// The sliding window in tokens, the query included.
         window: Option<u32>,
     }
 }

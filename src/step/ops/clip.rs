@@ -3,9 +3,9 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// Writes the gradient's norm, the factor that clips it, and whether it is finite, into `metrics`.
+    /// Writes the global gradient norm, the factor that clips it to the maximum norm, and whether it is not finite, into `metrics`.
     Clip {
-        /// (slots×256)
+        /// Partial sums of squares of all gradients (slots×256).
         read partials,
         /// [`AdamWParams`](crate::step::update::AdamWParams) (8).
         read adamw_params,

@@ -4,7 +4,7 @@ use super::operation::{Operation, Sizes};
 use super::slices::VocabRange;
 
 operation! {
-    /// `log_probs[i]` = the label's log-probability; the logits are overwritten by `loss_weight[i] · (softmax − onehot)`.
+    /// `log_probs[i]` = the label's log-probability; overwrites the logits with their gradient `loss_weight[i] · (softmax − onehot)`.
     CrossEntropy {
         /// (C×range)
         write logits,
@@ -12,12 +12,12 @@ operation! {
         read labels,
         /// (N)
         read loss_weight,
-        /// (C×4), over the whole vocabulary.
+        /// Statistics over the whole vocabulary, of [`LogSumExp`](super::LogSumExp) (C×4).
         read stats,
         /// (N)
         write log_probs,
         ;
-        /// The tokens whose logits these are.
+        /// The token ids of the columns of `logits`.
         range: VocabRange,
     }
 }

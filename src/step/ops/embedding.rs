@@ -1,10 +1,10 @@
-//! Looks up the embedding of token ids.
+//! The embedding lookup.
 
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// `out[i] = scale · weight[input_ids[i] - first_id]` for the tokens whose id is among the rows of `weight`; other rows of `out` stay as
-    /// they are. The scale is √D for Gemma and 1 elsewhere.
+    /// `out[i] = scale · weight[input_ids[i] - first_id]` for the tokens whose id is among the rows of `weight`; other rows of `out` are
+    /// unchanged. The scale is √D for Gemma and 1 otherwise.
     Embedding {
         /// Token ids (N).
         read input_ids,

@@ -7,9 +7,9 @@ operation! {
     EmbeddingGrad {
         /// The gradient of the hidden state (N×D).
         read d_out,
-        /// Token positions sorted by id, within an id from last to first (N).
+        /// Token positions sorted by token id, descending within an id (N).
         read token_order,
-        /// Where the run of each id starts in `token_order` (V+1).
+        /// The start of each id's run in `token_order` (V+1).
         read token_start,
         /// Gradients of rows of the embedding (a slice of V×D).
         write d_weight,

@@ -3,7 +3,7 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// `out[i] = x[i]`, where one of the two lies on the host. It is a copy, and has no shader.
+    /// `out[i] = x[i]`, where one of the two is in host memory. It is a buffer copy without a shader.
     HostCopy {
         /// (C×D, or N×D on the host)
         read x,

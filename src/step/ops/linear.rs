@@ -1,10 +1,10 @@
-//! A projection.
+//! A linear projection.
 
 use super::operation::{Operation, Sizes};
 use super::slices::RowSlice;
 
 operation! {
-    /// `out[i] (+)= scale · weight · x[i] (+ bias) (+ residual[i])`, for the columns of `out` that the slice names.
+    /// `out[i] (+)= scale · weight · x[i] (+ bias) (+ residual[i])`, for the columns of `out` that the slice names. M output columns.
     Linear {
         /// (C×K)
         read x,
@@ -17,7 +17,7 @@ operation! {
         /// (C×M)
         maybe_read residual,
         ;
-        /// The rows of `weight` at work.
+        /// The rows of `weight` to use.
         slice: RowSlice,
         /// The factor of the product.
         scale: f64,

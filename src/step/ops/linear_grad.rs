@@ -1,4 +1,4 @@
-//! The gradient of what a projection reads.
+//! The gradient of a projection's input.
 
 use super::operation::{Operation, Sizes};
 use super::slices::RowSlice;
@@ -13,7 +13,7 @@ operation! {
         /// (C×K)
         write d_x,
         ;
-        /// The rows of `weight` at work.
+        /// The rows of `weight` to use.
         slice: RowSlice,
         /// The factor of the product.
         scale: f64,

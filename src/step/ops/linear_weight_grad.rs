@@ -1,4 +1,4 @@
-//! The gradient of a projection's matrix.
+//! The gradient of a projection's weight.
 
 use super::operation::{Operation, Sizes};
 use super::slices::RowSlice;
@@ -13,7 +13,7 @@ operation! {
         /// (rows×K)
         write d_weight,
         ;
-        /// The rows of `d_weight` at work.
+        /// The rows of `d_weight` to update.
         slice: RowSlice,
     }
 }

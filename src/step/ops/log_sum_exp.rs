@@ -4,7 +4,7 @@ use super::operation::{Operation, Sizes};
 use super::slices::VocabRange;
 
 operation! {
-    /// Continues `stats[i]` = (the largest logit, the sum of exponentials relative to it, the label's logit) over a range of the vocabulary.
+    /// Updates `stats[i]` = (largest logit, sum of exponentials relative to it, logit of the label) with a range of the vocabulary.
     LogSumExp {
         /// (C×range)
         read logits,
@@ -13,7 +13,7 @@ operation! {
         /// (C×4)
         write stats,
         ;
-        /// The tokens whose logits these are.
+        /// The token ids of the columns of `logits`.
         range: VocabRange,
     }
 }

@@ -1,7 +1,7 @@
-//! The operations that a step is made of, one file each. An operation's stem is also the name of its files in `shaders/`, `gpu/kernels/`,
-//! `reference/` and `tests/ops/`.
+//! The operations of a step, one file each. Files of the same stem in `shaders/`, `gpu/kernels/`, `reference/` and `tests/ops/` belong to
+//! an operation.
 //!
-//! A new operation is these five files and a line in [`for_each_op!`](crate::for_each_op); the compiler asks for whatever is missing.
+//! A new operation needs these five files and a line in [`for_each_op!`](crate::for_each_op); the compiler reports what is missing.
 
 #[macro_use]
 pub(super) mod operation;
@@ -49,28 +49,28 @@ macro_rules! list {
         $(mod $stem;)*
         $(pub use $stem::$name;)*
 
-        /// One operation on named tensors. Shapes are in the letters of the crate's front page.
+        /// An operation on named tensors. The letters of shapes are explained in the crate's documentation.
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[allow(missing_docs, reason = "documented at the struct of the same name")]
         pub enum Op { $($name($name),)* }
 
-        /// What an operation is, without its operands.
+        /// The kind of an operation, without its operands.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[allow(missing_docs, reason = "documented at the struct of the same name")]
         pub enum OpKind { $($name,)* }
 
         impl OpKind {
-            /// Every kind.
+            /// All kinds.
             pub const ALL: &'static [OpKind] = &[$(OpKind::$name,)*];
 
-            /// The stem of its files, and its name for people.
+            /// The stem of its files, which is also its displayed name.
             pub const fn stem(self) -> &'static str {
                 match self { $(OpKind::$name => stringify!($stem),)* }
             }
         }
 
         impl Op {
-            /// What it is.
+            /// Its kind.
             pub const fn kind(&self) -> OpKind {
                 match self { $(Op::$name(_) => OpKind::$name,)* }
             }
@@ -95,17 +95,17 @@ macro_rules! list {
 for_each_op!(list);
 
 impl Op {
-    /// Every tensor that it touches.
+    /// Its operands: every tensor that it touches.
     pub fn operands(&self) -> Vec<Operand> {
         self.inner().operands()
     }
 
-    /// The same tensors, to be replaced by others.
+    /// The ids of the operands, for replacement.
     pub(super) fn operands_mut(&mut self) -> Vec<&mut TensorId> {
         self.inner_mut().operands_mut()
     }
 
-    /// The tensors that it writes, some of which it may read before.
+    /// The tensors that it writes. It may read them as well.
     pub fn written(&self) -> impl Iterator<Item = TensorId> {
         self.operands().into_iter().filter(Operand::is_written).map(|operand| operand.tensor)
     }
@@ -115,12 +115,12 @@ impl Op {
         self.operands().iter().any(|operand| operand.tensor == id)
     }
 
-    /// Floating-point operations for one chunk; a multiply-add counts as two.
+    /// Its floating-point operations for one chunk; a multiply-add counts as two.
     pub fn flops(&self, sizes: &Sizes) -> u64 {
         self.inner().flops(sizes)
     }
 
-    /// Tokens that a query sees at most, itself among them, if it is an operation of attention with a sliding window.
+    /// The sliding window in tokens, the query included. `None` unless it is an attention operation with a window.
     pub fn window(&self) -> Option<u32> {
         self.inner().window()
     }

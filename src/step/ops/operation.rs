@@ -1,20 +1,20 @@
-//! What every operation is asked: which tensors it reads and writes, and what it costs.
+//! The interface of an operation: its operands and its cost.
 
 use crate::model::Config;
 use crate::step::batch::BatchShape;
 use crate::step::chunk::Chunk;
 use crate::step::tensor::{Tensor, TensorId};
 
-/// What an operation does with a tensor.
+/// How an operation accesses a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It reads the tensor.
+    /// The operation reads the tensor.
     Read,
-    /// It writes the tensor, and may read it before.
+    /// The operation writes the tensor, and may read it first.
     Write,
 }
 
-/// A tensor of an operation.
+/// An operand: a tensor that an operation touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operand {
     /// The field of the operation's struct.
@@ -23,7 +23,7 @@ pub struct Operand {
     pub tensor: TensorId,
     /// Whether it is read or written.
     pub access: Access,
-    /// Does the operation touch the rows of all tokens that the chunk's queries see, and not the chunk's own rows alone?
+    /// Does the operation touch the rows of all tokens that are visible to the chunk's queries, not only the chunk's own rows?
     pub is_visible_prefix: bool,
 }
 
@@ -34,12 +34,12 @@ impl Operand {
     }
 }
 
-/// The tensors of an operation. The macro `operation!` writes it.
+/// The operands of an operation. The macro `operation!` implements it.
 pub trait Operands {
-    /// Every tensor that the operation touches.
+    /// All operands.
     fn operands(&self) -> Vec<Operand>;
 
-    /// The same tensors, to be replaced by others.
+    /// The ids of the operands, for replacement.
     fn operands_mut(&mut self) -> Vec<&mut TensorId>;
 }
 
@@ -48,7 +48,7 @@ pub trait Operation: Operands {
     /// Floating-point operations for one chunk; a multiply-add counts as two.
     fn flops(&self, sizes: &Sizes) -> u64;
 
-    /// Tokens that a query sees at most, itself among them, if it is an operation of attention with a sliding window.
+    /// The sliding window in tokens, the query included. `None` unless it is an attention operation with a window.
     fn window(&self) -> Option<u32> {
         None
     }
@@ -57,13 +57,13 @@ pub trait Operation: Operands {
 /// The sizes that the cost of an operation depends on.
 #[derive(Clone, Copy)]
 pub struct Sizes<'a> {
-    /// The model's sizes.
+    /// The model's configuration.
     pub config: &'a Config,
     /// The sequences of the batch.
     pub batch: &'a BatchShape,
-    /// Every tensor of the program.
+    /// All tensors of the program.
     pub tensors: &'a [Tensor],
-    /// The tokens at work.
+    /// The chunk.
     pub chunk: Chunk,
 }
 
@@ -83,17 +83,17 @@ impl Sizes<'_> {
         u64::from(self.tensor(id).cols)
     }
 
-    /// Multiply-adds, as two operations each, of the chunk's rows with so many rows of a matrix of that many columns.
+    /// Floating-point operations of multiplying the chunk's rows by a matrix of `rows`×`cols`; a multiply-add counts as two.
     pub fn matmul(&self, rows: u32, cols: u64) -> u64 {
         2 * u64::from(self.chunk.count) * u64::from(rows) * cols
     }
 
-    /// Pairs of a query of the chunk and a key that it sees, in all heads.
+    /// Pairs of a query of the chunk and a key that is visible to it, in all heads.
     pub fn attention_pairs(&self, window: Option<u32>) -> u64 {
         self.batch.visible_pairs(self.chunk.start..self.chunk.end(), window) * u64::from(self.config.num_attention_heads)
     }
 
-    /// E.
+    /// E: the head dimension.
     pub fn head_dim(&self) -> u64 {
         u64::from(self.config.head_dim)
     }
@@ -103,11 +103,10 @@ impl Sizes<'_> {
     }
 }
 
-/// Declares an operation: a struct with a field for each operand, marked by what is done with it, and behind a semicolon what else it
-/// is told.
+/// Declares an operation: a struct with a field for each operand, marked by its access, and after a semicolon its other parameters.
 ///
-/// The marks are `read`, `write` (it may be read before), `read_visible` and `write_visible` (the rows of every token that the chunk's
-/// queries see), and `maybe_read` (an operand that not every use has).
+/// The marks are `read`, `write` (the operation may read the operand first), `read_visible` and `write_visible` (the rows of all tokens
+/// that are visible to the chunk's queries), and `maybe_read` (an optional operand).
 macro_rules! operation {
     (@type maybe_read) => { Option<$crate::step::tensor::TensorId> };
     (@type $access:ident) => { $crate::step::tensor::TensorId };

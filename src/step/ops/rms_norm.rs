@@ -4,11 +4,11 @@ use super::operation::{Operation, Sizes};
 use super::slices::NormGroups;
 
 operation! {
-    /// `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight (+ residual[i])`, in each group of a row by itself.
+    /// `rstd[i] = 1 / √(mean(x[i]²) + ε)`, `out[i] = x[i] · rstd[i] · weight (+ residual[i])`, for each group of a row separately.
     RmsNorm {
         /// (C×D)
         read x,
-        /// (D, or the size of a group)
+        /// (D, or the size of a group, E)
         read weight,
         /// (C×D)
         write out,
@@ -17,7 +17,7 @@ operation! {
         /// (C×D)
         maybe_read residual,
         ;
-        /// How a row is divided.
+        /// The groups of a row.
         groups: NormGroups,
     }
 }

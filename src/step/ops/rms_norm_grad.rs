@@ -1,14 +1,14 @@
-//! The gradient of what an RMSNorm reads.
+//! The gradient of an RMSNorm's input.
 
 use super::operation::{Operation, Sizes};
 use super::slices::NormGroups;
 
 operation! {
-    /// The gradient of `x` through an RMSNorm: added to `d_x` if `x` is given; otherwise `d_x` holds `x` and is overwritten.
+    /// The gradient of `x` through an RMSNorm. It is added to `d_x` if `x` is given; otherwise `d_x` holds `x` and is overwritten.
     RmsNormGrad {
         /// (C×groups)
         read rstd,
-        /// (D, or the size of a group)
+        /// (D, or the size of a group, E)
         read weight,
         /// (C×D)
         read d_out,
@@ -17,7 +17,7 @@ operation! {
         /// (C×D)
         maybe_read x,
         ;
-        /// How a row is divided.
+        /// The groups of a row.
         groups: NormGroups,
     }
 }

@@ -12,10 +12,10 @@ operation! {
         read rstd,
         /// (C×D)
         read d_out,
-        /// (D, or the size of a group)
+        /// (D, or the size of a group, E)
         write d_weight,
         ;
-        /// How a row is divided.
+        /// The groups of a row.
         groups: NormGroups,
     }
 }

@@ -3,18 +3,19 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// Rotates the pairs (e, e + E/2) of every head of `x` by the angle of the token's position; backwards if `inverse`.
+    /// Rotates the pairs (e, e + E/2) of every head of `x` by the angle of the token's position, by the negative angle if `inverse`.
+    /// Source: Su et al. 2021, in the half-split layout of Hugging Face.
     Rope {
         /// (C×heads·E)
         write x,
         /// The first token of each token's sequence (N).
         read segment_start,
-        /// Cosines and sines by position.
+        /// Cosines and sines by position: [`Bindings::rope_table`](crate::step::Bindings::rope_table).
         read table,
         ;
-        /// Is it the embedding of layers with a sliding window?
+        /// Is the layer one with a sliding window, which may have a rotary embedding of its own?
         is_local: bool,
-        /// Does it undo the rotation, as the backward pass does?
+        /// Does it rotate back, as the backward pass does?
         inverse: bool,
     }
 }

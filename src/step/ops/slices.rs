@@ -1,22 +1,22 @@
-//! What operations are told beside their operands.
+//! Parameters of operations besides their operands.
 
-/// Which rows of a matrix are at work, and where what they yield stands.
+/// A slice of rows of a matrix, and the output columns that they produce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowSlice {
-    /// The first row, in the tensor that holds it.
+    /// The first row, in the tensor.
     pub row: u32,
-    /// The column of what that row yields.
+    /// The output column of that row.
     pub col: u32,
-    /// Rows.
+    /// The number of rows.
     pub rows: u32,
 }
 
-/// How a row is normed: in so many groups of so many elements, padding left out.
+/// The groups of a row that an RMSNorm normalises separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NormGroups {
-    /// Groups of a row.
+    /// The number of groups of a row.
     pub count: u32,
-    /// Elements of a group.
+    /// Elements of a group, without padding.
     pub size: u32,
 }
 
@@ -25,6 +25,6 @@ pub struct NormGroups {
 pub struct VocabRange {
     /// The first token id.
     pub first: u32,
-    /// Token ids.
+    /// The number of token ids.
     pub count: u32,
 }

@@ -3,14 +3,14 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// `partials[slot]` = sums of squares of parts of `x`.
+    /// `partials[slot]` = 256 partial sums of the squares of `x`.
     SquareSum {
         /// Any shape.
         read x,
         /// (slots×256)
         write partials,
         ;
-        /// The row of `partials`.
+        /// The row of `partials` to write.
         slot: u32,
     }
 }

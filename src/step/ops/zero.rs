@@ -3,7 +3,7 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// `out = 0`: the chunk's rows, or all of them if the tensor has no row per token.
+    /// `out = 0`: the chunk's rows, or all rows if the tensor has no row per token.
     Zero {
         /// Any shape.
         write out,

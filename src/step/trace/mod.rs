@@ -1,8 +1,8 @@
 //! The memory of a step as a snapshot of PyTorch's allocator, which <https://pytorch.org/memory_viz> draws.
 //!
-//! The file is what `torch.cuda.memory._dump_snapshot` writes, with the fields that the page reads. A buffer of the plan is a
-//! segment, a tensor is a block in it, and the place of a stack trace is taken by the tensor's name and the operation
-//! that touches it first. Addresses are made up, and a microsecond stands for an operation on one chunk.
+//! The file has the format of `torch.cuda.memory._dump_snapshot`, with the fields that the page reads. A buffer of the plan is a segment,
+//! and a tensor is a block in it. Instead of a stack trace it has the tensor's name and the operation that first touches it. Addresses are
+//! made up, and one microsecond stands for one operation instance.
 
 mod pickle;
 mod schedule;
@@ -15,20 +15,19 @@ use super::plan::Plan;
 use super::program::{Node, Program};
 use super::tensor::{Storage, TensorId};
 
-/// Events beyond which chunks in the middle of a block are left out: what the page can still show.
+/// The most events that the page can still show. Beyond that, chunks in the middle of a block are left out.
 const MOST_EVENTS: u64 = 200_000;
 
-/// Where buffers begin: a multiple of that, as PyTorch's segments do.
+/// The alignment of buffer addresses in bytes, as in PyTorch's segments.
 const SEGMENT_ALIGNMENT: u64 = 2 << 20;
 
-/// The page colours blocks by category and needs this one among them. What comes first has the colour of small blocks
-/// that it sums up.
+/// The page colours blocks by category and requires this one. The first category gets the colour of the summary of small blocks.
 const NO_CATEGORY: &str = "unknown";
 
 impl Plan {
-    /// Every tensor of the step, from its allocation to its end, as a file for <https://pytorch.org/memory_viz>.
+    /// The live ranges of all tensors, as a file for <https://pytorch.org/memory_viz>.
     ///
-    /// Of a very long step, chunks in the middle of blocks are left out; events named `snapshot` say where, and how many.
+    /// In a very long step, chunks in the middle of blocks are left out; `snapshot` events say where, and how many.
     pub fn memory_trace(&self) -> Vec<u8> {
         trace(self, MOST_EVENTS)
     }
@@ -49,7 +48,7 @@ fn trace(plan: &Plan, most_events: u64) -> Vec<u8> {
     writer.pickle.finish()
 }
 
-/// What an event is about.
+/// An event of the allocator.
 struct Event {
     action: &'static str,
     instance: u64,
@@ -61,11 +60,11 @@ struct Event {
 struct Writer<'a> {
     program: &'a Program,
     plan: &'a Plan,
-    /// Where each buffer begins.
+    /// The address of each buffer.
     addresses: Vec<u64>,
-    /// The operation that touches each tensor first.
+    /// The first operation that touches each tensor.
     first_uses: Vec<Option<ProgramPoint>>,
-    /// The frames with which each tensor was allocated last.
+    /// The memoized frames of each tensor's last allocation.
     frames: Vec<Option<Kept>>,
     pickle: Pickle,
 }
@@ -89,7 +88,7 @@ impl<'a> Writer<'a> {
         Writer { program, plan, addresses, first_uses, frames: vec![None; program.tensors.len()], pickle: Pickle::new() }
     }
 
-    /// What is left behind by the step: its buffers, with nothing alive in them.
+    /// The segments after the step: all buffers, with nothing alive in them.
     fn segments(&mut self) {
         self.pickle.open_list();
         for (index, buffer) in self.plan.buffers().iter().enumerate().filter(|(_, b)| b.bytes > 0) {
@@ -129,7 +128,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A block from the instance at which it begins to the one that it returns, which is the next block's.
+    /// The events of a block whose first instance has the number `begin`. Returns the first number of the next block.
     fn block(&mut self, schedule: &Schedule, index: usize, begin: u64, kept_chunks: u32) -> u64 {
         let (block, tokens) = (&self.program.blocks[index], self.program.tokens());
         let rounds = block.rounds(tokens);
@@ -190,7 +189,7 @@ impl<'a> Writer<'a> {
         Event { action, instance, address, bytes: self.plan.reserved(id), category: self.program.tensor(id).kind.name() }
     }
 
-    /// A remark in the list of events.
+    /// A note in the list of events.
     fn note(&mut self, instance: u64, filename: &'static str, text: &str) {
         self.open_event(&Event { action: "snapshot", instance, address: 0, bytes: 0, category: NO_CATEGORY });
         self.pickle.name("frames");
@@ -199,7 +198,7 @@ impl<'a> Writer<'a> {
         self.close_event();
     }
 
-    /// The fields of an event but its frames.
+    /// The fields of an event except its frames.
     fn open_event(&mut self, event: &Event) {
         self.pickle.open_dict();
         for (name, value) in [("addr", event.address), ("size", event.bytes), ("stream", 0), ("time_us", event.instance)] {
@@ -223,7 +222,7 @@ impl<'a> Writer<'a> {
         self.frame("buffer", index as u64, &self.plan.buffers()[index].label);
     }
 
-    /// The tensor, and the operation that touches it first.
+    /// The frames of a tensor: its name, and the first operation that touches it.
     fn tensor_frames(&mut self, id: TensorId, instance: u64, chunk: Option<u32>) -> Kept {
         let tensor = self.program.tensor(id);
         let chunk = chunk.map_or(String::new(), |chunk| format!(", chunk {chunk}"));
@@ -275,7 +274,7 @@ mod tests {
         Program::train(&PRESETS[0].config, BatchShape::uniform(1, tokens), Strategy::new(kind, 128, 64))
     }
 
-    /// Layers with a window, whose keys are computed ahead in the backward pass, and others.
+    /// Layers with a sliding window, whose keys are recomputed ahead in the backward pass, and layers without one.
     fn program_with_lookahead(tokens: u32) -> Program {
         let config = Config { sliding_window: 300, sliding_layers: vec![true, false, true], ..PRESETS[0].config.clone() };
         Program::train(&config, BatchShape::uniform(1, tokens), Strategy::stream(128, 64))
@@ -289,7 +288,7 @@ mod tests {
         snapshot["device_traces"][0].as_array().unwrap()
     }
 
-    /// Goes through the events as an allocator would, and returns the most bytes that were alive at once.
+    /// Replays the events as an allocator would, and returns the most bytes alive at once.
     fn replay(snapshot: &Value) -> u64 {
         let mut segments: BTreeMap<u64, u64> = BTreeMap::new();
         let mut blocks: BTreeMap<u64, u64> = BTreeMap::new();
@@ -331,9 +330,9 @@ mod tests {
     #[test]
     fn the_most_bytes_alive_are_those_of_the_plan() {
         let between = Strategy::stream(128, 64).saving("attention,gate_up:2".parse().unwrap()).offloading(true);
-        let [between, stretched] = [between, Strategy::stream(64, 64).with_adaptive_chunks(true)]
+        let [between, adaptive] = [between, Strategy::stream(64, 64).with_adaptive_chunks(true)]
             .map(|strategy| Program::train(&PRESETS[0].config, BatchShape::uniform(1, 700), strategy));
-        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([between, stretched, program_with_lookahead(700)])
+        for program in StrategyKind::ALL.map(|kind| program(700, kind)).into_iter().chain([between, adaptive, program_with_lookahead(700)])
         {
             let kind = program.strategy.kind;
             for limit in [u64::MAX, 8 << 20] {
@@ -347,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lives_for_a_chunk_comes_once_for_each() {
+    fn a_tensor_of_a_chunk_comes_once_for_each() {
         let program = program(700, StrategyKind::Stream);
         let plan = plan(program, u64::MAX);
         let snapshot = pickle::read(&plan.memory_trace());

@@ -1,10 +1,10 @@
-//! A writer of Python's pickle format, as far as traces need it.
+//! A writer of Python's pickle format, limited to what traces need.
 //!
-//! The page that reads them has a reader of its own, which knows some of protocol 4. Only what it knows is written.
+//! The page has its own reader in JavaScript, which supports a part of protocol 4. The writer uses only that part.
 
 use std::collections::HashMap;
 
-/// Says which protocol the bytes are in, and what the JavaScript reader takes: versions 2 to 4.
+/// The header with the protocol version. The page's reader accepts versions 2 to 4.
 const PROTOCOL: [u8; 2] = [0x80, 4];
 const EMPTY_DICT: u8 = b'}';
 const EMPTY_LIST: u8 = b']';
@@ -21,12 +21,12 @@ const GET_SHORT: u8 = b'h';
 const GET: u8 = b'j';
 const STOP: u8 = b'.';
 
-/// The number of a value that was written and can be written again in a few bytes.
+/// The memo index of a value, by which it can be written again in a few bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kept(u32);
 
-/// A pickle that is being written. A dict is opened, gets keys and values by turns, and is closed; a list is opened, and
-/// every value in it is followed by [`Pickle::append`].
+/// A pickle under construction. A dict is opened, gets keys and values alternately, and is closed; a list is opened, and every value in it
+/// is followed by [`Pickle::append`].
 pub(super) struct Pickle {
     bytes: Vec<u8>,
     kept: u32,
@@ -50,8 +50,8 @@ impl Pickle {
         self.bytes.push(EMPTY_LIST);
     }
 
-    /// Puts the last value into the list before it. There is an operation for many values at once, but in JavaScript
-    /// it is a call with that many arguments, which a long list exceeds.
+    /// Appends the last value to the list before it. Pickle has an opcode for many values at once, but the page implements it as a call
+    /// with that many arguments, whose limit a long list exceeds.
     pub(super) fn append(&mut self) {
         self.bytes.push(APPEND);
     }
@@ -61,7 +61,7 @@ impl Pickle {
             0..=0xff => self.bytes.extend([INT_1, value as u8]),
             0x100..=0xffff => self.bytes.extend([INT_2, value as u8, (value >> 8) as u8]),
             _ => {
-                // Two's complement without superfluous bytes: one bit more than the number has.
+                // Two's complement in the fewest bytes: one bit more than the number has, for the sign.
                 let length = (64 - value.leading_zeros() as usize) / 8 + 1;
                 let bytes = u128::from(value).to_le_bytes();
                 self.bytes.extend([LONG, length as u8]);
@@ -81,7 +81,7 @@ impl Pickle {
         self.bytes.extend(text.as_bytes());
     }
 
-    /// A text that comes often: written once, and named by its number from then on.
+    /// A text that occurs often: written once, then referred to by its memo index.
     pub(super) fn name(&mut self, name: &'static str) {
         match self.names.get(name) {
             Some(&kept) => self.again(kept),
@@ -93,14 +93,14 @@ impl Pickle {
         }
     }
 
-    /// Remembers the last value.
+    /// Memoizes the last value.
     pub(super) fn keep(&mut self) -> Kept {
         self.bytes.push(MEMOIZE);
         self.kept += 1;
         Kept(self.kept - 1)
     }
 
-    /// The value that was kept under that number.
+    /// Writes a memoized value again.
     pub(super) fn again(&mut self, kept: Kept) {
         match u8::try_from(kept.0) {
             Ok(number) => self.bytes.extend([GET_SHORT, number]),
@@ -111,14 +111,14 @@ impl Pickle {
         }
     }
 
-    /// The bytes of the file, whose value is the only one left.
+    /// The bytes of the file. Exactly one value must be left.
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.bytes.push(STOP);
         self.bytes
     }
 }
 
-/// A reader of what is written here, and of nothing else.
+/// A reader of exactly the opcodes that are written here.
 #[cfg(test)]
 pub(super) fn read(bytes: &[u8]) -> serde_json::Value {
     use serde_json::{Value, json};
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_that_was_kept_can_be_had() {
+    fn every_memoized_value_can_be_written_again() {
         let mut pickle = Pickle::new();
         pickle.open_list();
         let kept: Vec<Kept> = (0..300)

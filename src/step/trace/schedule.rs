@@ -1,4 +1,4 @@
-//! Which tensor comes and goes at which operation, once or for every chunk.
+//! The allocations and frees at each operation of each block, once or for every chunk.
 
 use std::cmp::Reverse;
 
@@ -6,14 +6,14 @@ use crate::step::memory_layout::ProgramPoint;
 use crate::step::plan::Plan;
 use crate::step::tensor::{Rows, TensorId};
 
-/// An `alloc`, and a free in two parts.
+/// Events of a live range: `alloc`, `free_requested` and `free_completed`.
 const EVENTS_OF_A_RANGE: u64 = 3;
 
-/// A tensor that comes or goes at an operation.
+/// An allocation or a free at an operation.
 #[derive(Clone, Copy)]
 pub(super) struct Change {
     pub tensor: TensorId,
-    /// For every chunk, or else at the first (or the last) one.
+    /// For every chunk? Otherwise an allocation happens for the first chunk, a free for the last.
     pub is_each: bool,
 }
 
@@ -23,10 +23,10 @@ pub(super) struct Changes {
     pub dead: Vec<Change>,
 }
 
-/// What comes and goes at each operation of each block.
+/// The allocations and frees at each operation of each block.
 pub(super) struct Schedule {
     pub blocks: Vec<Vec<Changes>>,
-    /// Tensors that are there all the time.
+    /// Tensors that are always alive.
     pub always: Vec<TensorId>,
 }
 
@@ -36,7 +36,7 @@ impl Schedule {
         let mut blocks: Vec<Vec<Changes>> = program.blocks.iter().map(|b| vec![Changes::default(); b.nodes.len()]).collect();
         let mut always = Vec::new();
         let mut live_ranges = Vec::new();
-        // Two empty blocks of one address would be one block to the page.
+        // The page would take two empty blocks at one address for one block.
         for (id, tensor) in program.tensors().filter(|&(id, _)| plan.reserved(id) > 0) {
             match plan.live_range(id) {
                 None => always.push(id),
@@ -46,7 +46,7 @@ impl Schedule {
                 }
             }
         }
-        // The page draws blocks on top of one another in the order in which they come, so what goes last comes first.
+        // The page stacks blocks in the order of their allocation, so the block that is freed last comes first.
         live_ranges.sort_by_key(|(start, end, change)| (at(start), change.is_each, Reverse(at(end)), change.tensor));
         for &(start, _, change) in &live_ranges {
             blocks[start.block][start.node].born.push(change);
@@ -57,12 +57,12 @@ impl Schedule {
         Schedule { blocks, always }
     }
 
-    /// Tensors of a block that come and go with every chunk.
+    /// The number of tensors of a block that are allocated and freed for every chunk.
     pub fn ranges_of_a_chunk(&self, block: usize) -> u64 {
         self.blocks[block].iter().map(|changes| changes.born.iter().filter(|c| c.is_each).count() as u64).sum()
     }
 
-    /// Chunks of a block that are shown, so that the events are not too many: the first and the last in any case.
+    /// The number of chunks to show per block, so that there are at most `most_events` events; never fewer than the first and the last.
     pub fn kept_chunks(&self, plan: &Plan, most_events: u64) -> u32 {
         let program = plan.program();
         let blocks: Vec<(u64, u32)> =

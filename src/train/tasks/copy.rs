@@ -1,18 +1,18 @@
-//! Random letters, of which each is to be repeated some way later.
+//! The copy task.
 
 use rand_chacha::ChaCha8Rng;
 
 use super::below::below;
 use crate::step::IGNORED_LABEL;
 
-/// The copy task: at every token the letter is to be named that came `distance` before it.
+/// The copy task: the label of every token is the letter `distance` tokens before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CopyTask {
-    /// How far back the letter lies.
+    /// The distance in tokens.
     pub distance: u32,
 }
 
-/// Letters there are: an answer by chance is right once in so many.
+/// The number of different letters: a random answer is right once in that many.
 const LETTERS: u32 = 8;
 
 impl CopyTask {

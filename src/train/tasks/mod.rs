@@ -1,6 +1,6 @@
-//! Generated tasks whose answers lie some way back: what a sequence is good for can be seen to grow with its length.
+//! Generated tasks whose answers depend on tokens at a distance, so that they show the benefit of long sequences.
 //!
-//! Token ids are bytes. Labels that are no answers are ignored.
+//! Token ids are bytes. Only answers have labels; the others are ignored.
 
 mod below;
 mod copy;
@@ -20,21 +20,21 @@ use crate::error::{Error, Result};
 /// A generated task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Task {
-    /// Keys bound to values at the start are asked for at the end.
+    /// Recall: bindings of keys to values at the start, questions at the end.
     Recall(RecallTask),
-    /// What came some way back is to be repeated.
+    /// Copy: repeat the letter at a distance.
     Copy(CopyTask),
-    /// Letters are to be put in order, some way later.
+    /// Sort: repeat letters in order, at a distance.
     Sort(SortTask),
-    /// A digit and the one that came some way before it are to be added.
+    /// Sum: add the digit at a distance.
     Sum(SumTask),
 }
 
 impl Task {
-    /// Can a sequence of that length hold it?
+    /// Checks that a sequence of that length can hold the task.
     ///
     /// # Errors
-    /// [`Error::Data`] says what would fit.
+    /// [`Error::Data`] with the required length.
     pub(super) fn check(&self, seq_len: u32) -> Result<()> {
         match self {
             Task::Recall(task) => task.check(seq_len),
@@ -43,7 +43,7 @@ impl Task {
         }
     }
 
-    /// Tokens of a sequence that are left, if its start is cut off.
+    /// Tokens of a sequence that remain if its start is cut off.
     pub(super) fn visible(&self, seq_len: u32) -> u32 {
         match self {
             Task::Recall(task) => task.visible(seq_len),
@@ -51,7 +51,7 @@ impl Task {
         }
     }
 
-    /// Token ids, and labels of which only the answers count.
+    /// The token ids and labels of a sequence. Only answers have labels.
     pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
         match self {
             Task::Recall(task) => task.sequence(seq_len, rng),
@@ -62,7 +62,7 @@ impl Task {
     }
 }
 
-/// Is the sequence as long as the task needs?
+/// Checks the distance and the sequence length of a task.
 fn fits(task: &str, distance: u32, least: u32, seq_len: u32) -> Result<()> {
     if distance == 0 {
         return Err(Error::Data(format!("the {task}task's distance must be 1 or more")));

@@ -1,5 +1,5 @@
-//! A task that can only be learned across the whole sequence: in the first quarter keys are bound to values, half of it is
-//! filler, and the last quarter asks for the values of the keys.
+//! The recall task, which needs the whole sequence: the first quarter binds keys to values, half is filler, and the last quarter asks for
+//! the values of the keys.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -7,13 +7,13 @@ use rand_chacha::rand_core::Rng;
 use crate::error::{Error, Result};
 use crate::step::IGNORED_LABEL;
 
-/// The recall task: `b₁ b₂ … filler … kᵢ kⱼ …`. A binding is one token that stands for a key with a value; behind each of
-/// the last keys its value is to be predicted, and nothing else counts.
+/// The recall task: `b₁ b₂ … filler … kᵢ kⱼ …`. A binding is one token that stands for a key with a value. The label of each key in the
+/// last quarter is its value; all other labels are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RecallTask {
-    /// Keys that are bound in a sequence, each again and again over its first quarter.
+    /// The number of bound keys. The bindings repeat over the first quarter of the sequence.
     pub bindings: u32,
-    /// Leaves the bindings out of the sequence, so that the answers cannot be known.
+    /// Leaves out the bindings, so that the answers are unknowable: a control.
     pub cut: bool,
 }
 
@@ -23,21 +23,21 @@ impl Default for RecallTask {
     }
 }
 
-/// Keys there are.
+/// The number of different keys.
 const KEYS: u32 = 4;
-/// Values there are: an answer by chance is right once in so many.
+/// The number of different values: a random answer is right once in that many.
 const VALUES: u32 = 4;
 const FIRST_KEY: u32 = b'A' as u32;
 const FIRST_VALUE: u32 = b'1' as u32;
-/// Bindings are the tokens from here on: no ASCII character stands for two things at once.
+/// The first token id of bindings, beyond ASCII, so that no character has two meanings.
 const FIRST_BINDING: u32 = 128;
 const FILLER: &[u8] = b" .,;:-";
 
 impl RecallTask {
-    /// Can a sequence of that length hold it?
+    /// Checks that a sequence of that length can hold the task.
     ///
     /// # Errors
-    /// [`Error::Data`] says what would fit.
+    /// [`Error::Data`] with the required length.
     pub(super) fn check(&self, seq_len: u32) -> Result<()> {
         if self.bindings == 0 || self.bindings > KEYS {
             return Err(Error::Data(format!("the recall task takes 1 to {KEYS} bindings")));
@@ -51,12 +51,12 @@ impl RecallTask {
         Ok(())
     }
 
-    /// Tokens of a sequence that are left, if the bindings are cut off.
+    /// Tokens of a sequence that remain if the bindings are cut off.
     pub(super) fn visible(&self, seq_len: u32) -> u32 {
         if self.cut { seq_len - seq_len / 4 } else { seq_len }
     }
 
-    /// Token ids, and labels of which only the answers count.
+    /// The token ids and labels of a sequence. Only answers have labels.
     pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
         let mut below = |n: u32| (rng.next_u64() % u64::from(n)) as u32;
         let keys = shuffled(KEYS, &mut below);
@@ -79,7 +79,7 @@ impl RecallTask {
     }
 }
 
-/// The numbers below `n` in an order that is drawn (Fisher and Yates).
+/// The numbers below `n` in random order (Fisher-Yates).
 fn shuffled(n: u32, below: &mut impl FnMut(u32) -> u32) -> Vec<u32> {
     let mut order: Vec<u32> = (0..n).collect();
     (1..n).rev().for_each(|i| order.swap(i as usize, below(i + 1) as usize));

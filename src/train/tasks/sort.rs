@@ -1,31 +1,31 @@
-//! Letters, a pause, and the same letters in order.
+//! The sort task.
 
 use rand_chacha::ChaCha8Rng;
 
 use super::below::below;
 use crate::step::IGNORED_LABEL;
 
-/// The sort task: `dacb … >abcd`. Behind the mark the letters are to be named in order, each of them seen before the next.
+/// The sort task: `dacb … >abcd`. The labels after the mark are the letters in order; each letter is visible before the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SortTask {
     /// Tokens between the letters and the mark.
     pub distance: u32,
 }
 
-/// Letters to be sorted at once.
+/// Letters per instance of the task.
 const LETTERS: u32 = 8;
-/// Letters there are.
+/// The number of different letters.
 const KINDS: u32 = 8;
 const FILLER: u32 = b'.' as u32;
 const MARK: u32 = b'>' as u32;
 
 impl SortTask {
-    /// Tokens that it takes: letters, pause, mark and all letters but the last, which is only an answer.
+    /// Tokens of an instance of the task: letters, filler, mark, and the sorted letters but the last, which is only a label.
     pub(super) fn instance(&self) -> u32 {
         self.distance.saturating_add(2 * LETTERS)
     }
 
-    /// As often as it fits, and fillers behind that.
+    /// As many instances of the task as fit, then filler.
     pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
         let (mut ids, mut labels) = (Vec::new(), Vec::new());
         for _ in 0..seq_len / self.instance() {

@@ -1,19 +1,19 @@
-//! Digits, each of which is to be added to one some way before it.
+//! The sum task.
 
 use rand_chacha::ChaCha8Rng;
 
 use super::below::below;
 use crate::step::IGNORED_LABEL;
 
-/// The running sum: at every token the sum of its digit and the one that came `distance` before it is to be named.
+/// The sum task: the label of every token is the sum of its digit and the digit `distance` tokens before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SumTask {
-    /// How far back the other digit lies.
+    /// The distance in tokens.
     pub distance: u32,
 }
 
-/// Digits there are: so few that a sum is a digit too. Were only the last digit of a larger sum asked for, neither of the two
-/// would tell anything without the other, and a small model would not begin to learn.
+/// The number of different digits: so few that a sum is also a digit. With the last digit of larger sums as the label, either addend alone
+/// would carry no information, and a small model would not start to learn.
 const DIGITS: u32 = 5;
 const ZERO: u32 = b'0' as u32;
 
