@@ -79,9 +79,7 @@ pub async fn write(directory: &FileSystemDirectoryHandle, name: &str, parts: &[&
         }
         file.flush()
     };
-    let outcome = write();
-    file.close();
-    outcome
+    close(&file, write())
 }
 
 /// Copies a file into a directory, piece by piece.
@@ -95,7 +93,15 @@ pub async fn copy(from: &Blob, directory: &FileSystemDirectoryHandle, name: &str
         }
         file.flush()
     };
-    let outcome = write().await;
+    close(&file, write().await)
+}
+
+/// Closes a file that was written. What was begun and not ended takes no room.
+fn close(file: &FileSystemSyncAccessHandle, outcome: Result<(), JsValue>) -> Result<(), JsValue> {
+    if outcome.is_err() {
+        // The first error is the one to tell.
+        let _ = file.truncate_with_u32(0);
+    }
     file.close();
     outcome
 }

@@ -166,8 +166,9 @@ impl Worker {
             ToWorker::Pause => self.pause().await,
             ToWorker::Reset => {
                 self.drop_run().await;
-                tell(&FromWorker::WasReset);
+                // Before another run can be started, this one is in the list.
                 self.list_saved().await;
+                tell(&FromWorker::WasReset);
             }
             ToWorker::Inspect(tensor) => {
                 if let Some(running) = &self.running {

@@ -31,10 +31,12 @@ FileSystemSyncAccessHandle.prototype.write = function (...content) {
 };
 
 const SLOW_MS = 2000;
+let isSlow = location.hash === '#slow-storage';
 const { getDirectory } = StorageManager.prototype;
 StorageManager.prototype.getDirectory = async function () {
   if (location.hash === '#no-storage') throw new DOMException('storage is switched off', 'SecurityError');
-  if (location.hash === '#slow-storage') await new Promise((resolve) => { setTimeout(resolve, SLOW_MS); });
+  if (isSlow) await new Promise((resolve) => { setTimeout(resolve, SLOW_MS); });
+  isSlow = false;
   return getDirectory.call(this);
 };
 
