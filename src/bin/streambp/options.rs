@@ -112,7 +112,7 @@ pub struct LoraOptions {
     #[arg(long, requires = "lora_rank")]
     pub use_rslora: bool,
     /// Dtype of frozen matrices: f32, f16, bf16 or int8
-    #[arg(long, default_value = "bf16", value_parser = parse_precision)]
+    #[arg(long, default_value = "bf16", value_parser = parse_frozen_dtype)]
     pub frozen: Dtype,
 }
 
@@ -135,7 +135,7 @@ fn parse_projection(name: &str) -> Result<Projection, String> {
     Projection::named(name).ok_or_else(|| format!("there are {}", Projection::ALL.map(Projection::name).join(", ")))
 }
 
-fn parse_precision(name: &str) -> Result<Dtype, String> {
+fn parse_frozen_dtype(name: &str) -> Result<Dtype, String> {
     Dtype::named(name).ok_or_else(|| format!("there are {}", Dtype::ALL.map(Dtype::name).join(", ")))
 }
 

@@ -31,8 +31,8 @@ impl Device<'_> {
     pub async fn tune(self, gpu: Gpu, spec: &ModelSpec) -> Result<Gpu> {
         let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
         let key = tuning_key(&gpu, spec);
-        let mut kept = read(&file);
-        if let Some(&tuning) = kept.get(&key) {
+        let mut cached = read(&file);
+        if let Some(&tuning) = cached.get(&key) {
             return Ok(gpu.with_tuning(tuning));
         }
         let bar = progress_bar(100, "looking for the fastest kernels");
@@ -42,9 +42,9 @@ impl Device<'_> {
         };
         let tuning = tune(&gpu, spec, progress).await?;
         bar.finish_and_clear();
-        kept.insert(key, tuning);
-        let is_kept = write(&file, &kept).is_ok();
-        Ok(if is_kept { gpu.with_tuning(tuning) } else { gpu })
+        cached.insert(key, tuning);
+        let is_stored = write(&file, &cached).is_ok();
+        Ok(if is_stored { gpu.with_tuning(tuning) } else { gpu })
     }
 }
 
@@ -65,9 +65,9 @@ fn read(file: &Path) -> BTreeMap<String, Tuning> {
     std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-fn write(file: &Path, kept: &BTreeMap<String, Tuning>) -> std::io::Result<()> {
+fn write(file: &Path, cached: &BTreeMap<String, Tuning>) -> std::io::Result<()> {
     std::fs::create_dir_all(file.parent().expect("it lies in a directory"))?;
     let partial = file.with_extension(format!("{}.partial", std::process::id()));
-    std::fs::write(&partial, serde_json::to_vec_pretty(kept).expect("sizes are plain data"))?;
+    std::fs::write(&partial, serde_json::to_vec_pretty(cached).expect("sizes are plain data"))?;
     std::fs::rename(&partial, file)
 }
