@@ -1,4 +1,4 @@
-//! The project's chores, as `cargo xtask <command>`. Each sets up what it needs, or says what to install.
+//! The project's chores, as `cargo xtask <command>`. Each installs what it needs, or prints what to install.
 
 mod chores;
 mod circles;
@@ -64,7 +64,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The directory of the workspace, so that a chore does the same from wherever it is called.
+/// The directory of the workspace, so that chores do not depend on the current directory.
 fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "xtask must stand in the project's directory".to_owned())
 }
