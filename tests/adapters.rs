@@ -1,4 +1,4 @@
-//! Low-rank adapters: their gradients and logits against PEFT's in float64, and their way through files.
+//! LoRA adapters: gradients and logits against PEFT's in float64, and files.
 
 use std::fs;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn a_merged_model_computes_what_the_unmerged_one_does() {
     }
 }
 
-/// Two bytes a parameter in the plan, and in the buffers; the matrices are exactly those of the file.
+/// Two bytes per parameter in the plan and in the buffers; the matrices are exactly those of the file.
 #[test]
 fn frozen_weights_lie_on_the_device_as_in_the_file() {
     for name in LORA_NAMES {
@@ -80,7 +80,7 @@ fn frozen_weights_lie_on_the_device_as_in_the_file() {
     }
 }
 
-/// Logits of the first sequence of the fixture's batch, token after token.
+/// Logits of the first sequence of the fixture's batch, computed token by token.
 fn logits(fixture: &Adapted, spec: &ModelSpec, weights: &Weights) -> Vec<f64> {
     let length = fixture.batch.shape.lengths()[0];
     let (program, logits) = Program::decode(spec, length);
@@ -107,7 +107,7 @@ fn merge(model: &Path, adapter: &Path, out: &Path, more: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Trained, saved, resumed, loaded and merged by the program: the base stays as it is, and the loss is the same on every way.
+/// The program trains, saves, resumes, loads and merges adapters: the base model is unchanged, and the loss is the same every way.
 #[test]
 fn adapters_go_through_files() {
     let here = directory("adapters");
@@ -151,7 +151,7 @@ fn adapters_go_through_files() {
     train(&here.join("further"), &["--lora", whole.to_str().unwrap(), "--steps", "2"]);
 }
 
-/// What says how adapters are made decides what they are.
+/// The options of adapters define their identity.
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let config = model::odd_config();

@@ -1,6 +1,6 @@
-//! Models that are broken in every way that files have: each is refused with one sentence that names what is wrong.
+//! Broken model files: each is refused with one sentence that names the problem.
 //!
-//! The table is shared with the page's tests. Each case takes a good model and edits its files.
+//! The table is shared with the page's tests. Each case edits the files of a good model.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn every_broken_file_gets_one_sentence() {
     }
 }
 
-/// Before they are edited, the models of the table are good.
+/// The unedited models of the table are good.
 #[test]
 fn every_base_is_accepted() {
     let place = directory("good-models");
@@ -45,7 +45,7 @@ fn every_base_is_accepted() {
     }
 }
 
-/// Writes a good model. Returns the directory whose files a case edits.
+/// Writes a good model and returns its directory.
 fn write_base(directory: &Path, base: &str) -> PathBuf {
     let weights = Weights::init(&config(), 1);
     save_model(directory, &config(), &weights).unwrap();
@@ -66,7 +66,7 @@ fn write_base(directory: &Path, base: &str) -> PathBuf {
     }
 }
 
-/// Cuts the weights into three files with an index.
+/// Splits the weights into three shards with an index.
 fn shard(directory: &Path, weights: &Weights) {
     fs::remove_file(directory.join("model.safetensors")).unwrap();
     let parameters = Parameters::new(&config());
@@ -115,12 +115,12 @@ fn apply(directory: &Path, edit: &Value) {
     fs::write(&path, bytes).unwrap();
 }
 
-/// A place in a file; negative ones count from its end.
+/// A position in a file; negative ones count from the end.
 fn place(at: i64, bytes: &[u8]) -> usize {
     if at < 0 { bytes.len() - at.unsigned_abs() as usize } else { at as usize }
 }
 
-/// Sets or deletes what a path leads to.
+/// Sets or deletes the value at a path.
 fn change(document: &mut Value, change: &Value) {
     let path: Vec<&str> = change["path"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
     let (last, before) = path.split_last().unwrap();
@@ -132,7 +132,7 @@ fn change(document: &mut Value, change: &Value) {
     }
 }
 
-/// A safetensors file with another header, whose length is right again.
+/// A safetensors file with an edited header and a matching header length.
 fn with_header(bytes: &[u8], edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
@@ -150,7 +150,7 @@ fn generate(directory: &Path, has_adapter: bool) -> Command {
     command
 }
 
-/// What the program says: one line, and that it failed.
+/// The program's error message, which must be one line.
 fn refusal(directory: &Path, has_adapter: bool) -> String {
     let output = generate(directory, has_adapter).output().unwrap();
     let sentence = String::from_utf8(output.stderr).unwrap();

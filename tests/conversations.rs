@@ -1,4 +1,4 @@
-//! Conversations, from JSON lines to a model that answers.
+//! Conversations: from JSON lines to a model that answers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,9 +55,9 @@ fn answers_are_learned_and_questions_are_not() -> Result<()> {
             trainer.step().await?;
         }
         let after = trainer.validate().await?.loss;
-        // A guess among the tokens costs log 300.
+        // The loss of a random guess is log 300.
         assert!(before > 5.0 && after < 0.2, "{before} and {after}");
-        // The picture is of a conversation, not of what fills the batch.
+        // The attention map shows a conversation, not the filler of the batch.
         let pattern = trainer.attention(1, 0).await?;
         assert!(pattern.input_ids.iter().any(|&id| id != 0) && pattern.weights.len() == pattern.queries.len());
         assert!(pattern.weights.iter().all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
@@ -87,14 +87,14 @@ fn a_vocabulary_goes_with_its_model_and_the_model_answers() {
     let continued = json(&["generate", "--model", text(&out), "--prompt", "will there", "--tokens", "5", "--json"]);
     assert!(continued["text"].as_str().unwrap().starts_with("will there"));
 
-    // What was saved is a model to go on from, with its vocabulary.
+    // The saved model can be trained further, with its vocabulary.
     let more = here.join("more");
     let again = ["train", "--model", text(&out), "--data", text(&data), "--seq-len", "64", "--steps", "1", "--out", text(&more), "--json"];
     assert!(run_lines(&again)[0]["loss"].as_f64().unwrap() < 1.0);
     assert_eq!(TokenizerFiles::read(&more).unwrap(), TokenizerFiles::read(&out).unwrap());
 }
 
-/// What a run prints, line by line.
+/// The JSON lines that a run prints.
 fn run_lines(arguments: &[&str]) -> Vec<serde_json::Value> {
     let output = crate::command_line::run(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,8 +1,8 @@
-//! The programs in `examples/`: each runs, and says what it is to say.
+//! The programs in `examples/`: each runs and prints the expected output.
 
 use std::process::Command;
 
-/// What an example prints. Cargo builds examples beside the tests.
+/// The output of an example. Cargo builds examples together with the tests.
 fn output_of(example: &str, arguments: &[&str]) -> String {
     let this = std::env::current_exe().unwrap();
     let directory = this.ancestors().find(|path| path.join("examples").is_dir()).expect("cargo built the examples");

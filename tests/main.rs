@@ -1,4 +1,4 @@
-//! One binary, so that everything links once.
+//! One test binary, so that everything is linked only once.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What the plan promises: the device's bytes, their growth with the sequence, and an answer in no time.
+//! The promises of the plan: the device's bytes, their growth with the sequence length, and the time of planning.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ fn every_buffer_is_counted_while_it_lives() {
     });
 }
 
-/// As the page's inspector does with whatever is alive.
+/// As the page's inspector does with live tensors.
 #[test]
 fn every_tensor_but_the_read_back_can_be_read() {
     let program = Program::train(&model::odd_config(), BatchShape::uniform(1, 100), Strategy::stream(64, 64).offloading(true));
@@ -77,7 +77,7 @@ fn presets_are_packed_without_gaps() {
     }
 }
 
-/// `4 · ((L+1)·D + 4·K·E)` bytes a token, whatever the vocabulary, with 2% for what belongs to a token beside them.
+/// `4 · ((L+1)·D + 4·K·E)` bytes per token, for any vocabulary, plus 2% for other data of a token.
 #[test]
 fn a_token_more_costs_stream_no_more_than_promised() {
     for preset in PRESETS {
@@ -93,7 +93,7 @@ fn a_token_more_costs_stream_no_more_than_promised() {
     }
 }
 
-/// With the inputs of layers on the host there is no more of them, however many layers there are: to the byte.
+/// With layer inputs offloaded to the host, the bytes per token do not depend on the number of layers, to the byte.
 #[test]
 fn a_token_more_costs_one_hidden_state_where_inputs_wait_on_the_host() {
     for config in PRESETS.iter().map(|preset| &preset.config) {
@@ -110,7 +110,7 @@ fn a_token_more_costs_one_hidden_state_where_inputs_wait_on_the_host() {
     }
 }
 
-/// Where every layer has a window, a token more costs its rows in the layers' inputs, and no key and no value: to the byte.
+/// If every layer has a sliding window, one more token costs its rows in the layer inputs, but no keys and values, to the byte.
 #[test]
 fn a_token_more_costs_no_keys_where_all_layers_have_a_window() {
     for config in PRESETS.iter().map(|preset| &preset.config) {
@@ -126,7 +126,7 @@ fn a_token_more_costs_no_keys_where_all_layers_have_a_window() {
     }
 }
 
-/// What a layer with a window holds of keys and values does not grow with the batch; what another holds does.
+/// The keys and values of layers with a sliding window do not grow with the batch; those of other layers do.
 #[test]
 fn keys_of_a_window_take_no_more_however_long_the_batch() {
     for config in model::windows().into_iter().chain(model::families()) {

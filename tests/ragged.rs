@@ -1,4 +1,4 @@
-//! Batches of sequences of different lengths, one cut otherwise than the other.
+//! Batches of sequences of different lengths, with different boundaries in each batch.
 
 use streambp::model::PRESETS;
 use streambp::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, update::metrics};
@@ -8,7 +8,7 @@ use crate::support::{compare, device, model};
 const TOKENS: u32 = 300;
 const LONGEST: u32 = 150;
 
-/// Sequences of these lengths, whose labels from the one of that number on are ignored.
+/// Sequences of these lengths, whose labels from number `labels` on are ignored.
 fn batch(lengths: &[u32], seed: u64, labels: usize) -> Batch {
     let mut batch = model::batch(&model::odd_config(), lengths, seed);
     let counted: Vec<usize> = (0..batch.labels.len()).filter(|&i| batch.labels[i] != IGNORED_LABEL).collect();
@@ -17,7 +17,7 @@ fn batch(lengths: &[u32], seed: u64, labels: usize) -> Batch {
     batch.averaged_over(labels)
 }
 
-/// Two batches of one size, with very different numbers of labels; and one batch with all of their sequences.
+/// Two batches of the same size with very different numbers of labels, and one batch with all of their sequences.
 fn parts_and_whole() -> ([Batch; 2], Batch) {
     let parts = [batch(&[90, 1, 150, 59], 3, usize::MAX), batch(&[20, 130, 150], 4, 5)];
     let both = |of: fn(&Batch) -> &Vec<u32>| parts.iter().flat_map(of).copied().collect();

@@ -1,4 +1,4 @@
-//! A run that is killed and resumed ends with the bits of a run that was not.
+//! A run that is killed and resumed is bit-identical to an uninterrupted run.
 
 use std::fs;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn a_killed_run_resumes_to_the_same_bits() {
         assert!(Instant::now() < deadline, "no checkpoint was written");
         std::thread::sleep(Duration::from_millis(5));
     }
-    // On Unix this is SIGKILL: the program gets no chance to tidy up.
+    // On Unix this is SIGKILL: the program cannot clean up.
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!killed.join("model.safetensors").is_file(), "the run was over before it could be killed");

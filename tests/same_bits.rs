@@ -1,4 +1,4 @@
-//! Loss, log-probabilities and every gradient are the same bits for all strategies and all lengths of chunks.
+//! Loss, log-probabilities and all gradients are bit-identical for all strategies and chunk lengths.
 
 use streambp::gpu::Tuning;
 use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
@@ -7,7 +7,7 @@ use streambp::step::{Batch, Program, Strategy};
 use crate::support::model::{self, DeviceStep};
 use crate::support::{device, level};
 
-/// Every strategy, and chunks that divide the batch, that do not, and that are longer than it.
+/// All strategies, with chunks that divide the batch, that do not, and that are longer than it.
 fn strategies(tokens: u32) -> Vec<Strategy> {
     let lengths = [(128, 64), (64, 128), (192, 192), (448, 64), (tokens, 192), (tokens, tokens)];
     [Strategy::STANDARD, Strategy::CHECKPOINT]
@@ -17,8 +17,8 @@ fn strategies(tokens: u32) -> Vec<Strategy> {
         .collect()
 }
 
-/// Of how many strategies a model meets one in a default run. Those of successive models are others, so that each strategy
-/// meets several models.
+/// In a default run a model is tested with every n-th strategy. Successive models get different ones, so that each strategy is tested with
+/// several models.
 const STRATEGIES_FOR_ONE: usize = 5;
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -31,7 +31,7 @@ fn assert_same_bits(spec: &ModelSpec, what: &str, step: &DeviceStep, first: &Dev
     assert!(bits(&step.log_probs) == bits(&first.log_probs), "{what}: log-probabilities");
     for (i, (_, parameter)) in Parameters::new(spec).trainable().enumerate() {
         let (gradient, other) = (&step.gradients[i], &first.gradients[i]);
-        // Where a query sees nothing but itself, its weight is 1 whatever its score is.
+        // If only itself is visible to a query, its weight is 1 for any score.
         let is_score = ["self_attn.q_", "self_attn.k_"].iter().any(|part| parameter.name.contains(part));
         let has_effect = !(is_score && parameter.layer.is_some_and(|layer| spec.config.window(layer) == Some(1)));
         assert!(gradient.iter().all(|value| value.is_finite()), "{what}: {}", parameter.name);
@@ -41,8 +41,8 @@ fn assert_same_bits(spec: &ModelSpec, what: &str, step: &DeviceStep, first: &Dev
     }
 }
 
-/// The step of the shortest chunks, twice, so that nothing that a step leaves behind can matter to the next; then the others
-/// against it. `number` is that of the model among those of a test.
+/// Runs the step with the shortest chunks twice, which shows that a step does not depend on the state that the last one left, then compares
+/// the others with it. `number` is the number of the model in a test.
 fn check(number: usize, spec: impl Into<ModelSpec>, batch: &Batch, tuning: Tuning) {
     let spec = spec.into();
     let weights = model::weights(&spec, 1);
@@ -91,7 +91,7 @@ fn kernels_for_other_classes_of_adapter() {
     }
 }
 
-/// Several operations in one dispatch do what each does by itself. They are joined on GPUs.
+/// Fused operations give the bits of single ones. Operations are fused on GPUs.
 #[test]
 fn fused_operations() {
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Dtype::Bf16);
@@ -148,7 +148,7 @@ fn adapters_on_frozen_weights() {
     }
 }
 
-/// Adapters' own matrices may be larger than a binding too.
+/// The matrices of adapters may exceed a binding too.
 #[test]
 fn adapters_that_are_cut() {
     let spec = model::lora(&model::odd_config(), &Projection::ALL, Dtype::Bf16);
@@ -165,9 +165,9 @@ fn adapters_that_are_cut() {
     assert_same_bits(&spec, "adapters in several tensors", &cut, &whole);
 }
 
-/// A vocabulary in several tensors and several blocks of logits gives the bits of one tensor and one block.
+/// A vocabulary in several slices and several ranges of logits gives the bits of one slice and one range.
 #[test]
-fn cut_matrices_and_blocks_of_words() {
+fn split_matrices_and_ranges_of_the_vocabulary() {
     let config = Config { vocab_size: 2500, ..model::odd_config() };
     let batch = model::batch(&config, &[130, 70], 9);
     let weights = model::weights(&config, 1);

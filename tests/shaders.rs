@@ -1,4 +1,4 @@
-//! Every shader in every form that is ever compiled: valid with what a browser offers, and bound as Rust binds it.
+//! Every shader in every form that is ever compiled: valid within base WebGPU, and with the bindings that Rust declares.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::offset_of;
@@ -20,17 +20,17 @@ const MAX_STORAGE_BUFFERS: usize = 8;
 const MAX_INVOCATIONS: u32 = 256;
 /// Base WebGPU's `max_compute_workgroup_storage_size`.
 const MAX_WORKGROUP_BYTES: u32 = 16_384;
-/// Bytes of the slot of an operation's uniform.
+/// Bytes of an operation's uniform slot.
 const SLOT: u32 = 256;
 
-/// A launch with its shader, read and validated.
+/// A dispatch with its parsed and validated shader.
 struct Checked {
     dispatch: Dispatch,
     module: Module,
     info: ModuleInfo,
 }
 
-/// Every shader that models of these sizes need on any class of adapter, each once. All tests look at the same ones.
+/// All distinct shaders for models of these sizes on any class of adapter. All tests share them.
 fn shaders() -> &'static [Checked] {
     static SHADERS: OnceLock<Vec<Checked>> = OnceLock::new();
     SHADERS.get_or_init(|| {
@@ -65,7 +65,7 @@ fn dispatches() -> Vec<Dispatch> {
     dispatches
 }
 
-/// The code of an operation by itself.
+/// The source of an operation alone.
 fn code(dispatch: &Dispatch) -> KernelSource {
     FusedDispatch::alone(dispatch).source
 }
@@ -73,7 +73,7 @@ fn code(dispatch: &Dispatch) -> KernelSource {
 fn validated_code(code: &KernelSource) -> (Module, ModuleInfo) {
     let text = code.wgsl();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{code:?}: {}", e.emit_to_string(&text)));
-    // Base WebGPU unpacks halves, which naga counts as a capability. Browsers are not asked for subgroups.
+    // Base WebGPU includes unpacking of half precision, which naga counts as a capability. Browsers get no subgroups.
     let subgroups = if code.has_subgroups() { Capabilities::SUBGROUP | Capabilities::SHADER_INT64 } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32 | subgroups);
     validator
@@ -115,7 +115,7 @@ fn kernels_that_are_tried_are_valid_everywhere() {
     }
 }
 
-/// A workgroup is no larger than base WebGPU allows, and a whole number of subgroups where threads of one rely on one another.
+/// Checks that a workgroup is within the limits of base WebGPU, and a whole number of subgroups if the kernel uses them.
 fn check_sizes(code: &KernelSource, subgroup_size: Option<u32>) -> Module {
     let module = validated_code(code).0;
     let [x, y, z] = module.entry_points[0].workgroup_size;
@@ -129,7 +129,7 @@ fn check_sizes(code: &KernelSource, subgroup_size: Option<u32>) -> Module {
     module
 }
 
-/// Fused operations are bound and sized as base WebGPU allows.
+/// Fused operations are within the limits of base WebGPU.
 #[test]
 fn fused_operations_are_valid_everywhere() {
     let tiny = &PRESETS[0].config;
@@ -189,7 +189,7 @@ fn bindings_are_those_that_rust_binds() {
     }
 }
 
-/// The plan of memory and what may be left out both rest on which operands an operation writes.
+/// The memory plan and dead-code elimination both depend on which operands an operation writes.
 #[test]
 fn shaders_write_what_the_operation_says() {
     let mut written: HashMap<OpKind, HashSet<String>> = HashMap::new();
@@ -248,7 +248,7 @@ fn the_adamw_params_lie_as_rust_lays_them() {
     assert_eq!(fields, laid);
 }
 
-/// Name, offset and kind of the fields of a struct of scalars.
+/// Name, offset and scalar kind of the fields of a struct.
 fn struct_fields(module: &Module, name: &str) -> Vec<(String, u32, ScalarKind)> {
     let (_, found) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).unwrap_or_else(|| panic!("no struct {name}"));
     let TypeInner::Struct { members, .. } = &found.inner else { panic!("{name} is no struct") };

@@ -1,4 +1,4 @@
-//! Training that must learn, on real text and across a whole sequence.
+//! Training that must converge, on real text and across a whole sequence.
 
 use pollster::block_on;
 use streambp::error::Error;
@@ -9,8 +9,8 @@ use streambp::train::{CopyTask, Dataset, RecallTask, Settings, SumTask, Task, Va
 
 use crate::support::{device, model};
 
-/// Trains a model until it is good enough, which is looked at every twenty steps, or the run is over. The last validation, and
-/// the steps that were done.
+/// Trains a model until `is_learned`, which is checked every twenty steps, or the end of the run. Returns the last validation and the
+/// number of steps.
 fn train(config: &Config, settings: &Settings, dataset: Dataset, is_learned: impl Fn(&Validation) -> bool) -> (Validation, u64) {
     block_on(async {
         let weights = Weights::init(config, settings.seed);
@@ -39,7 +39,7 @@ fn small(hidden_size: u32, layers: u32) -> Config {
     }
 }
 
-/// The entropy of single bytes of a text, in nats: what a model that sees no context can reach.
+/// The entropy of the bytes of a text, in nats: the lowest loss of a model without context.
 fn unigram_entropy(text: &[u8]) -> f64 {
     let mut counts = [0u32; 256];
     text.iter().for_each(|&byte| counts[byte as usize] += 1);
@@ -73,7 +73,7 @@ fn recall_is_learned_across_the_sequence_and_not_without_it() {
     let (across, steps) = train(&small(64, 2), &settings, recall(false), is_learned);
     assert!(is_learned(&across), "{across:?}");
     let (cut, _) = train(&small(64, 2), &Settings { steps, ..settings.clone() }, recall(true), is_learned);
-    // Four values are equally likely: the loss of a guess is log 4.
+    // Four values are equally likely, so the loss of a guess is log 4.
     assert!(cut.accuracy.unwrap() <= 0.3 && cut.loss > 0.95 * 4f64.ln(), "{cut:?}");
 }
 
@@ -89,7 +89,7 @@ fn what_came_some_way_back_is_learned() {
         ..Settings::default()
     };
     for task in [Task::Copy(CopyTask { distance: 16 }), Task::Sum(SumTask { distance: 16 })] {
-        // No answer is more likely than one in five by chance.
+        // A random guess has a probability of at most one in five.
         let is_learned = |validation: &Validation| validation.accuracy > Some(0.5);
         let (learned, _) = train(&small(64, 2), &settings, Dataset::task(task, settings.seq_len).unwrap(), is_learned);
         assert!(is_learned(&learned), "{task:?}: {learned:?}");
@@ -174,7 +174,7 @@ fn attention_is_a_distribution_over_what_a_token_sees() {
     });
 }
 
-/// The keys of the last chunks, found in a ring.
+/// The keys of the last chunks are in a ring.
 #[test]
 fn attention_in_a_window_is_the_same_for_all_strategies() {
     let config = Config { sliding_window: 70, sliding_layers: vec![true; 2], ..small(32, 2) };

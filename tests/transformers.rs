@@ -1,5 +1,4 @@
-//! Models that `transformers` and PEFT wrote, through the program and back: `tests/fixtures/round_trip.py` does it, where Python has
-//! what it needs.
+//! Round trips with models of `transformers` and PEFT, by `tests/fixtures/round_trip.py`, if Python has the required packages.
 
 use std::path::Path;
 use std::process::Command;

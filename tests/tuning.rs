@@ -1,4 +1,4 @@
-//! The search for the fastest kernels: what it finds is kept, used again, and as exact as what it takes the place of.
+//! Autotuning: its result is stored, reused, and as exact as the default kernels.
 
 use std::fs;
 use std::process::Command;
@@ -55,7 +55,7 @@ fn what_was_found_is_kept_and_used_again() {
         let mut command = Command::new(PROGRAM);
         command.args(["train", "--data", "own", "--seq-len", "64", "--steps", "1", "--json", "--model"]).arg(&model);
         command.arg("--out").arg(here.join(out)).env("XDG_CACHE_HOME", here.join("cache"));
-        // The driver's own cache is not what this is about, and without it every kernel is compiled anew.
+        // XDG_CACHE_HOME would also move the driver's cache, without which every kernel would be compiled again.
         if std::env::var_os("MESA_SHADER_CACHE_DIR").is_none() {
             command.env("MESA_SHADER_CACHE_DIR", dirs::cache_dir().unwrap());
         }

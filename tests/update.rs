@@ -1,4 +1,4 @@
-//! Whole steps of training, from several batches to new weights, on the device against f64.
+//! Whole training steps, from several batches to new weights, on the device against f64.
 
 use streambp::model::{Dtype, ModelSpec, Projection};
 use streambp::step::update::{AdamWParams, metrics};
@@ -6,7 +6,7 @@ use streambp::step::{Batch, Pass, Program, Strategy};
 
 use crate::support::{compare, device, model};
 
-/// A large ε, since elsewhere AdamW's first step is the sign of the gradient, and that of a zero is a matter of rounding.
+/// A large ε, since otherwise AdamW's first step is the sign of the gradient, which for zeros depends on rounding.
 const SETTINGS: AdamWParams = AdamWParams {
     learning_rate: 0.1,
     beta1: 0.9,

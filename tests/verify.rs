@@ -1,4 +1,4 @@
-//! The proof of exactness, as the page and the command line run it.
+//! Verification of exactness, as the page and the command line run it.
 
 use std::cell::RefCell;
 

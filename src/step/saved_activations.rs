@@ -119,7 +119,7 @@ impl FromStr for SavedActivations {
                 _ => {
                     let names = SavedActivation::ALL.map(SavedActivation::name).join(", ");
                     return Err(Error::Setting(format!(
-                        "\"{word}\" cannot be saved; there are {names} and all, with :4 behind a name for the last four layers"
+                        "\"{word}\" cannot be saved; there are {names} and all, with :4 after a name for the last four layers"
                     )));
                 }
             }

@@ -18,7 +18,7 @@ pub const SETTINGS: AdamWParams = AdamWParams {
     bias_correction2: 0.401_263_06,
 };
 
-/// The operation, and the ids of the weights and of both moments.
+/// The operation, and the tensors of the weights and of both moments.
 fn bench(rows: u32, cols: u32, decay: bool, metrics: [f32; 4]) -> (OpHarness, [TensorId; 3]) {
     let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[1]));
     let bindings = b.program().bindings.clone();

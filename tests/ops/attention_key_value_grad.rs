@@ -5,7 +5,7 @@ use streambp::step::ops::{AttentionKeyValueGrad, AttentionQueryGrad};
 use super::attention::{self, Operands};
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
-/// The operations, and the ids of `d_out`, `d_k` and `d_v`.
+/// The operations, and the tensors `d_out`, `d_k` and `d_v`.
 fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands, [TensorId; 3]) {
     let (mut b, operands) = attention::bench(shape, config);
     let Operands { q, k, v, segment_start, out, stats } = operands;

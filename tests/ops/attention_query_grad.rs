@@ -5,7 +5,7 @@ use streambp::step::ops::AttentionQueryGrad;
 use super::attention::{self, Operands};
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
-/// The operations, and the ids of `d_out` and `d_q`.
+/// The operations, and the tensors `d_out` and `d_q`.
 fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands, [TensorId; 2]) {
     let (mut b, operands) = attention::bench(shape, config);
     let Operands { q, k, v, segment_start, out, stats } = operands;

@@ -6,7 +6,7 @@ use streambp::step::update::{AdamWParams, metrics};
 use crate::support::model;
 use crate::support::op_harness::{OpHarness, Shape, Tolerance, Width};
 
-/// The operation on so many sums of squares, and where its results go.
+/// The operation on the partial sums of that many parameters, and its output tensors.
 fn bench(parameters: u32, max_grad_norm: f32) -> (OpHarness, TensorId, TensorId) {
     let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[1]));
     let bindings = b.program().bindings.clone();

@@ -5,7 +5,7 @@ use streambp::step::{IGNORED_LABEL, TensorId};
 use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance, Width};
 
-/// The operation with random labels, some of them ignored, and a weight of its own for each token.
+/// The operation with random labels, some of them ignored, and a random loss weight per token.
 fn bench(shape: &Shape, vocab_size: u32, cap: Option<f64>) -> (OpHarness, TensorId) {
     let config = Config { vocab_size, final_logit_softcapping: cap, ..model::odd_config() };
     let labels = model::batch(&config, &shape.lengths, 3).labels;
@@ -37,7 +37,7 @@ fn kernel_and_reference_agree() {
     }
 }
 
-/// Exponentials that no f32 can hold, and padding that would be the largest of them.
+/// Exponentials that overflow f32, and padding that would be the largest logit.
 #[test]
 fn large_logits_do_not_overflow() {
     let (mut b, logits) = bench(&Shape::whole(&[70, 59]), 37, None);
@@ -45,8 +45,8 @@ fn large_logits_do_not_overflow() {
         *logit = if i % 40 < 37 { *logit * 200.0 } else { 1e6 };
     }
     let log_probs = b.program().bindings.log_probs;
-    // Logits of up to 350 are rounded by up to 1.5e-5, and so is the logarithm of their sum; that much, relatively, are
-    // exponentials of their difference off.
+    // Logits of up to 350, and the logarithm of their sum, are rounded by up to 1.5e-5 each, which becomes the relative error of the
+    // exponential of their difference.
     b.check(&[(logits, Tolerance::Norm(3e-5)), (log_probs, Tolerance::Norm(1e-6))]);
 }
 

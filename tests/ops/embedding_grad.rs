@@ -12,7 +12,7 @@ struct Operands {
     d_weight: TensorId,
 }
 
-/// A lookup and its gradient, walked once: the chunks of other operations do not concern it.
+/// A lookup and its gradient in a single chunk: the gradient takes the whole batch at once.
 fn bench(lengths: &[u32], vocab_size: u32, hidden_size: u32) -> (OpHarness, Operands) {
     let config = Config { vocab_size, hidden_size, ..model::odd_config() };
     let batch: Batch = model::batch(&config, lengths, 3);

@@ -1,4 +1,4 @@
-//! Inputs of layers that wait on the host: the same bytes as where they are kept, whatever the step is interrupted by.
+//! Layer inputs that are offloaded to the host: bit-identical to saving them on the device, wherever the step is interrupted.
 
 use streambp::gpu::Executor;
 use streambp::model::{Config, ModelSpec, PRESETS};
@@ -7,7 +7,7 @@ use streambp::train::{Dataset, Settings};
 
 use crate::support::{device, model};
 
-/// Four layers, so that every buffer on the way to the host is used again and again.
+/// Four layers, so that every staging buffer is reused.
 fn config() -> Config {
     Config { num_hidden_layers: 4, ..model::odd_config() }
 }
@@ -40,9 +40,9 @@ fn the_host_holds_what_the_device_would() {
     assert!(kept == waiting && kept.iter().flatten().any(|&value| value != 0.0));
 }
 
-/// As in slow motion: the device is done with every operation before the next one is handed to it.
+/// As in slow motion: the device completes every operation before the next one is submitted.
 #[test]
-fn one_turn_at_a_time_gives_the_same_bits() {
+fn one_instance_at_a_time_gives_the_same_bits() {
     let batch = model::batch(&config(), &[70, 80], 3);
     let strategy = Strategy::stream(64, 64).offloading(true);
     let at_once = model::device_step(&mut executor(strategy, &batch));
@@ -56,7 +56,7 @@ fn one_turn_at_a_time_gives_the_same_bits() {
     });
 }
 
-/// Several batches for a step, a validation in between, and strides of all lengths.
+/// Several batches per step, a validation in between, and all granularities.
 #[test]
 fn a_run_learns_the_same() {
     let config = Config { vocab_size: 256, ..config() };

@@ -19,7 +19,7 @@ fn kernel_and_reference_agree() {
     }
 }
 
-/// Heads of queries or keys, weights to which one is added, and a residual: what families have of their own.
+/// Variants of some families: heads of queries or keys, weights to which 1 is added, and a residual.
 #[test]
 fn groups_are_normed_apart() {
     for (shape, size) in op_harness::few_shapes().into_iter().flat_map(|shape| [2, 6, 32].map(|size| (shape.clone(), size))) {

@@ -5,7 +5,7 @@ use streambp::step::ops::{NormGroups, RmsNorm, RmsNormGrad, RmsNormWeightGrad};
 use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance, Width};
 
-/// What the operation is given, and where its gradient goes.
+/// The operands, and the tensor of the gradient.
 struct Operands {
     x: TensorId,
     out: TensorId,
@@ -13,9 +13,9 @@ struct Operands {
     d_x: TensorId,
 }
 
-/// A norm and its gradient, in a place of its own or in that of `x`.
+/// A norm and its gradient, in a tensor of its own or in place of `x`.
 fn bench(shape: &Shape, hidden_size: u32, in_place: bool) -> (OpHarness, Operands) {
-    // A row of one element has next to no gradient, unless ε is large.
+    // A row of one element has hardly any gradient unless ε is large.
     let mut b = OpHarness::new(&Config { hidden_size, rms_norm_eps: 0.1, ..model::odd_config() }, shape);
     let x = b.input("x", Axis::flat(hidden_size));
     let weight = b.row("weight", Axis::flat(hidden_size));
@@ -52,7 +52,7 @@ fn reference_is_the_slope() {
     }
 }
 
-/// The gradients of heads' norms, in place, with a weight to which one may be added.
+/// The gradients of norms of heads, in place, with a weight to which 1 may be added.
 #[test]
 fn groups_have_their_own_gradients() {
     let bench = |shape: &Shape, size: u32, model_type: ModelType| {

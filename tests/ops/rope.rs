@@ -25,7 +25,7 @@ fn kernel_and_reference_agree() {
     }
 }
 
-/// The reference takes the sine of the exact angle, the kernel adds two angles of a table.
+/// The reference takes the sine of the exact angle; the kernel combines two angles of a table.
 #[test]
 fn angles_of_late_positions_are_exact() {
     for lengths in [vec![20_000], vec![100, 9000]] {

@@ -1,4 +1,4 @@
-//! Models with a batch, and what PyTorch and PEFT compute for them in float64: see `tests/fixtures/README.md`.
+//! Fixtures: models with a batch, and the results of PyTorch and PEFT in float64. See `tests/fixtures/README.md`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::model;
 /// Fixtures with adapters.
 pub const LORA_NAMES: [&str; 4] = ["lora_qwen3_odd", "lora_llama_bias", "lora_gemma3_window", "lora_mistral_packed"];
 
-/// The names of all fixtures of whole models: every directory with no adapter in it.
+/// The names of all fixtures of whole models: every directory without an adapter.
 pub fn names() -> Vec<String> {
     let all = std::fs::read_dir(place("")).unwrap().map(|entry| entry.unwrap().path());
     let is_whole = |path: &PathBuf| path.join("expected.safetensors").is_file() && !path.join("adapter").is_dir();
@@ -26,13 +26,13 @@ fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// A fixture, read.
+/// A fixture.
 pub struct Fixture {
     pub config: Config,
     pub weights: Weights,
     pub batch: Batch,
     pub loss: f64,
-    /// In the order of the table of parameters.
+    /// The gradients, in the order of the parameter table.
     gradients: Vec<Vec<f64>>,
 }
 
@@ -49,17 +49,17 @@ impl Fixture {
         Fixture { config, weights, batch, loss, gradients }
     }
 
-    /// A parameter's gradient.
+    /// The gradient of a parameter.
     pub fn gradient(&self, id: ParameterId) -> &[f64] {
         &self.gradients[id.0]
     }
 }
 
-/// A fixture with adapters, read.
+/// A fixture with adapters.
 pub struct Adapted {
     pub directory: PathBuf,
     pub spec: ModelSpec,
-    /// Those of the model and those of its adapters.
+    /// The values of the model and of its adapters.
     pub weights: Weights,
     pub batch: Batch,
     pub loss: f64,
@@ -67,7 +67,7 @@ pub struct Adapted {
 }
 
 impl Adapted {
-    /// Reads the fixture of that name; frozen matrices lie as in its file.
+    /// Reads the fixture of that name. Frozen matrices have the dtype of its file.
     pub fn read(name: &str) -> Adapted {
         let directory = place(name);
         let (spec, weights) = pollster::block_on(async {
@@ -91,12 +91,12 @@ impl Adapted {
         Adapted { directory, spec, weights, batch, loss, expected }
     }
 
-    /// A tensor of what is expected.
+    /// An expected tensor.
     pub fn expected(&self, name: &str) -> Vec<f64> {
         floats(&SafeTensors::deserialize(&self.expected).unwrap(), name)
     }
 
-    /// The rows of a tensor of logits that belong to the batch's first sequence.
+    /// The rows of a tensor of logits that belong to the first sequence of the batch.
     pub fn first_sequence(&self, name: &str) -> Vec<f64> {
         let rows = self.batch.shape.lengths()[0] as usize;
         self.expected(name)[..rows * self.spec.config.vocab_size as usize].to_vec()

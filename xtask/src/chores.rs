@@ -1,4 +1,4 @@
-//! The chores that need no more than cargo or Python.
+//! Chores that need only cargo or Python.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,14 +10,14 @@ use crate::process::{Result, cargo, output_of, phase, run};
 use crate::system::{self, Need};
 use crate::tools;
 
-/// A lint that takes a moment, with its name.
+/// A lint that takes seconds, with its name.
 type QuickLint = (&'static str, fn() -> Result);
 
-/// Formatting, and the order of the files.
+/// Formatting, and import circles.
 pub const QUICK_LINTS: [QuickLint; 2] = [("formatting", format), ("circles", circles::check)];
 
-/// Lints for both targets, and of the documentation. For browsers they take the profile of the page, so that they wait for no native build,
-/// and the page's build has what they made.
+/// Lints for both targets, and documentation lints. The lints for browsers use the profile of the page: they do not wait for native builds,
+/// and the page's build reuses their output.
 pub fn lints() -> Result<Vec<Job>> {
     tools::ensure_target()?;
     let deny = ["--", "--deny", "warnings"];
@@ -49,7 +49,7 @@ pub fn check() -> Result {
     phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "mend the failing tests named above"))
 }
 
-/// Every file by its path: modules that a macro declares are not found by `cargo fmt`.
+/// Checks the formatting of every file by its path, because `cargo fmt` does not find modules that a macro declares.
 fn format() -> Result {
     rustfmt(&["--check"], "run `cargo xtask fmt`")
 }
@@ -59,7 +59,7 @@ pub fn fmt() -> Result {
     rustfmt(&[], "mend what it cannot read")
 }
 
-/// Runs rustfmt on all of them. Its command is too long to be shown.
+/// Runs rustfmt on all Rust files. The command is too long to be shown.
 fn rustfmt(arguments: &[&str], advice: &str) -> Result {
     let mut files = Vec::new();
     rust_files(Path::new("."), &mut files).map_err(|error| format!("the project's files cannot be listed: {error}"))?;
@@ -70,7 +70,7 @@ fn rustfmt(arguments: &[&str], advice: &str) -> Result {
     }
 }
 
-/// Every Rust file below a directory, but none that a build or a package manager put there.
+/// All Rust files below a directory, except those of builds and package managers.
 fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
@@ -84,7 +84,7 @@ fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()>
     Ok(())
 }
 
-/// What a Rust developer is promised: the package builds by itself, and so does the crate with the Rust that Cargo.toml names.
+/// Checks that the package builds on its own, and that the crate builds with the Rust version of Cargo.toml.
 pub fn package() -> Result {
     phase("package", || run(&mut cargo(&["package", "--package", "streambp"]), "mend the error above"))?;
     let version = minimum_rust_version()?;
@@ -107,7 +107,7 @@ fn minimum_rust_version() -> Result<String> {
     found.map(|version| version.trim_matches('"').to_owned()).ok_or_else(|| "Cargo.toml has no rust-version: add it".to_owned())
 }
 
-/// Runs the script that makes the gradients from PyTorch, in an environment of its own.
+/// Runs the script that computes gradients with PyTorch, in its own Python environment.
 pub fn fixtures(arguments: &[&str]) -> Result {
     let environment = Path::new("target/fixtures-python");
     let python = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
@@ -120,7 +120,7 @@ pub fn fixtures(arguments: &[&str]) -> Result {
     phase("fixtures", || run(Command::new(&python).arg("tests/fixtures/make_fixtures.py").args(arguments), "see what it says above"))
 }
 
-/// Runs every fuzz target for so many seconds, from a good input on.
+/// Runs every fuzz target for `seconds` seconds, starting from valid inputs.
 pub fn fuzz(seconds: &str) -> Result {
     let seconds: u32 = seconds.parse().map_err(|_| format!("`{seconds}` is no number of seconds"))?;
     let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
@@ -133,14 +133,14 @@ pub fn fuzz(seconds: &str) -> Result {
     let list = cargo_fuzz(&["list"]).output().map_err(|error| format!("cargo fuzz cannot be run: {error}"))?;
     for target in String::from_utf8_lossy(&list.stdout).split_whitespace() {
         let time = format!("-max_total_time={seconds}");
-        // Without AddressSanitizer: there is no unsafe code in what is fuzzed, and panics are found without it.
+        // Without AddressSanitizer: the fuzzed code has no unsafe code, and panics are found without it.
         let arguments = ["run", "--sanitizer", "none", target, "--", &time, "-timeout=10", "-rss_limit_mb=4096"];
         phase(target, || run(&mut cargo_fuzz(&arguments), "mend what it found; the input is in fuzz/artifacts"))?;
     }
     Ok(())
 }
 
-/// Coverage takes a compiler flag that a stable compiler has only if told so.
+/// A command of cargo-fuzz. Coverage needs an unstable compiler flag, which a stable compiler accepts only with RUSTC_BOOTSTRAP.
 fn cargo_fuzz(arguments: &[&str]) -> Command {
     let mut command = cargo(&["fuzz"]);
     command.args(arguments).env("RUSTC_BOOTSTRAP", "1");

@@ -1,5 +1,5 @@
-//! No source files of the library need each other in a circle, and its top-level modules are layers: each needs only those
-//! above it.
+//! Checks imports: no circles between the source files of the library, and its top-level modules are layers that import only from those
+//! above them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::names::{Dependency, dependencies};
 use crate::process::Result;
 
-/// The top-level modules from the first layer to the last, each with those above it that it must not import from all the same.
+/// The top-level modules from the first layer to the last, each with the layers above it from which it must not import either.
 const LAYERS: [(&str, &[&str]); 9] = [
     ("error", &[]),
     ("shaders", &[]),
@@ -20,13 +20,13 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("web", &[]),
 ];
 
-/// Circles within it are let be: rewritten with the page.
+/// Circles within this directory are exempt until the page is rewritten.
 const EXEMPT: &str = "src/web/";
 
-/// What the files need: from a file to others, each with a name that it has from there.
+/// The needs of each file: the files that it imports from, with an imported name each.
 type Needs<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>;
 
-/// Reads the library, and says what is wrong with the order of its files.
+/// Reads the library and reports all faults of its imports.
 pub fn check() -> Result {
     let mut files = Vec::new();
     read_directory(Path::new("src"), &mut files)?;
@@ -38,7 +38,7 @@ pub fn check() -> Result {
     }
 }
 
-/// All source files, but for those of programs: they are crates of their own.
+/// Reads all source files except those of programs, which are crates of their own.
 fn read_directory(directory: &Path, files: &mut Vec<(String, String)>) -> Result {
     let unreadable = |error| format!("{} cannot be read: {error}", directory.display());
     let entries = directory.read_dir().map_err(unreadable)?;
@@ -55,7 +55,7 @@ fn read_directory(directory: &Path, files: &mut Vec<(String, String)>) -> Result
     Ok(())
 }
 
-/// A sentence for each circle, and for each file that imports from a layer that it must not import from.
+/// A sentence for each circle, and for each forbidden import between layers.
 fn faults(files: &[(String, String)]) -> Result<Vec<String>> {
     let all = dependencies(files)?;
     let mut needs = Needs::new();
@@ -72,18 +72,18 @@ fn faults(files: &[(String, String)]) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// The top-level module of a file; none for `lib.rs`, which may import from all.
+/// The top-level module of a file; `None` for `lib.rs`, which may import from all.
 fn layer(file: &str) -> Option<&str> {
     let name = file.strip_prefix("src/")?.split('/').next()?;
     Some(name.trim_end_matches(".rs")).filter(|name| *name != "lib")
 }
 
-/// Where a top-level module stands among the layers.
+/// The index of a top-level module among the layers.
 fn place(layer: &str) -> Option<usize> {
     LAYERS.iter().position(|(name, _)| *name == layer)
 }
 
-/// What is wrong if a file imports from a layer that it must not import from.
+/// A sentence about a forbidden import between layers, if it is one.
 fn crossing(dependency: &Dependency) -> Option<String> {
     let Dependency { from, to, name, .. } = dependency;
     let (below, above) = (layer(from)?, layer(to)?);
@@ -92,16 +92,16 @@ fn crossing(dependency: &Dependency) -> Option<String> {
     (!is_allowed).then(|| format!("`{below}` must not import from `{above}`: {from} -> ({name}) {to}"))
 }
 
-/// The largest sets of files in which every file needs every other, by way of others or at once.
+/// The maximal sets of files that need each other, directly or indirectly.
 fn circles<'a>(needs: &Needs<'a>) -> Vec<Vec<&'a str>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> = needs.keys().map(|file| (*file, reached_from(file, needs))).collect();
     let is_mutual = |a: &str, b: &str| reached[a].contains(b) && reached.get(b).is_some_and(|files| files.contains(a));
     let with = |file: &&'a str| -> Vec<&'a str> { needs.keys().copied().filter(|other| is_mutual(file, other)).collect() };
-    // A circle is found from each of its files, and told once.
+    // A circle is found from each of its files, but reported once.
     needs.keys().map(|file| (file, with(file))).filter(|(file, circle)| circle.first() == Some(file)).map(|(_, circle)| circle).collect()
 }
 
-/// Every file that a file needs, by way of others or at once.
+/// All files that a file needs, directly or indirectly.
 fn reached_from<'a>(file: &'a str, needs: &Needs<'a>) -> BTreeSet<&'a str> {
     let (mut reached, mut left) = (BTreeSet::new(), vec![file]);
     while let Some(file) = left.pop() {
@@ -110,7 +110,7 @@ fn reached_from<'a>(file: &'a str, needs: &Needs<'a>) -> BTreeSet<&'a str> {
     reached
 }
 
-/// The files of a circle, and the shortest chain from one of them back to it.
+/// A sentence with the files of a circle, and the shortest chain from one of them back to it.
 fn sentence(circle: &[&str], needs: &Needs) -> String {
     let chains = circle.iter().map(|file| chain(file, needs));
     let shortest = chains.min_by_key(Vec::len).expect("a circle has files");
@@ -118,7 +118,7 @@ fn sentence(circle: &[&str], needs: &Needs) -> String {
     format!("{} need each other: {}{}", circle.join(", "), shortest[0], steps.collect::<String>())
 }
 
-/// The shortest way from a file of a circle back to it.
+/// The shortest chain from a file of a circle back to it.
 fn chain<'a>(file: &'a str, needs: &Needs<'a>) -> Vec<&'a str> {
     let mut left = VecDeque::from([vec![file]]);
     let mut seen = BTreeSet::new();
@@ -140,7 +140,7 @@ fn chain<'a>(file: &'a str, needs: &Needs<'a>) -> Vec<&'a str> {
 mod tests {
     use super::*;
 
-    /// What is wrong with a library of these files, each a name and a text.
+    /// The faults of a library of these files, each a name and a text.
     fn faults_of(files: &[(&str, &str)]) -> Vec<String> {
         let files: Vec<_> = files.iter().map(|(file, text)| (format!("src/{file}"), (*text).to_owned())).collect();
         faults(&files).unwrap()

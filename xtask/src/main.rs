@@ -1,4 +1,4 @@
-//! The project's chores, as `cargo xtask <command>`. Each sets up what it needs, or says what to install.
+//! The project's chores, as `cargo xtask <command>`. Each installs what it needs, or prints what to install.
 
 mod chores;
 mod circles;
@@ -25,14 +25,14 @@ Usage: cargo xtask <command>
   serve [--port PORT]              build the page and serve it at 127.0.0.1
   build                            build the page into dist, for any directory of a static host
   test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native or browser,
-                                   --all goes through every combination and tests the page that is shipped
-  check                            formatting, the order of the files, lints natively and for the browser, unit tests
+                                   --all tests all combinations and the shipped page
+  check                            formatting, import circles, lints natively and for the browser, unit tests
   fmt                              format every Rust file
-  package                          the crate as a package, and with the oldest Rust that it promises
-  circles                          the order of the files alone: no circles, and layers that need only those above them
-  fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them
-  fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)
-  peers [ARGUMENTS]                train the same decoder with other trainers, side by side; see peers/README.md";
+  package                          build the crate as a package, and with the oldest Rust that it supports
+  circles                          check imports alone: no circles, and layers import only from those above them
+  fixtures [ARGUMENTS]             compute the fixtures with PyTorch; --check compares them
+  fuzz [SECONDS]                   fuzz every parser for SECONDS seconds each [default: 300]
+  peers [ARGUMENTS]                benchmark against other trainers; see peers/README.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -64,7 +64,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The directory of the workspace, so that a chore does the same from wherever it is called.
+/// The directory of the workspace, so that chores do not depend on the current directory.
 fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "xtask must stand in the project's directory".to_owned())
 }

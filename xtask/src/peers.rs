@@ -1,4 +1,4 @@
-//! The benchmark against other trainers, which has a folder and a workspace of its own.
+//! The benchmark against other trainers, which has its own folder and workspace.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::tools;
 const DIRECTORY: &str = "peers";
 const MANIFEST: [&str; 2] = ["--manifest-path", "peers/Cargo.toml"];
 
-/// Builds the contestants that take part, and lets them train side by side. The table is in `peers/results.md` then.
+/// Builds the selected contestants and runs the benchmark. It writes the table to `peers/results.md`.
 pub fn peers(arguments: &[&str]) -> Result {
     system::ensure(&[Need::Node])?;
     let taking = taking(arguments)?;
@@ -22,7 +22,7 @@ pub fn peers(arguments: &[&str]) -> Result {
         run(Command::new(system::npm()?).args(install).current_dir(DIRECTORY), "see that the packages' registry can be reached")
     })?;
     phase("build, natively", || {
-        // Ours exports the task, whoever takes part.
+        // Our own trainer is always needed: it exports the task.
         let mut build = cargo(&["build", "--release", "--package", "peers-ours"]);
         if taking.iter().any(|line| line == "native burn") {
             build.args(["--package", "peers-burn"]);
@@ -44,7 +44,7 @@ pub fn peers(arguments: &[&str]) -> Result {
     })
 }
 
-/// Who takes part with these arguments, as the driver tells: the place and the peer on each line.
+/// The selected contestants, as printed by the driver: the place and the peer on each line.
 fn taking(arguments: &[&str]) -> Result<Vec<String>> {
     let output = node(&[&["needed.mjs"], arguments].concat())?.output().map_err(|error| format!("node cannot be run: {error}"))?;
     let lines = |text: &[u8]| String::from_utf8_lossy(text).lines().map(str::to_owned).collect::<Vec<String>>();

@@ -1,13 +1,13 @@
-//! What the operating system's packages provide: a Vulkan driver, browsers, Node and Python.
+//! Requirements from packages of the operating system: a Vulkan driver, browsers, Node and Python.
 //!
-//! On Debian and Ubuntu it is installed if that takes no password; elsewhere the command to type is printed.
+//! On Debian and Ubuntu they are installed if that needs no password; otherwise the command to type is printed.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::process::{Result, find_program, output_of, run};
 
-/// Something that a chore needs.
+/// A requirement of a chore.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     Vulkan,
@@ -38,7 +38,7 @@ impl Need {
         }
     }
 
-    /// The packages that meet it. Ubuntu's browsers are snaps, which cannot use a fresh profile in a temporary directory.
+    /// The packages that provide it. Ubuntu's browsers are snaps, which cannot use a fresh profile in a temporary directory.
     fn packages(self, system: System) -> Option<&'static str> {
         Some(match (self, system) {
             (Need::Vulkan, System::Debian | System::Ubuntu) => "mesa-vulkan-drivers libvulkan1",
@@ -62,7 +62,7 @@ impl Need {
     }
 }
 
-/// Systems whose packages have known names.
+/// Systems with known package names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum System {
     Debian,
@@ -84,7 +84,7 @@ impl System {
         }
     }
 
-    /// A distribution, or the one that it descends from. Ubuntu's descendants call themselves Debian's too.
+    /// A distribution, or the one that it derives from. Derivatives of Ubuntu also name Debian.
     fn of_linux(os_release: &str) -> System {
         let lines = os_release.lines().filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="));
         let names: Vec<&str> = lines.flat_map(|line| line.split(['=', ' ', '"'])).collect();
@@ -110,10 +110,10 @@ impl System {
     }
 }
 
-/// What Python is called where venv comes with it.
+/// The name of a Python that includes venv.
 pub const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
 
-/// Sees that all needs are met: installs what is missing, or says what to install.
+/// Ensures that all requirements are met: installs what is missing, or prints what to install.
 pub fn ensure(needs: &[Need]) -> Result {
     let system = System::current();
     let missing = || needs.iter().copied().filter(|need| !need.is_met());
@@ -125,7 +125,7 @@ pub fn ensure(needs: &[Need]) -> Result {
     if missing.is_empty() { Ok(()) } else { Err(what_to_install(&missing, system)) }
 }
 
-/// Does nothing where it would take a password: then the command is named instead.
+/// Installs packages with apt if that needs no password; otherwise names the command.
 fn install_with_apt(packages: &[&str]) -> Result {
     let Some(prefix) = root_prefix() else { return Ok(()) };
     let apt = |arguments: &[&str]| {
@@ -137,7 +137,7 @@ fn install_with_apt(packages: &[&str]) -> Result {
     apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"], packages].concat())
 }
 
-/// What to put before a command so that root runs it without being asked for a password.
+/// The prefix with which a command runs as root without a password, if there is one.
 fn root_prefix() -> Option<&'static [&'static str]> {
     if output_of(Command::new("id").arg("-u")).as_deref() == Some("0") {
         return Some(&[]);
@@ -168,13 +168,13 @@ fn has_vulkan_driver() -> bool {
     named || places.filter_map(|place| place.join("vulkan/icd.d").read_dir().ok()).any(|mut drivers| drivers.next().is_some())
 }
 
-/// Where the list of libraries cannot be asked for, the tests themselves find out.
+/// Is there a Vulkan loader? Assumes so if the list of libraries is unavailable; the tests will show.
 fn has_vulkan_loader() -> bool {
     let list = |program| output_of(Command::new(program).arg("-p"));
     list("ldconfig").or_else(|| list("/sbin/ldconfig")).is_none_or(|libraries| libraries.contains("libvulkan.so.1"))
 }
 
-/// Chromium, or Chrome, which is the same engine.
+/// Chromium, or Chrome, which has the same engine.
 pub fn chromium() -> Result<PathBuf> {
     let names = ["google-chrome", "google-chrome-stable", "chromium", "chromium-browser"];
     let places = ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", r"C:\Program Files\Google\Chrome\Application\chrome.exe"];
@@ -186,7 +186,7 @@ pub fn firefox() -> Result<PathBuf> {
     browser("FIREFOX", &["firefox-esr", "firefox"], &places).ok_or_else(|| not_found(Need::Firefox))
 }
 
-/// The browser that a variable names, or that PATH has, or that stands where installers put it.
+/// The browser that a variable names, or that is in PATH or in a usual place of installers.
 fn browser(variable: &str, names: &[&str], places: &[&str]) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let found = named.or_else(|| find_program(names)).or_else(|| places.iter().map(PathBuf::from).find(|path| path.is_file()))?;

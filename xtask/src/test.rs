@@ -1,4 +1,4 @@
-//! All tests: lints, natively on the default adapter, then the page in real browsers.
+//! All tests: lints, native tests on the default adapter, then the page in real browsers.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -13,7 +13,7 @@ use crate::system::{self, Need};
 use crate::tally::Tally;
 use crate::tools::Toolchain;
 
-/// One of the parts that the tests have.
+/// A part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Lints,
@@ -21,16 +21,16 @@ enum Part {
     Browser,
 }
 
-/// Which tests run.
+/// The selected tests.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Selection {
     parts: Vec<Part>,
-    /// Every combination, and the page as it is shipped?
+    /// All combinations, and the shipped page?
     is_exhaustive: bool,
 }
 
 impl Selection {
-    /// What the arguments of `test` ask for.
+    /// The selection by the arguments of `test`.
     pub fn named(arguments: &[&str]) -> Result<Selection> {
         let mut selection = Selection { parts: vec![Part::Lints, Part::Native, Part::Browser], is_exhaustive: false };
         let mut arguments = arguments.iter();
@@ -54,7 +54,7 @@ fn part_named(name: &str) -> Result<Part> {
     }
 }
 
-/// Runs parts of the tests. The last line adds up what all runners counted.
+/// Runs the selected tests. The last line sums the counts of all runners.
 pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(&selection.parts)))?;
     let runners = Runners::new(selection.is_exhaustive)?;
@@ -75,7 +75,7 @@ pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What breaks off before it can count is a failure.
+/// A run that aborts before it reports counts as a failure.
 fn counted(tally: Result<Tally>) -> Tally {
     tally.unwrap_or_else(|sentence| {
         eprintln!("error: {sentence}\n");
@@ -83,8 +83,8 @@ fn counted(tally: Result<Tally>) -> Tally {
     })
 }
 
-/// Does the lints that are chosen and builds whatever the tests need, side by side: while one waits for its last crate, others have the
-/// other cores. The order is such that none waits for a directory that another builds in.
+/// Runs the selected lints and all builds for the tests in parallel: while one waits for its last crate, the others use the other cores.
+/// The order is such that none waits for the lock of another's build directory.
 fn build(selection: &Selection) -> Result<Option<Toolchain>> {
     let is_chosen = |part| selection.parts.contains(&part);
     let lints = if is_chosen(Part::Lints) { chores::lints()? } else { Vec::new() };
@@ -98,20 +98,20 @@ fn build(selection: &Selection) -> Result<Option<Toolchain>> {
     Toolchain::ensure(jobs.chain([page::programs(profile(selection.is_exhaustive))]).collect()).map(Some)
 }
 
-/// The profile of the page that is tested.
+/// The profile of the tested page.
 fn profile(is_exhaustive: bool) -> &'static str {
     if is_exhaustive { page::SHIPPED } else { page::QUICK }
 }
 
 fn needs(parts: &[Part]) -> Vec<Need> {
     let (is_native, is_browser) = (parts.contains(&Part::Native), parts.contains(&Part::Browser));
-    // Firefox wants a Vulkan driver as much as native tests do.
+    // Firefox needs a Vulkan driver, as native tests do.
     let vulkan = (is_native || is_browser).then_some(Need::Vulkan);
     let browsers = [Need::Chromium, Need::Firefox, Need::Node].into_iter().filter(|_| is_browser);
     vulkan.into_iter().chain(browsers).collect()
 }
 
-/// What is wrong with one says nothing of the others.
+/// Runs all quick lints, also after a failure.
 fn quick_lints() -> Tally {
     let mut tally = Tally::default();
     for (name, lint) in chores::QUICK_LINTS {
@@ -139,7 +139,7 @@ fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
         Ok(tests)
     };
     phase("set-up of the browser tests", || {
-        // A driver's install scripts would download browsers of their own.
+        // The install scripts of a browser driver would download browsers.
         let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
         run(&mut in_browser_tests(system::npm()?, &install), "see that the packages' registry can be reached")
     })?;
@@ -163,14 +163,14 @@ fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
     Ok(total)
 }
 
-/// What `tests/browser/browsers.mjs` calls them. They are tested beside each other.
+/// The names of the browsers in `tests/browser/browsers.mjs`. They are tested in parallel.
 const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
-/// Starts the name of the file that measures, which runs by itself: without a GPU, browsers take all cores.
+/// The prefix of the file of measurements, which runs alone: without a GPU, browsers take all cores.
 const TIMED: &str = "timed.";
-/// Starts the name of the file that holds how large the page is that is shipped.
+/// The prefix of the file that tests the size of the shipped page.
 const SIZE: &str = "size.";
 
-/// The files of tests, in order.
+/// The test files, in order.
 fn browser_test_files(is_exhaustive: bool) -> Result<Vec<String>> {
     let unreadable = |error: std::io::Error| format!("tests/browser cannot be listed: {error}");
     let entries = std::fs::read_dir("tests/browser").map_err(unreadable)?;
@@ -187,14 +187,14 @@ fn in_browser_tests(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) ->
     command
 }
 
-/// When a runner's output is shown: two at once cannot be read.
+/// When to show the output of a runner: two at once would be unreadable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Show {
     Now,
     AtTheEnd,
 }
 
-/// What all runners of tests are given.
+/// The environment of all test runners.
 struct Runners {
     is_exhaustive: bool,
     runtime: RuntimeDirectory,
@@ -203,12 +203,12 @@ struct Runners {
 
 impl Runners {
     fn new(is_exhaustive: bool) -> Result<Runners> {
-        // Where `target` is kept between runs, as CI does, Mesa compiles nothing twice.
+        // If `target` persists between runs, as in CI, Mesa compiles nothing twice.
         let shader_cache = std::path::absolute("target/shader-cache").map_err(|error| error.to_string())?;
         Ok(Runners { is_exhaustive, runtime: RuntimeDirectory::ensure()?, shader_cache })
     }
 
-    /// Runs a test runner, and counts what it reports. A run without a test, or that breaks off, is a failure.
+    /// Runs a test runner and returns its counts. A run that has no tests or aborts is a failure.
     fn count(&self, command: &mut Command, show: Show) -> Result<Tally> {
         self.runtime.give_to(command).env("MESA_SHADER_CACHE_DIR", &self.shader_cache);
         if self.is_exhaustive {
