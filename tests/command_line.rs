@@ -80,20 +80,20 @@ fn plan_tells_what_adapters_cost() {
 #[test]
 fn plan_tells_what_is_saved_and_what_would_be_fastest() {
     let plan = |more: &[&str]| json(&[&["plan", "--model", "tiny", "--seq-len", "2048", "--json"], more].concat());
-    let bare = plan(&[]);
+    let plain = plan(&[]);
     let saving = plan(&["--save-activations", "attention,mlp:2"]);
-    assert_eq!((&saving["save_activations"], &bare["save_activations"]), (&"attention,mlp:2".into(), &"".into()));
-    assert!(saving["flops"].as_u64() < bare["flops"].as_u64() && saving["peak_bytes"].as_u64() > bare["peak_bytes"].as_u64());
+    assert_eq!((&saving["save_activations"], &plain["save_activations"]), (&"attention,mlp:2".into(), &"".into()));
+    assert!(saving["flops"].as_u64() < plain["flops"].as_u64() && saving["peak_bytes"].as_u64() > plain["peak_bytes"].as_u64());
     let offloading = plan(&["--offload"]);
-    assert_eq!((offloading["host_bytes"].as_u64(), bare["host_bytes"].as_u64()), (Some(3 * 2048 * 128 * 4), Some(0)));
-    assert!(offloading["peak_bytes"].as_u64() < bare["peak_bytes"].as_u64());
+    assert_eq!((offloading["host_bytes"].as_u64(), plain["host_bytes"].as_u64()), (Some(3 * 2048 * 128 * 4), Some(0)));
+    assert!(offloading["peak_bytes"].as_u64() < plain["peak_bytes"].as_u64());
 
     let budget = "40MiB";
     let fastest = plan(&["--budget", budget])["fastest"].clone();
     let [strategy, saved] = ["strategy", "save_activations"].map(|field| fastest[field].as_str().unwrap().to_owned());
     let [chunk, logits_chunk] = ["chunk", "logits_chunk"].map(|field| fastest[field].to_string());
     let named = plan(&["--strategy", &strategy, "--save-activations", &saved, "--chunk", &chunk, "--logits-chunk", &logits_chunk]);
-    assert!(named["peak_bytes"].as_u64().unwrap() <= 40 << 20 && named["flops"].as_u64() < bare["flops"].as_u64(), "{fastest}");
+    assert!(named["peak_bytes"].as_u64().unwrap() <= 40 << 20 && named["flops"].as_u64() < plain["flops"].as_u64(), "{fastest}");
     let refused = run(&["plan", "--model", "tiny", "--seq-len", "64", "--save-activations", "everything"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("\"everything\" cannot be saved; there are attention, keys_values"));
 }
@@ -135,8 +135,8 @@ fn devices_names_an_adapter() {
 #[test]
 fn nobody_has_to_be_logged_in() {
     let output = Command::new(PROGRAM).arg("devices").env_remove("XDG_RUNTIME_DIR").output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !words.contains("XDG_RUNTIME_DIR"), "{words}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !stderr.contains("XDG_RUNTIME_DIR"), "{stderr}");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn what_goes_wrong_is_said_in_a_sentence() {
         complaint(&[&arguments[..], more].concat())
     };
     let own = Path::new("own");
-    for (said, expected) in [
+    for (message, expected) in [
         (train(&model, &short, &[]), "9 bytes"),
         (train(&model, &binary, &[]), "UTF-8"),
         (train(&model, &empty, &[]), "empty"),
@@ -175,7 +175,7 @@ fn what_goes_wrong_is_said_in_a_sentence() {
         (train(&model, own, &["--lr", "0"]), "learning rate"),
         (complaint(&["plan", "--model", text(&gpt2), "--seq-len", "64"]), "model_type"),
     ] {
-        assert!(said.contains(expected), "{said}");
+        assert!(message.contains(expected), "{message}");
     }
 }
 
@@ -185,8 +185,8 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_state() {
     let model = small_model(&here);
     let out = here.join("out");
     let arguments = ["train", "--model", text(&model), "--data", "own", "--seq-len", "64", "--steps", "50", "--warmup", "0"];
-    let said = complaint(&[&arguments[..], &["--lr", "1e30", "--out", text(&out)]].concat());
-    assert!(said.contains("not finite"), "{said}");
+    let message = complaint(&[&arguments[..], &["--lr", "1e30", "--out", text(&out)]].concat());
+    assert!(message.contains("not finite"), "{message}");
     assert!(out.join("checkpoint.safetensors").is_file());
 }
 

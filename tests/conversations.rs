@@ -83,14 +83,15 @@ fn a_vocabulary_goes_with_its_model_and_the_model_answers() {
     let ask = ["generate", "--model", text(&out), "--prompt", "will there be snow on day 14?", "--chat", "--temperature", "0", "--json"];
     let answer = json(&ask);
     assert_eq!(answer["text"], "no, none");
-    assert!(answer["tokens"].as_array().unwrap().len() < 20, "it stops when the answer is over");
+    assert!(answer["tokens"].as_array().unwrap().len() < 20, "generation should stop at the end of the answer");
     let continued = json(&["generate", "--model", text(&out), "--prompt", "will there", "--tokens", "5", "--json"]);
     assert!(continued["text"].as_str().unwrap().starts_with("will there"));
 
     // The saved model can be trained further, with its vocabulary.
     let more = here.join("more");
-    let again = ["train", "--model", text(&out), "--data", text(&data), "--seq-len", "64", "--steps", "1", "--out", text(&more), "--json"];
-    assert!(run_lines(&again)[0]["loss"].as_f64().unwrap() < 1.0);
+    let arguments =
+        ["train", "--model", text(&out), "--data", text(&data), "--seq-len", "64", "--steps", "1", "--out", text(&more), "--json"];
+    assert!(run_lines(&arguments)[0]["loss"].as_f64().unwrap() < 1.0);
     assert_eq!(TokenizerFiles::read(&more).unwrap(), TokenizerFiles::read(&out).unwrap());
 }
 
@@ -118,7 +119,7 @@ fn what_is_wrong_with_data_and_vocabularies_is_said_in_a_sentence() {
         complaint(&[&arguments[..], more].concat())
     };
     let tiny = Path::new("tiny");
-    for (said, expected) in [
+    for (message, expected) in [
         (train(tiny, &broken, &[]), "broken.jsonl, line 61: "),
         (train(tiny, &short, &[]), "1 documents, and 2"),
         (train(tiny, &plain, &["--train-tokenizer", "260"]), "261 or more"),
@@ -129,6 +130,6 @@ fn what_is_wrong_with_data_and_vocabularies_is_said_in_a_sentence() {
         (train(tiny, &data, &["--tokenizer", "nowhere.json"]), "no tokenizer nowhere.json"),
         (train(tiny, Path::new("own"), &["--tokenizer", "bytes"]), "made of bytes"),
     ] {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(message.contains(expected), "{expected}: {message}");
     }
 }

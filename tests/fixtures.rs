@@ -33,7 +33,7 @@ fn the_device_computes_what_pytorch_computes_with_the_same_bits_in_every_strateg
             let program = Program::gradients(&fixture.config, fixture.batch.shape.clone(), strategy);
             model::device_step(&mut model::device_executor(&program, tuning, &fixture.weights, &fixture.batch))
         };
-        let [own, classes @ ..] = &device::tunings()[..] else { panic!("there are kernels for this adapter") };
+        let [own, classes @ ..] = &device::tunings()[..] else { panic!("the device has a tuning") };
         let first = step(Strategy::stream(64, 64), *own);
         compare_with_pytorch(&name, &fixture, &first);
         for tuning in level::share(classes, 2, number) {

@@ -17,9 +17,9 @@ fn the_device_holds_what_was_planned_to_the_byte() {
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Dtype::Bf16);
     let full = [model::odd_config(), PRESETS[0].config.clone()].into_iter().chain(model::families()).chain(model::windows());
     for spec in full.map(|config| ModelSpec::from(&config)).chain([adapted]) {
-        let keeping = Strategy::stream(128, 64).saving("attention,keys_values:1,mlp:1".parse().unwrap());
+        let saving = Strategy::stream(128, 64).saving("attention,keys_values:1,mlp:1".parse().unwrap());
         let plain = StrategyKind::ALL.map(|kind| Strategy::new(kind, 128, 64));
-        for strategy in plain.into_iter().chain([keeping, keeping.offloading(true), keeping.with_adaptive_chunks(true)]) {
+        for strategy in plain.into_iter().chain([saving, saving.offloading(true), saving.with_adaptive_chunks(true)]) {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
                 let program = Program::train(&spec, BatchShape::packed(lengths), strategy);
                 let plan = Plan::new(program, device::gpu().limits()).unwrap();
@@ -40,15 +40,15 @@ fn every_buffer_is_counted_while_it_lives() {
             let plan = Plan::new(program, gpu.limits()).unwrap();
             Executor::new(Kernels::new(gpu, plan).unwrap()).await.unwrap()
         };
-        let samples_of = Program::decode(&config, 100).0;
+        let decode = Program::decode(&config, 100).0;
         let step = Program::train(&config, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
         let step = executor(&gpu, step).await;
         assert_eq!(gpu.buffers(), [("step", step.created_bytes())]);
-        let samples = executor(&gpu.used_for("samples"), samples_of).await;
+        let samples = executor(&gpu.used_for("samples"), decode).await;
         assert_eq!(gpu.buffers(), [("samples", samples.created_bytes()), ("step", step.created_bytes())]);
         step.read(step.program().bindings.metrics).await.unwrap();
         drop(samples);
-        assert_eq!(gpu.buffers(), [("step", step.created_bytes())], "a read-back's buffer is gone at once");
+        assert_eq!(gpu.buffers(), [("step", step.created_bytes())], "the buffer of a read-back should be freed at once");
         drop(step);
         assert_eq!(gpu.buffers(), []);
     });
@@ -86,9 +86,9 @@ fn a_token_more_costs_stream_no_more_than_promised() {
             let peak = |tokens| plan(&config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128)).peak_bytes();
             let (short, long) = (1 << 14, 1 << 17);
             let per_token = (peak(long) - peak(short)) as f64 / f64::from(long - short);
-            let words = (config.num_hidden_layers + 1) * config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
-            let promised = 4.0 * f64::from(words);
-            assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes a token, {promised} were promised", preset.name);
+            let elements = (config.num_hidden_layers + 1) * config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
+            let promised = 4.0 * f64::from(elements);
+            assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes per token, more than the promised {promised}", preset.name);
         }
     }
 }
@@ -100,12 +100,15 @@ fn a_token_more_costs_one_hidden_state_where_inputs_wait_on_the_host() {
         let memory = |tokens| plan(config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128).offloading(true));
         let [short, long] = [1 << 14, 1 << 17].map(memory);
         let more = u64::from((1u32 << 17) - (1 << 14));
-        let words = config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
-        let of_batch = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
-        assert_eq!(long.peak_bytes() - short.peak_bytes(), more * u64::from(4 * words + of_batch));
+        let elements = config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
+        let batch_bytes = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
+        assert_eq!(long.peak_bytes() - short.peak_bytes(), more * u64::from(4 * elements + batch_bytes));
         let inputs = 4 * (config.num_hidden_layers - 1) * config.hidden_size;
         assert_eq!(long.host_bytes() - short.host_bytes(), more * u64::from(inputs));
-        assert!(more * u64::from(4 * words + of_batch) <= more * u64::from(4 * (2 * config.hidden_size + words)), "as promised");
+        assert!(
+            more * u64::from(4 * elements + batch_bytes) <= more * u64::from(4 * (2 * config.hidden_size + elements)),
+            "more than the promise"
+        );
         assert_eq!(short.unused_bytes(), 0);
     }
 }
@@ -120,8 +123,8 @@ fn a_token_more_costs_no_keys_where_all_layers_have_a_window() {
             let peak = |tokens| plan(&config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128)).peak_bytes();
             let (short, long) = (1 << 14, 1 << 17);
             let inputs = 4 * config.num_hidden_layers * config.hidden_size;
-            let of_batch = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
-            assert_eq!(peak(long) - peak(short), u64::from(long - short) * u64::from(inputs + of_batch), "{model_type:?}");
+            let batch_bytes = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
+            assert_eq!(peak(long) - peak(short), u64::from(long - short) * u64::from(inputs + batch_bytes), "{model_type:?}");
         }
     }
 }

@@ -34,7 +34,7 @@ fn parts_and_whole() -> ([Batch; 2], Batch) {
 }
 
 #[test]
-fn a_program_runs_batches_that_are_cut_otherwise_to_the_bits_of_their_own() {
+fn batches_with_other_boundaries_give_the_bits_of_their_own_program() {
     let config = model::odd_config();
     let weights = model::weights(&config, 1);
     for strategy in [Strategy::STANDARD, Strategy::stream(64, 128)] {
@@ -98,8 +98,8 @@ fn accumulation_weighs_every_label_the_same_on_the_device() {
         in_parts.run(Pass::Forward..=Pass::Backward).await.unwrap();
         in_parts.gradients().await.unwrap()
     });
-    let f64s = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+    let to_f64 = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
     for ((_, parameter), (found, expected)) in program.parameters.trainable().zip(gradients.iter().zip(&at_once.gradients)) {
-        compare::norm(&parameter.name, &f64s(found), &f64s(expected), 1e-6).unwrap();
+        compare::norm(&parameter.name, &to_f64(found), &to_f64(expected), 1e-6).unwrap();
     }
 }

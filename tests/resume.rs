@@ -43,7 +43,7 @@ fn a_killed_run_resumes_to_the_same_bits() {
     let resumed = run(&[&arguments(&model, &killed)[..], &["--resume"]].concat());
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
     let first: serde_json::Value = serde_json::from_slice(resumed.stdout.split(|&b| b == b'\n').next().unwrap()).unwrap();
-    assert!(first["step"].as_u64().unwrap() > 1, "it started anew");
+    assert!(first["step"].as_u64().unwrap() > 1, "the run did not resume from the checkpoint");
     let weights = |directory: &Path| fs::read(directory.join("model.safetensors")).unwrap();
     assert!(weights(&whole) == weights(&killed), "the weights differ");
 }
@@ -53,7 +53,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     let here = directory("other_run");
     let model = small_model(&here);
     let out = here.join("out");
-    let short = |seed: &'static str| {
+    let arguments = |seed: &'static str| {
         let (model, out) = (model.to_str().unwrap().to_owned(), out.to_str().unwrap().to_owned());
         ["train", "--data", "own", "--seq-len", "64", "--steps", "2", "--seed", seed]
             .map(str::to_owned)
@@ -61,14 +61,14 @@ fn a_checkpoint_of_another_run_is_refused() {
             .chain(["--model".into(), model, "--out".into(), out])
             .collect::<Vec<String>>()
     };
-    let strings = |list: &[String]| Command::new(PROGRAM).args(list).arg("--no-tune").output().unwrap();
-    assert!(strings(&short("1")).status.success());
-    let refused = strings(&[short("2"), vec!["--resume".to_owned()]].concat());
+    let run_with = |list: &[String]| Command::new(PROGRAM).args(list).arg("--no-tune").output().unwrap();
+    assert!(run_with(&arguments("1")).status.success());
+    let refused = run_with(&[arguments("2"), vec!["--resume".to_owned()]].concat());
     assert_eq!(refused.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("checkpoint.safetensors") && said.contains("other settings"), "{said}");
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("checkpoint.safetensors") && message.contains("other settings"), "{message}");
 
     fs::write(out.join("checkpoint.safetensors"), b"nothing of the kind").unwrap();
-    let broken = strings(&[short("1"), vec!["--resume".to_owned()]].concat());
+    let broken = run_with(&[arguments("1"), vec!["--resume".to_owned()]].concat());
     assert!(String::from_utf8_lossy(&broken.stderr).contains("no complete safetensors file"));
 }

@@ -41,7 +41,7 @@ pub fn slope_configs() -> [Config; 2] {
 }
 
 /// Attention, prepared for its gradient operations.
-pub fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands) {
+pub fn harness(shape: &Shape, config: &Config) -> (OpHarness, Operands) {
     let mut b = OpHarness::new(config, shape);
     let segment_start = b.program().bindings.segment_start;
     let (queries, keys) = (queries(config), keys(config));
@@ -65,7 +65,7 @@ pub fn keys(config: &Config) -> Axis {
 fn kernel_and_reference_agree() {
     for config in configs() {
         for shape in op_harness::shapes() {
-            let (b, Operands { out, stats, .. }) = bench(&shape, &config);
+            let (b, Operands { out, stats, .. }) = harness(&shape, &config);
             b.check(&[(out, Tolerance::Norm(1e-6)), (stats, Tolerance::Norm(1e-6))]);
         }
     }
@@ -74,7 +74,7 @@ fn kernel_and_reference_agree() {
 /// Scores of hundreds, whose exponentials overflow f32.
 #[test]
 fn large_scores_do_not_overflow() {
-    let (mut b, Operands { q, out, stats, .. }) = bench(&Shape::whole(&[70, 59]), &model::odd_config());
+    let (mut b, Operands { q, out, stats, .. }) = harness(&Shape::whole(&[70, 59]), &model::odd_config());
     b.values(q).iter_mut().for_each(|q| *q *= 200.0);
     // Scores of up to 1500 are rounded by up to 6e-5, which becomes the relative error of their exponentials.
     b.check(&[(out, Tolerance::Norm(6e-5)), (stats, Tolerance::Norm(1e-6))]);

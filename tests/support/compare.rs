@@ -1,4 +1,4 @@
-//! Comparisons that fail on wrong values, wrong shapes, and NaN.
+//! Comparisons that fail on wrong values, wrong shapes, and values that are not finite.
 
 /// ‖actual − expected‖ / ‖expected‖, which must not exceed the tolerance.
 ///
@@ -20,19 +20,19 @@ pub fn norm(what: &str, actual: &[f64], expected: &[f64], tolerance: f64) -> Res
 /// A sentence with `what` and the element.
 pub fn each(what: &str, actual: &[f64], expected: &[f64], bounds: &[f64]) -> Result<f64, String> {
     check_shape(what, actual, expected)?;
-    assert_eq!(expected.len(), bounds.len(), "{what}: a bound for each element");
-    let mut most: f64 = 0.0;
+    assert_eq!(expected.len(), bounds.len(), "{what}: each element needs a bound");
+    let mut largest: f64 = 0.0;
     for (i, ((a, e), bound)) in actual.iter().zip(expected).zip(bounds).enumerate() {
-        assert!(*bound >= 0.0, "{what}[{i}]: no bound is {bound}");
+        assert!(*bound >= 0.0, "{what}[{i}]: the bound {bound} is invalid");
         let error = (a - e).abs();
         if error > *bound {
             return Err(format!("{what}[{i}]: {a} instead of {e} is off by {error:.3e}, and {bound:.3e} is allowed"));
         }
         if error > 0.0 {
-            most = most.max(error / bound);
+            largest = largest.max(error / bound);
         }
     }
-    Ok(most)
+    Ok(largest)
 }
 
 fn check_shape(what: &str, actual: &[f64], expected: &[f64]) -> Result<(), String> {
@@ -70,7 +70,7 @@ fn a_wrong_value_fails() {
 }
 
 #[test]
-fn what_is_no_number_fails_on_either_side() {
+fn a_value_that_is_not_finite_fails_on_either_side() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         for (actual, expected) in [([1.0, bad], [1.0, 1.0]), ([1.0, 1.0], [1.0, bad]), ([1.0, bad], [1.0, bad])] {
             assert!(norm("x", &actual, &expected, f64::INFINITY).is_err());

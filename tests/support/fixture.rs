@@ -14,7 +14,7 @@ pub const LORA_NAMES: [&str; 4] = ["lora_qwen3_odd", "lora_llama_bias", "lora_ge
 
 /// The names of all fixtures of whole models: every directory without an adapter.
 pub fn names() -> Vec<String> {
-    let all = std::fs::read_dir(place("")).unwrap().map(|entry| entry.unwrap().path());
+    let all = std::fs::read_dir(path_of("")).unwrap().map(|entry| entry.unwrap().path());
     let is_whole = |path: &PathBuf| path.join("expected.safetensors").is_file() && !path.join("adapter").is_dir();
     let mut names: Vec<String> = all.filter(is_whole).map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     names.sort_unstable();
@@ -22,7 +22,7 @@ pub fn names() -> Vec<String> {
     names
 }
 
-fn place(name: &str) -> PathBuf {
+fn path_of(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
@@ -39,7 +39,7 @@ pub struct Fixture {
 impl Fixture {
     /// Reads the fixture of that name.
     pub fn read(name: &str) -> Fixture {
-        let directory = place(name);
+        let directory = path_of(name);
         let (config, weights) = model::stored(&directory);
         let expected = std::fs::read(directory.join("expected.safetensors")).unwrap();
         let expected = SafeTensors::deserialize(&expected).unwrap();
@@ -56,7 +56,7 @@ impl Fixture {
 }
 
 /// A fixture with adapters.
-pub struct Adapted {
+pub struct AdapterFixture {
     pub directory: PathBuf,
     pub spec: ModelSpec,
     /// The values of the model and of its adapters.
@@ -66,10 +66,10 @@ pub struct Adapted {
     expected: Vec<u8>,
 }
 
-impl Adapted {
-    /// Reads the fixture of that name. Frozen matrices have the dtype of its file.
-    pub fn read(name: &str) -> Adapted {
-        let directory = place(name);
+impl AdapterFixture {
+    /// Reads the fixture of that name. Frozen matrices have the dtype of the file.
+    pub fn read(name: &str) -> AdapterFixture {
+        let directory = path_of(name);
         let (spec, weights) = pollster::block_on(async {
             let base = open_model(directory.to_str().unwrap(), 0).await.unwrap();
             let adapters = open_adapter(&directory.join("adapter"), &base.config).await.unwrap();
@@ -77,7 +77,7 @@ impl Adapted {
             let frozen = match base.stored().unwrap().dtype(embedding.get(ParameterId(0))) {
                 FileDtype::BF16 => Dtype::Bf16,
                 FileDtype::F16 => Dtype::F16,
-                other => panic!("{name} is stored in {other:?}"),
+                other => panic!("{name} has the dtype {other:?}"),
             };
             let spec = ModelSpec::lora(&base.config, adapters.lora().clone(), frozen).unwrap();
             let parameters = Parameters::new(&spec);
@@ -88,7 +88,7 @@ impl Adapted {
         let expected = std::fs::read(directory.join("expected.safetensors")).unwrap();
         let loss = floats(&SafeTensors::deserialize(&expected).unwrap(), "loss")[0];
         let batch = batch(&directory, &spec.config);
-        Adapted { directory, spec, weights, batch, loss, expected }
+        AdapterFixture { directory, spec, weights, batch, loss, expected }
     }
 
     /// An expected tensor.

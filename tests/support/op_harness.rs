@@ -200,10 +200,10 @@ impl OpHarness {
         if rows == Rows::Chunk {
             tensor.row_count = self.shape.chunk;
         }
-        let is_behind = |axis: Axis, i: u32| i % axis.len.next_multiple_of(4) >= axis.len;
+        let is_past_end = |axis: Axis, i: u32| i % axis.len.next_multiple_of(4) >= axis.len;
         let is_padding = |i: u32| {
-            let is_padded_col = matches!(cols, Width::Padded(axis) if is_behind(axis, i % width));
-            is_padded_col || matrix_rows.is_some_and(|axis| is_behind(axis, i / width))
+            let is_padded_col = matches!(cols, Width::Padded(axis) if is_past_end(axis, i % width));
+            is_padded_col || matrix_rows.is_some_and(|axis| is_past_end(axis, i / width))
         };
         let padding: Vec<bool> = (0..tensor.elements() as u32).map(is_padding).collect();
         let values = padding.iter().map(|&is_padding| if is_padding { 0.0 } else { self.random.real() }).collect();
@@ -211,7 +211,7 @@ impl OpHarness {
         id
     }
 
-    /// Makes a float tensor that every program has an operand, initially zero.
+    /// Turns a float tensor of every program into an operand, initially zero.
     pub fn adopt(&mut self, id: TensorId) -> &mut [f32] {
         let tensor = self.builder.program.tensor(id);
         assert_eq!(tensor.element, Element::F32, "{}", tensor.name);
@@ -228,7 +228,7 @@ impl OpHarness {
 
     /// The initial values of an operand, in the device's layout.
     pub fn values(&mut self, id: TensorId) -> &mut [f32] {
-        &mut self.operands.get_mut(&id).expect("an operand of this harness").values
+        &mut self.operands.get_mut(&id).expect("the tensor is an operand of this harness").values
     }
 
     /// Appends an operation.
@@ -288,7 +288,7 @@ impl Ready {
     fn classes(&self) -> Vec<Tuning> {
         let mut hasher = DefaultHasher::new();
         self.program.tensors.iter().for_each(|tensor| tensor.cols.hash(&mut hasher));
-        let [own, others @ ..] = &device::tunings()[..] else { panic!("there are kernels for this adapter") };
+        let [own, others @ ..] = &device::tunings()[..] else { panic!("the device has a tuning") };
         [*own].into_iter().chain(level::share(others.iter().copied(), 2, hasher.finish() as usize % 2)).collect()
     }
 
@@ -310,7 +310,7 @@ impl Ready {
         let mut executor = device::executor(&self.program, tuning);
         for (&id, operand) in &self.operands {
             let tensor = self.program.tensor(id);
-            let Element::Float(dtype) = tensor.element else { panic!("{} holds numbers", tensor.name) };
+            let Element::Float(dtype) = tensor.element else { panic!("{} is not a float tensor", tensor.name) };
             executor.write(id, &dtype.encode(&operand.values, tensor.cols));
         }
         for (id, indices) in &self.indices {
@@ -323,17 +323,17 @@ impl Ready {
     fn gradcheck(&self, out: TensorId, weights: &[f32], (input, gradient): (TensorId, TensorId)) {
         const STEP: f64 = 1e-4;
         let Operand { values, padding } = &self.operands[&input];
-        let weighted = |place: usize, by: f64| -> f64 {
-            let is_moved = |id, i| id == input && i == place;
-            let executor = self.run_reference(|id, i, value| f64::from(value) + if is_moved(id, i) { by } else { 0.0 });
+        let weighted = |entry: usize, delta: f64| -> f64 {
+            let is_shifted = |id, i| id == input && i == entry;
+            let executor = self.run_reference(|id, i, value| f64::from(value) + if is_shifted(id, i) { delta } else { 0.0 });
             executor.read(out).iter().zip(weights).map(|(out, &weight)| out * f64::from(weight)).sum()
         };
         let mut random = Random::new(2);
-        let places: Vec<usize> = (0..24).map(|_| random.below(values.len() as u32) as usize).filter(|&i| !padding[i]).collect();
+        let entries: Vec<usize> = (0..24).map(|_| random.below(values.len() as u32) as usize).filter(|&i| !padding[i]).collect();
         let slope = |&at: &usize| (weighted(at, STEP) - weighted(at, -STEP)) / (2.0 * STEP);
-        let slopes: Vec<f64> = places.iter().map(slope).collect();
+        let slopes: Vec<f64> = entries.iter().map(slope).collect();
         let computed = self.run_reference(|_, _, value| f64::from(value));
-        let computed: Vec<f64> = places.iter().map(|&at| computed.read(gradient)[at]).collect();
+        let computed: Vec<f64> = entries.iter().map(|&at| computed.read(gradient)[at]).collect();
         compare::norm(&self.program.tensor(gradient).name, &computed, &slopes, 1e-7).unwrap();
     }
 }
@@ -347,7 +347,7 @@ fn check_values(what: &str, actual: &[f64], expected: &[f64], magnitudes: &[f64]
             compare::each(what, actual, expected, &bounds)
         }
         Tolerance::Norm(tolerance) => {
-            let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+            let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
             compare::norm(what, actual, expected, tolerance)
                 .and_then(|_| compare::each(what, actual, expected, &vec![8.0 * tolerance * largest; expected.len()]))
         }

@@ -27,7 +27,7 @@ pub fn lints() -> Result<Vec<Job>> {
     let mut documentation = cargo(&["doc", "--lib", "--no-deps", "--quiet"]);
     documentation.env("RUSTDOCFLAGS", "--deny warnings");
     let lint = |name: &str, minutes, command| {
-        let advice = "mend the warnings above".to_owned();
+        let advice = "fix the warnings above".to_owned();
         Job { name: name.to_owned(), minutes, command, advice, is_lint: true }
     };
     Ok(vec![lint("lints", 1.0, native), lint("lints for the browser", 1.5, browser), lint("documentation", 0.5, documentation)])
@@ -44,9 +44,9 @@ pub fn check() -> Result {
     QUICK_LINTS.iter().try_for_each(|(name, lint)| phase(name, lint))?;
     run_side_by_side(lints()?)?;
     if failed_lints() > 0 {
-        return Err("there are warnings: mend those above".to_owned());
+        return Err("there are warnings: fix those above".to_owned());
     }
-    phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "mend the failing tests named above"))
+    phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "fix the failing tests above"))
 }
 
 /// Checks the formatting of every file by its path, because `cargo fmt` does not find modules that a macro declares.
@@ -56,7 +56,7 @@ fn format() -> Result {
 
 /// Formats every file.
 pub fn fmt() -> Result {
-    rustfmt(&[], "mend what it cannot read")
+    rustfmt(&[], "fix the syntax errors above")
 }
 
 /// Runs rustfmt on all Rust files. The command is too long to be shown.
@@ -66,7 +66,7 @@ fn rustfmt(arguments: &[&str], advice: &str) -> Result {
     let status = Command::new("rustfmt").args(["--edition", "2024"]).args(arguments).args(files).status();
     match status.map_err(|error| format!("rustfmt cannot be run: {error}; install it with `rustup component add rustfmt`"))? {
         status if status.success() => Ok(()),
-        _ => Err(format!("the formatting is another than rustfmt's; {advice}")),
+        _ => Err(format!("the formatting differs from rustfmt's; {advice}")),
     }
 }
 
@@ -86,7 +86,7 @@ fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()>
 
 /// Checks that the package builds on its own, and that the crate builds with the Rust version of Cargo.toml.
 pub fn package() -> Result {
-    phase("package", || run(&mut cargo(&["package", "--package", "streambp"]), "mend the error above"))?;
+    phase("package", || run(&mut cargo(&["package", "--package", "streambp"]), "fix the error above"))?;
     let version = minimum_rust_version()?;
     phase("minimum Rust", || {
         let toolchain = ["toolchain", "install", &version, "--profile", "minimal", "--no-self-update"];
@@ -95,7 +95,7 @@ pub fn package() -> Result {
         command.args(["run", &version, "cargo", "check", "--all-targets", "--target-dir", "target/minimum-rust"]);
         run(
             command.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO"),
-            "raise rust-version in Cargo.toml, or do without",
+            "raise rust-version in Cargo.toml, or avoid what is newer",
         )
     })
 }
@@ -113,29 +113,29 @@ pub fn fixtures(arguments: &[&str]) -> Result {
     let python = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     phase("set-up", || {
         system::ensure(&[Need::Python])?;
-        run(Command::new(system::PYTHON).args(["-m", "venv"]).arg(environment), "see what it says above")?;
+        run(Command::new(system::PYTHON).args(["-m", "venv"]).arg(environment), "see its output above")?;
         let install = ["-m", "pip", "install", "--quiet", "--requirement", "tests/fixtures/requirements.txt"];
-        run(Command::new(&python).args(install), "see that Python's package index can be reached")
+        run(Command::new(&python).args(install), "check that Python's package index is reachable")
     })?;
-    phase("fixtures", || run(Command::new(&python).arg("tests/fixtures/make_fixtures.py").args(arguments), "see what it says above"))
+    phase("fixtures", || run(Command::new(&python).arg("tests/fixtures/make_fixtures.py").args(arguments), "see its output above"))
 }
 
 /// Runs every fuzz target for `seconds` seconds, starting from valid inputs.
 pub fn fuzz(seconds: &str) -> Result {
-    let seconds: u32 = seconds.parse().map_err(|_| format!("`{seconds}` is no number of seconds"))?;
+    let seconds: u32 = seconds.parse().map_err(|_| format!("`{seconds}` is not a number of seconds"))?;
     let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
     phase("set-up", || {
         if output_of(&mut cargo(&["fuzz", "--version"])).is_none() {
-            run(&mut cargo(&["install", "cargo-fuzz", "--locked"]), "see what it says above")?;
+            run(&mut cargo(&["install", "cargo-fuzz", "--locked"]), "see its output above")?;
         }
-        run(cargo(&["run", "--quiet", "--example", "seeds"]).args(manifest), "mend the error above")
+        run(cargo(&["run", "--quiet", "--example", "seeds"]).args(manifest), "fix the error above")
     })?;
     let list = cargo_fuzz(&["list"]).output().map_err(|error| format!("cargo fuzz cannot be run: {error}"))?;
     for target in String::from_utf8_lossy(&list.stdout).split_whitespace() {
         let time = format!("-max_total_time={seconds}");
         // Without AddressSanitizer: the fuzzed code has no unsafe code, and panics are found without it.
         let arguments = ["run", "--sanitizer", "none", target, "--", &time, "-timeout=10", "-rss_limit_mb=4096"];
-        phase(target, || run(&mut cargo_fuzz(&arguments), "mend what it found; the input is in fuzz/artifacts"))?;
+        phase(target, || run(&mut cargo_fuzz(&arguments), "fix what it found; the input is in fuzz/artifacts"))?;
     }
     Ok(())
 }

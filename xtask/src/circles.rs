@@ -34,7 +34,7 @@ pub fn check() -> Result {
     faults.iter().for_each(|fault| eprintln!("{fault}"));
     match faults.len() {
         0 => Ok(()),
-        _ => Err("the files of src are in no order: move what others need to where it needs none of them".to_owned()),
+        _ => Err("src has circular or forbidden imports: move shared items to a file that needs none of the others".to_owned()),
     }
 }
 
@@ -64,8 +64,8 @@ fn faults(files: &[(String, String)]) -> Result<Vec<String>> {
     }
     let circles = circles(&needs).into_iter().filter(|circle| !circle.iter().all(|file| file.starts_with(EXEMPT)));
     let mut faults: Vec<String> = circles.map(|circle| sentence(&circle, &needs)).collect();
-    let strangers: BTreeSet<&str> = files.iter().filter_map(|(file, _)| layer(file)).filter(|layer| place(layer).is_none()).collect();
-    faults.extend(strangers.iter().map(|layer| format!("the module `{layer}` has no place among LAYERS in xtask/src/circles.rs")));
+    let unknown: BTreeSet<&str> = files.iter().filter_map(|(file, _)| layer(file)).filter(|layer| place(layer).is_none()).collect();
+    faults.extend(unknown.iter().map(|layer| format!("the module `{layer}` has no place among LAYERS in xtask/src/circles.rs")));
     let crossings: BTreeMap<_, _> =
         all.iter().filter_map(|dependency| Some(((&dependency.from, &dependency.to), crossing(dependency)?))).collect();
     faults.extend(crossings.into_values());
@@ -122,18 +122,18 @@ fn sentence(circle: &[&str], needs: &Needs) -> String {
 fn chain<'a>(file: &'a str, needs: &Needs<'a>) -> Vec<&'a str> {
     let mut left = VecDeque::from([vec![file]]);
     let mut seen = BTreeSet::new();
-    while let Some(way) = left.pop_front() {
-        for next in needs.get(way[way.len() - 1]).into_iter().flat_map(BTreeMap::keys) {
-            let way: Vec<&str> = way.iter().chain([next]).copied().collect();
+    while let Some(path) = left.pop_front() {
+        for next in needs.get(path[path.len() - 1]).into_iter().flat_map(BTreeMap::keys) {
+            let path: Vec<&str> = path.iter().chain([next]).copied().collect();
             if *next == file {
-                return way;
+                return path;
             }
             if seen.insert(next) {
-                left.push_back(way);
+                left.push_back(path);
             }
         }
     }
-    unreachable!("it is one of a circle")
+    unreachable!("the file is in a circle")
 }
 
 #[cfg(test)]
@@ -156,13 +156,13 @@ mod tests {
     const ROOT: (&str, &str) = ("train/mod.rs", "mod a; mod b; pub use a::A; pub use b::{B as C, *};");
 
     #[test]
-    fn files_in_order_are_all_right() {
+    fn files_without_circles_have_no_faults() {
         let files = [ROOT, ("train/a.rs", "use super::C; pub struct A(C);"), ("train/b.rs", "pub struct B;")];
         assert_eq!(faults_of(&files), [""; 0]);
     }
 
     #[test]
-    fn a_circle_is_told_with_its_chain() {
+    fn a_circle_is_reported_with_its_chain() {
         let files = [("train/a.rs", "use super::b::B; pub struct A;"), ("train/b.rs", "pub struct B(crate::train::a::A);")];
         let chain = "src/train/a.rs -> (B) src/train/b.rs -> (A) src/train/a.rs";
         assert_eq!(faults_of(&files), [format!("src/train/a.rs, src/train/b.rs need each other: {chain}")]);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_on_is_not_needed() {
+    fn re_exported_items_are_not_needed() {
         let b = ("train/b.rs", "use super::A;");
         let root = ("train/mod.rs", "mod a; mod b; pub use a::A; pub const ONE: u32 = 1;");
         assert_eq!(faults_of(&[root, ("train/a.rs", "use super::ONE; pub struct A;"), b]), [""; 0]);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_may_be_called_as_a_module_is() {
+    fn a_function_may_have_the_name_of_a_module() {
         let root = ("train/mod.rs", "mod merge; mod a; pub use merge::merge; pub use a::half::half;");
         let merge = ("train/merge.rs", "pub struct Other; pub fn merge() { super::a::f() }");
         for (signature, name) in [("f() { super::merge() }", "merge"), ("f(_: super::merge::Other) {}", "Other")] {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_of_the_page_are_let_be() {
+    fn circles_of_the_page_are_exempt() {
         let files = [("web/a.rs", "use super::b::B; pub struct A;"), ("web/b.rs", "use super::a::A; pub struct B;")];
         assert_eq!(faults_of(&files), [""; 0]);
     }

@@ -39,13 +39,14 @@ pub fn run_side_by_side(jobs: Vec<Job>) -> Result {
     let workers = cores.min(jobs.len());
     println!("{}", announcement(&jobs));
     // Every worker has one core. The other cores go to whichever build asks first, by cargo's jobserver protocol.
-    let tokens = Client::new(cores - workers).map_err(|error| format!("builds cannot share the cores ({error}): see what limits pipes"))?;
+    let tokens =
+        Client::new(cores - workers).map_err(|error| format!("builds cannot share the cores ({error}): check the limit of open files"))?;
     let queue = Mutex::new(jobs.into_iter().enumerate());
     let next = || queue.lock().expect("no worker panics").next();
     let work = || {
         let outcome = std::iter::from_fn(next).try_for_each(|(place, job)| run_one(job, place == 0, &tokens));
         // The remaining jobs get the core of a worker that is done.
-        outcome.and(tokens.release_raw().map_err(|error| format!("a core cannot be handed on: {error}")))
+        outcome.and(tokens.release_raw().map_err(|error| format!("a core cannot be released: {error}")))
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_run_and_a_failure_is_told() {
+    fn all_jobs_run_and_a_failure_is_reported() {
         let version = || job("version", &["--version"]);
         assert_eq!(run_side_by_side(vec![version(), version(), version()]), Ok(()));
         let sentence = run_side_by_side(vec![version(), job("nothing", &["no-such-command"]), version()]).unwrap_err();
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lint_that_fails_stops_nothing() {
+    fn a_failing_lint_stops_no_other_job() {
         let before = failed_lints();
         let lint = Job { is_lint: true, ..job("lint", &["no-such-command"]) };
         assert_eq!(run_side_by_side(vec![lint, job("version", &["--version"])]), Ok(()));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_time_is_told_before() {
+    fn the_total_time_is_announced() {
         let sentence = announcement(&[job("trunk 1.2.3", &[]), job("the page", &[])]);
         assert_eq!(sentence, "Now to do: trunk 1.2.3, the page. This takes about 3 minutes on two cores, less on more.");
     }

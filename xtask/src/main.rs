@@ -66,5 +66,5 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
 
 /// The directory of the workspace, so that chores do not depend on the current directory.
 fn root() -> Result<&'static Path> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "xtask must stand in the project's directory".to_owned())
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "xtask must be in the project's directory".to_owned())
 }

@@ -72,7 +72,7 @@ impl Library {
             "super" => self.within(at, path, open),
             _ => {
                 let found = self.named(at, first, rest.is_empty(), open);
-                if found.is_empty() { vec![self.macro_in_sight(at, first)] } else { self.followed(found, rest, open) }
+                if found.is_empty() { vec![self.visible_macro(at, first)] } else { self.followed(found, rest, open) }
             }
         }
     }
@@ -139,9 +139,9 @@ impl Library {
     }
 
     /// A macro is visible by its name alone in the modules within its own, and possibly after it.
-    fn macro_in_sight(&self, at: &str, name: &str) -> Meaning {
-        let around = std::iter::successors(Some(at), |at| parent(at)).filter_map(|at| self.modules.get(at));
-        let mut modules = around.chain(self.modules.values()).filter(|_| name.ends_with('!'));
+    fn visible_macro(&self, at: &str, name: &str) -> Meaning {
+        let ancestors = std::iter::successors(Some(at), |at| parent(at)).filter_map(|at| self.modules.get(at));
+        let mut modules = ancestors.chain(self.modules.values()).filter(|_| name.ends_with('!'));
         modules.find_map(|module| module.items.get(name)).map_or(Meaning::Foreign, |file| item(file, name))
     }
 }

@@ -11,7 +11,7 @@ use crate::jobs::Job;
 use crate::process::{Result, cargo, durations, phase, run};
 use crate::tools::{self, Toolchain, trunk_setting};
 
-const BUILD_ADVICE: &str = "mend the error above";
+const BUILD_ADVICE: &str = "fix the error above";
 
 /// The profile of Cargo.toml for a small page, to be shipped.
 pub const SHIPPED: &str = "page";
@@ -38,7 +38,7 @@ pub fn build(toolchain: &Toolchain, profile: &str, directory: &Path) -> Result {
 
 /// Runs Trunk, which bundles the page and compiles what has changed.
 fn bundle(toolchain: &Toolchain, profile: &str, arguments: &[&OsStr]) -> Result {
-    println!("Putting the page together: seconds if its programs are built, about {} minutes on two cores if not.", minutes(profile));
+    println!("Bundling the page: seconds if its programs are built, otherwise about {} minutes on two cores.", minutes(profile));
     run(toolchain.trunk(&["build", "--release", "--cargo-profile", profile]).args(arguments), BUILD_ADVICE)
 }
 
@@ -48,7 +48,7 @@ pub fn build_for_host() -> Result {
     let toolchain = phase("set-up", || Toolchain::ensure(vec![programs(SHIPPED)]))?;
     phase("build", || build(&toolchain, SHIPPED, directory))?;
     println!("{}", durations());
-    println!("The page is in {}: put these files anywhere on a host that serves https.", directory.display());
+    println!("The page is in {}: copy these files to any directory of a static host with https.", directory.display());
     Ok(())
 }
 
@@ -60,15 +60,15 @@ pub fn serve(port: Option<&str>) -> Result {
     phase("build", || bundle(&toolchain, QUICK, &[]))?;
     println!("{}", durations());
     announce(port);
-    run(&mut toolchain.trunk(&["serve", "--release", "--cargo-profile", QUICK, "--port", &port.to_string()]), "see what it says above")
+    run(&mut toolchain.trunk(&["serve", "--release", "--cargo-profile", QUICK, "--port", &port.to_string()]), "see its output above")
 }
 
 fn free_port(port: Option<&str>) -> Result<u16> {
     let text = port.map_or_else(|| trunk_setting("port"), |port| Ok(port.to_owned()))?;
-    let port: NonZeroU16 = text.parse().map_err(|_| format!("`{text}` is no port: give a number from 1 to 65535"))?;
+    let port: NonZeroU16 = text.parse().map_err(|_| format!("`{text}` is not a port: give a number from 1 to 65535"))?;
     let port = port.get();
-    let taken = |_| format!("port {port} is taken: give another one with --port");
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|_| port).map_err(taken)
+    let in_use = |_| format!("port {port} is in use: give another one with --port");
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|_| port).map_err(in_use)
 }
 
 /// Prints the address as soon as the server responds.
@@ -77,6 +77,6 @@ fn announce(port: u16) {
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             thread::sleep(Duration::from_millis(200));
         }
-        println!("\nThe page is at http://127.0.0.1:{port}/ (Ctrl-C ends it).\n");
+        println!("\nThe page is at http://127.0.0.1:{port}/ (Ctrl-C stops the server).\n");
     });
 }

@@ -68,7 +68,7 @@ pub fn phase<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let result = work();
     let line = format!("{name}: {}", shown_duration(start.elapsed()));
     println!("== {line}\n");
-    PHASES.lock().expect("nobody panics with it").push(line);
+    PHASES.lock().expect("no phase panics while it holds the lock").push(line);
     result
 }
 
@@ -77,7 +77,7 @@ static PHASES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The durations of all phases, for the end of a long chore.
 pub fn durations() -> String {
-    PHASES.lock().expect("nobody panics with it").join("; ")
+    PHASES.lock().expect("no phase panics while it holds the lock").join("; ")
 }
 
 fn shown_duration(duration: Duration) -> String {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_for_people() {
+    fn durations_are_readable() {
         assert_eq!(shown_duration(Duration::from_millis(1234)), "1.2 s");
         assert_eq!(shown_duration(Duration::from_secs(125)), "2 min 05 s");
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_and_failure_is_told() {
+    fn lines_are_read_and_a_failure_is_reported() {
         let mut lines = 0;
         assert!(run_reading(&mut cargo(&["--version"]), |line| lines += usize::from(line.starts_with("cargo "))).unwrap());
         assert_eq!(lines, 1);

@@ -17,7 +17,7 @@ impl RuntimeDirectory {
             return Ok(RuntimeDirectory(None));
         }
         let path = std::env::temp_dir().join(format!("streambp-runtime-{}", std::process::id()));
-        create(&path).map_err(|error| format!("{} cannot be made ({error}): set {VARIABLE} or TMPDIR", path.display()))?;
+        create(&path).map_err(|error| format!("{} cannot be created ({error}): set {VARIABLE} or TMPDIR", path.display()))?;
         Ok(RuntimeDirectory(Some(path)))
     }
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_private_while_it_is_needed_and_removed_then() {
+    fn it_is_private_and_removed_when_dropped() {
         let path = std::env::temp_dir().join(format!("streambp-runtime-test-{}", std::process::id()));
         create(&path).unwrap();
         #[cfg(unix)]

@@ -68,13 +68,13 @@ struct Reader {
 impl Reader {
     fn read_module(&mut self, path: String, read: impl FnOnce(&mut Self)) {
         self.modules.insert(path.clone(), Module { file: self.file.clone(), ..Module::default() });
-        let outside = std::mem::replace(&mut self.at, path);
+        let parent = std::mem::replace(&mut self.at, path);
         read(self);
-        self.at = outside;
+        self.at = parent;
     }
 
     fn module(&mut self) -> &mut Module {
-        self.modules.get_mut(&self.at).expect("it was entered")
+        self.modules.get_mut(&self.at).expect("the current module was added")
     }
 
     /// Collects the imports of a `use`.
@@ -120,7 +120,7 @@ impl Reader {
                     self.read_tokens(inside);
                 }
                 let after_lifetime = rest.lifetime().map(|(_, after)| after);
-                rest = after_lifetime.or_else(|| rest.token_tree().map(|(_, after)| after)).expect("it is not at its end");
+                rest = after_lifetime.or_else(|| rest.token_tree().map(|(_, after)| after)).expect("the cursor is not at the end");
             }
         }
         self.note(path);

@@ -131,7 +131,7 @@ fn install_with_apt(packages: &[&str]) -> Result {
     let apt = |arguments: &[&str]| {
         let words = prefix.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]).chain(arguments);
         let words: Vec<&str> = words.copied().collect();
-        run(Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()), "mend apt-get's sources, or install these packages yourself")
+        run(Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()), "fix apt-get's sources, or install these packages yourself")
     };
     apt(&["update", "--quiet"])?;
     apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"], packages].concat())
@@ -148,14 +148,14 @@ fn root_prefix() -> Option<&'static [&'static str]> {
 fn what_to_install(missing: &[Need], system: System) -> String {
     let names: Vec<&str> = missing.iter().map(|need| need.name()).collect();
     let packages: Vec<&str> = missing.iter().filter_map(|need| need.packages(system)).collect();
-    let by_hand: Vec<&str> = missing.iter().filter(|need| need.packages(system).is_none()).map(|need| need.name()).collect();
+    let unpackaged: Vec<&str> = missing.iter().filter(|need| need.packages(system).is_none()).map(|need| need.name()).collect();
     let mut sentence = format!("this machine lacks {}; ", names.join(" and "));
     if !packages.is_empty() {
         sentence += &format!("run `{} {}`", system.install_command(), packages.join(" "));
     }
-    if !by_hand.is_empty() {
-        let joint = if packages.is_empty() { "" } else { ", and " };
-        sentence += &format!("{joint}install {} from its makers", by_hand.join(" and "));
+    if !unpackaged.is_empty() {
+        let separator = if packages.is_empty() { "" } else { ", and " };
+        sentence += &format!("{separator}install {} from its vendor", unpackaged.join(" and "));
     }
     sentence + ", then run this again"
 }
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn systems_are_told_apart() {
+    fn systems_are_distinguished() {
         let system = |text| System::of_linux(text);
         assert_eq!(system("NAME=\"Debian GNU/Linux\"\nID=debian\n"), System::Debian);
         assert_eq!(system("ID=ubuntu\nID_LIKE=debian\n"), System::Ubuntu);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_with_the_command_to_type() {
+    fn missing_requirements_are_named_with_the_command_to_type() {
         let sentence = what_to_install(&[Need::Vulkan, Need::Firefox], System::Debian);
         assert!(
             sentence.ends_with("run `sudo apt-get install mesa-vulkan-drivers libvulkan1 firefox-esr`, then run this again"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_package_is_to_be_had_from_its_makers() {
+    fn requirements_without_a_package_come_from_their_vendor() {
         let sentence = what_to_install(&[Need::Vulkan, Need::Chromium], System::Ubuntu);
         assert!(sentence.contains("`sudo apt-get install mesa-vulkan-drivers libvulkan1`, and install Chromium"), "{sentence}");
     }

@@ -58,17 +58,17 @@ fn part_named(name: &str) -> Result<Part> {
 pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(&selection.parts)))?;
     let runners = Runners::new(selection.is_exhaustive)?;
-    let is_chosen = |part| selection.parts.contains(&part);
-    let mut total = if is_chosen(Part::Lints) { quick_lints() } else { Tally::default() };
+    let is_selected = |part| selection.parts.contains(&part);
+    let mut total = if is_selected(Part::Lints) { quick_lints() } else { Tally::default() };
     let built = phase("builds", || build(selection));
     total += Tally { failed: failed_lints(), ..Tally::default() };
     if let (Err(sentence), [Part::Lints]) = (&built, &selection.parts[..]) {
         return Err(sentence.clone());
     }
-    if is_chosen(Part::Native) {
+    if is_selected(Part::Native) {
         total += counted(built.as_ref().map_err(Clone::clone).and_then(|_| native(&runners)));
     }
-    if is_chosen(Part::Browser) {
+    if is_selected(Part::Browser) {
         total += counted(built.as_ref().map_err(Clone::clone).and_then(|toolchain| browser(&runners, toolchain.as_ref())));
     }
     println!("{}\n{total}", durations());
@@ -86,13 +86,13 @@ fn counted(tally: Result<Tally>) -> Tally {
 /// Runs the selected lints and all builds for the tests in parallel: while one waits for its last crate, the others use the other cores.
 /// The order is such that none waits for the lock of another's build directory.
 fn build(selection: &Selection) -> Result<Option<Toolchain>> {
-    let is_chosen = |part| selection.parts.contains(&part);
-    let lints = if is_chosen(Part::Lints) { chores::lints()? } else { Vec::new() };
+    let is_selected = |part| selection.parts.contains(&part);
+    let lints = if is_selected(Part::Lints) { chores::lints()? } else { Vec::new() };
     let command = cargo(&["test", "--workspace", "--no-run"]);
-    let (name, advice) = ("the native tests".to_owned(), "mend the error above".to_owned());
-    let native = Some(Job { name, minutes: 5.0, command, advice, is_lint: false }).filter(|_| is_chosen(Part::Native));
+    let (name, advice) = ("the native tests".to_owned(), "fix the error above".to_owned());
+    let native = Some(Job { name, minutes: 5.0, command, advice, is_lint: false }).filter(|_| is_selected(Part::Native));
     let jobs = lints.into_iter().chain(native);
-    if !is_chosen(Part::Browser) {
+    if !is_selected(Part::Browser) {
         return run_side_by_side(jobs.collect()).map(|()| None);
     }
     Toolchain::ensure(jobs.chain([page::programs(profile(selection.is_exhaustive))]).collect()).map(Some)
@@ -128,7 +128,7 @@ fn native(runners: &Runners) -> Result<Tally> {
 }
 
 fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
-    let toolchain = toolchain.expect("it was made for the page");
+    let toolchain = toolchain.expect("browser tests have a toolchain");
     let page = Path::new("target/page-under-test");
     phase("build of the page", || page::build(toolchain, profile(runners.is_exhaustive), page))?;
     let page = std::path::absolute(page).map_err(|error| error.to_string())?;
@@ -141,20 +141,20 @@ fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
     phase("set-up of the browser tests", || {
         // The install scripts of a browser driver would download browsers.
         let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-        run(&mut in_browser_tests(system::npm()?, &install), "see that the packages' registry can be reached")
+        run(&mut in_browser_tests(system::npm()?, &install), "check that the package registry is reachable")
     })?;
     let (timed, others) =
         browser_test_files(runners.is_exhaustive)?.into_iter().partition::<Vec<String>, _>(|file| file.starts_with(TIMED));
     let mut total = phase("browser tests", || {
         let (mut chromium, mut firefox) = (tests_in(BROWSERS[0], &others)?, tests_in(BROWSERS[1], &others)?);
         thread::scope(|scope| {
-            let beside = scope.spawn(|| runners.count(&mut firefox, Show::AtTheEnd));
+            let other = scope.spawn(|| runners.count(&mut firefox, Show::AtTheEnd));
             let mut tally = runners.count(&mut chromium, Show::Now)?;
-            tally += beside.join().expect("counting does not panic")?;
+            tally += other.join().expect("counting does not panic")?;
             Ok(tally)
         })
     })?;
-    total += phase("browser tests that measure", || {
+    total += phase("timed browser tests", || {
         BROWSERS.iter().try_fold(Tally::default(), |mut tally, browser| {
             tally += runners.count(&mut tests_in(browser, &timed)?, Show::Now)?;
             Ok(tally)
@@ -175,8 +175,8 @@ fn browser_test_files(is_exhaustive: bool) -> Result<Vec<String>> {
     let unreadable = |error: std::io::Error| format!("tests/browser cannot be listed: {error}");
     let entries = std::fs::read_dir("tests/browser").map_err(unreadable)?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<Vec<_>>>();
-    let is_taken = |name: &String| name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE));
-    let mut names: Vec<String> = names.map_err(unreadable)?.into_iter().filter(is_taken).collect();
+    let is_included = |name: &String| name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE));
+    let mut names: Vec<String> = names.map_err(unreadable)?.into_iter().filter(is_included).collect();
     names.sort_unstable();
     Ok(names)
 }
@@ -215,17 +215,17 @@ impl Runners {
             command.env("STREAMBP_TEST_ALL", "1");
         }
         let mut tally = Tally::default();
-        let mut kept = Vec::new();
+        let mut buffered = Vec::new();
         let succeeded = run_reading(command, |line| {
             tally.read(line);
             match show {
                 Show::Now => println!("{line}"),
-                Show::AtTheEnd => kept.push(line.to_owned()),
+                Show::AtTheEnd => buffered.push(line.to_owned()),
             }
         })?;
-        kept.iter().for_each(|line| println!("{line}"));
+        buffered.iter().for_each(|line| println!("{line}"));
         if succeeded && tally.passed == 0 {
-            return Err("no test ran: see why above".to_owned());
+            return Err("no tests ran: see the output above".to_owned());
         }
         if !succeeded && tally.failed == 0 {
             tally += Tally::BROKEN;

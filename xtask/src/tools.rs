@@ -17,14 +17,14 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the tools, or installs them in a directory of the project. Tools that must be built are built in parallel with `beside`, the
-    /// other builds, such as the page's programs, which Trunk then finds built.
-    pub fn ensure(beside: Vec<Job>) -> Result<Toolchain> {
+    /// Finds the tools, or installs them in a directory of the project. Tools that must be built are built in parallel with `other_jobs`,
+    /// such as the page's programs, which Trunk then finds built.
+    pub fn ensure(other_jobs: Vec<Job>) -> Result<Toolchain> {
         ensure_target()?;
         // Trunk runs offline, so fetch all crates of the lock file before: it resolves the crates of every platform.
-        run(&mut cargo(&["fetch", "--quiet"]), "see that the crates' registry can be reached")?;
+        run(&mut cargo(&["fetch", "--quiet"]), "check that the crate registry is reachable")?;
         let (trunk, wasm_bindgen) = (Tool::trunk()?, Tool::wasm_bindgen()?);
-        install(&[&trunk, &wasm_bindgen], beside)?;
+        install(&[&trunk, &wasm_bindgen], other_jobs)?;
         Ok(Toolchain { trunk: trunk.installed()?, path: path_with(wasm_bindgen.installed()?.parent())? })
     }
 
@@ -85,9 +85,7 @@ impl Tool {
     }
 
     fn installed(&self) -> Result<PathBuf> {
-        self.find().ok_or_else(|| {
-            format!("{} was installed, and does not answer `--version` with {}: see what it says", self.program, self.version)
-        })
+        self.find().ok_or_else(|| format!("{} was installed, but its `--version` is not {}: see its output", self.program, self.version))
     }
 
     /// Its name and version, as in registry commands.
@@ -99,14 +97,14 @@ impl Tool {
         let specification = self.specification();
         // With --force: the program is missing or does not run here, whatever the list of installed programs says.
         let mut command = cargo(&["install", &specification, "--force"]);
-        command.args(self.flags).arg("--root").arg(tools_directory()?).envs(BUILT_FAST);
-        let advice = format!("mend what stopped it, or install {} {} yourself", self.package, self.version);
+        command.args(self.flags).arg("--root").arg(tools_directory()?).envs(FAST_BUILD);
+        let advice = format!("fix the error above, or install {} {} yourself", self.package, self.version);
         Ok(Job { name: format!("{} {}", self.package, self.version), minutes: self.minutes, command, advice, is_lint: false })
     }
 }
 
 /// Build settings of tools: they are built once and run for seconds, and their own release profiles take three times as long to build.
-const BUILT_FAST: [(&str, &str); 4] = [
+const FAST_BUILD: [(&str, &str); 4] = [
     ("CARGO_PROFILE_RELEASE_LTO", "off"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
@@ -114,24 +112,24 @@ const BUILT_FAST: [(&str, &str); 4] = [
 ];
 
 /// Installs missing tools, in parallel with the other builds.
-fn install(tools: &[&Tool], beside: Vec<Job>) -> Result {
+fn install(tools: &[&Tool], other_jobs: Vec<Job>) -> Result {
     let missing = || tools.iter().copied().filter(|tool| tool.find().is_none());
-    take_prebuilt(&missing().map(Tool::specification).collect::<Vec<_>>())?;
+    install_prebuilt(&missing().map(Tool::specification).collect::<Vec<_>>())?;
     let builds = missing().map(Tool::build).collect::<Result<Vec<Job>>>()?;
-    let jobs: Vec<Job> = beside.into_iter().chain(builds).collect();
+    let jobs: Vec<Job> = other_jobs.into_iter().chain(builds).collect();
     if jobs.is_empty() { Ok(()) } else { run_side_by_side(jobs) }
 }
 
 /// Installs prebuilt programs if cargo-binstall is available. There are none for some platforms, and some do not run here; the rest is
 /// built afterwards.
-fn take_prebuilt(specifications: &[String]) -> Result {
+fn install_prebuilt(specifications: &[String]) -> Result {
     // -V prints its own version; --version selects a package's.
     if specifications.is_empty() || output_of(&mut cargo(&["binstall", "-V"])).is_none() {
         return Ok(());
     }
-    println!("Getting prebuilt {}: this takes seconds.", specifications.join(" and "));
+    println!("Installing prebuilt {}: this takes seconds.", specifications.join(" and "));
     let mut binstall = cargo(&["binstall", "--no-confirm", "--disable-strategies", "compile", "--root"]);
-    if let Err(sentence) = run(binstall.arg(tools_directory()?).args(specifications), "building instead") {
+    if let Err(sentence) = run(binstall.arg(tools_directory()?).args(specifications), "building it instead") {
         println!("{sentence}");
     }
     Ok(())
