@@ -9,6 +9,7 @@ mod conversations;
 mod decode;
 mod examples;
 mod fixtures;
+mod interruptions;
 mod memory;
 mod ops;
 mod program;

@@ -47,28 +47,3 @@ fn a_killed_run_resumes_to_the_same_bits() {
     let weights = |directory: &Path| fs::read(directory.join("model.safetensors")).unwrap();
     assert!(weights(&whole) == weights(&killed), "the weights differ");
 }
-
-#[test]
-fn a_checkpoint_of_another_run_is_refused() {
-    let here = directory("other_run");
-    let model = small_model(&here);
-    let out = here.join("out");
-    let arguments = |seed: &'static str| {
-        let (model, out) = (model.to_str().unwrap().to_owned(), out.to_str().unwrap().to_owned());
-        ["train", "--data", "own", "--seq-len", "64", "--steps", "2", "--seed", seed]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(["--model".into(), model, "--out".into(), out])
-            .collect::<Vec<String>>()
-    };
-    let run_with = |list: &[String]| Command::new(PROGRAM).args(list).arg("--no-tune").output().unwrap();
-    assert!(run_with(&arguments("1")).status.success());
-    let refused = run_with(&[arguments("2"), vec!["--resume".to_owned()]].concat());
-    assert_eq!(refused.status.code(), Some(1));
-    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(message.contains("checkpoint.safetensors") && message.contains("other settings"), "{message}");
-
-    fs::write(out.join("checkpoint.safetensors"), b"nothing of the kind").unwrap();
-    let broken = run_with(&[arguments("1"), vec!["--resume".to_owned()]].concat());
-    assert!(String::from_utf8_lossy(&broken.stderr).contains("no complete safetensors file"));
-}

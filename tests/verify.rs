@@ -20,7 +20,10 @@ fn verification_reports_its_progress_and_errors() {
     });
     let calls = RefCell::new(Vec::new());
     let (mut report, gradients) = block_on(async {
-        let progress = |done, all| calls.borrow_mut().push((done, all));
+        let progress = |done, all| {
+            calls.borrow_mut().push((done, all));
+            Ok(())
+        };
         verify(&device::gpu(), plans.to_vec(), &weights, &batch, progress).await.unwrap()
     });
     assert!(report.same_bits && report.runs.len() == 2);
