@@ -123,21 +123,25 @@ pub fn fixtures(arguments: &[&str]) -> Result {
 /// Runs every fuzz target for `seconds` seconds, starting from valid inputs.
 pub fn fuzz(seconds: &str) -> Result {
     let seconds: u32 = seconds.parse().map_err(|_| format!("`{seconds}` is not a number of seconds"))?;
-    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
-    phase("set-up", || {
+    for target in fuzz_targets()? {
+        let time = format!("-max_total_time={seconds}");
+        // Without AddressSanitizer: the fuzzed code has no unsafe code, and panics are found without it.
+        let arguments = ["run", "--sanitizer", "none", &target, "--", &time, "-timeout=10", "-rss_limit_mb=4096"];
+        phase(&target, || run(&mut cargo_fuzz(&arguments), "fix what it found; the input is in fuzz/artifacts"))?;
+    }
+    Ok(())
+}
+
+/// Gets cargo-fuzz, writes the valid inputs, and returns the names of all targets.
+pub fn fuzz_targets() -> Result<Vec<String>> {
+    phase("set-up of the fuzzing", || {
         if output_of(&mut cargo(&["fuzz", "--version"])).is_none() {
             run(&mut cargo(&["install", "cargo-fuzz", "--locked"]), "see its output above")?;
         }
-        run(cargo(&["run", "--quiet", "--example", "seeds"]).args(manifest), "fix the error above")
+        run(&mut cargo(&["run", "--quiet", "--example", "seeds", "--manifest-path", "fuzz/Cargo.toml"]), "fix the error above")
     })?;
     let list = cargo_fuzz(&["list"]).output().map_err(|error| format!("cargo fuzz cannot be run: {error}"))?;
-    for target in String::from_utf8_lossy(&list.stdout).split_whitespace() {
-        let time = format!("-max_total_time={seconds}");
-        // Without AddressSanitizer: the fuzzed code has no unsafe code, and panics are found without it.
-        let arguments = ["run", "--sanitizer", "none", target, "--", &time, "-timeout=10", "-rss_limit_mb=4096"];
-        phase(target, || run(&mut cargo_fuzz(&arguments), "fix what it found; the input is in fuzz/artifacts"))?;
-    }
-    Ok(())
+    Ok(String::from_utf8_lossy(&list.stdout).split_whitespace().map(str::to_owned).collect())
 }
 
 /// A command of cargo-fuzz. Coverage needs an unstable compiler flag, which a stable compiler accepts only with RUSTC_BOOTSTRAP.

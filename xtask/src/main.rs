@@ -13,6 +13,7 @@ mod system;
 mod tally;
 mod test;
 mod tools;
+mod torture;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ Usage: cargo xtask <command>
   circles                          check imports alone: no circles, and layers import only from those above them
   fixtures [ARGUMENTS]             compute the fixtures with PyTorch; --check compares them
   fuzz [SECONDS]                   fuzz every parser for SECONDS seconds each [default: 300]
+  torture [MINUTES]                kill runs, fill disks, lose devices, try options at random, train for long and fuzz, for so many
+                                   minutes in all [default: 100]
   peers [ARGUMENTS]                benchmark against other trainers; see peers/README.md";
 
 fn main() -> ExitCode {
@@ -56,6 +59,8 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["circles"] => circles::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,
+        ["torture"] => torture::torture("100")?,
+        ["torture", minutes] => torture::torture(minutes)?,
         ["peers", rest @ ..] => peers::peers(rest)?,
         ["fixtures", rest @ ..] => chores::fixtures(rest)?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),

@@ -1,6 +1,6 @@
 //! All tests: lints, native tests on the default adapter, then the page in real browsers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::thread;
 
@@ -129,20 +129,12 @@ fn native(runners: &Runners) -> Result<Tally> {
 
 fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
     let toolchain = toolchain.expect("browser tests have a toolchain");
-    let page = Path::new("target/page-under-test");
-    phase("build of the page", || page::build(toolchain, profile(runners.is_exhaustive), page))?;
-    let page = std::path::absolute(page).map_err(|error| error.to_string())?;
+    let tests = BrowserTests::build(toolchain, profile(runners.is_exhaustive))?;
     let tests_in = |browser: &str, files: &[String]| -> Result<Command> {
-        let mut tests = in_browser_tests(system::node()?, &["--test", "--test-concurrency=1", "--test-reporter=spec"]);
-        tests.args(files).env("PAGE", &page).env("BROWSER", browser);
-        tests.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?);
+        let mut tests = tests.node(browser, &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
+        tests.args(files);
         Ok(tests)
     };
-    phase("set-up of the browser tests", || {
-        // The install scripts of a browser driver would download browsers.
-        let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-        run(&mut in_browser_tests(system::npm()?, &install), "check that the package registry is reachable")
-    })?;
     let (timed, others) =
         browser_test_files(runners.is_exhaustive)?.into_iter().partition::<Vec<String>, _>(|file| file.starts_with(TIMED));
     let mut total = phase("browser tests", || {
@@ -163,8 +155,40 @@ fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
     Ok(total)
 }
 
+/// The page under test, and the programs that drive browsers.
+pub struct BrowserTests {
+    page: PathBuf,
+}
+
+impl BrowserTests {
+    /// Gets all that they need, and builds the page.
+    pub fn set_up() -> Result<BrowserTests> {
+        system::ensure(&needs(&[Part::Browser]))?;
+        BrowserTests::build(&Toolchain::ensure(vec![page::programs(page::QUICK)])?, page::QUICK)
+    }
+
+    fn build(toolchain: &Toolchain, profile: &'static str) -> Result<BrowserTests> {
+        let page = std::path::absolute("target/page-under-test").map_err(|error| error.to_string())?;
+        phase("build of the page", || page::build(toolchain, profile, &page))?;
+        phase("set-up of the browser tests", || {
+            // The install scripts of a browser driver would download browsers.
+            let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+            run(&mut in_browser_tests(system::npm()?, &install), "check that the package registry is reachable")
+        })?;
+        Ok(BrowserTests { page })
+    }
+
+    /// A command of Node.js on the page in a browser.
+    pub fn node(&self, browser: &str, arguments: &[&str]) -> Result<Command> {
+        let mut command = in_browser_tests(system::node()?, arguments);
+        command.env("PAGE", &self.page).env("BROWSER", browser);
+        command.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?);
+        Ok(command)
+    }
+}
+
 /// The names of the browsers in `tests/browser/browsers.mjs`. They are tested in parallel.
-const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
+pub const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
 /// The prefix of the file of measurements, which runs alone: without a GPU, browsers take all cores.
 const TIMED: &str = "timed.";
 /// The prefix of the file that tests the size of the shipped page.
@@ -195,22 +219,27 @@ enum Show {
 }
 
 /// The environment of all test runners.
-struct Runners {
+pub struct Runners {
     is_exhaustive: bool,
     runtime: RuntimeDirectory,
     shader_cache: PathBuf,
 }
 
 impl Runners {
-    fn new(is_exhaustive: bool) -> Result<Runners> {
+    pub fn new(is_exhaustive: bool) -> Result<Runners> {
         // If `target` persists between runs, as in CI, Mesa compiles nothing twice.
         let shader_cache = std::path::absolute("target/shader-cache").map_err(|error| error.to_string())?;
         Ok(Runners { is_exhaustive, runtime: RuntimeDirectory::ensure()?, shader_cache })
     }
 
+    /// Gives a command what drivers need.
+    pub fn prepare(&self, command: &mut Command) {
+        self.runtime.give_to(command).env("MESA_SHADER_CACHE_DIR", &self.shader_cache);
+    }
+
     /// Runs a test runner and returns its counts. A run that has no tests or aborts is a failure.
     fn count(&self, command: &mut Command, show: Show) -> Result<Tally> {
-        self.runtime.give_to(command).env("MESA_SHADER_CACHE_DIR", &self.shader_cache);
+        self.prepare(command);
         if self.is_exhaustive {
             command.env("STREAMBP_TEST_ALL", "1");
         }
