@@ -1,5 +1,7 @@
 //! Datasets. A batch depends only on the dataset, the seed and the batch's number, so a resumed run sees the same batches.
 
+use std::ops::Range;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -32,7 +34,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Data`] if the text is empty or too short for two sequences.
     pub fn text(bytes: Vec<u8>, seq_len: u32) -> Result<Self> {
-        Self::stream(bytes.into_iter().map(u32::from).collect(), BYTES, seq_len)
+        Self::stream(Tokens::Bytes(bytes), BYTES, seq_len)
     }
 
     /// A text as token ids. The last tenth (at least one sequence) is held out for validation.
@@ -41,10 +43,10 @@ impl Dataset {
     /// [`Error::Data`] if the text is empty or too short for two sequences.
     pub fn tokens(ids: Vec<u32>, seq_len: u32) -> Result<Self> {
         let needed = needed(&ids);
-        Self::stream(ids, ("tokens", needed), seq_len)
+        Self::stream(Tokens::Ids(ids), ("tokens", needed), seq_len)
     }
 
-    fn stream(mut training: Vec<u32>, vocabulary: (&'static str, u32), seq_len: u32) -> Result<Self> {
+    fn stream(mut training: Tokens, vocabulary: (&'static str, u32), seq_len: u32) -> Result<Self> {
         let (len, window) = (training.len(), seq_len as usize + 1);
         if len == 0 {
             return Err(Error::Data("the text is empty; give it some UTF-8 text to learn from".to_owned()));
@@ -154,15 +156,53 @@ impl Dataset {
 /// A text, of which random ranges are the sequences.
 #[derive(Debug)]
 struct Stream {
-    training: Vec<u32>,
-    validation: Vec<u32>,
+    training: Tokens,
+    validation: Tokens,
     vocabulary: (&'static str, u32),
     seq_len: u32,
 }
 
+/// Token ids. A text as bytes takes one byte per token.
+#[derive(Debug)]
+enum Tokens {
+    Bytes(Vec<u8>),
+    Ids(Vec<u32>),
+}
+
+impl Tokens {
+    fn len(&self) -> usize {
+        match self {
+            Tokens::Bytes(bytes) => bytes.len(),
+            Tokens::Ids(ids) => ids.len(),
+        }
+    }
+
+    fn split_off(&mut self, at: usize) -> Self {
+        match self {
+            Tokens::Bytes(bytes) => Tokens::Bytes(bytes.split_off(at)),
+            Tokens::Ids(ids) => Tokens::Ids(ids.split_off(at)),
+        }
+    }
+
+    fn range(&self, range: Range<usize>) -> Vec<u32> {
+        match self {
+            Tokens::Bytes(bytes) => bytes[range].iter().copied().map(u32::from).collect(),
+            Tokens::Ids(ids) => ids[range].to_vec(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        let (bytes, ids): (&[u8], &[u32]) = match self {
+            Tokens::Bytes(bytes) => (bytes, &[]),
+            Tokens::Ids(ids) => (&[], ids),
+        };
+        bytes.iter().copied().map(u32::from).chain(ids.iter().copied())
+    }
+}
+
 impl Stream {
     fn fingerprint(&self) -> u64 {
-        hash(self.training.iter().chain(&self.validation).map(|&id| u64::from(id)))
+        hash(self.training.iter().chain(self.validation.iter()).map(u64::from))
     }
 
     fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
@@ -202,8 +242,8 @@ impl Generated {
 }
 
 /// `seq_len` tokens from `start` on, and the token after each as its label.
-fn window(text: &[u32], start: usize, seq_len: u32) -> (Vec<u32>, Vec<u32>) {
-    let tokens = |from: usize| text[from..from + seq_len as usize].to_vec();
+fn window(text: &Tokens, start: usize, seq_len: u32) -> (Vec<u32>, Vec<u32>) {
+    let tokens = |from: usize| text.range(from..from + seq_len as usize);
     (tokens(start), tokens(start + 1))
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use web_time::Instant;
 
@@ -49,7 +50,7 @@ pub struct Validation {
 pub struct Trainer {
     executor: Executor,
     settings: Settings,
-    dataset: Dataset,
+    dataset: Arc<Dataset>,
     /// The fingerprint of the frozen weights.
     frozen: Option<u64>,
     validation: Vec<Batch>,
@@ -76,7 +77,8 @@ struct StepInProgress {
 }
 
 impl Trainer {
-    /// Allocates a run on a device and loads the weights. `kernels` are those of a training step on batches of the dataset.
+    /// Allocates a run on a device and loads the weights. `kernels` are those of a training step on batches of the dataset, which can be
+    /// shared, so that it outlives the device.
     ///
     /// # Errors
     /// [`Error::Setting`] or [`Error::Data`] if settings, dataset and model do not match, errors of the weight source,
@@ -84,7 +86,8 @@ impl Trainer {
     ///
     /// # Panics
     /// If the strategy or the batch shape of the kernels differs from that of the settings.
-    pub async fn new(kernels: Kernels, settings: Settings, dataset: Dataset, values: &impl WeightSource) -> Result<Self> {
+    pub async fn new(kernels: Kernels, settings: Settings, dataset: impl Into<Arc<Dataset>>, values: &impl WeightSource) -> Result<Self> {
+        let dataset = dataset.into();
         settings.validate()?;
         let executor = Executor::new(kernels).await?;
         let program = executor.program();

@@ -162,7 +162,7 @@ pub enum Wish {
         /// The first row, and the one behind the last.
         rows: [u32; 2],
     },
-    /// Encode the text in the bytes beside the message, as an [`Encoded`]. What follows of [`Wish::Encode`] and [`Wish::Decode`] is
+    /// Encode the text in the file beside the message, as an [`Encoded`]. What follows of [`Wish::Encode`] and [`Wish::Decode`] is
     /// about the same tokens.
     Read {
         /// The text's name: that of JSON lines ends in `.jsonl`.

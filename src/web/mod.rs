@@ -10,8 +10,13 @@ pub mod metrics;
 pub mod picture;
 pub mod protocol;
 pub mod reach;
+pub mod save_file;
 pub mod texts;
 
+#[cfg(target_arch = "wasm32")]
+mod blob;
+#[cfg(target_arch = "wasm32")]
+mod js_error;
 #[cfg(target_arch = "wasm32")]
 pub mod librarian;
 #[cfg(target_arch = "wasm32")]

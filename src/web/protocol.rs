@@ -1,4 +1,4 @@
-//! What page and worker say to one another, with bytes beside it where there are many.
+//! What page and worker say to one another, with the visitor's text as a file beside it.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,10 +41,24 @@ pub enum ToWorker {
     Librarian,
     /// Let the librarian give the visitor what the run has learned.
     Export,
-    /// Go on with the run that was saved.
-    Resume,
-    /// Forget the run that was saved.
-    Forget,
+    /// Go on with the saved run of that id.
+    Resume(String),
+    /// Forget the saved run of that id.
+    Forget(String),
+    /// Which runs are saved? Another tab may have saved some.
+    ListSaved,
+    /// Open a device now for the run that waits for one.
+    OpenNow,
+}
+
+impl ToWorker {
+    /// The run that it is about. Its text, if it is trained on one, is the file beside the message.
+    pub fn run(&self) -> Option<&Run> {
+        match self {
+            ToWorker::Begin(run, _) | ToWorker::Compare(run) | ToWorker::Profile(run) | ToWorker::Prove(run) => Some(run),
+            _ => None,
+        }
+    }
 }
 
 /// How to go.
@@ -122,15 +136,15 @@ pub enum Data {
     Text(GivenText),
 }
 
-/// A text of the visitor's.
+/// A text of the visitor's. The text itself stays in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenText {
     /// Its name.
     pub name: String,
-    /// When it was given, in seconds since 1970.
+    /// Its bytes.
+    pub size: u64,
+    /// When it was written, in seconds since 1970.
     pub written: u64,
-    /// The text.
-    pub text: String,
 }
 
 impl GivenText {
@@ -141,6 +155,12 @@ impl GivenText {
 }
 
 impl Run {
+    /// Is it trained on what another run is trained on?
+    pub fn has_dataset_of(&self, other: &Run) -> bool {
+        (&self.data, self.vocabulary, &self.start, &self.spec.config, self.settings.seq_len)
+            == (&other.data, other.vocabulary, &other.start, &other.spec.config, other.settings.seq_len)
+    }
+
     /// Is its text encoded by the librarian?
     pub fn is_encoded(&self) -> bool {
         match &self.data {
@@ -181,10 +201,12 @@ impl TaskKind {
 pub enum FromWorker {
     /// There is a device.
     Ready(Device),
-    /// There is a run that was saved, and how many steps it had done.
-    Saved(Box<Run>, u64),
-    /// There is none any more.
-    Forgotten,
+    /// All saved runs, the newest first, without the one in progress.
+    SavedRuns(Vec<SavedRun>),
+    /// Whether runs can be saved, when that has changed.
+    Storage(Storage),
+    /// The run in progress was saved after that step.
+    SavedAfter(u64),
     /// The run's buffers exist.
     Began {
         /// What the plan said.
@@ -192,14 +214,27 @@ pub enum FromWorker {
         /// What the device's own objects add up to.
         created_bytes: u64,
     },
-    /// A run that was saved goes on: what it is, and what it has done.
+    /// A saved run goes on: what it is, and what it has done. Its text is the file beside the message.
     Resumed(Box<Run>, History),
+    /// The device was lost and no other could be opened yet. The run is kept, and the next attempt follows by itself.
+    WaitsForDevice {
+        /// The last good step.
+        step: u64,
+        /// Attempts so far.
+        attempts: u32,
+        /// What failed at the last one; `None` if there is no adapter.
+        problem: Option<String>,
+        /// Seconds to the next one.
+        seconds: u32,
+    },
     /// The device was lost, and the run goes on from the end of that step on a new one.
     Recovered {
         /// The last good step.
         step: u64,
         /// The browser's words.
         reason: String,
+        /// How the run goes on; `None` if it stands still.
+        go: Option<Go>,
     },
     /// So many turns of the step are done; the second number is the step under way.
     At(u64, u64),
@@ -233,6 +268,15 @@ pub enum FromWorker {
     Searched(usize),
     /// What the device does at most, in 10⁹ operations a second.
     Peak(f64),
+    /// The run stopped, since the loss or the gradient of a step is not finite. Nothing was updated.
+    Diverged {
+        /// The step.
+        step: u64,
+        /// Is the loss finite, and only the gradient not?
+        is_gradient: bool,
+        /// The step after which the run was saved last.
+        saved: Option<u64>,
+    },
     /// Something went wrong.
     Failed {
         /// What, in a sentence.
@@ -242,6 +286,41 @@ pub enum FromWorker {
         /// What would fit, if it was too large.
         suggestion: Option<Suggestion>,
     },
+}
+
+/// A saved run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedRun {
+    /// The name of its directory.
+    pub id: String,
+    /// What it is; `None` if that cannot be read.
+    pub about: Option<Box<About>>,
+    /// Bytes that it takes in the storage.
+    pub bytes: u64,
+    /// Is it in progress in another tab?
+    pub is_elsewhere: bool,
+}
+
+/// What a saved run is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The run.
+    pub run: Run,
+    /// The steps that it has done.
+    pub step: u64,
+    /// When it was saved, in milliseconds since 1970.
+    pub saved_at: f64,
+}
+
+/// Can runs be saved?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Storage {
+    /// Yes.
+    Works,
+    /// The browser refuses, with these words.
+    Refuses(String),
+    /// There is no room for the last save. Earlier ones are still there.
+    IsFull,
 }
 
 /// What a run has done.
@@ -306,7 +385,7 @@ mod tests {
     #[test]
     fn a_run_arrives_as_it_was_sent() {
         let mut run = Form::default().run(None, Start::Seed).unwrap();
-        run.data = Data::Text(GivenText { name: "ü".to_owned(), written: 1, text: "„Text“\n\u{2028}\"".to_owned() });
+        run.data = Data::Text(GivenText { name: "„Text“\n\u{2028}\"".to_owned(), size: 1 << 40, written: 1 });
         let message = ToWorker::Begin(Box::new(run), Go::Slow(Granularity::Chunk, 2.5));
         let sent = postcard::to_allocvec(&message).unwrap();
         assert_eq!(postcard::from_bytes::<ToWorker>(&sent).unwrap(), message);

@@ -69,7 +69,10 @@ sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
-    Controls { title, start, go_on, pause, step, reset, loading, ready, training, stepping, paused, stopped, recovered, apply_suggestion }
+    Controls {
+        title, start, go_on, pause, step, reset, loading, ready, resuming, training, stepping, paused, stopped, recovered, waiting_for_device,
+        no_adapter, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion,
+    }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
         over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, place, place_layer, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
@@ -97,7 +100,10 @@ sections! {
         choose_about, set, set_chunks, marker_only, computing, nothing_fits, nothing_fits_model, nothing_chosen, no_question,
         as_table, length,
     }
-    Keep { title, about, export, exported, saved, resume, forget, storage_about }
+    Keep {
+        title, about, export, exported, saved_runs, saved_run, saved_elsewhere, saved_unreadable, resume, forget, forget_now, storage_about,
+        saved_after, storage_refuses, storage_full,
+    }
     Library {
         open, about, drop, folder, files, address, fetch, fetching, stop, stopped, opening, opened, kept, kept_part, take, go_on, forget,
         learn, learn_full, learn_lora, full_about, lora_about, frozen, targets, rslora, adapters, opened_adapters, fresh_adapters,

@@ -32,7 +32,6 @@ for (const { name, launch } of BROWSERS) {
     after(() => browser?.close());
 
     test('goes on when the device is lost', () => visit(browser, server.url, survivesALostDevice));
-    test('goes on with a run after a reload', () => visit(browser, server.url, resumesAfterAReload));
     test('offers what fits when too much is asked for', () => visit(browser, server.url, offersWhatFits, { settings: TINY }));
     test('gives its model away and takes it back with the same loss', () => visit(browser, server.url, takesItsModelBack));
     test('trains on in a hidden tab', () => visit(browser, server.url, trainsOnHidden));
@@ -55,29 +54,6 @@ async function survivesALostDevice(trainer) {
   assert.deepEqual(again.slice(0, 3), losses.slice(0, 3), 'it did not go on to the same bits');
   assert.equal(await trainer.page.$('#error'), null);
   await pause(trainer);
-}
-
-async function resumesAfterAReload(trainer) {
-  await trainer.press('start');
-  await trainer.waitForLosses(2);
-  const steps = await pause(trainer);
-  const losses = await trainer.waitForLosses(steps);
-  await trainer.page.reload();
-  await trainer.waitForState('ready');
-  await trainer.page.waitForSelector('#resume');
-  await trainer.press('resume');
-  assert.deepEqual(await trainer.waitForLosses(steps), losses);
-  await trainer.waitForState('paused');
-  await trainer.press('start');
-  await trainer.waitForLosses(steps + 1);
-  await pause(trainer);
-  await trainer.press('reset');
-  await trainer.waitForState('ready');
-  await trainer.page.reload();
-  await trainer.waitForState('ready');
-  await trainer.page.waitForSelector('#forget');
-  await trainer.press('forget');
-  await trainer.page.waitForFunction(() => !document.querySelector('#resume'));
 }
 
 async function offersWhatFits(trainer) {

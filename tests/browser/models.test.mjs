@@ -203,10 +203,7 @@ async function fetchesAModel(trainer) {
   closeHosts();
   await page.reload();
   await trainer.waitForState('ready');
-  await page.waitForSelector('#resume');
-  await trainer.press('resume');
-  assert.deepEqual(await trainer.waitForLosses(1), [loss]);
-  await trainer.waitForState('paused');
+  assert.deepEqual(await trainer.resume(), [loss]);
   assert((await steps(trainer, 2)).every(Number.isFinite));
   await startOver(trainer);
   await page.reload();
@@ -320,14 +317,11 @@ async function resumesAdapters(trainer) {
   const losses = await steps(trainer, 2);
   await page.reload();
   await trainer.waitForState('ready');
-  await page.waitForSelector('#resume');
-  await trainer.press('resume');
+  await page.locator('#saved-runs .resume').click();
   assert.match(await trainer.waitForError(), /open that model/);
   await drop(trainer, other);
   await waitForModel(trainer);
-  await trainer.press('resume');
-  assert.deepEqual(await trainer.waitForLosses(2), losses);
-  await trainer.waitForState('paused');
+  assert.deepEqual(await trainer.resume(), losses);
   assert.equal((await steps(trainer, 3)).length, 3);
   await startOver(trainer);
 }

@@ -8,9 +8,13 @@ const POLL_MS = 100;
 const READY_MS = 60_000;
 const STEPS_MS = 240_000;
 
-/** Opens the page, and collects all errors of its developer console. */
-export async function openTrainer(browser, url) {
+/**
+ * Opens the page, and collects everything that a visitor's developer console would show in red. `fault` is what is broken in its worker
+ * from the start, if the page comes from `serveInstrumented`.
+ */
+export async function openTrainer(browser, url, { fault } = {}) {
   const page = await browser.newPage();
+  if (fault) await page.evaluateOnNewDocument(breakWorkers, fault);
   const problems = [];
   page.on('pageerror', (error) => problems.push(`uncaught: ${error.message ?? error}`));
   page.on('console', (message) => message.type() === 'error' && problems.push(`console: ${message.text()}`));
@@ -18,6 +22,15 @@ export async function openTrainer(browser, url) {
   page.on('response', (response) => response.status() >= 400 && problems.push(`${response.status()}: ${response.url()}`));
   await page.goto(url, { waitUntil: 'load' });
   return new Trainer(page, problems);
+}
+
+/** Tells workers what is broken, behind the `#` of their address. */
+function breakWorkers(fault) {
+  globalThis.Worker = class extends Worker {
+    constructor(url, options) {
+      super(`${url}#${fault}`, options);
+    }
+  };
 }
 
 class Trainer {
@@ -130,17 +143,59 @@ class Trainer {
     return this.#ask('memory');
   }
 
-  /** Queries the instruments in the worker. */
-  #ask(question) {
-    return this.page.evaluate((question) => new Promise((resolve) => {
+  /** Lets so many requests for an adapter find none. The page has to come from `serveInstrumented`. */
+  withholdAdapters(count) {
+    return this.#ask('withhold', count);
+  }
+
+  /** Leaves no room in the storage, or all of it again. The page has to come from `serveInstrumented`. */
+  fillStorage(isFull) {
+    return this.#ask('fill', isFull);
+  }
+
+  /** The saved runs that are listed. */
+  savedRuns() {
+    return this.page.$$eval('#saved-runs li', (rows) => rows.map((row) => ({
+      id: row.dataset.run,
+      isElsewhere: row.dataset.elsewhere === 'true',
+      text: row.querySelector('span').textContent,
+      canResume: row.querySelector('.resume')?.disabled === false,
+      canForget: !row.querySelector('.forget').disabled,
+    })));
+  }
+
+  /** Waits until so many saved runs are listed, and gives them. */
+  async waitForSavedRuns(count) {
+    await this.page.waitForFunction((count) => document.querySelectorAll('#saved-runs li').length === count, { timeout: READY_MS }, count);
+    return this.savedRuns();
+  }
+
+  /** Goes on with the saved run of that id, or with the newest, and gives its losses. */
+  async resume(id) {
+    const row = id ? `[data-run="${id}"]` : 'li';
+    await this.page.locator(`#saved-runs ${row} .resume`).click();
+    await this.waitForState('paused');
+    return this.waitForLosses(0);
+  }
+
+  /** Forgets the saved run of that id. The first press asks. */
+  async forget(id) {
+    const button = `#saved-runs [data-run="${id}"] .forget`;
+    for (let presses = 0; presses < 2; presses++) await this.page.locator(button).click();
+    await this.page.waitForFunction((button) => !document.querySelector(button), {}, button);
+  }
+
+  /** Asks the instruments in the worker. */
+  #ask(question, value) {
+    return this.page.evaluate(({ question, value }) => new Promise((resolve) => {
       const channel = new BroadcastChannel('instruments');
       channel.onmessage = ({ data }) => {
         if (data.to !== question) return;
         channel.close();
         resolve(data.answer);
       };
-      channel.postMessage(question);
-    }), question);
+      channel.postMessage({ question, value });
+    }), { question, value });
   }
 
   async #waitFor(timeout, what, condition, ...values) {

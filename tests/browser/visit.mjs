@@ -20,10 +20,11 @@ export const SMALL = IS_EXHAUSTIVE ? TINY : {
 export const SMALL_LAYERS = SMALL['num-hidden-layers'] ?? 4;
 
 /**
- * Runs a test on a page that is opened with the settings of a link, once it is in a state, and fails if the page's console shows an error.
+ * Runs a test on a page that is newly opened with a link's settings and perhaps a fault, once it is in a state, and fails if the page's
+ * console shows an error.
  */
-export async function visit(browser, url, body, { settings = SMALL, state = 'ready' } = {}) {
-  const trainer = await openTrainer(browser, `${url}#${new URLSearchParams(settings)}`);
+export async function visit(browser, url, body, { settings = SMALL, state = 'ready', fault } = {}) {
+  const trainer = await openTrainer(browser, `${url}#${new URLSearchParams(settings)}`, { fault });
   try {
     await trainer.waitForState(state);
     await body(trainer);

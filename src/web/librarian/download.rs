@@ -13,6 +13,7 @@ use super::shelf::{Part, Shelf, refused};
 use super::text;
 use crate::error::{Error, Result};
 use crate::model::{CONFIG, Config, Files, INDEX, WEIGHTS, read_config_json, shards};
+use crate::web::js_error::reason;
 use crate::web::library::Fetching;
 
 /// Bytes behind which what has arrived is made safe.
@@ -182,7 +183,7 @@ impl Download<'_> {
         loop {
             let chunk = match JsFuture::from(reader.read()).await {
                 Ok(chunk) => Reflect::get(&chunk, &"value".into()).expect("a chunk has a value"),
-                Err(error) => return Err(broke_off(&part.name, part.done, &super::reason(&error))),
+                Err(error) => return Err(broke_off(&part.name, part.done, &reason(&error))),
             };
             let is_end = chunk.is_undefined();
             if !is_end {

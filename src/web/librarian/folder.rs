@@ -3,13 +3,14 @@
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use js_sys::{Array, Uint8Array};
-use wasm_bindgen_futures::JsFuture;
+use js_sys::Uint8Array;
 use web_sys::{Blob, FileReaderSync};
 
 use crate::error::{Error, Result};
 use crate::model::Files;
 use crate::model::archive::{Entry, Kind, is_zip, pick, unpack};
+use crate::web::blob::{self, slice};
+use crate::web::js_error::reason;
 
 /// Files by name.
 #[derive(Clone)]
@@ -36,9 +37,7 @@ impl Folder {
         let entries = unpack(name, BufReader::with_capacity(AT_ONCE, Reader::new(zip)), kind)?;
         let blob = |entry| match entry {
             Entry::Within(range) => slice(zip, range),
-            Entry::Unpacked(bytes) => {
-                Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::from(bytes.as_slice()))).expect("bytes make a blob")
-            }
+            Entry::Unpacked(bytes) => blob::of_bytes(&bytes),
         };
         Ok(Folder(entries.into_iter().map(|(name, entry)| (name, blob(entry))).collect()))
     }
@@ -61,15 +60,8 @@ impl Files for Folder {
     }
 }
 
-/// Part of a file. Browsers count bytes in doubles, which hold every size that there is.
-fn slice(blob: &Blob, range: Range<u64>) -> Blob {
-    blob.slice_with_f64_and_f64(range.start as f64, range.end as f64).expect("a part of a file can be named")
-}
-
 async fn read(name: &str, blob: &Blob, range: Range<u64>) -> Result<Vec<u8>> {
-    let buffer = JsFuture::from(slice(blob, range).array_buffer()).await;
-    let buffer = buffer.map_err(|error| unreadable(name, &super::reason(&error)))?;
-    Ok(Uint8Array::new(&buffer).to_vec())
+    blob::read(blob, range).await.map(|bytes| bytes.to_vec()).map_err(|error| unreadable(name, &reason(&error)))
 }
 
 fn unreadable(name: &str, reason: &str) -> Error {
@@ -92,7 +84,7 @@ impl Reader {
 impl Read for Reader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let part = slice(&self.blob, self.at..self.at + into.len() as u64);
-        let buffer = self.reader.read_as_array_buffer(&part).map_err(|error| io::Error::other(super::reason(&error)))?;
+        let buffer = self.reader.read_as_array_buffer(&part).map_err(|error| io::Error::other(reason(&error)))?;
         let bytes = Uint8Array::new(&buffer);
         let count = bytes.length() as usize;
         bytes.copy_to(&mut into[..count]);

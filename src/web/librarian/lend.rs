@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{MessageEvent, MessagePort};
+use web_sys::{Blob, MessageEvent, MessagePort};
 
 use super::text::{Text, pieces};
 use super::{Librarian, Model, tell};
 use crate::error::{Error, Result};
 use crate::model::archive::{Kind, to_zip};
 use crate::model::{Parameter, Parameters, WeightSource, Weights};
+use crate::web::blob;
 use crate::web::library::{Asked, FromLibrarian, Wish};
 use crate::web::wire;
 
@@ -19,9 +20,10 @@ pub fn to(librarian: &Rc<Librarian>, port: MessagePort) {
     let (librarian, answers) = (librarian.clone(), port.clone());
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
         let (Asked { number, wish }, bytes) = wire::unpack(&event.data());
+        let file = wire::files(&event.data()).pop();
         let (librarian, answers) = (librarian.clone(), answers.clone());
         spawn_local(async move {
-            let (outcome, bytes) = match librarian.grant(wish, &bytes).await {
+            let (outcome, bytes) = match librarian.grant(wish, &bytes, file).await {
                 Ok(bytes) => (Ok(()), bytes),
                 Err(error) => (Err(error.to_string()), Vec::new()),
             };
@@ -34,7 +36,7 @@ pub fn to(librarian: &Rc<Librarian>, port: MessagePort) {
 }
 
 impl Librarian {
-    async fn grant(&self, wish: Wish, bytes: &[u8]) -> Result<Vec<u8>> {
+    async fn grant(&self, wish: Wish, bytes: &[u8], file: Option<Blob>) -> Result<Vec<u8>> {
         match wish {
             Wish::Rows { model, of, name, rows: [first, end] } => {
                 let open = self.open_model(model)?;
@@ -51,8 +53,10 @@ impl Librarian {
             }
             Wish::Read { name, vocabulary, model, config, written } => {
                 let model = model.map(|model| self.open_model(model)).transpose()?;
-                let text = std::str::from_utf8(bytes).expect("a text is sent");
-                let text = Text { name: &name, text, vocabulary, config: &config, written };
+                let text = blob::read_whole(&name, &file.expect("a text is sent")).await?;
+                let not_text = |_| Error::Data(format!("{name} is not UTF-8 text; save it as UTF-8, or choose another file"));
+                let text = String::from_utf8(text).map_err(not_text)?;
+                let text = Text { name: &name, text: &text, vocabulary, config: &config, written };
                 Ok(packed(&self.encode(&text, model.as_deref()).await?))
             }
             Wish::Encode(text) => Ok(packed(&self.tokenizer()?.encode(&text)?)),

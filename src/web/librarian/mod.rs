@@ -11,7 +11,6 @@ mod text;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use js_sys::Array;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{AbortController, Blob, DedicatedWorkerGlobalScope, MessageEvent};
@@ -77,9 +76,7 @@ impl Librarian {
         match message {
             ToLibrarian::Trainer => lend::to(&self, event.ports().get(0).unchecked_into()),
             ToLibrarian::Open(kind, names) => {
-                // The files stand in the message behind its two parts.
-                let files: Vec<(String, Blob)> =
-                    names.into_iter().zip(event.data().unchecked_ref::<Array>().iter().skip(2).map(JsCast::unchecked_into)).collect();
+                let files: Vec<(String, Blob)> = names.into_iter().zip(wire::files(&event.data())).collect();
                 let name = shown_name(&files);
                 let folder = Folder::among(files, kind).await?;
                 match kind {
@@ -165,12 +162,6 @@ fn shown_name(files: &[(String, Blob)]) -> String {
         _ => None,
     };
     name.unwrap_or("model").to_owned()
-}
-
-/// The browser's words about what went wrong.
-fn reason(error: &JsValue) -> String {
-    let message = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
-    message.or_else(|| error.as_string()).unwrap_or_else(|| "no reason is given".to_owned())
 }
 
 async fn tell_kept() {

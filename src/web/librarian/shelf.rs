@@ -3,13 +3,11 @@
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    Blob, FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemRemoveOptions,
-    FileSystemSyncAccessHandle,
-};
+use web_sys::{FileSystemDirectoryHandle, FileSystemSyncAccessHandle};
 
 use super::folder::Folder;
 use crate::error::{Error, Result};
+use crate::web::js_error::reason;
 use crate::web::library::Kept;
 use crate::web::storage;
 
@@ -53,7 +51,7 @@ impl Shelf {
     /// [`Error::Data`] if the browser gives no storage.
     pub async fn of(address: &str) -> Result<Self> {
         let models = models().await.map_err(|error| refused(&error))?;
-        let directory = child(&models, &directory_name(address)).await.map_err(|error| refused(&error))?;
+        let directory = storage::directory(&models, &directory_name(address)).await.map_err(|error| refused(&error))?;
         let note = read_note(&directory).await.filter(|note| note.address == address);
         let note = note.unwrap_or_else(|| Note { address: address.to_owned(), files: Vec::new(), is_whole: false });
         Ok(Shelf { directory, note })
@@ -62,7 +60,7 @@ impl Shelf {
     /// All that is kept. A browser that gives no storage keeps nothing.
     pub async fn all() -> Vec<Kept> {
         let Ok(models) = models().await else { return Vec::new() };
-        let Ok(entries) = values(&models).await else { return Vec::new() };
+        let Ok(entries) = storage::entries(&models).await else { return Vec::new() };
         let mut all = Vec::new();
         for directory in entries {
             let note = read_note(&directory.unchecked_into()).await;
@@ -81,12 +79,9 @@ impl Shelf {
     /// # Errors
     /// [`Error::Data`] if the browser does not let it go.
     pub async fn forget(address: &str) -> Result<()> {
-        let options = FileSystemRemoveOptions::new();
-        options.set_recursive(true);
         let models = models().await.map_err(|error| refused(&error))?;
-        let removed = JsFuture::from(models.remove_entry_with_options(&directory_name(address), &options)).await;
-        removed.map(|_| ()).map_err(|error| {
-            let reason = super::reason(&error);
+        storage::remove(&models, &directory_name(address)).await.map_err(|error| {
+            let reason = reason(&error);
             Error::Data(format!("{address} cannot be forgotten now ({reason}); close other tabs of this page, and try again"))
         })
     }
@@ -135,7 +130,7 @@ impl Shelf {
 
     async fn write_note(&self) -> Result<()> {
         let note = postcard::to_allocvec(&self.note).expect("a note is plain data");
-        storage::write(&self.directory, NOTE, &note).await.map_err(|error| refused(&error))
+        storage::write(&self.directory, NOTE, &[&note]).await.map_err(|error| refused(&error))
     }
 
     /// Opens a file to be written.
@@ -147,7 +142,7 @@ impl Shelf {
     pub async fn folder(&self) -> Result<Folder> {
         let mut files = Vec::new();
         for part in self.note.files.iter().filter(|part| part.is_whole) {
-            let file = file(&self.directory, &part.name).await.map_err(|error| refused(&error))?;
+            let file = storage::file(&self.directory, &part.name).await.map_err(|error| refused(&error))?;
             files.push((part.name.clone(), file));
         }
         Ok(Folder(files))
@@ -156,42 +151,18 @@ impl Shelf {
 
 /// What to do where the browser's storage takes or gives nothing.
 pub fn refused(error: &JsValue) -> Error {
-    let reason = super::reason(error);
+    let reason = reason(error);
     Error::Data(format!(
         "the browser's storage refuses ({reason}): forget a model that is kept, free some space, or choose the files of the model from a folder; what was fetched is kept"
     ))
 }
 
 async fn models() -> Result<FileSystemDirectoryHandle, JsValue> {
-    child(&storage::root().await?, MODELS).await
-}
-
-async fn child(directory: &FileSystemDirectoryHandle, name: &str) -> Result<FileSystemDirectoryHandle, JsValue> {
-    let options = FileSystemGetDirectoryOptions::new();
-    options.set_create(true);
-    Ok(JsFuture::from(directory.get_directory_handle_with_options(name, &options)).await?.unchecked_into())
-}
-
-async fn values(directory: &FileSystemDirectoryHandle) -> Result<Vec<JsValue>, JsValue> {
-    let entries = directory.values();
-    let mut all = Vec::new();
-    loop {
-        let next = JsFuture::from(entries.next()?).await?;
-        if js_sys::Reflect::get(&next, &"done".into())?.is_truthy() {
-            return Ok(all);
-        }
-        all.push(js_sys::Reflect::get(&next, &"value".into())?);
-    }
-}
-
-/// A file to be read, even while it is written.
-async fn file(directory: &FileSystemDirectoryHandle, name: &str) -> Result<Blob, JsValue> {
-    let handle: FileSystemFileHandle = JsFuture::from(directory.get_file_handle(name)).await?.unchecked_into();
-    Ok(JsFuture::from(handle.get_file()).await?.unchecked_into())
+    storage::directory(&storage::root().await?, MODELS).await
 }
 
 async fn read_note(directory: &FileSystemDirectoryHandle) -> Option<Note> {
-    let note = file(directory, NOTE).await.ok()?;
+    let note = storage::file(directory, NOTE).await.ok()?;
     let bytes = JsFuture::from(note.array_buffer()).await.ok()?;
     postcard::from_bytes(&js_sys::Uint8Array::new(&bytes).to_vec()).ok()
 }

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     Blob, BlobPropertyBag, CanvasRenderingContext2d, Element, HtmlAnchorElement, HtmlCanvasElement, HtmlElement, HtmlImageElement,
-    PointerEvent, Response, Url, UrlSearchParams,
+    PointerEvent, Response, Url, UrlSearchParams, VisibilityState,
 };
 
 use crate::web::form::Form;
@@ -95,14 +95,24 @@ pub async fn copy(text: &str) -> bool {
     JsFuture::from(window().navigator().clipboard().write_text(text)).await.is_ok()
 }
 
-/// Fetches a text.
-pub async fn fetch_text(address: &str) -> Option<String> {
+/// Fetches a file.
+pub async fn fetch_file(address: &str) -> Option<Blob> {
     let response: Response = JsFuture::from(window().fetch_with_str(address)).await.ok()?.unchecked_into();
     if !response.ok() {
         return None;
     }
-    let buffer = JsFuture::from(response.array_buffer().ok()?).await.ok()?;
-    String::from_utf8(Uint8Array::new(&buffer).to_vec()).ok()
+    Some(JsFuture::from(response.blob().ok()?).await.ok()?.unchecked_into())
+}
+
+/// Fetches a text.
+pub async fn fetch_text(address: &str) -> Option<String> {
+    let file = fetch_file(address).await?;
+    JsFuture::from(file.text()).await.ok()?.as_string()
+}
+
+/// Is the page to be seen?
+pub fn is_visible() -> bool {
+    document().visibility_state() == VisibilityState::Visible
 }
 
 /// What the visitor chose at an earlier visit.

@@ -136,7 +136,7 @@ fn longest_text(t: T, planning: Planning, kind: StrategyKind) -> String {
 }
 
 fn measure(state: State, t: T, planning: Planning) -> impl IntoView {
-    let is_busy = move || state.phase.get().is_going() || state.device.with(Option::is_none) || is_measuring(state, planning);
+    let is_busy = move || state.phase.get().is_busy() || state.device.with(Option::is_none) || is_measuring(state, planning);
     let measure = move |_| {
         let Some(run) = state.run() else { return };
         state.compared.set(Vec::new());

@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
-use super::T;
-use super::state::{Phase, State};
+use super::state::{Phase, State, Wait};
+use super::{T, keep, saved_runs};
 use crate::step::Strategy;
 use crate::train::Suggestion;
 use crate::web::form::Field;
@@ -12,7 +12,7 @@ use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let phase = move || state.phase.get();
-    let is_busy = move || matches!(phase(), Phase::Loading | Phase::Training | Phase::Stepping);
+    let is_busy = move || phase().is_busy();
     let start = move || if state.has_run.get() { t.controls.go_on } else { t.controls.start };
     let is_untouched = move || !state.has_run.get() && state.history.with(|h| h.steps.is_empty()) && state.trouble.with(Option::is_none);
     // A search for the fastest kernels is no step that could be gone on with: it is left out.
@@ -23,7 +23,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <section class="run" aria-labelledby="run-title">
             <h2 id="run-title">{t.controls.title}</h2>
-            {move || saved(state, t)}
+            {saved_runs::view(state, t)}
             <div class="buttons">
                 <button id="start" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::On)>{start}</button>
                 <button id="pause" type="button" disabled=move || !phase().is_going() && !is_searching() on:click=pause>{pausing}</button>
@@ -33,7 +33,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 </button>
             </div>
             <p id="status" role="status" data-state=move || phase().name().to_owned()>{move || status(state, t)}</p>
+            {move || state.wait.get().map(|wait| while_waiting(state, t, &wait))}
             {notice}
+            {move || keep::storage_notice(state, t).map(|sentence| view! { <p id="storage" class="note" role="status">{sentence}</p> })}
             {move || state.complaint().map(|trouble| {
                 view! {
                     <div class="trouble">
@@ -46,17 +48,24 @@ pub fn view(state: State, t: T) -> impl IntoView {
     }
 }
 
-/// A run that was saved at an earlier visit.
-fn saved(state: State, t: T) -> Option<impl IntoView> {
-    let (_, step) = state.saved.get().filter(|_| !state.has_run.get())?;
-    Some(view! {
-        <div class="note saved">
-            <span>{fill(t.keep.saved, &[("step", &step)])}</span>
-            <button id="resume" type="button" disabled=move || state.library.is_busy.get()
-                on:click=move |_| state.resume()>{t.keep.resume}</button>
-            <button id="forget" type="button" on:click=move |_| state.send(&ToWorker::Forget)>{t.keep.forget}</button>
+/// What a visitor can do for a run that waits for a device.
+fn while_waiting(state: State, t: T, wait: &Wait) -> impl IntoView + use<> {
+    let export = (wait.step > 0).then(|| {
+        view! { <button id="export-waiting" type="button" on:click=move |_| state.export()>{t.keep.export}</button> }
+    });
+    view! {
+        <div class="buttons">
+            <button id="open-now" type="button" on:click=move |_| state.send(&ToWorker::OpenNow)>{t.controls.open_now}</button>
+            {export}
         </div>
-    })
+    }
+}
+
+fn waiting(t: T, wait: &Wait) -> String {
+    let problem = wait.problem.as_deref().unwrap_or(t.controls.no_adapter);
+    let values: [(&str, &dyn std::fmt::Display); 4] =
+        [("problem", &problem), ("step", &wait.step), ("attempt", &(wait.attempts + 1)), ("seconds", &wait.seconds)];
+    fill(t.controls.waiting_for_device, &values)
 }
 
 /// Puts what would fit into the form.
@@ -77,11 +86,17 @@ fn status(state: State, t: T) -> String {
     if let Some(share) = state.search.get() {
         return fill(t.roofline.searching, &[("percent", &(100.0 * share).round())]);
     }
+    if let Some(wait) = state.wait.get() {
+        return waiting(t, &wait);
+    }
     let words = match state.phase.get() {
         Phase::Loading => t.controls.loading,
         Phase::Ready => t.controls.ready,
+        Phase::Resuming => t.controls.resuming,
         Phase::Training => t.controls.training,
         Phase::Stepping => t.controls.stepping,
+        // Before it is known what it waits for.
+        Phase::Waiting => t.controls.loading,
         Phase::Paused => t.controls.paused,
         Phase::Error => t.controls.stopped,
     };

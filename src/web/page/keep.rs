@@ -1,19 +1,39 @@
-//! What was learned, for the visitor to keep; what the browser keeps.
+//! What was learned, for the visitor to keep; what the browser saves.
 
 use leptos::prelude::*;
 
 use super::T;
 use super::state::State;
+use crate::web::protocol::Storage;
+use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <section aria-labelledby="keep-title">
             <h2 id="keep-title">{t.keep.title}</h2>
-            <p class="hint">{t.keep.about} " " {t.keep.storage_about}</p>
+            <p class="hint">{t.keep.about} " " {move || saving(state, t)}</p>
             <div class="buttons">
-                <button id="export" type="button" disabled=move || !state.has_run.get() || state.phase.get().is_going()
+                <button id="export" type="button" disabled=move || !state.has_run.get() || state.phase.get().is_busy()
                     on:click=move |_| state.export()>{t.keep.export}</button>
             </div>
         </section>
+    }
+}
+
+/// When runs are saved, where they are.
+fn saving(state: State, t: T) -> Option<String> {
+    match (state.storage.get()?, state.saved_after.get()) {
+        (Storage::Works, None) => Some(t.keep.storage_about.to_owned()),
+        (Storage::Works, Some(step)) => Some(format!("{} {}", t.keep.storage_about, fill(t.keep.saved_after, &[("step", &step)]))),
+        _ => None,
+    }
+}
+
+/// What the visitor should know where runs cannot be saved.
+pub fn storage_notice(state: State, t: T) -> Option<String> {
+    match state.storage.get()? {
+        Storage::Works => None,
+        Storage::Refuses(reason) => Some(fill(t.keep.storage_refuses, &[("reason", &reason)])),
+        Storage::IsFull => Some(t.keep.storage_full.to_owned()),
     }
 }

@@ -29,8 +29,8 @@ pub struct Library {
     pub is_busy: RwSignal<bool>,
     pub fetching: RwSignal<Option<Fetching>>,
     pub kept: RwSignal<Vec<Kept>>,
-    /// Does a saved run wait for its model?
-    pub is_resuming: RwSignal<bool>,
+    /// The saved run that waits for its model.
+    pub resuming: RwSignal<Option<String>>,
 }
 
 impl Library {
@@ -42,7 +42,7 @@ impl Library {
             is_busy: RwSignal::new(false),
             fetching: RwSignal::new(None),
             kept: RwSignal::new(Vec::new()),
-            is_resuming: RwSignal::new(false),
+            resuming: RwSignal::new(None),
         }
     }
 
@@ -127,6 +127,7 @@ impl Library {
             self.opened.set(None);
             self.adapters.set(None);
             self.rest();
+            state.stop_resuming();
             state.send(&ToWorker::Librarian);
             state.complain(&fill(state.texts.get_untracked().failures.librarian_stopped, &[("reason", &reason)]));
         });
@@ -159,21 +160,21 @@ impl Library {
             FromLibrarian::Fetching(fetching) => self.fetching.set(Some(fetching)),
             FromLibrarian::Stopped => {
                 self.rest();
-                self.is_resuming.set(false);
+                state.stop_resuming();
                 state.notice.set(Some(texts.library.stopped.to_owned()));
             }
             FromLibrarian::Opened(opened) => {
                 self.rest();
                 self.adapters.set(None);
                 state.trouble.set(None);
-                if !self.is_resuming.get_untracked() {
+                let resuming = self.resuming.get_untracked();
+                if resuming.is_none() {
                     state.form.update(|form| form.take_model(&opened.config, opened.has_tokenizer));
                 }
                 self.opened.set(Some(*opened));
                 state.leave_room();
-                if self.is_resuming.get_untracked() {
-                    self.is_resuming.set(false);
-                    state.resume();
+                if let Some(id) = resuming {
+                    state.resume(id);
                 }
             }
             FromLibrarian::OpenedAdapters(lora) => {
@@ -188,7 +189,7 @@ impl Library {
             }
             FromLibrarian::Failed(message) => {
                 self.rest();
-                self.is_resuming.set(false);
+                state.stop_resuming();
                 state.complain(&message);
             }
         }

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{ErrorEvent, Event, MessageEvent, MessagePort, Worker, WorkerOptions, WorkerType};
+use web_sys::{Blob, ErrorEvent, Event, MessageEvent, MessagePort, Worker, WorkerOptions, WorkerType};
 
 use super::state::State;
 use crate::web::protocol::ToWorker;
@@ -24,7 +24,7 @@ impl Link {
     /// Listens to the worker, and puts another one in its place if it dies.
     pub fn connect(self, state: State) {
         let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            state.hear(wire::unpack(&event.data()).0);
+            state.hear(wire::unpack(&event.data()).0, wire::files(&event.data()).pop());
         });
         let died = Closure::<dyn Fn(Event)>::new(move |event: Event| {
             // A script that cannot be loaded is an event without a message.
@@ -45,13 +45,14 @@ impl Link {
         });
     }
 
-    /// Tells the worker something; a port may go with it.
-    pub fn send(self, message: &ToWorker, port: Option<&MessagePort>) {
+    /// Tells the worker something; a text or a port may go with it.
+    pub fn send(self, message: &ToWorker, text: Option<&Blob>, port: Option<&MessagePort>) {
         let (pair, handed_over) = wire::pack(message, &[]);
+        let message = wire::with_files(&pair, text);
         if let Some(port) = port {
             handed_over.push(port);
         }
-        self.0.with_value(|worker| worker.post_message_with_transfer(&pair, &handed_over).expect("messages can be posted"));
+        self.0.with_value(|worker| worker.post_message_with_transfer(&message, &handed_over).expect("messages can be posted"));
     }
 }
 

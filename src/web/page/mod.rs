@@ -13,6 +13,7 @@ mod keep;
 mod kept;
 mod library;
 mod link;
+mod messages;
 mod opening;
 mod past;
 mod planning;
@@ -21,12 +22,15 @@ mod reach;
 mod roofline;
 mod runs;
 mod sample;
+mod saved_runs;
 mod setup;
 mod slow;
 mod stage;
 mod state;
+mod text;
 mod timeline;
 mod training;
+mod wake_lock;
 
 use leptos::prelude::*;
 
@@ -46,6 +50,8 @@ fn page() -> impl IntoView {
     let state = State::new();
     planning::provide(state);
     head::take_remembered(state);
+    wake_lock::keep_awake(state);
+    saved_runs::look_again_when_shown(state);
     move || body(state, state.texts.get())
 }
 

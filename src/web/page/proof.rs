@@ -14,7 +14,7 @@ use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let planning = planning();
-    let is_busy = move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.proving.with(Option::is_some);
+    let is_busy = move || state.phase.get().is_busy() || state.device.with(Option::is_none) || state.proving.with(Option::is_some);
     let prove = move |_| {
         let Some(run) = state.run() else { return };
         state.library.wake(state);

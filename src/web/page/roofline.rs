@@ -20,7 +20,8 @@ const FILE: [u32; 2] = [1000, 640];
 pub fn view(state: State, t: T) -> impl IntoView {
     let planning = planning();
     let is_busy = move || {
-        let is_within_a_step = state.phase.get() == Phase::Stepping || state.stands_within_a_step();
+        let is_within_a_step =
+            matches!(state.phase.get(), Phase::Stepping | Phase::Resuming | Phase::Waiting) || state.stands_within_a_step();
         is_within_a_step || state.device.with(Option::is_none) || state.is_profiling.get()
     };
     let measure = move |_| {
@@ -35,7 +36,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         state.search.set(Some(0.0));
         state.send(&ToWorker::Search(Box::new(run)));
     };
-    let cannot_search = move || state.phase.get().is_going() || state.device.with(Option::is_none) || state.search.with(Option::is_some);
+    let cannot_search = move || state.phase.get().is_busy() || state.device.with(Option::is_none) || state.search.with(Option::is_some);
     let found = move || state.found.get().map_or_else(String::new, |found| fill(t.roofline.found, &[("found", &found)]));
     let text = move || if state.is_profiling.get() { t.roofline.measuring } else { t.roofline.measure };
     let outcome =

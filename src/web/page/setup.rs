@@ -1,13 +1,14 @@
 //! The form: what to learn from, which model, how the step is walked.
 
 use leptos::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{DragEvent, File};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::DragEvent;
 
 use super::state::State;
-use super::{T, browser, kept, opening};
+use super::{T, browser, kept, opening, text};
 use crate::model::{PRESETS, Parameters, Preset};
 use crate::step::{SavedActivations, StrategyKind};
+use crate::web::blob;
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
 use crate::web::format::whole;
 use crate::web::library::Vocabulary;
@@ -42,7 +43,7 @@ fn data(state: State, t: T) -> impl IntoView {
     let is_far = move || matches!(source(), SourceChoice::Task(task) if task != TaskKind::Recall);
     let given = move || {
         let given = state.text.get()?;
-        let length = whole(given.text.len() as u64);
+        let length = whole(given.size);
         Some(view! { <p class="hint" id="given">{fill(t.data.given, &[("name", &given.name), ("bytes", &length)])}</p> })
     };
     view! {
@@ -84,17 +85,17 @@ fn paste(state: State, t: T) -> impl IntoView {
     let area = NodeRef::<leptos::html::Textarea>::new();
     let address = NodeRef::<leptos::html::Input>::new();
     let use_paste = move |_| {
-        let text = area.get_untracked().map(|area| area.value()).unwrap_or_default();
-        if text.is_empty() {
+        let pasted = area.get_untracked().map(|area| area.value()).unwrap_or_default();
+        if pasted.is_empty() {
             return state.complain(t.failures.empty_paste);
         }
-        state.take_text(t.data.paste.to_owned(), text);
+        spawn_local(text::take(state, t, t.data.paste.to_owned(), blob::of_bytes(pasted.as_bytes())));
     };
     let use_address = move |_| {
         let Some(address) = address.get_untracked().map(|input| input.value()) else { return };
         spawn_local(async move {
-            match browser::fetch_text(&address).await {
-                Some(text) => state.take_text(address, text),
+            match browser::fetch_file(&address).await {
+                Some(fetched) => text::take(state, t, address, fetched).await,
                 None => state.complain(&fill(t.failures.not_fetched, &[("name", &address)])),
             }
         });
@@ -122,14 +123,14 @@ fn file(state: State, t: T) -> impl IntoView {
         over.set(false);
         let files = event.data_transfer().and_then(|transfer| transfer.files());
         if let Some(file) = files.and_then(|files| files.get(0)) {
-            spawn_local(read(state, t, file));
+            spawn_local(text::take(state, t, file.name(), file.into()));
         }
     };
     let chosen = move |_| {
         let Some(input) = input.get_untracked() else { return };
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
             spawn_local(async move {
-                read(state, t, file).await;
+                text::take(state, t, file.name(), file.into()).await;
                 // The same file can be chosen again then.
                 input.set_value("");
             });
@@ -143,17 +144,6 @@ fn file(state: State, t: T) -> impl IntoView {
             <span>{t.data.file}</span>
             <input id="file" type="file" node_ref=input on:change=chosen/>
         </label>
-    }
-}
-
-async fn read(state: State, t: T, file: File) {
-    let name = file.name();
-    let Ok(buffer) = JsFuture::from(file.array_buffer()).await else {
-        return state.complain(&fill(t.failures.unreadable, &[("name", &name)]));
-    };
-    match String::from_utf8(js_sys::Uint8Array::new(&buffer).to_vec()) {
-        Ok(text) => state.take_text(name, text),
-        Err(_) => state.complain(&fill(t.failures.not_utf8, &[("name", &name)])),
     }
 }
 

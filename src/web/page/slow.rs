@@ -16,7 +16,7 @@ const STRIDES: [Granularity; 4] = [Granularity::Operation, Granularity::Chunk, G
 const SPEEDS: [f64; 9] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 1000.0];
 
 pub fn view(state: State, t: T) -> impl IntoView {
-    let is_busy = move || matches!(state.phase.get(), Phase::Loading | Phase::Training | Phase::Stepping);
+    let is_busy = move || state.phase.get().is_busy();
     let buttons = STRIDES.map(|stride| {
         let name = fill(t.stage.by, &[("stride", &t.stride(stride))]);
         view! {

@@ -3,25 +3,29 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
+use web_sys::Blob;
 
 use super::library::Library;
 use super::link::Link;
 use super::{browser, curves, past};
 use crate::step::{Granularity, Limits, Strategy, StrategyKind};
 use crate::train::{AttentionPattern, Profile, Suggestion, VerifyReport};
-use crate::web::form::{Form, Plan, SourceChoice};
-use crate::web::library::{Origin, Vocabulary};
+use crate::web::form::{Form, Plan};
 use crate::web::picture::{Planned, Stage, Timeline};
-use crate::web::protocol::{Data, Device, FromWorker, GivenText, Go, History, Run, Sample, Start, TensorView, ToWorker};
-use crate::web::texts::{Texts, fill};
+use crate::web::protocol::{Data, Device, GivenText, Go, History, Run, Sample, SavedRun, Storage, TensorView, ToWorker};
+use crate::web::texts::Texts;
 
 /// Where the page stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Loading,
     Ready,
+    /// A saved run is being opened.
+    Resuming,
     Training,
     Stepping,
+    /// The device is lost, and the run waits for another one.
+    Waiting,
     Paused,
     Error,
 }
@@ -32,8 +36,10 @@ impl Phase {
         match self {
             Phase::Loading => "loading",
             Phase::Ready => "ready",
+            Phase::Resuming => "resuming",
             Phase::Training => "training",
             Phase::Stepping => "stepping",
+            Phase::Waiting => "waiting",
             Phase::Paused => "paused",
             Phase::Error => "error",
         }
@@ -42,6 +48,11 @@ impl Phase {
     /// Is the device at work for the run?
     pub fn is_going(self) -> bool {
         matches!(self, Phase::Training | Phase::Stepping)
+    }
+
+    /// Can nothing else be begun now?
+    pub fn is_busy(self) -> bool {
+        self.is_going() || matches!(self, Phase::Loading | Phase::Resuming | Phase::Waiting)
     }
 }
 
@@ -53,6 +64,19 @@ const ROOM: f64 = 1.25;
 pub struct Trouble {
     pub message: String,
     pub suggestion: Option<Suggestion>,
+}
+
+/// How a run waits for a device.
+#[derive(Clone, PartialEq)]
+pub struct Wait {
+    /// The step after which it goes on.
+    pub step: u64,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What failed at the last one; `None` if there was no adapter.
+    pub problem: Option<String>,
+    /// Seconds to the next one.
+    pub seconds: u32,
 }
 
 /// The step under every strategy, in the order of [`StrategyKind::ALL`], and the chosen one's stage.
@@ -99,6 +123,8 @@ pub struct State {
     pub texts: RwSignal<&'static Texts>,
     pub form: RwSignal<Form>,
     pub text: RwSignal<Option<GivenText>>,
+    /// The file of the text.
+    pub text_file: StoredValue<Option<Blob>, LocalStorage>,
     /// Models in files.
     pub library: Library,
     pub phase: RwSignal<Phase>,
@@ -108,7 +134,13 @@ pub struct State {
     pub notice: RwSignal<Option<String>>,
     /// Is there a run, going or paused?
     pub has_run: RwSignal<bool>,
-    pub saved: RwSignal<Option<(Run, u64)>>,
+    /// Runs in the browser's storage, without the one in progress.
+    pub saved: RwSignal<Vec<SavedRun>>,
+    /// Can runs be saved? `None` while that is not known.
+    pub storage: RwSignal<Option<Storage>>,
+    /// The step after which the run in progress was saved.
+    pub saved_after: RwSignal<Option<u64>>,
+    pub wait: RwSignal<Option<Wait>>,
     pub history: RwSignal<History>,
     pub sample: RwSignal<Option<(u64, Sample)>>,
     pub pattern: RwSignal<Option<(u64, AttentionPattern)>>,
@@ -168,13 +200,17 @@ impl State {
             texts: RwSignal::new(Texts::english()),
             form,
             text: RwSignal::new(None),
+            text_file: StoredValue::new_local(None),
             library: Library::new(),
             phase: RwSignal::new(Phase::Loading),
             device,
             trouble: RwSignal::new(None),
             notice: RwSignal::new(None),
             has_run: RwSignal::new(false),
-            saved: RwSignal::new(None),
+            saved: RwSignal::new(Vec::new()),
+            storage: RwSignal::new(None),
+            saved_after: RwSignal::new(None),
+            wait: RwSignal::new(None),
             history: RwSignal::new(History::default()),
             sample: RwSignal::new(None),
             pattern: RwSignal::new(None),
@@ -252,6 +288,9 @@ impl State {
 
     /// Starts a run, or goes on with the one there is.
     pub fn go(self, go: Go) {
+        if matches!(self.phase.get_untracked(), Phase::Loading | Phase::Resuming | Phase::Waiting) {
+            return;
+        }
         if self.has_run.get_untracked() {
             self.send(&ToWorker::Continue(go));
         } else {
@@ -264,7 +303,7 @@ impl State {
         self.notice.set(None);
         self.cursor.set(None);
         self.view.set(None);
-        self.phase.set(if matches!(go, Go::On | Go::Once) { Phase::Training } else { Phase::Stepping });
+        self.phase.set(phase_of(go));
     }
 
     /// The run that the form says. If there is none, the visitor is told why.
@@ -287,50 +326,21 @@ impl State {
         }
     }
 
-    /// Tells the worker something.
+    /// Tells the worker something. The text of a run goes with it as a file.
     pub fn send(self, message: &ToWorker) {
-        self.link.send(message, None);
+        let has_text = message.run().is_some_and(|run| matches!(run.data, Data::Text(_)));
+        self.text_file.with_value(|file| self.link.send(message, file.as_ref().filter(|_| has_text), None));
     }
 
     /// Gives the worker a line to the librarian.
     pub fn send_port(self, message: &ToWorker, port: &web_sys::MessagePort) {
-        self.link.send(message, Some(port));
+        self.link.send(message, None, Some(port));
     }
 
     /// Lets the librarian give the visitor what the run has learned.
     pub fn export(self) {
         self.library.wake(self);
         self.send(&ToWorker::Export);
-    }
-
-    /// Goes on with the run that was saved. Adapters alone are no model: the one that they are on has to be open,
-    /// and so has the one whose tokenizer is used.
-    pub fn resume(self) {
-        let needs = |(run, _): &(Run, u64)| {
-            (run.spec.adapters().is_some() || run.vocabulary == Vocabulary::Model, run.is_encoded(), run.start.clone())
-        };
-        let Some((needs_model, is_encoded, start)) = self.saved.with_untracked(|saved| saved.as_ref().map(needs)) else { return };
-        let is_open =
-            |fingerprint| self.library.opened.with_untracked(|opened| opened.as_ref().is_some_and(|o| o.fingerprint == fingerprint));
-        match start {
-            Start::Opened { origin, fingerprint, .. } if needs_model && !is_open(fingerprint) => match origin {
-                Origin::Address(address) if !self.library.is_resuming.get_untracked() => {
-                    self.library.is_resuming.set(true);
-                    self.library.fetch(self, address);
-                }
-                origin => {
-                    self.library.is_resuming.set(false);
-                    self.complain(&fill(self.texts.get_untracked().library.needs_model, &[("name", &origin.name())]));
-                }
-            },
-            _ => {
-                self.library.is_resuming.set(false);
-                if is_encoded {
-                    self.library.wake(self);
-                }
-                self.send(&ToWorker::Resume);
-            }
-        }
     }
 
     /// Raises the budget so far that a step of the model that was opened fits.
@@ -341,24 +351,13 @@ impl State {
         }
     }
 
-    /// Takes a text of the visitor's.
-    pub fn take_text(self, name: String, text: String) {
-        if self.has_run.get_untracked() {
-            return self.complain(self.texts.get_untracked().failures.run_in_progress);
-        }
-        self.mend();
-        let written = (js_sys::Date::now() / 1000.0) as u64;
-        self.text.set(Some(GivenText { name, written, text }));
-        self.form.update(|form| form.source = SourceChoice::Text);
-    }
-
     /// Says what is wrong with what the visitor did. A run goes on.
     pub fn complain(self, message: &str) {
         self.trouble.set(Some(Trouble { message: message.to_owned(), suggestion: None }));
     }
 
     /// Takes an error back, unless it is that there is no device.
-    fn mend(self) {
+    pub fn mend(self) {
         if self.device.with_untracked(Option::is_none) {
             return;
         }
@@ -367,105 +366,11 @@ impl State {
             self.phase.set(if self.has_run.get_untracked() { Phase::Paused } else { Phase::Ready });
         }
     }
+}
 
-    /// What the worker said.
-    pub fn hear(self, message: FromWorker) {
-        match message {
-            FromWorker::Ready(device) => {
-                self.device.set(Some(device));
-                if self.phase.get_untracked() == Phase::Loading {
-                    self.phase.set(Phase::Ready);
-                }
-            }
-            FromWorker::Saved(run, step) => self.saved.set(Some((*run, step))),
-            FromWorker::Forgotten => self.saved.set(None),
-            FromWorker::Began { planned_bytes, created_bytes } => self.run_bytes.set(Some((planned_bytes, created_bytes))),
-            FromWorker::Resumed(run, history) => self.resumed(*run, history),
-            FromWorker::Recovered { step, reason } => self.recovered(step, &reason),
-            FromWorker::At(turn, _) => self.live.set(turn),
-            FromWorker::Buffers(buffers) => self.buffers.set(buffers),
-            FromWorker::Stepped(report) => self.history.update(|history| history.steps.push(report)),
-            FromWorker::Validated(step, validation) => self.history.update(|history| history.validations.push((step, validation))),
-            FromWorker::Sampled(step, sample) => self.sample.set(Some((step, sample))),
-            FromWorker::Paused if self.has_run.get_untracked() => self.phase.set(Phase::Paused),
-            FromWorker::Paused => {}
-            FromWorker::WasReset => {
-                past::remember(self);
-                self.forget();
-                self.has_run.set(false);
-                self.phase.set(if self.device.with_untracked(Option::is_some) { Phase::Ready } else { Phase::Error });
-                self.mend();
-            }
-            FromWorker::Inspected(view) => self.view.set(Some(*view)),
-            FromWorker::Looked(step, pattern) => self.pattern.set(Some((step, *pattern))),
-            FromWorker::Compared(compared) => self.compared.set(compared),
-            FromWorker::Profiled(profile) => {
-                self.is_profiling.set(false);
-                self.profile.set(Some(*profile));
-            }
-            FromWorker::Proving(done, all) => self.proving.set(Some((done, all))),
-            FromWorker::Proved(report) => {
-                self.proving.set(None);
-                self.proof.set(Some(*report));
-            }
-            FromWorker::Searching(share) => self.search.set(Some(share)),
-            FromWorker::Searched(found) => {
-                self.search.set(None);
-                self.found.set(Some(found));
-            }
-            FromWorker::Peak(gflops) => self.peak_gflops.set(Some(gflops)),
-            FromWorker::Failed { message, run_survives, suggestion } => self.fail(message, run_survives, suggestion),
-        }
-    }
-
-    fn resumed(self, run: Run, history: History) {
-        self.forget();
-        if let Data::Text(given) = &run.data {
-            self.text.set(Some(given.clone()));
-        }
-        self.form.set(Form::of_run(&run));
-        self.history.set(history);
-        self.has_run.set(true);
-        self.saved.set(None);
-        self.trouble.set(None);
-    }
-
-    /// The run went back to a state that was good: what it did since then is done again.
-    fn recovered(self, step: u64, reason: &str) {
-        self.is_profiling.set(false);
-        self.search.set(None);
-        self.history.update(|history| {
-            history.steps.retain(|report| report.step <= step);
-            history.validations.retain(|(at, _)| *at <= step);
-        });
-        self.live.set(0);
-        let texts = self.texts.get_untracked();
-        self.notice.set(Some(fill(texts.controls.recovered, &[("reason", &reason), ("step", &step)])));
-    }
-
-    /// Shows an error. What was measured stays.
-    pub fn fail(self, message: String, run_survives: bool, suggestion: Option<Suggestion>) {
-        self.trouble.set(Some(Trouble { message, suggestion }));
-        self.proving.set(None);
-        self.search.set(None);
-        self.is_profiling.set(false);
-        if !run_survives {
-            past::remember(self);
-            self.live.set(0);
-        }
-        self.has_run.set(run_survives);
-        self.phase.set(Phase::Error);
-    }
-
-    fn forget(self) {
-        self.history.set(History::default());
-        self.sample.set(None);
-        self.pattern.set(None);
-        self.run_bytes.set(None);
-        self.live.set(0);
-        self.cursor.set(None);
-        self.view.set(None);
-    }
+/// What is shown while a run goes.
+pub fn phase_of(go: Go) -> Phase {
+    if matches!(go, Go::On | Go::Once) { Phase::Training } else { Phase::Stepping }
 }
 
 fn plans_peak(state: State) -> Option<u64> {

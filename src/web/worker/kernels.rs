@@ -78,5 +78,5 @@ async fn read() -> Option<Kept> {
 async fn write(kept: &Kept) {
     let Ok(directory) = storage::root().await else { return };
     // Who reads it again sees whether it was kept.
-    let _ = storage::write(&directory, FILE, &postcard::to_allocvec(kept).expect("sizes are plain data")).await;
+    let _ = storage::write(&directory, FILE, &[&postcard::to_allocvec(kept).expect("sizes are plain data")]).await;
 }

@@ -4,12 +4,11 @@ use web_time::Instant;
 
 use super::library::Library;
 use super::post::tell;
-use super::running::source;
 use crate::error::Result;
 use crate::gpu::{Ceilings, Executor, Gpu, Kernels};
 use crate::model::{Parameters, WeightSource, Weights};
 use crate::step::{Batch, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{Profile, errors_in_f64, plan_within, verify};
+use crate::train::{Dataset, Profile, errors_in_f64, plan_within, verify};
 use crate::web::protocol::{FromWorker, Run};
 
 /// Tokens of the proof, at most: the f64 reference runs on one core of the CPU.
@@ -18,9 +17,9 @@ const PROOF_TOKENS: u32 = 320;
 const REFERENCE_PARAMETERS: u64 = 30_000_000;
 
 /// Times a step under every strategy, one after the other. The first step compiles and warms up, and is not counted.
-pub async fn compare(gpu: &Gpu, run: &Run, library: &Library) -> Result<()> {
+pub async fn compare(gpu: &Gpu, run: &Run, dataset: &Dataset, library: &Library) -> Result<()> {
     let values = &library.first_values(run);
-    let batch = source(run, library).await?.batch(run.settings.seed, 0, run.settings.batch);
+    let batch = dataset.batch(run.settings.seed, 0, run.settings.batch);
     let mut known = Vec::new();
     for kind in StrategyKind::ALL {
         let strategy = if kind == run.settings.strategy.kind { run.settings.strategy } else { strategy(run, kind) };
@@ -36,8 +35,8 @@ fn strategy(run: &Run, kind: StrategyKind) -> Strategy {
 }
 
 /// What every operation of the run's step takes.
-pub async fn profile(gpu: &Gpu, run: &Run, library: &Library, ceilings: Ceilings) -> Result<Profile> {
-    let batch = source(run, library).await?.batch(run.settings.seed, 0, run.settings.batch);
+pub async fn profile(gpu: &Gpu, run: &Run, dataset: &Dataset, library: &Library, ceilings: Ceilings) -> Result<Profile> {
+    let batch = dataset.batch(run.settings.seed, 0, run.settings.batch);
     let mut executor = ready(gpu, run, &library.first_values(run), run.settings.strategy, &batch).await?;
     // The first time compiles and warms up.
     executor.run(Pass::GRADIENTS).await?;
@@ -67,9 +66,9 @@ async fn time(gpu: &Gpu, run: &Run, values: &impl WeightSource, strategy: Strate
 
 /// Computes the gradients of the run's first batch (cut short, if it is long) under every strategy with several chunk
 /// lengths, and in f64 unless the model is too large for that.
-pub async fn prove(gpu: &Gpu, run: &Run, library: &Library) -> Result<()> {
+pub async fn prove(gpu: &Gpu, run: &Run, dataset: &Dataset, library: &Library) -> Result<()> {
     let values = &library.first_values(run);
-    let whole = source(run, library).await?.batch(run.settings.seed, 0, 1);
+    let whole = dataset.batch(run.settings.seed, 0, 1);
     let tokens = whole.shape.tokens().min(PROOF_TOKENS) as usize;
     // The labels of a task stand at the end of its sequence.
     let from = whole.input_ids.len() - tokens;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use futures_channel::oneshot;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageEvent, MessagePort};
+use web_sys::{Blob, MessageEvent, MessagePort};
 
 use crate::error::{Error, Result};
 use crate::model::archive::Kind;
@@ -47,8 +47,8 @@ impl Library {
         line.waiting.clear();
     }
 
-    /// Lets the librarian do something.
-    pub async fn ask(&self, wish: Wish, bytes: &[u8]) -> Result<Vec<u8>> {
+    /// Lets the librarian do something. The text that it is about stays in its file.
+    pub async fn ask(&self, wish: Wish, bytes: &[u8], text: Option<&Blob>) -> Result<Vec<u8>> {
         let gone = || Error::Data("the model that the run starts from is not open any more; open it again".to_owned());
         let answer = {
             let mut line = self.0.borrow_mut();
@@ -56,7 +56,7 @@ impl Library {
             let number = line.last;
             let (pair, handed_over) = wire::pack(&Asked { number, wish }, bytes);
             let port = line.port.as_ref().ok_or_else(gone)?;
-            port.post_message_with_transferable(&pair, &handed_over).expect("messages can be posted");
+            port.post_message_with_transferable(&wire::with_files(&pair, text), &handed_over).expect("messages can be posted");
             let (sender, answer) = oneshot::channel();
             line.waiting.push((number, sender));
             answer
@@ -65,8 +65,8 @@ impl Library {
     }
 
     /// Lets the librarian answer something.
-    pub async fn answer<A: DeserializeOwned>(&self, wish: Wish, bytes: &[u8]) -> Result<A> {
-        Ok(postcard::from_bytes(&self.ask(wish, bytes).await?).expect("trainer and librarian are of one build"))
+    pub async fn answer<A: DeserializeOwned>(&self, wish: Wish, text: Option<&Blob>) -> Result<A> {
+        Ok(postcard::from_bytes(&self.ask(wish, &[], text).await?).expect("trainer and librarian are of one build"))
     }
 
     /// The first values of a run's parameters.
@@ -93,7 +93,7 @@ impl WeightSource for FirstValues {
             Some((model, has_adapters)) if has_adapters || !parameter.is_adapter() => {
                 let of = if parameter.is_adapter() { Kind::Adapters } else { Kind::Model };
                 let wish = Wish::Rows { model, of, name: parameter.name.clone(), rows: [rows.start, rows.end] };
-                Ok(Cow::Owned(bytemuck::pod_collect_to_vec(&self.library.ask(wish, &[]).await?)))
+                Ok(Cow::Owned(bytemuck::pod_collect_to_vec(&self.library.ask(wish, &[], None).await?)))
             }
             _ => self.fresh.rows(parameter, rows).await,
         }

@@ -1,42 +1,51 @@
 //! The worker's side: holds the device and the run, does what the page says, reports what comes of it.
 
+mod dataset;
 mod inspect;
 mod kernels;
 mod lab;
 mod library;
+mod locks;
 mod post;
+mod recovery;
+mod run_directory;
 mod running;
-mod store;
+mod saved_runs;
+mod saving;
+
+use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use wasm_bindgen::prelude::*;
-use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
-use web_time::Instant;
+use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
 
-use super::protocol::{Device, FromWorker, Go, Run, ToWorker};
+use super::protocol::{Device, FromWorker, Go, Run, SavedRun, Storage, ToWorker};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Granularity, Limits};
-use crate::train::{self, Suggestion};
+use crate::train::{self, Dataset, Suggestion};
 use kernels::Kernels;
 use library::Library;
 use post::{Watch, tell};
+use recovery::Waiting;
+use run_directory::RunDirectory;
 use running::Running;
-use store::Store;
-
-/// Seconds within which a browser that is busy tells of a loss.
-const LOSS_SECONDS: f64 = 5.0;
 
 /// What wakes the worker.
 enum Event {
-    /// A message of the page's.
-    Message(ToWorker),
+    /// A message of the page's, and the text beside it.
+    Message(ToWorker, Option<Blob>),
     /// It is time for the next stride of slow motion.
     Tick,
     /// The device went away while nothing was asked of it.
     Lost,
+    /// It is time to open a device again, after so many attempts.
+    OpenAgain(u32),
+    /// It is time to see whether other tabs have ended their runs.
+    ListAgain,
 }
 
 /// Starts to listen.
@@ -54,48 +63,81 @@ pub fn start() {
             // At once: the worker may be waiting for a librarian that is gone, or for the end of a search.
             ToWorker::Librarian => lent.connect(event.ports().get(0).dyn_into().ok()),
             ToWorker::SkipSearch => looked_for.skip(),
-            message => sender.unbounded_send(Event::Message(message)).expect("the worker never stops listening"),
+            message => {
+                let text = wire::files(&event.data()).pop();
+                sender.unbounded_send(Event::Message(message, text)).expect("the worker never stops listening");
+            }
         }
     });
     scope.set_onmessage(Some(receive.into_js_value().unchecked_ref()));
     let watch = Watch::start(to_itself.clone());
-    let worker = Worker { gpu: None, running: None, library, kernels, ceilings: None, store: Store::default(), watch, to_itself };
+    let worker = Worker {
+        gpu: None,
+        running: None,
+        waiting: None,
+        directory: None,
+        storage: None,
+        saved: None,
+        lists_again: false,
+        library,
+        kernels,
+        ceilings: None,
+        watch,
+        to_itself,
+    };
     wasm_bindgen_futures::spawn_local(worker.serve(inbox));
 }
 
 struct Worker {
     gpu: Option<Gpu>,
     running: Option<Running>,
+    /// The run whose device was lost, until there is another device.
+    waiting: Option<Waiting>,
+    /// Where the run in progress is saved, with or without a device.
+    directory: Option<RunDirectory>,
+    /// What the page was told of the browser's storage, and of the runs in it.
+    storage: Option<Storage>,
+    saved: Option<Vec<SavedRun>>,
+    /// Is it to look again soon?
+    lists_again: bool,
     library: Library,
     kernels: Kernels,
     /// What the device does at most, once that is known.
     ceilings: Option<Ceilings>,
-    store: Store,
     watch: Watch,
     to_itself: UnboundedSender<Event>,
 }
 
 impl Worker {
     async fn serve(mut self, mut inbox: UnboundedReceiver<Event>) {
+        // Before a visitor can start a run: it may be one of these that is to go on.
+        self.list_saved().await;
+        self.probe_storage().await;
         if let Err(error) = self.open().await {
             self.fail(&error);
-        }
-        if let Some((run, step)) = self.store.describe().await {
-            tell(&FromWorker::Saved(Box::new(run), step));
         }
         loop {
             let at_full_speed = self.running.as_ref().is_some_and(|running| matches!(running.go, Some(Go::On | Go::Once)));
             // Every step waits for the device once, and so lets messages in.
             let event = if at_full_speed { inbox.try_recv().ok() } else { inbox.recv().await.ok() };
             let outcome = match event {
-                Some(Event::Message(message)) => self.obey(message).await,
+                Some(Event::Message(message, text)) => self.obey(message, text).await,
                 // It may have been replaced since then.
                 Some(Event::Lost) if !self.is_lost() => Ok(()),
                 Some(Event::Lost) => Err(Error::DeviceLost { reason: "it went away while nothing was running".to_owned() }),
                 Some(Event::Tick) | None => self.advance().await,
+                Some(Event::OpenAgain(attempts)) => {
+                    self.open_again(attempts).await;
+                    Ok(())
+                }
+                Some(Event::ListAgain) => {
+                    self.lists_again = false;
+                    self.list_saved().await;
+                    Ok(())
+                }
             };
             if let Err(error) = outcome {
-                self.mend(error).await;
+                self.recover(error).await;
             }
         }
     }
@@ -117,14 +159,15 @@ impl Worker {
         Ok(self.kernels.found(&gpu, spec).await)
     }
 
-    async fn obey(&mut self, message: ToWorker) -> Result<()> {
+    async fn obey(&mut self, message: ToWorker, text: Option<Blob>) -> Result<()> {
         match message {
-            ToWorker::Begin(run, go) => self.begin(*run, go).await?,
+            ToWorker::Begin(run, go) => self.begin(*run, text, go).await?,
             ToWorker::Continue(go) => self.go(go),
             ToWorker::Pause => self.pause().await,
             ToWorker::Reset => {
-                self.drop_run();
+                self.drop_run().await;
                 tell(&FromWorker::WasReset);
+                self.list_saved().await;
             }
             ToWorker::Inspect(tensor) => {
                 if let Some(running) = &self.running {
@@ -137,68 +180,109 @@ impl Worker {
                     tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern)));
                 }
             }
-            ToWorker::Compare(run) => lab::compare(&self.open_for(&run.spec).await?, &run, &self.library).await?,
-            ToWorker::Profile(run) => self.profile(&run).await?,
-            ToWorker::Prove(run) => lab::prove(&self.open_for(&run.spec).await?, &run, &self.library).await?,
+            ToWorker::Compare(run) => {
+                let (gpu, dataset) = (self.open_for(&run.spec).await?, self.dataset(&run, text).await?);
+                lab::compare(&gpu, &run, &dataset, &self.library).await?;
+            }
+            ToWorker::Profile(run) => self.profile(&run, text).await?,
+            ToWorker::Prove(run) => {
+                let (gpu, dataset) = (self.open_for(&run.spec).await?, self.dataset(&run, text).await?);
+                lab::prove(&gpu, &run, &dataset, &self.library).await?;
+            }
             ToWorker::Search(run) => {
                 let gpu = self.open().await?;
                 self.kernels.search(&gpu, &run.spec).await?;
             }
             ToWorker::Librarian | ToWorker::SkipSearch => unreachable!("it is heard at once"),
-            ToWorker::Export => {
-                if let Some(running) = &self.running {
-                    let (wish, bytes) = running.learned().await?;
-                    self.library.ask(wish, &bytes).await?;
-                }
+            ToWorker::Export => self.export().await?,
+            ToWorker::Resume(id) => self.resume(&id).await?,
+            ToWorker::Forget(id) => {
+                let outcome = saved_runs::forget(&id).await;
+                self.list_saved().await;
+                outcome?;
             }
-            ToWorker::Resume => self.resume().await?,
-            ToWorker::Forget => {
-                self.store.forget().await;
-                tell(&FromWorker::Forgotten);
-            }
+            ToWorker::ListSaved => self.list_saved().await,
+            ToWorker::OpenNow => self.open_now().await,
         }
         Ok(())
     }
 
-    async fn begin(&mut self, run: Run, go: Go) -> Result<()> {
-        self.drop_run();
+    async fn begin(&mut self, run: Run, text: Option<Blob>, go: Go) -> Result<()> {
+        self.drop_run().await;
         let gpu = self.open().await?;
-        match self.begun(&gpu, run.clone()).await {
-            Ok(running) => self.take(running, go),
+        match self.begun(&gpu, run.clone(), text.clone()).await {
+            Ok(running) => {
+                self.directory = Some(RunDirectory::new(text).await);
+                self.take(running);
+                self.go(go);
+            }
             Err(error) => self.refuse(&error, suggestion(&error, &run, gpu.limits())),
         }
         Ok(())
     }
 
-    async fn begun(&self, gpu: &Gpu, run: Run) -> Result<Running> {
+    async fn begun(&self, gpu: &Gpu, run: Run, text: Option<Blob>) -> Result<Running> {
         let gpu = self.kernels.for_run(gpu, &run.spec).await?;
-        Running::begin(&gpu, run, &self.library, None).await
+        let dataset = dataset::dataset(&run, text.as_ref(), &self.library).await?;
+        Running::begin(&gpu, run, Arc::new(dataset), &self.library, None).await
     }
 
-    async fn resume(&mut self) -> Result<()> {
-        self.drop_run();
+    async fn resume(&mut self, id: &str) -> Result<()> {
+        self.drop_run().await;
+        if let Err(error) = self.resumed(id).await {
+            self.drop_run().await;
+            self.refuse(&error, None);
+        }
+        self.list_saved().await;
+        Ok(())
+    }
+
+    async fn resumed(&mut self, id: &str) -> Result<()> {
         let gpu = self.open().await?;
-        let Some(saved) = self.store.load().await else {
-            return Err(Error::Data("the saved run could not be read; start a new one".to_owned()));
-        };
-        let (gpu, history) = (gpu.with_tuning(saved.tuning), saved.history.clone());
-        let running = Running::begin(&gpu, saved.run, &self.library, Some((saved.snapshot, saved.history))).await?;
-        tell(&FromWorker::Resumed(Box::new(running.run.clone()), history));
-        self.take(running, Go::On);
+        let (directory, saved) = RunDirectory::open(id).await?;
+        self.directory = Some(directory);
+        let dataset = dataset::dataset(&saved.run, saved.text.as_ref(), &self.library).await?;
+        let (gpu, state) = (gpu.with_tuning(saved.tuning), Rc::new(saved.state));
+        let running = Running::begin(&gpu, saved.run, Arc::new(dataset), &self.library, Some(state)).await?;
+        let message = FromWorker::Resumed(Box::new(running.run.clone()), running.history.clone());
+        post::tell_with_file(&message, saved.text.as_ref());
+        self.take(running);
         self.pause().await;
         Ok(())
     }
 
-    fn take(&mut self, running: Running, go: Go) {
+    /// What a run is trained on: that of the run in progress, if it is the same.
+    async fn dataset(&self, run: &Run, text: Option<Blob>) -> Result<Arc<Dataset>> {
+        match self.running.as_ref().filter(|running| running.run.has_dataset_of(run)) {
+            Some(running) => Ok(running.dataset()),
+            None => Ok(Arc::new(dataset::dataset(run, text.as_ref(), &self.library).await?)),
+        }
+    }
+
+    /// Lets the librarian give the visitor what the run has learned.
+    async fn export(&mut self) -> Result<()> {
+        let learned = match (&self.running, &self.waiting) {
+            (Some(running), _) => Some(running.learned().await?),
+            (None, waiting) => waiting.as_ref().and_then(Waiting::learned),
+        };
+        if let Some((wish, bytes)) = learned {
+            self.library.ask(wish, &bytes, None).await?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, running: Running) {
         let executor = running.trainer.executor();
         tell(&FromWorker::Began { planned_bytes: executor.plan().peak_bytes(), created_bytes: executor.created_bytes() });
         self.watch.run(Some(executor.instances_done()));
         self.running = Some(running);
-        self.go(go);
         self.report_buffers();
     }
 
     fn go(&mut self, go: Go) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.go = Some(go);
+        }
         let Some(running) = &mut self.running else { return };
         running.go = Some(go);
         if matches!(go, Go::Granularity(_) | Go::Slow(..)) {
@@ -207,11 +291,13 @@ impl Worker {
     }
 
     async fn pause(&mut self) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.go = None;
+            return;
+        }
         if let Some(running) = &mut self.running {
             running.go = None;
-            if running.trainer.next_instance() == 0 {
-                self.store.save(running).await;
-            }
+            self.save().await;
         }
         tell(&FromWorker::Paused);
     }
@@ -229,14 +315,16 @@ impl Worker {
         self.watch.rest();
         tell(&FromWorker::At(running.trainer.next_instance(), running.trainer.steps_done() + 1));
         if report.is_some() {
-            self.store.save_now_and_then(self.running.as_mut().expect("it was there")).await;
+            if self.directory.as_ref().is_some_and(RunDirectory::is_due) {
+                self.save().await;
+            }
             self.measure_once().await?;
             self.report_buffers();
         }
         let is_over = self.running.as_ref().is_some_and(Running::is_over);
         match go {
             _ if is_over => self.pause().await,
-            Go::Slow(_, per_second) => post::tick_after(&self.to_itself, 1.0 / per_second.clamp(0.1, 1000.0)),
+            Go::Slow(_, per_second) => post::wake_after(&self.to_itself, 1.0 / per_second.clamp(0.1, 1000.0), Event::Tick),
             Go::Granularity(_) | Go::Once => self.pause().await,
             Go::On => {}
         }
@@ -261,74 +349,46 @@ impl Worker {
     }
 
     /// Sets every operation against what the device can do.
-    async fn profile(&mut self, run: &Run) -> Result<()> {
+    async fn profile(&mut self, run: &Run, text: Option<Blob>) -> Result<()> {
         let (gpu, ceilings) = (self.open_for(&run.spec).await?, self.ceilings().await?);
         let profile = match &mut self.running {
             Some(running) => running.profile(ceilings).await?,
-            None => lab::profile(&gpu, run, &self.library, ceilings).await?,
+            None => lab::profile(&gpu, run, &*self.dataset(run, text).await?, &self.library, ceilings).await?,
         };
         tell(&FromWorker::Peak(ceilings.gflops));
         tell(&FromWorker::Profiled(Box::new(profile)));
         Ok(())
     }
 
-    /// Goes on from the last good state if the device was lost; says what is wrong otherwise.
-    async fn mend(&mut self, error: Error) {
-        // What a lost device breaks may be heard of before the loss itself.
-        let heard = Instant::now();
-        while matches!(error, Error::Device(_)) && !self.is_lost() && heard.elapsed().as_secs_f64() < LOSS_SECONDS {
-            post::sleep(0.1).await;
-        }
-        let lost = match &error {
-            Error::DeviceLost { reason } => reason.clone(),
-            Error::Device(message) if self.is_lost() => message.clone(),
-            _ => return self.fail(&error),
-        };
-        self.drop_device();
-        let Some(running) = self.running.take() else {
-            // Nothing was lost with it but the device itself.
-            return match self.open().await {
-                Ok(_) => tell(&FromWorker::Recovered { step: 0, reason: lost }),
-                Err(error) => self.fail(&error),
-            };
-        };
-        match self.begin_again(running, lost).await {
-            Ok(()) => {}
-            Err(error) => self.fail(&error),
-        }
-    }
-
-    async fn begin_again(&mut self, lost: Running, reason: String) -> Result<()> {
-        let (go, run, tuning, good) = (lost.go, lost.run.clone(), lost.tuning(), lost.last_good());
-        let gpu = self.open().await?.with_tuning(tuning);
-        let running = Running::begin(&gpu, run, &self.library, good).await?;
-        let step = running.trainer.steps_done();
-        let is_at_full_speed = matches!(go, Some(Go::On | Go::Once));
-        self.take(running, go.unwrap_or(Go::Once));
-        tell(&FromWorker::Recovered { step, reason });
-        if !is_at_full_speed {
-            self.pause().await;
-        }
-        Ok(())
-    }
-
     /// Reports an error, and keeps the run if it is still good.
     fn fail(&mut self, error: &Error) {
-        self.refuse(error, None);
+        match (error, &mut self.running) {
+            (Error::NonFinite { step, what }, Some(running)) => {
+                (running.go, running.has_diverged) = (None, true);
+                let saved = self.directory.as_ref().and_then(RunDirectory::saved_step);
+                tell(&FromWorker::Diverged { step: *step, is_gradient: *what == "gradient", saved });
+            }
+            _ => self.refuse(error, None),
+        }
     }
 
     fn refuse(&mut self, error: &Error, suggestion: Option<Suggestion>) {
-        if matches!(error, Error::DeviceLost { .. } | Error::Device(_) | Error::OutOfMemory { .. }) {
-            self.drop_run();
+        let run_survives = self.running.is_some() || self.waiting.is_some();
+        // Whatever the device could not do, it has nothing that could be lost.
+        if !run_survives && matches!(error, Error::DeviceLost { .. } | Error::Device(_) | Error::OutOfMemory { .. }) {
             self.drop_device();
         }
         self.running.iter_mut().for_each(|running| running.go = None);
-        tell(&FromWorker::Failed { message: error.to_string(), run_survives: self.running.is_some(), suggestion });
+        tell(&FromWorker::Failed { message: error.to_string(), run_survives, suggestion });
     }
 
-    fn drop_run(&mut self) {
+    /// Forgets the run in progress. What was saved of it stays.
+    async fn drop_run(&mut self) {
         self.watch.run(None);
-        self.running = None;
+        (self.running, self.waiting) = (None, None);
+        if let Some(directory) = self.directory.take() {
+            directory.close().await;
+        }
         self.report_buffers();
     }
 

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_channel::mpsc::UnboundedSender;
 use wasm_bindgen::prelude::*;
-use web_sys::DedicatedWorkerGlobalScope;
+use web_sys::{Blob, DedicatedWorkerGlobalScope};
 
 use super::Event;
 use crate::gpu::Gpu;
 use crate::web::protocol::FromWorker;
-use crate::web::wire::pack;
+use crate::web::wire::{pack, with_files};
 
 /// How often the page hears where the device is.
 const WATCH_MILLIS: i32 = 80;
@@ -23,14 +23,19 @@ fn scope() -> DedicatedWorkerGlobalScope {
 
 /// Tells the page something.
 pub fn tell(message: &FromWorker) {
+    tell_with_file(message, None);
+}
+
+/// Tells the page something about a file.
+pub fn tell_with_file(message: &FromWorker, file: Option<&Blob>) {
     let (pair, handed_over) = pack(message, &[]);
-    scope().post_message_with_transfer(&pair, &handed_over).expect("messages can be posted");
+    scope().post_message_with_transfer(&with_files(&pair, file), &handed_over).expect("messages can be posted");
 }
 
 /// Wakes the worker later.
-pub fn tick_after(to: &UnboundedSender<Event>, seconds: f64) {
+pub fn wake_after(to: &UnboundedSender<Event>, seconds: f64, event: Event) {
     let to = to.clone();
-    let wake = Closure::once_into_js(move || to.unbounded_send(Event::Tick).expect("the worker listens to itself"));
+    let wake = Closure::once_into_js(move || to.unbounded_send(event).expect("the worker listens to itself"));
     let millis = (1000.0 * seconds) as i32;
     scope().set_timeout_with_callback_and_timeout_and_arguments_0(wake.unchecked_ref(), millis).expect("a worker has timers");
 }

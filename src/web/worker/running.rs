@@ -1,20 +1,19 @@
 //! A run with what it needs on the device.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use web_time::Instant;
 
 use super::library::{FirstValues, Library};
 use super::post::tell;
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu, Kernels, Tuning};
-use crate::model::{Parameters, WithAdapters};
+use crate::model::{Parameters, Weights, WithAdapters};
 use crate::step::Granularity;
-use crate::text::Document;
-use crate::train::{
-    AttentionPattern, CopyTask, Dataset, Generator, Profile, RecallTask, Sampled, Sampler, Snapshot, SortTask, StepReport, SumTask, Task,
-    Trainer, plan_within,
-};
-use crate::web::library::{Encoded, Origin, Vocabulary, Wish};
-use crate::web::protocol::{Data, FromWorker, GivenText, Go, History, Run, Sample, Start, TaskKind};
+use crate::train::{AttentionPattern, Dataset, Generator, Profile, Sampled, Sampler, Snapshot, StepReport, Trainer, plan_within};
+use crate::web::library::{Origin, Wish};
+use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample};
 
 /// Tokens of a sample, prompt included.
 const SAMPLE_TOKENS: u32 = 192;
@@ -23,6 +22,12 @@ const TOP_K: usize = 40;
 /// Seconds between states to go back to.
 const GOOD_STATE_SECONDS: f64 = 4.0;
 
+/// The state of a run after a step: all that has to outlive the device.
+pub struct RunState {
+    pub snapshot: Snapshot,
+    pub history: History,
+}
+
 /// A run in progress.
 pub struct Running {
     pub run: Run,
@@ -30,51 +35,60 @@ pub struct Running {
     pub history: History,
     /// How to go; `None` while it stands still.
     pub go: Option<Go>,
+    /// Devices that were lost since the last step that was done.
+    pub losses: u32,
+    /// A step failed since its loss or its gradient is not finite: what the run has become is not worth an earlier save.
+    pub has_diverged: bool,
+    dataset: Arc<Dataset>,
     gpu: Gpu,
     values: FirstValues,
     library: Library,
     /// Made for the first sample, and kept.
     generator: Option<Generator>,
-    good: Option<(Snapshot, History)>,
+    good: Option<Rc<RunState>>,
     good_since: Instant,
 }
 
 impl Running {
     /// Plans, allocates and compiles a run, and goes back to a state of it, if there is one.
-    pub async fn begin(gpu: &Gpu, run: Run, library: &Library, state: Option<(Snapshot, History)>) -> Result<Self> {
+    pub async fn begin(gpu: &Gpu, run: Run, dataset: Arc<Dataset>, library: &Library, good: Option<Rc<RunState>>) -> Result<Self> {
         let settings = run.settings.clone();
-        let source = source(&run, library).await?;
-        let plan = plan_within(&run.spec, &settings.batch_shape(&source), settings.strategy, run.budget, gpu.limits())?;
+        let plan = plan_within(&run.spec, &settings.batch_shape(&dataset), settings.strategy, run.budget, gpu.limits())?;
         let kernels = Kernels::new(gpu, plan)?;
         let values = library.first_values(&run);
-        let trainer = match &state {
-            None => Trainer::new(kernels, settings, source, &values).await?,
+        let mut trainer = match good.as_ref().map(|good| &good.snapshot.weights) {
+            None => Trainer::new(kernels, settings, dataset.clone(), &values).await?,
             // What learns is in the state, so that of a model all of which learns nothing else is needed.
-            Some((snapshot, _)) if run.spec.adapters().is_none() => Trainer::new(kernels, settings, source, &snapshot.weights).await?,
-            Some((snapshot, _)) => {
-                let values = WithAdapters { base: &values, adapters: &snapshot.weights };
-                Trainer::new(kernels, settings, source, &values).await?
+            Some(weights) if run.spec.adapters().is_none() => Trainer::new(kernels, settings, dataset.clone(), weights).await?,
+            Some(weights) => {
+                let values = WithAdapters { base: &values, adapters: weights };
+                Trainer::new(kernels, settings, dataset.clone(), &values).await?
             }
         };
-        let (gpu, library, history, good_since) = (gpu.clone(), library.clone(), History::default(), Instant::now());
-        let mut running = Running { run, trainer, history, go: None, gpu, values, library, generator: None, good: None, good_since };
-        if let Some((snapshot, history)) = state {
-            snapshot.check_run("of this run", &running.trainer.run_id())?;
-            running.trainer.restore(&snapshot).await?;
-            running.history = history.clone();
-            running.good = Some((snapshot, history));
+        if let Some(good) = &good {
+            good.snapshot.check_run("of this run", &trainer.run_id())?;
+            trainer.restore(&good.snapshot).await?;
         }
-        Ok(running)
+        Ok(Running {
+            run,
+            trainer,
+            history: good.as_ref().map_or_else(History::default, |good| good.history.clone()),
+            go: None,
+            losses: 0,
+            has_diverged: false,
+            dataset,
+            gpu: gpu.clone(),
+            values,
+            library: library.clone(),
+            generator: None,
+            good,
+            good_since: Instant::now(),
+        })
     }
 
     /// What it has learned, for the librarian to pack.
     pub async fn learned(&self) -> Result<(Wish, Vec<u8>)> {
-        let weights = self.trainer.weights().await?;
-        let parameters = Parameters::new(&self.run.spec);
-        let bytes =
-            parameters.trainable().flat_map(|(_, parameter)| bytemuck::cast_slice::<f32, u8>(weights.get(&parameter.name)).iter().copied());
-        let base = self.run.start.origin().map_or("", Origin::name).to_owned();
-        Ok((Wish::Pack(self.trainer.steps_done(), Box::new(self.run.spec.clone()), base), bytes.collect()))
+        Ok(learned(&self.run, self.trainer.steps_done(), &self.trainer.weights().await?))
     }
 
     /// The kernels that it runs: others would give other bits.
@@ -82,9 +96,14 @@ impl Running {
         *self.gpu.tuning()
     }
 
+    /// What it is trained on, which needs no device.
+    pub fn dataset(&self) -> Arc<Dataset> {
+        self.dataset.clone()
+    }
+
     /// The last state that is known to be good.
-    pub fn last_good(self) -> Option<(Snapshot, History)> {
-        self.good
+    pub fn last_good(&self) -> Option<Rc<RunState>> {
+        self.good.clone()
     }
 
     /// Are all its steps done?
@@ -93,15 +112,16 @@ impl Running {
     }
 
     /// The run's state behind its last step.
-    pub async fn state(&mut self) -> Result<&(Snapshot, History)> {
+    pub async fn state(&mut self) -> Result<Rc<RunState>> {
         let snapshot = self.trainer.snapshot().await?;
         self.good_since = Instant::now();
-        Ok(self.good.insert((snapshot, self.history.clone())))
+        Ok(self.good.insert(Rc::new(RunState { snapshot, history: self.history.clone() })).clone())
     }
 
     /// One stride, and behind a step what is due.
     pub async fn advance(&mut self, stride: Granularity) -> Result<Option<StepReport>> {
         let Some(report) = self.trainer.advance(stride).await? else { return Ok(None) };
+        self.losses = 0;
         self.history.steps.push(report);
         tell(&FromWorker::Stepped(report));
         let is_due = |every: u64| every > 0 && report.step.is_multiple_of(every);
@@ -144,7 +164,7 @@ impl Running {
     async fn sample(&mut self, step: u64) -> Result<Sample> {
         let prompt = if self.run.prompt.is_empty() { "\n".to_owned() } else { self.run.prompt.clone() };
         let mut ids: Vec<u32> = match self.run.is_encoded() {
-            true => self.library.answer(Wish::Encode(prompt), &[]).await?,
+            true => self.library.answer(Wish::Encode(prompt), None).await?,
             false => prompt.bytes().map(u32::from).collect(),
         };
         ids.truncate(SAMPLE_TOKENS as usize / 2);
@@ -173,35 +193,19 @@ impl Running {
         }
         let prompt_tokens = ids.len();
         ids.extend(written.iter().map(|sampled| sampled.id));
-        let mut pieces: Vec<String> = self.library.answer(Wish::Decode(ids), &[]).await?;
+        let mut pieces: Vec<String> = self.library.answer(Wish::Decode(ids), None).await?;
         let behind = pieces.split_off(prompt_tokens);
         Ok(Sample { prompt: pieces.concat(), written: whole_pieces(&behind, &written) })
     }
 }
 
-/// What a run learns from.
-pub async fn source(run: &Run, library: &Library) -> Result<Dataset> {
-    let seq_len = run.settings.seq_len;
-    let text = match &run.data {
-        Data::Task(kind, distance) => return Dataset::task(task(*kind, *distance), seq_len),
-        Data::OwnSource if !run.is_encoded() => return Dataset::own(seq_len),
-        Data::Text(given) if !run.is_encoded() => return Dataset::text(given.text.clone().into_bytes(), seq_len),
-        Data::OwnSource => GivenText { name: String::new(), written: 0, text: crate::shaders::text() },
-        Data::Text(given) => given.clone(),
-    };
-    let model = match (run.vocabulary, &run.start) {
-        (Vocabulary::Model, Start::Opened { fingerprint, .. }) => Some(*fingerprint),
-        _ => None,
-    };
-    let config = Box::new(run.spec.config.clone());
-    let wish = Wish::Read { name: text.name, vocabulary: run.vocabulary, model, config, written: text.written };
-    match library.answer(wish, text.text.as_bytes()).await? {
-        Encoded::Stream(ids) => Dataset::tokens(ids, seq_len),
-        Encoded::Documents(documents) => {
-            let documents: Vec<Document> = documents.into_iter().map(|(ids, assistant_mask)| Document { ids, assistant_mask }).collect();
-            Dataset::documents(&documents, seq_len)
-        }
-    }
+/// What a run has learned by a step, for the librarian to pack.
+pub fn learned(run: &Run, step: u64, weights: &Weights) -> (Wish, Vec<u8>) {
+    let parameters = Parameters::new(&run.spec);
+    let bytes =
+        parameters.trainable().flat_map(|(_, parameter)| bytemuck::cast_slice::<f32, u8>(weights.get(&parameter.name)).iter().copied());
+    let base = run.start.origin().map_or("", Origin::name).to_owned();
+    (Wish::Pack(step, Box::new(run.spec.clone()), base), bytes.collect())
 }
 
 /// Tokens as text. A token that completes no character goes with the one that does, and so do their probabilities.
@@ -215,15 +219,6 @@ fn whole_pieces(pieces: &[String], written: &[Sampled]) -> Vec<(String, f32)> {
         }
     }
     whole
-}
-
-fn task(kind: TaskKind, distance: u32) -> Task {
-    match kind {
-        TaskKind::Recall => Task::Recall(RecallTask::default()),
-        TaskKind::Copy => Task::Copy(CopyTask { distance }),
-        TaskKind::Sort => Task::Sort(SortTask { distance }),
-        TaskKind::Sum => Task::Sum(SumTask { distance }),
-    }
 }
 
 /// Bytes as characters; a character has the probability of all its bytes.

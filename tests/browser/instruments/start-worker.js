@@ -1,4 +1,5 @@
-// Starts the worker with instruments: a test can ask what is in the device's memory, and destroy the device.
+// Starts the worker with instruments: a test can ask what is in the device's memory, destroy the device, withhold adapters, and fill the
+// storage. What is to be broken from the start stands behind the `#` of the worker's address.
 
 // It has to wrap WebGPU before there is a device, so it comes before the worker itself.
 import { getWebGPUMemoryUsage } from './webgpu-memory.js';
@@ -11,12 +12,40 @@ GPUAdapter.prototype.requestDevice = async function (...descriptor) {
   return device;
 };
 
+/** How many requests for an adapter find none. */
+let withheld = 0;
+const { requestAdapter } = GPU.prototype;
+GPU.prototype.requestAdapter = async function (...options) {
+  if (withheld > 0) {
+    withheld -= 1;
+    return null;
+  }
+  return requestAdapter.apply(this, options);
+};
+
+let isFull = false;
+const { write } = FileSystemSyncAccessHandle.prototype;
+FileSystemSyncAccessHandle.prototype.write = function (...content) {
+  if (isFull) throw new DOMException('no room is left', 'QuotaExceededError');
+  return write.apply(this, content);
+};
+
+const SLOW_MS = 2000;
+const { getDirectory } = StorageManager.prototype;
+StorageManager.prototype.getDirectory = async function () {
+  if (location.hash === '#no-storage') throw new DOMException('storage is switched off', 'SecurityError');
+  if (location.hash === '#slow-storage') await new Promise((resolve) => { setTimeout(resolve, SLOW_MS); });
+  return getDirectory.call(this);
+};
+
 const answers = {
   memory: () => getWebGPUMemoryUsage(device),
   destroy: () => device.destroy(),
+  withhold: (count) => { withheld = count; },
+  fill: (full) => { isFull = full; },
 };
 const channel = new BroadcastChannel('instruments');
-channel.onmessage = ({ data: question }) => {
+channel.onmessage = ({ data: { question, value } }) => {
   // The planner has no device.
-  if (device && question in answers) channel.postMessage({ to: question, answer: answers[question]() });
+  if (device && question in answers) channel.postMessage({ to: question, answer: answers[question](value) });
 };

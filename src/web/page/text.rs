@@ -1,0 +1,33 @@
+//! A text of the visitor's: dropped, chosen, pasted or fetched. It stays in its file, which workers read piece by piece.
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Blob, File};
+
+use super::T;
+use super::state::State;
+use crate::web::blob;
+use crate::web::form::SourceChoice;
+use crate::web::protocol::GivenText;
+use crate::web::texts::fill;
+
+/// Takes a text.
+pub async fn take(state: State, t: T, name: String, file: Blob) {
+    if state.has_run.get_untracked() {
+        return state.complain(t.failures.run_in_progress);
+    }
+    match blob::is_utf8(&file).await {
+        Ok(true) => {}
+        Ok(false) => return state.complain(&fill(t.failures.not_utf8, &[("name", &name)])),
+        Err(_) => return state.complain(&fill(t.failures.unreadable, &[("name", &name)])),
+    }
+    // It may have been started meanwhile.
+    if state.has_run.get_untracked() {
+        return state.complain(t.failures.run_in_progress);
+    }
+    state.mend();
+    let written = file.dyn_ref().map_or_else(js_sys::Date::now, File::last_modified);
+    state.text.set(Some(GivenText { name, size: file.size() as u64, written: (written / 1000.0) as u64 }));
+    state.text_file.set_value(Some(file));
+    state.form.update(|form| form.source = SourceChoice::Text);
+}

@@ -1,0 +1,115 @@
+//! The file of a saved run. In front stands what a list of runs shows, so that nothing else has to be read for that.
+
+use serde::{Deserialize, Serialize};
+
+use super::protocol::{About, History};
+use crate::gpu::Tuning;
+use crate::train::Snapshot;
+
+/// Bytes before the header: its length and its checksum.
+pub const PREFIX_BYTES: usize = 12;
+
+/// What the file says before the state itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The number of the save, from 1: the file with the larger one is newer.
+    pub number: u64,
+    /// What a list shows.
+    pub about: About,
+    /// The kernels of the run: others would give other bits.
+    pub tuning: Tuning,
+    history_bytes: u64,
+    checksum: u32,
+}
+
+/// The parts of a file, in order.
+pub type Parts = [Vec<u8>; 3];
+
+/// Encodes a run's state.
+pub fn encode(number: u64, about: About, tuning: Tuning, history: &History, snapshot: &Snapshot) -> Parts {
+    let history = postcard::to_allocvec(history).expect("a history is plain data");
+    let snapshot = snapshot.to_bytes();
+    let header = Header { number, about, tuning, history_bytes: history.len() as u64, checksum: checksum(&[&history, &snapshot]) };
+    let header = postcard::to_allocvec(&header).expect("a run is plain data");
+    let front = [&(header.len() as u64).to_le_bytes()[..], &checksum(&[&header]).to_le_bytes(), &header].concat();
+    [front, history, snapshot]
+}
+
+/// Where the header ends, by the first [`PREFIX_BYTES`] of the file.
+pub fn header_end(prefix: &[u8]) -> Option<u64> {
+    (PREFIX_BYTES as u64).checked_add(u64::from_le_bytes(*prefix.first_chunk()?))
+}
+
+/// Reads the header. `None` if it is damaged, or of another version of the page.
+pub fn header(front: &[u8]) -> Option<Header> {
+    let (prefix, rest) = front.split_at_checked(PREFIX_BYTES)?;
+    let length = usize::try_from(u64::from_le_bytes(*prefix.first_chunk()?)).ok()?;
+    let header = rest.get(..length)?;
+    (prefix[8..] == checksum(&[header]).to_le_bytes()).then(|| postcard::from_bytes(header).ok())?
+}
+
+/// Reads a whole file. `None` if anything of it is damaged.
+pub fn decode(bytes: &[u8]) -> Option<(Header, History, Snapshot)> {
+    let header = header(bytes)?;
+    let state = &bytes[header_end(bytes)? as usize..];
+    if header.checksum != checksum(&[state]) {
+        return None;
+    }
+    let (history, snapshot) = state.split_at_checked(header.history_bytes as usize)?;
+    Some((header, postcard::from_bytes(history).ok()?, Snapshot::from_bytes("that was saved", snapshot).ok()?))
+}
+
+fn checksum(parts: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ModelSpec, PRESETS, Parameters, Weights};
+    use crate::train::RunId;
+    use crate::web::form::Form;
+    use crate::web::protocol::Start;
+
+    fn saved() -> (About, History, Snapshot) {
+        let run = Form::default().run(None, Start::Seed).unwrap();
+        let spec = ModelSpec::from(&PRESETS[0].config);
+        let parameters = Parameters::new(&spec);
+        let weights = || {
+            let trained = || parameters.trainable().map(|(_, parameter)| parameter);
+            Weights::of(trained(), trained().map(|parameter| vec![0.5; parameter.elements()]).collect())
+        };
+        let id = RunId { settings: run.settings.clone(), data: 7, spec: spec.clone() };
+        let snapshot = Snapshot { run: id, step: 3, weights: weights(), moments: [weights(), weights()] };
+        (About { run, step: 3, saved_at: 1.5e12 }, History::default(), snapshot)
+    }
+
+    #[test]
+    fn a_state_comes_back_and_its_front_says_what_it_is() {
+        let (about, history, snapshot) = saved();
+        let parts = encode(5, about.clone(), Tuning::CPU, &history, &snapshot);
+        assert_eq!(header_end(&parts[0]), Some(parts[0].len() as u64));
+        let front = header(&parts[0]).unwrap();
+        assert_eq!((front.number, &front.about, front.tuning), (5, &about, Tuning::CPU));
+        assert_eq!(decode(&parts.concat()), Some((front, history, snapshot)));
+    }
+
+    #[test]
+    fn damage_is_seen_wherever_it_is() {
+        let (about, history, snapshot) = saved();
+        let parts = encode(1, about, Tuning::CPU, &history, &snapshot);
+        let (front, mut bytes) = (parts[0].len(), parts.concat());
+        for at in (0..front).chain([front, bytes.len() / 2, bytes.len() - 1]) {
+            bytes[at] ^= 1;
+            assert_eq!(decode(&bytes), None, "byte {at}");
+            bytes[at] ^= 1;
+        }
+        for length in [0, PREFIX_BYTES, front - 1, front, bytes.len() - 1] {
+            assert_eq!(decode(&bytes[..length]), None, "{length} bytes");
+        }
+        assert_eq!(header(&bytes[..front - 1]), None);
+        assert_eq!(header(&[255; 64]), None);
+    }
+}

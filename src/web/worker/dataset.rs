@@ -1,0 +1,46 @@
+//! What a run is trained on.
+
+use web_sys::Blob;
+
+use super::library::Library;
+use crate::error::{Error, Result};
+use crate::text::Document;
+use crate::train::{CopyTask, Dataset, RecallTask, SortTask, SumTask, Task};
+use crate::web::blob;
+use crate::web::library::{Encoded, Vocabulary, Wish};
+use crate::web::protocol::{Data, Run, Start, TaskKind};
+
+/// Reads the dataset of a run. `text` is the file of its text.
+pub async fn dataset(run: &Run, text: Option<&Blob>, library: &Library) -> Result<Dataset> {
+    let seq_len = run.settings.seq_len;
+    let given = || text.ok_or_else(|| Error::Data("the text is not at hand any more; choose it again".to_owned()));
+    let (name, text, written) = match &run.data {
+        Data::Task(kind, distance) => return Dataset::task(task(*kind, *distance), seq_len),
+        Data::OwnSource if !run.is_encoded() => return Dataset::own(seq_len),
+        Data::Text(about) if !run.is_encoded() => return Dataset::text(blob::read_whole(&about.name, given()?).await?, seq_len),
+        Data::OwnSource => (String::new(), blob::of_bytes(crate::shaders::text().as_bytes()), 0),
+        Data::Text(about) => (about.name.clone(), given()?.clone(), about.written),
+    };
+    let model = match (run.vocabulary, &run.start) {
+        (Vocabulary::Model, Start::Opened { fingerprint, .. }) => Some(*fingerprint),
+        _ => None,
+    };
+    let config = Box::new(run.spec.config.clone());
+    let wish = Wish::Read { name, vocabulary: run.vocabulary, model, config, written };
+    match library.answer(wish, Some(&text)).await? {
+        Encoded::Stream(ids) => Dataset::tokens(ids, seq_len),
+        Encoded::Documents(documents) => {
+            let documents: Vec<Document> = documents.into_iter().map(|(ids, assistant_mask)| Document { ids, assistant_mask }).collect();
+            Dataset::documents(&documents, seq_len)
+        }
+    }
+}
+
+fn task(kind: TaskKind, distance: u32) -> Task {
+    match kind {
+        TaskKind::Recall => Task::Recall(RecallTask::default()),
+        TaskKind::Copy => Task::Copy(CopyTask { distance }),
+        TaskKind::Sort => Task::Sort(SortTask { distance }),
+        TaskKind::Sum => Task::Sum(SumTask { distance }),
+    }
+}
