@@ -77,7 +77,7 @@ pub enum Error {
         needed: u64,
     },
     /// The device was lost.
-    #[error("the GPU device was lost ({reason}); a checkpoint that was saved is safe: start again from it, or anew")]
+    #[error("the GPU device was lost ({reason}); a checkpoint that was saved is safe: resume from it, or start again")]
     DeviceLost {
         /// The driver's or the browser's message.
         reason: String,
@@ -121,15 +121,16 @@ pub enum Error {
         problem: String,
     },
     /// The loss or the gradient is not finite.
-    #[error(
-        "step {step}: the {what} is not finite, so nothing was updated and the last good state is kept; try a smaller learning rate or stronger clipping"
-    )]
+    #[error("step {step}: the {what} is not finite, so nothing was updated; try a smaller learning rate or stronger clipping")]
     NonFinite {
         /// The step, counted from 1.
         step: u64,
         /// `loss` or `gradient`.
         what: &'static str,
     },
+    /// The caller asked to stop.
+    #[error("stopped before the end, as was asked")]
+    Stopped,
     /// An invalid setting.
     #[error("{0}")]
     Setting(String),

@@ -1,4 +1,4 @@
-//! Low-rank adapters: their gradients and logits against PEFT's in float64, and their way through files.
+//! LoRA adapters: gradients and logits against PEFT's in float64, and files.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,13 @@ use streambp::model::{Dtype, Lora, ModelSpec, Parameters, Projection, Role, Weig
 use streambp::step::{Chunk, Program, Strategy, TOKEN_TILE};
 
 use crate::command_line::{directory, run, small_model};
-use crate::support::fixture::{Adapted, LORA_NAMES};
+use crate::support::fixture::{AdapterFixture, LORA_NAMES};
 use crate::support::{compare, device, level, model};
 
 #[test]
 fn the_reference_computes_what_peft_computes() {
     for name in LORA_NAMES {
-        let fixture = Adapted::read(name);
+        let fixture = AdapterFixture::read(name);
         let (loss, gradients) = model::reference_step(&fixture.spec, &fixture.weights, &fixture.batch, Strategy::stream(64, 64));
         compare::norm(&format!("{name} loss"), &[loss], &[fixture.loss], 1e-12).unwrap();
         for ((_, parameter), gradient) in Parameters::new(&fixture.spec).trainable().zip(&gradients) {
@@ -28,7 +28,7 @@ fn the_device_computes_what_peft_computes_with_the_same_bits_in_every_strategy()
     let streams = [Strategy::stream(64, 64), Strategy::stream(128, 64), Strategy::stream(192, 128)];
     let others = [Strategy::STANDARD, streams[1], Strategy::CHECKPOINT, streams[2], streams[0].with_logits_bytes(1)];
     for (number, name) in LORA_NAMES.into_iter().enumerate() {
-        let fixture = Adapted::read(name);
+        let fixture = AdapterFixture::read(name);
         let mut first: Option<Vec<u32>> = None;
         for strategy in [streams[0]].into_iter().chain(level::share(others, 2, number)) {
             let program = Program::gradients(&fixture.spec, fixture.batch.shape.clone(), strategy);
@@ -46,7 +46,7 @@ fn the_device_computes_what_peft_computes_with_the_same_bits_in_every_strategy()
 #[test]
 fn a_merged_model_computes_what_the_unmerged_one_does() {
     for name in LORA_NAMES {
-        let fixture = Adapted::read(name);
+        let fixture = AdapterFixture::read(name);
         let unmerged = logits(&fixture, &fixture.spec, &fixture.weights);
         compare::norm(&format!("{name} logits"), &unmerged, &fixture.first_sequence("logits"), 1e-5).unwrap();
         let out = directory(&format!("merged_{name}"));
@@ -58,30 +58,30 @@ fn a_merged_model_computes_what_the_unmerged_one_does() {
     }
 }
 
-/// Two bytes a parameter in the plan, and in the buffers; the matrices are exactly those of the file.
+/// Two bytes per parameter in the plan and in the buffers; the matrices are exactly those of the file.
 #[test]
 fn frozen_weights_lie_on_the_device_as_in_the_file() {
     for name in LORA_NAMES {
-        let fixture = Adapted::read(name);
+        let fixture = AdapterFixture::read(name);
         let program = Program::gradients(&fixture.spec, fixture.batch.shape.clone(), Strategy::stream(64, 64));
         let executor = model::device_executor(&program, device::own_tuning(), &fixture.weights, &fixture.batch);
         assert_eq!(executor.created_bytes(), executor.plan().peak_bytes());
         let file = fs::read(fixture.directory.join("model.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&file).unwrap();
         for (id, parameter) in program.parameters.iter().filter(|(_, p)| p.rows.is_some() && !p.is_trainable) {
-            let [slice] = program.slices(id) else { panic!("{} is cut", parameter.name) };
+            let [slice] = program.slices(id) else { panic!("{} has several slices", parameter.name) };
             let padded = u64::from(parameter.padded_rows()) * u64::from(parameter.padded_cols());
             assert_eq!(program.tensor(slice.value).bytes(), 2 * padded);
             let stored = pollster::block_on(executor.read(slice.value)).unwrap();
-            let words: Vec<u16> = bytemuck::pod_collect_to_vec(&stored);
-            let wanted: Vec<u16> = bytemuck::pod_collect_to_vec(file.tensor(&parameter.name).unwrap().data());
-            assert_eq!(parameter.unpad(&words), wanted, "{}", parameter.name);
+            let loaded: Vec<u16> = bytemuck::pod_collect_to_vec(&stored);
+            let expected: Vec<u16> = bytemuck::pod_collect_to_vec(file.tensor(&parameter.name).unwrap().data());
+            assert_eq!(parameter.unpad(&loaded), expected, "{}", parameter.name);
         }
     }
 }
 
-/// Logits of the first sequence of the fixture's batch, token after token.
-fn logits(fixture: &Adapted, spec: &ModelSpec, weights: &Weights) -> Vec<f64> {
+/// Logits of the first sequence of the fixture's batch, computed token by token.
+fn logits(fixture: &AdapterFixture, spec: &ModelSpec, weights: &Weights) -> Vec<f64> {
     let length = fixture.batch.shape.lengths()[0];
     let (program, logits) = Program::decode(spec, length);
     let executor = &mut device::executor(&program, device::own_tuning());
@@ -107,7 +107,7 @@ fn merge(model: &Path, adapter: &Path, out: &Path, more: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Trained, saved, resumed, loaded and merged by the program: the base stays as it is, and the loss is the same on every way.
+/// The program trains, saves, resumes, loads and merges adapters: the base model is unchanged, and the loss is the same every way.
 #[test]
 fn adapters_go_through_files() {
     let here = directory("adapters");
@@ -115,8 +115,8 @@ fn adapters_go_through_files() {
     let before = fs::read(base.join("model.safetensors")).unwrap();
     let model = base.to_str().unwrap();
     let train = |out: &Path, more: &[&str]| {
-        let run_of = ["train", "--model", model, "--data", "own", "--seq-len", "96", "--lr", "1e-2", "--warmup", "1", "--json"];
-        let output = run(&[&run_of[..], &["--checkpoint-every", "4", "--out", out.to_str().unwrap()], more].concat());
+        let arguments = ["train", "--model", model, "--data", "own", "--seq-len", "96", "--lr", "1e-2", "--warmup", "1", "--json"];
+        let output = run(&[&arguments[..], &["--checkpoint-every", "4", "--out", out.to_str().unwrap()], more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let lora = ["--lora-rank", "3", "--lora-alpha", "6", "--lora-targets", "v_proj,down_proj,q_proj", "--frozen", "f32"];
@@ -137,8 +137,9 @@ fn adapters_go_through_files() {
     fs::write(&batch, fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/long_rope/batch.safetensors")).unwrap()).unwrap();
     let loss = |model: &Path, more: &[&str]| {
         let out = here.join("gradients.safetensors");
-        let of = ["grad", "--model", model.to_str().unwrap(), "--batch", batch.to_str().unwrap(), "--out", out.to_str().unwrap(), "--json"];
-        let output = run(&[&of[..], more].concat());
+        let arguments =
+            ["grad", "--model", model.to_str().unwrap(), "--batch", batch.to_str().unwrap(), "--out", out.to_str().unwrap(), "--json"];
+        let output = run(&[&arguments[..], more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         printed["loss"].as_f64().unwrap()
@@ -146,14 +147,14 @@ fn adapters_go_through_files() {
     let merged = here.join("merged");
     merge(&base, &whole, &merged, &[]);
     let adapted = loss(&base, &["--lora", whole.to_str().unwrap(), "--frozen", "f32"]);
-    assert!((adapted / loss(&base, &[]) - 1.0).abs() > 1e-4, "eight steps changed something");
+    assert!((adapted / loss(&base, &[]) - 1.0).abs() > 1e-4, "eight steps should change the loss");
     assert!((adapted / loss(&merged, &[]) - 1.0).abs() < 1e-6);
     train(&here.join("further"), &["--lora", whole.to_str().unwrap(), "--steps", "2"]);
 }
 
-/// What says how adapters are made decides what they are.
+/// Invalid options are refused; targets are sorted, and duplicates are removed.
 #[test]
-fn settings_that_make_no_sense_are_refused() {
+fn invalid_options_of_adapters_are_refused() {
     let config = model::odd_config();
     let lora = |rank, alpha, targets| ModelSpec::lora(&config, Lora { rank, alpha, use_rslora: false, targets }, Dtype::Bf16);
     assert!(lora(0, 1.0, vec![Projection::Query]).unwrap_err().to_string().contains("rank"));

@@ -1,6 +1,6 @@
-//! Models that are broken in every way that files have: each is refused with one sentence that names what is wrong.
+//! Broken model files: each is refused with one sentence that names the problem.
 //!
-//! The table is shared with the page's tests. Each case takes a good model and edits its files.
+//! The table is shared with the page's tests. Each case edits the files of a good model.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use streambp::model::{Config, Dtype, Lora, ModelSpec, Parameter, Parameters, Pro
 
 use crate::command_line::{PROGRAM, directory};
 
-/// The model of the table: two layers, eight wide, the byte vocabulary.
+/// The model of the table: two layers, hidden size 8, the byte vocabulary.
 fn config() -> Config {
     Config::llama([8, 12, 2, 2, 1, 4])
 }
@@ -20,10 +20,10 @@ fn config() -> Config {
 fn every_broken_file_gets_one_sentence() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("broken_models.json")).unwrap();
     assert!(cases.len() >= 30);
-    let place = directory("broken-models");
+    let root = directory("broken-models");
     for (number, case) in cases.iter().enumerate() {
         let name = case["name"].as_str().unwrap();
-        let directory = place.join(number.to_string());
+        let directory = root.join(number.to_string());
         let edited = write_base(&directory, case["base"].as_str().unwrap());
         case["edits"].as_array().unwrap().iter().for_each(|edit| apply(&edited, edit));
         let sentence = refusal(&directory, edited != directory);
@@ -33,12 +33,12 @@ fn every_broken_file_gets_one_sentence() {
     }
 }
 
-/// Before they are edited, the models of the table are good.
+/// The unedited models of the table are good.
 #[test]
 fn every_base_is_accepted() {
-    let place = directory("good-models");
+    let root = directory("good-models");
     for base in ["model", "sharded", "adapter"] {
-        let directory = place.join(base);
+        let directory = root.join(base);
         let has_adapter = write_base(&directory, base) != directory;
         let output = generate(&directory, has_adapter).output().unwrap();
         assert!(output.status.success(), "{base}: {}", String::from_utf8_lossy(&output.stderr));
@@ -62,11 +62,11 @@ fn write_base(directory: &Path, base: &str) -> PathBuf {
             save_adapter(&adapter, &spec, "model", &Weights::init(&spec, 1)).unwrap();
             adapter
         }
-        other => panic!("no base {other}"),
+        other => panic!("unknown base {other}"),
     }
 }
 
-/// Cuts the weights into three files with an index.
+/// Splits the weights into three shards with an index.
 fn shard(directory: &Path, weights: &Weights) {
     fs::remove_file(directory.join("model.safetensors")).unwrap();
     let parameters = Parameters::new(&config());
@@ -91,12 +91,12 @@ fn apply(directory: &Path, edit: &Value) {
     }
     let mut bytes = fs::read(&path).unwrap();
     if let Some(length) = edit["truncate"].as_i64() {
-        bytes.truncate(place(length, &bytes));
+        bytes.truncate(position(length, &bytes));
     } else if let Some(count) = edit["append"].as_u64() {
         bytes.resize(bytes.len() + count as usize, 0);
     } else if let Some(change) = edit["bytes"].as_array() {
         let new: Vec<u8> = change[1].as_array().unwrap().iter().map(|byte| byte.as_u64().unwrap() as u8).collect();
-        let at = place(change[0].as_i64().unwrap(), &bytes);
+        let at = position(change[0].as_i64().unwrap(), &bytes);
         bytes[at..at + new.len()].copy_from_slice(&new);
     } else if edit["json"].is_object() {
         let mut document: Value = serde_json::from_slice(&bytes).unwrap();
@@ -110,17 +110,17 @@ fn apply(directory: &Path, edit: &Value) {
             header[to.as_str().unwrap()] = tensor;
         });
     } else {
-        panic!("no edit {edit}");
+        panic!("unknown edit {edit}");
     }
     fs::write(&path, bytes).unwrap();
 }
 
-/// A place in a file; negative ones count from its end.
-fn place(at: i64, bytes: &[u8]) -> usize {
+/// A position in a file; negative ones count from the end.
+fn position(at: i64, bytes: &[u8]) -> usize {
     if at < 0 { bytes.len() - at.unsigned_abs() as usize } else { at as usize }
 }
 
-/// Sets or deletes what a path leads to.
+/// Sets or deletes the value at a path.
 fn change(document: &mut Value, change: &Value) {
     let path: Vec<&str> = change["path"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
     let (last, before) = path.split_last().unwrap();
@@ -132,7 +132,7 @@ fn change(document: &mut Value, change: &Value) {
     }
 }
 
-/// A safetensors file with another header, whose length is right again.
+/// A safetensors file with an edited header and a matching header length.
 fn with_header(bytes: &[u8], edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
@@ -150,7 +150,7 @@ fn generate(directory: &Path, has_adapter: bool) -> Command {
     command
 }
 
-/// What the program says: one line, and that it failed.
+/// The program's error message, which must be one line.
 fn refusal(directory: &Path, has_adapter: bool) -> String {
     let output = generate(directory, has_adapter).output().unwrap();
     let sentence = String::from_utf8(output.stderr).unwrap();

@@ -1,4 +1,4 @@
-//! Conversations, from JSON lines to a model that answers.
+//! Conversations: from JSON lines to a model that answers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,9 +55,9 @@ fn answers_are_learned_and_questions_are_not() -> Result<()> {
             trainer.step().await?;
         }
         let after = trainer.validate().await?.loss;
-        // A guess among the tokens costs log 300.
+        // The loss of a random guess is log 300.
         assert!(before > 5.0 && after < 0.2, "{before} and {after}");
-        // The picture is of a conversation, not of what fills the batch.
+        // The attention map shows a conversation, not the filler of the batch.
         let pattern = trainer.attention(1, 0).await?;
         assert!(pattern.input_ids.iter().any(|&id| id != 0) && pattern.weights.len() == pattern.queries.len());
         assert!(pattern.weights.iter().all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
@@ -83,18 +83,19 @@ fn a_vocabulary_goes_with_its_model_and_the_model_answers() {
     let ask = ["generate", "--model", text(&out), "--prompt", "will there be snow on day 14?", "--chat", "--temperature", "0", "--json"];
     let answer = json(&ask);
     assert_eq!(answer["text"], "no, none");
-    assert!(answer["tokens"].as_array().unwrap().len() < 20, "it stops when the answer is over");
+    assert!(answer["tokens"].as_array().unwrap().len() < 20, "generation should stop at the end of the answer");
     let continued = json(&["generate", "--model", text(&out), "--prompt", "will there", "--tokens", "5", "--json"]);
     assert!(continued["text"].as_str().unwrap().starts_with("will there"));
 
-    // What was saved is a model to go on from, with its vocabulary.
+    // The saved model can be trained further, with its vocabulary.
     let more = here.join("more");
-    let again = ["train", "--model", text(&out), "--data", text(&data), "--seq-len", "64", "--steps", "1", "--out", text(&more), "--json"];
-    assert!(run_lines(&again)[0]["loss"].as_f64().unwrap() < 1.0);
+    let arguments =
+        ["train", "--model", text(&out), "--data", text(&data), "--seq-len", "64", "--steps", "1", "--out", text(&more), "--json"];
+    assert!(run_lines(&arguments)[0]["loss"].as_f64().unwrap() < 1.0);
     assert_eq!(TokenizerFiles::read(&more).unwrap(), TokenizerFiles::read(&out).unwrap());
 }
 
-/// What a run prints, line by line.
+/// The JSON lines that a run prints.
 fn run_lines(arguments: &[&str]) -> Vec<serde_json::Value> {
     let output = crate::command_line::run(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -110,7 +111,7 @@ fn what_is_wrong_with_data_and_vocabularies_is_said_in_a_sentence() {
     let short = file(&here, "short.jsonl", "{\"text\": \"one\"}\n");
     let plain = file(&here, "plain.txt", &talks());
     let vocabulary = train_vocabulary([talks().as_str()].into_iter(), 400, ModelType::Llama).unwrap();
-    vocabulary.files().write(&here).unwrap();
+    vocabulary.files().named().into_iter().for_each(|(name, bytes)| fs::write(here.join(name), bytes).unwrap());
     let tokenizer = here.join("tokenizer.json");
     let hostile = file(&here, "hostile.json", "{\"model\": {}}");
     let train = |model: &Path, data: &Path, more: &[&str]| {
@@ -118,7 +119,7 @@ fn what_is_wrong_with_data_and_vocabularies_is_said_in_a_sentence() {
         complaint(&[&arguments[..], more].concat())
     };
     let tiny = Path::new("tiny");
-    for (said, expected) in [
+    for (message, expected) in [
         (train(tiny, &broken, &[]), "broken.jsonl, line 61: "),
         (train(tiny, &short, &[]), "1 documents, and 2"),
         (train(tiny, &plain, &["--train-tokenizer", "260"]), "261 or more"),
@@ -129,6 +130,6 @@ fn what_is_wrong_with_data_and_vocabularies_is_said_in_a_sentence() {
         (train(tiny, &data, &["--tokenizer", "nowhere.json"]), "no tokenizer nowhere.json"),
         (train(tiny, Path::new("own"), &["--tokenizer", "bytes"]), "made of bytes"),
     ] {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(message.contains(expected), "{expected}: {message}");
     }
 }

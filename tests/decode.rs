@@ -1,4 +1,4 @@
-//! Generation computes what training computes, however the tokens come in.
+//! Generation computes the same logits as training, however the tokens are split into chunks.
 
 use streambp::model::Config;
 use streambp::step::{Chunk, Pass, Program, Strategy};
@@ -30,7 +30,7 @@ fn check(config: &Config) {
         executor.run_chunk(0, Chunk { index: 0, start, count }).unwrap();
         let logits = device::read_f64(&executor, logits);
         for (token, row) in (start..start + count).zip(logits.chunks_exact(config.vocab_size.next_multiple_of(4) as usize)) {
-            // Where a label is ignored, the reference says 0.
+            // The reference has 0 for ignored labels.
             let Some(logit) = row.get(batch.labels[token as usize] as usize) else { continue };
             let capped = |logit: f64| config.final_logit_softcapping.map_or(logit, |cap| cap * (logit / cap).tanh());
             let sum: f64 = row[..config.vocab_size as usize].iter().map(|&logit| capped(logit).exp()).sum();

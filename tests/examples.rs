@@ -1,8 +1,8 @@
-//! The programs in `examples/`: each runs, and says what it is to say.
+//! The programs in `examples/`: each runs and prints the expected output.
 
 use std::process::Command;
 
-/// What an example prints. Cargo builds examples beside the tests.
+/// The output of an example. Cargo builds examples together with the tests.
 fn output_of(example: &str, arguments: &[&str]) -> String {
     let this = std::env::current_exe().unwrap();
     let directory = this.ancestors().find(|path| path.join("examples").is_dir()).expect("cargo built the examples");
@@ -14,18 +14,18 @@ fn output_of(example: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn a_model_is_trained_on_a_text() {
-    let told = output_of("train", &["README.md", "2"]);
-    assert!(told.contains("step    2") && told.contains("validation loss"), "{told}");
+    let output = output_of("train", &["README.md", "2"]);
+    assert!(output.contains("step    2") && output.contains("validation loss"), "{output}");
 }
 
 #[test]
 fn steps_are_planned_without_a_gpu() {
-    let told = output_of("plan", &["4096", "8"]);
-    assert!(["standard", "checkpoint", "stream"].iter().all(|strategy| told.contains(strategy)), "{told}");
+    let output = output_of("plan", &["4096", "8"]);
+    assert!(["standard", "checkpoint", "stream"].iter().all(|strategy| output.contains(strategy)), "{output}");
 }
 
 #[test]
 fn gradients_of_two_strategies_are_the_same_bits() {
-    let told = output_of("compare_gradients", &[]);
-    assert!(told.contains("the same bits"), "{told}");
+    let output = output_of("compare_gradients", &[]);
+    assert!(output.contains("the same bits"), "{output}");
 }

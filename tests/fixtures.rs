@@ -1,4 +1,4 @@
-//! Whole models against the gradients that PyTorch computes in float64.
+//! Whole models against gradients of PyTorch in float64.
 
 use streambp::model::Parameters;
 use streambp::step::{Program, Strategy};
@@ -7,7 +7,7 @@ use crate::support::fixture::{Fixture, names};
 use crate::support::model::DeviceStep;
 use crate::support::{compare, device, level, model};
 
-/// Both are float64, so what is left is rounding.
+/// Both are float64, so they differ only by rounding.
 #[test]
 fn the_reference_computes_what_pytorch_computes() {
     for name in names() {
@@ -21,8 +21,8 @@ fn the_reference_computes_what_pytorch_computes() {
     }
 }
 
-/// The device computes in f32. PyTorch itself, in f32, comes within 3e-6. One pass over the fixtures holds every class of
-/// kernels against PyTorch, and every strategy to the bits of the first.
+/// The device computes in f32; PyTorch in f32 comes within 3e-6. One pass over the fixtures compares every class of kernels with PyTorch,
+/// and every strategy with the bits of the first.
 #[test]
 fn the_device_computes_what_pytorch_computes_with_the_same_bits_in_every_strategy() {
     let others = [Strategy::STANDARD, Strategy::CHECKPOINT, Strategy::stream(128, 64), Strategy::stream(192, 128)];
@@ -33,7 +33,7 @@ fn the_device_computes_what_pytorch_computes_with_the_same_bits_in_every_strateg
             let program = Program::gradients(&fixture.config, fixture.batch.shape.clone(), strategy);
             model::device_step(&mut model::device_executor(&program, tuning, &fixture.weights, &fixture.batch))
         };
-        let [own, classes @ ..] = &device::tunings()[..] else { panic!("there are kernels for this adapter") };
+        let [own, classes @ ..] = &device::tunings()[..] else { panic!("the device has a tuning") };
         let first = step(Strategy::stream(64, 64), *own);
         compare_with_pytorch(&name, &fixture, &first);
         for tuning in level::share(classes, 2, number) {

@@ -1,4 +1,4 @@
-//! One binary, so that everything links once.
+//! One test binary, so that everything is linked only once.
 
 mod support;
 
@@ -9,6 +9,7 @@ mod conversations;
 mod decode;
 mod examples;
 mod fixtures;
+mod interruptions;
 mod memory;
 mod ops;
 mod program;

@@ -1,4 +1,4 @@
-//! What the plan promises: the device's bytes, their growth with the sequence, and an answer in no time.
+//! The promises of the plan: the device's bytes, their growth with the sequence length, and the time of planning.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ fn the_device_holds_what_was_planned_to_the_byte() {
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Dtype::Bf16);
     let full = [model::odd_config(), PRESETS[0].config.clone()].into_iter().chain(model::families()).chain(model::windows());
     for spec in full.map(|config| ModelSpec::from(&config)).chain([adapted]) {
-        let keeping = Strategy::stream(128, 64).saving("attention,keys_values:1,mlp:1".parse().unwrap());
+        let saving = Strategy::stream(128, 64).saving("attention,keys_values:1,mlp:1".parse().unwrap());
         let plain = StrategyKind::ALL.map(|kind| Strategy::new(kind, 128, 64));
-        for strategy in plain.into_iter().chain([keeping, keeping.offloading(true), keeping.with_adaptive_chunks(true)]) {
+        for strategy in plain.into_iter().chain([saving, saving.offloading(true), saving.with_adaptive_chunks(true)]) {
             for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
                 let program = Program::train(&spec, BatchShape::packed(lengths), strategy);
                 let plan = Plan::new(program, device::gpu().limits()).unwrap();
@@ -40,21 +40,21 @@ fn every_buffer_is_counted_while_it_lives() {
             let plan = Plan::new(program, gpu.limits()).unwrap();
             Executor::new(Kernels::new(gpu, plan).unwrap()).await.unwrap()
         };
-        let samples_of = Program::decode(&config, 100).0;
+        let decode = Program::decode(&config, 100).0;
         let step = Program::train(&config, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
         let step = executor(&gpu, step).await;
         assert_eq!(gpu.buffers(), [("step", step.created_bytes())]);
-        let samples = executor(&gpu.used_for("samples"), samples_of).await;
+        let samples = executor(&gpu.used_for("samples"), decode).await;
         assert_eq!(gpu.buffers(), [("samples", samples.created_bytes()), ("step", step.created_bytes())]);
         step.read(step.program().bindings.metrics).await.unwrap();
         drop(samples);
-        assert_eq!(gpu.buffers(), [("step", step.created_bytes())], "a read-back's buffer is gone at once");
+        assert_eq!(gpu.buffers(), [("step", step.created_bytes())], "the buffer of a read-back should be freed at once");
         drop(step);
         assert_eq!(gpu.buffers(), []);
     });
 }
 
-/// As the page's inspector does with whatever is alive.
+/// As the page's inspector does with live tensors.
 #[test]
 fn every_tensor_but_the_read_back_can_be_read() {
     let program = Program::train(&model::odd_config(), BatchShape::uniform(1, 100), Strategy::stream(64, 64).offloading(true));
@@ -77,7 +77,7 @@ fn presets_are_packed_without_gaps() {
     }
 }
 
-/// `4 · ((L+1)·D + 4·K·E)` bytes a token, whatever the vocabulary, with 2% for what belongs to a token beside them.
+/// `4 · ((L+1)·D + 4·K·E)` bytes per token, for any vocabulary, plus 2% for other data of a token.
 #[test]
 fn a_token_more_costs_stream_no_more_than_promised() {
     for preset in PRESETS {
@@ -86,31 +86,34 @@ fn a_token_more_costs_stream_no_more_than_promised() {
             let peak = |tokens| plan(&config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128)).peak_bytes();
             let (short, long) = (1 << 14, 1 << 17);
             let per_token = (peak(long) - peak(short)) as f64 / f64::from(long - short);
-            let words = (config.num_hidden_layers + 1) * config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
-            let promised = 4.0 * f64::from(words);
-            assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes a token, {promised} were promised", preset.name);
+            let elements = (config.num_hidden_layers + 1) * config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
+            let promised = 4.0 * f64::from(elements);
+            assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes per token, more than the promised {promised}", preset.name);
         }
     }
 }
 
-/// With the inputs of layers on the host there is no more of them, however many layers there are: to the byte.
+/// With layer inputs offloaded to the host, the bytes per token do not depend on the number of layers, to the byte.
 #[test]
 fn a_token_more_costs_one_hidden_state_where_inputs_wait_on_the_host() {
     for config in PRESETS.iter().map(|preset| &preset.config) {
         let memory = |tokens| plan(config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128).offloading(true));
         let [short, long] = [1 << 14, 1 << 17].map(memory);
         let more = u64::from((1u32 << 17) - (1 << 14));
-        let words = config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
-        let of_batch = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
-        assert_eq!(long.peak_bytes() - short.peak_bytes(), more * u64::from(4 * words + of_batch));
+        let elements = config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
+        let batch_bytes = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
+        assert_eq!(long.peak_bytes() - short.peak_bytes(), more * u64::from(4 * elements + batch_bytes));
         let inputs = 4 * (config.num_hidden_layers - 1) * config.hidden_size;
         assert_eq!(long.host_bytes() - short.host_bytes(), more * u64::from(inputs));
-        assert!(more * u64::from(4 * words + of_batch) <= more * u64::from(4 * (2 * config.hidden_size + words)), "as promised");
+        assert!(
+            more * u64::from(4 * elements + batch_bytes) <= more * u64::from(4 * (2 * config.hidden_size + elements)),
+            "more than the promise"
+        );
         assert_eq!(short.unused_bytes(), 0);
     }
 }
 
-/// Where every layer has a window, a token more costs its rows in the layers' inputs, and no key and no value: to the byte.
+/// If every layer has a sliding window, one more token costs its rows in the layer inputs, but no keys and values, to the byte.
 #[test]
 fn a_token_more_costs_no_keys_where_all_layers_have_a_window() {
     for config in PRESETS.iter().map(|preset| &preset.config) {
@@ -120,13 +123,13 @@ fn a_token_more_costs_no_keys_where_all_layers_have_a_window() {
             let peak = |tokens| plan(&config, BatchShape::uniform(1, tokens), Strategy::stream(256, 128)).peak_bytes();
             let (short, long) = (1 << 14, 1 << 17);
             let inputs = 4 * config.num_hidden_layers * config.hidden_size;
-            let of_batch = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
-            assert_eq!(peak(long) - peak(short), u64::from(long - short) * u64::from(inputs + of_batch), "{model_type:?}");
+            let batch_bytes = 4 * 6 + 4 * config.head_dim / 64 + 256 / 256 + 256 / 128;
+            assert_eq!(peak(long) - peak(short), u64::from(long - short) * u64::from(inputs + batch_bytes), "{model_type:?}");
         }
     }
 }
 
-/// What a layer with a window holds of keys and values does not grow with the batch; what another holds does.
+/// The keys and values of layers with a sliding window do not grow with the batch; those of other layers do.
 #[test]
 fn keys_of_a_window_take_no_more_however_long_the_batch() {
     for config in model::windows().into_iter().chain(model::families()) {

@@ -1,4 +1,4 @@
-//! Batches of sequences of different lengths, one cut otherwise than the other.
+//! Batches of sequences of different lengths, with different boundaries in each batch.
 
 use streambp::model::PRESETS;
 use streambp::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Program, Strategy, update::metrics};
@@ -8,7 +8,7 @@ use crate::support::{compare, device, model};
 const TOKENS: u32 = 300;
 const LONGEST: u32 = 150;
 
-/// Sequences of these lengths, whose labels from the one of that number on are ignored.
+/// Sequences of these lengths, whose labels from number `labels` on are ignored.
 fn batch(lengths: &[u32], seed: u64, labels: usize) -> Batch {
     let mut batch = model::batch(&model::odd_config(), lengths, seed);
     let counted: Vec<usize> = (0..batch.labels.len()).filter(|&i| batch.labels[i] != IGNORED_LABEL).collect();
@@ -17,7 +17,7 @@ fn batch(lengths: &[u32], seed: u64, labels: usize) -> Batch {
     batch.averaged_over(labels)
 }
 
-/// Two batches of one size, with very different numbers of labels; and one batch with all of their sequences.
+/// Two batches of the same size with very different numbers of labels, and one batch with all of their sequences.
 fn parts_and_whole() -> ([Batch; 2], Batch) {
     let parts = [batch(&[90, 1, 150, 59], 3, usize::MAX), batch(&[20, 130, 150], 4, 5)];
     let both = |of: fn(&Batch) -> &Vec<u32>| parts.iter().flat_map(of).copied().collect();
@@ -34,7 +34,7 @@ fn parts_and_whole() -> ([Batch; 2], Batch) {
 }
 
 #[test]
-fn a_program_runs_batches_that_are_cut_otherwise_to_the_bits_of_their_own() {
+fn batches_with_other_boundaries_give_the_bits_of_their_own_program() {
     let config = model::odd_config();
     let weights = model::weights(&config, 1);
     for strategy in [Strategy::STANDARD, Strategy::stream(64, 128)] {
@@ -98,8 +98,8 @@ fn accumulation_weighs_every_label_the_same_on_the_device() {
         in_parts.run(Pass::Forward..=Pass::Backward).await.unwrap();
         in_parts.gradients().await.unwrap()
     });
-    let f64s = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+    let to_f64 = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
     for ((_, parameter), (found, expected)) in program.parameters.trainable().zip(gradients.iter().zip(&at_once.gradients)) {
-        compare::norm(&parameter.name, &f64s(found), &f64s(expected), 1e-6).unwrap();
+        compare::norm(&parameter.name, &to_f64(found), &to_f64(expected), 1e-6).unwrap();
     }
 }

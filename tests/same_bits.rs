@@ -1,4 +1,4 @@
-//! Loss, log-probabilities and every gradient are the same bits for all strategies and all lengths of chunks.
+//! Loss, log-probabilities and all gradients are bit-identical for all strategies and chunk lengths.
 
 use streambp::gpu::Tuning;
 use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
@@ -7,7 +7,7 @@ use streambp::step::{Batch, Program, Strategy};
 use crate::support::model::{self, DeviceStep};
 use crate::support::{device, level};
 
-/// Every strategy, and chunks that divide the batch, that do not, and that are longer than it.
+/// All strategies, with chunks that divide the batch, that do not, and that are longer than it.
 fn strategies(tokens: u32) -> Vec<Strategy> {
     let lengths = [(128, 64), (64, 128), (192, 192), (448, 64), (tokens, 192), (tokens, tokens)];
     [Strategy::STANDARD, Strategy::CHECKPOINT]
@@ -17,9 +17,9 @@ fn strategies(tokens: u32) -> Vec<Strategy> {
         .collect()
 }
 
-/// Of how many strategies a model meets one in a default run. Those of successive models are others, so that each strategy
-/// meets several models.
-const STRATEGIES_FOR_ONE: usize = 5;
+/// By default a model is tested with one of this many strategies. Successive models get different ones, so that each strategy is tested with
+/// several models.
+const STRATEGIES_PER_TEST: usize = 5;
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
@@ -31,7 +31,7 @@ fn assert_same_bits(spec: &ModelSpec, what: &str, step: &DeviceStep, first: &Dev
     assert!(bits(&step.log_probs) == bits(&first.log_probs), "{what}: log-probabilities");
     for (i, (_, parameter)) in Parameters::new(spec).trainable().enumerate() {
         let (gradient, other) = (&step.gradients[i], &first.gradients[i]);
-        // Where a query sees nothing but itself, its weight is 1 whatever its score is.
+        // If a query sees only itself, its attention weight is 1 for any score, and the gradient of the score is 0.
         let is_score = ["self_attn.q_", "self_attn.k_"].iter().any(|part| parameter.name.contains(part));
         let has_effect = !(is_score && parameter.layer.is_some_and(|layer| spec.config.window(layer) == Some(1)));
         assert!(gradient.iter().all(|value| value.is_finite()), "{what}: {}", parameter.name);
@@ -41,8 +41,8 @@ fn assert_same_bits(spec: &ModelSpec, what: &str, step: &DeviceStep, first: &Dev
     }
 }
 
-/// The step of the shortest chunks, twice, so that nothing that a step leaves behind can matter to the next; then the others
-/// against it. `number` is that of the model among those of a test.
+/// Runs the step with the shortest chunks twice, so that a dependence on the state of the last step would show. Then compares the other
+/// strategies with it. `number` numbers the models of a test.
 fn check(number: usize, spec: impl Into<ModelSpec>, batch: &Batch, tuning: Tuning) {
     let spec = spec.into();
     let weights = model::weights(&spec, 1);
@@ -55,7 +55,7 @@ fn check(number: usize, spec: impl Into<ModelSpec>, batch: &Batch, tuning: Tunin
     let mut repeated = executor(shortest);
     let first = model::device_step(&mut repeated);
     assert_same_bits(&spec, &what(shortest), &model::device_step(&mut repeated), &first);
-    for strategy in level::share(strategies(batch.shape.tokens()), STRATEGIES_FOR_ONE, number) {
+    for strategy in level::share(strategies(batch.shape.tokens()), STRATEGIES_PER_TEST, number) {
         let mut executor = executor(strategy);
         for _ in 0..if level::is_exhaustive() { 2 } else { 1 } {
             assert_same_bits(&spec, &what(strategy), &model::device_step(&mut executor), &first);
@@ -91,22 +91,22 @@ fn kernels_for_other_classes_of_adapter() {
     }
 }
 
-/// Several operations in one dispatch do what each does by itself. They are joined on GPUs.
+/// Fused operations give the bits of separate dispatches. By default, operations are fused only on GPUs.
 #[test]
 fn fused_operations() {
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Dtype::Bf16);
-    let layouts = model::families().into_iter().map(|config| ModelSpec::from(&config)).chain([adapted]);
+    let specs = model::families().into_iter().map(|config| ModelSpec::from(&config)).chain([adapted]);
     let tunings: &[Tuning] = if level::is_exhaustive() { &[Tuning::GPU, device::own_tuning()] } else { &[Tuning::GPU] };
-    let cases = level::share(layouts, 3, 0).into_iter().flat_map(|spec| tunings.iter().map(move |&tuning| (spec.clone(), tuning)));
+    let cases = level::share(specs, 3, 0).into_iter().flat_map(|spec| tunings.iter().map(move |&tuning| (spec.clone(), tuning)));
     for (spec, tuning) in cases {
         let batch = model::batch(&spec.config, &[130, 70], 5);
         let program = Program::gradients(&spec, batch.shape.clone(), Strategy::stream(64, 64));
         let weights = model::weights(&spec, 1);
-        let [alone, together] = [1, 8].map(|most| {
-            let tuning = Tuning { max_parallel_fused: most, max_sequential_fused: most, ..tuning };
+        let [separate, fused] = [1, 8].map(|limit| {
+            let tuning = Tuning { max_parallel_fused: limit, max_sequential_fused: limit, ..tuning };
             model::device_step(&mut model::device_executor(&program, tuning, &weights, &batch))
         });
-        assert_same_bits(&spec, &format!("{:?}, {tuning:?}", spec.config.model_type), &together, &alone);
+        assert_same_bits(&spec, &format!("{:?}, {tuning:?}", spec.config.model_type), &fused, &separate);
     }
 }
 
@@ -138,19 +138,19 @@ fn windows() {
 #[test]
 fn adapters_on_frozen_weights() {
     let all: &[Projection] = &Projection::ALL;
-    let layouts = [
+    let cases = [
         (model::odd_config(), all, Dtype::Bf16),
         (model::families().pop().unwrap(), all, Dtype::F16),
         (Config { model_type: ModelType::Qwen3, ..model::odd_config() }, &[Projection::Query, Projection::Down][..], Dtype::Int8),
     ];
-    for (number, (config, targets, frozen)) in layouts.into_iter().enumerate() {
+    for (number, (config, targets, frozen)) in cases.into_iter().enumerate() {
         check(number, model::lora(&config, targets, frozen), &model::batch(&config, &[130, 1, 369], 8), device::own_tuning());
     }
 }
 
-/// Adapters' own matrices may be larger than a binding too.
+/// The matrices of adapters may exceed a binding too.
 #[test]
-fn adapters_that_are_cut() {
+fn adapters_in_several_slices() {
     let spec = model::lora(&model::odd_config(), &Projection::ALL, Dtype::Bf16);
     let batch = model::batch(&spec.config, &[130, 70], 10);
     let weights = model::weights(&spec, 1);
@@ -160,14 +160,14 @@ fn adapters_that_are_cut() {
         let mut executor = model::device_executor(&program, device::own_tuning(), &weights, &batch);
         (program.tensors.len(), model::device_step(&mut executor))
     };
-    let ((tensors, whole), (others, cut)) = (step(1 << 27), step(1));
-    assert!(others > tensors, "something is cut");
-    assert_same_bits(&spec, "adapters in several tensors", &cut, &whole);
+    let ((tensors, whole), (others, split)) = (step(1 << 27), step(1));
+    assert!(others > tensors, "no matrix was split");
+    assert_same_bits(&spec, "adapters in several slices", &split, &whole);
 }
 
-/// A vocabulary in several tensors and several blocks of logits gives the bits of one tensor and one block.
+/// A vocabulary in several slices and several ranges of logits gives the bits of one slice and one range.
 #[test]
-fn cut_matrices_and_blocks_of_words() {
+fn split_matrices_and_ranges_of_the_vocabulary() {
     let config = Config { vocab_size: 2500, ..model::odd_config() };
     let batch = model::batch(&config, &[130, 70], 9);
     let weights = model::weights(&config, 1);
@@ -180,9 +180,9 @@ fn cut_matrices_and_blocks_of_words() {
     let (tensors, _, whole) = step(1 << 27, Strategy::stream(64, 128));
     for max_slice_bytes in [1 << 27, 1100 * 12 * 4] {
         for strategy in [Strategy::stream(64, 128).with_logits_bytes(1), Strategy::stream(128, 64).with_logits_bytes(2048 * 64 * 4)] {
-            let (others, spec, cut) = step(max_slice_bytes, strategy);
-            assert!(others > tensors, "something is cut");
-            assert_same_bits(&spec, &format!("parts of {max_slice_bytes} bytes, {strategy:?}"), &cut, &whole);
+            let (others, spec, split) = step(max_slice_bytes, strategy);
+            assert!(others > tensors, "no matrix was split");
+            assert_same_bits(&spec, &format!("slices of {max_slice_bytes} bytes, {strategy:?}"), &split, &whole);
         }
     }
 }

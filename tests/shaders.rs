@@ -1,4 +1,4 @@
-//! Every shader in every form that is ever compiled: valid with what a browser offers, and bound as Rust binds it.
+//! Every shader in every form that is ever compiled: valid within base WebGPU, and with the bindings that Rust declares.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::offset_of;
@@ -20,17 +20,17 @@ const MAX_STORAGE_BUFFERS: usize = 8;
 const MAX_INVOCATIONS: u32 = 256;
 /// Base WebGPU's `max_compute_workgroup_storage_size`.
 const MAX_WORKGROUP_BYTES: u32 = 16_384;
-/// Bytes of the slot of an operation's uniform.
+/// Bytes of an operation's uniform slot.
 const SLOT: u32 = 256;
 
-/// A launch with its shader, read and validated.
+/// A dispatch with its parsed and validated shader.
 struct Checked {
     dispatch: Dispatch,
     module: Module,
     info: ModuleInfo,
 }
 
-/// Every shader that models of these sizes need on any class of adapter, each once. All tests look at the same ones.
+/// All distinct shaders for models of these sizes on any class of adapter. All tests share them.
 fn shaders() -> &'static [Checked] {
     static SHADERS: OnceLock<Vec<Checked>> = OnceLock::new();
     SHADERS.get_or_init(|| {
@@ -46,10 +46,10 @@ fn dispatches() -> Vec<Dispatch> {
     let tiny = &PRESETS[0].config;
     let head_dims = [2, 10, 32, 64, 128, 256].map(|head_dim| Config { head_dim, num_hidden_layers: 1, ..tiny.clone() });
     let adapted = [Dtype::F16, Dtype::Bf16, Dtype::Int8].map(|frozen| model::lora(tiny, &Projection::ALL, frozen));
-    let layouts = head_dims.into_iter().chain(model::families()).map(|config| ModelSpec::from(&config)).chain(adapted);
+    let specs = head_dims.into_iter().chain(model::families()).map(|config| ModelSpec::from(&config)).chain(adapted);
     let mut seen = HashSet::new();
     let mut dispatches = Vec::new();
-    for spec in layouts {
+    for spec in specs {
         let shape = BatchShape::uniform(2, 100);
         let strategies = [Strategy::STANDARD, Strategy::stream(64, 64)];
         let programs = strategies.map(|strategy| Program::train(&spec, shape.clone(), strategy));
@@ -65,7 +65,7 @@ fn dispatches() -> Vec<Dispatch> {
     dispatches
 }
 
-/// The code of an operation by itself.
+/// The source of an operation alone.
 fn code(dispatch: &Dispatch) -> KernelSource {
     FusedDispatch::alone(dispatch).source
 }
@@ -73,7 +73,7 @@ fn code(dispatch: &Dispatch) -> KernelSource {
 fn validated_code(code: &KernelSource) -> (Module, ModuleInfo) {
     let text = code.wgsl();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{code:?}: {}", e.emit_to_string(&text)));
-    // Base WebGPU unpacks halves, which naga counts as a capability. Browsers are not asked for subgroups.
+    // Base WebGPU includes unpacking of half precision, which naga counts as a capability. Browsers get no subgroups.
     let subgroups = if code.has_subgroups() { Capabilities::SUBGROUP | Capabilities::SHADER_INT64 } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32 | subgroups);
     validator
@@ -84,17 +84,20 @@ fn validated_code(code: &KernelSource) -> (Module, ModuleInfo) {
 }
 
 #[test]
-fn every_operation_has_a_shader_that_browsers_take() {
+fn every_operation_has_a_shader_that_browsers_accept() {
     let kinds: HashSet<OpKind> = shaders().iter().map(|checked| checked.dispatch.shader.kind).collect();
-    assert!(OpKind::ALL.iter().all(|kind| kinds.contains(kind) != (*kind == OpKind::HostCopy)), "a copy needs no shader");
+    assert!(
+        OpKind::ALL.iter().all(|kind| kinds.contains(kind) != (*kind == OpKind::HostCopy)),
+        "every operation but a host copy has a shader"
+    );
     for Checked { dispatch, module, .. } in shaders() {
-        let [entry] = &module.entry_points[..] else { panic!("{:?} has one entry point", dispatch.shader) };
+        let [entry] = &module.entry_points[..] else { panic!("{:?} must have one entry point", dispatch.shader) };
         assert!(entry.workgroup_size.iter().product::<u32>() <= MAX_INVOCATIONS);
     }
 }
 
 #[test]
-fn kernels_that_are_tried_are_valid_everywhere() {
+fn tuning_candidates_are_valid_everywhere() {
     let tiny = &PRESETS[0].config;
     let configs = [32, 256].map(|head_dim| Config { head_dim, num_hidden_layers: 1, ..tiny.clone() });
     let mut seen = HashSet::new();
@@ -115,7 +118,7 @@ fn kernels_that_are_tried_are_valid_everywhere() {
     }
 }
 
-/// A workgroup is no larger than base WebGPU allows, and a whole number of subgroups where threads of one rely on one another.
+/// Checks that a workgroup is within the limits of base WebGPU, and a whole number of subgroups if the kernel uses them.
 fn check_sizes(code: &KernelSource, subgroup_size: Option<u32>) -> Module {
     let module = validated_code(code).0;
     let [x, y, z] = module.entry_points[0].workgroup_size;
@@ -129,19 +132,19 @@ fn check_sizes(code: &KernelSource, subgroup_size: Option<u32>) -> Module {
     module
 }
 
-/// Fused operations are bound and sized as base WebGPU allows.
+/// Fused operations are within the limits of base WebGPU.
 #[test]
 fn fused_operations_are_valid_everywhere() {
     let tiny = &PRESETS[0].config;
     let adapted = model::lora(tiny, &Projection::ALL, Dtype::Bf16);
-    let layouts = model::families().into_iter().chain([tiny.clone()]).map(|config| ModelSpec::from(&config)).chain([adapted]);
+    let specs = model::families().into_iter().chain([tiny.clone()]).map(|config| ModelSpec::from(&config)).chain([adapted]);
     let mut seen = HashSet::new();
-    for program in layouts.map(|spec| Program::train(&spec, BatchShape::uniform(2, 100), Strategy::stream(64, 64))) {
+    for program in specs.map(|spec| Program::train(&spec, BatchShape::uniform(2, 100), Strategy::stream(64, 64))) {
         for (tuning, subgroup_size) in
             [(Tuning::GPU, None), (Tuning::CPU, None), (Tuning::CPU_SUBGROUP, Some(8)), (Tuning::SMALL_CPU, None)]
         {
             for block in &program.blocks {
-                let lower = |node: &Node| dispatch(&program, &node.op, &tuning).expect("nothing is copied to the host");
+                let lower = |node: &Node| dispatch(&program, &node.op, &tuning).expect("every operation but a host copy has a dispatch");
                 let dispatches: Vec<_> = block.nodes.iter().map(|node| (&node.op, lower(node))).collect();
                 let all: Vec<_> = dispatches.iter().map(|(op, dispatch)| (*op, dispatch)).collect();
                 let mut first = 0;
@@ -155,15 +158,15 @@ fn fused_operations_are_valid_everywhere() {
             }
         }
     }
-    let most = seen.iter().map(KernelSource::len).max();
-    assert!(most >= Some(3), "queries, keys and values are fused");
+    let largest = seen.iter().map(KernelSource::len).max();
+    assert!(largest >= Some(3), "queries, keys and values should be fused");
 }
 
 fn check_fused(fused: &FusedDispatch, subgroup_size: Option<u32>) {
     let module = check_sizes(&fused.source, subgroup_size);
     let bound = module.global_variables.iter().filter(|(_, global)| matches!(global.space, AddressSpace::Storage { .. }));
-    let places: HashSet<u32> = bound.map(|(_, global)| global.binding.expect("a storage buffer is bound").binding).collect();
-    assert_eq!(places, (2..2 + fused.bindings.len() as u32).collect(), "{:?}", fused.source);
+    let found: HashSet<u32> = bound.map(|(_, global)| global.binding.expect("a storage buffer is bound").binding).collect();
+    assert_eq!(found, (2..2 + fused.bindings.len() as u32).collect(), "{:?}", fused.source);
     assert!(fused.bindings.len() <= MAX_STORAGE_BUFFERS, "{:?}", fused.source);
 }
 
@@ -189,7 +192,7 @@ fn bindings_are_those_that_rust_binds() {
     }
 }
 
-/// The plan of memory and what may be left out both rest on which operands an operation writes.
+/// The memory plan and dead-code elimination both depend on which operands an operation writes.
 #[test]
 fn shaders_write_what_the_operation_says() {
     let mut written: HashMap<OpKind, HashSet<String>> = HashMap::new();
@@ -214,28 +217,28 @@ fn shaders_write_what_the_operation_says() {
 }
 
 #[test]
-fn uniforms_lie_as_rust_lays_them() {
+fn uniforms_have_the_layout_that_rust_declares() {
     for Checked { dispatch, module, .. } in shaders() {
         let fields = struct_fields(module, "Params_of0");
-        let laid: Vec<_> = (0..)
+        let declared: Vec<_> = (0..)
             .zip(&dispatch.params)
             .map(|(i, &(name, value))| {
                 let kind = if matches!(value, Value::U32(_)) { ScalarKind::Uint } else { ScalarKind::Float };
                 (name.to_owned(), 4 * i, kind)
             })
             .collect();
-        assert_eq!(fields, laid, "{:?}", dispatch.shader);
+        assert_eq!(fields, declared, "{:?}", dispatch.shader);
         assert!(4 * fields.len() as u32 <= SLOT);
         assert_eq!(struct_fields(module, "Chunk").iter().map(|f| &f.0[..]).collect::<Vec<_>>(), ["start", "count"]);
     }
 }
 
 #[test]
-fn the_adamw_params_lie_as_rust_lays_them() {
+fn the_adamw_params_have_the_layout_that_rust_declares() {
     let adamw = shaders().iter().find(|checked| checked.dispatch.shader.kind == OpKind::AdamW).unwrap();
     let fields = struct_fields(&adamw.module, "AdamWParams");
     let offset = |field: usize, name: &str| (name.to_owned(), field as u32, ScalarKind::Float);
-    let laid = [
+    let declared = [
         offset(offset_of!(AdamWParams, learning_rate), "learning_rate"),
         offset(offset_of!(AdamWParams, beta1), "beta1"),
         offset(offset_of!(AdamWParams, beta2), "beta2"),
@@ -245,15 +248,15 @@ fn the_adamw_params_lie_as_rust_lays_them() {
         offset(offset_of!(AdamWParams, bias_correction1), "bias_correction1"),
         offset(offset_of!(AdamWParams, bias_correction2), "bias_correction2"),
     ];
-    assert_eq!(fields, laid);
+    assert_eq!(fields, declared);
 }
 
-/// Name, offset and kind of the fields of a struct of scalars.
+/// Name, offset and scalar kind of the fields of a struct.
 fn struct_fields(module: &Module, name: &str) -> Vec<(String, u32, ScalarKind)> {
     let (_, found) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).unwrap_or_else(|| panic!("no struct {name}"));
-    let TypeInner::Struct { members, .. } = &found.inner else { panic!("{name} is no struct") };
+    let TypeInner::Struct { members, .. } = &found.inner else { panic!("{name} is not a struct") };
     let field = |member: &naga::StructMember| {
-        let TypeInner::Scalar(scalar) = module.types[member.ty].inner else { panic!("{name} has scalars only") };
+        let TypeInner::Scalar(scalar) = module.types[member.ty].inner else { panic!("{name} must have only scalars") };
         (member.name.clone().unwrap(), member.offset, scalar.kind)
     };
     members.iter().map(field).collect()

@@ -1,4 +1,4 @@
-//! Training that must learn, on real text and across a whole sequence.
+//! Training that must converge, on real text and across a whole sequence.
 
 use pollster::block_on;
 use streambp::error::Error;
@@ -9,8 +9,8 @@ use streambp::train::{CopyTask, Dataset, RecallTask, Settings, SumTask, Task, Va
 
 use crate::support::{device, model};
 
-/// Trains a model until it is good enough, which is looked at every twenty steps, or the run is over. The last validation, and
-/// the steps that were done.
+/// Trains a model until `is_learned`, which is checked every twenty steps, or the end of the run. Returns the last validation and the
+/// number of steps.
 fn train(config: &Config, settings: &Settings, dataset: Dataset, is_learned: impl Fn(&Validation) -> bool) -> (Validation, u64) {
     block_on(async {
         let weights = Weights::init(config, settings.seed);
@@ -39,7 +39,7 @@ fn small(hidden_size: u32, layers: u32) -> Config {
     }
 }
 
-/// The entropy of single bytes of a text, in nats: what a model that sees no context can reach.
+/// The entropy of the bytes of a text, in nats: the lowest loss of a model without context.
 fn unigram_entropy(text: &[u8]) -> f64 {
     let mut counts = [0u32; 256];
     text.iter().for_each(|&byte| counts[byte as usize] += 1);
@@ -73,7 +73,7 @@ fn recall_is_learned_across_the_sequence_and_not_without_it() {
     let (across, steps) = train(&small(64, 2), &settings, recall(false), is_learned);
     assert!(is_learned(&across), "{across:?}");
     let (cut, _) = train(&small(64, 2), &Settings { steps, ..settings.clone() }, recall(true), is_learned);
-    // Four values are equally likely: the loss of a guess is log 4.
+    // Four values are equally likely, so the loss of a guess is log 4.
     assert!(cut.accuracy.unwrap() <= 0.3 && cut.loss > 0.95 * 4f64.ln(), "{cut:?}");
 }
 
@@ -89,7 +89,7 @@ fn what_came_some_way_back_is_learned() {
         ..Settings::default()
     };
     for task in [Task::Copy(CopyTask { distance: 16 }), Task::Sum(SumTask { distance: 16 })] {
-        // No answer is more likely than one in five by chance.
+        // A random guess is right with a probability of at most 1/5.
         let is_learned = |validation: &Validation| validation.accuracy > Some(0.5);
         let (learned, _) = train(&small(64, 2), &settings, Dataset::task(task, settings.seq_len).unwrap(), is_learned);
         assert!(is_learned(&learned), "{task:?}: {learned:?}");
@@ -97,7 +97,7 @@ fn what_came_some_way_back_is_learned() {
 }
 
 #[test]
-fn a_lost_device_is_said_and_a_run_goes_on_from_its_snapshot() {
+fn a_lost_device_is_reported_and_a_run_resumes_from_its_snapshot() {
     let settings = Settings { seq_len: 64, batch: 1, strategy: Strategy::stream(64, 64), ..Settings::default() };
     let config = small(32, 1);
     let open = async || {
@@ -165,7 +165,7 @@ fn attention_is_a_distribution_over_what_a_token_sees() {
         let dataset = Dataset::task(Task::Recall(RecallTask::default()), settings.seq_len).unwrap();
         let mut trainer = model::trainer(&gpu, &ModelSpec::from(&config), settings, dataset, &weights).await.unwrap();
         let pattern = trainer.attention(1, 1).await.unwrap();
-        assert_eq!(pattern.queries, (256..300).collect::<Vec<u32>>(), "those of the last chunk");
+        assert_eq!(pattern.queries, (256..300).collect::<Vec<u32>>(), "the queries of the last chunk");
         assert_eq!(pattern.keys, 150..300);
         for (&query, row) in pattern.queries.iter().zip(&pattern.weights) {
             let (seen, unseen) = row.split_at((query - 150 + 1) as usize);
@@ -174,7 +174,7 @@ fn attention_is_a_distribution_over_what_a_token_sees() {
     });
 }
 
-/// The keys of the last chunks, found in a ring.
+/// With chunks, the keys in the window are in a ring.
 #[test]
 fn attention_in_a_window_is_the_same_for_all_strategies() {
     let config = Config { sliding_window: 70, sliding_layers: vec![true; 2], ..small(32, 2) };
@@ -197,10 +197,10 @@ fn attention_in_a_window_is_the_same_for_all_strategies() {
 }
 
 #[test]
-fn a_run_whose_operations_are_measured_goes_on_to_the_same_bits() {
+fn a_profiled_run_gives_the_same_bits() {
     let settings = Settings { seq_len: 128, steps: 3, strategy: Strategy::stream(64, 64), ..Settings::default() };
     let config = small(64, 2);
-    let run = |is_measured: bool| {
+    let run = |is_profiled: bool| {
         block_on(async {
             let gpu = device::gpu();
             let weights = Weights::init(&config, 0);
@@ -209,10 +209,10 @@ fn a_run_whose_operations_are_measured_goes_on_to_the_same_bits() {
             let ceilings = gpu.ceilings().await.unwrap();
             let mut losses = Vec::new();
             for _ in 0..settings.steps {
-                if is_measured {
+                if is_profiled {
                     let profile = trainer.profile(ceilings).await.unwrap();
                     assert!(profile.seconds > 0.0 && profile.rows.iter().all(|row| row.share() > 0.0 && row.instances > 0));
-                    assert!(profile.rows.iter().all(|row| row.pass != Pass::Update), "a measurement updates nothing");
+                    assert!(profile.rows.iter().all(|row| row.pass != Pass::Update), "profiling must not update the weights");
                     assert!(profile.rows.is_sorted_by(|a, b| a.seconds >= b.seconds));
                 }
                 losses.push(trainer.step().await.unwrap().loss.to_bits());
@@ -220,7 +220,7 @@ fn a_run_whose_operations_are_measured_goes_on_to_the_same_bits() {
             (losses, trainer.snapshot().await.unwrap().weights)
         })
     };
-    let (undisturbed, measured) = (run(false), run(true));
-    assert_eq!(undisturbed.0, measured.0);
-    assert!(undisturbed.1 == measured.1, "weights differ");
+    let (plain, profiled) = (run(false), run(true));
+    assert_eq!(plain.0, profiled.0);
+    assert!(plain.1 == profiled.1, "the weights differ");
 }

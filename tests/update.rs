@@ -1,4 +1,4 @@
-//! Whole steps of training, from several batches to new weights, on the device against f64.
+//! Whole training steps, from several batches to new weights, on the device against f64.
 
 use streambp::model::{Dtype, ModelSpec, Projection};
 use streambp::step::update::{AdamWParams, metrics};
@@ -6,7 +6,7 @@ use streambp::step::{Batch, Pass, Program, Strategy};
 
 use crate::support::{compare, device, model};
 
-/// A large ε, since elsewhere AdamW's first step is the sign of the gradient, and that of a zero is a matter of rounding.
+/// A large ε, since otherwise AdamW's first step is the sign of the gradient, which for zeros depends on rounding.
 const SETTINGS: AdamWParams = AdamWParams {
     learning_rate: 0.1,
     beta1: 0.9,
@@ -24,7 +24,7 @@ fn weights_after_two_steps_of_two_batches() {
 }
 
 #[test]
-fn adapters_after_two_steps_and_frozen_weights_as_they_were() {
+fn adapters_after_two_steps_with_unchanged_frozen_weights() {
     check(&model::lora(&model::odd_config(), &[Projection::Query, Projection::Down], Dtype::Bf16));
 }
 
@@ -59,16 +59,15 @@ fn check(spec: &ModelSpec) {
     for (id, parameter) in program.parameters.trainable() {
         let tensor = program.slices(id)[0].value;
         let what = format!("{} after two steps", parameter.name);
-        let moved: Vec<f64> =
+        let expected_change: Vec<f64> =
             expected.read(tensor).iter().zip(parameter.pad(weights.get(&parameter.name))).map(|(a, b)| a - f64::from(b)).collect();
         let values = device::read_f64(&actual, tensor);
-        let device_moved: Vec<f64> =
-            values.iter().zip(parameter.pad(weights.get(&parameter.name))).map(|(a, b)| a - f64::from(b)).collect();
-        compare::norm(&what, &device_moved, &moved, 1e-5).unwrap();
+        let change: Vec<f64> = values.iter().zip(parameter.pad(weights.get(&parameter.name))).map(|(a, b)| a - f64::from(b)).collect();
+        compare::norm(&what, &change, &expected_change, 1e-5).unwrap();
     }
     for (id, parameter) in program.parameters.iter().filter(|(_, parameter)| !parameter.is_trainable) {
         let loaded = parameter.stored(weights.get(&parameter.name), 0..parameter.padded_rows());
-        let there = pollster::block_on(actual.read(program.slices(id)[0].value)).unwrap();
-        assert!(there == loaded, "{} was changed", parameter.name);
+        let stored = pollster::block_on(actual.read(program.slices(id)[0].value)).unwrap();
+        assert!(stored == loaded, "{} was changed", parameter.name);
     }
 }

@@ -7,9 +7,9 @@ use crate::model::{Parameter, ParameterId, WeightSource};
 use crate::step::{ParameterSlice, TensorId};
 
 /// The most bytes in flight at once. They take as much memory in addition to the plan.
-const AT_ONCE: u64 = 64 << 20;
+const IN_FLIGHT_BYTES: u64 = 64 << 20;
 /// The most bytes of rows that are converted for the device at once.
-const ROWS_AT_ONCE: u64 = 8 << 20;
+const ROW_BYTES: u64 = 8 << 20;
 
 /// Writes values of parameters, a few rows at a time, so the host never holds the whole model.
 ///
@@ -41,7 +41,7 @@ pub(super) async fn load_slices(
 ) -> Result<()> {
     let row_bytes = parameter.dtype.row_bytes(parameter.padded_cols());
     // Writes must start at a multiple of four bytes; four rows of any dtype do.
-    let step = u32::try_from(ROWS_AT_ONCE / row_bytes).unwrap_or(u32::MAX).max(4) / 4 * 4;
+    let step = u32::try_from(ROW_BYTES / row_bytes).unwrap_or(u32::MAX).max(4) / 4 * 4;
     for (slice, id) in slices.iter().filter_map(|slice| Some((slice, tensor(slice)?))) {
         for first in (0..slice.rows).step_by(step as usize) {
             let rows = slice.first_row + first..slice.first_row + slice.rows.min(first + step);
@@ -50,7 +50,7 @@ pub(super) async fn load_slices(
             let bytes = parameter.stored(&read, rows);
             bound.write(id, u64::from(first) * row_bytes, &bytes);
             *waiting += bytes.len() as u64;
-            if *waiting > AT_ONCE {
+            if *waiting > IN_FLIGHT_BYTES {
                 bound.gpu.queue.submit([]);
                 bound.gpu.wait().await?;
                 *waiting = 0;
@@ -109,7 +109,7 @@ async fn read_all(bound: &BoundKernels, ids: &[TensorId]) -> Result<Vec<Vec<u8>>
                 Some(*end)
             })
             .collect();
-        let count = ends.iter().take_while(|&&end| end <= AT_ONCE).count().max(1);
+        let count = ends.iter().take_while(|&&end| end <= IN_FLIGHT_BYTES).count().max(1);
         let (now, later) = rest.split_at(count);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = OwnedBuffer::new(&bound.gpu, "read-back", ends[count - 1], usage);

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::stored::{CONFIG, INDEX, WEIGHTS};
+use super::stored::CONFIG;
 use super::{
-    Config, Files, ModelSpec, PRESETS, Parameter, Preset, RandomInit, StoredAdapter, StoredModel, WeightSource, Weights, adapter_files,
-    archive,
+    Config, DirectoryWriter, Files, ModelSpec, PRESETS, Parameter, Preset, RandomInit, StoredAdapter, StoredModel, WeightSource, Weights,
+    adapter_files, archive,
 };
 use crate::error::{Error, Result};
 
@@ -74,14 +74,14 @@ impl Model {
         }
     }
 
-    /// Saves the model with other weights to a directory, together with its companion files, such as the tokenizer.
+    /// Writes the model with other weights, together with its companion files, such as the tokenizer.
     ///
     /// # Errors
     /// [`Error::Io`] with the file that could not be read or written.
-    pub fn save(&self, directory: &Path, weights: &Weights) -> Result<()> {
-        save_model(directory, &self.config, weights)?;
+    pub fn write(&self, files: &mut DirectoryWriter, weights: &Weights) -> Result<()> {
+        files.add_all(archive::files(&self.config, weights))?;
         match self.stored() {
-            Some(stored) => copy_companions(stored, directory, "float32"),
+            Some(stored) => add_companions(stored, files, "float32"),
             None => Ok(()),
         }
     }
@@ -130,17 +130,12 @@ pub fn load_config(model: &str) -> Result<Config> {
     Config::from_json(&String::from_utf8(bytes).map_err(|_| Error::config("the file", "is not UTF-8 text"))?)
 }
 
-/// Saves `model.safetensors`, `config.json` and, for the byte vocabulary, the tokenizer to a directory. Each file is replaced atomically.
+/// Saves `model.safetensors`, `config.json` and, for the byte vocabulary, the tokenizer to a directory.
 ///
 /// # Errors
 /// [`Error::Io`] with the file that could not be written.
 pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Result<()> {
-    save_files(directory, archive::files(config, weights))?;
-    // A stale index of an earlier model would name other files.
-    match fs::remove_file(directory.join(INDEX)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(directory.join(INDEX), error)),
-        _ => Ok(()),
-    }
+    save_files(directory, archive::files(config, weights))
 }
 
 /// Saves adapters to a directory in the layout of PEFT.
@@ -152,25 +147,25 @@ pub fn save_adapter(directory: &Path, spec: &ModelSpec, base: &str, weights: &We
 }
 
 fn save_files(directory: &Path, files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Result<()> {
-    fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
-    files.into_iter().try_for_each(|(name, bytes)| write_atomically(&directory.join(name), &bytes))
+    let mut writer = DirectoryWriter::new(directory)?;
+    writer.add_all(files)?;
+    writer.commit()
 }
 
-/// Copies the companion files of a model (all but its weights), and its `config.json` with another dtype.
-pub(super) fn copy_companions(model: &StoredModel<Directory>, to: &Path, dtype: &str) -> Result<()> {
+/// Adds the companion files of a model (all but its weights), and its `config.json` with another dtype.
+pub(super) fn add_companions(model: &StoredModel<Directory>, files: &mut DirectoryWriter, dtype: &str) -> Result<()> {
     let from = &model.files().0;
     let is_companion = |name: &str| {
         let is_known = [".json", ".jinja", ".model", ".txt"].iter().any(|ending| name.ends_with(ending));
-        is_known && ![CONFIG, INDEX, WEIGHTS].contains(&name) && !name.starts_with("adapter_")
+        is_known && name != CONFIG && !name.ends_with(".index.json") && !name.starts_with("adapter_")
     };
     for entry in fs::read_dir(from).map_err(|e| Error::io(from, e))? {
         let path = entry.map_err(|e| Error::io(from, e))?.path();
         if let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_companion(name) && path.is_file()) {
-            let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-            write_atomically(&to.join(name), &bytes)?;
+            files.add(name, &fs::read(&path).map_err(|e| Error::io(&path, e))?)?;
         }
     }
-    write_atomically(&to.join(CONFIG), config_with_dtype(model.config_json(), dtype).as_bytes())
+    files.add(CONFIG, config_with_dtype(model.config_json(), dtype).as_bytes())
 }
 
 /// A `config.json` with its dtype replaced.
@@ -179,28 +174,4 @@ fn config_with_dtype(config_json: &str, dtype: &str) -> String {
     let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
     config[field] = dtype.into();
     serde_json::to_string_pretty(&config).expect("a JSON value can be written")
-}
-
-/// Writes a file atomically: to a temporary file that is synced and then renamed.
-///
-/// # Errors
-/// [`Error::Io`] with the path.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, |temporary| File::create(temporary)?.write_all(bytes)).map_err(|e| Error::io(path, e))
-}
-
-/// Lets `write` write a temporary file, syncs it, and renames it to `path`.
-pub(super) fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
-    let temporary = path.with_extension("partial");
-    let written = write(&temporary).and_then(|()| File::open(&temporary)?.sync_all());
-    if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {
-        // Remove the remains. If that fails too, the first error is more useful.
-        let _ = fs::remove_file(&temporary);
-        return Err(error);
-    }
-    // The rename is durable only once the directory is synced. Not every system can open a directory for that.
-    if let Some(Ok(directory)) = path.parent().map(File::open) {
-        directory.sync_all()?;
-    }
-    Ok(())
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use safetensors::{Dtype as FileDtype, View};
 
-use super::directory::{Directory, copy_companions, replace};
-use super::stored::{INDEX, WEIGHTS};
-use super::{Dtype, ModelSpec, Parameter, Parameters, Projection, Role, StoredAdapter, StoredModel, WeightSource};
+use super::directory::{Directory, add_companions};
+use super::stored::WEIGHTS;
+use super::{DirectoryWriter, Dtype, ModelSpec, Parameter, Parameters, Projection, Role, StoredAdapter, StoredModel, WeightSource};
 use crate::error::{Error, Result};
 
 /// Rows of a matrix that are merged at a time.
@@ -16,13 +16,9 @@ const ROWS_AT_ONCE: u32 = 1024;
 /// Saves a model with its adapters merged to a directory. Every matrix has the dtype that it has in the model, or `dtype`.
 ///
 /// # Errors
-/// [`Error::Setting`] if the directory is the model's own, or a value exceeds the dtype; [`Error::Weights`] if a file is damaged;
+/// [`Error::Setting`] if a value exceeds the dtype; [`Error::Weights`] if a file is damaged;
 /// [`Error::Io`] if a file cannot be read or written.
 pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>, dtype: Option<Dtype>, directory: &Path) -> Result<()> {
-    std::fs::create_dir_all(directory).map_err(|e| Error::io(directory, e))?;
-    if std::fs::canonicalize(directory).ok() == std::fs::canonicalize(&model.files().0).ok() {
-        return Err(Error::Setting("the merged model would overwrite the one that it is made of; give another --out directory".to_owned()));
-    }
     let spec = ModelSpec::lora(model.config(), adapter.lora().clone(), Dtype::F32)?;
     let parameters = Parameters::new(&spec);
     // The library writes the file tensor by tensor through a trait that cannot return errors, so the first error is stored here.
@@ -37,20 +33,17 @@ pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>,
     let views: Vec<(String, Merged)> = merged.collect();
     let name = views.first().map_or("float32", |(_, view)| name_of(view.dtype));
     let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    let path = directory.join(WEIGHTS);
-    let written = replace(&path, |temporary| {
+    let mut files = DirectoryWriter::new(directory)?;
+    let written = files.add_with(WEIGHTS, |temporary| {
         safetensors::serialize_to_file(views, metadata, temporary).map_err(std::io::Error::other)?;
         if failure.borrow().is_some() { Err(std::io::Error::other("not all of it could be made")) } else { Ok(()) }
     });
     match failure.into_inner() {
         Some(error) => return Err(error),
-        None => written.map_err(|e| Error::io(&path, e))?,
+        None => written?,
     }
-    let stale = directory.join(INDEX);
-    if stale.is_file() {
-        std::fs::remove_file(&stale).map_err(|e| Error::io(&stale, e))?;
-    }
-    copy_companions(model, directory, name)
+    add_companions(model, &mut files, name)?;
+    files.commit()
 }
 
 /// A matrix of the merged model. It is computed when it is written, and freed afterwards.

@@ -5,10 +5,13 @@ pub mod archive;
 mod config;
 mod config_json;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) mod directory;
+mod directory;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) mod directory_writer;
 mod dtype;
 mod family;
 mod files;
+pub(crate) mod fingerprint;
 #[cfg(not(target_arch = "wasm32"))]
 mod merge;
 mod parameters;
@@ -25,8 +28,11 @@ pub use adapter::{StoredAdapter, adapter_files};
 pub use config::{Activation, Config};
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory::{Directory, Model, load_config, open_adapter, open_model, save_adapter, save_model};
+#[cfg(not(target_arch = "wasm32"))]
+pub use directory_writer::{DirectoryWriter, is_model_file, model_files, remove_partial_files};
 pub use family::{Bias, FAMILIES, Family, ModelType, Windows};
 pub use files::{Files, InMemoryFiles};
+pub use fingerprint::fingerprint;
 #[cfg(not(target_arch = "wasm32"))]
 pub use merge::merge;
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};

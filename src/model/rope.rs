@@ -52,8 +52,8 @@ impl RopeScaling {
             RopeScaling::Linear { factor } => frequency / factor,
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
                 let rotations = original_max_position_embeddings * frequency / std::f64::consts::TAU;
-                let kept = ((rotations - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
-                kept * frequency + (1.0 - kept) * frequency / factor
+                let unscaled = ((rotations - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
+                unscaled * frequency + (1.0 - unscaled) * frequency / factor
             }
         }
     }

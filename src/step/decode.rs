@@ -33,7 +33,7 @@ fn decode(b: &mut Builder) -> TensorId {
         x = b.in_layer(layer, |b| {
             let out = b.tensor("output", TensorKind::Activations, Rows::Chunk, widths.hidden);
             let kv = forward::layer_forward(b, x, out).kv;
-            [Some(kv.k), Some(kv.v), kv.k_rstd].into_iter().flatten().for_each(|kept| b.outlives_the_block(kept));
+            [Some(kv.k), Some(kv.v), kv.k_rstd].into_iter().flatten().for_each(|cached| b.outlives_the_block(cached));
             out
         });
     }

@@ -93,9 +93,9 @@ impl SavedActivations {
 
 impl fmt::Display for SavedActivations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept =
+        let saved =
             SavedActivation::ALL.into_iter().map(|activation| (activation, self.layers(activation))).filter(|&(_, layers)| layers > 0);
-        let words = kept.map(|(activation, layers)| match layers {
+        let words = saved.map(|(activation, layers)| match layers {
             u32::MAX => activation.name().to_owned(),
             _ => format!("{}:{layers}", activation.name()),
         });
@@ -119,7 +119,7 @@ impl FromStr for SavedActivations {
                 _ => {
                     let names = SavedActivation::ALL.map(SavedActivation::name).join(", ");
                     return Err(Error::Setting(format!(
-                        "\"{word}\" cannot be saved; there are {names} and all, with :4 behind a name for the last four layers"
+                        "\"{word}\" cannot be saved; there are {names} and all, with :4 after a name for the last four layers"
                     )));
                 }
             }

@@ -21,9 +21,9 @@ pub struct Decoder<'t> {
 
 enum Kind<'t> {
     /// Tokens are sequences of bytes.
-    Bytes { of_token: Box<dyn Fn(u32) -> Vec<u8> + 't>, kept: Vec<u8> },
+    Bytes { of_token: Box<dyn Fn(u32) -> Vec<u8> + 't>, pending: Vec<u8> },
     /// The text of a token depends on its neighbours.
-    Text { tokenizer: &'t tokenizers::Tokenizer, before: Vec<u32>, kept: Vec<u32> },
+    Text { tokenizer: &'t tokenizers::Tokenizer, before: Vec<u32>, pending: Vec<u32> },
 }
 
 /// The most tokens of a character: one for each of its bytes.
@@ -31,7 +31,7 @@ const CHARACTER_TOKENS: usize = 4;
 
 impl<'t> Decoder<'t> {
     pub(super) fn new(vocabulary: Vocabulary<'t>) -> Self {
-        let bytes = |of_token| Kind::Bytes { of_token, kept: Vec::new() };
+        let bytes = |of_token| Kind::Bytes { of_token, pending: Vec::new() };
         let kind = match vocabulary {
             Vocabulary::Bytes => bytes(Box::new(|id| u8::try_from(id).into_iter().collect())),
             Vocabulary::Library(tokenizer) if matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) => {
@@ -43,7 +43,7 @@ impl<'t> Decoder<'t> {
                     bytes.unwrap_or(token.into_bytes())
                 }))
             }
-            Vocabulary::Library(tokenizer) => Kind::Text { tokenizer, before: Vec::new(), kept: Vec::new() },
+            Vocabulary::Library(tokenizer) => Kind::Text { tokenizer, before: Vec::new(), pending: Vec::new() },
         };
         Decoder { kind }
     }
@@ -51,17 +51,17 @@ impl<'t> Decoder<'t> {
     /// The text that is complete after the next token.
     pub fn push(&mut self, id: u32) -> String {
         match &mut self.kind {
-            Kind::Bytes { of_token, kept } => {
-                kept.extend(of_token(id));
-                whole_characters(kept)
+            Kind::Bytes { of_token, pending } => {
+                pending.extend(of_token(id));
+                whole_characters(pending)
             }
-            Kind::Text { tokenizer, before, kept } => {
-                kept.push(id);
-                let text = behind(tokenizer, before, kept);
-                if text.ends_with(char::REPLACEMENT_CHARACTER) && kept.len() < CHARACTER_TOKENS {
+            Kind::Text { tokenizer, before, pending } => {
+                pending.push(id);
+                let text = behind(tokenizer, before, pending);
+                if text.ends_with(char::REPLACEMENT_CHARACTER) && pending.len() < CHARACTER_TOKENS {
                     return String::new();
                 }
-                *before = std::mem::take(kept);
+                *before = std::mem::take(pending);
                 text
             }
         }
@@ -70,8 +70,8 @@ impl<'t> Decoder<'t> {
     /// The text that was held back, at the end of the tokens.
     pub fn finish(self) -> String {
         match self.kind {
-            Kind::Bytes { kept, .. } => String::from_utf8_lossy(&kept).into_owned(),
-            Kind::Text { tokenizer, before, kept } => behind(tokenizer, &before, &kept),
+            Kind::Bytes { pending, .. } => String::from_utf8_lossy(&pending).into_owned(),
+            Kind::Text { tokenizer, before, pending } => behind(tokenizer, &before, &pending),
         }
     }
 }
@@ -79,14 +79,14 @@ impl<'t> Decoder<'t> {
 /// Cuts incremental text at a stop sequence. It holds back text that may be the start of the stop sequence.
 pub struct StopSequence {
     end: String,
-    kept: String,
+    pending: String,
     is_over: bool,
 }
 
 impl StopSequence {
     /// Stops at `end`, or never if that is empty.
     pub fn new(end: String) -> Self {
-        StopSequence { end, kept: String::new(), is_over: false }
+        StopSequence { end, pending: String::new(), is_over: false }
     }
 
     /// Was the stop sequence found?
@@ -99,20 +99,20 @@ impl StopSequence {
         if self.is_over {
             return String::new();
         }
-        self.kept += text;
-        if let Some(at) = self.kept.find(&self.end).filter(|_| !self.end.is_empty()) {
+        self.pending += text;
+        if let Some(at) = self.pending.find(&self.end).filter(|_| !self.end.is_empty()) {
             self.is_over = true;
-            return std::mem::take(&mut self.kept)[..at].to_owned();
+            return std::mem::take(&mut self.pending)[..at].to_owned();
         }
-        let may_be_end = |at: &usize| self.end.starts_with(&self.kept[*at..]);
-        let at = self.kept.char_indices().map(|(at, _)| at).find(may_be_end).unwrap_or(self.kept.len());
-        let kept = self.kept.split_off(at);
-        std::mem::replace(&mut self.kept, kept)
+        let may_be_end = |at: &usize| self.end.starts_with(&self.pending[*at..]);
+        let at = self.pending.char_indices().map(|(at, _)| at).find(may_be_end).unwrap_or(self.pending.len());
+        let pending = self.pending.split_off(at);
+        std::mem::replace(&mut self.pending, pending)
     }
 
     /// The text that was held back, at the end of the input.
     pub fn finish(self) -> String {
-        self.kept
+        self.pending
     }
 }
 

@@ -50,15 +50,6 @@ impl TokenizerFiles {
         let (config, chat_template) = (file.with_file_name("tokenizer_config.json"), file.with_file_name("chat_template.jinja"));
         Ok(Some(TokenizerFiles { tokenizer, config: read(&config)?, chat_template: read(&chat_template)? }))
     }
-
-    /// Writes the files to a directory. Each file is replaced atomically.
-    ///
-    /// # Errors
-    /// [`Error::Io`] with the path.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn write(&self, directory: &std::path::Path) -> Result<()> {
-        self.named().into_iter().try_for_each(|(name, bytes)| crate::model::directory::write_atomically(&directory.join(name), bytes))
-    }
 }
 
 /// A tokenizer.

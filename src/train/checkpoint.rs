@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Snapshot;
 use crate::error::{Error, Result};
-use crate::model::directory::write_atomically;
+use crate::model::directory_writer::write_atomically;
 use crate::model::weights::f32_safetensors;
 
 /// Saves a snapshot, which replaces the previous file atomically.

@@ -7,9 +7,10 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::Task;
 use super::documents::Documents;
-use super::draw::{VALIDATION_BATCHES, hash, needed, numbered};
+use super::draw::{VALIDATION_BATCHES, needed, numbered};
 use crate::error::{Error, Result};
 use crate::model::Config;
+use crate::model::fingerprint::hash;
 use crate::shaders;
 use crate::step::Batch;
 use crate::text::Document;
@@ -201,7 +202,7 @@ impl Tokens {
 
 impl Stream {
     fn fingerprint(&self) -> u64 {
-        hash(self.training.iter().chain(self.validation.iter()))
+        hash(self.training.iter().chain(self.validation.iter()).map(u64::from))
     }
 
     fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
@@ -227,7 +228,7 @@ struct Generated {
 
 impl Generated {
     fn fingerprint(&self) -> u64 {
-        hash(format!("{:?}", self.task).bytes().map(u32::from))
+        hash(format!("{:?}", self.task).bytes().map(u64::from))
     }
 
     fn batch(&self, rng: &mut ChaCha8Rng, sequences: u32) -> Batch {

@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::draw::{VALIDATION_BATCHES, hash, needed, numbered};
+use super::draw::{VALIDATION_BATCHES, needed, numbered};
 use crate::error::{Error, Result};
+use crate::model::fingerprint::hash;
 use crate::step::{Batch, IGNORED_LABEL};
 use crate::text::Document;
 
@@ -66,7 +67,8 @@ impl Documents {
 
     pub fn fingerprint(&self) -> u64 {
         // The length and the last label determine where a piece ends.
-        let numbers = |(ids, labels): &Piece| ids.iter().chain(labels).copied().chain([ids.len() as u32]).collect::<Vec<u32>>();
+        let numbers =
+            |(ids, labels): &Piece| ids.iter().chain(labels).copied().chain([ids.len() as u32]).map(u64::from).collect::<Vec<u64>>();
         hash(self.training.iter().chain(&self.validation).flat_map(numbers))
     }
 

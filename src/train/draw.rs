@@ -1,4 +1,4 @@
-//! Shared by all kinds of datasets: random numbers and hashes.
+//! Shared by all kinds of datasets: random numbers.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -9,12 +9,6 @@ pub(super) const VALIDATION_BATCHES: u32 = 4;
 /// The vocabulary size that covers these token ids.
 pub(super) fn needed<'a>(ids: impl IntoIterator<Item = &'a u32>) -> u32 {
     ids.into_iter().max().map_or(0, |&most| most.saturating_add(1))
-}
-
-/// FNV-1a, which is short and the same on every platform.
-pub(super) fn hash(values: impl Iterator<Item = u32>) -> u64 {
-    let hash = |hash: u64, value: u32| (hash ^ u64::from(value)).wrapping_mul(0x100_0000_01b3);
-    values.fold(0xcbf2_9ce4_8422_2325, hash)
 }
 
 /// The random number generator of the batch with that number.

@@ -1,14 +1,14 @@
 //! Snapshots: the state from which a run can be resumed.
 
 use safetensors::SafeTensors;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Settings;
 use crate::error::{Error, Result};
 use crate::model::weights::{as_f32, f32_safetensors};
 use crate::model::{Config, ModelSpec, Parameters, Weights};
 
-/// The identity of a run: a snapshot can only be resumed if all of it is equal.
+/// The identity of a run: what its results depend on.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunId {
     /// The model, and which of its parameters are trainable.
@@ -17,6 +17,9 @@ pub struct RunId {
     pub settings: Settings,
     /// The fingerprint of the dataset.
     pub data: u64,
+    /// The fingerprint of the frozen weights, if there are any.
+    #[serde(default)]
+    pub frozen: Option<u64>,
 }
 
 /// The state of a run after a step.
@@ -75,34 +78,82 @@ impl Snapshot {
         Ok(Snapshot { run, step, weights: set(PREFIXES[0])?, moments: [set(PREFIXES[1])?, set(PREFIXES[2])?] })
     }
 
-    /// Checks that the snapshot belongs to a run. `path` is for error messages.
+    /// Checks that a run may resume from the snapshot. `path` is for error messages. Returns a note on each setting that differs and may:
+    /// the strategy, which changes no bits, and the schedule.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] with the difference.
-    pub fn check_run(&self, path: &str, run: &RunId) -> Result<()> {
-        let other = |what: &str| {
-            Err(Error::Checkpoint {
-                path: path.to_owned(),
-                problem: format!("is of a run with {what}; give the same as then, or another --out directory"),
-            })
-        };
-        if self.run.spec.config != run.spec.config {
-            return other("another model");
+    /// [`Error::Checkpoint`] names what differs and must not.
+    pub fn check_run(&self, path: &str, run: &RunId) -> Result<Vec<String>> {
+        let refuse = |problem: String| Err(Error::Checkpoint { path: path.to_owned(), problem });
+        let (changes, allowed) = changes(&self.run, run);
+        if !changes.is_empty() {
+            return refuse(format!("is of a run with {}; give the same, or start another run in another directory", changes.join(" and ")));
         }
-        if self.run.spec != run.spec {
-            return other("other adapters, or another dtype of frozen weights");
+        if self.step > run.settings.steps {
+            return refuse(format!("is of step {}, after the {} steps of this run; give more steps", self.step, run.settings.steps));
         }
-        if self.run.data != run.data {
-            return other("other data");
-        }
-        if self.run.settings != run.settings {
-            return other(&format!(
-                "other settings ({})",
-                serde_json::to_string(&self.run.settings).expect("settings can be written as JSON")
-            ));
-        }
-        Ok(())
+        Ok(allowed)
     }
+}
+
+/// What differs between the run of a snapshot and the one that resumes from it: what must not, and what may.
+fn changes(before: &RunId, now: &RunId) -> (Vec<String>, Vec<String>) {
+    let (mut refused, mut allowed) = (Vec::new(), Vec::new());
+    if before.spec.config != now.spec.config {
+        let fields = differing_fields(&before.spec.config, &now.spec.config);
+        refused.push(format!("another model ({})", fields.join(", ")));
+    } else if before.spec != now.spec {
+        refused.push("other adapters, or another dtype of frozen weights".to_owned());
+    } else if before.frozen.is_some() && before.frozen != now.frozen {
+        refused.push("other base weights".to_owned());
+    }
+    if before.data != now.data {
+        refused.push("other data".to_owned());
+    }
+    // All fields are named, so that whoever adds one has to decide whether it may change.
+    #[rustfmt::skip]
+    let Settings {
+        seq_len, batch, accumulate, strategy, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
+        beta1, beta2, epsilon, seed,
+    } = &before.settings;
+    let s = &now.settings;
+    let fixed = [
+        difference("a sequence length of", seq_len, &s.seq_len),
+        difference("a batch of", batch, &s.batch),
+        difference("an accumulation of", accumulate, &s.accumulate),
+        difference("a weight decay of", weight_decay, &s.weight_decay),
+        difference("a clipping norm of", max_grad_norm, &s.max_grad_norm),
+        difference("a beta1 of", beta1, &s.beta1),
+        difference("a beta2 of", beta2, &s.beta2),
+        difference("an epsilon of", epsilon, &s.epsilon),
+        difference("a seed of", seed, &s.seed),
+    ];
+    refused.extend(fixed.into_iter().flatten().map(|(name, before, now)| format!("{name} {before} (now {now})")));
+    let schedule = [
+        difference("the number of steps", steps, &s.steps),
+        difference("the learning rate", learning_rate, &s.learning_rate),
+        difference("the final learning rate", min_learning_rate, &s.min_learning_rate),
+        difference("the number of warmup steps", warmup, &s.warmup),
+    ];
+    allowed.extend(schedule.into_iter().flatten().map(|(name, before, now)| format!("{name} was {before} and is now {now}")));
+    if *strategy != s.strategy {
+        allowed.push("the strategy is another one, with bit-identical results".to_owned());
+    }
+    (refused, allowed)
+}
+
+fn difference<T: PartialEq + ToString>(name: &'static str, before: &T, now: &T) -> Option<(&'static str, String, String)> {
+    (before != now).then(|| (name, before.to_string(), now.to_string()))
+}
+
+/// The fields in which two configurations differ, by their names in `config.json`.
+fn differing_fields(before: &Config, now: &Config) -> Vec<String> {
+    let fields = |config: &Config| -> Map<String, Value> { serde_json::from_str(&config.to_json()).expect("it was just written") };
+    let (before, now) = (fields(before), fields(now));
+    let names = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name)));
+    let shown = |value: Option<&Value>| value.map_or("not set".to_owned(), Value::to_string);
+    let differs = names.filter(|name| before.get(*name) != now.get(*name));
+    differs.map(|name| format!("{name} {}, now {}", shown(before.get(name)), shown(now.get(name)))).collect()
 }
 
 fn read_run(json: &str) -> std::result::Result<RunId, Box<dyn std::error::Error>> {
@@ -120,11 +171,33 @@ fn read_run(json: &str) -> std::result::Result<RunId, Box<dyn std::error::Error>
 mod tests {
     use super::*;
     use crate::model::PRESETS;
+    use crate::step::Strategy;
+
+    fn run(settings: Settings) -> RunId {
+        RunId { settings, data: u64::MAX, spec: ModelSpec::from(&PRESETS[0].config), frozen: None }
+    }
+
+    #[test]
+    fn what_a_resumed_run_changes_is_allowed_or_refused_by_name() {
+        let before = run(Settings::default());
+        let refused = |now: &RunId| changes(&before, now).0.join(" and ");
+        let config = Config { num_hidden_layers: 9, ..before.spec.config.clone() };
+        assert!(refused(&RunId { spec: ModelSpec::from(&config), ..before.clone() }).contains("num_hidden_layers"));
+        assert_eq!(refused(&RunId { data: 1, ..before.clone() }), "other data");
+        assert_eq!(refused(&run(Settings { seed: 7, ..Settings::default() })), "a seed of 0 (now 7)");
+        let with_frozen = RunId { frozen: Some(1), ..before.clone() };
+        assert_eq!(changes(&with_frozen, &RunId { frozen: Some(2), ..before.clone() }).0, ["other base weights"]);
+
+        let now = run(Settings { steps: 2000, learning_rate: 1e-4, strategy: Strategy::CHECKPOINT, ..Settings::default() });
+        let (refused, allowed) = changes(&before, &now);
+        assert!(refused.is_empty());
+        assert_eq!(allowed[..2], ["the number of steps was 1000 and is now 2000", "the learning rate was 0.003 and is now 0.0001"]);
+        assert!(allowed[2].contains("strategy"));
+    }
 
     #[test]
     fn a_run_of_an_earlier_version_is_the_same_run() {
-        let spec = ModelSpec::from(&PRESETS[0].config);
-        let run = RunId { settings: Settings { learning_rate: 0.1 + 0.2, ..Settings::default() }, data: u64::MAX, spec };
+        let run = run(Settings { learning_rate: 0.1 + 0.2, ..Settings::default() });
         let mut earlier = serde_json::to_value(&run).unwrap();
         earlier["spec"]["config"] = run.spec.config.to_json().into();
         assert_eq!(read_run(&earlier.to_string()).unwrap(), run);

@@ -12,7 +12,7 @@ use web_time::Instant;
 use super::{Dataset, Profile, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
-use crate::model::{ModelSpec, WeightSource, Weights};
+use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
 use crate::step::update::{self, metrics};
 use crate::step::{Batch, Granularity, IGNORED_LABEL, Pass};
 
@@ -51,11 +51,19 @@ pub struct Trainer {
     executor: Executor,
     settings: Settings,
     dataset: Arc<Dataset>,
+    /// The fingerprint of the frozen weights.
+    frozen: Option<u64>,
     validation: Vec<Batch>,
     step: u64,
     in_progress: Option<StepInProgress>,
     /// The next step, whose forward pass was submitted before the last one was complete.
     prefetched: Option<StepInProgress>,
+}
+
+/// The fingerprint of the frozen parameters, if there are any.
+async fn frozen_fingerprint(parameters: &Parameters, values: &impl WeightSource) -> Result<Option<u64>> {
+    let mut frozen = parameters.iter().map(|(_, parameter)| parameter).filter(|parameter| !parameter.is_trainable).peekable();
+    if frozen.peek().is_some() { fingerprint(values, frozen).await.map(Some) } else { Ok(None) }
 }
 
 /// A step in progress.
@@ -87,8 +95,9 @@ impl Trainer {
         assert_eq!(program.batch, settings.batch_shape(&dataset), "the batches of the kernels, and those of the data");
         dataset.check_vocab(program.config())?;
         executor.load(values).await?;
+        let frozen = frozen_fingerprint(&program.parameters, values).await?;
         let validation = dataset.validation(settings.batch);
-        Ok(Trainer { executor, settings, dataset, validation, step: 0, in_progress: None, prefetched: None })
+        Ok(Trainer { executor, settings, dataset, frozen, validation, step: 0, in_progress: None, prefetched: None })
     }
 
     /// The executor of the step's program.
@@ -307,9 +316,9 @@ impl Trainer {
         self.executor.weights().await
     }
 
-    /// The identity of this run, which is the same in all of its snapshots.
+    /// The identity of this run, as its snapshots have it.
     pub fn run_id(&self) -> RunId {
-        RunId { spec: self.spec().clone(), settings: self.settings.clone(), data: self.dataset.fingerprint() }
+        RunId { spec: self.spec().clone(), settings: self.settings.clone(), data: self.dataset.fingerprint(), frozen: self.frozen }
     }
 
     /// A snapshot, from which the run can be resumed.

@@ -63,20 +63,21 @@ impl VerifyReport {
 /// at the end. Returns the report and the gradients of the first run.
 ///
 /// # Errors
+/// What `progress` returns, such as [`Error::Stopped`](crate::error::Error::Stopped);
 /// [`Error::OutOfMemory`](crate::error::Error::OutOfMemory) for one of the plans, errors of the weight source, or if the device was lost.
 pub async fn verify(
     gpu: &Gpu,
     plans: Vec<Plan>,
     values: &impl WeightSource,
     batch: &Batch,
-    progress: impl Fn(usize, usize),
+    progress: impl Fn(usize, usize) -> Result<()>,
 ) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
     let parameters = plans[0].program().parameters.clone();
     let all = plans.len();
     let mut runs: Vec<RunReport> = Vec::new();
     let mut first = Vec::new();
     for (done, plan) in plans.into_iter().enumerate() {
-        progress(done, all);
+        progress(done, all)?;
         let (mut run, gradients) = gradients(gpu, plan, values, batch).await?;
         match runs.first() {
             Some(first_run) => compare(&mut run, &gradients, first_run, &first, &parameters),
@@ -84,7 +85,7 @@ pub async fn verify(
         }
         runs.push(run);
     }
-    progress(all, all);
+    progress(all, all)?;
     let report = |(_, parameter): (ParameterId, &Parameter)| ParameterReport {
         name: parameter.name.clone(),
         same_bits: runs.iter().all(|run| !run.different.contains(&parameter.name)),

@@ -1,4 +1,4 @@
-// How the page bears what happens to it: a lost device, a reload, too large a plan, a hidden tab, a visitor in a hurry.
+// How the page handles events: a lost device, a reload, too large a plan, a hidden tab, quick input.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -58,7 +58,7 @@ async function survivesALostDevice(trainer) {
 
 async function offersWhatFits(trainer) {
   await trainer.type('budget', 100_000);
-  // More than any of these adapters binds at once.
+  // More than the largest binding of any of these adapters.
   await trainer.choose({ source: 'copy', sequenceLength: 3_000_000, strategy: 'standard' });
   await trainer.press('start');
   assert.match(await trainer.waitForError(), /binds at most/);
@@ -68,7 +68,7 @@ async function offersWhatFits(trainer) {
   assert.equal(await trainer.page.$('#error'), null);
 }
 
-/** A text that holds one sequence to train on and one to validate: every step sees the same batch. */
+/** A text with one sequence for training and one for validation, so that every step has the same batch. */
 async function oneSequence() {
   return file(directory, 'one.txt', (await ownSources()).replaceAll(/[^\x20-\x7e]/g, ' ').slice(0, 2 * 257));
 }
@@ -204,7 +204,7 @@ async function givesFiles(trainer) {
   assert(csv.length === 2 && csv[0].startsWith('step,loss,') && csv[1].startsWith('1,5.'), csv.join(' / '));
 }
 
-/** Reaches everything by Tab, and does with keys what the mouse does elsewhere. */
+/** Reaches all controls by Tab, and uses them with the keyboard instead of the mouse. */
 async function usedByKeyboard(trainer) {
   const { page } = trainer;
   const focused = () => page.evaluate(() => document.activeElement?.id ?? '');

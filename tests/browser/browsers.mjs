@@ -1,5 +1,4 @@
-// The browsers that the page is tested in. They run without a GPU: Chromium computes WebGPU with SwiftShader, Firefox with
-// whatever Vulkan driver there is.
+// The browsers for the page's tests. They run without a GPU: Chromium runs WebGPU on SwiftShader, Firefox on the installed Vulkan driver.
 
 import puppeteer from 'puppeteer-core';
 
@@ -9,12 +8,12 @@ const ALL_BROWSERS = [
 ];
 
 /**
- * The one that the variable BROWSER names, or both. Each needs its path, which `cargo xtask test` finds and passes on. Every launch
- * has a fresh profile.
+ * The browser that the variable BROWSER names, or both. Each needs its path, which `cargo xtask test` passes. Every start has a fresh
+ * profile.
  */
 export const BROWSERS = ALL_BROWSERS.filter(({ name }) => !process.env.BROWSER || process.env.BROWSER === name);
 
-/** Does this run go through everything, as `cargo xtask test --all` asks? */
+/** Does this run test all combinations, as with `cargo xtask test --all`? */
 export const IS_EXHAUSTIVE = Boolean(process.env.STREAMBP_TEST_ALL);
 
 function launchChromium({ webgpu, scheme }) {

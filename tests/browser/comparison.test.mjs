@@ -1,4 +1,4 @@
-// The comparison, the proof, how far a device goes, and what a run tells of itself.
+// The comparison of strategies, verification, memory against sequence length, and the reports of a run.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -35,14 +35,14 @@ for (const { name, launch } of BROWSERS) {
   });
 }
 
-/** Rows of the table of lengths. */
+/** The rows of the table of sequence lengths. */
 function reach(trainer) {
   return trainer.page.$$eval('#reach-values [data-strategy]', (rows) => Object.fromEntries(rows.map(({ dataset }) => [dataset.strategy, {
     bytes: Number(dataset.bytes), fits: dataset.fits === 'true', longest: Number(dataset.longest),
   }])));
 }
 
-/** Waits until the planner has answered what is shown now. */
+/** Waits until the planner has planned the current settings. */
 function planned(trainer) {
   return trainer.page.waitForFunction(() => {
     const rows = document.querySelectorAll('#reach-values [data-strategy]');
@@ -105,7 +105,7 @@ async function saysHowFar(trainer) {
   const before = await reach(trainer);
   assert.deepEqual(Object.keys(before).sort(), [...STRATEGIES].sort());
   assert(before.standard.longest < before.checkpoint.longest && before.checkpoint.longest < before.stream.longest);
-  // The plan and the chart know the same.
+  // The plan and the chart show the same.
   const peaks = await trainer.peaks();
   for (const strategy of STRATEGIES) {
     const { bytes } = before[strategy];
@@ -150,7 +150,7 @@ async function keepsWhatThereIsRoomFor(trainer) {
   assert(!await page.$eval('#offload', ({ checked }) => checked) && !await page.$('#on-host'));
   assert.match(await choose(stream - 1), /wait in the host's memory/);
   assert(await page.$eval('#offload', ({ checked }) => checked));
-  // Tokens × hidden_size numbers of four bytes for each layer but the first, whose input is embedded anew.
+  // Tokens × hidden_size numbers of four bytes for each layer but the first, whose input is looked up again.
   assert.equal(await page.$eval('#on-host', ({ dataset }) => Number(dataset.bytes)), 3 * 1024 * 128 * 4);
 
   await page.click('#offload');

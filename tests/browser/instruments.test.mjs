@@ -1,4 +1,4 @@
-// The instruments that tests look into the page with.
+// The instruments with which tests inspect the page.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';

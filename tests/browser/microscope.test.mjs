@@ -1,4 +1,4 @@
-// The step, drawn: its grid, its timeline, slow motion, and every byte accounted for.
+// The drawing of a step: its grid, its timeline, slow motion, and the account of every byte.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -31,7 +31,7 @@ for (const { name, launch } of BROWSERS) {
   });
 }
 
-/** What the inspector lists, in one reading. */
+/** The contents of the inspector, read at once. */
 function inspector(trainer) {
   return trainer.page.evaluate(() => {
     const table = document.querySelector('#inspector');
@@ -51,7 +51,7 @@ function bytesOf(trainer, id) {
   return trainer.page.$eval(`#${id}`, ({ dataset }) => Number(dataset.bytes));
 }
 
-/** Goes to a moment by the slider, as the keyboard would. */
+/** Goes to a program point by the slider, as with the keyboard. */
 async function goTo(trainer, turn) {
   await trainer.page.$eval('#moment', (slider, turn) => {
     slider.value = turn;
@@ -73,7 +73,7 @@ async function addsUp(trainer) {
   assert.equal(list.total, created);
   assert(list.sorted, `the largest is not first: ${list.names}`);
 
-  // The package wraps WebGPU from outside, and knows nothing of the plan.
+  // The package wraps WebGPU from outside, independent of the plan.
   const { memory } = await trainer.webgpuMemory();
   const counted = await trainer.page.$eval('.planned', ({ dataset }) => Number(dataset.totalBytes));
   assert.equal(memory.buffer, counted, 'webgpu-memory counts something else than the page names');
@@ -167,7 +167,7 @@ async function dragsTheBudget(trainer) {
   await page.keyboard.press('ArrowUp');
   assert(await budget() > dragged, 'a key does not move it');
 
-  // What does not fit is refused, with what would.
+  // A step that does not fit is refused, with a suggestion that fits.
   await trainer.type('budget', 14.5);
   await trainer.choose({ sequenceLength: 2048, chunk: 512 });
   await trainer.press('start');

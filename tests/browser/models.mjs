@@ -1,10 +1,10 @@
-// Models in the layout of Hugging Face: written by the tests, broken as tests/broken_models.json says, and served as hosts do.
+// Models in the layout of Hugging Face: written by the tests, broken by tests/broken_models.json, and served as by hosts.
 
 import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import path from 'node:path';
 
-/** The shapes of a Llama's tensors, in the order in which they are cut into shards. */
+/** The shapes of a Llama's tensors, in the order in which they are split into shards. */
 export function llama({ hidden, intermediate, layers, heads, keyHeads, headDim, vocab, tied = false }) {
   const config = {
     architectures: ['LlamaForCausalLM'], model_type: 'llama', hidden_size: hidden, intermediate_size: intermediate,
@@ -29,7 +29,7 @@ export function llama({ hidden, intermediate, layers, heads, keyHeads, headDim, 
   return { config, tensors };
 }
 
-/** Writes a model with values that depend on names alone, in one file or in shards. */
+/** Writes a model, in one file or in shards. Its values depend only on names. */
 export async function writeModel(directory, { config, tensors }, { dtype = 'F32', shards = 1 } = {}) {
   await mkdir(directory, { recursive: true });
   await writeFile(path.join(directory, 'config.json'), JSON.stringify(config));
@@ -45,7 +45,7 @@ export async function writeModel(directory, { config, tensors }, { dtype = 'F32'
   await writeFile(path.join(directory, 'model.safetensors.index.json'), JSON.stringify({ metadata: {}, weight_map: map }));
 }
 
-/** Writes adapters as PEFT does. */
+/** Writes adapters in the layout of PEFT. */
 export async function writeAdapter(directory, { config, tensors }, { rank, targets }) {
   await mkdir(directory, { recursive: true });
   const adapters = tensors.filter(([name]) => targets.some((target) => name.endsWith(`${target}.weight`))).flatMap(([name, [rows, cols]]) => {
@@ -80,7 +80,7 @@ function withHeader(header, tensors) {
   return Buffer.concat([length, padded, tensors]);
 }
 
-/** Ones for norms, small numbers that look random for matrices. */
+/** Ones for norms, small pseudo-random numbers for matrices. */
 function values(name, shape) {
   const count = shape.reduce((a, b) => a * b);
   if (shape.length === 1) return new Float32Array(count).fill(1);
@@ -93,12 +93,12 @@ function values(name, shape) {
 
 function encode(values, dtype) {
   if (dtype === 'F32') return Buffer.from(values.buffer);
-  // The upper half of an f32 is a bf16.
+  // A bf16 is the upper half of an f32.
   const halves = Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16);
   return Buffer.from(halves.buffer);
 }
 
-/** Breaks a file as an entry of tests/broken_models.json says. */
+/** Breaks a file by an entry of tests/broken_models.json. */
 export async function edit(directory, change) {
   const file = path.join(directory, change.file);
   if (change.write !== undefined) return writeFile(file, change.write);
@@ -141,8 +141,8 @@ export async function filesOf(directory) {
 }
 
 /**
- * Serves models as hosts do, to pages of other sites. `asked` has every request for a file; `faults` says what goes wrong: `cut` breaks
- * off an answer behind so many bytes, once; `noRanges` and `noCors` are hosts that know none.
+ * Serves models as hosts do, to pages of other origins. `asked` collects all requests for files; `faults` injects faults: `cut` aborts a
+ * response after that many bytes, once; `noRanges` and `noCors` are hosts without range requests and without CORS.
  */
 export async function serveModels(directory, faults = {}) {
   const asked = [];

@@ -1,4 +1,4 @@
-// Models in files: opened from folders and addresses, trained, saved, interrupted, broken.
+// Models in files: opened from folders and URLs, trained, saved, interrupted, broken.
 
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -17,17 +17,17 @@ const BROKEN = path.join(path.dirname(fileURLToPath(import.meta.url)), '../broke
 /** Large enough that a shard is fetched in several pieces. */
 const MODEL = llama({ hidden: 128, intermediate: 64, layers: 2, heads: 4, keyHeads: 2, headDim: 8, vocab: 8192, tied: true });
 const PARAMETERS = MODEL.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, size) => product * size), 0);
-/** That of the table of broken models. */
+/** The model of the table of broken models. */
 const SMALL = llama({ hidden: 8, intermediate: 12, layers: 2, heads: 2, keyHeads: 1, headDim: 4, vocab: 256 });
 const SHARD = 'model-00001-of-00003.safetensors';
-/** What arrived is kept in pieces of at least that; and where hosts break off. */
+/** The least size of the stored pieces of a download, and where hosts abort. */
 const PIECE_BYTES = 1 << 20;
 const CUT_BYTES = 1.5 * PIECE_BYTES;
 
 let server;
 let directory;
 let folder;
-/** Hosts of models that are there, so that none outlives a test that fails. */
+/** The running model hosts, so that none outlives a failed test. */
 const hosts = [];
 
 before(async () => {
@@ -59,13 +59,13 @@ for (const { name, launch } of BROWSERS) {
   });
 }
 
-/** Lets the visitor choose a folder; or its files, where a driver cannot choose folders. */
+/** Chooses a folder, or its files if the driver cannot choose folders. */
 async function choose(trainer, at) {
   if (await isChromium(trainer)) await (await trainer.page.$('#import-folder')).uploadFile(at);
   else await chooseFiles(trainer, 'import', at);
 }
 
-/** Drops a folder; or lets its files be chosen, where a driver cannot drop any. */
+/** Drops a folder, or chooses its files if the driver cannot drop folders. */
 async function drop(trainer, at) {
   const { page } = trainer;
   if (!await isChromium(trainer)) return chooseFiles(trainer, 'import', at);
@@ -91,7 +91,7 @@ async function chooseFiles(trainer, id, at) {
 
 const waitForModel = ({ page }) => page.waitForSelector('#opened', { timeout: 60_000 });
 
-/** One sequence to train on and one to validate, so that every step sees the same, and steps that are large enough to be seen. */
+/** One sequence for training and one for validation, so that every step sees the same, and visibly large steps. */
 async function prepareAdapters(trainer) {
   await trainer.dropIn(await file(directory, 'one.txt', (await ownSources()).replaceAll(/[^\x20-\x7e]/g, ' ').slice(0, 2 * 129)));
   await trainer.choose({ sequenceLength: 128, chunk: 64, sampleEvery: 2 });
@@ -100,7 +100,7 @@ async function prepareAdapters(trainer) {
   await trainer.type('lora-rank', 4);
 }
 
-/** Goes on step by step until so many are done, and gives all losses. */
+/** Runs single steps until `count` are done, and returns all losses. */
 async function steps(trainer, count) {
   for (let step = (await trainer.waitForLosses(0)).length + 1; step <= count; step++) {
     await trainer.press('step');
@@ -137,7 +137,7 @@ async function trainsAdapters(trainer) {
   assert.equal((await steps(trainer, 1))[0], fifth, 'the opened adapters have another loss than the saved ones');
   await startOver(trainer);
 
-  // Everything can learn too, and is saved whole.
+  // Full fine-tuning works too, and saves the whole model.
   await trainer.press('fresh-adapters');
   await page.select('#learn', 'full');
   const [whole] = await steps(trainer, 1);
@@ -149,7 +149,7 @@ async function trainsAdapters(trainer) {
   assert(await largestRead(page) < (await readFile(path.join(folder, SHARD))).length, 'a whole shard was read at once');
 }
 
-/** The most bytes that the librarian has asked of a file at once. */
+/** The most bytes that the librarian has read of a file at once. */
 function largestRead(page) {
   return page.evaluate(() => new Promise((resolve) => {
     const channel = new BroadcastChannel('librarian');
@@ -199,7 +199,7 @@ async function fetchesAModel(trainer) {
   await prepareAdapters(trainer);
   const [loss] = await steps(trainer, 1);
 
-  // The host is gone: a run that was saved finds its model in the browser, and so does the visitor.
+  // The host is gone: a saved run finds its model in the browser, and so does the user.
   closeHosts();
   await page.reload();
   await trainer.waitForState('ready');
@@ -216,7 +216,7 @@ async function fetchesAModel(trainer) {
   assert.equal((await steps(trainer, 1))[0], loss, 'what is kept is another model');
   await startOver(trainer);
   await forgetAll(page);
-  // The host has no tokenizer, which some browsers show in red.
+  // The host has no tokenizer, which some browsers log as an error.
   trainer.problems.splice(0).forEach((problem) => assert.match(problem, /org\/model|Failed to load resource/));
 }
 
@@ -240,7 +240,7 @@ async function meetsHosts(trainer) {
   await refused({ noCors: true }, 'org/model', /CORS/);
   await refused({}, 'org/nothing', /there is no config\.json/);
 
-  // A host that knows no ranges sends whole files; what broke off starts anew there.
+  // A host without range requests sends whole files, so an aborted download starts again.
   const simple = await host({ noRanges: true, cut: { name: SHARD, after: CUT_BYTES } });
   await fetchFrom(trainer, `${simple.url}org/model`);
   assert.match(await trainer.waitForError(), /broke off/);
@@ -249,7 +249,7 @@ async function meetsHosts(trainer) {
   closeHosts();
   await trainer.press('use-seed');
 
-  // A model that is changed in the middle is fetched anew.
+  // A model that changes during the download is fetched again.
   const changing = await host({ cut: { name: SHARD, after: CUT_BYTES } });
   await fetchFrom(trainer, `${changing.url}org/model`);
   assert.match(await trainer.waitForError(), /broke off/);
@@ -274,7 +274,7 @@ async function refusesBrokenOnes(trainer) {
   const opened = await page.$eval('#opened', ({ textContent }) => textContent);
   const cases = JSON.parse(await readFile(BROKEN));
   const inChromium = await isChromium(trainer);
-  // The program reads files by the same code, and is given every case: so each browser takes some of them.
+  // The command-line program tests all cases of the same code, so each browser takes only some of them.
   const isTaken = (number) => IS_EXHAUSTIVE || number % 6 === (inChromium ? 0 : 3);
   for (const [number, { name, base, edits, says }] of cases.entries()) {
     if (!isTaken(number)) continue;
@@ -296,7 +296,7 @@ async function refusesBrokenOnes(trainer) {
   await startOver(trainer);
 }
 
-/** What the page says of broken files: at once, or where their numbers are read. */
+/** The page's error about broken files: on opening, or when their values are read. */
 async function refusal(trainer) {
   const { page } = trainer;
   await page.waitForFunction(() => document.querySelector('#error') || document.querySelector('#opened-adapters'), { timeout: 30_000 });

@@ -12,7 +12,7 @@ import { openTrainer } from './trainer.mjs';
 test('every file of the page is kept', async () => {
   const script = await readFile(path.join(process.env.PAGE, 'service-worker.js'), 'utf8');
   const kept = script.match(/FILES = \[([^\]]*)\]/)[1].match(/[^', \n]+/g).map((name) => (name === './' ? 'index.html' : name));
-  // These are kept once they are asked for.
+  // These are cached on first use.
   const later = ['librarian.js', 'librarian_bg.wasm', 'start-librarian.js', 'texts'];
   const built = (await readdir(process.env.PAGE)).filter((name) => !['service-worker.js', ...later].includes(name));
   assert.deepEqual(kept.sort(), built.sort());
@@ -37,7 +37,7 @@ async function worksOffline(browser) {
   server.close();
   await trainer.page.reload({ waitUntil: 'load' });
   await trainer.waitForState('ready');
-  // That nothing answers any more is what it is about; some browsers tell of it.
+  // Failed requests are expected; some browsers log them.
   assert.deepEqual(trainer.problems.filter((problem) => !problem.startsWith('request failed')), []);
   await trainer.close();
 }

@@ -1,4 +1,4 @@
-// The page, driven as a visitor would: one body of tests for every browser.
+// The page, used as by a user: the same tests for every browser.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -17,9 +17,9 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 const BROKEN = path.join(HERE, 'broken');
 const SCREENSHOTS = path.join(HERE, 'screenshots');
 
-/** The colour of the page in the dark. */
+/** The background colour of the page in dark mode. */
 const DARK_GROUND = 'rgb(21, 22, 26)';
-/** A short run that samples once: where a token takes a browser long, a sample takes it half a minute. */
+/** A short run that samples once: in a slow browser a sample takes half a minute. */
 const SAMPLING = { ...SMALL, 'sample-every': 3 };
 
 let server;
@@ -70,7 +70,7 @@ function open(browser, body) {
   return visit(browser, server.url, body, { settings: SAMPLING });
 }
 
-/** Every other test trusts that a fault of the page or of its worker is collected. */
+/** All other tests rely on the collection of errors of the page and its worker. */
 async function noticesFaults(browser) {
   const broken = await serve(BROKEN);
   const faults = ['console', 'throw', 'reject', 'missing'];
@@ -84,7 +84,7 @@ async function noticesFaults(browser) {
 }
 
 async function trainsOnAText(trainer) {
-  // One short passage is easier than another: only a step over several of them shows what was learned.
+  // Short passages differ in difficulty, so only a step over several of them shows progress.
   const batch = 4;
   await trainer.choose({ batch });
   await start(trainer);
@@ -118,7 +118,7 @@ async function pausesAndGoesOn(trainer) {
   assert.equal((await trainer.waitForLosses(0)).length, 0, 'losses are still there');
 }
 
-/** Sees that no further step is trained for a while. */
+/** Checks that no further step runs for a while. */
 async function staysAt(trainer, steps) {
   await setTimeout(1500);
   assert.equal((await trainer.waitForLosses(steps)).length, steps, 'a paused run went on');
@@ -182,7 +182,7 @@ async function fitsEveryWidth(trainer, name) {
   assert.equal(await ground(trainer), DARK_GROUND);
 }
 
-/** The colour behind everything. */
+/** The background colour. */
 function ground({ page }) {
   return page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
 }

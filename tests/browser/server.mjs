@@ -1,4 +1,4 @@
-// A static server as small as any host that the page may be put on: files, their types, nothing else.
+// A minimal static server, like any host of the page: files and their types, nothing else.
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -23,8 +23,8 @@ const TYPES = {
 };
 
 /**
- * Serves a directory at 127.0.0.1, at a port that is free; `under` is the path at which it starts, and `instead` has files that
- * stand in for some of its own. `served` collects the files that were asked for.
+ * Serves a directory at 127.0.0.1, at a free port. `under` is the path of the root, and `instead` has replacements for some files. `served`
+ * collects the requested files.
  */
 export async function serve(directory, { under = '/', instead = {} } = {}) {
   const served = new Set();
@@ -38,7 +38,7 @@ export async function serve(directory, { under = '/', instead = {} } = {}) {
   return { url: `http://127.0.0.1:${server.address().port}${under}`, served, close };
 }
 
-/** Serves the page with instruments in its workers, which `destroyDevice`, `webgpuMemory` and tests of the librarian need. */
+/** Serves the page with instruments in its workers, for `destroyDevice`, `webgpuMemory` and tests of the librarian. */
 export function serveInstrumented(directory) {
   const instead = {
     'start-worker.js': path.join(HERE, 'instruments/start-worker.js'),

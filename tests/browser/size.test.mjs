@@ -1,4 +1,4 @@
-// How much a visitor loads before the model learns anything.
+// The size of the download before the first training step.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
 import { openTrainer } from './trainer.mjs';
 
-// An alarm, not a target: far more than the program needs has come in.
+// An alarm, not a target: far more than the program needs.
 const ALARM_BYTES = 1_000_000;
 
 let server;
@@ -37,7 +37,7 @@ async function loadsLittle(browser) {
   await trainer.waitForLosses(1);
   const sizes = await Promise.all([...server.served].map(async (file) => {
     const content = await readFile(file);
-    // As hosts send it: the first to browsers that take it, which are all that have WebGPU.
+    // As hosts send it: brotli to browsers that accept it, which are all browsers with WebGPU.
     return [path.basename(file), brotliCompressSync(content).length, gzipSync(content, { level: 9 }).length];
   }));
   assert(sizes.some(([name]) => name === 'page_bg.wasm'), `the program was not asked for: ${sizes}`);

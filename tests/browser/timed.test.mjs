@@ -1,4 +1,4 @@
-// What is measured: `cargo xtask test` runs this when nothing else runs.
+// Measurements: `cargo xtask test` runs this file alone.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -31,8 +31,8 @@ for (const { name, launch } of BROWSERS) {
 }
 
 /**
- * How long a visitor's input waits until the page has answered it, while the device is at work. When the browser then shows the answer
- * is up to it: without a GPU, Firefox composes its windows in the thread that runs the shaders.
+ * The latency of the page's response to input while the device is busy. When the browser paints the response is up to the browser: without a
+ * GPU, Firefox composes its windows in the thread that runs the shaders.
  */
 async function answersAtOnce(trainer) {
   const { page } = trainer;
@@ -66,7 +66,7 @@ async function holdsOperations(trainer) {
   await trainer.press('reset');
   await trainer.waitForState('ready');
 
-  // Before there is a run, between its steps, and while it trains.
+  // Before a run, between its steps, and during training.
   const shares = [await profile(trainer)];
   await trainer.press('step');
   await trainer.waitForLosses(1);
@@ -75,7 +75,7 @@ async function holdsOperations(trainer) {
   await trainer.press('start');
   await trainer.waitForLosses(3);
   shares.push(await profile(trainer));
-  // Whatever else the machine does slows one or the other down, but hardly all three times.
+  // Other load on the machine slows down one or the other, but hardly all three times.
   assert(shares.some((share) => share > 0.5 && share < 2), `the sums of all operations are ${shares} of the whole`);
   const disturbed = (await trainer.waitForLosses(6)).slice(0, 6);
   assert.deepEqual(disturbed, undisturbed, 'it did not go on to the same bits');
@@ -91,7 +91,7 @@ async function holdsOperations(trainer) {
   assert.equal((await caught(page)).bytes.toString('latin1', 1, 4), 'PNG');
 }
 
-/** Measures every operation, and checks what is said of them. How long they take one at a time, as a share of all at one go. */
+/** Profiles all operations and checks the report. Returns the sum of their single times relative to their time together. */
 async function profile(trainer) {
   const { page } = trainer;
   await page.evaluate(() => document.querySelector('#profile-summary')?.setAttribute('data-is-old', ''));

@@ -1,4 +1,4 @@
-// The page as its visitor sees it: what can be filled in and pressed, and what it shows.
+// The page as a user sees it: its inputs, its buttons, and its outputs.
 
 import { setTimeout } from 'node:timers/promises';
 
@@ -43,14 +43,14 @@ class Trainer {
     return this.page.close();
   }
 
-  /** Waits until `#status` says one of these states. */
+  /** Waits until `#status` shows one of these states. */
   waitForState(...states) {
     return this.#waitFor(READY_MS, `state ${states.join(' or ')}`, (states) => {
       return states.includes(document.querySelector('#status')?.dataset.state);
     }, states);
   }
 
-  /** Waits until so many steps have been trained, and gives their losses. An error ends the wait. */
+  /** Waits until `count` steps have run, and returns their losses. An error ends the wait. */
   async waitForLosses(count) {
     const losses = await this.#waitFor(STEPS_MS, `${count} trained steps`, (count) => {
       const losses = JSON.parse(document.querySelector('[data-losses]')?.dataset.losses ?? '[]');
@@ -61,7 +61,7 @@ class Trainer {
     return losses;
   }
 
-  /** Waits for an error, and gives its sentence. */
+  /** Waits for an error, and returns its message. */
   waitForError() {
     return this.#waitFor(READY_MS, 'an error shown', () => {
       const error = document.querySelector('#error[role=alert]');
@@ -69,7 +69,7 @@ class Trainer {
     });
   }
 
-  /** Waits for a text sampled from the model. */
+  /** Waits for a sample of the model. */
   waitForSample() {
     return this.#waitFor(STEPS_MS, 'a sampled text', () => document.querySelector('#sample[data-step]')?.textContent.trim() || null);
   }
@@ -92,7 +92,7 @@ class Trainer {
     for (const [id, value] of Object.entries(typed)) if (value !== undefined) await this.type(id, value);
   }
 
-  /** Types into a field, which may be folded away. */
+  /** Types into a field, which may be in a closed section. */
   async type(id, value) {
     await this.unfold(id);
     await this.page.locator(`#${id}`).fill(String(value));
@@ -106,7 +106,7 @@ class Trainer {
     return this.page.locator(`#${button}`).click();
   }
 
-  /** The step and the loss that are shown. */
+  /** The displayed step and loss. */
   shownLoss() {
     return this.page.evaluate(() => {
       const { dataset, textContent } = document.querySelector('#loss');
@@ -114,31 +114,31 @@ class Trainer {
     });
   }
 
-  /** `layer:chunk` of every cell of the grid that takes up room; how high its bar is depends on the moment. */
+  /** `layer:chunk` of every visible cell of the grid; the height of its bar depends on the program point. */
   memoryBars() {
-    // In one evaluation, as are all reads: the page may draw anew between two.
+    // In one evaluation, as all reads: the page may redraw between two.
     return this.page.evaluate(() => Array.from(document.querySelectorAll('#memory .memory-bar'))
       .filter((bar) => bar.parentElement.getBoundingClientRect().width * bar.parentElement.getBoundingClientRect().height > 0)
       .map(({ dataset }) => `${dataset.layer}:${dataset.chunk}`));
   }
 
-  /** Peak bytes of a step under each strategy. */
+  /** The peak of a step with each strategy, in bytes. */
   peaks() {
     return this.page.evaluate(() => Object.fromEntries(Array.from(document.querySelectorAll('#peaks [data-strategy]'))
       .map(({ dataset }) => [dataset.strategy, Number(dataset.peakBytes)])));
   }
 
-  /** How far the page is wider than the window, in pixels. */
+  /** How much wider the page is than the window, in pixels. */
   overflow() {
     return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   }
 
-  /** Takes the device away, as a driver that is started anew does. The page has to come from `serveInstrumented`. */
+  /** Destroys the device, as a restart of the driver does. The page must come from `serveInstrumented`. */
   destroyDevice() {
     return this.#ask('destroy');
   }
 
-  /** What the package webgpu-memory counts on the device. The page has to come from `serveInstrumented`. */
+  /** The count of the package webgpu-memory on the device. The page must come from `serveInstrumented`. */
   webgpuMemory() {
     return this.#ask('memory');
   }
@@ -206,7 +206,7 @@ class Trainer {
     throw await this.#failure(`no ${what} within ${timeout / 1000} s`);
   }
 
-  /** An error with what the page shows at this moment. */
+  /** An error with what the page shows now. */
   async #failure(what) {
     const shown = await this.page.evaluate(() => ['#status', '#error', '#loss']
       .map((selector) => `${selector}: ${document.querySelector(selector)?.outerHTML ?? 'absent'}`).join('\n'));
@@ -214,7 +214,7 @@ class Trainer {
   }
 }
 
-/** What axe-core finds to be a serious or a critical hindrance in what the page shows, a line for each element. */
+/** The serious and critical accessibility violations that axe-core finds in the page, a line for each element. */
 export async function audit(trainer) {
   await trainer.page.evaluate(axe.source);
   return trainer.page.evaluate(async () => {

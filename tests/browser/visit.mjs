@@ -1,4 +1,4 @@
-// What the tests of the page have in common: texts to train on, and a visit that fails if anything turns red.
+// Shared by the tests of the page: training texts, and a visit that fails on any error.
 
 import assert from 'node:assert/strict';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
@@ -10,10 +10,10 @@ import { openTrainer } from './trainer.mjs';
 
 const SOURCES = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../src');
 
-/** A link's settings: a short run of the first preset, for tests that look at its plan. */
+/** Settings of a link: a short run of the first preset, for tests of its plan. */
 export const TINY = { 'seq-len': 256, chunk: 64, 'sample-every': 0 };
 
-/** A short run of a model whose kernels compile and run as quickly as can be, for tests in which the model does not matter. */
+/** A short run of a model whose kernels compile and run fast, for tests that do not depend on the model. */
 export const SMALL = IS_EXHAUSTIVE ? TINY : {
   ...TINY, 'hidden-size': 32, 'intermediate-size': 48, 'num-hidden-layers': 2, 'num-attention-heads': 4, 'num-key-value-heads': 2, 'head-dim': 8,
 };
@@ -34,14 +34,14 @@ export async function visit(browser, url, body, { settings = SMALL, state = 'rea
   }
 }
 
-/** Pauses, and tells how many steps had been trained by then. */
+/** Pauses, and returns the number of completed steps. */
 export async function pause(trainer) {
   await trainer.press('pause');
   await trainer.waitForState('paused');
   return (await trainer.waitForLosses(0)).length;
 }
 
-/** The project's own sources in one text: real, long enough, and always there. */
+/** The project's source as one text: real, long enough, and always available. */
 export async function ownSources() {
   const names = (await readdir(SOURCES, { recursive: true })).filter((name) => name.endsWith('.rs')).sort();
   const files = await Promise.all(names.map((name) => readFile(path.join(SOURCES, name), 'utf8')));
@@ -50,7 +50,7 @@ export async function ownSources() {
   return text;
 }
 
-/** Keeps what the page gives its visitor instead of saving it: a name and the bytes of each file. */
+/** Catches the downloads of the page instead of saving them: the name and the bytes of each file. */
 export async function catchDownloads(page) {
   await page.evaluate(() => {
     globalThis.caught = [];
@@ -67,7 +67,7 @@ export async function catchDownloads(page) {
   });
 }
 
-/** The next file that the page gave. */
+/** The next caught download. */
 export async function caught(page) {
   await page.waitForFunction(() => globalThis.caught.length > 0, { timeout: 30_000 });
   const { name, base64 } = await page.evaluate(async () => {
@@ -80,7 +80,7 @@ export async function caught(page) {
   return { name, bytes: Buffer.from(base64, 'base64') };
 }
 
-/** Writes a file that a test hands to the page. */
+/** Writes a file for the page. */
 export async function file(directory, name, content) {
   const at = path.join(directory, name);
   await writeFile(at, content);

@@ -5,7 +5,7 @@ use streambp::step::ops::Attention;
 use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance, Width};
 
-/// What all operations of attention work on.
+/// The operands of the attention operations.
 pub struct Operands {
     pub q: TensorId,
     pub k: TensorId,
@@ -15,7 +15,7 @@ pub struct Operands {
     pub stats: TensorId,
 }
 
-/// Heads of several widths, and of one key/value head for one query head, for some and for all.
+/// Heads of several widths, with a key/value head for one, several and all query heads.
 pub fn configs() -> Vec<Config> {
     let sizes = [(2, 3, 1), (6, 4, 2), (10, 2, 2), (32, 1, 1), (64, 4, 2)];
     let config = |(head_dim, num_attention_heads, num_key_value_heads)| Config {
@@ -29,19 +29,19 @@ pub fn configs() -> Vec<Config> {
     sizes.into_iter().map(config).chain(windows).chain([capped]).collect()
 }
 
-/// The window of these operations: that of the first layer.
+/// The sliding window of these operations: that of the first layer.
 pub fn window(config: &Config) -> Option<u32> {
     config.window(0)
 }
 
-/// Configs for differences: plain, and with a window and a cap.
+/// Configurations for finite differences: plain, and with a sliding window and a soft cap.
 pub fn slope_configs() -> [Config; 2] {
     let special = Config { sliding_window: 3, sliding_layers: vec![true], attn_logit_softcapping: Some(0.7), ..model::odd_config() };
     [model::odd_config(), special]
 }
 
-/// Attention, and room for the operations that come back through it.
-pub fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands) {
+/// Attention, prepared for its gradient operations.
+pub fn harness(shape: &Shape, config: &Config) -> (OpHarness, Operands) {
     let mut b = OpHarness::new(config, shape);
     let segment_start = b.program().bindings.segment_start;
     let (queries, keys) = (queries(config), keys(config));
@@ -65,16 +65,16 @@ pub fn keys(config: &Config) -> Axis {
 fn kernel_and_reference_agree() {
     for config in configs() {
         for shape in op_harness::shapes() {
-            let (b, Operands { out, stats, .. }) = bench(&shape, &config);
+            let (b, Operands { out, stats, .. }) = harness(&shape, &config);
             b.check(&[(out, Tolerance::Norm(1e-6)), (stats, Tolerance::Norm(1e-6))]);
         }
     }
 }
 
-/// Scores of hundreds, whose exponentials no f32 can hold.
+/// Scores of hundreds, whose exponentials overflow f32.
 #[test]
 fn large_scores_do_not_overflow() {
-    let (mut b, Operands { q, out, stats, .. }) = bench(&Shape::whole(&[70, 59]), &model::odd_config());
+    let (mut b, Operands { q, out, stats, .. }) = harness(&Shape::whole(&[70, 59]), &model::odd_config());
     b.values(q).iter_mut().for_each(|q| *q *= 200.0);
     // Scores of up to 1500 are rounded by up to 6e-5, which becomes the relative error of their exponentials.
     b.check(&[(out, Tolerance::Norm(6e-5)), (stats, Tolerance::Norm(1e-6))]);

@@ -5,9 +5,9 @@ use streambp::step::ops::AttentionQueryGrad;
 use super::attention::{self, Operands};
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
-/// The operations, and the ids of `d_out` and `d_q`.
-fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands, [TensorId; 2]) {
-    let (mut b, operands) = attention::bench(shape, config);
+/// The operations, and the tensors `d_out` and `d_q`.
+fn harness(shape: &Shape, config: &Config) -> (OpHarness, Operands, [TensorId; 2]) {
+    let (mut b, operands) = attention::harness(shape, config);
     let Operands { q, k, v, segment_start, out, stats } = operands;
     let d_out = b.input("d_out", attention::queries(config));
     let d_q = b.output("d_q", attention::queries(config));
@@ -19,7 +19,7 @@ fn bench(shape: &Shape, config: &Config) -> (OpHarness, Operands, [TensorId; 2])
 fn kernel_and_reference_agree() {
     for config in attention::configs() {
         for shape in op_harness::shapes() {
-            let (b, Operands { stats, .. }, [_, d_q]) = bench(&shape, &config);
+            let (b, Operands { stats, .. }, [_, d_q]) = harness(&shape, &config);
             b.check(&[(d_q, Tolerance::Norm(2e-6)), (stats, Tolerance::Norm(1e-6))]);
         }
     }
@@ -28,7 +28,7 @@ fn kernel_and_reference_agree() {
 #[test]
 fn reference_is_the_slope() {
     for config in attention::slope_configs() {
-        let (mut b, Operands { q, out, .. }, [d_out, d_q]) = bench(&Shape::whole(&[3, 8]), &config);
+        let (mut b, Operands { q, out, .. }, [d_out, d_q]) = harness(&Shape::whole(&[3, 8]), &config);
         let weights = b.values(d_out).to_vec();
         b.gradcheck(out, &weights, &[(q, d_q)]);
     }

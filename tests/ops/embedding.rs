@@ -21,7 +21,7 @@ fn kernel_and_reference_agree() {
     }
 }
 
-/// The vocabulary in two tensors, stored in two bytes, scaled as Gemma does.
+/// The vocabulary in two slices of two bytes per element, scaled as in Gemma.
 #[test]
 fn parts_of_the_vocabulary() {
     for shape in op_harness::few_shapes() {

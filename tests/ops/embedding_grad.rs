@@ -12,8 +12,8 @@ struct Operands {
     d_weight: TensorId,
 }
 
-/// A lookup and its gradient, walked once: the chunks of other operations do not concern it.
-fn bench(lengths: &[u32], vocab_size: u32, hidden_size: u32) -> (OpHarness, Operands) {
+/// A lookup and its gradient in a single chunk: the gradient takes the whole batch at once.
+fn harness(lengths: &[u32], vocab_size: u32, hidden_size: u32) -> (OpHarness, Operands) {
     let config = Config { vocab_size, hidden_size, ..model::odd_config() };
     let batch: Batch = model::batch(&config, lengths, 3);
     let (order, start) = batch.tokens_by_id(vocab_size);
@@ -35,7 +35,7 @@ fn bench(lengths: &[u32], vocab_size: u32, hidden_size: u32) -> (OpHarness, Oper
 fn kernel_and_reference_agree() {
     for shape in op_harness::few_shapes() {
         for (vocab_size, hidden_size) in [(1, 1), (3, 130), (37, 5), (257, 18)] {
-            let (b, Operands { d_weight, .. }) = bench(&shape.lengths, vocab_size, hidden_size);
+            let (b, Operands { d_weight, .. }) = harness(&shape.lengths, vocab_size, hidden_size);
             let terms = b.tokens() + 1;
             b.check(&[(d_weight, Tolerance::Terms(terms))]);
         }
@@ -44,7 +44,7 @@ fn kernel_and_reference_agree() {
 
 #[test]
 fn reference_is_the_slope() {
-    let (mut b, Operands { weight, out, d_out, d_weight }) = bench(&[4, 7], 5, 3);
+    let (mut b, Operands { weight, out, d_out, d_weight }) = harness(&[4, 7], 5, 3);
     b.values(d_weight).fill(0.0);
     let weights = b.values(d_out).to_vec();
     b.gradcheck(out, &weights, &[(weight, d_weight)]);

@@ -4,10 +4,10 @@ use streambp::step::ops::Glu;
 use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
-/// Gates on either side of what an exponential in f32 can hold.
+/// Gates within and beyond the range in which an exponential fits f32.
 pub const LARGE: [f32; 8] = [-1000.0, -100.0, -88.0, -20.0, 20.0, 89.0, 100.0, 1000.0];
 
-/// A model for each activation.
+/// A configuration for each activation.
 pub fn configs() -> [Config; 2] {
     [Activation::Silu, Activation::GeluTanh].map(|hidden_act| Config { hidden_act, ..model::odd_config() })
 }

@@ -1,4 +1,4 @@
-//! Inputs of layers that wait on the host: the same bytes as where they are kept, whatever the step is interrupted by.
+//! Layer inputs that are offloaded to the host: bit-identical to saving them on the device, wherever the step is interrupted.
 
 use streambp::gpu::Executor;
 use streambp::model::{Config, ModelSpec, PRESETS};
@@ -7,7 +7,7 @@ use streambp::train::{Dataset, Settings};
 
 use crate::support::{device, model};
 
-/// Four layers, so that every buffer on the way to the host is used again and again.
+/// Four layers, so that every staging buffer is reused.
 fn config() -> Config {
     Config { num_hidden_layers: 4, ..model::odd_config() }
 }
@@ -20,8 +20,8 @@ fn executor(strategy: Strategy, batch: &Batch) -> Executor {
 
 fn layer_inputs(executor: &Executor) -> Vec<Vec<f32>> {
     let is_input = |name: &str| name.rsplit('.').next() == Some("input") && !name.starts_with("layers.0.");
-    let found = executor.program().tensors().filter(|(_, tensor)| is_input(&tensor.name)).map(|(id, _)| id);
-    let first_of_layer: Vec<TensorId> = found.take(3).collect();
+    let inputs = executor.program().tensors().filter(|(_, tensor)| is_input(&tensor.name)).map(|(id, _)| id);
+    let first_of_layer: Vec<TensorId> = inputs.take(3).collect();
     first_of_layer.into_iter().map(|id| device::read(executor, id)).collect()
 }
 
@@ -34,15 +34,15 @@ fn the_host_holds_what_the_device_would() {
         let on_host = executor.program().tensors.iter().filter(|tensor| tensor.storage == Storage::Host).count();
         (layer_inputs(&executor), on_host)
     };
-    let (kept, none) = after_forward(Strategy::stream(64, 64));
-    let (waiting, all) = after_forward(Strategy::stream(64, 64).offloading(true));
+    let (saved, none) = after_forward(Strategy::stream(64, 64));
+    let (offloaded, all) = after_forward(Strategy::stream(64, 64).offloading(true));
     assert_eq!((none, all), (0, 3));
-    assert!(kept == waiting && kept.iter().flatten().any(|&value| value != 0.0));
+    assert!(saved == offloaded && saved.iter().flatten().any(|&value| value != 0.0));
 }
 
-/// As in slow motion: the device is done with every operation before the next one is handed to it.
+/// As in slow motion: the device completes every operation before the next one is submitted.
 #[test]
-fn one_turn_at_a_time_gives_the_same_bits() {
+fn one_instance_at_a_time_gives_the_same_bits() {
     let batch = model::batch(&config(), &[70, 80], 3);
     let strategy = Strategy::stream(64, 64).offloading(true);
     let at_once = model::device_step(&mut executor(strategy, &batch));
@@ -56,11 +56,11 @@ fn one_turn_at_a_time_gives_the_same_bits() {
     });
 }
 
-/// Several batches for a step, a validation in between, and strides of all lengths.
+/// Several batches per step, a validation in between, and all granularities.
 #[test]
-fn a_run_learns_the_same() {
+fn a_run_trains_the_same_weights() {
     let config = Config { vocab_size: 256, ..config() };
-    let learned = |strategy: Strategy, granularities: &[Granularity]| {
+    let trained = |strategy: Strategy, granularities: &[Granularity]| {
         pollster::block_on(async {
             let settings = Settings { seq_len: 150, batch: 2, accumulate: 2, strategy, ..Settings::default() };
             let dataset = Dataset::own(150).unwrap();
@@ -74,15 +74,15 @@ fn a_run_learns_the_same() {
         })
     };
     let steps = [Granularity::Step; 3];
-    let kept = learned(Strategy::stream(64, 64), &steps);
-    assert!(learned(Strategy::stream(64, 64).offloading(true), &steps) == kept);
-    assert!(learned(Strategy::stream(128, 64).offloading(true), &[Granularity::Step, Granularity::Chunk, Granularity::Layer]) == kept);
+    let expected = trained(Strategy::stream(64, 64), &steps);
+    assert!(trained(Strategy::stream(64, 64).offloading(true), &steps) == expected);
+    assert!(trained(Strategy::stream(128, 64).offloading(true), &[Granularity::Step, Granularity::Chunk, Granularity::Layer]) == expected);
 }
 
 #[test]
 fn one_layer_has_nothing_to_offload() {
     let config = Config { num_hidden_layers: 1, ..PRESETS[0].config.clone() };
     let plan = |strategy| Plan::new(Program::train(&config, BatchShape::uniform(1, 1000), strategy), Limits::NONE).unwrap();
-    let [kept, offloaded] = [false, true].map(|offload| plan(Strategy::stream(64, 64).offloading(offload)));
-    assert_eq!((kept.peak_bytes(), offloaded.host_bytes()), (offloaded.peak_bytes(), 0));
+    let [saved, offloaded] = [false, true].map(|offload| plan(Strategy::stream(64, 64).offloading(offload)));
+    assert_eq!((saved.peak_bytes(), offloaded.host_bytes()), (offloaded.peak_bytes(), 0));
 }

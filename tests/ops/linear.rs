@@ -23,7 +23,7 @@ fn check(shape: &Shape, rows: Axis, cols: Axis) {
     }
 }
 
-/// Adapters add to what is there, scaled; projections have biases; and matrices may be stored in fewer bytes.
+/// Adapters accumulate, with a scale; projections have biases; matrices have other dtypes.
 #[test]
 fn scale_bias_and_storage() {
     let (rows, cols) = (Axis::flat(18), Axis::flat(70));
@@ -43,7 +43,7 @@ fn scale_bias_and_storage() {
     }
 }
 
-/// A matrix that is cut by rows: each part yields its own columns, and takes them back.
+/// A matrix that is split by rows: each slice produces its own columns, and propagates their gradients.
 #[test]
 fn parts_of_a_matrix() {
     let (rows, cols) = (Axis::flat(30), Axis::flat(9));

@@ -37,7 +37,7 @@ fn reference_is_the_slope() {
     b.gradcheck(out, &weights, &[(x, d_x)]);
 }
 
-/// Matrices that are stored in fewer bytes, and a scale.
+/// Matrices of other dtypes, and a scale.
 #[test]
 fn scale_and_storage() {
     let (rows, cols) = (Axis::flat(18), Axis::flat(70));

@@ -4,7 +4,7 @@ use streambp::step::ops::{LogSumExp, VocabRange};
 use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Tolerance, Width};
 
-/// Blocks of the vocabulary, one after the other, against all of it in f64.
+/// Ranges of the vocabulary, one after the other, against the whole vocabulary in f64.
 #[test]
 fn kernel_and_reference_agree() {
     for shape in op_harness::few_shapes() {

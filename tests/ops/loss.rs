@@ -12,7 +12,7 @@ fn kernel_and_reference_agree() {
         let bindings = b.program().bindings.clone();
         b.adopt(bindings.log_probs).iter_mut().for_each(|value| *value = -random.real().abs());
         b.adopt(bindings.loss_weight).iter_mut().for_each(|value| *value = random.real().abs());
-        // What earlier batches of the step have left.
+        // The metrics after earlier batches of the step.
         b.adopt(bindings.metrics).copy_from_slice(&[0.5, 1.0, 2.0, 3.0]);
         b.op(Loss { log_probs: bindings.log_probs, loss_weight: bindings.loss_weight, metrics: bindings.metrics });
         b.check(&[(bindings.metrics, Tolerance::Norm(1e-6))]);

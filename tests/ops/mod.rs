@@ -1,4 +1,4 @@
-//! Every operation: its kernel against the reference, and a gradient's reference against differences.
+//! Every operation: its kernel against the reference, and the reference of a gradient against finite differences.
 
 use streambp::for_each_op;
 

@@ -19,9 +19,9 @@ fn kernel_and_reference_agree() {
     }
 }
 
-/// Heads of queries or keys, weights to which one is added, and a residual: what families have of their own.
+/// Variants of some families: heads of queries or keys, weights to which 1 is added, and a residual.
 #[test]
-fn groups_are_normed_apart() {
+fn groups_are_normalized_separately() {
     for (shape, size) in op_harness::few_shapes().into_iter().flat_map(|shape| [2, 6, 32].map(|size| (shape.clone(), size))) {
         for model_type in [ModelType::Llama, ModelType::Gemma3Text] {
             let mut b = OpHarness::new(&Config { model_type, ..model::odd_config() }, &shape);

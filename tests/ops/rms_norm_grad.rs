@@ -5,7 +5,7 @@ use streambp::step::ops::{NormGroups, RmsNorm, RmsNormGrad, RmsNormWeightGrad};
 use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance, Width};
 
-/// What the operation is given, and where its gradient goes.
+/// The operands, and the tensor of the gradient.
 struct Operands {
     x: TensorId,
     out: TensorId,
@@ -13,9 +13,9 @@ struct Operands {
     d_x: TensorId,
 }
 
-/// A norm and its gradient, in a place of its own or in that of `x`.
-fn bench(shape: &Shape, hidden_size: u32, in_place: bool) -> (OpHarness, Operands) {
-    // A row of one element has next to no gradient, unless ε is large.
+/// A norm and its gradient, in a tensor of its own or in place of `x`.
+fn harness(shape: &Shape, hidden_size: u32, in_place: bool) -> (OpHarness, Operands) {
+    // A row of one element has hardly any gradient unless ε is large.
     let mut b = OpHarness::new(&Config { hidden_size, rms_norm_eps: 0.1, ..model::odd_config() }, shape);
     let x = b.input("x", Axis::flat(hidden_size));
     let weight = b.row("weight", Axis::flat(hidden_size));
@@ -33,7 +33,7 @@ fn kernel_and_reference_agree() {
     for shape in op_harness::shapes() {
         for hidden_size in [1, 5, 18, 130] {
             for in_place in [false, true] {
-                let (b, Operands { d_x, .. }) = bench(&shape, hidden_size, in_place);
+                let (b, Operands { d_x, .. }) = harness(&shape, hidden_size, in_place);
                 b.check(&[(d_x, Tolerance::Norm(1e-6))]);
             }
         }
@@ -43,7 +43,7 @@ fn kernel_and_reference_agree() {
 #[test]
 fn reference_is_the_slope() {
     for in_place in [false, true] {
-        let (mut b, Operands { x, out, d_out, d_x }) = bench(&Shape::whole(&[7]), 5, in_place);
+        let (mut b, Operands { x, out, d_out, d_x }) = harness(&Shape::whole(&[7]), 5, in_place);
         if !in_place {
             b.values(d_x).fill(0.0);
         }
@@ -52,10 +52,10 @@ fn reference_is_the_slope() {
     }
 }
 
-/// The gradients of heads' norms, in place, with a weight to which one may be added.
+/// The gradients of norms of heads, in place, with a weight to which 1 may be added.
 #[test]
 fn groups_have_their_own_gradients() {
-    let bench = |shape: &Shape, size: u32, model_type: ModelType| {
+    let harness = |shape: &Shape, size: u32, model_type: ModelType| {
         let mut b = OpHarness::new(&Config { model_type, rms_norm_eps: 0.1, ..model::odd_config() }, shape);
         let (heads, groups) = (Axis::heads(3, size), NormGroups { count: 3, size });
         let [x, d_out] = ["x", "d_out"].map(|name| b.input(name, heads));
@@ -71,10 +71,10 @@ fn groups_have_their_own_gradients() {
     };
     for model_type in [ModelType::Llama, ModelType::Gemma3Text] {
         for (shape, size) in op_harness::few_shapes().into_iter().flat_map(|shape| [2, 6, 32].map(|size| (shape.clone(), size))) {
-            let (b, [x, .., d_weight]) = bench(&shape, size, model_type);
+            let (b, [x, .., d_weight]) = harness(&shape, size, model_type);
             b.check(&[(x, Tolerance::Norm(1e-6)), (d_weight, Tolerance::Norm(2e-6))]);
         }
-        let (mut b, [x, weight, out, d_out, d_weight]) = bench(&Shape::whole(&[7]), 6, model_type);
+        let (mut b, [x, weight, out, d_out, d_weight]) = harness(&Shape::whole(&[7]), 6, model_type);
         let weights = b.values(d_out).to_vec();
         b.gradcheck(out, &weights, &[(x, x), (weight, d_weight)]);
     }

@@ -5,7 +5,7 @@ use streambp::step::ops;
 use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
-fn bench(shape: &Shape, head_dim: u32, inverse: bool) -> (OpHarness, TensorId) {
+fn harness(shape: &Shape, head_dim: u32, inverse: bool) -> (OpHarness, TensorId) {
     let mut b = OpHarness::new(&Config { head_dim, ..model::odd_config() }, shape);
     let x = b.input("x", Axis::heads(3, head_dim));
     let (segment_start, table) = (b.program().bindings.segment_start, b.program().bindings.rope_table);
@@ -18,18 +18,18 @@ fn kernel_and_reference_agree() {
     for shape in op_harness::shapes() {
         for head_dim in [2, 6, 10, 32, 64] {
             for inverse in [false, true] {
-                let (b, x) = bench(&shape, head_dim, inverse);
+                let (b, x) = harness(&shape, head_dim, inverse);
                 b.check(&[(x, Tolerance::Norm(5e-7))]);
             }
         }
     }
 }
 
-/// The reference takes the sine of the exact angle, the kernel adds two angles of a table.
+/// The reference takes the sine of the exact angle; the kernel combines two angles of a table.
 #[test]
 fn angles_of_late_positions_are_exact() {
     for lengths in [vec![20_000], vec![100, 9000]] {
-        let (b, x) = bench(&Shape::whole(&lengths), 6, false);
+        let (b, x) = harness(&Shape::whole(&lengths), 6, false);
         b.check(&[(x, Tolerance::Norm(5e-7))]);
     }
 }

@@ -10,7 +10,7 @@ fn kernel_and_reference_agree() {
         let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[1]));
         let x = b.matrix("x", Axis::flat(rows), Axis::flat(cols));
         let terms = b.program().tensor(x).elements().div_ceil(256) as u32;
-        // The parts of other parameters are left as they are.
+        // The partial sums of other parameters are unchanged.
         let partials = b.matrix("partials", Axis::flat(4), Width::Exact(256));
         b.op(SquareSum { x, partials, slot: 2 });
         b.check(&[(partials, Tolerance::Terms(terms))]);

@@ -1,4 +1,4 @@
-//! The device that tests run on: the one that `WGPU_ADAPTER_NAME` asks for, or the fastest there is. None is a failure.
+//! The device for tests: the one that `WGPU_ADAPTER_NAME` names, or the fastest. Without a device, tests fail.
 
 use std::sync::OnceLock;
 
@@ -11,19 +11,19 @@ pub fn gpu() -> Gpu {
     GPU.get_or_init(|| pollster::block_on(Gpu::open(None)).unwrap_or_else(|error| panic!("{error}"))).clone()
 }
 
-/// The kernels that it gets, and those for other classes of adapter that any compiler is done with in a moment.
+/// The tunings of the device and of other classes of adapter, as far as every compiler compiles them quickly.
 pub fn tunings() -> Vec<Tuning> {
     let own = own_tuning();
     let others = [Tuning::SMALL_CPU, Tuning::GPU].into_iter().filter(|&tuning| tuning != own);
     [own].into_iter().chain(others).collect()
 }
 
-/// The kernels that it gets.
+/// The tuning of the device.
 pub fn own_tuning() -> Tuning {
     *gpu().tuning()
 }
 
-/// A program on the device, with kernels for some class of adapter.
+/// A program on the device, with a tuning.
 pub fn executor(program: &Program, tuning: Tuning) -> Executor {
     let gpu = gpu().with_tuning(tuning);
     let kernels = Plan::new(program.clone(), gpu.limits()).and_then(|plan| Kernels::new(&gpu, plan));
@@ -31,12 +31,12 @@ pub fn executor(program: &Program, tuning: Tuning) -> Executor {
     executor.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A tensor's values, in the layout of the device.
+/// The values of a tensor, in the device's layout.
 pub fn read(executor: &Executor, id: TensorId) -> Vec<f32> {
     bytemuck::pod_collect_to_vec(&pollster::block_on(executor.read(id)).unwrap())
 }
 
-/// A tensor's values, in the layout of the device, for comparisons.
+/// The values of a tensor in f64, in the device's layout.
 pub fn read_f64(executor: &Executor, id: TensorId) -> Vec<f64> {
     read(executor, id).into_iter().map(f64::from).collect()
 }

@@ -1,4 +1,4 @@
-//! Models with a batch, and what PyTorch and PEFT compute for them in float64: see `tests/fixtures/README.md`.
+//! Fixtures: models with a batch, and the results of PyTorch and PEFT in float64. See `tests/fixtures/README.md`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use super::model;
 /// Fixtures with adapters.
 pub const LORA_NAMES: [&str; 4] = ["lora_qwen3_odd", "lora_llama_bias", "lora_gemma3_window", "lora_mistral_packed"];
 
-/// The names of all fixtures of whole models: every directory with no adapter in it.
+/// The names of all fixtures of whole models: every directory without an adapter.
 pub fn names() -> Vec<String> {
-    let all = std::fs::read_dir(place("")).unwrap().map(|entry| entry.unwrap().path());
+    let all = std::fs::read_dir(path_of("")).unwrap().map(|entry| entry.unwrap().path());
     let is_whole = |path: &PathBuf| path.join("expected.safetensors").is_file() && !path.join("adapter").is_dir();
     let mut names: Vec<String> = all.filter(is_whole).map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     names.sort_unstable();
@@ -22,24 +22,24 @@ pub fn names() -> Vec<String> {
     names
 }
 
-fn place(name: &str) -> PathBuf {
+fn path_of(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// A fixture, read.
+/// A fixture.
 pub struct Fixture {
     pub config: Config,
     pub weights: Weights,
     pub batch: Batch,
     pub loss: f64,
-    /// In the order of the table of parameters.
+    /// The gradients, in the order of the parameter table.
     gradients: Vec<Vec<f64>>,
 }
 
 impl Fixture {
     /// Reads the fixture of that name.
     pub fn read(name: &str) -> Fixture {
-        let directory = place(name);
+        let directory = path_of(name);
         let (config, weights) = model::stored(&directory);
         let expected = std::fs::read(directory.join("expected.safetensors")).unwrap();
         let expected = SafeTensors::deserialize(&expected).unwrap();
@@ -49,27 +49,27 @@ impl Fixture {
         Fixture { config, weights, batch, loss, gradients }
     }
 
-    /// A parameter's gradient.
+    /// The gradient of a parameter.
     pub fn gradient(&self, id: ParameterId) -> &[f64] {
         &self.gradients[id.0]
     }
 }
 
-/// A fixture with adapters, read.
-pub struct Adapted {
+/// A fixture with adapters.
+pub struct AdapterFixture {
     pub directory: PathBuf,
     pub spec: ModelSpec,
-    /// Those of the model and those of its adapters.
+    /// The values of the model and of its adapters.
     pub weights: Weights,
     pub batch: Batch,
     pub loss: f64,
     expected: Vec<u8>,
 }
 
-impl Adapted {
-    /// Reads the fixture of that name; frozen matrices lie as in its file.
-    pub fn read(name: &str) -> Adapted {
-        let directory = place(name);
+impl AdapterFixture {
+    /// Reads the fixture of that name. Frozen matrices have the dtype of the file.
+    pub fn read(name: &str) -> AdapterFixture {
+        let directory = path_of(name);
         let (spec, weights) = pollster::block_on(async {
             let base = open_model(directory.to_str().unwrap(), 0).await.unwrap();
             let adapters = open_adapter(&directory.join("adapter"), &base.config).await.unwrap();
@@ -77,7 +77,7 @@ impl Adapted {
             let frozen = match base.stored().unwrap().dtype(embedding.get(ParameterId(0))) {
                 FileDtype::BF16 => Dtype::Bf16,
                 FileDtype::F16 => Dtype::F16,
-                other => panic!("{name} is stored in {other:?}"),
+                other => panic!("{name} has the dtype {other:?}"),
             };
             let spec = ModelSpec::lora(&base.config, adapters.lora().clone(), frozen).unwrap();
             let parameters = Parameters::new(&spec);
@@ -88,15 +88,15 @@ impl Adapted {
         let expected = std::fs::read(directory.join("expected.safetensors")).unwrap();
         let loss = floats(&SafeTensors::deserialize(&expected).unwrap(), "loss")[0];
         let batch = batch(&directory, &spec.config);
-        Adapted { directory, spec, weights, batch, loss, expected }
+        AdapterFixture { directory, spec, weights, batch, loss, expected }
     }
 
-    /// A tensor of what is expected.
+    /// An expected tensor.
     pub fn expected(&self, name: &str) -> Vec<f64> {
         floats(&SafeTensors::deserialize(&self.expected).unwrap(), name)
     }
 
-    /// The rows of a tensor of logits that belong to the batch's first sequence.
+    /// The rows of a tensor of logits that belong to the first sequence of the batch.
     pub fn first_sequence(&self, name: &str) -> Vec<f64> {
         let rows = self.batch.shape.lengths()[0] as usize;
         self.expected(name)[..rows * self.spec.config.vocab_size as usize].to_vec()

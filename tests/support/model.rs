@@ -1,4 +1,4 @@
-//! Small models and batches, and steps of them in f64.
+//! Small models and batches, and their steps in f64 and on the device.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ use streambp::train::{Dataset, Settings, Trainer};
 
 use super::{Random, device};
 
-/// Sizes none of which is a multiple of four, with grouped queries.
+/// A configuration whose sizes are not multiples of four, with grouped queries.
 pub fn odd_config() -> Config {
     Config { vocab_size: 19, rms_norm_eps: 1e-5, ..Config::llama([10, 13, 2, 4, 2, 6]) }
 }
 
-/// A model of every family, with what sets it apart, in odd sizes.
+/// A configuration of every family with its special features, in odd sizes.
 pub fn families() -> Vec<Config> {
     let llama3 = RopeScaling::Llama3 { factor: 4.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 60.0 };
     let scaled = Rope { theta: 100.0, scaling: llama3 };
@@ -50,41 +50,41 @@ pub fn families() -> Vec<Config> {
     ]
 }
 
-/// Models whose layers see no more than a window: one token, less than a chunk of 64, as much, a little more, and several of them.
-/// Keys are normed or not, and some layers see everything.
+/// Configurations with sliding windows: of one token, shorter than a chunk of 64, equal to it, a little longer, and several chunks long.
+/// With and without QK norm, and with some layers of full attention.
 pub fn windows() -> Vec<Config> {
     let of = |sliding_window| Config { sliding_window, ..families().swap_remove(1) };
     let with_norms = |sliding_window| Config { sliding_window, ..families().swap_remove(4) };
     vec![of(1), of(20), of(65), with_norms(1), with_norms(64), with_norms(130)]
 }
 
-/// Does a program keep any keys and values only for as long as they are seen?
+/// Does a program hold any keys and values in rings?
 pub fn has_rings(program: &Program) -> bool {
     program.tensors.iter().any(|tensor| matches!(tensor.rows, Rows::Ring(_)))
 }
 
-/// Adapters on a model, and how the rest lies.
+/// A model with adapters, whose frozen matrices have the dtype `frozen`.
 pub fn lora(config: &Config, targets: &[Projection], frozen: Dtype) -> ModelSpec {
     ModelSpec::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec() }, frozen).unwrap()
 }
 
-/// Strategies that keep some of what layers compute, each thing once alone, in all layers or in the last one, and such that let the
-/// inputs of layers wait on the host.
+/// Strategies with selected saved activations (each alone in all layers, and some in the last layer), with offloading to the host, and with
+/// adaptive chunks.
 pub fn selective_strategies() -> Vec<Strategy> {
-    let alone = SavedActivation::ALL.map(|keep| SavedActivations::NONE.with(keep, u32::MAX));
+    let alone = SavedActivation::ALL.map(|activation| SavedActivations::NONE.with(activation, u32::MAX));
     let last = SavedActivations::NONE
         .with(SavedActivation::Attention, u32::MAX)
         .with(SavedActivation::KeysValues, 1)
         .with(SavedActivation::GateUp, 1)
         .with(SavedActivation::Norms, 1);
-    let checkpoints = [last, SavedActivations::ALL].map(|kept| Strategy::CHECKPOINT.saving(kept));
+    let checkpoints = [last, SavedActivations::ALL].map(|saved| Strategy::CHECKPOINT.saving(saved));
     let offloading = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(last), Strategy::CHECKPOINT].map(|s| s.offloading(true));
-    let streams = alone.into_iter().chain([last, SavedActivations::ALL]).map(|kept| Strategy::stream(128, 64).saving(kept));
-    let stretched = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(last)].map(|s| s.with_adaptive_chunks(true));
-    streams.chain(checkpoints).chain(offloading).chain(stretched).collect()
+    let streams = alone.into_iter().chain([last, SavedActivations::ALL]).map(|saved| Strategy::stream(128, 64).saving(saved));
+    let adaptive = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(last)].map(|s| s.with_adaptive_chunks(true));
+    streams.chain(checkpoints).chain(offloading).chain(adaptive).collect()
 }
 
-/// Weights large enough that no part of a gradient is negligible, and norms that are not all ones.
+/// Weights that are large enough that no contribution to a gradient is negligible, and norms that are not all ones.
 pub fn weights(spec: impl Into<ModelSpec>, seed: u64) -> Weights {
     let spec = spec.into();
     let config = &spec.config;
@@ -101,7 +101,7 @@ pub fn weights(spec: impl Into<ModelSpec>, seed: u64) -> Weights {
     Weights::of(parameters.iter().map(|(_, parameter)| parameter), values.collect::<Vec<Vec<f32>>>())
 }
 
-/// A model in a directory, with all its values.
+/// A model in a directory: its configuration and all values.
 pub fn stored(directory: &Path) -> (Config, Weights) {
     pollster::block_on(async {
         let model = open_model(directory.to_str().unwrap(), 0).await.unwrap();
@@ -111,7 +111,7 @@ pub fn stored(directory: &Path) -> (Config, Weights) {
     })
 }
 
-/// Sequences of these lengths with random tokens; about one label in five is ignored.
+/// A batch of sequences of these lengths with random tokens; about one label in five is ignored.
 pub fn batch(config: &Config, lengths: &[u32], seed: u64) -> Batch {
     let mut random = Random::new(seed);
     let mut token = || random.below(config.vocab_size);
@@ -121,7 +121,7 @@ pub fn batch(config: &Config, lengths: &[u32], seed: u64) -> Batch {
     Batch::new(ids.into_iter().map(|ids| (ids.iter().map(|_| label()).collect(), ids)).map(|(labels, ids)| (ids, labels)).collect())
 }
 
-/// One step's loss and the gradients of what learns, in f64.
+/// The loss of a step and the gradients of the trainable parameters, in f64.
 pub fn reference_step(spec: impl Into<ModelSpec>, weights: &Weights, batch: &Batch, strategy: Strategy) -> (f64, Vec<Vec<f64>>) {
     let program = Program::gradients(spec, batch.shape.clone(), strategy);
     let mut executor = reference_executor(&program, weights, batch);
@@ -130,7 +130,7 @@ pub fn reference_step(spec: impl Into<ModelSpec>, weights: &Weights, batch: &Bat
     (executor.read(program.bindings.metrics)[LOSS], gradients)
 }
 
-/// A program in f64, loaded. The weights of tokens are not rounded to f32.
+/// A program in f64 with weights and batch loaded. The loss weights are not rounded to f32.
 pub fn reference_executor(program: &Program, weights: &Weights, batch: &Batch) -> reference::Executor {
     let mut executor = reference::Executor::new(program);
     executor.load_weights(weights);
@@ -141,25 +141,25 @@ pub fn reference_executor(program: &Program, weights: &Weights, batch: &Batch) -
     executor
 }
 
-/// What a step leaves on the device.
+/// The results of a step on the device.
 #[derive(Debug, PartialEq)]
 pub struct DeviceStep {
     pub loss: f32,
-    /// Those of the parameters that learn, in the layout of a file.
+    /// The gradients of the trainable parameters, without padding.
     pub gradients: Vec<Vec<f32>>,
-    /// N.
+    /// The log-probabilities (N).
     pub log_probs: Vec<f32>,
 }
 
 impl DeviceStep {
-    /// All of it, bit by bit.
+    /// The bits of all results.
     pub fn bits(&self) -> Vec<u32> {
         let values = self.gradients.iter().flatten().chain(&self.log_probs).chain([&self.loss]);
         values.map(|value| value.to_bits()).collect()
     }
 }
 
-/// Runs a step on the device, with whatever is loaded, as far as the gradients.
+/// Runs a step on the device up to the gradients, with the loaded weights and batch.
 pub fn device_step(executor: &mut gpu::Executor) -> DeviceStep {
     pollster::block_on(async {
         executor.run(Pass::GRADIENTS).await.unwrap();
@@ -169,7 +169,7 @@ pub fn device_step(executor: &mut gpu::Executor) -> DeviceStep {
     })
 }
 
-/// A program on the device, loaded.
+/// A program on the device, with weights and batch loaded.
 pub fn device_executor(program: &Program, tuning: Tuning, weights: &Weights, batch: &Batch) -> gpu::Executor {
     let executor = device::executor(program, tuning);
     pollster::block_on(executor.load(weights)).unwrap();
@@ -177,7 +177,7 @@ pub fn device_executor(program: &Program, tuning: Tuning, weights: &Weights, bat
     executor
 }
 
-/// A run of training on a device.
+/// A training run on a device.
 pub async fn trainer(gpu: &Gpu, spec: &ModelSpec, settings: Settings, dataset: Dataset, values: &impl WeightSource) -> Result<Trainer> {
     let program = Program::train(spec, settings.batch_shape(&dataset), settings.strategy);
     let kernels = Kernels::new(gpu, Plan::new(program, gpu.limits())?)?;

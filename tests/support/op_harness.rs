@@ -1,4 +1,4 @@
-//! A harness for operations: a program of one or a few of them on random operands, run in f64 and on the device.
+//! A test harness for operations: a program of a few operations on random operands, run in f64 and on the device.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,14 +12,14 @@ use streambp::step::{
 
 use super::{Random, compare, device, level};
 
-/// A batch, and how an operation goes through it.
+/// The shape of a batch, and of the tensors and chunks of an operation.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// T of each sequence.
+    /// T of each sequence, in tokens.
     pub lengths: Vec<u32>,
-    /// C.
+    /// C: the chunk length in tokens.
     pub chunk: u32,
-    /// What the rows of tensors are: rows of the batch, of a ring or of the chunk.
+    /// The rows of tensors: of the batch, of a ring or of the chunk.
     pub rows: Rows,
 }
 
@@ -30,8 +30,7 @@ impl Shape {
     }
 }
 
-/// Batches of few and many tokens, with borders of sequences between tiles and inside of tiles, in one chunk and in
-/// several with a ragged last one.
+/// Batches of few and many tokens, with sequence boundaries at and within tiles, in one chunk and in several with a ragged last one.
 pub fn shapes() -> Vec<Shape> {
     let batches: [&[u32]; 9] = [&[1], &[5], &[63], &[64], &[65], &[129], &[200], &[40, 50, 39], &[1, 1, 62, 1, 70, 65]];
     let mut shapes = Vec::new();
@@ -47,7 +46,7 @@ pub fn shapes() -> Vec<Shape> {
     shapes
 }
 
-/// A few of [`shapes`], for operations whose other sizes matter more.
+/// A subset of [`shapes`], for operations whose other sizes matter more.
 pub fn few_shapes() -> Vec<Shape> {
     shapes().into_iter().filter(|shape| matches!(shape.lengths[..], [1 | 65 | 200])).collect()
 }
@@ -63,12 +62,12 @@ pub fn matrix_shapes() -> Vec<(Shape, Axis, Axis)> {
     shapes().into_iter().map(|shape| (shape, rows, cols)).chain(of_sizes).collect()
 }
 
-/// Elements of a row.
+/// The width of a row.
 #[derive(Clone, Copy, Debug)]
 pub enum Width {
-    /// Padded as on the device.
+    /// An axis, padded as on the device.
     Padded(Axis),
-    /// So many.
+    /// Exactly that many elements.
     Exact(u32),
 }
 
@@ -83,27 +82,27 @@ pub fn whole(rows: Axis) -> RowSlice {
     RowSlice { row: 0, col: 0, rows: rows.padded() }
 }
 
-/// A row that is normed as a whole.
+/// One group per row: a norm of whole rows.
 pub fn one_group(size: u32) -> NormGroups {
     NormGroups { count: 1, size }
 }
 
-/// What a result may be off by.
+/// The tolerance of a result.
 #[derive(Clone, Copy, Debug)]
 pub enum Tolerance {
-    /// Nothing.
+    /// No error.
     Exact,
-    /// Each element is a sum of so many products of operands. A sum of n terms in f32 is off by about √n roundings of the sum
-    /// of the terms' magnitudes; that sum is what the operation yields for the magnitudes of its operands.
+    /// Each element is a sum of that many products of operands. The error of a sum of n terms in f32 is about √n roundings of the sum of
+    /// the terms' magnitudes, which is the result of the operation on the magnitudes of its operands.
     Terms(u32),
-    /// The whole relative to its norm; an element, relative to the largest, by eight times as much.
+    /// The relative error of the whole tensor by its norm; an element may be off by eight times as much, relative to the largest element.
     Norm(f64),
 }
 
-/// Half the distance from 1 to the next f32.
+/// The largest relative rounding error of f32: half the distance from 1 to the next number.
 const ROUNDING: f64 = 1.0 / 16_777_216.0;
 
-/// A program that is being put together, with the values of its operands.
+/// A program under construction, with the values of its operands.
 pub struct OpHarness {
     builder: Builder,
     shape: Shape,
@@ -114,39 +113,39 @@ pub struct OpHarness {
 
 #[derive(Clone)]
 struct Operand {
-    /// In the layout of the device.
+    /// The values, in the device's layout.
     values: Vec<f32>,
     /// Is the element padding?
     padding: Vec<bool>,
 }
 
 impl OpHarness {
-    /// A program without operations and without operands but those that every program has.
+    /// A program without operations, and with only the operands that every program has.
     pub fn new(config: &Config, shape: &Shape) -> OpHarness {
         let mut builder = Builder::new(config, BatchShape::packed(shape.lengths.clone()), Strategy::STANDARD);
-        // A ragged chunk comes last: what it wrote behind its end would stay there.
+        // The ragged chunk is the last, so that writes past its end would remain visible.
         builder.block(Pass::Forward, "operations", ChunkOrder::Ascending(shape.chunk), |_| ());
         let program = &builder.program;
         let indices = vec![(program.bindings.segment_start, program.batch.segment_starts())];
         OpHarness { builder, shape: shape.clone(), random: Random::new(1), operands: BTreeMap::new(), indices }
     }
 
-    /// What has been put together so far.
+    /// The program so far.
     pub fn program(&self) -> &Program {
         &self.builder.program
     }
 
-    /// N.
+    /// N: tokens of the batch.
     pub fn tokens(&self) -> u32 {
         self.program().tokens()
     }
 
-    /// Random numbers, a row for each token, of the batch or of the chunk.
+    /// A random operand with a row per token, of the batch or of the chunk.
     pub fn input(&mut self, name: &str, cols: impl Into<Width>) -> TensorId {
         self.operand(name, self.shape.rows, None, cols.into())
     }
 
-    /// Random numbers, a row for each token of the batch; or, in a shape of rings, for as many as a window needs.
+    /// A random operand with a row per token of the batch, or, in shapes with rings, as many rows as the window needs.
     pub fn seen_input(&mut self, name: &str, cols: impl Into<Width>, window: Option<u32>) -> TensorId {
         let window = window.filter(|_| matches!(self.shape.rows, Rows::Ring(_)));
         let ring = window.and_then(|window| Strategy::stream(self.shape.chunk, 1).ring(self.tokens(), window));
@@ -158,7 +157,7 @@ impl OpHarness {
         self.operand(name, Rows::Fixed(rows.padded()), Some(rows), cols.into())
     }
 
-    /// A random matrix that is stored in so many bytes. What it holds is what can be stored so.
+    /// A random matrix of a dtype, whose values the dtype represents exactly.
     pub fn stored(&mut self, name: &str, rows: Axis, cols: Axis, dtype: Dtype) -> TensorId {
         let id = self.matrix(name, rows, cols);
         let tensor = &mut self.builder.program.tensors[id.0 as usize];
@@ -170,7 +169,7 @@ impl OpHarness {
         id
     }
 
-    /// A matrix to which a sum is to be added.
+    /// A matrix of zeros, to accumulate into.
     pub fn zeros(&mut self, name: &str, rows: Axis, cols: impl Into<Width>) -> TensorId {
         let id = self.matrix(name, rows, cols);
         self.values(id).fill(0.0);
@@ -182,7 +181,7 @@ impl OpHarness {
         self.operand(name, Rows::Fixed(1), None, cols.into())
     }
 
-    /// A row for each token, of the batch or of the chunk, that nothing has been written to: all NaN, padding too.
+    /// An output with a row per token, of the batch or of the chunk: initially all NaN, padding too.
     pub fn output(&mut self, name: &str, cols: impl Into<Width>) -> TensorId {
         let id = self.input(name, cols);
         self.values(id).fill(f32::NAN);
@@ -196,15 +195,15 @@ impl OpHarness {
         };
         let id = self.builder.tensor(name, TensorKind::Scratch, rows, width);
         let tensor = &mut self.builder.program.tensors[id.0 as usize];
-        // Operands are there before the operations and behind them.
+        // Operands exist before and after the operations.
         tensor.storage = Storage::Own;
         if rows == Rows::Chunk {
             tensor.row_count = self.shape.chunk;
         }
-        let is_behind = |axis: Axis, i: u32| i % axis.len.next_multiple_of(4) >= axis.len;
+        let is_past_end = |axis: Axis, i: u32| i % axis.len.next_multiple_of(4) >= axis.len;
         let is_padding = |i: u32| {
-            let is_padded_col = matches!(cols, Width::Padded(axis) if is_behind(axis, i % width));
-            is_padded_col || matrix_rows.is_some_and(|axis| is_behind(axis, i / width))
+            let is_padded_col = matches!(cols, Width::Padded(axis) if is_past_end(axis, i % width));
+            is_padded_col || matrix_rows.is_some_and(|axis| is_past_end(axis, i / width))
         };
         let padding: Vec<bool> = (0..tensor.elements() as u32).map(is_padding).collect();
         let values = padding.iter().map(|&is_padding| if is_padding { 0.0 } else { self.random.real() }).collect();
@@ -212,7 +211,7 @@ impl OpHarness {
         id
     }
 
-    /// Makes an operand of a tensor of numbers that every program has. It holds zeros.
+    /// Turns a float tensor of every program into an operand, initially zero.
     pub fn adopt(&mut self, id: TensorId) -> &mut [f32] {
         let tensor = self.builder.program.tensor(id);
         assert_eq!(tensor.element, Element::F32, "{}", tensor.name);
@@ -221,23 +220,23 @@ impl OpHarness {
         self.values(id)
     }
 
-    /// Fills a tensor of indices that every program has.
+    /// Sets a tensor of indices that every program has.
     pub fn indices(&mut self, id: TensorId, indices: Vec<u32>) {
         assert_eq!(self.builder.program.tensor(id).elements(), indices.len() as u64);
         self.indices.push((id, indices));
     }
 
-    /// What an operand holds before the operations, in the layout of the device.
+    /// The initial values of an operand, in the device's layout.
     pub fn values(&mut self, id: TensorId) -> &mut [f32] {
-        &mut self.operands.get_mut(&id).expect("an operand of this harness").values
+        &mut self.operands.get_mut(&id).expect("the tensor is an operand of this harness").values
     }
 
-    /// The next operation.
+    /// Appends an operation.
     pub fn op(&mut self, op: impl Into<Op>) {
         self.builder.push(op);
     }
 
-    /// Runs the operations in f64 and on the device, with the kernels for each class of adapter, and compares the outcome.
+    /// Runs the operations in f64 and on the device, with the tunings of all classes of adapter, and compares the outputs.
     pub fn check(self, outputs: &[(TensorId, Tolerance)]) {
         self.ready().check(outputs);
     }
@@ -247,8 +246,7 @@ impl OpHarness {
         device::read(&self.ready().run_on_device(device::own_tuning()), id)
     }
 
-    /// Checks gradients that the operations compute, in f64, against differences of `Σ weights · out`: pairs of an operand
-    /// and its gradient.
+    /// Checks gradients in f64 against finite differences of `Σ weights · out`. `gradients` are pairs of an operand and its gradient.
     pub fn gradcheck(self, out: TensorId, weights: &[f32], gradients: &[(TensorId, TensorId)]) {
         let ready = self.ready();
         for &pair in gradients {
@@ -285,16 +283,16 @@ impl Ready {
         }
     }
 
-    /// The kernels that the device gets, and those for other classes of adapter. What a kernel is depends on the rows' widths, not on
-    /// the batch: so by default the others take turns by these.
+    /// The tuning of the device, and those of other classes of adapter. A kernel depends on the widths of rows, not on the batch, so by
+    /// default the other classes alternate by width.
     fn classes(&self) -> Vec<Tuning> {
         let mut hasher = DefaultHasher::new();
         self.program.tensors.iter().for_each(|tensor| tensor.cols.hash(&mut hasher));
-        let [own, others @ ..] = &device::tunings()[..] else { panic!("there are kernels for this adapter") };
+        let [own, others @ ..] = &device::tunings()[..] else { panic!("the device has a tuning") };
         [*own].into_iter().chain(level::share(others.iter().copied(), 2, hasher.finish() as usize % 2)).collect()
     }
 
-    /// Runs the operations in f64, with each element of an operand as `value` makes it.
+    /// Runs the operations in f64. `value` maps each element of an operand.
     fn run_reference(&self, value: impl Fn(TensorId, usize, f32) -> f64) -> reference::Executor {
         let mut executor = reference::Executor::new(&self.program);
         for (&id, operand) in &self.operands {
@@ -312,7 +310,7 @@ impl Ready {
         let mut executor = device::executor(&self.program, tuning);
         for (&id, operand) in &self.operands {
             let tensor = self.program.tensor(id);
-            let Element::Float(dtype) = tensor.element else { panic!("{} holds numbers", tensor.name) };
+            let Element::Float(dtype) = tensor.element else { panic!("{} is not a float tensor", tensor.name) };
             executor.write(id, &dtype.encode(&operand.values, tensor.cols));
         }
         for (id, indices) in &self.indices {
@@ -325,17 +323,17 @@ impl Ready {
     fn gradcheck(&self, out: TensorId, weights: &[f32], (input, gradient): (TensorId, TensorId)) {
         const STEP: f64 = 1e-4;
         let Operand { values, padding } = &self.operands[&input];
-        let weighted = |place: usize, by: f64| -> f64 {
-            let is_moved = |id, i| id == input && i == place;
-            let executor = self.run_reference(|id, i, value| f64::from(value) + if is_moved(id, i) { by } else { 0.0 });
+        let weighted = |entry: usize, delta: f64| -> f64 {
+            let is_shifted = |id, i| id == input && i == entry;
+            let executor = self.run_reference(|id, i, value| f64::from(value) + if is_shifted(id, i) { delta } else { 0.0 });
             executor.read(out).iter().zip(weights).map(|(out, &weight)| out * f64::from(weight)).sum()
         };
         let mut random = Random::new(2);
-        let places: Vec<usize> = (0..24).map(|_| random.below(values.len() as u32) as usize).filter(|&i| !padding[i]).collect();
+        let entries: Vec<usize> = (0..24).map(|_| random.below(values.len() as u32) as usize).filter(|&i| !padding[i]).collect();
         let slope = |&at: &usize| (weighted(at, STEP) - weighted(at, -STEP)) / (2.0 * STEP);
-        let slopes: Vec<f64> = places.iter().map(slope).collect();
+        let slopes: Vec<f64> = entries.iter().map(slope).collect();
         let computed = self.run_reference(|_, _, value| f64::from(value));
-        let computed: Vec<f64> = places.iter().map(|&at| computed.read(gradient)[at]).collect();
+        let computed: Vec<f64> = entries.iter().map(|&at| computed.read(gradient)[at]).collect();
         compare::norm(&self.program.tensor(gradient).name, &computed, &slopes, 1e-7).unwrap();
     }
 }
@@ -349,7 +347,7 @@ fn check_values(what: &str, actual: &[f64], expected: &[f64], magnitudes: &[f64]
             compare::each(what, actual, expected, &bounds)
         }
         Tolerance::Norm(tolerance) => {
-            let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+            let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
             compare::norm(what, actual, expected, tolerance)
                 .and_then(|_| compare::each(what, actual, expected, &vec![8.0 * tolerance * largest; expected.len()]))
         }

@@ -1,4 +1,4 @@
-//! The chores that need no more than cargo or Python.
+//! Chores that need only cargo or Python.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,14 +10,14 @@ use crate::process::{Result, cargo, output_of, phase, run};
 use crate::system::{self, Need};
 use crate::tools;
 
-/// A lint that takes a moment, with its name.
+/// A lint that takes seconds, with its name.
 type QuickLint = (&'static str, fn() -> Result);
 
-/// Formatting, and the order of the files.
+/// Formatting, and import circles.
 pub const QUICK_LINTS: [QuickLint; 2] = [("formatting", format), ("circles", circles::check)];
 
-/// Lints for both targets, and of the documentation. For browsers they take the profile of the page, so that they wait for no native build,
-/// and the page's build has what they made.
+/// Lints for both targets, and documentation lints. The lints for browsers use the profile of the page: they do not wait for native builds,
+/// and the page's build reuses their output.
 pub fn lints() -> Result<Vec<Job>> {
     tools::ensure_target()?;
     let deny = ["--", "--deny", "warnings"];
@@ -27,7 +27,7 @@ pub fn lints() -> Result<Vec<Job>> {
     let mut documentation = cargo(&["doc", "--lib", "--no-deps", "--quiet"]);
     documentation.env("RUSTDOCFLAGS", "--deny warnings");
     let lint = |name: &str, minutes, command| {
-        let advice = "mend the warnings above".to_owned();
+        let advice = "fix the warnings above".to_owned();
         Job { name: name.to_owned(), minutes, command, advice, is_lint: true }
     };
     Ok(vec![lint("lints", 1.0, native), lint("lints for the browser", 1.5, browser), lint("documentation", 0.5, documentation)])
@@ -44,33 +44,33 @@ pub fn check() -> Result {
     QUICK_LINTS.iter().try_for_each(|(name, lint)| phase(name, lint))?;
     run_side_by_side(lints()?)?;
     if failed_lints() > 0 {
-        return Err("there are warnings: mend those above".to_owned());
+        return Err("there are warnings: fix those above".to_owned());
     }
-    phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "mend the failing tests named above"))
+    phase("unit tests", || run(&mut cargo(&["test", "--lib"]), "fix the failing tests above"))
 }
 
-/// Every file by its path: modules that a macro declares are not found by `cargo fmt`.
+/// Checks the formatting of every file by its path, because `cargo fmt` does not find modules that a macro declares.
 fn format() -> Result {
     rustfmt(&["--check"], "run `cargo xtask fmt`")
 }
 
 /// Formats every file.
 pub fn fmt() -> Result {
-    rustfmt(&[], "mend what it cannot read")
+    rustfmt(&[], "fix the syntax errors above")
 }
 
-/// Runs rustfmt on all of them. Its command is too long to be shown.
+/// Runs rustfmt on all Rust files. The command is too long to be shown.
 fn rustfmt(arguments: &[&str], advice: &str) -> Result {
     let mut files = Vec::new();
     rust_files(Path::new("."), &mut files).map_err(|error| format!("the project's files cannot be listed: {error}"))?;
     let status = Command::new("rustfmt").args(["--edition", "2024"]).args(arguments).args(files).status();
     match status.map_err(|error| format!("rustfmt cannot be run: {error}; install it with `rustup component add rustfmt`"))? {
         status if status.success() => Ok(()),
-        _ => Err(format!("the formatting is another than rustfmt's; {advice}")),
+        _ => Err(format!("the formatting differs from rustfmt's; {advice}")),
     }
 }
 
-/// Every Rust file below a directory, but none that a build or a package manager put there.
+/// All Rust files below a directory, except those of builds and package managers.
 fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
@@ -84,9 +84,9 @@ fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()>
     Ok(())
 }
 
-/// What a Rust developer is promised: the package builds by itself, and so does the crate with the Rust that Cargo.toml names.
+/// Checks that the package builds on its own, and that the crate builds with the Rust version of Cargo.toml.
 pub fn package() -> Result {
-    phase("package", || run(&mut cargo(&["package", "--package", "streambp"]), "mend the error above"))?;
+    phase("package", || run(&mut cargo(&["package", "--package", "streambp"]), "fix the error above"))?;
     let version = minimum_rust_version()?;
     phase("minimum Rust", || {
         let toolchain = ["toolchain", "install", &version, "--profile", "minimal", "--no-self-update"];
@@ -95,7 +95,7 @@ pub fn package() -> Result {
         command.args(["run", &version, "cargo", "check", "--all-targets", "--target-dir", "target/minimum-rust"]);
         run(
             command.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO"),
-            "raise rust-version in Cargo.toml, or do without",
+            "raise rust-version in Cargo.toml, or avoid what is newer",
         )
     })
 }
@@ -107,40 +107,44 @@ fn minimum_rust_version() -> Result<String> {
     found.map(|version| version.trim_matches('"').to_owned()).ok_or_else(|| "Cargo.toml has no rust-version: add it".to_owned())
 }
 
-/// Runs the script that makes the gradients from PyTorch, in an environment of its own.
+/// Runs the script that computes gradients with PyTorch, in its own Python environment.
 pub fn fixtures(arguments: &[&str]) -> Result {
     let environment = Path::new("target/fixtures-python");
     let python = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     phase("set-up", || {
         system::ensure(&[Need::Python])?;
-        run(Command::new(system::PYTHON).args(["-m", "venv"]).arg(environment), "see what it says above")?;
+        run(Command::new(system::PYTHON).args(["-m", "venv"]).arg(environment), "see its output above")?;
         let install = ["-m", "pip", "install", "--quiet", "--requirement", "tests/fixtures/requirements.txt"];
-        run(Command::new(&python).args(install), "see that Python's package index can be reached")
+        run(Command::new(&python).args(install), "check that Python's package index is reachable")
     })?;
-    phase("fixtures", || run(Command::new(&python).arg("tests/fixtures/make_fixtures.py").args(arguments), "see what it says above"))
+    phase("fixtures", || run(Command::new(&python).arg("tests/fixtures/make_fixtures.py").args(arguments), "see its output above"))
 }
 
-/// Runs every fuzz target for so many seconds, from a good input on.
+/// Runs every fuzz target for `seconds` seconds, starting from valid inputs.
 pub fn fuzz(seconds: &str) -> Result {
-    let seconds: u32 = seconds.parse().map_err(|_| format!("`{seconds}` is no number of seconds"))?;
-    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
-    phase("set-up", || {
-        if output_of(&mut cargo(&["fuzz", "--version"])).is_none() {
-            run(&mut cargo(&["install", "cargo-fuzz", "--locked"]), "see what it says above")?;
-        }
-        run(cargo(&["run", "--quiet", "--example", "seeds"]).args(manifest), "mend the error above")
-    })?;
-    let list = cargo_fuzz(&["list"]).output().map_err(|error| format!("cargo fuzz cannot be run: {error}"))?;
-    for target in String::from_utf8_lossy(&list.stdout).split_whitespace() {
+    let seconds: u32 = seconds.parse().map_err(|_| format!("`{seconds}` is not a number of seconds"))?;
+    for target in fuzz_targets()? {
         let time = format!("-max_total_time={seconds}");
-        // Without AddressSanitizer: there is no unsafe code in what is fuzzed, and panics are found without it.
-        let arguments = ["run", "--sanitizer", "none", target, "--", &time, "-timeout=10", "-rss_limit_mb=4096"];
-        phase(target, || run(&mut cargo_fuzz(&arguments), "mend what it found; the input is in fuzz/artifacts"))?;
+        // Without AddressSanitizer: the fuzzed code has no unsafe code, and panics are found without it.
+        let arguments = ["run", "--sanitizer", "none", &target, "--", &time, "-timeout=10", "-rss_limit_mb=4096"];
+        phase(&target, || run(&mut cargo_fuzz(&arguments), "fix what it found; the input is in fuzz/artifacts"))?;
     }
     Ok(())
 }
 
-/// Coverage takes a compiler flag that a stable compiler has only if told so.
+/// Gets cargo-fuzz, writes the valid inputs, and returns the names of all targets.
+pub fn fuzz_targets() -> Result<Vec<String>> {
+    phase("set-up of the fuzzing", || {
+        if output_of(&mut cargo(&["fuzz", "--version"])).is_none() {
+            run(&mut cargo(&["install", "cargo-fuzz", "--locked"]), "see its output above")?;
+        }
+        run(&mut cargo(&["run", "--quiet", "--example", "seeds", "--manifest-path", "fuzz/Cargo.toml"]), "fix the error above")
+    })?;
+    let list = cargo_fuzz(&["list"]).output().map_err(|error| format!("cargo fuzz cannot be run: {error}"))?;
+    Ok(String::from_utf8_lossy(&list.stdout).split_whitespace().map(str::to_owned).collect())
+}
+
+/// A command of cargo-fuzz. Coverage needs an unstable compiler flag, which a stable compiler accepts only with RUSTC_BOOTSTRAP.
 fn cargo_fuzz(arguments: &[&str]) -> Command {
     let mut command = cargo(&["fuzz"]);
     command.args(arguments).env("RUSTC_BOOTSTRAP", "1");

@@ -1,5 +1,5 @@
-//! No source files of the library need each other in a circle, and its top-level modules are layers: each needs only those
-//! above it.
+//! Checks imports: no circles between the source files of the library, and its top-level modules are layers that import only from those
+//! above them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::names::{Dependency, dependencies};
 use crate::process::Result;
 
-/// The top-level modules from the first layer to the last, each with those above it that it must not import from all the same.
+/// The top-level modules from the first layer to the last, each with the layers above it from which it must not import either.
 const LAYERS: [(&str, &[&str]); 9] = [
     ("error", &[]),
     ("shaders", &[]),
@@ -20,13 +20,13 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("web", &[]),
 ];
 
-/// Circles within it are let be: rewritten with the page.
+/// Circles within this directory are exempt until the page is rewritten.
 const EXEMPT: &str = "src/web/";
 
-/// What the files need: from a file to others, each with a name that it has from there.
+/// The needs of each file: the files that it imports from, with an imported name each.
 type Needs<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>;
 
-/// Reads the library, and says what is wrong with the order of its files.
+/// Reads the library and reports all faults of its imports.
 pub fn check() -> Result {
     let mut files = Vec::new();
     read_directory(Path::new("src"), &mut files)?;
@@ -34,11 +34,11 @@ pub fn check() -> Result {
     faults.iter().for_each(|fault| eprintln!("{fault}"));
     match faults.len() {
         0 => Ok(()),
-        _ => Err("the files of src are in no order: move what others need to where it needs none of them".to_owned()),
+        _ => Err("src has circular or forbidden imports: move shared items to a file that needs none of the others".to_owned()),
     }
 }
 
-/// All source files, but for those of programs: they are crates of their own.
+/// Reads all source files except those of programs, which are crates of their own.
 fn read_directory(directory: &Path, files: &mut Vec<(String, String)>) -> Result {
     let unreadable = |error| format!("{} cannot be read: {error}", directory.display());
     let entries = directory.read_dir().map_err(unreadable)?;
@@ -55,7 +55,7 @@ fn read_directory(directory: &Path, files: &mut Vec<(String, String)>) -> Result
     Ok(())
 }
 
-/// A sentence for each circle, and for each file that imports from a layer that it must not import from.
+/// A sentence for each circle, and for each forbidden import between layers.
 fn faults(files: &[(String, String)]) -> Result<Vec<String>> {
     let all = dependencies(files)?;
     let mut needs = Needs::new();
@@ -64,26 +64,26 @@ fn faults(files: &[(String, String)]) -> Result<Vec<String>> {
     }
     let circles = circles(&needs).into_iter().filter(|circle| !circle.iter().all(|file| file.starts_with(EXEMPT)));
     let mut faults: Vec<String> = circles.map(|circle| sentence(&circle, &needs)).collect();
-    let strangers: BTreeSet<&str> = files.iter().filter_map(|(file, _)| layer(file)).filter(|layer| place(layer).is_none()).collect();
-    faults.extend(strangers.iter().map(|layer| format!("the module `{layer}` has no place among LAYERS in xtask/src/circles.rs")));
+    let unknown: BTreeSet<&str> = files.iter().filter_map(|(file, _)| layer(file)).filter(|layer| place(layer).is_none()).collect();
+    faults.extend(unknown.iter().map(|layer| format!("the module `{layer}` has no place among LAYERS in xtask/src/circles.rs")));
     let crossings: BTreeMap<_, _> =
         all.iter().filter_map(|dependency| Some(((&dependency.from, &dependency.to), crossing(dependency)?))).collect();
     faults.extend(crossings.into_values());
     Ok(faults)
 }
 
-/// The top-level module of a file; none for `lib.rs`, which may import from all.
+/// The top-level module of a file; `None` for `lib.rs`, which may import from all.
 fn layer(file: &str) -> Option<&str> {
     let name = file.strip_prefix("src/")?.split('/').next()?;
     Some(name.trim_end_matches(".rs")).filter(|name| *name != "lib")
 }
 
-/// Where a top-level module stands among the layers.
+/// The index of a top-level module among the layers.
 fn place(layer: &str) -> Option<usize> {
     LAYERS.iter().position(|(name, _)| *name == layer)
 }
 
-/// What is wrong if a file imports from a layer that it must not import from.
+/// A sentence about a forbidden import between layers, if it is one.
 fn crossing(dependency: &Dependency) -> Option<String> {
     let Dependency { from, to, name, .. } = dependency;
     let (below, above) = (layer(from)?, layer(to)?);
@@ -92,16 +92,16 @@ fn crossing(dependency: &Dependency) -> Option<String> {
     (!is_allowed).then(|| format!("`{below}` must not import from `{above}`: {from} -> ({name}) {to}"))
 }
 
-/// The largest sets of files in which every file needs every other, by way of others or at once.
+/// The maximal sets of files that need each other, directly or indirectly.
 fn circles<'a>(needs: &Needs<'a>) -> Vec<Vec<&'a str>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> = needs.keys().map(|file| (*file, reached_from(file, needs))).collect();
     let is_mutual = |a: &str, b: &str| reached[a].contains(b) && reached.get(b).is_some_and(|files| files.contains(a));
     let with = |file: &&'a str| -> Vec<&'a str> { needs.keys().copied().filter(|other| is_mutual(file, other)).collect() };
-    // A circle is found from each of its files, and told once.
+    // A circle is found from each of its files, but reported once.
     needs.keys().map(|file| (file, with(file))).filter(|(file, circle)| circle.first() == Some(file)).map(|(_, circle)| circle).collect()
 }
 
-/// Every file that a file needs, by way of others or at once.
+/// All files that a file needs, directly or indirectly.
 fn reached_from<'a>(file: &'a str, needs: &Needs<'a>) -> BTreeSet<&'a str> {
     let (mut reached, mut left) = (BTreeSet::new(), vec![file]);
     while let Some(file) = left.pop() {
@@ -110,7 +110,7 @@ fn reached_from<'a>(file: &'a str, needs: &Needs<'a>) -> BTreeSet<&'a str> {
     reached
 }
 
-/// The files of a circle, and the shortest chain from one of them back to it.
+/// A sentence with the files of a circle, and the shortest chain from one of them back to it.
 fn sentence(circle: &[&str], needs: &Needs) -> String {
     let chains = circle.iter().map(|file| chain(file, needs));
     let shortest = chains.min_by_key(Vec::len).expect("a circle has files");
@@ -118,29 +118,29 @@ fn sentence(circle: &[&str], needs: &Needs) -> String {
     format!("{} need each other: {}{}", circle.join(", "), shortest[0], steps.collect::<String>())
 }
 
-/// The shortest way from a file of a circle back to it.
+/// The shortest chain from a file of a circle back to it.
 fn chain<'a>(file: &'a str, needs: &Needs<'a>) -> Vec<&'a str> {
     let mut left = VecDeque::from([vec![file]]);
     let mut seen = BTreeSet::new();
-    while let Some(way) = left.pop_front() {
-        for next in needs.get(way[way.len() - 1]).into_iter().flat_map(BTreeMap::keys) {
-            let way: Vec<&str> = way.iter().chain([next]).copied().collect();
+    while let Some(path) = left.pop_front() {
+        for next in needs.get(path[path.len() - 1]).into_iter().flat_map(BTreeMap::keys) {
+            let path: Vec<&str> = path.iter().chain([next]).copied().collect();
             if *next == file {
-                return way;
+                return path;
             }
             if seen.insert(next) {
-                left.push_back(way);
+                left.push_back(path);
             }
         }
     }
-    unreachable!("it is one of a circle")
+    unreachable!("the file is in a circle")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What is wrong with a library of these files, each a name and a text.
+    /// The faults of a library of these files, each a name and a text.
     fn faults_of(files: &[(&str, &str)]) -> Vec<String> {
         let files: Vec<_> = files.iter().map(|(file, text)| (format!("src/{file}"), (*text).to_owned())).collect();
         faults(&files).unwrap()
@@ -156,13 +156,13 @@ mod tests {
     const ROOT: (&str, &str) = ("train/mod.rs", "mod a; mod b; pub use a::A; pub use b::{B as C, *};");
 
     #[test]
-    fn files_in_order_are_all_right() {
+    fn files_without_circles_have_no_faults() {
         let files = [ROOT, ("train/a.rs", "use super::C; pub struct A(C);"), ("train/b.rs", "pub struct B;")];
         assert_eq!(faults_of(&files), [""; 0]);
     }
 
     #[test]
-    fn a_circle_is_told_with_its_chain() {
+    fn a_circle_is_reported_with_its_chain() {
         let files = [("train/a.rs", "use super::b::B; pub struct A;"), ("train/b.rs", "pub struct B(crate::train::a::A);")];
         let chain = "src/train/a.rs -> (B) src/train/b.rs -> (A) src/train/a.rs";
         assert_eq!(faults_of(&files), [format!("src/train/a.rs, src/train/b.rs need each other: {chain}")]);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_on_is_not_needed() {
+    fn re_exported_items_are_not_needed() {
         let b = ("train/b.rs", "use super::A;");
         let root = ("train/mod.rs", "mod a; mod b; pub use a::A; pub const ONE: u32 = 1;");
         assert_eq!(faults_of(&[root, ("train/a.rs", "use super::ONE; pub struct A;"), b]), [""; 0]);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_may_be_called_as_a_module_is() {
+    fn a_function_may_have_the_name_of_a_module() {
         let root = ("train/mod.rs", "mod merge; mod a; pub use merge::merge; pub use a::half::half;");
         let merge = ("train/merge.rs", "pub struct Other; pub fn merge() { super::a::f() }");
         for (signature, name) in [("f() { super::merge() }", "merge"), ("f(_: super::merge::Other) {}", "Other")] {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_of_the_page_are_let_be() {
+    fn circles_of_the_page_are_exempt() {
         let files = [("web/a.rs", "use super::b::B; pub struct A;"), ("web/b.rs", "use super::a::A; pub struct B;")];
         assert_eq!(faults_of(&files), [""; 0]);
     }

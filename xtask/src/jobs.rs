@@ -1,4 +1,4 @@
-//! Builds and lints that do not wait for one another, side by side as far as the cores allow.
+//! Runs independent builds and lints in parallel, as far as the cores allow.
 
 use std::process::Command;
 use std::sync::Mutex;
@@ -9,43 +9,44 @@ use jobserver::Client;
 
 use crate::process::{Result, phase, run, run_quietly};
 
-/// A build or a lint by cargo.
+/// A build or a lint.
 pub struct Job {
     pub name: String,
-    /// How many minutes it takes when it has two cores for itself.
+    /// Its duration in minutes, on two cores.
     pub minutes: f32,
     pub command: Command,
     /// What to do if it fails.
     pub advice: String,
-    /// Does nothing else depend on it? Then the others run whether it fails or not.
+    /// Is it a lint? Nothing depends on a lint, so the others continue if it fails.
     pub is_lint: bool,
 }
 
-/// Lints that have failed.
+/// The number of failed lints.
 static FAILED_LINTS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many lints have failed.
+/// The number of failed lints.
 pub fn failed_lints() -> usize {
     FAILED_LINTS.load(Ordering::Relaxed)
 }
 
-/// Runs all of them, in their order as far as cores become free. The first one's output is shown; another's only if it fails, for nobody
+/// Runs all jobs, in order, as cores become free. It shows the output of the first; that of the others only if they fail, because nobody
 /// can read two at once.
 ///
 /// # Errors
-/// If a build fails. Lints that fail say so, and are counted by [`failed_lints`].
+/// If a build fails. Failed lints are printed, and counted by [`failed_lints`].
 pub fn run_side_by_side(jobs: Vec<Job>) -> Result {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = cores.min(jobs.len());
     println!("{}", announcement(&jobs));
-    // Every worker stands for one core. The others are lent to whichever build asks first, by the protocol that cargo speaks.
-    let tokens = Client::new(cores - workers).map_err(|error| format!("builds cannot share the cores ({error}): see what limits pipes"))?;
+    // Every worker has one core. The other cores go to whichever build asks first, by cargo's jobserver protocol.
+    let tokens =
+        Client::new(cores - workers).map_err(|error| format!("builds cannot share the cores ({error}): check the limit of open files"))?;
     let queue = Mutex::new(jobs.into_iter().enumerate());
     let next = || queue.lock().expect("no worker panics").next();
     let work = || {
         let outcome = std::iter::from_fn(next).try_for_each(|(place, job)| run_one(job, place == 0, &tokens));
-        // What is left to do, others do: its core is for them.
-        outcome.and(tokens.release_raw().map_err(|error| format!("a core cannot be handed on: {error}")))
+        // The remaining jobs get the core of a worker that is done.
+        outcome.and(tokens.release_raw().map_err(|error| format!("a core cannot be released: {error}")))
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_run_and_a_failure_is_told() {
+    fn all_jobs_run_and_a_failure_is_reported() {
         let version = || job("version", &["--version"]);
         assert_eq!(run_side_by_side(vec![version(), version(), version()]), Ok(()));
         let sentence = run_side_by_side(vec![version(), job("nothing", &["no-such-command"]), version()]).unwrap_err();
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lint_that_fails_stops_nothing() {
+    fn a_failing_lint_stops_no_other_job() {
         let before = failed_lints();
         let lint = Job { is_lint: true, ..job("lint", &["no-such-command"]) };
         assert_eq!(run_side_by_side(vec![lint, job("version", &["--version"])]), Ok(()));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_time_is_told_before() {
+    fn the_total_time_is_announced() {
         let sentence = announcement(&[job("trunk 1.2.3", &[]), job("the page", &[])]);
         assert_eq!(sentence, "Now to do: trunk 1.2.3, the page. This takes about 3 minutes on two cores, less on more.");
     }

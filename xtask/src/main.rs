@@ -1,4 +1,4 @@
-//! The project's chores, as `cargo xtask <command>`. Each sets up what it needs, or says what to install.
+//! The project's chores, as `cargo xtask <command>`. Each installs what it needs, or prints what to install.
 
 mod chores;
 mod circles;
@@ -13,6 +13,7 @@ mod system;
 mod tally;
 mod test;
 mod tools;
+mod torture;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,14 +26,16 @@ Usage: cargo xtask <command>
   serve [--port PORT]              build the page and serve it at 127.0.0.1
   build                            build the page into dist, for any directory of a static host
   test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native or browser,
-                                   --all goes through every combination and tests the page that is shipped
-  check                            formatting, the order of the files, lints natively and for the browser, unit tests
+                                   --all tests all combinations and the shipped page
+  check                            formatting, import circles, lints natively and for the browser, unit tests
   fmt                              format every Rust file
-  package                          the crate as a package, and with the oldest Rust that it promises
-  circles                          the order of the files alone: no circles, and layers that need only those above them
-  fixtures [ARGUMENTS]             make the gradients from PyTorch anew; --check compares them
-  fuzz [SECONDS]                   feed every parser whatever breaks it, for so many seconds each (300)
-  peers [ARGUMENTS]                train the same decoder with other trainers, side by side; see peers/README.md";
+  package                          build the crate as a package, and with the oldest Rust that it supports
+  circles                          check imports alone: no circles, and layers import only from those above them
+  fixtures [ARGUMENTS]             compute the fixtures with PyTorch; --check compares them
+  fuzz [SECONDS]                   fuzz every parser for SECONDS seconds each [default: 300]
+  torture [MINUTES]                kill runs, fill disks, lose devices, try options at random, train for long and fuzz, for so many
+                                   minutes in all [default: 100]
+  peers [ARGUMENTS]                benchmark against other trainers; see peers/README.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -56,6 +59,8 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["circles"] => circles::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,
+        ["torture"] => torture::torture("100")?,
+        ["torture", minutes] => torture::torture(minutes)?,
         ["peers", rest @ ..] => peers::peers(rest)?,
         ["fixtures", rest @ ..] => chores::fixtures(rest)?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),
@@ -64,7 +69,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The directory of the workspace, so that a chore does the same from wherever it is called.
+/// The directory of the workspace, so that chores do not depend on the current directory.
 fn root() -> Result<&'static Path> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "xtask must stand in the project's directory".to_owned())
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "xtask must be in the project's directory".to_owned())
 }

@@ -1,21 +1,21 @@
-//! Which source files of the library name what others define, as the code says without being compiled.
+//! Dependencies between source files: which file names items that another file defines, determined without compiling.
 //!
-//! A name is followed through any number of `use` and `pub use` to the file that defines it. What macros generate is not
-//! seen: a name that is not found in the module where it is said to be counts as defined in that module's own file.
+//! A name is resolved through any number of `use` and `pub use` to the file that defines it. Items that macros generate are unknown: a name
+//! that is not found in its module counts as defined in that module's own file.
 
 use crate::process::Result;
 use crate::syntax::{self, Import, Modules};
 
-/// One file names something of another.
+/// A dependency: one file names an item of another.
 pub struct Dependency {
     pub from: String,
     pub to: String,
     pub name: String,
-    /// Does the file need it? It does not if it only passes it on with `pub use`, or only names a module.
+    /// Does the file need the item? It does not if it only re-exports it with `pub use`, or only names a module.
     pub is_need: bool,
 }
 
-/// Finds whatever files name of other files. Each file is a path from the project's directory on and a text.
+/// Finds all dependencies between files. Each file is a path relative to the project's directory, and a text.
 pub fn dependencies(files: &[(String, String)]) -> Result<Vec<Dependency>> {
     let library = Library { modules: syntax::read(files)? };
     let mut all = library.dependencies();
@@ -23,27 +23,28 @@ pub fn dependencies(files: &[(String, String)]) -> Result<Vec<Dependency>> {
     Ok(all)
 }
 
-/// All modules, in which names are looked up.
+/// All modules, for name resolution.
 struct Library {
     modules: Modules,
 }
 
-/// What a name may stand for.
+/// The meaning of a name.
 enum Meaning {
     Module(String),
     Item {
         file: String,
         name: String,
     },
-    /// Something of another crate, of a prelude or of a function.
+    /// An item of another crate, of a prelude, or of a function.
     Foreign,
 }
 
-/// The names that are being looked up, each in a module, as the end of a path or not: imports that lead back to one lead nowhere.
+/// The names that are being resolved, each with its module and whether it ends a path. An import that leads back to one of them is a dead
+/// end.
 type Open = Vec<(String, String, bool)>;
 
 impl Library {
-    /// Whatever files name of other files.
+    /// All dependencies.
     fn dependencies(&self) -> Vec<Dependency> {
         let mut all = Vec::new();
         for (at, module) in &self.modules {
@@ -62,7 +63,7 @@ impl Library {
         all
     }
 
-    /// What a path means in a module. It has two meanings where targets import different things by one name.
+    /// The meanings of a path in a module. There are two if targets import different items by one name.
     fn meanings(&self, at: &str, path: &str, open: &mut Open) -> Vec<Meaning> {
         let (first, rest) = cut(path);
         match first {
@@ -71,12 +72,12 @@ impl Library {
             "super" => self.within(at, path, open),
             _ => {
                 let found = self.named(at, first, rest.is_empty(), open);
-                if found.is_empty() { vec![self.macro_in_sight(at, first)] } else { self.followed(found, rest, open) }
+                if found.is_empty() { vec![self.visible_macro(at, first)] } else { self.followed(found, rest, open) }
             }
         }
     }
 
-    /// What the rest of a path means, whose beginning is a module.
+    /// The meanings of the rest of a path, after a module.
     fn within(&self, at: &str, path: &str, open: &mut Open) -> Vec<Meaning> {
         let (first, rest) = cut(path);
         match first {
@@ -89,7 +90,7 @@ impl Library {
         }
     }
 
-    /// What the rest of a path means, whose beginning is known. What is in an item is a part of it.
+    /// The meanings of the rest of a path, after a resolved beginning. Everything within an item belongs to the item.
     fn followed(&self, found: Vec<Meaning>, rest: &str, open: &mut Open) -> Vec<Meaning> {
         let follow = |meaning| match meaning {
             Meaning::Module(module) => self.within(&module, rest, open),
@@ -98,7 +99,8 @@ impl Library {
         found.into_iter().flat_map(follow).collect()
     }
 
-    /// What a name means in a module. A function may be called as a module is: paths go on in the module and end at the function.
+    /// The meanings of a name in a module. A function and a module may have the same name: a path continues in the module and ends at the
+    /// function.
     fn named(&self, at: &str, name: &str, is_end: bool, open: &mut Open) -> Vec<Meaning> {
         let (module, child, key) = (&self.modules[at], format!("{at}::{name}"), (at.to_owned(), name.to_owned(), is_end));
         let child = Some(child).filter(|child| self.modules.contains_key(child)).map(Meaning::Module);
@@ -125,7 +127,7 @@ impl Library {
         found
     }
 
-    /// What a name means that a module may have from a glob.
+    /// The meanings of a name that a module may import by a glob.
     fn named_by_glob(&self, at: &str, glob: &str, name: &str, is_end: bool, open: &mut Open) -> Vec<Meaning> {
         let mut found = Vec::new();
         for source in self.meanings(at, glob, open) {
@@ -136,10 +138,10 @@ impl Library {
         found
     }
 
-    /// A macro is known by its name alone in the modules within its own, and perhaps after it.
-    fn macro_in_sight(&self, at: &str, name: &str) -> Meaning {
-        let around = std::iter::successors(Some(at), |at| parent(at)).filter_map(|at| self.modules.get(at));
-        let mut modules = around.chain(self.modules.values()).filter(|_| name.ends_with('!'));
+    /// A macro is visible by its name alone in the modules within its own, and possibly after it.
+    fn visible_macro(&self, at: &str, name: &str) -> Meaning {
+        let ancestors = std::iter::successors(Some(at), |at| parent(at)).filter_map(|at| self.modules.get(at));
+        let mut modules = ancestors.chain(self.modules.values()).filter(|_| name.ends_with('!'));
         modules.find_map(|module| module.items.get(name)).map_or(Meaning::Foreign, |file| item(file, name))
     }
 }
@@ -148,7 +150,7 @@ fn item(file: &str, name: &str) -> Meaning {
     Meaning::Item { file: file.to_owned(), name: name.to_owned() }
 }
 
-/// The first name of a path, and the others.
+/// Splits a path into its first name and the rest.
 fn cut(path: &str) -> (&str, &str) {
     path.split_once("::").unwrap_or((path, ""))
 }

@@ -1,4 +1,4 @@
-//! Building the page, and serving it.
+//! Builds and serves the page.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,72 +11,72 @@ use crate::jobs::Job;
 use crate::process::{Result, cargo, durations, phase, run};
 use crate::tools::{self, Toolchain, trunk_setting};
 
-const BUILD_ADVICE: &str = "mend the error above";
+const BUILD_ADVICE: &str = "fix the error above";
 
-/// The profile of Cargo.toml that makes a page of few bytes, for visitors.
+/// The profile of Cargo.toml for a small page, to be shipped.
 pub const SHIPPED: &str = "page";
 
-/// The profile that is built in a fraction of the time, to try the page out and to test it.
+/// The profile that builds in a fraction of the time, for development and tests.
 pub const QUICK: &str = "page-dev";
 
-/// How many minutes the page's programs take to build for the first time, on two cores.
+/// The duration of the first build of the page's programs in minutes, on two cores.
 fn minutes(profile: &str) -> f32 {
     if profile == QUICK { 3.0 } else { 6.0 }
 }
 
-/// The page's programs, built with just the flags that Trunk builds them with, so that it finds them done.
+/// Builds the page's programs with the same flags as Trunk, so that Trunk finds them built.
 pub fn programs(profile: &str) -> Job {
     let target = format!("--target={}", tools::TARGET);
     let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page", "--bin", "librarian"]);
     Job { name: "the page's programs".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned(), is_lint: false }
 }
 
-/// Builds the page in a profile of Cargo.toml into a directory.
+/// Builds the page with a profile of Cargo.toml into a directory.
 pub fn build(toolchain: &Toolchain, profile: &str, directory: &Path) -> Result {
     bundle(toolchain, profile, &["--dist".as_ref(), directory.as_os_str()])
 }
 
-/// Lets Trunk put the page together. It compiles whatever has changed.
+/// Runs Trunk, which bundles the page and compiles what has changed.
 fn bundle(toolchain: &Toolchain, profile: &str, arguments: &[&OsStr]) -> Result {
-    println!("Putting the page together: seconds if its programs are built, about {} minutes on two cores if not.", minutes(profile));
+    println!("Bundling the page: seconds if its programs are built, otherwise about {} minutes on two cores.", minutes(profile));
     run(toolchain.trunk(&["build", "--release", "--cargo-profile", profile]).args(arguments), BUILD_ADVICE)
 }
 
-/// Builds the page into the directory that a host's visitors are to see.
+/// Builds the page into `dist`, for a static host.
 pub fn build_for_host() -> Result {
     let directory = Path::new("dist");
     let toolchain = phase("set-up", || Toolchain::ensure(vec![programs(SHIPPED)]))?;
     phase("build", || build(&toolchain, SHIPPED, directory))?;
     println!("{}", durations());
-    println!("The page is in {}: put these files anywhere on a host that serves https.", directory.display());
+    println!("The page is in {}: copy these files to any directory of a static host with https.", directory.display());
     Ok(())
 }
 
-/// Builds the page and serves it until it is interrupted; builds it again when a source changes.
+/// Builds and serves the page until interrupted, and rebuilds it when a source changes.
 pub fn serve(port: Option<&str>) -> Result {
     let port = free_port(port)?;
     let toolchain = phase("set-up", || Toolchain::ensure(vec![programs(QUICK)]))?;
-    // Trunk would serve a page that does not build; so it is built once before.
+    // Trunk serves even a page that fails to build, so build it once before.
     phase("build", || bundle(&toolchain, QUICK, &[]))?;
     println!("{}", durations());
     announce(port);
-    run(&mut toolchain.trunk(&["serve", "--release", "--cargo-profile", QUICK, "--port", &port.to_string()]), "see what it says above")
+    run(&mut toolchain.trunk(&["serve", "--release", "--cargo-profile", QUICK, "--port", &port.to_string()]), "see its output above")
 }
 
 fn free_port(port: Option<&str>) -> Result<u16> {
     let text = port.map_or_else(|| trunk_setting("port"), |port| Ok(port.to_owned()))?;
-    let port: NonZeroU16 = text.parse().map_err(|_| format!("`{text}` is no port: give a number from 1 to 65535"))?;
+    let port: NonZeroU16 = text.parse().map_err(|_| format!("`{text}` is not a port: give a number from 1 to 65535"))?;
     let port = port.get();
-    let taken = |_| format!("port {port} is taken: give another one with --port");
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|_| port).map_err(taken)
+    let in_use = |_| format!("port {port} is in use: give another one with --port");
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|_| port).map_err(in_use)
 }
 
-/// Names the address as soon as there is an answer at it.
+/// Prints the address as soon as the server responds.
 fn announce(port: u16) {
     thread::spawn(move || {
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             thread::sleep(Duration::from_millis(200));
         }
-        println!("\nThe page is at http://127.0.0.1:{port}/ (Ctrl-C ends it).\n");
+        println!("\nThe page is at http://127.0.0.1:{port}/ (Ctrl-C stops the server).\n");
     });
 }

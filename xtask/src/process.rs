@@ -1,4 +1,4 @@
-//! Running other programs, and telling how long it took.
+//! Runs other programs and reports durations.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -6,24 +6,24 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// A failure is a sentence that says what to do.
+/// The result of a chore. An error is a sentence that says what to do.
 pub type Result<T = ()> = std::result::Result<T, String>;
 
-/// The cargo that runs this chore.
+/// A command of the cargo that runs this chore.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
     command
 }
 
-/// Runs a command to its end. `advice` is what to do if it fails.
+/// Runs a command. `advice` says what to do if it fails.
 pub fn run(command: &mut Command, advice: &str) -> Result {
     println!("$ {}", shown(command));
     let status = command.status().map_err(|error| not_started(command, &error))?;
     if status.success() { Ok(()) } else { Err(format!("`{}` failed: {advice}", shown(command))) }
 }
 
-/// Runs a command beside others. Only if it fails is its output shown.
+/// Runs a command in parallel with others. It shows the output only if the command fails.
 pub fn run_quietly(command: &mut Command, advice: &str) -> Result {
     println!("$ {}", shown(command));
     let output = command.stdin(Stdio::null()).output().map_err(|error| not_started(command, &error))?;
@@ -34,7 +34,7 @@ pub fn run_quietly(command: &mut Command, advice: &str) -> Result {
     Err(format!("`{}` failed: {advice}", shown(command)))
 }
 
-/// Runs a command, gives every line that it prints to `reader`, and tells whether it succeeded.
+/// Runs a command, passes every line of its output to `reader`, and returns whether it succeeded.
 pub fn run_reading(command: &mut Command, mut reader: impl FnMut(&str)) -> Result<bool> {
     println!("$ {}", shown(command));
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
@@ -47,13 +47,13 @@ pub fn run_reading(command: &mut Command, mut reader: impl FnMut(&str)) -> Resul
     Ok(status.success())
 }
 
-/// What a command prints, if it can be run and succeeds.
+/// The output of a command, if it succeeds.
 pub fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The first of these programs that PATH has.
+/// The first of these programs in PATH.
 pub fn find_program(names: &[&str]) -> Option<PathBuf> {
     let directories: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     let endings: &[&str] = if cfg!(windows) { &[".exe", ".cmd"] } else { &[""] };
@@ -61,23 +61,23 @@ pub fn find_program(names: &[&str]) -> Option<PathBuf> {
     files.flat_map(|file| directories.iter().map(move |directory| directory.join(&file))).find(|path| path.is_file())
 }
 
-/// Does one phase of a chore between a heading and its duration.
+/// Runs a phase of a chore, with a heading before and its duration after it.
 pub fn phase<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     println!("== {name}");
     let start = Instant::now();
     let result = work();
     let line = format!("{name}: {}", shown_duration(start.elapsed()));
     println!("== {line}\n");
-    PHASES.lock().expect("nobody panics with it").push(line);
+    PHASES.lock().expect("no phase panics while it holds the lock").push(line);
     result
 }
 
-/// The phases that have ended.
+/// The completed phases with their durations.
 static PHASES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// How long every phase took, for the end of a long chore, when their own lines are out of sight.
+/// The durations of all phases, for the end of a long chore.
 pub fn durations() -> String {
-    PHASES.lock().expect("nobody panics with it").join("; ")
+    PHASES.lock().expect("no phase panics while it holds the lock").join("; ")
 }
 
 fn shown_duration(duration: Duration) -> String {
@@ -85,7 +85,7 @@ fn shown_duration(duration: Duration) -> String {
     if seconds < 60 { format!("{:.1} s", duration.as_secs_f64()) } else { format!("{} min {:02} s", seconds / 60, seconds % 60) }
 }
 
-/// The command as it would be typed, by the name of its program alone.
+/// The command as it would be typed, with the name of the program instead of its path.
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_stem().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_for_people() {
+    fn durations_are_readable() {
         assert_eq!(shown_duration(Duration::from_millis(1234)), "1.2 s");
         assert_eq!(shown_duration(Duration::from_secs(125)), "2 min 05 s");
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_and_failure_is_told() {
+    fn lines_are_read_and_a_failure_is_reported() {
         let mut lines = 0;
         assert!(run_reading(&mut cargo(&["--version"]), |line| lines += usize::from(line.starts_with("cargo "))).unwrap());
         assert_eq!(lines, 1);

@@ -1,5 +1,5 @@
-//! A directory for what programs keep while somebody is logged in. Where nobody is, as in a container, there is none,
-//! and Mesa's Vulkan driver prints an error for every test that asks for an adapter.
+//! The runtime directory of a login session (`XDG_RUNTIME_DIR`). Without a login, as in a container, there is none, and Mesa's Vulkan
+//! driver prints an error for every test that requests an adapter.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::process::Result;
 
 const VARIABLE: &str = "XDG_RUNTIME_DIR";
 
-/// A temporary directory of that kind where the system gives none. It is removed in the end.
+/// A temporary runtime directory if the system has none. It is removed when dropped.
 pub struct RuntimeDirectory(Option<PathBuf>);
 
 impl RuntimeDirectory {
@@ -17,11 +17,11 @@ impl RuntimeDirectory {
             return Ok(RuntimeDirectory(None));
         }
         let path = std::env::temp_dir().join(format!("streambp-runtime-{}", std::process::id()));
-        create(&path).map_err(|error| format!("{} cannot be made ({error}): set {VARIABLE} or TMPDIR", path.display()))?;
+        create(&path).map_err(|error| format!("{} cannot be created ({error}): set {VARIABLE} or TMPDIR", path.display()))?;
         Ok(RuntimeDirectory(Some(path)))
     }
 
-    /// Tells a command where it is.
+    /// Sets the directory in the environment of a command.
     pub fn give_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         match &self.0 {
             Some(path) => command.env(VARIABLE, path),
@@ -33,13 +33,13 @@ impl RuntimeDirectory {
 impl Drop for RuntimeDirectory {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // What is left behind is a temporary directory, so a failure needs no word.
+            // It is a temporary directory, so a failure does not matter.
             let _ = std::fs::remove_dir_all(path);
         }
     }
 }
 
-/// Programs refuse such a directory if others may read it.
+/// Creates the directory with private permissions, without which programs refuse it.
 fn create(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_private_while_it_is_needed_and_removed_then() {
+    fn it_is_private_and_removed_when_dropped() {
         let path = std::env::temp_dir().join(format!("streambp-runtime-test-{}", std::process::id()));
         create(&path).unwrap();
         #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! What source files define, import and name, read from their text alone.
+//! Parses source files: the items that they define, import and name.
 
 use std::collections::BTreeMap;
 
@@ -9,30 +9,30 @@ use syn::{Attribute, Ident, ImplItem, Item, UseTree, Visibility};
 
 use crate::process::Result;
 
-/// Modules by their paths: `crate::gpu::kernels` is in `src/gpu/kernels/mod.rs`.
+/// Modules by path: `crate::gpu::kernels` is in `src/gpu/kernels/mod.rs`.
 pub type Modules = BTreeMap<String, Module>;
 
-/// What stands in a module, but for tests.
+/// The contents of a module, without tests.
 #[derive(Default)]
 pub struct Module {
     pub file: String,
-    /// The file that defines each item. A macro's name ends with `!`, since variables like to be called as macros are.
+    /// The file that defines each item. Names of macros end with `!`, since variables often have the same names.
     pub items: BTreeMap<String, String>,
     pub imports: Vec<Import>,
-    /// Every path that is no import.
+    /// All paths that are not imports.
     pub paths: Vec<String>,
 }
 
 /// One name of a `use`.
 pub struct Import {
     pub path: String,
-    /// What it is called here; none for a glob.
+    /// The local name; `None` for a glob.
     pub name: Option<String>,
-    /// Is it a `pub use`, to whatever part of the crate?
+    /// Is it a `pub use` of any visibility?
     pub is_passed_on: bool,
 }
 
-/// Reads files, each a path from the project's directory on and a text.
+/// Parses files, each a path relative to the project's directory and a text.
 pub fn read(files: &[(String, String)]) -> Result<Modules> {
     let mut reader = Reader::default();
     for (path, text) in files {
@@ -42,7 +42,7 @@ pub fn read(files: &[(String, String)]) -> Result<Modules> {
     }
     let Reader { mut modules, tests, exported, .. } = reader;
     modules.retain(|module, _| !tests.iter().any(|test| module == test || module.starts_with(&format!("{test}::"))));
-    // A module has all modules around it, even one without a file of its own.
+    // Add all parent modules, even those without a file of their own.
     for path in modules.keys().cloned().collect::<Vec<_>>() {
         for (end, _) in path.match_indices("::") {
             modules.entry(path[..end].to_owned()).or_default();
@@ -52,32 +52,32 @@ pub fn read(files: &[(String, String)]) -> Result<Modules> {
     Ok(modules)
 }
 
-/// Goes through the files and notes what they say.
+/// A visitor that collects the contents of files.
 #[derive(Default)]
 struct Reader {
     modules: Modules,
     file: String,
-    /// The path of the module at hand.
+    /// The path of the current module.
     at: String,
-    /// Modules in files of their own that are there for tests alone.
+    /// Modules in files of their own that exist only for tests.
     tests: Vec<String>,
-    /// Macros that the crate's root has, wherever they are defined, and their files.
+    /// Macros that are exported to the crate's root, with their files.
     exported: Vec<(String, String)>,
 }
 
 impl Reader {
     fn read_module(&mut self, path: String, read: impl FnOnce(&mut Self)) {
         self.modules.insert(path.clone(), Module { file: self.file.clone(), ..Module::default() });
-        let outside = std::mem::replace(&mut self.at, path);
+        let parent = std::mem::replace(&mut self.at, path);
         read(self);
-        self.at = outside;
+        self.at = parent;
     }
 
     fn module(&mut self) -> &mut Module {
-        self.modules.get_mut(&self.at).expect("it was entered")
+        self.modules.get_mut(&self.at).expect("the current module was added")
     }
 
-    /// Notes what a `use` imports.
+    /// Collects the imports of a `use`.
     fn import(&mut self, tree: &UseTree, path: &str, is_passed_on: bool) {
         let joined = |ident: &Ident| match shown(ident).as_str() {
             "self" if !path.is_empty() => path.to_owned(),
@@ -95,7 +95,7 @@ impl Reader {
         self.module().imports.push(Import { path, name, is_passed_on });
     }
 
-    /// Notes the paths among the tokens that a macro is given or consists of.
+    /// Collects the paths among the tokens of a macro's arguments or definition.
     fn read_tokens(&mut self, mut rest: Cursor) {
         let (mut path, mut signs) = (String::new(), String::new());
         while !rest.eof() {
@@ -106,7 +106,7 @@ impl Reader {
                     path = format!("{path}::{name}");
                     continue;
                 }
-                // A field or a method, a name that the macro is given, or what is in something that is not a plain path.
+                // A field or a method, a parameter of the macro, or the end of something that is not a plain path.
                 let is_part = signs.ends_with("::") || signs.ends_with('.') && !signs.ends_with("..");
                 let is_given = signs.ends_with('$') && name != "crate";
                 self.note(std::mem::replace(&mut path, if is_part || is_given { String::new() } else { name }));
@@ -120,7 +120,7 @@ impl Reader {
                     self.read_tokens(inside);
                 }
                 let after_lifetime = rest.lifetime().map(|(_, after)| after);
-                rest = after_lifetime.or_else(|| rest.token_tree().map(|(_, after)| after)).expect("it is not at its end");
+                rest = after_lifetime.or_else(|| rest.token_tree().map(|(_, after)| after)).expect("the cursor is not at the end");
             }
         }
         self.note(path);
@@ -178,7 +178,7 @@ impl<'ast> Visit<'ast> for Reader {
         visit::visit_path(self, path);
     }
 
-    /// A constant without a path looks like a variable there, but for its case.
+    /// In a pattern, a constant without a path differs from a variable only by its case.
     fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
         let name = shown(&pattern.ident);
         if name.starts_with(char::is_uppercase) {
@@ -197,7 +197,7 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 
-/// What an item is marked with, and what it is called if others can name it.
+/// The attributes of an item, and its name if others can name it.
 fn attributes_and_name(item: &Item) -> (&[Attribute], Option<&Ident>) {
     match item {
         Item::Const(item) => (&item.attrs, Some(&item.ident)),
@@ -216,19 +216,19 @@ fn attributes_and_name(item: &Item) -> (&[Attribute], Option<&Ident>) {
     }
 }
 
-/// Does it stand under `cfg(test)`, perhaps with further conditions?
+/// Is there a `cfg(test)`, possibly with further conditions?
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     let conditions = attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"));
     let mut conditions = conditions.filter_map(|attribute| attribute.meta.require_list().ok()).map(|list| list.tokens.to_string());
     conditions.any(|condition| condition == "test" || condition.replace(' ', "").starts_with("all(test,"))
 }
 
-/// A name without the mark that lets a keyword be one.
+/// A name without the `r#` of raw identifiers.
 fn shown(ident: &Ident) -> String {
     ident.unraw().to_string()
 }
 
-/// The module that a file is, by where it lies: some are declared by macros.
+/// The module of a file by its path, since macros declare some modules.
 fn module_of(file: &str) -> String {
     let file = file.trim_start_matches("src/").trim_end_matches(".rs");
     let names = file.split('/').filter(|name| !matches!(*name, "lib" | "mod"));

@@ -1,13 +1,13 @@
-//! What the operating system's packages provide: a Vulkan driver, browsers, Node and Python.
+//! Requirements from packages of the operating system: a Vulkan driver, browsers, Node and Python.
 //!
-//! On Debian and Ubuntu it is installed if that takes no password; elsewhere the command to type is printed.
+//! On Debian and Ubuntu they are installed if that needs no password; otherwise the command to type is printed.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::process::{Result, find_program, output_of, run};
 
-/// Something that a chore needs.
+/// A requirement of a chore.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     Vulkan,
@@ -38,7 +38,7 @@ impl Need {
         }
     }
 
-    /// The packages that meet it. Ubuntu's browsers are snaps, which cannot use a fresh profile in a temporary directory.
+    /// The packages that provide it. Ubuntu's browsers are snaps, which cannot use a fresh profile in a temporary directory.
     fn packages(self, system: System) -> Option<&'static str> {
         Some(match (self, system) {
             (Need::Vulkan, System::Debian | System::Ubuntu) => "mesa-vulkan-drivers libvulkan1",
@@ -62,7 +62,7 @@ impl Need {
     }
 }
 
-/// Systems whose packages have known names.
+/// Systems with known package names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum System {
     Debian,
@@ -84,7 +84,7 @@ impl System {
         }
     }
 
-    /// A distribution, or the one that it descends from. Ubuntu's descendants call themselves Debian's too.
+    /// A distribution, or the one that it derives from. Derivatives of Ubuntu also name Debian.
     fn of_linux(os_release: &str) -> System {
         let lines = os_release.lines().filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="));
         let names: Vec<&str> = lines.flat_map(|line| line.split(['=', ' ', '"'])).collect();
@@ -110,10 +110,10 @@ impl System {
     }
 }
 
-/// What Python is called where venv comes with it.
+/// The name of a Python that includes venv.
 pub const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
 
-/// Sees that all needs are met: installs what is missing, or says what to install.
+/// Ensures that all requirements are met: installs what is missing, or prints what to install.
 pub fn ensure(needs: &[Need]) -> Result {
     let system = System::current();
     let missing = || needs.iter().copied().filter(|need| !need.is_met());
@@ -125,19 +125,19 @@ pub fn ensure(needs: &[Need]) -> Result {
     if missing.is_empty() { Ok(()) } else { Err(what_to_install(&missing, system)) }
 }
 
-/// Does nothing where it would take a password: then the command is named instead.
+/// Installs packages with apt if that needs no password; otherwise names the command.
 fn install_with_apt(packages: &[&str]) -> Result {
     let Some(prefix) = root_prefix() else { return Ok(()) };
     let apt = |arguments: &[&str]| {
         let words = prefix.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]).chain(arguments);
         let words: Vec<&str> = words.copied().collect();
-        run(Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()), "mend apt-get's sources, or install these packages yourself")
+        run(Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()), "fix apt-get's sources, or install these packages yourself")
     };
     apt(&["update", "--quiet"])?;
     apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"], packages].concat())
 }
 
-/// What to put before a command so that root runs it without being asked for a password.
+/// The prefix with which a command runs as root without a password, if there is one.
 fn root_prefix() -> Option<&'static [&'static str]> {
     if output_of(Command::new("id").arg("-u")).as_deref() == Some("0") {
         return Some(&[]);
@@ -148,14 +148,14 @@ fn root_prefix() -> Option<&'static [&'static str]> {
 fn what_to_install(missing: &[Need], system: System) -> String {
     let names: Vec<&str> = missing.iter().map(|need| need.name()).collect();
     let packages: Vec<&str> = missing.iter().filter_map(|need| need.packages(system)).collect();
-    let by_hand: Vec<&str> = missing.iter().filter(|need| need.packages(system).is_none()).map(|need| need.name()).collect();
+    let unpackaged: Vec<&str> = missing.iter().filter(|need| need.packages(system).is_none()).map(|need| need.name()).collect();
     let mut sentence = format!("this machine lacks {}; ", names.join(" and "));
     if !packages.is_empty() {
         sentence += &format!("run `{} {}`", system.install_command(), packages.join(" "));
     }
-    if !by_hand.is_empty() {
-        let joint = if packages.is_empty() { "" } else { ", and " };
-        sentence += &format!("{joint}install {} from its makers", by_hand.join(" and "));
+    if !unpackaged.is_empty() {
+        let separator = if packages.is_empty() { "" } else { ", and " };
+        sentence += &format!("{separator}install {} from its vendor", unpackaged.join(" and "));
     }
     sentence + ", then run this again"
 }
@@ -168,13 +168,13 @@ fn has_vulkan_driver() -> bool {
     named || places.filter_map(|place| place.join("vulkan/icd.d").read_dir().ok()).any(|mut drivers| drivers.next().is_some())
 }
 
-/// Where the list of libraries cannot be asked for, the tests themselves find out.
+/// Is there a Vulkan loader? Assumes so if the list of libraries is unavailable; the tests will show.
 fn has_vulkan_loader() -> bool {
     let list = |program| output_of(Command::new(program).arg("-p"));
     list("ldconfig").or_else(|| list("/sbin/ldconfig")).is_none_or(|libraries| libraries.contains("libvulkan.so.1"))
 }
 
-/// Chromium, or Chrome, which is the same engine.
+/// Chromium, or Chrome, which has the same engine.
 pub fn chromium() -> Result<PathBuf> {
     let names = ["google-chrome", "google-chrome-stable", "chromium", "chromium-browser"];
     let places = ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", r"C:\Program Files\Google\Chrome\Application\chrome.exe"];
@@ -186,7 +186,7 @@ pub fn firefox() -> Result<PathBuf> {
     browser("FIREFOX", &["firefox-esr", "firefox"], &places).ok_or_else(|| not_found(Need::Firefox))
 }
 
-/// The browser that a variable names, or that PATH has, or that stands where installers put it.
+/// The browser that a variable names, or that is in PATH or in a usual place of installers.
 fn browser(variable: &str, names: &[&str], places: &[&str]) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let found = named.or_else(|| find_program(names)).or_else(|| places.iter().map(PathBuf::from).find(|path| path.is_file()))?;
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn systems_are_told_apart() {
+    fn systems_are_distinguished() {
         let system = |text| System::of_linux(text);
         assert_eq!(system("NAME=\"Debian GNU/Linux\"\nID=debian\n"), System::Debian);
         assert_eq!(system("ID=ubuntu\nID_LIKE=debian\n"), System::Ubuntu);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_with_the_command_to_type() {
+    fn missing_requirements_are_named_with_the_command_to_type() {
         let sentence = what_to_install(&[Need::Vulkan, Need::Firefox], System::Debian);
         assert!(
             sentence.ends_with("run `sudo apt-get install mesa-vulkan-drivers libvulkan1 firefox-esr`, then run this again"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_package_is_to_be_had_from_its_makers() {
+    fn requirements_without_a_package_come_from_their_vendor() {
         let sentence = what_to_install(&[Need::Vulkan, Need::Chromium], System::Ubuntu);
         assert!(sentence.contains("`sudo apt-get install mesa-vulkan-drivers libvulkan1`, and install Chromium"), "{sentence}");
     }

@@ -1,9 +1,9 @@
-//! Adding up what test runners report.
+//! Sums the reports of test runners.
 
 use std::fmt;
 use std::ops::AddAssign;
 
-/// How many tests passed, failed and were skipped.
+/// The numbers of passed, failed and skipped tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub passed: usize,
@@ -12,10 +12,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// What stands for a run that broke off before it could count.
+    /// The tally of a run that aborted before it reported.
     pub const BROKEN: Tally = Tally { passed: 0, failed: 1, skipped: 0 };
 
-    /// Takes in a line of output: a closing line of cargo test or of node's test runner counts, any other does not.
+    /// Reads a line of output. Only summary lines of cargo test or of node's test runner count.
     pub fn read(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
             result.split([';', '.']).for_each(|count| self.add_cargo_count(count));
@@ -59,7 +59,7 @@ impl AddAssign for Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        // What was skipped stands before, so that the last line always has the same form.
+        // Skipped tests come first, so that the last line always has the same form.
         if self.skipped > 0 {
             writeln!(out, "{} skipped", self.skipped)?;
         }

@@ -1,6 +1,6 @@
-//! All tests: lints, natively on the default adapter, then the page in real browsers.
+//! All tests: lints, native tests on the default adapter, then the page in real browsers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::thread;
 
@@ -13,7 +13,7 @@ use crate::system::{self, Need};
 use crate::tally::Tally;
 use crate::tools::Toolchain;
 
-/// One of the parts that the tests have.
+/// A part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Lints,
@@ -21,16 +21,16 @@ enum Part {
     Browser,
 }
 
-/// Which tests run.
+/// The selected tests.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Selection {
     parts: Vec<Part>,
-    /// Every combination, and the page as it is shipped?
+    /// All combinations, and the shipped page?
     is_exhaustive: bool,
 }
 
 impl Selection {
-    /// What the arguments of `test` ask for.
+    /// The selection by the arguments of `test`.
     pub fn named(arguments: &[&str]) -> Result<Selection> {
         let mut selection = Selection { parts: vec![Part::Lints, Part::Native, Part::Browser], is_exhaustive: false };
         let mut arguments = arguments.iter();
@@ -54,28 +54,28 @@ fn part_named(name: &str) -> Result<Part> {
     }
 }
 
-/// Runs parts of the tests. The last line adds up what all runners counted.
+/// Runs the selected tests. The last line sums the counts of all runners.
 pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(&selection.parts)))?;
     let runners = Runners::new(selection.is_exhaustive)?;
-    let is_chosen = |part| selection.parts.contains(&part);
-    let mut total = if is_chosen(Part::Lints) { quick_lints() } else { Tally::default() };
+    let is_selected = |part| selection.parts.contains(&part);
+    let mut total = if is_selected(Part::Lints) { quick_lints() } else { Tally::default() };
     let built = phase("builds", || build(selection));
     total += Tally { failed: failed_lints(), ..Tally::default() };
     if let (Err(sentence), [Part::Lints]) = (&built, &selection.parts[..]) {
         return Err(sentence.clone());
     }
-    if is_chosen(Part::Native) {
+    if is_selected(Part::Native) {
         total += counted(built.as_ref().map_err(Clone::clone).and_then(|_| native(&runners)));
     }
-    if is_chosen(Part::Browser) {
+    if is_selected(Part::Browser) {
         total += counted(built.as_ref().map_err(Clone::clone).and_then(|toolchain| browser(&runners, toolchain.as_ref())));
     }
     println!("{}\n{total}", durations());
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What breaks off before it can count is a failure.
+/// A run that aborts before it reports counts as a failure.
 fn counted(tally: Result<Tally>) -> Tally {
     tally.unwrap_or_else(|sentence| {
         eprintln!("error: {sentence}\n");
@@ -83,35 +83,35 @@ fn counted(tally: Result<Tally>) -> Tally {
     })
 }
 
-/// Does the lints that are chosen and builds whatever the tests need, side by side: while one waits for its last crate, others have the
-/// other cores. The order is such that none waits for a directory that another builds in.
+/// Runs the selected lints and all builds for the tests in parallel: while one waits for its last crate, the others use the other cores.
+/// The order is such that none waits for the lock of another's build directory.
 fn build(selection: &Selection) -> Result<Option<Toolchain>> {
-    let is_chosen = |part| selection.parts.contains(&part);
-    let lints = if is_chosen(Part::Lints) { chores::lints()? } else { Vec::new() };
+    let is_selected = |part| selection.parts.contains(&part);
+    let lints = if is_selected(Part::Lints) { chores::lints()? } else { Vec::new() };
     let command = cargo(&["test", "--workspace", "--no-run"]);
-    let (name, advice) = ("the native tests".to_owned(), "mend the error above".to_owned());
-    let native = Some(Job { name, minutes: 5.0, command, advice, is_lint: false }).filter(|_| is_chosen(Part::Native));
+    let (name, advice) = ("the native tests".to_owned(), "fix the error above".to_owned());
+    let native = Some(Job { name, minutes: 5.0, command, advice, is_lint: false }).filter(|_| is_selected(Part::Native));
     let jobs = lints.into_iter().chain(native);
-    if !is_chosen(Part::Browser) {
+    if !is_selected(Part::Browser) {
         return run_side_by_side(jobs.collect()).map(|()| None);
     }
     Toolchain::ensure(jobs.chain([page::programs(profile(selection.is_exhaustive))]).collect()).map(Some)
 }
 
-/// The profile of the page that is tested.
+/// The profile of the tested page.
 fn profile(is_exhaustive: bool) -> &'static str {
     if is_exhaustive { page::SHIPPED } else { page::QUICK }
 }
 
 fn needs(parts: &[Part]) -> Vec<Need> {
     let (is_native, is_browser) = (parts.contains(&Part::Native), parts.contains(&Part::Browser));
-    // Firefox wants a Vulkan driver as much as native tests do.
+    // Firefox needs a Vulkan driver, as native tests do.
     let vulkan = (is_native || is_browser).then_some(Need::Vulkan);
     let browsers = [Need::Chromium, Need::Firefox, Need::Node].into_iter().filter(|_| is_browser);
     vulkan.into_iter().chain(browsers).collect()
 }
 
-/// What is wrong with one says nothing of the others.
+/// Runs all quick lints, also after a failure.
 fn quick_lints() -> Tally {
     let mut tally = Tally::default();
     for (name, lint) in chores::QUICK_LINTS {
@@ -128,33 +128,25 @@ fn native(runners: &Runners) -> Result<Tally> {
 }
 
 fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
-    let toolchain = toolchain.expect("it was made for the page");
-    let page = Path::new("target/page-under-test");
-    phase("build of the page", || page::build(toolchain, profile(runners.is_exhaustive), page))?;
-    let page = std::path::absolute(page).map_err(|error| error.to_string())?;
+    let toolchain = toolchain.expect("browser tests have a toolchain");
+    let tests = BrowserTests::build(toolchain, profile(runners.is_exhaustive))?;
     let tests_in = |browser: &str, files: &[String]| -> Result<Command> {
-        let mut tests = in_browser_tests(system::node()?, &["--test", "--test-concurrency=1", "--test-reporter=spec"]);
-        tests.args(files).env("PAGE", &page).env("BROWSER", browser);
-        tests.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?);
+        let mut tests = tests.node(browser, &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
+        tests.args(files);
         Ok(tests)
     };
-    phase("set-up of the browser tests", || {
-        // A driver's install scripts would download browsers of their own.
-        let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-        run(&mut in_browser_tests(system::npm()?, &install), "see that the packages' registry can be reached")
-    })?;
     let (timed, others) =
         browser_test_files(runners.is_exhaustive)?.into_iter().partition::<Vec<String>, _>(|file| file.starts_with(TIMED));
     let mut total = phase("browser tests", || {
         let (mut chromium, mut firefox) = (tests_in(BROWSERS[0], &others)?, tests_in(BROWSERS[1], &others)?);
         thread::scope(|scope| {
-            let beside = scope.spawn(|| runners.count(&mut firefox, Show::AtTheEnd));
+            let other = scope.spawn(|| runners.count(&mut firefox, Show::AtTheEnd));
             let mut tally = runners.count(&mut chromium, Show::Now)?;
-            tally += beside.join().expect("counting does not panic")?;
+            tally += other.join().expect("counting does not panic")?;
             Ok(tally)
         })
     })?;
-    total += phase("browser tests that measure", || {
+    total += phase("timed browser tests", || {
         BROWSERS.iter().try_fold(Tally::default(), |mut tally, browser| {
             tally += runners.count(&mut tests_in(browser, &timed)?, Show::Now)?;
             Ok(tally)
@@ -163,20 +155,52 @@ fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
     Ok(total)
 }
 
-/// What `tests/browser/browsers.mjs` calls them. They are tested beside each other.
-const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
-/// Starts the name of the file that measures, which runs by itself: without a GPU, browsers take all cores.
+/// The page under test, and the programs that drive browsers.
+pub struct BrowserTests {
+    page: PathBuf,
+}
+
+impl BrowserTests {
+    /// Gets all that they need, and builds the page.
+    pub fn set_up() -> Result<BrowserTests> {
+        system::ensure(&needs(&[Part::Browser]))?;
+        BrowserTests::build(&Toolchain::ensure(vec![page::programs(page::QUICK)])?, page::QUICK)
+    }
+
+    fn build(toolchain: &Toolchain, profile: &'static str) -> Result<BrowserTests> {
+        let page = std::path::absolute("target/page-under-test").map_err(|error| error.to_string())?;
+        phase("build of the page", || page::build(toolchain, profile, &page))?;
+        phase("set-up of the browser tests", || {
+            // The install scripts of a browser driver would download browsers.
+            let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+            run(&mut in_browser_tests(system::npm()?, &install), "check that the package registry is reachable")
+        })?;
+        Ok(BrowserTests { page })
+    }
+
+    /// A command of Node.js on the page in a browser.
+    pub fn node(&self, browser: &str, arguments: &[&str]) -> Result<Command> {
+        let mut command = in_browser_tests(system::node()?, arguments);
+        command.env("PAGE", &self.page).env("BROWSER", browser);
+        command.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?);
+        Ok(command)
+    }
+}
+
+/// The names of the browsers in `tests/browser/browsers.mjs`. They are tested in parallel.
+pub const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
+/// The prefix of the file of measurements, which runs alone: without a GPU, browsers take all cores.
 const TIMED: &str = "timed.";
-/// Starts the name of the file that holds how large the page is that is shipped.
+/// The prefix of the file that tests the size of the shipped page.
 const SIZE: &str = "size.";
 
-/// The files of tests, in order.
+/// The test files, in order.
 fn browser_test_files(is_exhaustive: bool) -> Result<Vec<String>> {
     let unreadable = |error: std::io::Error| format!("tests/browser cannot be listed: {error}");
     let entries = std::fs::read_dir("tests/browser").map_err(unreadable)?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<Vec<_>>>();
-    let is_taken = |name: &String| name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE));
-    let mut names: Vec<String> = names.map_err(unreadable)?.into_iter().filter(is_taken).collect();
+    let is_included = |name: &String| name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE));
+    let mut names: Vec<String> = names.map_err(unreadable)?.into_iter().filter(is_included).collect();
     names.sort_unstable();
     Ok(names)
 }
@@ -187,45 +211,50 @@ fn in_browser_tests(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) ->
     command
 }
 
-/// When a runner's output is shown: two at once cannot be read.
+/// When to show the output of a runner: two at once would be unreadable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Show {
     Now,
     AtTheEnd,
 }
 
-/// What all runners of tests are given.
-struct Runners {
+/// The environment of all test runners.
+pub struct Runners {
     is_exhaustive: bool,
     runtime: RuntimeDirectory,
     shader_cache: PathBuf,
 }
 
 impl Runners {
-    fn new(is_exhaustive: bool) -> Result<Runners> {
-        // Where `target` is kept between runs, as CI does, Mesa compiles nothing twice.
+    pub fn new(is_exhaustive: bool) -> Result<Runners> {
+        // If `target` persists between runs, as in CI, Mesa compiles nothing twice.
         let shader_cache = std::path::absolute("target/shader-cache").map_err(|error| error.to_string())?;
         Ok(Runners { is_exhaustive, runtime: RuntimeDirectory::ensure()?, shader_cache })
     }
 
-    /// Runs a test runner, and counts what it reports. A run without a test, or that breaks off, is a failure.
-    fn count(&self, command: &mut Command, show: Show) -> Result<Tally> {
+    /// Gives a command what drivers need.
+    pub fn prepare(&self, command: &mut Command) {
         self.runtime.give_to(command).env("MESA_SHADER_CACHE_DIR", &self.shader_cache);
+    }
+
+    /// Runs a test runner and returns its counts. A run that has no tests or aborts is a failure.
+    fn count(&self, command: &mut Command, show: Show) -> Result<Tally> {
+        self.prepare(command);
         if self.is_exhaustive {
             command.env("STREAMBP_TEST_ALL", "1");
         }
         let mut tally = Tally::default();
-        let mut kept = Vec::new();
+        let mut buffered = Vec::new();
         let succeeded = run_reading(command, |line| {
             tally.read(line);
             match show {
                 Show::Now => println!("{line}"),
-                Show::AtTheEnd => kept.push(line.to_owned()),
+                Show::AtTheEnd => buffered.push(line.to_owned()),
             }
         })?;
-        kept.iter().for_each(|line| println!("{line}"));
+        buffered.iter().for_each(|line| println!("{line}"));
         if succeeded && tally.passed == 0 {
-            return Err("no test ran: see why above".to_owned());
+            return Err("no tests ran: see the output above".to_owned());
         }
         if !succeeded && tally.failed == 0 {
             tally += Tally::BROKEN;

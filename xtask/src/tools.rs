@@ -1,4 +1,4 @@
-//! What turns the crate into a page: the wasm32 target of rustc, Trunk and wasm-bindgen, in the versions that the project names.
+//! The tools that build the page: rustc's wasm32 target, Trunk and wasm-bindgen, in the project's versions.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::jobs::{Job, run_side_by_side};
 use crate::process::{Result, cargo, find_program, output_of, run};
 
-/// The page's target.
+/// The target of the page.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Trunk, and a PATH on which it finds the right wasm-bindgen.
@@ -17,34 +17,34 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the tools, or installs them where no other project's are replaced. What has to be built is built beside other builds: the
-    /// page's programs, which Trunk finds done then, and whatever else is to be built.
-    pub fn ensure(beside: Vec<Job>) -> Result<Toolchain> {
+    /// Finds the tools, or installs them in a directory of the project. Tools that must be built are built in parallel with `other_jobs`,
+    /// such as the page's programs, which Trunk then finds built.
+    pub fn ensure(other_jobs: Vec<Job>) -> Result<Toolchain> {
         ensure_target()?;
-        // Trunk is told to stay offline, so whatever the lock file names has to be here before: it asks about every platform's crates.
-        run(&mut cargo(&["fetch", "--quiet"]), "see that the crates' registry can be reached")?;
+        // Trunk runs offline, so fetch all crates of the lock file before: it resolves the crates of every platform.
+        run(&mut cargo(&["fetch", "--quiet"]), "check that the crate registry is reachable")?;
         let (trunk, wasm_bindgen) = (Tool::trunk()?, Tool::wasm_bindgen()?);
-        install(&[&trunk, &wasm_bindgen], beside)?;
+        install(&[&trunk, &wasm_bindgen], other_jobs)?;
         Ok(Toolchain { trunk: trunk.installed()?, path: path_with(wasm_bindgen.installed()?.parent())? })
     }
 
-    /// A command of Trunk's.
+    /// A command of Trunk.
     pub fn trunk(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.trunk);
-        // Trunk takes NO_COLOR for a flag that must be `true` or `false`, and stops at the customary `1`.
+        // Trunk expects NO_COLOR to be `true` or `false`, and rejects the customary `1`.
         command.arg("--skip-version-check").args(arguments).env("PATH", &self.path).env_remove("NO_COLOR");
         command
     }
 }
 
-/// The program that makes what JavaScript loads, of the same version as the crate.
+/// Finds or installs wasm-bindgen, in the version of the crate.
 pub fn ensure_wasm_bindgen() -> Result<PathBuf> {
     let tool = Tool::wasm_bindgen()?;
     install(&[&tool], Vec::new())?;
     tool.installed()
 }
 
-/// Gives rustc the standard library of the page's target.
+/// Installs the standard library of the page's target.
 pub fn ensure_target() -> Result {
     let sysroot = output_of(Command::new("rustc").args(["--print", "sysroot"])).ok_or("rustc cannot be run: install Rust with rustup")?;
     if Path::new(&sysroot).join("lib/rustlib").join(TARGET).is_dir() {
@@ -53,18 +53,18 @@ pub fn ensure_target() -> Result {
     run(Command::new("rustup").args(["target", "add", TARGET]), "install rustc's standard library for this target yourself")
 }
 
-/// A program that a registry has as a crate, in just one version.
+/// A program from a crate registry, in a fixed version.
 struct Tool {
     package: &'static str,
     program: &'static str,
     version: String,
     flags: &'static [&'static str],
-    /// Of building it, on two cores.
+    /// The duration of its build in minutes, on two cores.
     minutes: f32,
 }
 
 impl Tool {
-    /// Without what it downloads with: it is told to stay offline.
+    /// Trunk without its download features, since it runs offline.
     fn trunk() -> Result<Tool> {
         let version = trunk_setting("trunk-version")?.trim_start_matches('=').to_owned();
         let flags = ["--locked", "--no-default-features"].as_slice();
@@ -72,78 +72,76 @@ impl Tool {
     }
 
     fn wasm_bindgen() -> Result<Tool> {
-        // Without --locked: the lock file published with it names a crate that a mirror of the registry may not have yet. Without its
-        // test runner, and what that downloads drivers of browsers with.
+        // Without --locked, because its published lock file names a crate that a mirror of the registry may lack. Without its test runner,
+        // which downloads browser drivers.
         let (version, flags) = (wasm_bindgen_version()?, ["--bin", "wasm-bindgen", "--no-default-features"].as_slice());
         Ok(Tool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version, flags, minutes: 1.0 })
     }
 
-    /// Where it stands, on PATH or among the project's own.
+    /// Its path, in PATH or among the project's own tools.
     fn find(&self) -> Option<PathBuf> {
         let own = tools_directory().ok()?.join("bin").join(self.program).with_extension(std::env::consts::EXE_EXTENSION);
         find_program(&[self.program]).into_iter().chain([own]).find(|path| version_of(path).as_deref() == Some(&self.version))
     }
 
     fn installed(&self) -> Result<PathBuf> {
-        self.find().ok_or_else(|| {
-            format!("{} was installed, and does not answer `--version` with {}: see what it says", self.program, self.version)
-        })
+        self.find().ok_or_else(|| format!("{} was installed, but its `--version` is not {}: see its output", self.program, self.version))
     }
 
-    /// As it is called in a registry's commands.
+    /// Its name and version, as in registry commands.
     fn specification(&self) -> String {
         format!("{}@{}", self.package, self.version)
     }
 
     fn build(&self) -> Result<Job> {
         let specification = self.specification();
-        // By force: what the list of installed programs says does not matter, since it is not there or does not run here.
+        // With --force: the program is missing or does not run here, whatever the list of installed programs says.
         let mut command = cargo(&["install", &specification, "--force"]);
-        command.args(self.flags).arg("--root").arg(tools_directory()?).envs(BUILT_FAST);
-        let advice = format!("mend what stopped it, or install {} {} yourself", self.package, self.version);
+        command.args(self.flags).arg("--root").arg(tools_directory()?).envs(FAST_BUILD);
+        let advice = format!("fix the error above, or install {} {} yourself", self.package, self.version);
         Ok(Job { name: format!("{} {}", self.package, self.version), minutes: self.minutes, command, advice, is_lint: false })
     }
 }
 
-/// Tools are built once and run for seconds: what they ship as their profile, made for speed, takes thrice the time to build.
-const BUILT_FAST: [(&str, &str); 4] = [
+/// Build settings of tools: they are built once and run for seconds, and their own release profiles take three times as long to build.
+const FAST_BUILD: [(&str, &str); 4] = [
     ("CARGO_PROFILE_RELEASE_LTO", "off"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
     ("CARGO_PROFILE_RELEASE_STRIP", "true"),
 ];
 
-/// Installs what is missing, and builds beside it what else is to be built.
-fn install(tools: &[&Tool], beside: Vec<Job>) -> Result {
+/// Installs missing tools, in parallel with the other builds.
+fn install(tools: &[&Tool], other_jobs: Vec<Job>) -> Result {
     let missing = || tools.iter().copied().filter(|tool| tool.find().is_none());
-    take_prebuilt(&missing().map(Tool::specification).collect::<Vec<_>>())?;
+    install_prebuilt(&missing().map(Tool::specification).collect::<Vec<_>>())?;
     let builds = missing().map(Tool::build).collect::<Result<Vec<Job>>>()?;
-    let jobs: Vec<Job> = beside.into_iter().chain(builds).collect();
+    let jobs: Vec<Job> = other_jobs.into_iter().chain(builds).collect();
     if jobs.is_empty() { Ok(()) } else { run_side_by_side(jobs) }
 }
 
-/// Gets programs that others have built, where cargo-binstall is at hand. It has none for some platforms, and some do not run here:
-/// whatever is missing afterwards is built.
-fn take_prebuilt(specifications: &[String]) -> Result {
-    // Its -V tells its own version; --version asks for a package's.
+/// Installs prebuilt programs if cargo-binstall is available. There are none for some platforms, and some do not run here; the rest is
+/// built afterwards.
+fn install_prebuilt(specifications: &[String]) -> Result {
+    // -V prints its own version; --version selects a package's.
     if specifications.is_empty() || output_of(&mut cargo(&["binstall", "-V"])).is_none() {
         return Ok(());
     }
-    println!("Getting prebuilt {}: this takes seconds.", specifications.join(" and "));
+    println!("Installing prebuilt {}: this takes seconds.", specifications.join(" and "));
     let mut binstall = cargo(&["binstall", "--no-confirm", "--disable-strategies", "compile", "--root"]);
-    if let Err(sentence) = run(binstall.arg(tools_directory()?).args(specifications), "building instead") {
+    if let Err(sentence) = run(binstall.arg(tools_directory()?).args(specifications), "building it instead") {
         println!("{sentence}");
     }
     Ok(())
 }
 
-/// Tools of the project's own, beside cargo's: kept when `target` is cleaned, and shared by all checkouts.
+/// The directory of the project's own tools: it survives cleaning `target`, and all checkouts share it.
 fn tools_directory() -> Result<PathBuf> {
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     Ok(cargo_home.ok_or("there is no home directory: set CARGO_HOME")?.join("streambp-tools"))
 }
 
-/// `trunk 0.21.14` says 0.21.14.
+/// The version that a program prints: 0.21.14 for `trunk 0.21.14`.
 fn version_of(program: &Path) -> Option<String> {
     let output = output_of(Command::new(program).arg("--version").env_remove("NO_COLOR"))?;
     output.split_whitespace().nth(1).map(str::to_owned)
@@ -157,7 +155,7 @@ pub fn trunk_setting(key: &str) -> Result<String> {
     values.next().ok_or_else(|| format!("Trunk.toml has no `{key}`: add it"))
 }
 
-/// The program must be of the same version as the crate that the page is linked with.
+/// The version of the wasm-bindgen crate in the lock file, which the program must match.
 fn wasm_bindgen_version() -> Result<String> {
     locked_version(&read("Cargo.lock")?, "wasm-bindgen")
         .ok_or_else(|| "Cargo.lock has no wasm-bindgen: run `cargo update --workspace`".to_owned())

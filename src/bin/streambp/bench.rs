@@ -9,8 +9,10 @@ use streambp::model::WeightSource;
 use streambp::step::{Batch, Pass, Plan, Program, SavedActivations, Strategy, StrategyKind};
 use streambp::train::{RooflineRow, matmul_gflops, roofline, verify};
 
-use crate::options::{ModelOptions, Opened, human_bytes, print_json, strategy_words};
-use crate::tuning::{Device, plan_all};
+use crate::options::{ModelOptions, Opened, human_bytes, strategy_words};
+use crate::output;
+use crate::session::{Session, plan_all};
+use crate::signals::Signals;
 use crate::verify::own_batch;
 
 #[derive(Args)]
@@ -83,39 +85,48 @@ struct Contestant {
     host_millis: Vec<f64>,
 }
 
-pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
+    session.signals.listen("step")?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &spec.config)?;
     let strategies = arguments.strategies();
-    let gpu = device.open().await?;
+    let gpu = session.open().await?;
     let steps = strategies.iter().map(|&strategy| Program::train(&spec, batch.shape.clone(), strategy));
     let steps = plan_all(steps, gpu.limits())?;
     let gradients = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));
     let gradients = plan_all(gradients, gpu.limits())?;
-    let gpu = device.tune(gpu, &spec).await?;
-    let (report, _) = verify(&gpu, gradients, &values, &batch, |_, _| ()).await?;
-    let contestants = time(&gpu, steps, &values, &batch, arguments.steps).await?;
+    let gpu = session.tune(gpu, &spec).await?;
+    let (report, _) = verify(&gpu, gradients, &values, &batch, |_, _| session.signals.check()).await?;
+    let contestants = time(&gpu, steps, &values, &batch, arguments.steps, session.signals).await?;
     let ceilings = gpu.ceilings().await?;
     let matmul = matmul_gflops(&gpu, MATMUL).await?;
     let mut rows = Vec::new();
     for contestant in &contestants {
+        session.signals.check()?;
         rows.push(row(contestant, ceilings, &roofline(&contestant.executor, Pass::STEP, ceilings).await?));
     }
-    if json {
+    if session.json {
         let matmul: Vec<Value> = matmul.iter().map(|(form, gflops)| json!({ "form": form, "gflops": gflops })).collect();
-        print_json(&json!({ "adapter": gpu.summary(), "same_bits": report.same_bits, "matmul_1024": matmul, "strategies": rows }));
+        output::json(&json!({ "adapter": gpu.summary(), "same_bits": report.same_bits, "matmul_1024": matmul, "strategies": rows }))?;
     } else {
-        println!("{}: gradients {}", gpu.name(), if report.same_bits { "are the same bits" } else { "DIFFER" });
+        output::line(format_args!("{}: gradients {}", gpu.name(), if report.same_bits { "are the same bits" } else { "DIFFER" }))?;
         for (form, gflops) in matmul {
-            println!("{form} of {MATMUL} × {MATMUL} × {MATMUL}: {gflops:.1} of {:.1} GFLOP/s", ceilings.gflops);
+            output::line(format_args!("{form} of {MATMUL} × {MATMUL} × {MATMUL}: {gflops:.1} of {:.1} GFLOP/s", ceilings.gflops))?;
         }
-        rows.iter().for_each(print_row);
+        rows.iter().try_for_each(print_row)?;
     }
     Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Times the strategies alternately, step by step, so that other load on the machine affects all of them.
-async fn time(gpu: &Gpu, plans: Vec<Plan>, values: &impl WeightSource, batch: &Batch, steps: u32) -> Result<Vec<Contestant>> {
+async fn time(
+    gpu: &Gpu,
+    plans: Vec<Plan>,
+    values: &impl WeightSource,
+    batch: &Batch,
+    steps: u32,
+    signals: &Signals,
+) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
     for plan in plans {
         let strategy = plan.program().strategy;
@@ -127,6 +138,7 @@ async fn time(gpu: &Gpu, plans: Vec<Plan>, values: &impl WeightSource, batch: &B
     // The first round compiles and warms up, so it does not count.
     for round in 0..=steps {
         for contestant in &mut contestants {
+            signals.check()?;
             let (started, host) = (Instant::now(), HostClock::start());
             contestant.executor.run(Pass::STEP).await?;
             let handed_over = host.elapsed();
@@ -204,9 +216,9 @@ fn op_row(row: &RooflineRow) -> Value {
     })
 }
 
-fn print_row(row: &Value) {
+fn print_row(row: &Value) -> Result<()> {
     let number = |value: &Value| value.as_f64().unwrap_or(0.0);
-    println!(
+    output::line(format_args!(
         "{}: {:.1} ms (min {:.1}, max {:.1}; the host {:.1}), {:.0} tokens/s, {:.2} of {:.1} GFLOP/s, {}",
         row["words"].as_str().unwrap_or(""),
         number(&row["step_millis"]["median"]),
@@ -217,14 +229,14 @@ fn print_row(row: &Value) {
         number(&row["gflops"]),
         number(&row["adapter_peak_gflops"]),
         human_bytes(row["allocated_bytes"].as_u64().unwrap_or(0))
-    );
+    ))?;
     let ops: Vec<&Value> = row["ops"].as_array().into_iter().flatten().collect();
     let millis = |ops: &[&Value]| ops.iter().map(|op| number(&op["millis"])).sum::<f64>();
     let all = millis(&ops);
-    println!("    {:48} {:>9} {:>6} {:>9} {:>8} {:>12}", "operation", "ms", "share", "GFLOP/s", "GB/s", "of its roof");
+    output::line(format_args!("    {:48} {:>9} {:>6} {:>9} {:>8} {:>12}", "operation", "ms", "share", "GFLOP/s", "GB/s", "of its roof"))?;
     for op in ops.iter().take(OPS) {
         let text = |name: &str| op[name].as_str().unwrap_or("");
-        println!(
+        output::line(format_args!(
             "    {:48} {:9.2} {:5.1}% {:9.2} {:8.2} {:11.1}% ({})",
             format!("{} {} {}", text("pass"), text("op"), text("of")),
             number(&op["millis"]),
@@ -233,9 +245,10 @@ fn print_row(row: &Value) {
             number(&op["gigabytes_per_second"]),
             100.0 * number(&op["roof_share"]),
             text("bound_by"),
-        );
+        ))?;
     }
     if let Some(rest) = ops.get(OPS..) {
-        println!("    {:48} {:9.2} {:5.1}%", format!("{} others", rest.len()), millis(rest), 100.0 * millis(rest) / all);
+        output::line(format_args!("    {:48} {:9.2} {:5.1}%", format!("{} others", rest.len()), millis(rest), 100.0 * millis(rest) / all))?;
     }
+    Ok(())
 }

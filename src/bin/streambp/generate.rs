@@ -1,4 +1,3 @@
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,9 +7,10 @@ use streambp::gpu::Kernels;
 use streambp::text::StopSequence;
 use streambp::train::{Generator, Sampler};
 
-use crate::options::{ModelOptions, Opened, print_json};
+use crate::options::{ModelOptions, Opened};
+use crate::output;
+use crate::session::Session;
 use crate::text::{TextOptions, question};
-use crate::tuning::Device;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -38,7 +38,8 @@ pub struct Arguments {
     seed: u64,
 }
 
-pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
+    session.signals.listen("token")?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let vocab_size = spec.config.vocab_size;
     let tokenizer = arguments.text.tokenizer(&arguments.model.model, vocab_size)?;
@@ -53,9 +54,9 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
         false => (tokenizer.encode_with_special_tokens(&arguments.prompt)?, StopSequence::new(String::new())),
     };
     let context = prompt.len() as u32 + arguments.tokens;
-    let gpu = device.open().await?;
+    let gpu = session.open().await?;
     let (plan, logits) = Generator::plan(&spec, context, gpu.limits())?;
-    let gpu = device.tune(gpu, &spec).await?;
+    let gpu = session.tune(gpu, &spec).await?;
     let mut generator = Generator::new(Kernels::new(&gpu, plan)?, logits).await?;
     generator.load(&values).await?;
     generator.start(&prompt)?;
@@ -63,13 +64,10 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     let mut decoder = tokenizer.decoder();
     let mut text = if arguments.chat { String::new() } else { arguments.prompt };
     let mut sampled = Vec::new();
-    let show = |part: &str| {
-        let mut out = std::io::stdout();
-        let shown = if json { Ok(()) } else { out.write_all(part.as_bytes()).and_then(|()| out.flush()) };
-        shown.map_err(|e| Error::io("standard output", e))
-    };
+    let show = |part: &str| if session.json { Ok(()) } else { output::part(part) };
     show(&text)?;
-    while sampled.len() < arguments.tokens as usize && !answer.is_over() {
+    let is_stopped = || session.signals.received().is_some();
+    while sampled.len() < arguments.tokens as usize && !answer.is_over() && !is_stopped() {
         let token = generator.next(&mut sampler).await?;
         sampled.push(token);
         if tokenizer.end_of_text() == Some(token.id) {
@@ -81,10 +79,10 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     }
     let rest = answer.push(&decoder.finish()) + &answer.finish();
     show(&rest)?;
-    if json {
-        print_json(&json!({ "text": text + &rest, "tokens": sampled }));
-    } else {
-        println!();
+    match session.json {
+        true => output::json(&json!({ "text": text + &rest, "tokens": sampled }))?,
+        false => output::line("")?,
     }
+    session.signals.check()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,8 +8,10 @@ use streambp::gpu::{Executor, Kernels};
 use streambp::step::{Pass, Plan, Program, update::metrics};
 use streambp::train::{read_batch, tensors_to_file};
 
-use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, print_json};
-use crate::tuning::Device;
+use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes};
+use crate::out_directory::refuse_to_replace;
+use crate::output;
+use crate::session::Session;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -28,14 +30,15 @@ pub struct Arguments {
     seed: u64,
 }
 
-pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
+    refuse_to_replace("--out", &arguments.out, arguments.model.paths().chain([arguments.batch.as_path()]))?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
     let batch = read_batch(&arguments.batch.display().to_string(), &bytes, spec.config.vocab_size)?;
     let program = Program::gradients(&spec, batch.shape.clone(), arguments.strategy.resolve());
-    let gpu = device.open().await?;
+    let gpu = session.open().await?;
     let plan = Plan::new(program, gpu.limits())?;
-    let gpu = device.tune(gpu, &spec).await?;
+    let gpu = session.tune(gpu, &spec).await?;
     let mut executor = Executor::new(Kernels::new(&gpu, plan)?).await?;
     executor.load(&values).await?;
     executor.load_batch(&batch);
@@ -47,10 +50,14 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
     tensors.extend(parameters.map(|((_, parameter), gradient)| (parameter.name.clone(), parameter.shape(), gradient)));
     tensors_to_file(&arguments.out, &tensors)?;
     let out = arguments.out.display();
-    if json {
-        print_json(&json!({ "loss": loss, "tensors": tensors.len(), "peak_bytes": executor.created_bytes(), "out": out.to_string() }));
+    if session.json {
+        output::json(&json!({ "loss": loss, "tensors": tensors.len(), "peak_bytes": executor.created_bytes(), "out": out.to_string() }))?;
     } else {
-        println!("loss {loss}, {} gradients written to {out}, peak {}", tensors.len() - 1, human_bytes(executor.created_bytes()));
+        output::line(format_args!(
+            "loss {loss}, {} gradients written to {out}, peak {}",
+            tensors.len() - 1,
+            human_bytes(executor.created_bytes())
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

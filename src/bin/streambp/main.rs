@@ -1,22 +1,31 @@
 //! The command-line program. Every command prints a table, or JSON with `--json`.
 
+// A closed pipe must be an error like any other, and not a panic: everything is printed by `output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod bench;
 mod devices;
 mod generate;
 mod grad;
 mod merge;
 mod options;
+mod out_directory;
+mod output;
 mod plan;
+mod session;
+mod signals;
 mod text;
 mod train;
-mod tuning;
+mod training;
 mod verify;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tuning::Device;
+use session::Session;
+use signals::Signals;
+use streambp::error::Error;
 
 /// Exact back-propagation for long sequences, chunk by chunk.
 #[derive(Parser)]
@@ -58,23 +67,25 @@ enum Command {
 fn main() -> ExitCode {
     name_a_runtime_directory();
     let Cli { adapter, no_tune, json, command } = Cli::parse();
-    let device = Device { adapter: adapter.as_deref(), no_tune };
+    let signals = Signals::default();
+    let session = Session { adapter: adapter.as_deref(), no_tune, json, signals: &signals };
     let outcome = pollster::block_on(async {
         match command {
-            Command::Devices => devices::run(json).await,
-            Command::Train(arguments) => train::run(arguments, device, json).await,
-            Command::Grad(arguments) => grad::run(arguments, device, json).await,
-            Command::Merge(arguments) => merge::run(&arguments, json).await,
-            Command::Plan(arguments) => plan::run(&arguments, json).await,
-            Command::Bench(arguments) => bench::run(arguments, device, json).await,
-            Command::Verify(arguments) => verify::run(arguments, device, json).await,
-            Command::Generate(arguments) => generate::run(arguments, device, json).await,
+            Command::Devices => devices::run(session).await,
+            Command::Train(arguments) => train::run(arguments, session).await,
+            Command::Grad(arguments) => grad::run(arguments, session).await,
+            Command::Merge(arguments) => merge::run(&arguments, session).await,
+            Command::Plan(arguments) => plan::run(&arguments, session).await,
+            Command::Bench(arguments) => bench::run(arguments, session).await,
+            Command::Verify(arguments) => verify::run(arguments, session).await,
+            Command::Generate(arguments) => generate::run(arguments, session).await,
         }
     });
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
+    match (outcome, signals.received()) {
+        (Ok(code), _) => code,
+        (Err(Error::Stopped), Some(signal)) => signal.status(),
+        (Err(error), _) => {
+            output::say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

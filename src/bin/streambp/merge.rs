@@ -6,7 +6,9 @@ use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::model::{Dtype, merge, open_adapter, open_model};
 
-use crate::options::print_json;
+use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
+use crate::output;
+use crate::session::Session;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -19,24 +21,30 @@ pub struct Arguments {
     /// Directory for the merged model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Replace the run or the model in --out
+    #[arg(long)]
+    overwrite: bool,
     /// Dtype of the merged model: f32, f16 or bf16 [default: that of each matrix in the base model]
     #[arg(long, value_parser = parse_dtype)]
     dtype: Option<Dtype>,
 }
 
-pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode> {
     if !Path::new(&arguments.model).is_dir() {
         return Err(Error::Setting(format!("{} is no model directory; give the one that the adapters were trained on", arguments.model)));
     }
     let model = open_model(&arguments.model, 0).await?;
     let stored = model.stored().expect("a directory is a stored model");
     let adapter = open_adapter(&arguments.lora, &model.config).await?;
-    merge(stored, &adapter, arguments.dtype, &arguments.out)?;
-    let out = arguments.out.display().to_string();
-    if json {
-        print_json(&json!({ "out": out }));
+    refuse_to_replace("--out", &arguments.out, [Path::new(&arguments.model), &arguments.lora])?;
+    let existing = if arguments.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let out = OutDirectory::open(&arguments.out, existing)?;
+    merge(stored, &adapter, arguments.dtype, out.path())?;
+    let out = out.path().display().to_string();
+    if session.json {
+        output::json(&json!({ "out": out }))?;
     } else {
-        println!("the merged model is in {out}");
+        output::line(format_args!("the merged model is in {out}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use streambp::error::Result;
 use streambp::model::{
-    Config, Directory, Dtype, Lora, Model, ModelSpec, Parameter, Projection, RandomInit, StoredAdapter, WeightSource, WithAdapters,
+    Config, Directory, Dtype, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, WeightSource, WithAdapters,
     open_adapter, open_model,
 };
 use streambp::step::{SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+
+use crate::output;
 
 /// Options of the strategy.
 #[derive(Args, Clone, Copy)]
@@ -81,6 +83,12 @@ impl ModelOptions {
         self.adapt(self.base(seed).await?, seed).await
     }
 
+    /// The paths that the model and its adapters are read from.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let model = Some(Path::new(&self.model)).filter(|_| Preset::named(&self.model).is_none());
+        model.into_iter().chain(self.lora.lora.as_deref())
+    }
+
     /// Opens the model without adapters.
     pub async fn base(&self, seed: u64) -> Result<Model> {
         open_model(&self.model, seed).await
@@ -112,7 +120,7 @@ pub struct LoraOptions {
     #[arg(long, requires = "lora_rank")]
     pub use_rslora: bool,
     /// Dtype of frozen matrices: f32, f16, bf16 or int8
-    #[arg(long, default_value = "bf16", value_parser = parse_precision)]
+    #[arg(long, default_value = "bf16", value_parser = parse_frozen_dtype)]
     pub frozen: Dtype,
 }
 
@@ -135,7 +143,7 @@ fn parse_projection(name: &str) -> Result<Projection, String> {
     Projection::named(name).ok_or_else(|| format!("there are {}", Projection::ALL.map(Projection::name).join(", ")))
 }
 
-fn parse_precision(name: &str) -> Result<Dtype, String> {
+fn parse_frozen_dtype(name: &str) -> Result<Dtype, String> {
     Dtype::named(name).ok_or_else(|| format!("there are {}", Dtype::ALL.map(Dtype::name).join(", ")))
 }
 
@@ -156,7 +164,9 @@ impl StrategyOptions {
             for (name, asked) in [("--chunk", self.chunk), ("--logits-chunk", self.logits_chunk)] {
                 if let Some(asked) = asked.filter(|asked| !asked.is_multiple_of(TOKEN_TILE)) {
                     let rounded = asked.next_multiple_of(TOKEN_TILE);
-                    eprintln!("note: {name} {asked} is rounded up to {rounded}, a multiple of the token tile of {TOKEN_TILE}");
+                    output::say(format_args!(
+                        "note: {name} {asked} is rounded up to {rounded}, a multiple of the token tile of {TOKEN_TILE}"
+                    ));
                 }
             }
         }
@@ -211,11 +221,6 @@ pub fn progress_bar(all: u64, doing: &'static str) -> ProgressBar {
 /// A size in bytes with a binary unit.
 pub fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
-}
-
-/// Prints a JSON document.
-pub fn print_json(value: &impl serde::Serialize) {
-    println!("{}", serde_json::to_string(value).expect("plain data can be written as JSON"));
 }
 
 #[cfg(test)]

@@ -8,7 +8,10 @@ use streambp::model::load_config;
 use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TensorKind};
 use streambp::train::{fastest_strategy, longest_sequence};
 
-use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, print_json, strategy_words};
+use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, strategy_words};
+use crate::out_directory::refuse_to_replace;
+use crate::output;
+use crate::session::Session;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -30,7 +33,7 @@ pub struct Arguments {
     trace: Option<PathBuf>,
 }
 
-pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode> {
     let (spec, _) = arguments.model.lora.open(&load_config(&arguments.model.model)?, 0).await?;
     if u64::from(arguments.batch) * u64::from(arguments.seq_len) > 1 << 31 {
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
@@ -40,6 +43,7 @@ pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
     let plan = Plan::new(Program::train(&spec, shape, strategy), Limits::NONE)?;
     let program = plan.program();
     if let Some(path) = &arguments.trace {
+        refuse_to_replace("--trace", path, arguments.model.paths())?;
         std::fs::write(path, plan.memory_trace()).map_err(|e| Error::io(path, e))?;
     }
     let peak = plan.peak();
@@ -66,12 +70,12 @@ pub async fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
         fastest = fastest_strategy(&spec, &program.batch, budget, Limits::NONE);
         document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program.tokens()));
     }
-    if json {
-        print_json(&document);
+    if session.json {
+        output::json(&document)?;
     } else {
-        print_table(&document, &kinds, arguments.budget);
+        print_table(&document, &kinds, arguments.budget)?;
         if let Some(strategy) = fastest {
-            println!("fastest within   {}", strategy_words(strategy, program.tokens()));
+            output::line(format_args!("fastest within   {}", strategy_words(strategy, program.tokens())))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -89,26 +93,31 @@ fn options_of(strategy: Strategy, tokens: u32) -> Value {
     })
 }
 
-fn print_table(document: &Value, kinds: &[u64; TensorKind::ALL.len()], budget: Option<u64>) {
+fn print_table(document: &Value, kinds: &[u64; TensorKind::ALL.len()], budget: Option<u64>) -> Result<()> {
     let bytes = |field: &str| human_bytes(document[field].as_u64().unwrap_or(0));
-    println!("peak            {}", bytes("peak_bytes"));
+    output::line(format_args!("peak            {}", bytes("peak_bytes")))?;
     let at = &document["peak_at"];
-    println!("reached at      {}, layer {}, chunk {}", at["op"].as_str().unwrap_or(""), at["layer"], at["chunk"]);
+    output::line(format_args!("reached at      {}, layer {}, chunk {}", at["op"].as_str().unwrap_or(""), at["layer"], at["chunk"]))?;
     for (kind, &size) in TensorKind::ALL.iter().zip(kinds).filter(|(_, size)| **size > 0) {
-        println!("  {:22} {:>12}", kind.name().replace('_', " "), human_bytes(size));
+        output::line(format_args!("  {:22} {:>12}", kind.name().replace('_', " "), human_bytes(size)))?;
     }
     if document["host_bytes"].as_u64() > Some(0) {
-        println!("on the host     {}", bytes("host_bytes"));
+        output::line(format_args!("on the host     {}", bytes("host_bytes")))?;
     }
-    println!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]);
+    output::line(format_args!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]))?;
     if let Some(saved) = document["save_activations"].as_str().filter(|saved| !saved.is_empty()) {
-        println!("saved           {saved}");
+        output::line(format_args!("saved           {saved}"))?;
     }
-    println!("arithmetic      {:.1} GFLOP in {} operations", document["flops"].as_u64().unwrap_or(0) as f64 / 1e9, document["ops"]);
+    output::line(format_args!(
+        "arithmetic      {:.1} GFLOP in {} operations",
+        document["flops"].as_u64().unwrap_or(0) as f64 / 1e9,
+        document["ops"]
+    ))?;
     if let Some(budget) = budget {
         match document["max_seq_len"].as_u64() {
-            Some(longest) => println!("fits {:>10} up to {longest} tokens a sequence", human_bytes(budget)),
-            None => println!("fits {:>10} no sequence of this model", human_bytes(budget)),
+            Some(longest) => output::line(format_args!("fits {:>10} up to {longest} tokens a sequence", human_bytes(budget)))?,
+            None => output::line(format_args!("fits {:>10} no sequence of this model", human_bytes(budget)))?,
         }
     }
+    Ok(())
 }

@@ -2,21 +2,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::gpu::Kernels;
-use streambp::model::{Config, ModelSpec, save_adapter};
+use streambp::gpu::{Gpu, Kernels};
+use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, adapter_files};
 use streambp::step::{BatchShape, Limits, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::{
-    CopyTask, Dataset, RecallTask, Settings, SortTask, StepReport, SumTask, Task, Trainer, Validation, fastest_strategy, load_snapshot,
-    plan_within, save_snapshot,
+    CopyTask, Dataset, RecallTask, Settings, SortTask, SumTask, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
 };
 
-use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, print_json, strategy_words};
+use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, strategy_words};
+use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
+use crate::output;
+use crate::session::Session;
+use crate::signals::Signal;
 use crate::text::DataOptions;
-use crate::tuning::Device;
+use crate::training::{Intervals, Training};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -75,6 +76,9 @@ pub struct Arguments {
     /// Resume from the checkpoint in --out
     #[arg(long, requires = "out")]
     resume: bool,
+    /// Replace the run or the model in --out
+    #[arg(long, requires = "out", conflicts_with = "resume")]
+    overwrite: bool,
     /// Memory budget of the step, as 2GiB: without strategy options, the fastest strategy that fits is used
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
@@ -123,110 +127,117 @@ impl Arguments {
         fastest.unwrap_or_else(|| self.strategy.resolve())
     }
 
-    fn checkpoint(&self) -> Option<PathBuf> {
-        self.out.as_ref().map(|out| out.join("checkpoint.safetensors"))
+    /// The directory of `--out`, if there is one. Whatever is wrong with it is said before anything else takes time.
+    fn open_out(&self) -> Result<Option<OutDirectory>> {
+        let Some(out) = &self.out else { return Ok(None) };
+        refuse_to_replace("--out", out, self.model.paths().chain([Path::new(&self.data)]))?;
+        let existing = match (self.resume, self.overwrite) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Overwrite,
+            _ => Existing::Refuse,
+        };
+        OutDirectory::open(out, existing).map(Some)
+    }
+
+    /// Checks that there is room in `--out` for what the run writes.
+    fn check_room(&self, out: &OutDirectory, spec: &ModelSpec) -> Result<()> {
+        let bytes = 4 * Parameters::new(spec).trainable().map(|(_, parameter)| parameter.elements() as u64).sum::<u64>();
+        let saves = self.steps.div_ceil(self.checkpoint_every.max(1));
+        // The values and both moments; at the end the values again, as a model or adapters.
+        out.check_room(3 * bytes, saves, bytes)
     }
 }
 
-pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
     let settings = arguments.settings();
     settings.validate()?;
+    session.signals.listen("step")?;
+    let out = arguments.open_out()?;
     let mut base = arguments.model.base(arguments.seed).await?;
     let (dataset, tokenizer) = arguments.dataset(&mut base.config)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
-    let gpu = device.open().await?;
+    match &out {
+        Some(out) => arguments.check_room(out, &spec)?,
+        None => output::say("note: without --out nothing of this run is saved"),
+    }
+    let gpu = session.open().await?;
     let shape = settings.batch_shape(&dataset);
     let strategy = arguments.choose_strategy(&spec, &shape, gpu.limits());
     let plan = plan_within(&spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
-    let gpu = device.tune(gpu, &spec).await?;
-    if let Some(out) = &arguments.out {
-        std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
-    }
+    let gpu = session.tune(gpu, &spec).await?;
     let settings = Settings { strategy, ..settings };
     let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;
-    if let Some(path) = arguments.checkpoint().filter(|_| arguments.resume) {
-        let snapshot = load_snapshot(&path)?;
-        snapshot.check_run(&path.display().to_string(), &trainer.run_id())?;
-        trainer.restore(&snapshot).await?;
+    let saved = match &out {
+        Some(out) if arguments.resume => Some(resume(&mut trainer, out).await?),
+        _ => None,
+    };
+    if !session.json {
+        print_run(&arguments.model.model, &gpu, &trainer)?;
     }
-    if !json {
-        let memory = human_bytes(trainer.executor().created_bytes());
-        let parameters = &trainer.executor().program().parameters;
-        let (all, trained) = (parameters.elements(), parameters.trainable().map(|(_, p)| p.elements() as u64).sum::<u64>());
-        let learning = if trained < all { format!(", {trained} of which are trainable") } else { String::new() };
-        let strategy = strategy_words(trainer.settings().strategy, trainer.executor().program().tokens());
-        println!("{} on {}, {all} parameters{learning}, {memory}, {strategy}", arguments.model.model, gpu.name());
+    let intervals = Intervals { validation: arguments.val_every, checkpoint: arguments.checkpoint_every };
+    let mut training = Training { trainer, out: out.as_ref(), intervals, session, saved };
+    let signal = training.run().await?;
+    let outcome = training.save().await;
+    if let Some(signal) = signal {
+        outcome?;
+        output::say(stopped(signal, &training));
+        return Ok(signal.status());
     }
-    train(&arguments, &mut trainer, json).await?;
-    if let Some(out) = &arguments.out {
-        let weights = trainer.weights().await?;
-        match spec.adapters() {
-            Some(_) => save_adapter(out, &spec, &arguments.model.model, &weights)?,
-            None => values.base.save(out, &weights)?,
-        }
-        if let Some(tokenizer) = tokenizer {
-            tokenizer.files().write(out)?;
-        }
+    if let Some(out) = &out {
+        let weights = training.trainer.weights().await?;
+        let written = write_result(out.path(), &arguments.model.model, &spec, &values.base, tokenizer.as_ref(), &weights);
+        written.map_err(|error| not_written(&error, outcome.is_ok()))?;
     }
+    outcome?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn train(arguments: &Arguments, trainer: &mut Trainer, json: bool) -> Result<()> {
-    let bar = progress_bar(arguments.steps, trainer.steps_done());
-    while trainer.steps_done() < arguments.steps {
-        let report = match trainer.step().await {
-            Ok(report) => report,
-            Err(error @ Error::NonFinite { .. }) => {
-                // The device skipped the update, so it holds the last good state.
-                save(arguments.checkpoint().as_deref(), trainer).await?;
-                return Err(error);
-            }
-            Err(error) => return Err(error),
-        };
-        let is_last = report.step == arguments.steps;
-        let validation = match report.step.is_multiple_of(arguments.val_every.max(1)) || is_last {
-            true => Some(trainer.validate().await?),
-            false => None,
-        };
-        if report.step.is_multiple_of(arguments.checkpoint_every.max(1)) || is_last {
-            save(arguments.checkpoint().as_deref(), trainer).await?;
+/// Resumes from the checkpoint. Returns its step.
+async fn resume(trainer: &mut Trainer, out: &OutDirectory) -> Result<u64> {
+    let path = out.checkpoint();
+    let snapshot = load_snapshot(&path)?;
+    for note in snapshot.check_run(&path.display().to_string(), &trainer.run_id())? {
+        output::say(format_args!("note: from step {} on, {note}", snapshot.step + 1));
+    }
+    trainer.restore(&snapshot).await?;
+    Ok(snapshot.step)
+}
+
+fn print_run(model: &str, gpu: &Gpu, trainer: &Trainer) -> Result<()> {
+    let memory = human_bytes(trainer.executor().created_bytes());
+    let parameters = &trainer.executor().program().parameters;
+    let (all, trained) = (parameters.elements(), parameters.trainable().map(|(_, p)| p.elements() as u64).sum::<u64>());
+    let trainable = if trained < all { format!(", {trained} of which are trainable") } else { String::new() };
+    let strategy = strategy_words(trainer.settings().strategy, trainer.executor().program().tokens());
+    output::line(format_args!("{model} on {}, {all} parameters{trainable}, {memory}, {strategy}", gpu.name()))
+}
+
+/// Where a run stopped, and how it goes on.
+fn stopped(signal: Signal, training: &Training<'_>) -> String {
+    let (name, step) = (signal.name(), training.trainer.steps_done());
+    match (training.out, training.saved) {
+        (Some(out), Some(saved)) => {
+            format!("{name}: stopped after step {saved}, saved in {}; --resume continues from there", out.checkpoint().display())
         }
-        bar.set_message(format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second));
-        bar.inc(1);
-        print_step(&report, validation, json, &bar);
-    }
-    bar.finish_and_clear();
-    Ok(())
-}
-
-async fn save(path: Option<&Path>, trainer: &Trainer) -> Result<()> {
-    match path {
-        Some(path) => save_snapshot(path, &trainer.snapshot().await?),
-        None => Ok(()),
+        (Some(_), None) => format!("{name}: stopped before the first step"),
+        (None, _) => format!("{name}: stopped after step {step}, with nothing saved, since there is no --out"),
     }
 }
 
-fn progress_bar(steps: u64, done: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec}, {eta} left  {msg}").expect("the template is valid");
-    ProgressBar::new(steps).with_style(style).with_position(done)
+/// Writes the trained model or its adapters, with the tokenizer.
+fn write_result(out: &Path, name: &str, spec: &ModelSpec, base: &Model, tokenizer: Option<&Tokenizer>, weights: &Weights) -> Result<()> {
+    let mut files = DirectoryWriter::new(out)?;
+    match spec.adapters() {
+        Some(_) => files.add_all(adapter_files(spec, name, weights))?,
+        None => base.write(&mut files, weights)?,
+    }
+    if let Some(tokenizer) = tokenizer {
+        files.add_all(tokenizer.files().named())?;
+    }
+    files.commit()
 }
 
-fn print_step(report: &StepReport, validation: Option<Validation>, json: bool, bar: &ProgressBar) {
-    if json {
-        let mut line = json!(report);
-        if let Some(validation) = validation {
-            line["validation_loss"] = json!(validation.loss);
-            line["validation_accuracy"] = json!(validation.accuracy);
-        }
-        bar.suspend(|| print_json(&line));
-        return;
-    }
-    if let Some(validation) = validation {
-        let accuracy = validation.accuracy.map_or(String::new(), |a| format!("  answers {:.1} %", 100.0 * a));
-        let line = format!(
-            "step {:6}  loss {:.4}  validation {:.4}{accuracy}  |g| {:.3}  lr {:.1e}  {:.0} tokens/s",
-            report.step, report.loss, validation.loss, report.grad_norm, report.learning_rate, report.tokens_per_second
-        );
-        bar.suspend(|| println!("{line}"));
-    }
+fn not_written(error: &Error, is_saved: bool) -> Error {
+    let way_out = if is_saved { "; the run is saved: make room, and write it with --resume" } else { "" };
+    Error::Setting(format!("the model could not be written ({error}){way_out}"))
 }

@@ -7,8 +7,9 @@ use streambp::model::{Config, Parameters, Weights};
 use streambp::step::{Batch, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
 use streambp::train::{Dataset, VerifyReport, errors_in_f64, verify};
 
-use crate::options::{ModelOptions, Opened, human_bytes, print_json};
-use crate::tuning::{Device, plan_all};
+use crate::options::{ModelOptions, Opened, human_bytes};
+use crate::output;
+use crate::session::{Session, plan_all};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -31,18 +32,20 @@ pub struct Arguments {
     seed: u64,
 }
 
-pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result<ExitCode> {
+pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
+    session.signals.listen("run")?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &spec.config)?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
     let programs = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));
-    let gpu = device.open().await?;
+    let gpu = session.open().await?;
     let plans = plan_all(programs, gpu.limits())?;
-    let gpu = device.tune(gpu, &spec).await?;
+    let gpu = session.tune(gpu, &spec).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
+        session.signals.check()
     };
     let (mut report, gradients) = verify(&gpu, plans, &values, &batch, progress).await?;
     if !arguments.no_reference {
@@ -50,10 +53,9 @@ pub async fn run(arguments: Arguments, device: Device<'_>, json: bool) -> Result
         report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients));
     }
     bar.finish_and_clear();
-    if json {
-        print_json(&report);
-    } else {
-        print_report(&report, gpu.name());
+    match session.json {
+        true => output::json(&report)?,
+        false => print_report(&report, gpu.name())?,
     }
     Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -77,26 +79,27 @@ fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     strategies
 }
 
-fn print_report(report: &VerifyReport, adapter: &str) {
-    println!("{adapter}");
+fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
+    output::line(format_args!("{adapter}"))?;
     for run in &report.runs {
         let verdict = if run.same_bits { "same bits".to_owned() } else { format!("DIFFERS in {}", run.different.join(", ")) };
         let is_between = !run.saved_activations.is_empty() && run.strategy != StrategyKind::Standard.name();
         let saves = if is_between { format!(", saves {}", run.saved_activations) } else { String::new() };
         let adaptive = if run.adaptive_chunks { ", adaptive chunks" } else { "" };
-        println!(
+        output::line(format_args!(
             "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{saves}{adaptive}",
             run.strategy,
             run.chunk,
             run.logits_chunk,
             run.loss,
             human_bytes(run.peak_bytes)
-        );
+        ))?;
     }
-    println!();
+    output::line("")?;
     for parameter in &report.parameters {
         let verdict = if parameter.same_bits { "same bits" } else { "DIFFERS" };
         let error = parameter.error.map_or(String::new(), |e| format!("{e:.1e} from f64"));
-        println!("{:50} {verdict}  {error}", parameter.name);
+        output::line(format_args!("{:50} {verdict}  {error}", parameter.name))?;
     }
+    Ok(())
 }

@@ -7,7 +7,7 @@
 mod pickle;
 mod schedule;
 
-use pickle::{Kept, Pickle};
+use pickle::{MemoIndex, Pickle};
 use schedule::Schedule;
 
 use super::memory_layout::ProgramPoint;
@@ -65,7 +65,7 @@ struct Writer<'a> {
     /// The first operation that touches each tensor.
     first_uses: Vec<Option<ProgramPoint>>,
     /// The memoized frames of each tensor's last allocation.
-    frames: Vec<Option<Kept>>,
+    frames: Vec<Option<MemoIndex>>,
     pickle: Pickle,
 }
 
@@ -169,8 +169,8 @@ impl<'a> Writer<'a> {
     fn allocate(&mut self, id: TensorId, instance: u64, chunk: Option<u32>) {
         self.open_event(&self.block_event("alloc", id, instance));
         self.pickle.name("frames");
-        let kept = self.tensor_frames(id, instance, chunk);
-        self.frames[id.0 as usize] = Some(kept);
+        let memoized = self.tensor_frames(id, instance, chunk);
+        self.frames[id.0 as usize] = Some(memoized);
         self.close_event();
     }
 
@@ -178,7 +178,7 @@ impl<'a> Writer<'a> {
         for action in ["free_requested", "free_completed"] {
             self.open_event(&self.block_event(action, id, instance));
             self.pickle.name("frames");
-            self.pickle.again(self.frames[id.0 as usize].expect("what is freed was allocated"));
+            self.pickle.get(self.frames[id.0 as usize].expect("what is freed was allocated"));
             self.close_event();
         }
     }
@@ -223,7 +223,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The frames of a tensor: its name, and the first operation that touches it.
-    fn tensor_frames(&mut self, id: TensorId, instance: u64, chunk: Option<u32>) -> Kept {
+    fn tensor_frames(&mut self, id: TensorId, instance: u64, chunk: Option<u32>) -> MemoIndex {
         let tensor = self.program.tensor(id);
         let chunk = chunk.map_or(String::new(), |chunk| format!(", chunk {chunk}"));
         let text = format!("{}{chunk} ({})", tensor.name, tensor.kind.name().replace('_', " "));
@@ -239,7 +239,7 @@ impl<'a> Writer<'a> {
                 self.frame(block.title, first.node as u64, &format!("first touched by {}{layer}", op.kind().stem()));
             }
         }
-        self.pickle.keep()
+        self.pickle.memoize()
     }
 
     fn frame(&mut self, filename: &'static str, line: u64, name: &str) {

@@ -23,19 +23,19 @@ const STOP: u8 = b'.';
 
 /// The memo index of a value, by which it can be written again in a few bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kept(u32);
+pub(super) struct MemoIndex(u32);
 
 /// A pickle under construction. A dict is opened, gets keys and values alternately, and is closed; a list is opened, and every value in it
 /// is followed by [`Pickle::append`].
 pub(super) struct Pickle {
     bytes: Vec<u8>,
-    kept: u32,
-    names: HashMap<&'static str, Kept>,
+    memoized: u32,
+    names: HashMap<&'static str, MemoIndex>,
 }
 
 impl Pickle {
     pub(super) fn new() -> Self {
-        Pickle { bytes: PROTOCOL.to_vec(), kept: 0, names: HashMap::new() }
+        Pickle { bytes: PROTOCOL.to_vec(), memoized: 0, names: HashMap::new() }
     }
 
     pub(super) fn open_dict(&mut self) {
@@ -84,29 +84,29 @@ impl Pickle {
     /// A text that occurs often: written once, then referred to by its memo index.
     pub(super) fn name(&mut self, name: &'static str) {
         match self.names.get(name) {
-            Some(&kept) => self.again(kept),
+            Some(&index) => self.get(index),
             None => {
                 self.text(name);
-                let kept = self.keep();
-                self.names.insert(name, kept);
+                let index = self.memoize();
+                self.names.insert(name, index);
             }
         }
     }
 
     /// Memoizes the last value.
-    pub(super) fn keep(&mut self) -> Kept {
+    pub(super) fn memoize(&mut self) -> MemoIndex {
         self.bytes.push(MEMOIZE);
-        self.kept += 1;
-        Kept(self.kept - 1)
+        self.memoized += 1;
+        MemoIndex(self.memoized - 1)
     }
 
     /// Writes a memoized value again.
-    pub(super) fn again(&mut self, kept: Kept) {
-        match u8::try_from(kept.0) {
+    pub(super) fn get(&mut self, index: MemoIndex) {
+        match u8::try_from(index.0) {
             Ok(number) => self.bytes.extend([GET_SHORT, number]),
             Err(_) => {
                 self.bytes.push(GET);
-                self.bytes.extend(kept.0.to_le_bytes());
+                self.bytes.extend(index.0.to_le_bytes());
             }
         }
     }
@@ -123,7 +123,7 @@ impl Pickle {
 pub(super) fn read(bytes: &[u8]) -> serde_json::Value {
     use serde_json::{Value, json};
 
-    let (mut stack, mut marks, mut kept): (Vec<Value>, Vec<usize>, Vec<Value>) = Default::default();
+    let (mut stack, mut marks, mut memo): (Vec<Value>, Vec<usize>, Vec<Value>) = Default::default();
     let mut rest = bytes.strip_prefix(&PROTOCOL).unwrap();
     let mut take = |length: usize| rest.split_off(..length).unwrap();
     let number = |bytes: &[u8]| bytes.iter().rev().fold(0u128, |sum, &byte| sum << 8 | u128::from(byte)) as u64;
@@ -153,10 +153,10 @@ pub(super) fn read(bytes: &[u8]) -> serde_json::Value {
                 let length = number(take(if code == TEXT { 4 } else { 1 }));
                 stack.push(json!(std::str::from_utf8(take(length as usize)).unwrap()));
             }
-            MEMOIZE => kept.push(stack.last().unwrap().clone()),
+            MEMOIZE => memo.push(stack.last().unwrap().clone()),
             code @ (GET_SHORT | GET) => {
                 let index = number(take(if code == GET { 4 } else { 1 }));
-                stack.push(kept[index as usize].clone());
+                stack.push(memo[index as usize].clone());
             }
             STOP => break,
             code => panic!("operation {code} is not in use"),
@@ -184,31 +184,31 @@ mod tests {
             pickle.int(number);
             pickle.append();
         }
-        let kept = pickle.keep();
-        pickle.name("again");
-        pickle.again(kept);
+        let index = pickle.memoize();
+        pickle.name("second");
+        pickle.get(index);
         pickle.name("long");
         pickle.text(&long);
         pickle.name("name");
         pickle.name("name");
         pickle.close_dict();
-        assert_eq!(read(&pickle.finish()), json!({ "numbers": numbers, "again": numbers, "long": long, "name": "name" }));
+        assert_eq!(read(&pickle.finish()), json!({ "numbers": numbers, "second": numbers, "long": long, "name": "name" }));
     }
 
     #[test]
     fn every_memoized_value_can_be_written_again() {
         let mut pickle = Pickle::new();
         pickle.open_list();
-        let kept: Vec<Kept> = (0..300)
+        let indices: Vec<MemoIndex> = (0..300)
             .map(|number| {
                 pickle.int(number);
-                let kept = pickle.keep();
+                let index = pickle.memoize();
                 pickle.append();
-                kept
+                index
             })
             .collect();
-        for kept in kept {
-            pickle.again(kept);
+        for index in indices {
+            pickle.get(index);
             pickle.append();
         }
         let numbers: Vec<u64> = (0..300).chain(0..300).collect();

@@ -21,7 +21,7 @@ use super::library::{Fetching, FromLibrarian, Opened, Origin, ToLibrarian};
 use super::wire;
 use crate::error::{Error, Result};
 use crate::model::archive::Kind;
-use crate::model::{Dtype, Files, ModelSpec, Parameters, StoredAdapter, StoredModel, WeightSource};
+use crate::model::{Dtype, Files, ModelSpec, Parameters, StoredAdapter, StoredModel, fingerprint};
 use crate::text::Tokenizer;
 use download::Download;
 use folder::Folder;
@@ -101,7 +101,7 @@ impl Librarian {
         let stored = StoredModel::open(folder).await?;
         let config = stored.config().clone();
         let parameters = Parameters::new(&config);
-        let fingerprint = fingerprint(&stored, &parameters).await?;
+        let fingerprint = fingerprint(&stored, parameters.iter().map(|(_, parameter)| parameter)).await?;
         let has_tokenizer = stored.files().size(text::FILES[0]).await?.is_some();
         let about = Opened { origin, config, fingerprint, has_tokenizer };
         tell(&FromLibrarian::Opened(Box::new(about.clone())), &[]);
@@ -152,21 +152,6 @@ impl Librarian {
         }
         self.open(shelf.folder().await?, Origin::Address(address)).await
     }
-}
-
-/// A number that differs where the weights differ: from the first row of every parameter.
-async fn fingerprint(stored: &StoredModel<Folder>, parameters: &Parameters) -> Result<u64> {
-    let mut bits = Vec::new();
-    for (_, parameter) in parameters.iter() {
-        let row = stored.rows(parameter, 0..1).await?;
-        bits.push(hash(row.iter().map(|value| u64::from(value.to_bits()))));
-    }
-    Ok(hash(bits.into_iter()))
-}
-
-/// FNV-1a, of whole numbers.
-fn hash(numbers: impl Iterator<Item = u64>) -> u64 {
-    numbers.fold(0xcbf2_9ce4_8422_2325, |hash, number| (hash ^ number).wrapping_mul(0x100_0000_01b3))
 }
 
 /// What the visitor would call these files: the name of their folder or of their zip. Of files alone, browsers do not tell it.

@@ -7,6 +7,7 @@ use web_sys::{FileSystemDirectoryHandle, FileSystemSyncAccessHandle};
 
 use super::folder::Folder;
 use crate::error::{Error, Result};
+use crate::model::fingerprint::hash;
 use crate::web::js_error::reason;
 use crate::web::library::Kept;
 use crate::web::storage;
@@ -169,5 +170,5 @@ async fn read_note(directory: &FileSystemDirectoryHandle) -> Option<Note> {
 
 /// A name that any file system takes.
 fn directory_name(address: &str) -> String {
-    format!("{:016x}", super::hash(address.bytes().map(u64::from)))
+    format!("{:016x}", hash(address.bytes().map(u64::from)))
 }

@@ -81,7 +81,10 @@ pub async fn prove(gpu: &Gpu, run: &Run, dataset: &Dataset, library: &Library) -
     let parameters = Parameters::new(&run.spec);
     let with_reference = parameters.elements() <= REFERENCE_PARAMETERS;
     let all = plans.len() + usize::from(with_reference);
-    let progress = |done, _| tell(&FromWorker::Proving(done, all));
+    let progress = |done, _| {
+        tell(&FromWorker::Proving(done, all));
+        Ok(())
+    };
     let (mut report, gradients) = verify(&gpu.used_for("proof"), plans, values, &batch, progress).await?;
     if with_reference {
         let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;

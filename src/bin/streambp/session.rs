@@ -1,4 +1,6 @@
-//! Opens the device, and caches the fastest kernels for an adapter and a model on disk.
+//! How the program was called, whatever the command: on which adapter, with which output, and the signals that ask it to stop.
+//!
+//! The fastest kernels for an adapter and a model are cached on disk.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,17 +12,22 @@ use streambp::step::{Limits, Plan, Program};
 use streambp::train::{tune, tuning_key};
 
 use crate::options::progress_bar;
+use crate::signals::Signals;
 
-/// Options of the device.
+/// Options of all commands, and the signals that came.
 #[derive(Clone, Copy)]
-pub struct Device<'a> {
+pub struct Session<'a> {
     /// A part of the adapter's name.
     pub adapter: Option<&'a str>,
     /// Use the default kernels, without autotuning?
     pub no_tune: bool,
+    /// Print JSON?
+    pub json: bool,
+    /// Signals that ask the program to stop.
+    pub signals: &'a Signals,
 }
 
-impl Device<'_> {
+impl Session<'_> {
     /// Opens the adapter.
     pub async fn open(self) -> Result<Gpu> {
         Gpu::open(self.adapter).await
@@ -31,20 +38,22 @@ impl Device<'_> {
     pub async fn tune(self, gpu: Gpu, spec: &ModelSpec) -> Result<Gpu> {
         let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
         let key = tuning_key(&gpu, spec);
-        let mut kept = read(&file);
-        if let Some(&tuning) = kept.get(&key) {
+        let mut cached = read(&file);
+        if let Some(&tuning) = cached.get(&key) {
             return Ok(gpu.with_tuning(tuning));
         }
         let bar = progress_bar(100, "looking for the fastest kernels");
         let progress = |share: f64| {
             bar.set_position((share * 100.0) as u64);
-            true
+            self.signals.received().is_none()
         };
         let tuning = tune(&gpu, spec, progress).await?;
         bar.finish_and_clear();
-        kept.insert(key, tuning);
-        let is_kept = write(&file, &kept).is_ok();
-        Ok(if is_kept { gpu.with_tuning(tuning) } else { gpu })
+        // A search that was broken off has not found the fastest.
+        self.signals.check()?;
+        cached.insert(key, tuning);
+        let is_stored = write(&file, &cached).is_ok();
+        Ok(if is_stored { gpu.with_tuning(tuning) } else { gpu })
     }
 }
 
@@ -65,9 +74,9 @@ fn read(file: &Path) -> BTreeMap<String, Tuning> {
     std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-fn write(file: &Path, kept: &BTreeMap<String, Tuning>) -> std::io::Result<()> {
+fn write(file: &Path, cached: &BTreeMap<String, Tuning>) -> std::io::Result<()> {
     std::fs::create_dir_all(file.parent().expect("it lies in a directory"))?;
     let partial = file.with_extension(format!("{}.partial", std::process::id()));
-    std::fs::write(&partial, serde_json::to_vec_pretty(kept).expect("sizes are plain data"))?;
+    std::fs::write(&partial, serde_json::to_vec_pretty(cached).expect("sizes are plain data"))?;
     std::fs::rename(&partial, file)
 }

@@ -1,0 +1,121 @@
+//! The loop of a training run: steps, validations and checkpoints, and an end at which nothing is lost.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use streambp::error::{Error, Result};
+use streambp::train::{StepReport, Trainer, Validation, save_snapshot};
+
+use crate::out_directory::OutDirectory;
+use crate::output;
+use crate::session::Session;
+use crate::signals::Signal;
+
+/// Steps between validations, and between checkpoints.
+#[derive(Clone, Copy)]
+pub struct Intervals {
+    pub validation: u64,
+    pub checkpoint: u64,
+}
+
+/// A run in progress.
+pub struct Training<'a> {
+    pub trainer: Trainer,
+    pub out: Option<&'a OutDirectory>,
+    pub intervals: Intervals,
+    pub session: Session<'a>,
+    /// The step of the checkpoint in `out`, if this run saved or loaded it.
+    pub saved: Option<u64>,
+}
+
+impl Training<'_> {
+    /// Runs all steps, or stops at a signal, which is returned. The last state is not saved yet.
+    ///
+    /// # Errors
+    /// Errors of the trainer, and of the output, before which the run is saved.
+    pub async fn run(&mut self) -> Result<Option<Signal>> {
+        let steps = self.trainer.settings().steps;
+        let bar = progress_bar(steps, self.trainer.steps_done());
+        while self.trainer.steps_done() < steps {
+            if let Some(signal) = self.session.signals.received() {
+                bar.finish_and_clear();
+                return Ok(Some(signal));
+            }
+            let report = self.trainer.step().await.map_err(|error| self.advice(error))?;
+            let is_last = report.step == steps;
+            let validation = match is_last || report.step.is_multiple_of(self.intervals.validation.max(1)) {
+                true => Some(self.trainer.validate().await?),
+                false => None,
+            };
+            if report.step.is_multiple_of(self.intervals.checkpoint.max(1)) && !is_last {
+                self.save_or_warn(&bar).await?;
+            }
+            bar.set_message(format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second));
+            bar.inc(1);
+            if let Err(error) = bar.suspend(|| print_step(&report, validation, self.session.json)) {
+                self.save().await?;
+                return Err(error);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(None)
+    }
+
+    /// Saves the run, unless its last step is saved already, or there is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or if the device was lost.
+    pub async fn save(&mut self) -> Result<()> {
+        let step = self.trainer.steps_done();
+        let Some(out) = self.out.filter(|_| step > 0 && self.saved != Some(step)) else { return Ok(()) };
+        save_snapshot(&out.checkpoint(), &self.trainer.snapshot().await?)?;
+        self.saved = Some(step);
+        Ok(())
+    }
+
+    /// Saves the run between two steps. A disk that is full now may have room at the next save.
+    async fn save_or_warn(&mut self, bar: &ProgressBar) -> Result<()> {
+        let Err(error) = self.save().await else { return Ok(()) };
+        if !matches!(error, Error::Io { .. }) {
+            return Err(error);
+        }
+        let step = self.trainer.steps_done();
+        let stays = self.saved.map_or(String::new(), |saved| format!("; the checkpoint of step {saved} stays"));
+        let next = step + self.intervals.checkpoint.max(1);
+        bar.suspend(|| output::say(format_args!("warning: step {step} was not saved ({error}){stays}; the next save is at step {next}")));
+        Ok(())
+    }
+
+    /// Where a run can resume whose steps failed.
+    fn advice(&self, error: Error) -> Error {
+        let Some(out) = self.out.filter(|_| matches!(error, Error::NonFinite { .. } | Error::DeviceLost { .. })) else { return error };
+        let lower = if matches!(error, Error::NonFinite { .. }) { ", with a lower --lr if you like" } else { "" };
+        match self.saved {
+            Some(step) => {
+                Error::Setting(format!("{error}. Step {step} is saved in {}: resume from it with --resume{lower}", out.path().display()))
+            }
+            None => Error::Setting(format!("{error}. No step was saved before: start again{}", lower.replace(" if you like", ""))),
+        }
+    }
+}
+
+fn progress_bar(steps: u64, done: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec}, {eta} left  {msg}").expect("the template is valid");
+    ProgressBar::new(steps).with_style(style).with_position(done)
+}
+
+fn print_step(report: &StepReport, validation: Option<Validation>, json: bool) -> Result<()> {
+    if json {
+        let mut line = json!(report);
+        if let Some(validation) = validation {
+            line["validation_loss"] = json!(validation.loss);
+            line["validation_accuracy"] = json!(validation.accuracy);
+        }
+        return output::json(&line);
+    }
+    let Some(validation) = validation else { return Ok(()) };
+    let accuracy = validation.accuracy.map_or(String::new(), |a| format!("  answers {:.1} %", 100.0 * a));
+    output::line(format_args!(
+        "step {:6}  loss {:.4}  validation {:.4}{accuracy}  |g| {:.3}  lr {:.1e}  {:.0} tokens/s",
+        report.step, report.loss, validation.loss, report.grad_norm, report.learning_rate, report.tokens_per_second
+    ))
+}
