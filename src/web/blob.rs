@@ -5,7 +5,7 @@ use std::ops::Range;
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, TextDecodeOptions, TextDecoder, TextDecoderOptions};
+use web_sys::Blob;
 
 use super::js_error::reason;
 use crate::error::{Error, Result};
@@ -55,18 +55,17 @@ pub async fn read_whole(name: &str, blob: &Blob) -> Result<Vec<u8>> {
 /// # Errors
 /// The browser's, if it cannot be read.
 pub async fn is_utf8(blob: &Blob) -> Result<bool, JsValue> {
-    let options = TextDecoderOptions::new();
-    options.set_fatal(true);
-    let decoder = TextDecoder::new_with_label_and_options("utf-8", &options)?;
-    let more_follows = TextDecodeOptions::new();
-    more_follows.set_stream(true);
+    // A piece, behind what the one before has of a character that goes on in it.
+    let mut bytes = Vec::new();
     for range in pieces(blob) {
-        if decoder.decode_with_js_u8_array_and_options(&read(blob, range).await?, &more_follows).is_err() {
-            return Ok(false);
+        bytes.extend(read(blob, range).await?.to_vec());
+        match std::str::from_utf8(&bytes) {
+            Ok(_) => bytes.clear(),
+            Err(error) if error.error_len().is_none() => drop(bytes.drain(..error.valid_up_to())),
+            Err(_) => return Ok(false),
         }
     }
-    // The last character may be cut off.
-    Ok(decoder.decode().is_ok())
+    Ok(bytes.is_empty())
 }
 
 /// A file of these bytes.

@@ -12,7 +12,8 @@ use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let phase = move || state.phase.get();
-    let is_busy = move || phase().is_busy();
+    // A run is to have the text that was given last.
+    let is_busy = move || phase().is_busy() || state.texts_being_read.get() > 0;
     let start = move || if state.has_run.get() { t.controls.go_on } else { t.controls.start };
     let is_untouched = move || !state.has_run.get() && state.history.with(|h| h.steps.is_empty()) && state.trouble.with(Option::is_none);
     // A search for the fastest kernels is no step that could be gone on with: it is left out.

@@ -123,6 +123,8 @@ pub struct State {
     pub texts: RwSignal<&'static Texts>,
     pub form: RwSignal<Form>,
     pub text: RwSignal<Option<GivenText>>,
+    /// Texts that are being read.
+    pub texts_being_read: RwSignal<u32>,
     /// The file of the text.
     pub text_file: StoredValue<Option<Blob>, LocalStorage>,
     /// Models in files.
@@ -200,6 +202,7 @@ impl State {
             texts: RwSignal::new(Texts::english()),
             form,
             text: RwSignal::new(None),
+            texts_being_read: RwSignal::new(0),
             text_file: StoredValue::new_local(None),
             library: Library::new(),
             phase: RwSignal::new(Phase::Loading),
@@ -288,7 +291,8 @@ impl State {
 
     /// Starts a run, or goes on with the one there is.
     pub fn go(self, go: Go) {
-        if matches!(self.phase.get_untracked(), Phase::Loading | Phase::Resuming | Phase::Waiting) {
+        let is_too_early = matches!(self.phase.get_untracked(), Phase::Loading | Phase::Resuming | Phase::Waiting);
+        if is_too_early || self.texts_being_read.get_untracked() > 0 {
             return;
         }
         if self.has_run.get_untracked() {

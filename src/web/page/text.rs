@@ -16,7 +16,10 @@ pub async fn take(state: State, t: T, name: String, file: Blob) {
     if state.has_run.get_untracked() {
         return state.complain(t.failures.run_in_progress);
     }
-    match blob::is_utf8(&file).await {
+    state.texts_being_read.update(|count| *count += 1);
+    let is_utf8 = blob::is_utf8(&file).await;
+    state.texts_being_read.update(|count| *count -= 1);
+    match is_utf8 {
         Ok(true) => {}
         Ok(false) => return state.complain(&fill(t.failures.not_utf8, &[("name", &name)])),
         Err(_) => return state.complain(&fill(t.failures.unreadable, &[("name", &name)])),

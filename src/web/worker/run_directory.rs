@@ -27,8 +27,8 @@ const SAVE_SECONDS: f64 = 15.0;
 pub struct RunDirectory {
     id: String,
     lock: Lock,
-    /// The run's text, until it is in the directory.
-    unwritten_text: Option<Blob>,
+    /// The file of the run's text.
+    text: Option<Blob>,
     /// The number of the last save; 0 if there is none.
     number: u64,
     /// The step after which the run was saved last.
@@ -50,7 +50,7 @@ impl RunDirectory {
         let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
         let id = scope.crypto().expect("a worker has random numbers").random_uuid();
         let lock = locks::take(&lock_name(&id)).await.expect("nobody else has a new name");
-        RunDirectory { id, lock, unwritten_text: text, number: 0, saved_step: None, tried: Instant::now() }
+        RunDirectory { id, lock, text, number: 0, saved_step: None, tried: Instant::now() }
     }
 
     /// Opens a saved run. A file that is damaged is passed over.
@@ -63,7 +63,7 @@ impl RunDirectory {
             Ok((header, state, text)) => {
                 let About { run, step, .. } = header.about;
                 let (number, saved_step) = (header.number, Some(step));
-                let own = RunDirectory { id: id.to_owned(), lock, unwritten_text: None, number, saved_step, tried: Instant::now() };
+                let own = RunDirectory { id: id.to_owned(), lock, text: text.clone(), number, saved_step, tried: Instant::now() };
                 Ok((own, Saved { run, tuning: header.tuning, state, text }))
             }
             Err(error) => {
@@ -120,9 +120,11 @@ impl RunDirectory {
             return Ok(());
         }
         let directory = directory_of(&self.id).await?;
-        if let Some(text) = &self.unwritten_text {
+        // Written by the first save, and again only if something took it away.
+        if let Some(text) = &self.text
+            && text_bytes(&directory).await != text.size() as u64
+        {
             storage::copy(text, &directory, TEXT).await?;
-            self.unwritten_text = None;
         }
         let number = self.number + 1;
         let about = About { run: run.clone(), step, saved_at: Date::now() };
