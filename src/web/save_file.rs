@@ -81,7 +81,7 @@ mod tests {
             let trained = || parameters.trainable().map(|(_, parameter)| parameter);
             Weights::of(trained(), trained().map(|parameter| vec![0.5; parameter.elements()]).collect())
         };
-        let id = RunId { settings: run.settings.clone(), data: 7, spec: spec.clone() };
+        let id = RunId { settings: run.settings.clone(), data: 7, spec: spec.clone(), frozen: None };
         let snapshot = Snapshot { run: id, step: 3, weights: weights(), moments: [weights(), weights()] };
         (About { run, step: 3, saved_at: 1.5e12 }, History::default(), snapshot)
     }
