@@ -1,4 +1,7 @@
-//! Reads a batch from a safetensors file: `input_ids`, `labels` and, for packed sequences, `position_ids`, all int64 of shape B×T.
+//! Reads a batch from a safetensors file: `input_ids` and `labels`, for packed sequences `position_ids`, for padded ones `attention_mask`, all
+//! int64 of shape B×T.
+
+use std::ops::Range;
 
 use safetensors::{Dtype, SafeTensors};
 
@@ -7,57 +10,115 @@ use crate::step::{Batch, IGNORED_LABEL};
 
 /// The label that the losses of Hugging Face ignore.
 const HUGGING_FACE_IGNORED: i64 = -100;
+/// The tensors of a batch.
+const TENSORS: [&str; 4] = ["input_ids", "labels", "position_ids", "attention_mask"];
 
 /// Reads a batch. As in Hugging Face models, label t belongs to token t and is the target of position t − 1. With `position_ids`, each 0
-/// starts a sequence; otherwise each row is one. The first label of a sequence is ignored.
+/// starts a sequence; otherwise each row is one. The first label of a sequence is ignored. With `attention_mask`, the rows end where it
+/// becomes 0.
 ///
 /// # Errors
 /// [`Error::Weights`] with the tensor and its problem.
 pub fn read_batch(file: &str, bytes: &[u8], vocab_size: u32) -> Result<Batch> {
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| Error::weights(file, format!("is no complete safetensors file ({e})")))?;
-    let (shape, ids) = read(&tensors, file, "input_ids")?;
-    let (label_shape, labels) = read(&tensors, file, "labels")?;
-    if shape != label_shape {
-        return Err(Error::weights(file, format!("input_ids has the shape {shape:?}, and labels has {label_shape:?}")));
+    let refuse = |problem: String| Error::weights(file, problem);
+    let tensors = SafeTensors::deserialize(bytes).map_err(|e| refuse(format!("is no complete safetensors file ({e})")))?;
+    if let Some(name) = tensors.names().into_iter().find(|name| !TENSORS.contains(name)) {
+        return Err(refuse(format!("has the tensor {name}, which is not read; a batch has only {}", TENSORS.join(", "))));
     }
+    let ids = read(&tensors, "input_ids").map_err(refuse)?;
+    let labels = read_like(&tensors, "labels", &ids).map_err(refuse)?;
+    let sequences = sequences(&tensors, &ids, &labels).map_err(refuse)?;
     let token = |name: &str, value: i64| match u32::try_from(value) {
         Ok(id) if id < vocab_size => Ok(id),
-        _ => Err(Error::weights(file, format!("{name} has the token {value}, and the model knows 0 to {}", vocab_size - 1))),
+        _ => Err(refuse(format!("{name} has the token {value}, and the model knows 0 to {}", vocab_size - 1))),
     };
     let label = |&value: &i64| if value == HUGGING_FACE_IGNORED { Ok(IGNORED_LABEL) } else { token("labels", value) };
-    let starts = match tensors.tensor("position_ids") {
-        Ok(_) => sequence_starts(&tensors, file, &shape)?,
-        Err(_) => (0..ids.len()).step_by(shape[1]).collect(),
-    };
-    let ends = starts[1..].iter().copied().chain([ids.len()]);
-    let sequences = starts.iter().zip(ends).map(|(&start, end)| {
-        let ids = ids[start..end].iter().map(|&id| token("input_ids", id)).collect::<Result<Vec<u32>>>()?;
-        let mut shifted = labels[start + 1..end].iter().map(label).collect::<Result<Vec<u32>>>()?;
+    let sequences = sequences.into_iter().map(|Range { start, end }| {
+        let ids = ids.values[start..end].iter().map(|&id| token("input_ids", id)).collect::<Result<Vec<u32>>>()?;
+        let mut shifted = labels.values[start + 1..end].iter().map(label).collect::<Result<Vec<u32>>>()?;
         shifted.push(IGNORED_LABEL);
         Ok((ids, shifted))
     });
-    Ok(Batch::new(sequences.collect::<Result<_>>()?))
+    let sequences = sequences.collect::<Result<Vec<_>>>()?;
+    if sequences.iter().all(|(_, labels)| labels.iter().all(|&label| label == IGNORED_LABEL)) {
+        return Err(refuse("has nothing to learn: every label is -100 or the first of its sequence; give labels to predict".to_owned()));
+    }
+    Ok(Batch::new(sequences))
 }
 
-/// The starts of the sequences, by `position_ids`.
-fn sequence_starts(tensors: &SafeTensors, file: &str, shape: &[usize]) -> Result<Vec<usize>> {
-    let (position_shape, positions) = read(tensors, file, "position_ids")?;
-    if position_shape != shape {
-        return Err(Error::weights(file, format!("input_ids has the shape {shape:?}, and position_ids has {position_shape:?}")));
+/// A tensor of whole numbers, row by row.
+struct Rows {
+    cols: usize,
+    values: Vec<i64>,
+}
+
+impl Rows {
+    fn shape(&self) -> [usize; 2] {
+        [self.values.len() / self.cols, self.cols]
     }
+
+    fn iter(&self) -> std::slice::ChunksExact<'_, i64> {
+        self.values.chunks_exact(self.cols)
+    }
+}
+
+/// The sequences, as ranges of tokens: the rows, without padding, cut where positions start again.
+fn sequences(tensors: &SafeTensors, ids: &Rows, labels: &Rows) -> Result<Vec<Range<usize>>, String> {
+    let optional = |name| tensors.tensor(name).ok().map(|_| read_like(tensors, name, ids)).transpose();
+    let lengths = match optional("attention_mask")? {
+        Some(mask) => Some(unpadded_lengths(&mask, labels)?),
+        None => None,
+    };
+    let positions = optional("position_ids")?;
+    let mut sequences = Vec::new();
+    for row in 0..ids.shape()[0] {
+        let start = row * ids.cols;
+        let end = start + lengths.as_ref().map_or(ids.cols, |lengths| lengths[row]);
+        let mut starts = match &positions {
+            Some(positions) => sequence_starts(&positions.values[start..end], row)?,
+            None => Vec::from_iter((start < end).then_some(0)),
+        };
+        if starts.len() > 1 && lengths.is_some() {
+            return Err(format!(
+                "position_ids starts a second sequence in row {row}, which transformers does not see beside an attention_mask; leave out one of the two"
+            ));
+        }
+        starts.push(end - start);
+        sequences.extend(starts.windows(2).map(|bounds| start + bounds[0]..start + bounds[1]));
+    }
+    Ok(sequences)
+}
+
+/// The tokens of each row before its padding, which has to be on the right and without labels.
+fn unpadded_lengths(mask: &Rows, labels: &Rows) -> Result<Vec<usize>, String> {
+    let length = |(row, (mask, labels)): (usize, (&[i64], &[i64]))| {
+        let length = mask.iter().position(|&seen| seen == 0).unwrap_or(mask.len());
+        let wrong = |&column: &usize| mask[column] != i64::from(column < length);
+        if let Some(column) = (0..mask.len()).find(wrong) {
+            let value = mask[column];
+            return Err(format!("attention_mask has {value} at [{row}, {column}]; it may only have 1, and 0 for padding on the right"));
+        }
+        match labels[length..].iter().position(|&label| label != HUGGING_FACE_IGNORED) {
+            Some(after) => {
+                Err(format!("labels has {} at [{row}, {}], which is padding; set it to -100", labels[length + after], length + after))
+            }
+            None => Ok(length),
+        }
+    };
+    mask.iter().zip(labels.iter()).enumerate().map(length).collect()
+}
+
+/// Where the positions of a row start again.
+fn sequence_starts(positions: &[i64], row: usize) -> Result<Vec<usize>, String> {
     let mut starts = Vec::new();
-    for (at, &position) in positions.iter().enumerate() {
-        let (row, column) = (at / shape[1], at % shape[1]);
-        let follows = column > 0 && positions[at - 1].checked_add(1) == Some(position);
+    for (column, &position) in positions.iter().enumerate() {
+        let follows = column > 0 && positions[column - 1].checked_add(1) == Some(position);
         match position {
-            0 => starts.push(at),
+            0 => starts.push(column),
             _ if follows => (),
             _ => {
-                return Err(Error::weights(
-                    file,
-                    format!(
-                        "position_ids has {position} at [{row}, {column}]; positions start at 0 in every row and count up by 1, and 0 starts the next sequence"
-                    ),
+                return Err(format!(
+                    "position_ids has {position} at [{row}, {column}]; positions start at 0 in every row and count up by 1, and 0 starts the next sequence"
                 ));
             }
         }
@@ -65,14 +126,24 @@ fn sequence_starts(tensors: &SafeTensors, file: &str, shape: &[usize]) -> Result
     Ok(starts)
 }
 
-fn read(tensors: &SafeTensors, file: &str, name: &str) -> Result<(Vec<usize>, Vec<i64>)> {
-    let view = tensors.tensor(name).map_err(|_| Error::weights(file, format!("has no tensor {name}")))?;
-    let shape = view.shape().to_vec();
-    if view.dtype() != Dtype::I64 || shape.len() != 2 || shape.contains(&0) {
-        return Err(Error::weights(file, format!("{name} is {:?} of shape {shape:?}; int64 of shape [B, T] is expected", view.dtype())));
+fn read(tensors: &SafeTensors, name: &str) -> Result<Rows, String> {
+    let view = tensors.tensor(name).map_err(|_| format!("has no tensor {name}"))?;
+    match *view.shape() {
+        [rows, cols] if view.dtype() == Dtype::I64 && rows > 0 && cols > 0 => {
+            let values = view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
+            Ok(Rows { cols, values })
+        }
+        ref shape => Err(format!("{name} is {:?} of shape {shape:?}; int64 of shape [B, T] is expected", view.dtype())),
     }
-    let values = view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
-    Ok((shape, values))
+}
+
+/// A tensor that has to have the shape of the token ids.
+fn read_like(tensors: &SafeTensors, name: &str, ids: &Rows) -> Result<Rows, String> {
+    let rows = read(tensors, name)?;
+    match rows.shape() == ids.shape() {
+        true => Ok(rows),
+        false => Err(format!("input_ids has the shape {:?}, and {name} has {:?}", ids.shape(), rows.shape())),
+    }
 }
 
 #[cfg(test)]
@@ -113,5 +184,45 @@ mod tests {
         }
         let said = read(&[0, 1, 2]).unwrap_err().to_string();
         assert!(said.contains("position_ids has [1, 3]"), "{said}");
+    }
+
+    #[test]
+    fn padding_on_the_right_is_cut_off() {
+        let read = |mask: &[i64], labels: &[i64]| read_batch("f", &file(&[IDS, ("labels", labels), ("attention_mask", mask)]), 7);
+        let labels = [1, 2, -100, 4, 5, 6];
+        let batch = read(&[1, 1, 0, 1, 1, 1], &labels).unwrap();
+        assert_eq!((batch.shape.lengths(), &batch.input_ids), (&[2, 3][..], &vec![1, 2, 4, 5, 6]));
+        assert_eq!(batch.labels, [2, NONE, 5, 6, NONE]);
+        let whole_row = read(&[0, 0, 0, 1, 1, 1], &[-100, -100, -100, 4, 5, 6]).unwrap();
+        assert_eq!(whole_row.shape.lengths(), [3]);
+        for (mask, labels, expected) in [
+            ([0, 1, 1, 1, 1, 1], labels, "attention_mask has 1 at [0, 1]"),
+            ([1, 1, 0, 1, 2, 1], labels, "attention_mask has 2 at [1, 1]"),
+            ([1, 0, 0, 1, 1, 1], labels, "labels has 2 at [0, 1], which is padding"),
+        ] {
+            let said = read(&mask, &labels).unwrap_err().to_string();
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    /// As in transformers, which looks for packed sequences only where there is no mask.
+    #[test]
+    fn padding_and_packing_exclude_each_other() {
+        let read = |positions: &[i64]| {
+            let tensors = [IDS, ("labels", &[1, 2, -100, 4, 5, 6]), ("position_ids", positions), ("attention_mask", &[1, 1, 0, 1, 1, 1])];
+            read_batch("f", &file(&tensors), 7)
+        };
+        assert_eq!(read(&[0, 1, 9, 0, 1, 2]).unwrap().shape.lengths(), [2, 3]);
+        let said = read(&[0, 1, 9, 0, 1, 0]).unwrap_err().to_string();
+        assert!(said.contains("a second sequence in row 1"), "{said}");
+    }
+
+    #[test]
+    fn what_is_not_read_is_refused() {
+        let said = read_batch("f", &file(&[IDS, LABELS, ("loss_mask", &[1; 6])]), 7).unwrap_err().to_string();
+        assert!(said.contains("loss_mask"), "{said}");
+        let nothing = [IDS, ("labels", &[1, -100, -100, 4, -100, -100])];
+        let said = read_batch("f", &file(&nothing), 7).unwrap_err().to_string();
+        assert!(said.contains("nothing to learn"), "{said}");
     }
 }

@@ -17,7 +17,7 @@ use crate::session::Session;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// Safetensors file with input_ids, labels and (for packed sequences) position_ids, int64, [B, T]
+    /// Safetensors file with input_ids, labels, position_ids (for packed sequences) and attention_mask (for padded ones), int64, [B, T]
     #[arg(long)]
     batch: PathBuf,
     #[command(flatten)]
