@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use streambp::model::{Config, Dtype, Lora, ModelSpec, Parameter, Parameters, Projection, Weights, save_adapter, save_model};
+use streambp::model::{Config, Dtype, Lora, ModelSpec, Parameter, Parameters, Projection, TensorNames, Weights, save_adapter, save_model};
 
 use crate::command_line::{PROGRAM, directory};
 
@@ -59,7 +59,7 @@ fn write_base(directory: &Path, base: &str) -> PathBuf {
             let lora = Lora { rank: 2, alpha: 4.0, use_rslora: false, targets: vec![Projection::Query, Projection::Value] };
             let spec = ModelSpec::lora(&config(), lora, Dtype::F32).unwrap();
             let adapter = directory.join("adapter");
-            save_adapter(&adapter, &spec, "model", &Weights::init(&spec, 1)).unwrap();
+            save_adapter(&adapter, &spec, directory.to_str().unwrap(), &Weights::init(&spec, 1)).unwrap();
             adapter
         }
         other => panic!("unknown base {other}"),
@@ -74,7 +74,7 @@ fn shard(directory: &Path, weights: &Weights) {
     let mut map = serde_json::Map::new();
     for (number, shard) in parameters.chunks(parameters.len().div_ceil(3)).enumerate() {
         let file = format!("model-0000{}-of-00003.safetensors", number + 1);
-        fs::write(directory.join(&file), weights.to_safetensors(shard.iter().copied())).unwrap();
+        fs::write(directory.join(&file), weights.to_safetensors(shard.iter().copied(), &TensorNames::default())).unwrap();
         map.extend(shard.iter().map(|parameter| (parameter.name.clone(), json!(file))));
     }
     let index = json!({ "metadata": {}, "weight_map": map });

@@ -9,6 +9,7 @@ mod conversations;
 mod decode;
 mod examples;
 mod fixtures;
+mod foreign_files;
 mod interruptions;
 mod memory;
 mod ops;

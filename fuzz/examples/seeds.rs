@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use streambp::model::{PRESETS, PUBLISHED, Parameters, Weights, archive, tokenizer};
+use streambp::model::{PRESETS, PUBLISHED, Parameters, TensorNames, Weights, archive, tokenizer};
 use streambp::step::Strategy;
 use streambp::train::{RunId, Settings, Snapshot};
 use streambp_fuzz::{adapter, config, weights};
@@ -35,7 +35,7 @@ fn main() {
         ("sharded", format!("{{\"metadata\":{{}},\"weight_map\":{{{}}}}}", names.join(",")).into_bytes()),
         ("adapter", marked),
         ("adapter", adapter_settings),
-        ("archive", archive::to_zip(&(&config()).into(), "model", &own, None)),
+        ("archive", archive::to_zip(&(&config()).into(), "model", &TensorNames::default(), &own, None)),
         ("batch", batch()),
         ("snapshot", snapshot.to_bytes()),
     ];

@@ -1,6 +1,8 @@
 //! What the targets share: a small model, its files, and reading all of it.
 
-use streambp::model::{Config, Dtype, InMemoryFiles, Lora, ModelSpec, Parameters, Projection, StoredModel, Weights, adapter_files};
+use streambp::model::{
+    Config, Dtype, InMemoryFiles, Lora, ModelSpec, Parameters, Projection, StoredModel, TensorNames, Weights, adapter_files,
+};
 
 /// A model of one layer.
 pub fn config() -> Config {
@@ -10,14 +12,14 @@ pub fn config() -> Config {
 /// Its weights in one file.
 pub fn weights() -> Vec<u8> {
     let parameters = Parameters::new(&config());
-    Weights::init(&config(), 1).to_safetensors(parameters.iter().map(|(_, parameter)| parameter))
+    Weights::init(&config(), 1).to_safetensors(parameters.iter().map(|(_, parameter)| parameter), &TensorNames::default())
 }
 
 /// The weights and the settings of adapters on it.
 pub fn adapter() -> [Vec<u8>; 2] {
     let lora = Lora { rank: 1, alpha: 1.0, use_rslora: false, targets: vec![Projection::Query] };
     let spec = ModelSpec::lora(&config(), lora, Dtype::F32).expect("the adapters are valid");
-    adapter_files(&spec, "model", &Weights::init(&spec, 1)).map(|(_, bytes)| bytes)
+    adapter_files(&spec, "model", &TensorNames::default(), &Weights::init(&spec, 1)).map(|(_, bytes)| bytes)
 }
 
 /// Files of these names.

@@ -7,9 +7,10 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::stored::{CONFIG, WEIGHTS};
+use super::config_file::CONFIG;
+use super::stored::WEIGHTS;
 use super::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
-use super::{Config, ModelSpec, Parameters, Weights, adapter, adapter_files};
+use super::{Config, ModelSpec, Parameters, TensorNames, Weights, adapter_config, adapter_files};
 use crate::error::{Error, Result};
 
 /// The largest compressed entry in bytes that is unpacked into memory. An entry that claims more is an attack or a mistake.
@@ -36,7 +37,7 @@ pub enum Entry {
 }
 
 /// The files of a model, by name. `config.json` is the last, so that an incomplete directory is not taken for a model.
-pub(super) fn files(config: &Config, weights: &Weights) -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn files(config: &Config, weights: &Weights, names: &TensorNames) -> Vec<(&'static str, Vec<u8>)> {
     // A vocabulary of 256 is the byte vocabulary. The tokenizers of others are unknown here.
     let tokenizer = match config.vocab_size {
         256 => vec![
@@ -45,27 +46,38 @@ pub(super) fn files(config: &Config, weights: &Weights) -> Vec<(&'static str, Ve
         ],
         _ => Vec::new(),
     };
-    files_with(config, weights, tokenizer)
+    files_with(config, weights, names, tokenizer)
 }
 
-fn files_with(config: &Config, weights: &Weights, tokenizer: Vec<(&'static str, Vec<u8>)>) -> Vec<(&'static str, Vec<u8>)> {
+fn files_with(
+    config: &Config,
+    weights: &Weights,
+    names: &TensorNames,
+    tokenizer: Vec<(&'static str, Vec<u8>)>,
+) -> Vec<(&'static str, Vec<u8>)> {
     let parameters = Parameters::new(config);
-    let mut files = vec![(WEIGHTS, weights.to_safetensors(parameters.iter().map(|(_, parameter)| parameter)))];
+    let mut files = vec![(WEIGHTS, weights.to_safetensors(parameters.iter().map(|(_, parameter)| parameter), names))];
     files.extend(tokenizer);
     files.push((CONFIG, config.to_json().into_bytes()));
     files
 }
 
-/// Exports a model, or its adapters in the layout of PEFT, as a zip. `base` is the name of the adapters' base model; `tokenizer` are the
-/// tokenizer's files, which are added to a model. Nothing is compressed, because weights hardly shrink.
+/// Exports a model, or its adapters in the layout of PEFT, as a zip. `base` is the name of the adapters' base model, `names` are those of the
+/// tensors, and `tokenizer` are the tokenizer's files, which are added to a model. Nothing is compressed, because weights hardly shrink.
 ///
 /// # Panics
 /// If `weights` lacks a parameter.
-pub fn to_zip(spec: &ModelSpec, base: &str, weights: &Weights, tokenizer: Option<Vec<(&'static str, Vec<u8>)>>) -> Vec<u8> {
+pub fn to_zip(
+    spec: &ModelSpec,
+    base: &str,
+    names: &TensorNames,
+    weights: &Weights,
+    tokenizer: Option<Vec<(&'static str, Vec<u8>)>>,
+) -> Vec<u8> {
     let files = match (spec.adapters(), tokenizer) {
-        (Some(_), _) => adapter_files(spec, base, weights).into(),
-        (None, Some(tokenizer)) => files_with(&spec.config, weights, tokenizer),
-        (None, None) => files(&spec.config, weights),
+        (Some(_), _) => adapter_files(spec, base, names, weights).into(),
+        (None, Some(tokenizer)) => files_with(&spec.config, weights, names, tokenizer),
+        (None, None) => files(&spec.config, weights, names),
     };
     let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(bytes + 1024)));
@@ -113,20 +125,23 @@ pub fn unpack(file: &str, mut zip: impl Read + Seek, kind: Kind) -> Result<Vec<(
 }
 
 /// The folder of a model: that of its `config.json`. With several it takes the outermost; the others are its checkpoints.
-fn folder<'a>(names: impl Iterator<Item = &'a str>, kind: Kind) -> Result<String> {
-    let marker = match kind {
-        Kind::Model => CONFIG,
-        Kind::Adapters => adapter::CONFIG,
+fn folder<'a>(names: impl Iterator<Item = &'a str> + Clone, kind: Kind) -> Result<String> {
+    let folder_with = |marker: &str| {
+        let folder_of = |name: &'a str| {
+            let start = name.rfind(['/', '\\']).map_or(0, |at| at + 1);
+            (&name[start..] == marker).then_some((name.matches(['/', '\\']).count(), &name[..start]))
+        };
+        names.clone().filter_map(folder_of).min_by_key(|(depth, _)| *depth)
     };
-    let folder_of = |name: &'a str| {
-        let start = name.rfind(['/', '\\']).map_or(0, |at| at + 1);
-        (&name[start..] == marker).then_some((name.matches(['/', '\\']).count(), &name[..start]))
+    let (marker, other, confusion) = match kind {
+        Kind::Model => (CONFIG, adapter_config::CONFIG, "these are adapters: open their base model first, and then them"),
+        Kind::Adapters => (adapter_config::CONFIG, CONFIG, "this is a model: choose the folder of its adapters"),
     };
-    let outermost = names.filter_map(folder_of).min_by_key(|(depth, _)| *depth);
-    let Some((_, folder)) = outermost else {
-        return Err(Error::weights(marker, "is not there; choose a whole folder with it, or its zip"));
-    };
-    Ok(folder.to_owned())
+    match (folder_with(marker), folder_with(other)) {
+        (Some((_, folder)), _) => Ok(folder.to_owned()),
+        (None, Some(_)) => Err(Error::weights(marker, format!("is not there; {confusion}"))),
+        (None, None) => Err(Error::weights(marker, "is not there; choose a whole folder with it, or its zip")),
+    }
 }
 
 /// The name of a file within the folder, if it may belong to the model.
@@ -189,7 +204,7 @@ mod tests {
 
     fn files_of_model() -> Vec<(String, Vec<u8>)> {
         let (config, weights) = model();
-        files(&config, &weights).into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+        files(&config, &weights, &TensorNames::default()).into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
     }
 
     fn in_folder(folder: &str, files: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
@@ -197,7 +212,7 @@ mod tests {
     }
 
     fn zipped(config: &Config, weights: &Weights) -> Vec<u8> {
-        to_zip(&config.into(), "", weights, None)
+        to_zip(&config.into(), "", &TensorNames::default(), weights, None)
     }
 
     /// Packs files as other programs do: deflated, as a stream, with the sizes after the data.
@@ -264,7 +279,10 @@ mod tests {
 
     #[test]
     fn the_tokenizer_goes_with_the_byte_vocabulary_alone() {
-        let names = |config: &Config| files(config, &Weights::init(config, 7)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |config: &Config| {
+            let files = files(config, &Weights::init(config, 7), &TensorNames::default());
+            files.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
         assert_eq!(names(&config()), [WEIGHTS, CONFIG]);
         let bytes = Config { vocab_size: 256, ..config() };
         assert_eq!(names(&bytes), [WEIGHTS, "tokenizer.json", "tokenizer_config.json", CONFIG]);

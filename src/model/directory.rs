@@ -6,10 +6,10 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::stored::CONFIG;
+use super::config_file::{CONFIG, ConfigFile};
 use super::{
-    Config, DirectoryWriter, Files, ModelSpec, PRESETS, Parameter, Preset, RandomInit, StoredAdapter, StoredModel, WeightSource, Weights,
-    adapter_files, archive,
+    Config, DirectoryWriter, Files, ModelSpec, Parameter, Preset, RandomInit, StoredAdapter, StoredModel, TensorNames, WeightSource,
+    Weights, adapter_files, archive, location,
 };
 use crate::error::{Error, Result};
 
@@ -74,12 +74,18 @@ impl Model {
         }
     }
 
+    /// The names of new adapters.
+    pub fn adapter_names(&self) -> TensorNames {
+        self.stored().map(StoredModel::adapter_names).unwrap_or_default()
+    }
+
     /// Writes the model with other weights, together with its companion files, such as the tokenizer.
     ///
     /// # Errors
     /// [`Error::Io`] with the file that could not be read or written.
     pub fn write(&self, files: &mut DirectoryWriter, weights: &Weights) -> Result<()> {
-        files.add_all(archive::files(&self.config, weights))?;
+        let names = self.stored().map(StoredModel::names).unwrap_or_default();
+        files.add_all(archive::files(&self.config, weights, &names))?;
         match self.stored() {
             Some(stored) => add_companions(stored, files, "float32"),
             None => Ok(()),
@@ -94,6 +100,7 @@ impl Model {
 pub async fn open_model(model: &str, seed: u64) -> Result<Model> {
     let path = Path::new(model);
     if Preset::named(model).is_none() && path.is_dir() {
+        location::config_of(model)?;
         let stored = StoredModel::open(Directory(path.to_owned())).await?;
         return Ok(Model { config: stored.config().clone(), origin: Origin::Stored(Box::new(stored)) });
     }
@@ -103,8 +110,9 @@ pub async fn open_model(model: &str, seed: u64) -> Result<Model> {
 /// Opens adapters in a directory in the layout of PEFT.
 ///
 /// # Errors
-/// As [`StoredAdapter::open`].
+/// [`Error::Setting`] if there are none, and as [`StoredAdapter::open`].
 pub async fn open_adapter(directory: &Path, config: &Config) -> Result<StoredAdapter<Directory>> {
+    location::check_adapters(directory)?;
     StoredAdapter::open(Directory(directory.to_owned()), config).await
 }
 
@@ -117,17 +125,9 @@ pub fn load_config(model: &str) -> Result<Config> {
     if let Some(preset) = Preset::named(model) {
         return Ok(preset.config.clone());
     }
-    let path = Path::new(model);
-    let file = if path.is_dir() { path.join(CONFIG) } else { path.to_owned() };
-    if !file.is_file() {
-        let presets: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
-        return Err(Error::Setting(format!(
-            "there is no model {model}: give a directory with a config.json, or one of {}",
-            presets.join(", ")
-        )));
-    }
+    let file = location::config_of(model)?;
     let bytes = fs::read(&file).map_err(|e| Error::io(&file, e))?;
-    Config::from_json(&String::from_utf8(bytes).map_err(|_| Error::config("the file", "is not UTF-8 text"))?)
+    Config::from_json(&ConfigFile::parse(bytes)?.json)
 }
 
 /// Saves `model.safetensors`, `config.json` and, for the byte vocabulary, the tokenizer to a directory.
@@ -135,7 +135,7 @@ pub fn load_config(model: &str) -> Result<Config> {
 /// # Errors
 /// [`Error::Io`] with the file that could not be written.
 pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Result<()> {
-    save_files(directory, archive::files(config, weights))
+    save_files(directory, archive::files(config, weights, &TensorNames::default()))
 }
 
 /// Saves adapters to a directory in the layout of PEFT.
@@ -143,7 +143,7 @@ pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Resul
 /// # Errors
 /// [`Error::Io`] with the file that could not be written.
 pub fn save_adapter(directory: &Path, spec: &ModelSpec, base: &str, weights: &Weights) -> Result<()> {
-    save_files(directory, adapter_files(spec, base, weights))
+    save_files(directory, adapter_files(spec, base, &TensorNames::default(), weights))
 }
 
 fn save_files(directory: &Path, files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Result<()> {
@@ -165,13 +165,15 @@ pub(super) fn add_companions(model: &StoredModel<Directory>, files: &mut Directo
             files.add(name, &fs::read(&path).map_err(|e| Error::io(&path, e))?)?;
         }
     }
-    files.add(CONFIG, config_with_dtype(model.config_json(), dtype).as_bytes())
+    files.add(CONFIG, config_with_dtype(model, dtype).as_bytes())
 }
 
-/// A `config.json` with its dtype replaced.
-fn config_with_dtype(config_json: &str, dtype: &str) -> String {
-    let mut config: serde_json::Value = serde_json::from_str(config_json).expect("it was read before");
+/// The `config.json` of a model whose weights are written in another dtype.
+fn config_with_dtype(model: &StoredModel<Directory>, dtype: &str) -> String {
+    let mut config: serde_json::Value = serde_json::from_str(model.config_json()).expect("it was read before");
     let field = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
     config[field] = dtype.into();
+    // The weights may have said otherwise than the file.
+    config["tie_word_embeddings"] = model.config().tie_word_embeddings.into();
     serde_json::to_string_pretty(&config).expect("a JSON value can be written")
 }

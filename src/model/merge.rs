@@ -24,11 +24,12 @@ pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>,
     // The library writes the file tensor by tensor through a trait that cannot return errors, so the first error is stored here.
     let failure = std::cell::RefCell::new(None);
     let own = |parameter: &Parameter| dtype.map_or_else(|| model.dtype(parameter), file_dtype_of);
+    let names = model.names();
     let of_model = parameters.iter().map(|(_, parameter)| parameter).filter(|parameter| !parameter.is_adapter());
     let merged = of_model.map(|parameter| {
         let (shape, dtype) = (parameter.shape(), own(parameter));
         let merged = Merged { model, adapter, parameters: &parameters, parameter, shape, dtype, failure: &failure };
-        (parameter.name.clone(), merged)
+        (names.of(parameter), merged)
     });
     let views: Vec<(String, Merged)> = merged.collect();
     let name = views.first().map_or("float32", |(_, view)| name_of(view.dtype));

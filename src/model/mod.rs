@@ -1,8 +1,10 @@
 //! The model: configuration, parameter table, and files in the layouts of Hugging Face and PEFT.
 
 mod adapter;
+mod adapter_config;
 pub mod archive;
 mod config;
+mod config_file;
 mod config_json;
 #[cfg(not(target_arch = "wasm32"))]
 mod directory;
@@ -13,9 +15,13 @@ mod family;
 mod files;
 pub(crate) mod fingerprint;
 #[cfg(not(target_arch = "wasm32"))]
+mod location;
+#[cfg(not(target_arch = "wasm32"))]
 mod merge;
+mod names;
 mod parameters;
 mod presets;
+mod quantised;
 mod rope;
 mod spec;
 mod stored;
@@ -26,6 +32,8 @@ pub(crate) mod weights;
 
 pub use adapter::{StoredAdapter, adapter_files};
 pub use config::{Activation, Config};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use config_file::{CONFIG, ConfigFile};
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory::{Directory, Model, load_config, open_adapter, open_model, save_adapter, save_model};
 #[cfg(not(target_arch = "wasm32"))]
@@ -35,13 +43,14 @@ pub use files::{Files, InMemoryFiles};
 pub use fingerprint::fingerprint;
 #[cfg(not(target_arch = "wasm32"))]
 pub use merge::merge;
+pub use names::TensorNames;
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
 pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};
 pub use spec::{BINDING_BYTES, Dtype, Lora, ModelSpec, Projection, Training};
 pub use stored::StoredModel;
 #[cfg(target_arch = "wasm32")]
-pub(crate) use stored::{CONFIG, INDEX, WEIGHTS, read_config_json};
+pub(crate) use stored::{INDEX, WEIGHTS};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use tensors::{read_whole, shards};
 pub use values::{RandomInit, WeightSource, WithAdapters};

@@ -7,13 +7,15 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use super::weights::to_f32;
-use super::{Files, Parameter};
+use super::{Files, Parameter, Role, TensorNames};
 use crate::error::{Error, Result};
 
 /// The tensors of a model, by name.
 pub struct Tensors<F> {
     files: F,
     places: BTreeMap<String, Place>,
+    /// The names of parameters in the files.
+    names: TensorNames,
 }
 
 /// The location of a tensor.
@@ -30,6 +32,18 @@ struct Place {
 const MAX_HEADER_BYTES: u64 = 64 << 20;
 /// Bytes of the header's length, which precedes the header.
 const PREFIX: u64 = 8;
+/// How a pointer of Git LFS begins, which is left where the file itself was not fetched.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+/// Files that hold weights in other formats, and what to do about each.
+const OTHER_FORMATS: [(&str, &str); 6] = [
+    ("pytorch_model.bin", RESAVE),
+    ("pytorch_model.bin.index.json", RESAVE),
+    ("adapter_model.bin", RESAVE),
+    ("consolidated.safetensors", "take the model in the layout of Hugging Face"),
+    ("consolidated.00.pth", "take the model in the layout of Hugging Face"),
+    ("adapter_model.safetensors", "these are adapters: open their base model, and them as its adapters (--lora)"),
+];
+const RESAVE: &str = "load it in Python, and save it with save_pretrained(safe_serialization=True)";
 
 impl<F: Files> Tensors<F> {
     /// Reads the headers of a model's files: of the file `single` if it exists, otherwise of the shards that `index` names.
@@ -37,19 +51,32 @@ impl<F: Files> Tensors<F> {
     /// # Errors
     /// [`Error::Weights`] if a file is missing or damaged, or if the shards do not match the index. Errors of `files`.
     pub async fn open(files: F, single: &str, index: &str) -> Result<Self> {
-        if files.size(single).await?.is_some() {
-            return Tensors { files, places: BTreeMap::new() }.with_file(single).await;
+        let tensors = Tensors { files, places: BTreeMap::new(), names: TensorNames::default() };
+        if tensors.files.size(single).await?.is_some() {
+            return tensors.with_file(single).await;
         }
-        if files.size(index).await?.is_none() {
-            let problem = match files.size("pytorch_model.bin").await? {
-                Some(_) => "is not there, only pytorch_model.bin; save the model with save_pretrained(safe_serialization=True)".to_owned(),
-                None => format!("is not there, and neither is {index}; choose the whole directory of a model"),
-            };
-            return Err(Error::weights(files.shown(single), problem));
+        if tensors.files.size(index).await?.is_none() {
+            return Err(tensors.missing(single, index).await?);
         }
-        let promised = shards(&files, index).await?;
+        tensors.with_shards(index).await
+    }
+
+    /// What to say if a model has no weights that can be read.
+    async fn missing(&self, single: &str, index: &str) -> Result<Error> {
+        let mut problem = format!("is not there, and neither is {index}; choose the whole directory of a model");
+        for (other, advice) in OTHER_FORMATS {
+            if self.files.size(other).await?.is_some() {
+                problem = format!("is not there, only {other}; {advice}");
+                break;
+            }
+        }
+        Ok(Error::weights(self.files.shown(single), problem))
+    }
+
+    async fn with_shards(self, index: &str) -> Result<Self> {
+        let mut tensors = self;
+        let promised = shards(&tensors.files, index).await?;
         let names: BTreeSet<String> = promised.values().cloned().collect();
-        let mut tensors = Tensors { files, places: BTreeMap::new() };
         for name in names {
             if tensors.files.size(&name).await?.is_none() {
                 return Err(Error::weights(tensors.files.shown(index), format!("names the file {name}, which is not there")));
@@ -82,14 +109,24 @@ impl<F: Files> Tensors<F> {
         &self.files
     }
 
-    /// The names of all tensors.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.places.keys().map(String::as_str)
+    /// The names and dtypes of all tensors.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Dtype)> + Clone {
+        self.places.iter().map(|(name, place)| (name.as_str(), place.dtype))
     }
 
-    /// The dtype of a tensor, if it exists.
-    pub fn dtype(&self, name: &str) -> Option<Dtype> {
-        self.places.get(name).map(|place| place.dtype)
+    /// The same tensors, in which parameters have these names.
+    pub fn with_names(self, names: TensorNames) -> Self {
+        Tensors { names, ..self }
+    }
+
+    /// The names of parameters in the files.
+    pub fn names(&self) -> &TensorNames {
+        &self.names
+    }
+
+    /// The dtype of a parameter, if it is there.
+    pub fn dtype(&self, parameter: &Parameter) -> Option<Dtype> {
+        self.places.get(&self.names.of(parameter)).map(|place| place.dtype)
     }
 
     /// An error about a tensor, with its file.
@@ -103,16 +140,23 @@ impl<F: Files> Tensors<F> {
     /// # Errors
     /// [`Error::Weights`] with the problem.
     pub fn check(&self, parameter: &Parameter, file: &str) -> Result<()> {
-        let Some(place) = self.places.get(&parameter.name) else {
-            let problem = format!("has no tensor {}, which the model in config.json needs", parameter.name);
-            return Err(Error::weights(self.files.shown(file), problem));
+        let name = self.names.of(parameter);
+        let Some(place) = self.places.get(&name) else {
+            let advice = match parameter.role {
+                Role::LmHead => ", since tie_word_embeddings is false; take the model with its LM head, as AutoModelForCausalLM saves it",
+                _ => "",
+            };
+            return Err(Error::weights(
+                self.files.shown(file),
+                format!("has no tensor {name}, which the model in config.json needs{advice}"),
+            ));
         };
         if place.shape != parameter.shape() {
             let problem = format!("has the shape {:?}, and config.json asks for {:?}", place.shape, parameter.shape());
-            return Err(self.refuse(&parameter.name, &problem));
+            return Err(self.refuse(&name, &problem));
         }
         if bytes_of(place.dtype).is_none() {
-            return Err(self.refuse(&parameter.name, &format!("is of type {:?}; F32, F16 and BF16 are supported", place.dtype)));
+            return Err(self.refuse(&name, &format!("is of type {:?}; F32, F16 and BF16 are supported", place.dtype)));
         }
         Ok(())
     }
@@ -122,7 +166,8 @@ impl<F: Files> Tensors<F> {
     /// # Errors
     /// [`Error::Weights`] if a value is not finite. Errors of the files.
     pub async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Vec<f32>> {
-        let place = &self.places[&parameter.name];
+        let name = self.names.of(parameter);
+        let place = &self.places[&name];
         let row_bytes = u64::from(parameter.cols.size()) * bytes_of(place.dtype).expect("its type was checked");
         let at = |row: u32| place.start + u64::from(row) * row_bytes;
         let bytes = self.files.read(&place.file, at(rows.start)..at(rows.end)).await?;
@@ -130,7 +175,7 @@ impl<F: Files> Tensors<F> {
         match values.iter().position(|value| !value.is_finite()) {
             Some(wrong) => {
                 let element = u64::from(rows.start) * u64::from(parameter.cols.size()) + wrong as u64;
-                Err(self.refuse(&parameter.name, &format!("holds {} at element {element}", values[wrong])))
+                Err(self.refuse(&name, &format!("holds {} at element {element}", values[wrong])))
             }
             None => Ok(values),
         }
@@ -153,6 +198,7 @@ async fn header<F: Files>(files: &F, name: &str) -> Result<(Metadata, u64)> {
     if size < PREFIX {
         return Err(broken(format!("it has {size} bytes")));
     }
+    refuse_pointer(files, name, size).await?;
     let prefix = files.read(name, 0..PREFIX).await?;
     let length = u64::from_le_bytes(prefix.try_into().expect("eight bytes were read"));
     if length > MAX_HEADER_BYTES {
@@ -201,6 +247,18 @@ pub async fn read_whole<F: Files>(files: &F, name: &str, most: u64) -> Result<Ve
     match files.size(name).await? {
         None => Err(Error::weights(files.shown(name), "is not there; choose the whole directory of a model")),
         Some(size) if size > most => Err(Error::weights(files.shown(name), format!("has {size} bytes, and {most} are the most for it"))),
-        Some(size) => files.read(name, 0..size).await,
+        Some(size) => {
+            refuse_pointer(files, name, size).await?;
+            files.read(name, 0..size).await
+        }
     }
+}
+
+/// Refuses a pointer that Git LFS left in the place of a file.
+async fn refuse_pointer<F: Files>(files: &F, name: &str, size: u64) -> Result<()> {
+    let start = files.read(name, 0..size.min(LFS_POINTER.len() as u64)).await?;
+    if start == LFS_POINTER {
+        return Err(Error::weights(files.shown(name), "is a Git LFS pointer, and not the file itself; fetch it with `git lfs pull`"));
+    }
+    Ok(())
 }

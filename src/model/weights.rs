@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::{ModelSpec, Parameter, Parameters, RandomInit, WeightSource};
+use super::{ModelSpec, Parameter, Parameters, RandomInit, TensorNames, WeightSource};
 use crate::error::Result;
 
 /// Values of parameters by name, without padding.
@@ -61,12 +61,12 @@ impl Weights {
         self.values.get(name).unwrap_or_else(|| panic!("no values for {name}"))
     }
 
-    /// A safetensors file of f32 tensors with their Hugging Face names.
+    /// A safetensors file of f32 tensors with these names.
     ///
     /// # Panics
     /// If the values of a parameter are missing.
-    pub fn to_safetensors<'a>(&self, parameters: impl IntoIterator<Item = &'a Parameter>) -> Vec<u8> {
-        let named = parameters.into_iter().map(|p| (p.name.clone(), p.shape(), self.get(&p.name)));
+    pub fn to_safetensors<'a>(&self, parameters: impl IntoIterator<Item = &'a Parameter>, names: &TensorNames) -> Vec<u8> {
+        let named = parameters.into_iter().map(|p| (names.of(p), p.shape(), self.get(&p.name)));
         f32_safetensors(named, &[("format", "pt")])
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use streambp::error::Result;
-use streambp::model::{Config, ModelSpec, Parameters, Preset, RandomInit, Weights};
+use streambp::model::{Config, ModelSpec, Parameters, Preset, RandomInit, TensorNames, Weights};
 use streambp::step::Batch;
 use streambp::step::update::Settings;
 use streambp::train::Dataset;
@@ -98,7 +98,7 @@ impl Task {
     pub fn to_safetensors(&self) -> Vec<u8> {
         let parameters = Parameters::new(&self.spec.config);
         let table: Vec<_> = parameters.iter().map(|(_, parameter)| parameter).collect();
-        Weights::init(&self.spec.config, SEED).to_safetensors(table)
+        Weights::init(&self.spec.config, SEED).to_safetensors(table, &TensorNames::default())
     }
 
     /// The text as little-endian u32, one more than the longest sequence has.

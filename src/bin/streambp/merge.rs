@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::model::{Dtype, merge, open_adapter, open_model};
+use streambp::model::{Dtype, load_config, merge, open_adapter, open_model};
 
+use crate::options::note_other_base;
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
 use crate::session::Session;
@@ -31,11 +32,13 @@ pub struct Arguments {
 
 pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode> {
     if !Path::new(&arguments.model).is_dir() {
+        load_config(&arguments.model)?;
         return Err(Error::Setting(format!("{} is no model directory; give the one that the adapters were trained on", arguments.model)));
     }
     let model = open_model(&arguments.model, 0).await?;
     let stored = model.stored().expect("a directory is a stored model");
     let adapter = open_adapter(&arguments.lora, &model.config).await?;
+    note_other_base(&arguments.model, &adapter);
     refuse_to_replace("--out", &arguments.out, [Path::new(&arguments.model), &arguments.lora])?;
     let existing = if arguments.overwrite { Existing::Overwrite } else { Existing::Refuse };
     let out = OutDirectory::open(&arguments.out, existing)?;

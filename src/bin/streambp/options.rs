@@ -8,8 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use streambp::error::Result;
 use streambp::model::{
-    Config, Directory, Dtype, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, WeightSource, WithAdapters,
-    open_adapter, open_model,
+    Config, Directory, Dtype, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames, WeightSource,
+    WithAdapters, model_files, open_adapter, open_model,
 };
 use streambp::step::{SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
@@ -68,6 +68,24 @@ pub enum Adapters {
     Stored(StoredAdapter<Directory>),
 }
 
+impl Adapters {
+    /// The names of their tensors: those of their files, or else those of new adapters of that model.
+    pub fn names(&self, base: &Model) -> TensorNames {
+        match self {
+            Adapters::RandomInit(_) => base.adapter_names(),
+            Adapters::Stored(stored) => stored.names().clone(),
+        }
+    }
+
+    /// The dropout that they were trained with elsewhere, and that is not applied here.
+    pub fn dropout(&self) -> f64 {
+        match self {
+            Adapters::RandomInit(_) => 0.0,
+            Adapters::Stored(stored) => stored.dropout(),
+        }
+    }
+}
+
 impl WeightSource for Adapters {
     async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
         match self {
@@ -91,14 +109,54 @@ impl ModelOptions {
 
     /// Opens the model without adapters.
     pub async fn base(&self, seed: u64) -> Result<Model> {
-        open_model(&self.model, seed).await
+        let model = open_model(&self.model, seed).await?;
+        let path = Path::new(&self.model);
+        let beside = path.parent().filter(|_| path.is_file()).map(model_files).unwrap_or_default();
+        if model.stored().is_none() && beside.iter().any(|file| is_weights(file)) {
+            output::say(format_args!(
+                "note: the weights are random, since {} alone was given; give its directory for those beside it",
+                self.model
+            ));
+        }
+        Ok(model)
     }
 
     /// Adds the adapters of the options to the model, if there are any.
     pub async fn adapt(&self, base: Model, seed: u64) -> Result<Opened> {
         let (spec, adapters) = self.lora.open(&base.config, seed).await?;
+        if let Adapters::Stored(stored) = &adapters {
+            note_other_base(&self.model, stored);
+        }
         Ok(Opened { spec, values: WithAdapters { base, adapters } })
     }
+}
+
+/// Says so if adapters name another base model than the one that they are used with.
+pub fn note_other_base(model: &str, adapter: &StoredAdapter<Directory>) {
+    let names = model_names(model);
+    let is_other = |base: &&str| !model_names(base).iter().any(|name| names.contains(name));
+    if let Some(base) = adapter.base().filter(is_other) {
+        output::say(format_args!(
+            "note: the adapters were trained on {base}, and --model is {model}; results are right only if these are the same"
+        ));
+    }
+}
+
+/// The last part of a model's path or name, also behind links. In the cache of the Hugging Face Hub it lies below `models--owner--name`.
+fn model_names(path: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for path in [Some(path.into()), Path::new(path).canonicalize().ok()].into_iter().flatten() {
+        let mut parts = path.components().filter_map(|part| part.as_os_str().to_str()).peekable();
+        while let Some(part) = parts.next() {
+            let in_cache = part.strip_prefix("models--").and_then(|name| name.rsplit("--").next());
+            names.extend(in_cache.or((parts.peek().is_none()).then_some(part)).map(str::to_owned));
+        }
+    }
+    names
+}
+
+fn is_weights(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "safetensors" || extension == "bin")
 }
 
 /// Options of LoRA training.

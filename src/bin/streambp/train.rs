@@ -4,14 +4,14 @@ use std::process::ExitCode;
 use clap::Args;
 use streambp::error::{Error, Result};
 use streambp::gpu::{Gpu, Kernels};
-use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, adapter_files};
+use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, WithAdapters, adapter_files};
 use streambp::step::{BatchShape, Limits, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::{
     CopyTask, Dataset, RecallTask, Settings, SortTask, SumTask, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
 };
 
-use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, strategy_words};
+use crate::options::{Adapters, ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, strategy_words};
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
 use crate::session::Session;
@@ -160,6 +160,12 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
         Some(out) => arguments.check_room(out, &spec)?,
         None => output::say("note: without --out nothing of this run is saved"),
     }
+    if values.adapters.dropout() > 0.0 {
+        output::say(format_args!(
+            "note: the adapters were trained with lora_dropout {}; here they train without",
+            values.adapters.dropout()
+        ));
+    }
     let gpu = session.open().await?;
     let shape = settings.batch_shape(&dataset);
     let strategy = arguments.choose_strategy(&spec, &shape, gpu.limits());
@@ -185,7 +191,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     if let Some(out) = &out {
         let weights = training.trainer.weights().await?;
-        let written = write_result(out.path(), &arguments.model.model, &spec, &values.base, tokenizer.as_ref(), &weights);
+        let written = write_result(out.path(), &arguments.model.model, &spec, &values, tokenizer.as_ref(), &weights);
         written.map_err(|error| not_written(&error, outcome.is_ok()))?;
     }
     outcome?;
@@ -225,11 +231,18 @@ fn stopped(signal: Signal, training: &Training<'_>) -> String {
 }
 
 /// Writes the trained model or its adapters, with the tokenizer.
-fn write_result(out: &Path, name: &str, spec: &ModelSpec, base: &Model, tokenizer: Option<&Tokenizer>, weights: &Weights) -> Result<()> {
+fn write_result(
+    out: &Path,
+    name: &str,
+    spec: &ModelSpec,
+    values: &WithAdapters<Model, Adapters>,
+    tokenizer: Option<&Tokenizer>,
+    weights: &Weights,
+) -> Result<()> {
     let mut files = DirectoryWriter::new(out)?;
     match spec.adapters() {
-        Some(_) => files.add_all(adapter_files(spec, name, weights))?,
-        None => base.write(&mut files, weights)?,
+        Some(_) => files.add_all(adapter_files(spec, name, &values.adapters.names(&values.base), weights))?,
+        None => values.base.write(&mut files, weights)?,
     }
     if let Some(tokenizer) = tokenizer {
         files.add_all(tokenizer.files().named())?;

@@ -12,7 +12,7 @@ use super::address::content_range;
 use super::shelf::{Part, Shelf, refused};
 use super::text;
 use crate::error::{Error, Result};
-use crate::model::{CONFIG, Config, Files, INDEX, WEIGHTS, read_config_json, shards};
+use crate::model::{CONFIG, Config, ConfigFile, Files, INDEX, WEIGHTS, shards};
 use crate::web::js_error::reason;
 use crate::web::library::Fetching;
 
@@ -79,7 +79,7 @@ impl Download<'_> {
             Outcome::Changed => return Ok(false),
         }
         // What is not supported need not be fetched.
-        Config::from_json(&read_config_json(&shelf.folder().await?).await?)?;
+        Config::from_json(&ConfigFile::read(&shelf.folder().await?).await?.json)?;
         let (names, all) = match self.fetch(shelf, INDEX, 0).await? {
             Outcome::Whole => self.shards(shelf).await?,
             Outcome::Missing => (vec![WEIGHTS.to_owned()], 0),

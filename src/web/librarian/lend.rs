@@ -10,7 +10,7 @@ use super::text::{Text, pieces};
 use super::{Librarian, Model, tell};
 use crate::error::{Error, Result};
 use crate::model::archive::{Kind, to_zip};
-use crate::model::{Parameter, Parameters, WeightSource, Weights};
+use crate::model::{ModelSpec, Parameter, Parameters, TensorNames, WeightSource, Weights};
 use crate::web::blob;
 use crate::web::library::{Asked, FromLibrarian, Wish};
 use crate::web::wire;
@@ -65,9 +65,21 @@ impl Librarian {
                 let parameters = Parameters::new(&*spec);
                 let trained = || parameters.trainable().map(|(_, parameter)| parameter);
                 let weights = Weights::of(trained(), values(bytes, trained()));
-                tell(&FromLibrarian::Packed(step), &to_zip(&spec, &base, &weights, self.tokenizer_files()));
+                tell(&FromLibrarian::Packed(step), &to_zip(&spec, &base, &self.names(&spec), &weights, self.tokenizer_files()));
                 Ok(Vec::new())
             }
+        }
+    }
+
+    /// The names of what was learned: those of the files that it started from.
+    fn names(&self, spec: &ModelSpec) -> TensorNames {
+        let Some(model) = self.model.borrow().clone().filter(|open| open.stored.config() == &spec.config) else {
+            return TensorNames::default();
+        };
+        match (spec.adapters(), &*self.adapters.borrow()) {
+            (None, _) => model.stored.names(),
+            (Some(lora), Some(adapters)) if adapters.stored.lora() == lora => adapters.stored.names().clone(),
+            (Some(_), _) => model.stored.adapter_names(),
         }
     }
 
