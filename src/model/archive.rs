@@ -322,6 +322,15 @@ mod tests {
     }
 
     #[test]
+    fn models_and_adapters_are_told_apart() {
+        let said = |name: &str, kind| pick(vec![(format!("folder/{name}"), ())], kind).unwrap_err().to_string();
+        assert!(said(adapter_config::CONFIG, Kind::Model).contains("these are adapters: open their base model first"));
+        assert!(said(CONFIG, Kind::Adapters).contains("this is a model: choose the folder of its adapters"));
+        let both = || vec![(CONFIG.to_owned(), ()), (adapter_config::CONFIG.to_owned(), ())];
+        assert!([Kind::Model, Kind::Adapters].into_iter().all(|kind| pick(both(), kind).is_ok()));
+    }
+
+    #[test]
     fn weights_of_another_shape_are_named() {
         let mut files = files_of_model();
         files[1].1 = Config { hidden_size: 8, ..config() }.to_json().into_bytes();

@@ -65,7 +65,7 @@ pub enum Adapters {
     /// Random initialisation from the seed.
     RandomInit(RandomInit),
     /// A directory.
-    Stored(StoredAdapter<Directory>),
+    Stored(Box<StoredAdapter<Directory>>),
 }
 
 impl Adapters {
@@ -187,7 +187,7 @@ impl LoraOptions {
     pub async fn open(&self, config: &Config, seed: u64) -> Result<(ModelSpec, Adapters)> {
         if let Some(directory) = &self.lora {
             let stored = open_adapter(directory, config).await?;
-            return Ok((ModelSpec::lora(config, stored.lora().clone(), self.frozen)?, Adapters::Stored(stored)));
+            return Ok((ModelSpec::lora(config, stored.lora().clone(), self.frozen)?, Adapters::Stored(Box::new(stored))));
         }
         let fresh = Adapters::RandomInit(RandomInit { seed });
         let Some(rank) = self.lora_rank else { return Ok((config.into(), fresh)) };
