@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::chores;
 use crate::process::{Result, phase};
-use page::Page;
+use crate::test::BrowserTests;
 use runs::Runs;
 
 /// What a part did: its name, and its counts.
@@ -33,11 +33,11 @@ pub fn torture(minutes: &str) -> Result {
     let minutes: u32 = minutes.parse().map_err(|_| format!("`{minutes}` is not a number of minutes"))?;
     let time = |percent: u32| Duration::from_secs(u64::from(60 * minutes * percent / 100));
     let runs = phase("set-up", || Runs::set_up(seed()))?;
-    let (page, targets) = (Page::set_up()?, chores::fuzz_targets()?);
+    let (page, targets) = (BrowserTests::set_up()?, chores::fuzz_targets()?);
     let each = (time(FUZZ).as_secs() / targets.len() as u64).max(1);
     let long = || -> Result<Vec<Row>> {
         let memory = phase("flat memory", || memory::train_for(&runs, time(MEMORY)))?;
-        let lost = phase("lost devices in the page", || page.lose_devices_for(time(PAGE), runs.seed))?;
+        let lost = phase("lost devices in the page", || page::lose_devices_for(&page, &runs, time(PAGE)))?;
         Ok([memory].into_iter().chain(lost).collect())
     };
     let short = || -> Result<Vec<Row>> {
