@@ -79,7 +79,7 @@ mod tests {
         let parameters = Parameters::new(&spec);
         let weights = || {
             let trained = || parameters.trainable().map(|(_, parameter)| parameter);
-            Weights::of(trained(), trained().map(|parameter| vec![0.5; parameter.elements()]).collect())
+            Weights::of(trained(), trained().map(|parameter| vec![0.5; parameter.elements()]))
         };
         let id = RunId { settings: run.settings.clone(), data: 7, spec: spec.clone(), frozen: None };
         let snapshot = Snapshot { run: id, step: 3, weights: weights(), moments: [weights(), weights()] };
