@@ -25,7 +25,8 @@ fn main() {
     marked.insert(0, 0);
     adapter_settings.insert(0, 1);
     let own = Weights::init(&config(), 1);
-    let run = RunId { spec: (&config()).into(), settings: Settings { strategy: Strategy::STANDARD, ..Settings::default() }, data: 1 };
+    let settings = Settings { strategy: Strategy::STANDARD, ..Settings::default() };
+    let run = RunId { spec: (&config()).into(), settings, data: 1, frozen: None };
     let snapshot = Snapshot { run, step: 1, weights: own.clone(), moments: [own.clone(), own.clone()] };
     let seeds = [
         ("tokenizer", tokenizer::byte_tokenizer_json().into_bytes()),

@@ -10,6 +10,6 @@ fuzz_target!(|text: &str| {
     let template = ChatTemplate::of(&tokenizer, ModelType::Qwen3).expect("the family has a template");
     let Ok(rows) = Rows::read("rows.jsonl", text) else { return };
     if let Ok(documents) = rows.documents(&tokenizer, &template, 0) {
-        assert!(documents.iter().all(|document| document.ids.len() == document.learned.len()));
+        assert!(documents.iter().all(|document| document.ids.len() == document.assistant_mask.len()));
     }
 });

@@ -11,6 +11,6 @@ fuzz_target!(|text: &str| {
     let Ok(template) = ChatTemplate::new(text, BTreeMap::from(tokens)) else { return };
     let conversation = Conversation::new(vec![Message::new("user", "2 + 2"), Message::new("assistant", "4")]);
     if let Ok(documents) = template.documents(&Tokenizer::bytes(), &conversation, 0) {
-        assert!(documents.iter().all(|document| document.ids.len() == document.learned.len()));
+        assert!(documents.iter().all(|document| document.ids.len() == document.assistant_mask.len()));
     }
 });

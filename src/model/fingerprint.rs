@@ -3,8 +3,8 @@
 use super::{Parameter, WeightSource};
 use crate::error::Result;
 
-/// Rows of a parameter that count. All of them would mean reading a model twice.
-const ROWS: u32 = 4;
+/// Rows of a parameter that count: the first and the middle one. All of them would mean reading a model twice.
+const ROWS: u32 = 2;
 
 /// A number that differs where the values of these parameters differ. It takes a few rows of each.
 ///

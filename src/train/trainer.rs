@@ -51,6 +51,8 @@ pub struct Trainer {
     executor: Executor,
     settings: Settings,
     dataset: Arc<Dataset>,
+    /// The fingerprint of the dataset, which takes long to compute for a large one.
+    data: u64,
     /// The fingerprint of the frozen weights.
     frozen: Option<u64>,
     validation: Vec<Batch>,
@@ -97,7 +99,8 @@ impl Trainer {
         executor.load(values).await?;
         let frozen = frozen_fingerprint(&program.parameters, values).await?;
         let validation = dataset.validation(settings.batch);
-        Ok(Trainer { executor, settings, dataset, frozen, validation, step: 0, in_progress: None, prefetched: None })
+        let data = dataset.fingerprint();
+        Ok(Trainer { executor, settings, dataset, data, frozen, validation, step: 0, in_progress: None, prefetched: None })
     }
 
     /// The executor of the step's program.
@@ -318,7 +321,7 @@ impl Trainer {
 
     /// The identity of this run, as its snapshots have it.
     pub fn run_id(&self) -> RunId {
-        RunId { spec: self.spec().clone(), settings: self.settings.clone(), data: self.dataset.fingerprint(), frozen: self.frozen }
+        RunId { spec: self.spec().clone(), settings: self.settings.clone(), data: self.data, frozen: self.frozen }
     }
 
     /// A snapshot, from which the run can be resumed.

@@ -33,8 +33,8 @@ Usage: cargo xtask <command>
   circles                          check imports alone: no circles, and layers import only from those above them
   fixtures [ARGUMENTS]             compute the fixtures with PyTorch; --check compares them
   fuzz [SECONDS]                   fuzz every parser for SECONDS seconds each [default: 300]
-  torture [MINUTES]                kill runs, fill disks, lose devices, try options at random, train for long and fuzz, for so many
-                                   minutes in all [default: 100]
+  torture [MINUTES [PART]...]      kill runs, fill disks, lose devices, try options at random, train for long and fuzz, for MINUTES in
+                                   all [default: 100]; PART is memory, page, fuzz, kills, disks or options
   peers [ARGUMENTS]                benchmark against other trainers; see peers/README.md";
 
 fn main() -> ExitCode {
@@ -59,8 +59,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["circles"] => circles::check()?,
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,
-        ["torture"] => torture::torture("100")?,
-        ["torture", minutes] => torture::torture(minutes)?,
+        ["torture", rest @ ..] => torture::torture(rest)?,
         ["peers", rest @ ..] => peers::peers(rest)?,
         ["fixtures", rest @ ..] => chores::fixtures(rest)?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),

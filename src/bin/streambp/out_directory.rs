@@ -38,32 +38,15 @@ impl OutDirectory {
     pub fn open(path: &Path, existing: Existing) -> Result<OutDirectory> {
         let out = path.display();
         let unusable = |e: std::io::Error| Error::Setting(format!("--out {out} cannot be written ({e}); choose another directory"));
+        // First, so that nothing is left in a directory that is refused.
+        check_existing(path, existing)?;
         fs::create_dir_all(path).map_err(unusable)?;
         let lock = File::options().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(unusable)?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             return Err(Error::Setting(format!("another process is writing to {out}; wait for it, or choose another --out")));
         }
-        let directory = OutDirectory { path: path.to_owned(), _lock: lock };
-        directory.check_existing(existing)?;
         remove_partial_files(path)?;
-        Ok(directory)
-    }
-
-    fn check_existing(&self, existing: Existing) -> Result<()> {
-        let out = self.path.display();
-        let has_run = self.checkpoint().is_file();
-        let found = match existing {
-            Existing::Resume if !has_run => {
-                return Err(Error::Setting(format!("there is no checkpoint in {out} to resume from; start without --resume")));
-            }
-            Existing::Refuse if has_run => "a run that --resume would continue".to_owned(),
-            Existing::Refuse => match model_files(&self.path).first().and_then(|file| file.file_name()) {
-                Some(file) => format!("another model's {}", file.display()),
-                None => return Ok(()),
-            },
-            Existing::Resume | Existing::Overwrite => return Ok(()),
-        };
-        Err(Error::Setting(format!("{out} has {found}; choose another --out, or --overwrite it")))
+        Ok(OutDirectory { path: path.to_owned(), _lock: lock })
     }
 
     /// Checks that the disk has room for a run of `saves` checkpoints of that size, and for its model.
@@ -97,12 +80,31 @@ impl OutDirectory {
     }
 }
 
+fn check_existing(path: &Path, existing: Existing) -> Result<()> {
+    let out = path.display();
+    let has_run = path.join(CHECKPOINT).is_file();
+    let found = match existing {
+        Existing::Resume if !has_run => {
+            return Err(Error::Setting(format!("there is no checkpoint in {out} to resume from; start without --resume")));
+        }
+        Existing::Refuse if has_run => "a run that --resume would continue".to_owned(),
+        Existing::Refuse => match model_files(path).first().and_then(|file| file.file_name()) {
+            Some(file) => format!("another model's {}", file.display()),
+            None => return Ok(()),
+        },
+        Existing::Resume | Existing::Overwrite => return Ok(()),
+    };
+    Err(Error::Setting(format!("{out} has {found}; choose another --out, or --overwrite it")))
+}
+
 /// Refuses an output that would replace an input: the same file or directory, through links too, or a model's file in an input directory.
 ///
 /// # Errors
 /// [`Error::Setting`] with both.
 pub fn refuse_to_replace<'a>(option: &str, output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     let inside = output.file_name().and_then(|name| name.to_str()).filter(|name| is_model_file(name)).and(output.parent());
+    // Without a directory, a name stands for a file in the working directory.
+    let inside = inside.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
     let outputs: Vec<PathBuf> = [Some(output), inside].into_iter().flatten().filter_map(|path| path.canonicalize().ok()).collect();
     let is_replaced = |input: &&Path| input.canonicalize().is_ok_and(|input| outputs.contains(&input));
     match inputs.into_iter().find(is_replaced) {

@@ -2,8 +2,8 @@
 //! the program at once.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use signal_hook::{consts, flag};
@@ -28,7 +28,7 @@ const SIGNALS: [Signal; 3] = [
 #[cfg(windows)]
 const SIGNALS: [Signal; 2] = [Signal { number: consts::SIGINT, name: "Ctrl-C" }, Signal { number: consts::SIGBREAK, name: "Ctrl-Break" }];
 
-/// How often a thread looks for the first signal, to say that it was heard.
+/// How often a thread looks for the first signal, so that the user is told while a step still runs.
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Signal {
@@ -45,9 +45,17 @@ impl Signal {
 
 /// The signals that have come.
 #[derive(Default)]
-pub struct Signals {
-    /// The number of the first one; 0 before.
+pub struct Signals(Arc<Heard>);
+
+/// What the program and the thread that looks for signals share.
+#[derive(Default)]
+struct Heard {
+    /// The number of the first signal; 0 before.
     first: Arc<AtomicUsize>,
+    /// What is finished after the first signal.
+    unit: OnceLock<&'static str>,
+    /// Set once the user was told that the signal came.
+    told: OnceLock<()>,
 }
 
 impl Signals {
@@ -57,29 +65,26 @@ impl Signals {
     /// If the system refuses.
     pub fn listen(&self, unit: &'static str) -> Result<()> {
         let refused = |e: std::io::Error| Error::io("signals", e);
+        let heard = self.0.clone();
+        heard.unit.set(unit).expect("a command listens once");
         let is_second = Arc::new(AtomicBool::new(false));
         for Signal { number, .. } in SIGNALS.into_iter().filter(|signal| !is_ignored(signal.number)) {
             // In this order: at the first signal the flag that ends the program is not set yet.
             flag::register_conditional_shutdown(number, 128 + number, is_second.clone()).map_err(refused)?;
             flag::register(number, is_second.clone()).map_err(refused)?;
-            flag::register_usize(number, self.first.clone(), number as usize).map_err(refused)?;
+            flag::register_usize(number, heard.first.clone(), number as usize).map_err(refused)?;
         }
-        let first = self.first.clone();
         std::thread::spawn(move || {
-            let signal = loop {
-                match received(&first) {
-                    Some(signal) => break signal,
-                    None => std::thread::sleep(LOOK),
-                }
-            };
-            output::say(format_args!("{}: finishing the {unit}; a second signal ends the program at once", signal.name));
+            while heard.received().is_none() {
+                std::thread::sleep(LOOK);
+            }
         });
         Ok(())
     }
 
     /// The signal that came, if one did.
     pub fn received(&self) -> Option<Signal> {
-        received(&self.first)
+        self.0.received()
     }
 
     /// Goes on unless a signal came.
@@ -91,9 +96,18 @@ impl Signals {
     }
 }
 
-fn received(first: &AtomicUsize) -> Option<Signal> {
-    let number = first.load(Ordering::Relaxed) as i32;
-    SIGNALS.into_iter().find(|signal| signal.number == number)
+impl Heard {
+    /// The signal that came, if one did. Whoever sees it first tells the user; all others wait for that, so that the line precedes what
+    /// the program says when it has stopped.
+    fn received(&self) -> Option<Signal> {
+        let number = self.first.load(Ordering::Relaxed) as i32;
+        let signal = SIGNALS.into_iter().find(|signal| signal.number == number)?;
+        self.told.get_or_init(|| {
+            let unit = self.unit.get().expect("signals come after listen");
+            output::say(format_args!("{}: finishing the {unit}; a second signal ends the program at once", signal.name));
+        });
+        Some(signal)
+    }
 }
 
 /// Was the program started so that it ignores the signal, as `nohup` and shells' background jobs do?

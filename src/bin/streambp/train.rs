@@ -130,7 +130,7 @@ impl Arguments {
     /// The directory of `--out`, if there is one. Whatever is wrong with it is said before anything else takes time.
     fn open_out(&self) -> Result<Option<OutDirectory>> {
         let Some(out) = &self.out else { return Ok(None) };
-        refuse_to_replace("--out", out, self.model.paths().chain([Path::new(&self.data)]))?;
+        refuse_to_replace("--out", out, self.model.paths())?;
         let existing = match (self.resume, self.overwrite) {
             (true, _) => Existing::Resume,
             (_, true) => Existing::Overwrite,

@@ -14,39 +14,62 @@ use std::time::{Duration, SystemTime};
 
 use crate::chores;
 use crate::process::{Result, phase};
-use page::Page;
+use crate::test::BrowserTests;
 use runs::Runs;
 
 /// What a part did: its name, and its counts.
 type Row = (String, String);
 
-/// Shares of the time, in percent. The first two of them run beside the others.
-const MEMORY: u32 = 40;
-const PAGE: u32 = 10;
-const FUZZ: u32 = 30;
-const KILLS: u32 = 10;
-const DISK: u32 = 5;
-const OPTIONS: u32 = 5;
+/// The parts, and their shares of the time in percent. The first two run beside the others.
+const PARTS: [(&str, u32); 6] = [("memory", 40), ("page", 10), ("fuzz", 30), ("kills", 10), ("disks", 5), ("options", 5)];
 
-/// Runs all parts, two at a time, for that many minutes in all, and prints the report.
-pub fn torture(minutes: &str) -> Result {
-    let minutes: u32 = minutes.parse().map_err(|_| format!("`{minutes}` is not a number of minutes"))?;
-    let time = |percent: u32| Duration::from_secs(u64::from(60 * minutes * percent / 100));
+/// Which parts run, and for how long in all.
+struct Selection<'a> {
+    minutes: u32,
+    parts: &'a [&'a str],
+}
+
+impl<'a> Selection<'a> {
+    fn named(arguments: &'a [&'a str]) -> Result<Selection<'a>> {
+        let (minutes, parts) = arguments.split_first().unwrap_or((&"100", &[]));
+        let minutes = minutes.parse().map_err(|_| format!("`{minutes}` is not a number of minutes"))?;
+        match parts.iter().find(|part| PARTS.iter().all(|(name, _)| name != *part)) {
+            Some(part) => Err(format!("there is no part `{part}`: there are {}", PARTS.map(|(name, _)| name).join(", "))),
+            None => Ok(Selection { minutes, parts }),
+        }
+    }
+
+    /// The time of a part; `None` if it does not run.
+    fn time(&self, part: &str) -> Option<Duration> {
+        let is_selected = self.parts.is_empty() || self.parts.contains(&part);
+        let (_, percent) = PARTS.into_iter().find(|(name, _)| *name == part)?;
+        is_selected.then(|| Duration::from_secs(u64::from(60 * self.minutes * percent / 100)))
+    }
+
+    /// Runs a part, if it is selected.
+    fn run(&self, part: &'static str, work: impl FnOnce(Duration) -> Result<Vec<Row>>) -> Result<Vec<Row>> {
+        self.time(part).map_or(Ok(Vec::new()), |time| phase(part, || work(time)))
+    }
+}
+
+/// Runs the parts that the arguments name, or all, two at a time, and prints the report. The first argument is the number of minutes that
+/// all parts have together.
+pub fn torture(arguments: &[&str]) -> Result {
+    let selection = Selection::named(arguments)?;
     let runs = phase("set-up", || Runs::set_up(seed()))?;
-    let (page, targets) = (Page::set_up()?, chores::fuzz_targets()?);
-    let each = (time(FUZZ).as_secs() / targets.len() as u64).max(1);
+    let page = selection.time("page").map(|_| BrowserTests::set_up()).transpose()?;
+    let targets = if selection.time("fuzz").is_some() { chores::fuzz_targets()? } else { Vec::new() };
     let long = || -> Result<Vec<Row>> {
-        let memory = phase("flat memory", || memory::train_for(&runs, time(MEMORY)))?;
-        let lost = phase("lost devices in the page", || page.lose_devices_for(time(PAGE), runs.seed))?;
-        Ok([memory].into_iter().chain(lost).collect())
+        let memory = selection.run("memory", |time| memory::train_for(&runs, time).map(|row| vec![row]))?;
+        let lost = page.as_ref().map_or(Ok(Vec::new()), |page| selection.run("page", |time| page::lose_devices_for(page, &runs, time)))?;
+        Ok([memory, lost].concat())
     };
     let short = || -> Result<Vec<Row>> {
-        chores::fuzz(&each.to_string())?;
-        let fuzzing = ("fuzzing".to_owned(), format!("{} targets, {each} s each, no panic", targets.len()));
-        let kills = phase("kills", || kills::kill_for(&runs, time(KILLS)))?;
-        let disks = phase("full disks", || disk::fill_for(&runs, time(DISK)))?;
-        let options = phase("options at random", || options::try_for(&runs, time(OPTIONS)))?;
-        Ok(vec![fuzzing, kills, disks, options])
+        let fuzzing = selection.run("fuzz", |time| fuzz(&targets, time))?;
+        let kills = selection.run("kills", |time| kills::kill_for(&runs, time).map(|row| vec![row]))?;
+        let disks = selection.run("disks", |time| disk::fill_for(&runs, time).map(|row| vec![row]))?;
+        let options = selection.run("options", |time| options::try_for(&runs, time).map(|row| vec![row]))?;
+        Ok([fuzzing, kills, disks, options].concat())
     };
     let (long, short) = thread::scope(|scope| {
         let long = scope.spawn(long);
@@ -61,6 +84,13 @@ pub fn torture(minutes: &str) -> Result {
         }
     }
     long.and(short).map(|_| ())
+}
+
+/// Every target for an equal share of the time.
+fn fuzz(targets: &[String], time: Duration) -> Result<Vec<Row>> {
+    let each = (time.as_secs() / targets.len() as u64).max(1);
+    chores::fuzz(&each.to_string())?;
+    Ok(vec![("fuzzing".to_owned(), format!("{} targets, {each} s each, no panic", targets.len()))])
 }
 
 /// A number that differs from run to run. The report has it.

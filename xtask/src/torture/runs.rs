@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::process::{Result, cargo, run};
-use crate::runtime::RuntimeDirectory;
 use crate::system::{self, Need};
+use crate::test::Runners;
 
 /// Steps of a run that is interrupted: some seconds.
 const STEPS: &str = "150";
@@ -23,7 +23,7 @@ pub struct Runs {
     pub directory: PathBuf,
     program: PathBuf,
     model: PathBuf,
-    runtime: RuntimeDirectory,
+    pub runners: Runners,
     /// The weights after a run that nothing interrupted.
     expected: Vec<u8>,
 }
@@ -45,7 +45,7 @@ impl Runs {
         let program = std::path::absolute("target/debug/streambp").map_err(|error| error.to_string())?;
         let model = directory.join("config.json");
         fs::write(&model, config().to_string()).map_err(|error| error.to_string())?;
-        let mut runs = Runs { seed, directory, program, model, runtime: RuntimeDirectory::ensure()?, expected: Vec::new() };
+        let mut runs = Runs { seed, directory, program, model, runners: Runners::new(false)?, expected: Vec::new() };
         let whole = runs.directory.join("whole");
         let ended = Runs::end(runs.start(&runs.interruptible(&whole), &[])?)?;
         expect(ended.status == Some(0), || format!("an uninterrupted run failed: {}", ended.stderr))?;
@@ -76,7 +76,8 @@ impl Runs {
     pub fn start(&self, arguments: &[String], more: &[&str]) -> Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(arguments).args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.runtime.give_to(&mut command).spawn().map_err(|error| format!("the program cannot be started: {error}"))
+        self.runners.prepare(&mut command);
+        command.spawn().map_err(|error| format!("the program cannot be started: {error}"))
     }
 
     /// Waits for the end of a process. A panic, or a process that hangs, is an error.
