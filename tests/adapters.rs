@@ -1,11 +1,12 @@
 //! LoRA adapters: gradients and logits against PEFT's in float64, and files.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use streambp::model::{Dtype, Lora, ModelSpec, Parameters, Projection, Role, Weights};
-use streambp::step::{Chunk, Program, Strategy, TOKEN_TILE};
+use streambp::model::{Config, Dtype, Lora, ModelSpec, Parameters, Projection, Role, Weights};
+use streambp::step::{BatchShape, Chunk, Pass, Program, Rows, Storage, Strategy, TOKEN_TILE, Tensor};
 
 use crate::command_line::{directory, run, small_model};
 use crate::support::fixture::{AdapterFixture, LORA_NAMES};
@@ -152,11 +153,62 @@ fn adapters_go_through_files() {
     train(&here.join("further"), &["--lora", whole.to_str().unwrap(), "--steps", "2"]);
 }
 
+/// Layers below the lowest adapter have no backward pass, keep no input and no activation.
+#[test]
+fn frozen_layers_below_all_adapters_cost_a_forward_pass() {
+    let config = Config { num_hidden_layers: 5, ..model::odd_config() };
+    let spec = model::lora_in(&config, &[2, 3]);
+    for strategy in [Strategy::STANDARD, Strategy::stream(64, 64), Strategy::stream(64, 64).offloading(true)] {
+        let program = Program::gradients(&spec, BatchShape::uniform(1, 200), strategy);
+        let layers = |pass| -> BTreeSet<u32> { program.blocks.iter().filter(|b| b.pass == pass).filter_map(|b| b.layer).collect() };
+        assert_eq!(layers(Pass::Forward), BTreeSet::from([0, 1, 2, 3, 4]));
+        assert_eq!(layers(Pass::Backward), BTreeSet::from([2, 3, 4]));
+        let is_kept = |tensor: &&Tensor| tensor.rows == Rows::Tokens && tensor.storage != Storage::Own;
+        let kept = program.tensors.iter().filter(is_kept).filter(|tensor| !tensor.name.ends_with(".k") && !tensor.name.ends_with(".v"));
+        assert!(kept.filter_map(|tensor| tensor.layer).all(|layer| layer >= 2), "{strategy:?}");
+    }
+}
+
+#[test]
+fn adapters_of_some_layers_go_through_files() {
+    let here = directory("adapted_layers");
+    let base = small_model(&here);
+    let (out, further) = (here.join("out"), here.join("further"));
+    let train = |out: &Path, more: &[&str]| {
+        let arguments = ["train", "--model", base.to_str().unwrap(), "--data", "own", "--seq-len", "96", "--steps", "2", "--json"];
+        run(&[&arguments[..], &["--out", out.to_str().unwrap()], more].concat())
+    };
+    let lora = ["--lora-rank", "2", "--lora-targets", "q_proj", "--lora-layers"];
+    let refused = train(&out, &[&lora[..], &["0-7"]].concat());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the model has the layers 0 to 1"));
+    assert!(train(&out, &[&lora[..], &["1"]].concat()).status.success());
+    let settings = || serde_json::from_slice::<serde_json::Value>(&fs::read(out.join("adapter_config.json")).unwrap()).unwrap();
+    assert_eq!(settings()["layers_to_transform"], serde_json::json!([1]));
+    let adapter = fs::read(out.join("adapter_model.safetensors")).unwrap();
+    let names = SafeTensors::deserialize(&adapter).unwrap().names().len();
+    assert_eq!(names, 2);
+    let output = train(&further, &["--lora", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    merge(&base, &out, &here.join("merged"), &[]);
+
+    // A list that the tensors do not match is refused by the name of a tensor.
+    let with = |layers: serde_json::Value| {
+        let mut changed = settings();
+        changed["layers_to_transform"] = layers;
+        fs::write(out.join("adapter_config.json"), changed.to_string()).unwrap();
+        String::from_utf8(train(&here.join("none"), &["--lora", out.to_str().unwrap()]).stderr).unwrap()
+    };
+    assert!(with(serde_json::json!(null)).contains("has no tensor base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"));
+    assert!(with(serde_json::json!([0, 1])).contains("has no tensor base_model.model.model.layers.0"));
+    let other = with(serde_json::json!([0]));
+    assert!(other.contains("layers.0") || other.contains("layers.1"), "{other}");
+}
+
 /// Invalid options are refused; targets are sorted, and duplicates are removed.
 #[test]
 fn invalid_options_of_adapters_are_refused() {
     let config = model::odd_config();
-    let lora = |rank, alpha, targets| ModelSpec::lora(&config, Lora { rank, alpha, use_rslora: false, targets }, Dtype::Bf16);
+    let lora = |rank, alpha, targets| ModelSpec::lora(&config, Lora { rank, alpha, use_rslora: false, targets, layers: None }, Dtype::Bf16);
     assert!(lora(0, 1.0, vec![Projection::Query]).unwrap_err().to_string().contains("rank"));
     assert!(lora(1, f64::NAN, vec![Projection::Query]).unwrap_err().to_string().contains("alpha"));
     assert!(lora(1, 1.0, Vec::new()).unwrap_err().to_string().contains("q_proj"));

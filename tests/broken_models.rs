@@ -56,7 +56,7 @@ fn write_base(directory: &Path, base: &str) -> PathBuf {
             directory.to_owned()
         }
         "adapter" => {
-            let lora = Lora { rank: 2, alpha: 4.0, use_rslora: false, targets: vec![Projection::Query, Projection::Value] };
+            let lora = Lora { rank: 2, alpha: 4.0, use_rslora: false, targets: vec![Projection::Query, Projection::Value], layers: None };
             let spec = ModelSpec::lora(&config(), lora, Dtype::F32).unwrap();
             let adapter = directory.join("adapter");
             save_adapter(&adapter, &spec, directory.to_str().unwrap(), &Weights::init(&spec, 1)).unwrap();

@@ -146,6 +146,11 @@ fn adapters_on_frozen_weights() {
     for (number, (config, targets, frozen)) in cases.into_iter().enumerate() {
         check(number, model::lora(&config, targets, frozen), &model::batch(&config, &[130, 1, 369], 8), device::own_tuning());
     }
+    // Adapters in some layers: what lies below them has no backward pass.
+    for (number, config) in [Config { num_hidden_layers: 4, ..model::odd_config() }, model::windows().remove(0)].into_iter().enumerate() {
+        let last = config.num_hidden_layers - 1;
+        check(number, model::lora_in(&config, &[last - 1]), &model::batch(&config, &[130, 1, 369], 9), device::own_tuning());
+    }
 }
 
 /// The matrices of adapters may exceed a binding too.

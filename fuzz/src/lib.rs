@@ -17,7 +17,7 @@ pub fn weights() -> Vec<u8> {
 
 /// The weights and the settings of adapters on it.
 pub fn adapter() -> [Vec<u8>; 2] {
-    let lora = Lora { rank: 1, alpha: 1.0, use_rslora: false, targets: vec![Projection::Query] };
+    let lora = Lora { rank: 1, alpha: 1.0, use_rslora: false, targets: vec![Projection::Query], layers: None };
     let spec = ModelSpec::lora(&config(), lora, Dtype::F32).expect("the adapters are valid");
     adapter_files(&spec, "model", &TensorNames::default(), &Weights::init(&spec, 1)).map(|(_, bytes)| bytes)
 }

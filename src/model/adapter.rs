@@ -30,7 +30,7 @@ impl<F: Files> StoredAdapter<F> {
     pub async fn open(files: F, config: &Config) -> Result<Self> {
         let settings = AdapterConfig::parse(&read_whole(&files, CONFIG, MAX_CONFIG_BYTES).await?)?;
         let tensors = Tensors::open(files, WEIGHTS, "adapter_model.safetensors.index.json").await?;
-        let lora = settings.lora(targets(&tensors)?);
+        let lora = settings.lora(targets(&tensors)?, tensors.iter().filter_map(|(name, _)| layer_of(name)).collect());
         let names = TensorNames::of_adapters(tensors.iter().map(|(name, _)| name));
         let tensors = tensors.with_names(names);
         let parameters = Parameters::new(ModelSpec::lora(config, lora.clone(), Dtype::F32)?);
@@ -92,6 +92,12 @@ fn targets<F: Files>(tensors: &Tensors<F>) -> Result<Vec<Projection>> {
         };
     }
     Ok(targets.into_iter().collect())
+}
+
+/// The layer to which a tensor of an adapter belongs.
+fn layer_of(name: &str) -> Option<u32> {
+    let (_, behind) = name.split_once("layers.")?;
+    behind.split('.').next()?.parse().ok()
 }
 
 /// The projection to which a tensor of an adapter belongs. Behind `lora_A` or `lora_B` there may be the adapter's name.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Lora, Projection};
+use super::{Layers, Lora, Projection};
 use crate::error::{Error, Result};
 
 /// The settings of LoRA adapters.
@@ -15,20 +15,30 @@ pub(super) struct AdapterConfig {
     pub base: Option<String>,
     /// The dropout that PEFT would train them with.
     pub dropout: f64,
+    /// The layers that have adapters.
+    pub layers: AdaptedLayers,
+}
+
+/// Which layers have adapters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum AdaptedLayers {
+    /// All.
+    All,
+    /// Those of `layers_to_transform`.
+    Listed(Layers),
+    /// Those that the pattern `target_modules` matches: the tensors tell.
+    Matched,
 }
 
 pub(super) const CONFIG: &str = "adapter_config.json";
-/// Fields with any value. They tell where the adapters come from, and how they were initialised and trained. The tensors tell which modules
-/// have adapters. Every other field that is not read here must be empty.
-const FREE: [&str; 17] = [
+/// Fields with any value. They tell where the adapters come from, and how they were initialised and trained. Every other field that is not read here must be empty.
+const FREE: [&str; 15] = [
     "auto_mapping",
     "corda_config",
     "ensure_weight_tying",
     "eva_config",
     "exclude_modules",
     "inference_mode",
-    // Counts only beside layers_to_transform.
-    "layers_pattern",
     "loftq_config",
     "lora_ga_config",
     "megatron_core",
@@ -36,14 +46,25 @@ const FREE: [&str; 17] = [
     "qalora_group_size",
     "revision",
     "runtime_config",
-    "target_modules",
     "task_type",
     // Compresses activations during training.
     "velora_config",
 ];
 /// Fields that are read.
-const READ: [&str; 8] =
-    ["base_model_name_or_path", "bias", "init_lora_weights", "lora_alpha", "lora_dropout", "peft_type", "r", "use_rslora"];
+const READ: [&str; 11] = [
+    "base_model_name_or_path",
+    "bias",
+    "init_lora_weights",
+    "layers_pattern",
+    "layers_to_transform",
+    "lora_alpha",
+    "lora_dropout",
+    "peft_type",
+    "r",
+    // Which projections have adapters, the tensors tell.
+    "target_modules",
+    "use_rslora",
+];
 /// Initialisations that leave the base model as it is.
 const INITIALISATIONS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
 
@@ -84,12 +105,18 @@ impl AdapterConfig {
             use_rslora,
             base: settings.get("base_model_name_or_path").and_then(Value::as_str).filter(|base| !base.is_empty()).map(str::to_owned),
             dropout: number(&settings, "lora_dropout")?.unwrap_or(0.0),
+            layers: adapted_layers(&settings)?,
         })
     }
 
-    /// The adapters of these projections.
-    pub fn lora(&self, targets: Vec<Projection>) -> Lora {
-        Lora { rank: self.rank, alpha: self.alpha, use_rslora: self.use_rslora, targets }
+    /// The adapters of these projections, of which the tensors belong to the layers `found`.
+    pub fn lora(&self, targets: Vec<Projection>, found: Layers) -> Lora {
+        let layers = match &self.layers {
+            AdaptedLayers::All => None,
+            AdaptedLayers::Listed(layers) => Some(layers.clone()),
+            AdaptedLayers::Matched => Some(found),
+        };
+        Lora { rank: self.rank, alpha: self.alpha, use_rslora: self.use_rslora, targets, layers }
     }
 }
 
@@ -111,6 +138,8 @@ pub(super) fn to_json(lora: &Lora, base: &str) -> String {
         "modules_to_save": null,
         "rank_pattern": {},
         "alpha_pattern": {},
+        "layers_to_transform": lora.layers.as_ref().map(|layers| layers.iter().collect::<Vec<u32>>()),
+        "layers_pattern": null,
         "target_modules": lora.targets.iter().map(|target| target.name()).collect::<Vec<_>>(),
     });
     serde_json::to_string_pretty(&settings).expect("a JSON value can be written")
@@ -135,6 +164,28 @@ fn check_initialisation(value: &Value) -> Result<()> {
         }
     };
     Err(Error::adapter("init_lora_weights", format!("is {value}, which changed the base model too; {conversion}")))
+}
+
+/// The layers that have adapters, by `layers_to_transform`, `layers_pattern` and the kind of `target_modules`.
+fn adapted_layers(settings: &Map<String, Value>) -> Result<AdaptedLayers> {
+    let field = |name: &str| settings.get(name).filter(|value| !is_empty(value));
+    let is_layers = |pattern: &Value| pattern == "layers";
+    match field("layers_pattern") {
+        None => {}
+        Some(pattern) if is_layers(pattern) || pattern.as_array().is_some_and(|all| all.iter().any(is_layers)) => {}
+        Some(pattern) => return Err(Error::adapter("layers_pattern", format!("is {pattern}, and the layers of the model are \"layers\""))),
+    }
+    let Some(listed) = field("layers_to_transform") else {
+        let is_pattern = settings.get("target_modules").is_some_and(Value::is_string);
+        return Ok(if is_pattern { AdaptedLayers::Matched } else { AdaptedLayers::All });
+    };
+    let number = |value: &Value| value.as_u64().and_then(|layer| u32::try_from(layer).ok());
+    let layers = match listed {
+        Value::Array(all) => all.iter().map(number).collect(),
+        one => number(one).map(|layer| Layers::from_iter([layer])),
+    };
+    let wrong = || Error::adapter("layers_to_transform", format!("is {listed}, and must be the number of a layer or a list of them"));
+    layers.map(AdaptedLayers::Listed).ok_or_else(wrong)
 }
 
 /// Has a field a value that asks for nothing?
@@ -180,10 +231,30 @@ mod tests {
 
     #[test]
     fn what_peft_writes_is_read() {
-        let expected = AdapterConfig { rank: 4, alpha: 8.0, use_rslora: false, base: Some("somebody/base".to_owned()), dropout: 0.05 };
+        let expected = AdapterConfig {
+            rank: 4,
+            alpha: 8.0,
+            use_rslora: false,
+            base: Some("somebody/base".to_owned()),
+            dropout: 0.05,
+            layers: AdaptedLayers::All,
+        };
         assert_eq!(AdapterConfig::parse(OF_PEFT.as_bytes()).unwrap(), expected);
-        let written = to_json(&expected.lora(vec![Projection::Query]), "somebody/base");
+        let written = to_json(&expected.lora(vec![Projection::Query], Layers::default()), "somebody/base");
         assert_eq!(AdapterConfig::parse(written.as_bytes()).unwrap(), AdapterConfig { dropout: 0.0, ..expected });
+    }
+
+    #[test]
+    fn layers_are_listed_or_told_by_the_tensors() {
+        let found: Layers = [2].into_iter().collect();
+        let layers = |field, value| with(field, value).unwrap().lora(vec![Projection::Query], found.clone()).layers.map(|l| l.to_string());
+        assert_eq!(layers("layers_to_transform", json!([3, 1, 3])).as_deref(), Some("1,3"));
+        assert_eq!(layers("layers_to_transform", json!(1)).as_deref(), Some("1"));
+        // Zero is a layer, an empty list is none.
+        assert_eq!(layers("layers_to_transform", json!(0)).as_deref(), Some("0"));
+        assert_eq!(layers("layers_to_transform", json!([])), None);
+        assert_eq!(layers("layers_pattern", json!(["layers", "h"])), None);
+        assert_eq!(layers("target_modules", json!(r".*\.2\..*q_proj")).as_deref(), Some("2"));
     }
 
     #[test]
@@ -209,8 +280,9 @@ mod tests {
             ("fan_in_fan_out", json!(true)),
             ("kasa_config", json!({ "beta": 1e-4 })),
             ("layer_replication", json!([[0, 1]])),
-            ("layers_to_transform", json!([0])),
-            ("layers_to_transform", json!(0)),
+            ("layers_to_transform", json!("1")),
+            ("layers_to_transform", json!([0, -1])),
+            ("layers_pattern", json!("h")),
             ("lora_bias", json!(true)),
             ("megatron_config", json!({ "a": 1 })),
             ("modules_to_save", json!(["lm_head"])),

@@ -14,6 +14,7 @@ mod dtype;
 mod family;
 mod files;
 pub(crate) mod fingerprint;
+mod layers;
 #[cfg(not(target_arch = "wasm32"))]
 mod location;
 #[cfg(not(target_arch = "wasm32"))]
@@ -41,6 +42,7 @@ pub use directory_writer::{DirectoryWriter, is_model_file, model_files, remove_p
 pub use family::{Bias, FAMILIES, Family, ModelType, Windows};
 pub use files::{Files, InMemoryFiles};
 pub use fingerprint::fingerprint;
+pub use layers::Layers;
 #[cfg(not(target_arch = "wasm32"))]
 pub use merge::merge;
 pub use names::TensorNames;

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn names_of_adapters_are_found() {
-        let lora = Lora { rank: 1, alpha: 1.0, use_rslora: false, targets: vec![Projection::Up] };
+        let lora = Lora { rank: 1, alpha: 1.0, use_rslora: false, targets: vec![Projection::Up], layers: None };
         let parameters = Parameters::new(ModelSpec::lora(&Config::llama([8, 12, 1, 2, 1, 4]), lora, Dtype::F32).unwrap());
         let b = parameters.get(parameters.find(Role::LoraB(Projection::Up), Some(0)));
         for (prefix, adapter) in

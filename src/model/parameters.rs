@@ -237,6 +237,11 @@ impl Parameters {
         self.iter().filter(|(_, parameter)| parameter.is_trainable)
     }
 
+    /// The lowest layer with a trainable parameter.
+    pub fn lowest_trainable_layer(&self) -> u32 {
+        self.trainable().filter_map(|(_, parameter)| parameter.layer).min().expect("a model has trainable parameters in its layers")
+    }
+
     /// The parameter with that index.
     pub fn get(&self, id: ParameterId) -> &Parameter {
         &self.table[id.0]
@@ -366,7 +371,7 @@ fn projection_parameters(spec: &ModelSpec, layer: u32, projection: Projection) -
     if has_bias {
         table.push(vector(&format!("{name}.bias"), Role::Bias(projection), Some(layer), rows, Init::Zeros));
     }
-    if let Some(lora) = spec.adapters().filter(|lora| lora.targets.contains(&projection)) {
+    if let Some(lora) = spec.adapters().filter(|lora| lora.adapts(projection, layer)) {
         let rank = Axis::flat(lora.rank);
         let name = format!("base_model.model.{name}");
         table.push(matrix(&format!("{name}.lora_A.weight"), Role::LoraA(projection), Some(layer), rank, cols, fan_in(cols)));

@@ -1,6 +1,6 @@
 //! The specification of a model for training: trainable parameters, LoRA adapters, and dtypes.
 
-use super::Config;
+use super::{Config, Layers};
 use crate::error::{Error, Result};
 
 /// A model with its training: which parameters are trainable, and the dtype of the others.
@@ -39,6 +39,9 @@ pub struct Lora {
     pub use_rslora: bool,
     /// The projections that have adapters.
     pub targets: Vec<Projection>,
+    /// The layers whose projections have adapters; all if `None`. PEFT's `layers_to_transform`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Layers>,
 }
 
 /// A projection of a layer, by its matrix (outputs×inputs).
@@ -94,7 +97,7 @@ impl ModelSpec {
     /// A model with trainable adapters. `frozen` is the dtype of its frozen matrices.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the rank or alpha is out of range, or there are no targets.
+    /// [`Error::Setting`] if the rank or alpha is out of range, there are no targets, or a layer is not there.
     pub fn lora(config: &Config, mut lora: Lora, frozen: Dtype) -> Result<Self> {
         lora.targets.sort_unstable();
         lora.targets.dedup();
@@ -107,6 +110,15 @@ impl ModelSpec {
         if lora.targets.is_empty() {
             let all = Projection::ALL.map(Projection::name).join(", ");
             return Err(Error::Setting(format!("no projection gets an adapter; name some of {all}")));
+        }
+        if let Some(layers) = &lora.layers {
+            let count = config.num_hidden_layers;
+            if layers.last().is_none_or(|last| last >= count) {
+                let last = count - 1;
+                return Err(Error::Setting(format!("adapters in the layers \"{layers}\": the model has the layers 0 to {last}")));
+            }
+            // All layers are written in one way, so that equal adapters are equal.
+            lora.layers.take_if(|layers| layers.iter().len() == count as usize);
         }
         Ok(ModelSpec { config: config.clone(), training: Training::Lora { lora, frozen }, max_slice_bytes: BINDING_BYTES })
     }
@@ -121,6 +133,11 @@ impl ModelSpec {
 }
 
 impl Lora {
+    /// Has the projection an adapter in that layer?
+    pub fn adapts(&self, projection: Projection, layer: u32) -> bool {
+        self.targets.contains(&projection) && self.layers.as_ref().is_none_or(|layers| layers.contains(layer))
+    }
+
     /// The factor of `B · (A · x)`.
     pub fn scale(&self) -> f64 {
         let rank = f64::from(self.rank);

@@ -1,4 +1,5 @@
-//! The backward pass: propagates `d_hidden` (N×D) in place, from the output of the last layer to the embedding.
+//! The backward pass: propagates `d_hidden` (N×D) in place, from the output of the last layer to the embedding, or to the lowest layer with
+//! a trainable parameter.
 //!
 //! Each layer goes through its chunks from last to first and recomputes what the strategy did not save.
 
@@ -16,7 +17,8 @@ use crate::model::{Projection, Role};
 /// Appends the backward pass. `state.hidden` holds the gradient of the last hidden state when it starts.
 pub fn write(b: &mut Builder, state: ForwardState) {
     let d_hidden = state.hidden;
-    for (layer, input) in state.inputs.into_iter().enumerate().rev() {
+    let lowest = b.lowest_trainable_layer() as usize;
+    for (layer, input) in state.inputs.into_iter().enumerate().skip(lowest).rev() {
         b.in_layer(layer as u32, |b| layer_backward(b, input, d_hidden));
     }
     let (token_order, token_start) = (b.program.bindings.token_order, b.program.bindings.token_start);

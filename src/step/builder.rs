@@ -19,6 +19,7 @@ pub struct Builder {
     /// The program so far. Tensors that hold a chunk's rows have no row count before [`Builder::finish`].
     pub program: Program,
     layer: Option<u32>,
+    lowest_trainable_layer: u32,
     pub(super) recompute: Recompute,
 }
 
@@ -46,8 +47,9 @@ impl Builder {
         let parameters = Parameters::new(&spec);
         let mut tensors = Vec::new();
         let bindings = batch_tensors(&spec.config, &batch, &mut tensors);
+        let lowest_trainable_layer = parameters.lowest_trainable_layer();
         let program = Program { spec, parameters, batch, strategy, tensors, blocks: Vec::new(), bindings, slices: Vec::new() };
-        let mut builder = Builder { program, layer: None, recompute: Recompute::default() };
+        let mut builder = Builder { program, layer: None, lowest_trainable_layer, recompute: Recompute::default() };
         builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
         builder.add_to_slices("", TensorKind::Weights, |_| true, |slice, id| slice.value = id);
         builder
@@ -138,7 +140,7 @@ impl Builder {
 
     /// The LoRA adapter of a projection in the current layer, if it has one.
     pub(super) fn adapter(&self, projection: Projection) -> Option<Adapter> {
-        let lora = self.program.spec.adapters().filter(|lora| lora.targets.contains(&projection))?;
+        let lora = self.program.spec.adapters().filter(|lora| lora.adapts(projection, self.layer()))?;
         Some(Adapter {
             a: self.slices(Role::LoraA(projection)),
             b: self.slices(Role::LoraB(projection)),
@@ -173,8 +175,13 @@ impl Builder {
         self.program.strategy.chunk(self.tokens())
     }
 
+    /// The lowest layer with a trainable parameter: the last one that the backward pass goes through.
+    pub(super) fn lowest_trainable_layer(&self) -> u32 {
+        self.lowest_trainable_layer
+    }
+
     fn saves(&self, saved_as: SavedActivation) -> bool {
-        self.program.strategy.saves(saved_as, self.layer(), self.config().num_hidden_layers)
+        self.layer() >= self.lowest_trainable_layer && self.program.strategy.saves(saved_as, self.layer(), self.config().num_hidden_layers)
     }
 
     /// The rows of keys and values in the current layer: a ring that spans the sliding window, or all tokens where there is no window or

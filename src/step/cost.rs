@@ -6,6 +6,7 @@ use super::chunk::{Chunk, ChunkOrder};
 use super::ops::{Op, Operand};
 use super::program::{Block, Program};
 use super::tensor::Rows;
+use crate::model::{Parameter, Role};
 
 /// The arithmetic and the memory traffic of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,16 +70,21 @@ impl Program {
         Cost { flops: self.flops(op, all), bytes: op.operands().into_iter().map(bytes).sum() }
     }
 
-    /// Model FLOPs of a training step, as in model FLOPs utilisation (PaLM, Chowdhery et al. 2022, appendix B): 6 per parameter and token,
-    /// plus attention. Recomputation does not count.
+    /// Model FLOPs of a training step, as in model FLOPs utilisation (PaLM, Chowdhery et al. 2022, appendix B): 2 per parameter and token in
+    /// the forward pass, 2 for the gradient of its input and 2 for its own, plus attention. Recomputation does not count, nor do gradients
+    /// that frozen parameters make needless.
     pub fn model_flops(&self) -> u64 {
-        let matrices: u64 = self.parameters.iter().filter(|(_, p)| p.rows.is_some()).map(|(_, p)| p.elements() as u64).sum();
-        let lookup =
-            if self.config().tie_word_embeddings { 0 } else { u64::from(self.config().vocab_size) * u64::from(self.config().hidden_size) };
-        let heads = u64::from(self.config().num_attention_heads) * u64::from(self.config().head_dim);
-        let pairs_of = |layer| self.batch.visible_pairs(0..self.tokens(), self.config().window(layer));
-        let pairs: u64 = (0..self.config().num_hidden_layers).map(pairs_of).sum();
-        6 * (matrices - lookup) * u64::from(self.tokens()) + 12 * pairs * heads
+        let (config, lowest) = (self.config(), self.parameters.lowest_trainable_layer());
+        let has_backward = |layer: Option<u32>| layer.is_none_or(|layer| layer >= lowest);
+        let is_multiplied = |p: &Parameter| p.rows.is_some() && (p.role != Role::Embedding || config.tie_word_embeddings);
+        let flops_of = |p: &Parameter| p.elements() as u64 * 2 * (1 + u64::from(has_backward(p.layer)) + u64::from(p.is_trainable));
+        let matrices: u64 = self.parameters.iter().map(|(_, p)| p).filter(|p| is_multiplied(p)).map(flops_of).sum();
+        let heads = u64::from(config.num_attention_heads) * u64::from(config.head_dim);
+        let attention = |layer: u32| {
+            let pairs = self.batch.visible_pairs(0..self.tokens(), config.window(layer));
+            pairs * heads * if has_backward(Some(layer)) { 12 } else { 4 }
+        };
+        matrices * u64::from(self.tokens()) + (0..config.num_hidden_layers).map(attention).sum::<u64>()
     }
 
     fn rows_touched(&self, op: &Op, operand: &Operand, chunk: Chunk) -> u64 {

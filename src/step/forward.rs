@@ -28,6 +28,8 @@ pub enum LayerInput {
     Embedding,
     /// The input is offloaded to the host (N×D).
     OnHost(TensorId),
+    /// The layer's output overwrites its input (N×D), which no backward pass needs: all parameters up to here are frozen.
+    Overwritten(TensorId),
 }
 
 /// Keys and values of a layer: N rows, or a ring of as many rows as its window needs.
@@ -140,19 +142,12 @@ impl Widths {
 /// Appends the forward pass of a training step. With offloading, one tensor goes through all layers: each chunk of it is copied to the host
 /// before the layer's output overwrites it.
 pub fn write(b: &mut Builder) -> ForwardState {
-    let (chunk, width, layers) = (b.chunk(), Widths::of(b.config()).hidden, b.config().num_hidden_layers);
-    let offloads = b.program.strategy.offloads();
-    let hidden = b.tensor("hidden", TensorKind::HiddenGradient, Rows::Tokens, width);
-    let mut inputs = vec![LayerInput::Embedding];
-    for layer in 1..layers {
-        inputs.push(b.in_layer(layer, |b| match offloads {
-            true => LayerInput::OnHost(b.on_host("input", width)),
-            false => LayerInput::Kept(b.tensor("input", TensorKind::LayerInputs, Rows::Tokens, width)),
-        }));
-    }
+    let chunk = b.chunk();
+    let hidden = b.tensor("hidden", TensorKind::HiddenGradient, Rows::Tokens, Widths::of(b.config()).hidden);
+    let inputs = layer_inputs(b, hidden);
     for (layer, &input) in (0..).zip(&inputs) {
         let output = match inputs.get(layer as usize + 1) {
-            Some(&LayerInput::Kept(next)) => next,
+            Some(&(LayerInput::Kept(next) | LayerInput::Overwritten(next))) => next,
             _ => hidden,
         };
         b.in_layer(layer, |b| {
@@ -169,6 +164,25 @@ pub fn write(b: &mut Builder) -> ForwardState {
         });
     }
     ForwardState { inputs, hidden }
+}
+
+/// The inputs of the layers. Those that the backward pass needs are saved; below them one tensor goes through all layers.
+fn layer_inputs(b: &mut Builder, hidden: TensorId) -> Vec<LayerInput> {
+    let (width, layers) = (Widths::of(b.config()).hidden, b.config().num_hidden_layers);
+    let lowest = b.lowest_trainable_layer();
+    let mut saved = Vec::new();
+    for layer in lowest.max(1)..layers {
+        saved.push(b.in_layer(layer, |b| match b.program.strategy.offloads() {
+            true => LayerInput::OnHost(b.on_host("input", width)),
+            false => LayerInput::Kept(b.tensor("input", TensorKind::LayerInputs, Rows::Tokens, width)),
+        }));
+    }
+    let through = match saved.first() {
+        Some(&LayerInput::Kept(input)) => input,
+        _ => hidden,
+    };
+    let below = (1..lowest).map(|_| LayerInput::Overwritten(through));
+    [LayerInput::Embedding].into_iter().chain(below).chain(saved).collect()
 }
 
 /// One decoder layer: reads the chunk's rows of `x`, writes those of `out`.
@@ -217,7 +231,7 @@ pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Acti
 pub(super) fn chunk_input(b: &mut Builder, input: LayerInput) -> TensorId {
     let width = Widths::of(b.config()).hidden;
     match input {
-        LayerInput::Kept(x) => x,
+        LayerInput::Kept(x) | LayerInput::Overwritten(x) => x,
         LayerInput::Embedding => {
             let out = b.activation(SavedActivation::Norms, "input", width);
             embed(b, out);

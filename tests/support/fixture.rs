@@ -10,7 +10,7 @@ use streambp::train::read_batch;
 use super::model;
 
 /// Fixtures with adapters.
-pub const LORA_NAMES: [&str; 4] = ["lora_qwen3_odd", "lora_llama_bias", "lora_gemma3_window", "lora_mistral_packed"];
+pub const LORA_NAMES: [&str; 5] = ["lora_qwen3_odd", "lora_llama_bias", "lora_gemma3_window", "lora_mistral_packed", "lora_qwen2_layers"];
 
 /// The names of all fixtures of whole models: every directory without an adapter.
 pub fn names() -> Vec<String> {

@@ -65,7 +65,14 @@ pub fn has_rings(program: &Program) -> bool {
 
 /// A model with adapters, whose frozen matrices have the dtype `frozen`.
 pub fn lora(config: &Config, targets: &[Projection], frozen: Dtype) -> ModelSpec {
-    ModelSpec::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec() }, frozen).unwrap()
+    ModelSpec::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec(), layers: None }, frozen).unwrap()
+}
+
+/// The model with adapters of all projections in some layers.
+pub fn lora_in(config: &Config, layers: &[u32]) -> ModelSpec {
+    let layers = Some(layers.iter().copied().collect());
+    ModelSpec::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: Projection::ALL.to_vec(), layers }, Dtype::Bf16)
+        .unwrap()
 }
 
 /// Strategies with selected saved activations (each alone in all layers, and some in the last layer), with offloading to the host, and with

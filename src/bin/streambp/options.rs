@@ -8,8 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use streambp::error::Result;
 use streambp::model::{
-    Config, Directory, Dtype, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames, WeightSource,
-    WithAdapters, model_files, open_adapter, open_model,
+    Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames,
+    WeightSource, WithAdapters, model_files, open_adapter, open_model,
 };
 use streambp::step::{SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
@@ -163,7 +163,7 @@ fn is_weights(path: &Path) -> bool {
 #[derive(Args, Clone)]
 pub struct LoraOptions {
     /// Directory of adapters in the layout of PEFT, to continue training; everything else is frozen
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["lora_rank", "lora_alpha", "lora_targets", "use_rslora"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["lora_rank", "lora_alpha", "lora_targets", "lora_layers", "use_rslora"])]
     pub lora: Option<PathBuf>,
     /// Rank of new LoRA adapters; everything else is frozen
     #[arg(long)]
@@ -174,6 +174,9 @@ pub struct LoraOptions {
     /// Projections with adapters, as q_proj,v_proj or q_proj v_proj [default: all]
     #[arg(long, requires = "lora_rank", num_args = 1.., value_delimiter = ',', value_parser = parse_projection)]
     pub lora_targets: Vec<Projection>,
+    /// Layers with adapters, as 16-31 or 0,4-7; those below the lowest need no backward pass [default: all]
+    #[arg(long, requires = "lora_rank", value_name = "LAYERS")]
+    pub lora_layers: Option<Layers>,
     /// Rank-stabilised LoRA: the scale is alpha / √rank
     #[arg(long, requires = "lora_rank")]
     pub use_rslora: bool,
@@ -193,7 +196,8 @@ impl LoraOptions {
         let Some(rank) = self.lora_rank else { return Ok((config.into(), fresh)) };
         let targets = if self.lora_targets.is_empty() { Projection::ALL.to_vec() } else { self.lora_targets.clone() };
         let alpha = self.lora_alpha.unwrap_or(2.0 * f64::from(rank));
-        Ok((ModelSpec::lora(config, Lora { rank, alpha, use_rslora: self.use_rslora, targets }, self.frozen)?, fresh))
+        let lora = Lora { rank, alpha, use_rslora: self.use_rslora, targets, layers: self.lora_layers.clone() };
+        Ok((ModelSpec::lora(config, lora, self.frozen)?, fresh))
     }
 }
 

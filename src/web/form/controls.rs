@@ -98,6 +98,7 @@ fields! {
     RopeTheta "rope-theta" Sizes;
     Rank "lora-rank" Adapters;
     Alpha "lora-alpha" Adapters;
+    AdaptedLayers "lora-layers" Adapters;
     LearningRate "learning-rate" Training;
     MinLearningRate "min-learning-rate" Training;
     Warmup "warmup" Training;

@@ -5,8 +5,10 @@ mod link;
 
 pub use controls::{Field, Group, SourceChoice};
 
+use std::str::FromStr;
+
 use crate::error::{Error, Result};
-use crate::model::{Config, Dtype, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
+use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
 use crate::step::{BatchShape, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
 use crate::web::library::Vocabulary;
@@ -122,6 +124,7 @@ impl Form {
         self.has_adapters = true;
         self.set(Field::Rank, lora.rank);
         self.set(Field::Alpha, lora.alpha);
+        self.set(Field::AdaptedLayers, lora.layers.as_ref().map(Layers::to_string).unwrap_or_default());
         (self.use_rslora, self.targets) = (lora.use_rslora, lora.targets.clone());
     }
 
@@ -303,7 +306,8 @@ impl Form {
             return Ok(ModelSpec::from(&config));
         }
         let (rank, alpha) = (self.positive(Field::Rank)?, self.number(Field::Alpha)?);
-        ModelSpec::lora(&config, Lora { rank, alpha, use_rslora: self.use_rslora, targets: self.targets.clone() }, self.frozen)
+        let layers = Some(self.get(Field::AdaptedLayers).trim()).filter(|text| !text.is_empty()).map(Layers::from_str).transpose()?;
+        ModelSpec::lora(&config, Lora { rank, alpha, use_rslora: self.use_rslora, targets: self.targets.clone(), layers }, self.frozen)
     }
 
     fn config(&self) -> Result<Config> {
