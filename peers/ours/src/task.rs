@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use streambp::error::Result;
 use streambp::model::{Config, ModelSpec, Parameters, Preset, RandomInit, TensorNames, Weights};
 use streambp::step::Batch;
-use streambp::step::update::Settings;
+use streambp::step::update::AdamWParams;
 use streambp::train::Dataset;
 
 /// What the weights and the text are drawn from.
@@ -56,10 +56,10 @@ impl Task {
     }
 
     /// AdamW's settings at a step, counted from 1.
-    pub fn settings(&self, step: i32) -> Settings {
+    pub fn settings(&self, step: i32) -> AdamWParams {
         let [beta1, beta2] = BETAS;
         let correction = |beta: f32| (1.0 - f64::from(beta).powi(step)) as f32;
-        Settings {
+        AdamWParams {
             learning_rate: LEARNING_RATE,
             beta1,
             beta2,

@@ -1,9 +1,9 @@
 //! A run of steps on one batch.
 
 use streambp::error::{Error, Result};
-use streambp::gpu::{Executor, Gpu};
+use streambp::gpu::{Executor, Gpu, Kernels};
 use streambp::step::update::metrics;
-use streambp::step::{Pass, Program, Strategy};
+use streambp::step::{Pass, Plan, Program, Strategy};
 use streambp::train::fastest_strategy;
 
 use crate::Task;
@@ -35,7 +35,8 @@ impl Trainer {
             _ => return Err(Error::Setting(format!("there is no variant \"{variant}\"; there are fastest and stream"))),
         };
         let strategy = strategy.ok_or_else(|| Error::Setting(format!("no strategy fits {BUDGET} bytes; take a shorter sequence")))?;
-        let executor = Executor::new(&gpu, Program::train(task.spec(), batch.shape.clone(), strategy)).await?;
+        let plan = Plan::new(Program::train(task.spec(), batch.shape.clone(), strategy), gpu.limits())?;
+        let executor = Executor::new(Kernels::new(&gpu, plan)?).await?;
         executor.load(&task.values()).await?;
         executor.load_batch(&batch);
         Ok(Trainer { task, executor, step: 0 })
