@@ -42,6 +42,7 @@ export async function serve(directory, { under = '/', instead = {} } = {}) {
 export function serveInstrumented(directory) {
   const instead = {
     'start-worker.js': path.join(HERE, 'instruments/start-worker.js'),
+    'native-webgpu.js': path.join(HERE, 'instruments/native-webgpu.js'),
     'start-librarian.js': path.join(HERE, 'instruments/start-librarian.js'),
     'start-librarian-itself.js': path.join(directory, 'start-librarian.js'),
     'start-worker-itself.js': path.join(directory, 'start-worker.js'),

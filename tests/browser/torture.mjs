@@ -50,6 +50,7 @@ async function train(isDisturbed) {
     await trainer.press('start');
     let lost = 0;
     let late = 0;
+    let before = 0;
     for (const limit = Date.now() + LIMIT_MS; Date.now() < limit;) {
       await setTimeout(LONGEST_MS * random());
       const state = await trainer.page.$eval('#status', ({ dataset }) => dataset.state);
@@ -60,8 +61,10 @@ async function train(isDisturbed) {
         assert.deepEqual(trainer.problems, []);
         return { losses, lost, late };
       }
-      assert(['training', 'waiting', 'paused'].includes(state), `the page is in the state ${state}`);
-      if (!isDisturbed || state !== 'training' || losses.length < 1) continue;
+      assert(['training', 'waiting', 'paused'].includes(state), [`the page is in the state ${state}`, ...trainer.problems].join('\n'));
+      // A slow machine has to come further before it loses its device again, or it would never be done.
+      if (!isDisturbed || state !== 'training' || losses.length <= before) continue;
+      before = losses.length;
       const withheld = Math.floor((MOST_WITHHELD + 1) * random());
       await trainer.withholdAdapters(withheld);
       await trainer.destroyDevice();

@@ -1,7 +1,8 @@
 //! A long run whose memory must not grow.
 
 use std::fs;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Row;
@@ -18,11 +19,11 @@ pub fn train_for(runs: &Runs, time: Duration) -> Result<Row> {
     let mut arguments = runs.training(&out, "1000000000");
     arguments.extend(["--checkpoint-every", "100", "--val-every", "100"].map(str::to_owned));
     let mut child = runs.start(&arguments, &[])?;
-    let (first, rest) = first_line(&mut child)?;
+    let (first, mut rest) = first_line(&mut child)?;
     let device_bytes = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok().and_then(|line| line["peak_bytes"].as_u64());
     let device = device_bytes(&first).ok_or_else(|| format!("the run printed no step: {first}"))?;
     let (started, mut steps, mut host) = (Instant::now(), 1_u64, Vec::new());
-    for line in rest.lines() {
+    for line in rest.by_ref().lines() {
         let line = line.map_err(|error| error.to_string())?;
         expect(device_bytes(&line) == Some(device), || format!("the device's memory is no longer {device} bytes: {line}"))?;
         steps += 1;
@@ -34,7 +35,10 @@ pub fn train_for(runs: &Runs, time: Duration) -> Result<Row> {
         }
     }
     send(&child, "TERM")?;
+    // A run whose output nobody takes ends with an error.
+    let reader = thread::spawn(move || std::io::copy(&mut rest, &mut std::io::sink()));
     let ended = Runs::end(child)?;
+    let _ = reader.join();
     expect(ended.status == Some(143), || format!("the run ended with {:?}: {}", ended.status, ended.stderr))?;
     let did = format!("{} min, {steps} steps, the device's memory constant at {device} bytes", started.elapsed().as_secs() / 60);
     if host.len() < 8 {
