@@ -36,8 +36,6 @@ pub struct Config {
     pub sliding_layers: Vec<bool>,
     /// Scores are divided by its square root; 0 stands for head_dim.
     pub query_pre_attn_scalar: f64,
-    /// The soft cap of attention scores: `cap · tanh(score / cap)`.
-    pub attn_logit_softcapping: Option<f64>,
     /// The soft cap of logits: `cap · tanh(logit / cap)`.
     pub final_logit_softcapping: Option<f64>,
     /// Do `q_proj`, `k_proj` and `v_proj` have biases?
@@ -81,7 +79,6 @@ impl Config {
             sliding_window: 0,
             sliding_layers: Vec::new(),
             query_pre_attn_scalar: 0.0,
-            attn_logit_softcapping: None,
             final_logit_softcapping: None,
             qkv_bias: false,
             output_bias: false,
@@ -170,7 +167,6 @@ impl Config {
                 }
             }
         }
-        positive.extend(self.attn_logit_softcapping.map(|cap| ("attn_logit_softcapping", cap)));
         positive.extend(self.final_logit_softcapping.map(|cap| ("final_logit_softcapping", cap)));
         match positive.into_iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             Some((field, value)) => Err(Error::config(field, format!("is {value}, and must be positive"))),

@@ -42,7 +42,6 @@ impl Config {
             sliding_window,
             sliding_layers,
             query_pre_attn_scalar: of_scores("query_pre_attn_scalar")?.unwrap_or(0.0),
-            attn_logit_softcapping: of_scores("attn_logit_softcapping")?,
             final_logit_softcapping: of_scores("final_logit_softcapping")?,
             qkv_bias: bias(&map, family.qkv_bias)?,
             output_bias: bias(&map, family.output_bias)?,
@@ -87,7 +86,6 @@ impl Config {
         }
         if family.caps_scores {
             map["query_pre_attn_scalar"] = whole(self.query_pre_attn_scalar);
-            map["attn_logit_softcapping"] = json!(self.attn_logit_softcapping);
             map["final_logit_softcapping"] = json!(self.final_logit_softcapping);
         }
         self.add_windows(&mut map);
@@ -427,7 +425,7 @@ mod tests {
             (&gemma, "layer_types", json!(["full_attention"])),
             (&gemma, "layer_types", json!(["full_attention", "linear_attention", "full_attention", "full_attention"])),
             (&gemma, "sliding_window", json!(null)),
-            (&gemma, "attn_logit_softcapping", json!(0.0)),
+            (&gemma, "final_logit_softcapping", json!(0.0)),
             (&gemma, "use_bidirectional_attention", json!(true)),
         ];
         for (base, field, value) in cases {

@@ -63,7 +63,7 @@ pub struct Family {
     pub norms_add_one: bool,
     /// Is the embedding multiplied by √hidden_size?
     pub scales_embedding: bool,
-    /// Does it have `query_pre_attn_scalar` and soft caps? Other families ignore these fields.
+    /// Does it have `query_pre_attn_scalar` and `final_logit_softcapping`? Other families ignore these fields.
     pub caps_scores: bool,
     /// The field of the activation.
     pub activation_field: &'static str,

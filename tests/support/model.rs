@@ -40,13 +40,7 @@ pub fn families() -> Vec<Config> {
         Config { qkv_bias: true, tie_word_embeddings: true, ..of(ModelType::Qwen2) },
         of(ModelType::Qwen3),
         Config { sliding_window: 24, sliding_layers: vec![true, false, true], ..gemma.clone() },
-        Config {
-            sliding_window: 100,
-            sliding_layers: vec![false, true, true],
-            attn_logit_softcapping: Some(2.0),
-            final_logit_softcapping: Some(1.5),
-            ..gemma
-        },
+        Config { sliding_window: 100, sliding_layers: vec![false, true, true], final_logit_softcapping: Some(1.5), ..gemma },
     ]
 }
 
