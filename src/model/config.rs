@@ -48,6 +48,9 @@ pub struct Config {
     pub tie_word_embeddings: bool,
     /// The longest sequence that the model was designed for, in tokens. Recorded, not enforced.
     pub max_position_embeddings: u32,
+    /// The token whose row of the embedding no look-up trains: PyTorch's `padding_idx`. A tied head trains it all the same.
+    #[serde(default)]
+    pub pad_token_id: Option<u32>,
 }
 
 /// The activation of the MLP's gate.
@@ -85,6 +88,7 @@ impl Config {
             mlp_bias: false,
             tie_word_embeddings: false,
             max_position_embeddings: 65_536,
+            pad_token_id: None,
         }
     }
 

@@ -19,6 +19,7 @@ impl Config {
         let heads = size(&map, "num_attention_heads", None)?;
         let hidden_size = size(&map, "hidden_size", None)?;
         let num_hidden_layers = size(&map, "num_hidden_layers", None)?;
+        let vocab_size = size(&map, "vocab_size", None)?;
         let (sliding_window, sliding_layers) = windows(&map, family, num_hidden_layers)?;
         let rope = rope(&map, "full_attention", "rope_theta", family.rope_theta)?;
         let local_rope = match family.local_rope_theta {
@@ -34,7 +35,7 @@ impl Config {
             num_attention_heads: heads,
             num_key_value_heads: size(&map, "num_key_value_heads", Some(heads))?,
             head_dim: head_dim(&map, family, hidden_size, heads)?,
-            vocab_size: size(&map, "vocab_size", None)?,
+            vocab_size,
             rms_norm_eps: real(&map, "rms_norm_eps", 1e-6)?,
             hidden_act: activation(&map, family)?,
             rope,
@@ -48,6 +49,7 @@ impl Config {
             mlp_bias: bias(&map, family.mlp_bias)?,
             tie_word_embeddings: flag(&map, "tie_word_embeddings", family.ties_embeddings)?,
             max_position_embeddings: size(&map, "max_position_embeddings", Some(2048))?,
+            pad_token_id: pad_token_id(&map, vocab_size)?,
         };
         config.validate()?;
         Ok(config)
@@ -70,6 +72,7 @@ impl Config {
             "rope_theta": self.rope.theta,
             "tie_word_embeddings": self.tie_word_embeddings,
             "max_position_embeddings": self.max_position_embeddings,
+            "pad_token_id": self.pad_token_id,
             "torch_dtype": "float32",
         });
         map[family.activation_field] = json!(self.hidden_act.name());
@@ -180,6 +183,15 @@ fn head_dim(map: &Map<String, Value>, family: &Family, hidden_size: u32, heads: 
         )),
         (given, _) => Ok(given),
     }
+}
+
+/// PyTorch's `padding_idx`: a negative one counts from the end of the vocabulary. One outside the vocabulary, which PyTorch refuses, stands
+/// for none.
+fn pad_token_id(map: &Map<String, Value>, vocab_size: u32) -> Result<Option<u32>> {
+    let Some(value) = map.get("pad_token_id").filter(|value| !value.is_null()) else { return Ok(None) };
+    let id = value.as_i64().ok_or_else(|| Error::config("pad_token_id", format!("is {}, and must be a token id", shortened(value))))?;
+    let id = if id < 0 { id + i64::from(vocab_size) } else { id };
+    Ok(u32::try_from(id).ok().filter(|&id| id < vocab_size))
 }
 
 /// The sliding window in tokens, and which layers have it.
@@ -402,6 +414,19 @@ mod tests {
         llama["final_logit_softcapping"] = json!(30.0);
         llama["query_pre_attn_scalar"] = json!(7);
         assert_eq!(Config::from_json(&llama.to_string()).unwrap(), PRESETS[0].config);
+    }
+
+    /// As PyTorch reads `padding_idx`.
+    #[test]
+    fn padding_tokens_count_from_either_end() {
+        let mut llama: Value = serde_json::from_str(&PRESETS[0].config.to_json()).unwrap();
+        let mut pad = |id: Value| {
+            llama["pad_token_id"] = id;
+            Config::from_json(&llama.to_string()).map(|config| config.pad_token_id)
+        };
+        assert_eq!((pad(json!(7)).unwrap(), pad(json!(-1)).unwrap()), (Some(7), Some(255)));
+        assert_eq!((pad(json!(null)).unwrap(), pad(json!(256)).unwrap()), (None, None));
+        assert!(pad(json!("<pad>")).is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ impl Program {
             found.tokens() == planned.tokens() && found.longest() <= planned.longest(),
             "a program for {planned:?} runs as many tokens, in sequences no longer, and no {found:?}"
         );
-        let (order, start) = batch.tokens_by_id(self.config().vocab_size);
+        let (order, start) = batch.tokens_by_id(self.config().vocab_size, self.config().pad_token_id);
         let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();
         let b = &self.bindings;
         vec![
