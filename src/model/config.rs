@@ -108,10 +108,19 @@ impl Config {
         slides.then_some(self.sliding_window)
     }
 
+    /// The frequencies of a rotary embedding of the model in radians per position (E/2), for sequences of `seq_len` tokens.
+    pub fn frequencies(&self, rope: Rope, seq_len: u32) -> Vec<f64> {
+        rope.frequencies(self.head_dim, seq_len, self.max_position_embeddings)
+    }
+
     /// The factor of attention scores: `1 / √query_pre_attn_scalar`.
     pub fn attention_scale(&self) -> f64 {
-        let scalar = if self.query_pre_attn_scalar > 0.0 { self.query_pre_attn_scalar } else { f64::from(self.head_dim) };
-        1.0 / scalar.sqrt()
+        1.0 / self.attention_scalar().sqrt()
+    }
+
+    /// Scores are divided by its square root.
+    pub(super) fn attention_scalar(&self) -> f64 {
+        if self.query_pre_attn_scalar > 0.0 { self.query_pre_attn_scalar } else { f64::from(self.head_dim) }
     }
 
     /// The factor of the embedding: √D for Gemma, otherwise 1.
@@ -160,15 +169,10 @@ impl Config {
         }
         let mut positive = vec![("rms_norm_eps", self.rms_norm_eps)];
         for rope in [self.rope, self.local_rope] {
-            positive.push(("rope_theta", rope.theta));
-            match rope.scaling {
-                RopeScaling::None => {}
-                RopeScaling::Linear { factor } => positive.push(("rope_scaling.factor", factor)),
-                RopeScaling::Llama3 { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: length } => {
-                    positive.extend([("rope_scaling.factor", factor), ("rope_scaling.low_freq_factor", low)]);
-                    positive.push(("rope_scaling.high_freq_factor less low_freq_factor", high - low));
-                    positive.push(("rope_scaling.original_max_position_embeddings", length));
-                }
+            positive.extend(rope.positive_numbers());
+            if matches!(rope.scaling, RopeScaling::Dynamic { .. }) {
+                positive.push(("head_dim less 2, which dynamic RoPE divides by,", f64::from(self.head_dim) - 2.0));
+                positive.push(("max_position_embeddings", f64::from(self.max_position_embeddings)));
             }
         }
         positive.extend(self.final_logit_softcapping.map(|cap| ("final_logit_softcapping", cap)));

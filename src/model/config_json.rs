@@ -134,6 +134,18 @@ impl RopeScaling {
         match self {
             RopeScaling::None => None,
             RopeScaling::Linear { factor } => Some(json!({ "rope_type": "linear", "factor": factor })),
+            RopeScaling::Dynamic { factor } => Some(json!({ "rope_type": "dynamic", "factor": factor })),
+            RopeScaling::Yarn { factor, original_max_position_embeddings, attention_factor, beta_fast, beta_slow, truncate } => {
+                Some(json!({
+                    "rope_type": "yarn",
+                    "factor": factor,
+                    "original_max_position_embeddings": whole(original_max_position_embeddings),
+                    "attention_factor": attention_factor,
+                    "beta_fast": beta_fast,
+                    "beta_slow": beta_slow,
+                    "truncate": truncate,
+                }))
+            }
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => Some(json!({
                 "rope_type": "llama3",
                 "factor": factor,
