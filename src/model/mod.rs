@@ -4,6 +4,7 @@ mod adapter;
 mod adapter_config;
 pub mod archive;
 mod config;
+mod config_fields;
 mod config_file;
 mod config_json;
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,6 +15,7 @@ mod dtype;
 mod family;
 mod files;
 pub(crate) mod fingerprint;
+mod json_fields;
 mod layers;
 #[cfg(not(target_arch = "wasm32"))]
 mod location;
@@ -24,6 +26,7 @@ mod parameters;
 mod presets;
 mod quantised;
 mod rope;
+mod rope_json;
 mod spec;
 mod stored;
 mod tensors;
@@ -39,7 +42,7 @@ pub(crate) use config_file::{CONFIG, ConfigFile};
 pub use directory::{Directory, Model, load_config, open_adapter, open_model, save_adapter, save_model};
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory_writer::{DirectoryWriter, is_model_file, model_files, remove_partial_files};
-pub use family::{Bias, FAMILIES, Family, ModelType, Windows};
+pub use family::{Bias, Defaults, FAMILIES, Family, ModelType, Windows};
 pub use files::{Files, InMemoryFiles};
 pub use fingerprint::fingerprint;
 pub use layers::Layers;
