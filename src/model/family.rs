@@ -77,7 +77,7 @@ pub struct Family {
     pub defaults: Defaults,
 }
 
-/// The defaults of a family's class in `transformers`.
+/// The defaults of a family's class in `transformers`. `tests/fixtures/configs.py` holds the program against them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Defaults {
     /// `vocab_size`.
