@@ -3,6 +3,7 @@
 mod adapter;
 mod adapter_config;
 pub mod archive;
+mod beyond_context;
 mod config;
 mod config_fields;
 mod config_file;
@@ -35,6 +36,7 @@ mod values;
 pub(crate) mod weights;
 
 pub use adapter::{StoredAdapter, adapter_files};
+pub use beyond_context::BeyondContext;
 pub use config::{Activation, Config};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use config_file::{CONFIG, ConfigFile};
