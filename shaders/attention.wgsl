@@ -12,7 +12,6 @@ struct Params$ {
   keys_row_vec4s: u32,
   keys_row_modulus: u32,
   scale: f32,
-  softcap: f32,
   window: u32,
   q_row_modulus: u32,
   out_row_modulus: u32,

@@ -12,7 +12,6 @@ struct Params$ {
   keys_row_vec4s: u32,
   keys_row_modulus: u32,
   scale: f32,
-  softcap: f32,
   window: u32,
   q_row_modulus: u32,
   d_out_row_modulus: u32,
@@ -128,7 +127,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for t in 0..$TOKENS
       let sees$t_$j = query$j == token$j && key$t <= token$j && key$t >= first_seen$j;
       let p$t_$j = select(0.0, exp(min(score$(s$t_$j) - log_sum_and_delta$j.x, 0.0)), sees$t_$j);
-      let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_delta$j.y) * score_slope$(s$t_$j) * params$.scale, sees$t_$j);
+      let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_delta$j.y) * params$.scale, sees$t_$j);
 #end
 #end
 #for e in 0..$HEAD_VEC4S

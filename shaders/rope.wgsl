@@ -1,6 +1,6 @@
 // Rotates the pairs (e, e + E/2) of every head by the angle of the token's position, by the negative angle if `direction` is -1. A position
-// is 64 · coarse + fine; its angle is the sum of their angles, which the table has. A thread has one pair of a token, or four if E/2 is a
-// multiple of four (WIDE), in all heads, which share the angle.
+// is 64 · coarse + fine; its angle is the sum of their angles, which the table has. Coarse cosines and sines are multiplied by the
+// embedding's factor. A thread has one pair of a token, or four if E/2 is a multiple of four (WIDE), in all heads, which share the angle.
 
 struct Params$ { half: u32, head_stride: u32, heads: u32, row_stride: u32, x_row_modulus: u32, direction: f32 }
 

@@ -1,5 +1,4 @@
 // Shared by the three attention kernels: the mask, and the scores. The including shader binds `segment_start`.
-#include tanh
 
 // The first token of a query's window.
 fn first_in_window$(token: u32) -> u32 {
@@ -17,22 +16,9 @@ fn wrap$(row: u32) -> u32 {
   return select(row, row - params$.keys_row_modulus, row >= params$.keys_row_modulus);
 }
 
-// The score of a product q · k: scaled, and soft-capped if the model caps it.
+// The score of a product q · k.
 fn score$(product: f32) -> f32 {
-#if SOFTCAP
-  return params$.softcap * tanh_of(vec4(product * params$.scale / params$.softcap)).x;
-#else
   return product * params$.scale;
-#end
-}
-
-// The derivative of the score by the product, divided by the scale.
-fn score_slope$(product: f32) -> f32 {
-#if SOFTCAP
-  return tanh_slope(vec4(product * params$.scale / params$.softcap)).x;
-#else
-  return 1.0;
-#end
 }
 
 // sum + a · b, term by term in a fixed order.

@@ -5,6 +5,7 @@ mod support;
 mod adapters;
 mod broken_models;
 mod command_line;
+mod configs;
 mod conversations;
 mod decode;
 mod examples;

@@ -162,7 +162,7 @@ impl Dispatch {
         }
     }
 
-    /// Sets the soft cap of attention scores or logits, if there is one: `cap · tanh(x / cap)`.
+    /// Sets the soft cap of logits, if there is one: `cap · tanh(x / cap)`.
     pub(super) fn softcap(self, cap: Option<f64>) -> Self {
         self.f32("softcap", cap.unwrap_or(0.0) as f32).condition("SOFTCAP", cap.is_some())
     }

@@ -36,8 +36,6 @@ pub struct Config {
     pub sliding_layers: Vec<bool>,
     /// Scores are divided by its square root; 0 stands for head_dim.
     pub query_pre_attn_scalar: f64,
-    /// The soft cap of attention scores: `cap · tanh(score / cap)`.
-    pub attn_logit_softcapping: Option<f64>,
     /// The soft cap of logits: `cap · tanh(logit / cap)`.
     pub final_logit_softcapping: Option<f64>,
     /// Do `q_proj`, `k_proj` and `v_proj` have biases?
@@ -50,6 +48,9 @@ pub struct Config {
     pub tie_word_embeddings: bool,
     /// The longest sequence that the model was designed for, in tokens. Recorded, not enforced.
     pub max_position_embeddings: u32,
+    /// The token whose row of the embedding no look-up trains: PyTorch's `padding_idx`. A tied head trains it all the same.
+    #[serde(default)]
+    pub pad_token_id: Option<u32>,
 }
 
 /// The activation of the MLP's gate.
@@ -81,13 +82,13 @@ impl Config {
             sliding_window: 0,
             sliding_layers: Vec::new(),
             query_pre_attn_scalar: 0.0,
-            attn_logit_softcapping: None,
             final_logit_softcapping: None,
             qkv_bias: false,
             output_bias: false,
             mlp_bias: false,
             tie_word_embeddings: false,
             max_position_embeddings: 65_536,
+            pad_token_id: None,
         }
     }
 
@@ -107,10 +108,19 @@ impl Config {
         slides.then_some(self.sliding_window)
     }
 
+    /// The frequencies of a rotary embedding of the model in radians per position (E/2), for sequences of `seq_len` tokens.
+    pub fn frequencies(&self, rope: Rope, seq_len: u32) -> Vec<f64> {
+        rope.frequencies(self.head_dim, seq_len, self.max_position_embeddings)
+    }
+
     /// The factor of attention scores: `1 / √query_pre_attn_scalar`.
     pub fn attention_scale(&self) -> f64 {
-        let scalar = if self.query_pre_attn_scalar > 0.0 { self.query_pre_attn_scalar } else { f64::from(self.head_dim) };
-        1.0 / scalar.sqrt()
+        1.0 / self.attention_scalar().sqrt()
+    }
+
+    /// Scores are divided by its square root.
+    pub(super) fn attention_scalar(&self) -> f64 {
+        if self.query_pre_attn_scalar > 0.0 { self.query_pre_attn_scalar } else { f64::from(self.head_dim) }
     }
 
     /// The factor of the embedding: √D for Gemma, otherwise 1.
@@ -159,18 +169,12 @@ impl Config {
         }
         let mut positive = vec![("rms_norm_eps", self.rms_norm_eps)];
         for rope in [self.rope, self.local_rope] {
-            positive.push(("rope_theta", rope.theta));
-            match rope.scaling {
-                RopeScaling::None => {}
-                RopeScaling::Linear { factor } => positive.push(("rope_scaling.factor", factor)),
-                RopeScaling::Llama3 { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: length } => {
-                    positive.extend([("rope_scaling.factor", factor), ("rope_scaling.low_freq_factor", low)]);
-                    positive.push(("rope_scaling.high_freq_factor less low_freq_factor", high - low));
-                    positive.push(("rope_scaling.original_max_position_embeddings", length));
-                }
+            positive.extend(rope.positive_numbers());
+            if matches!(rope.scaling, RopeScaling::Dynamic { .. }) {
+                positive.push(("head_dim less 2, which dynamic RoPE divides by,", f64::from(self.head_dim) - 2.0));
+                positive.push(("max_position_embeddings", f64::from(self.max_position_embeddings)));
             }
         }
-        positive.extend(self.attn_logit_softcapping.map(|cap| ("attn_logit_softcapping", cap)));
         positive.extend(self.final_logit_softcapping.map(|cap| ("final_logit_softcapping", cap)));
         match positive.into_iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             Some((field, value)) => Err(Error::config(field, format!("is {value}, and must be positive"))),

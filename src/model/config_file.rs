@@ -20,8 +20,8 @@ pub(crate) struct ConfigFile {
 pub(crate) const CONFIG: &str = "config.json";
 /// A limit that no real `config.json` reaches.
 const MAX_BYTES: u64 = 4 << 20;
-/// Fields that say how weights are quantised: MLX's and everybody else's.
-const QUANTIZATION: [&str; 2] = ["quantization", "quantization_config"];
+/// Fields that say how weights are quantised: MLX's, everybody else's, and a former one.
+const QUANTIZATION: [&str; 3] = ["quantization", "quantization_config", "compression_config"];
 /// The multimodal model whose text model is opened.
 const MULTIMODAL: &str = "gemma3";
 /// Fields that hold the parts of other multimodal models.

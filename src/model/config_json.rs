@@ -1,54 +1,56 @@
 //! Reads and writes `config.json`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Activation, Bias, Config, FAMILIES, Family, Rope, RopeScaling, Windows};
+use super::config_fields;
+use super::json_fields::{Fields, flag, given, number, real, shortened, size};
+use super::rope_json::{self, FULL, SLIDING, whole};
+use super::{Activation, Bias, Config, FAMILIES, Family, Windows};
 use crate::error::{Error, Result};
 
 impl Config {
     /// Reads a `config.json`. Missing fields have the defaults of `transformers`.
     ///
     /// # Errors
-    /// [`Error::Config`] with the field that is missing, malformed or not supported.
+    /// [`Error::Config`] with the field that is malformed, unknown or not supported.
     pub fn from_json(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text).map_err(|e| Error::config("the file", format!("is not JSON: {e}")))?;
         let Value::Object(map) = value else {
             return Err(Error::config("the file", "must hold one JSON object"));
         };
         let family = family(&map)?;
-        let heads = size(&map, "num_attention_heads", None)?;
-        let hidden_size = size(&map, "hidden_size", None)?;
-        let num_hidden_layers = size(&map, "num_hidden_layers", None)?;
+        config_fields::check(&map)?;
+        let defaults = &family.defaults;
+        let heads = size(&map, "num_attention_heads", defaults.num_attention_heads)?;
+        let hidden_size = size(&map, "hidden_size", defaults.hidden_size)?;
+        let vocab_size = size(&map, "vocab_size", defaults.vocab_size)?;
+        let num_hidden_layers = size(&map, "num_hidden_layers", defaults.num_hidden_layers)?;
+        let max_position_embeddings = size(&map, "max_position_embeddings", defaults.max_position_embeddings)?;
         let (sliding_window, sliding_layers) = windows(&map, family, num_hidden_layers)?;
-        let rope = rope(&map, "full_attention", "rope_theta", family.rope_theta)?;
-        let local_rope = match family.local_rope_theta {
-            Some(theta) => rope_of_windows(&map, theta)?,
-            None => rope,
-        };
-        let of_scores = |field| if family.caps_scores { optional(&map, field) } else { Ok(None) };
+        let [rope, local_rope] = rope_json::read(&map, family, max_position_embeddings)?;
         let config = Config {
             model_type: family.model_type,
             hidden_size,
-            intermediate_size: size(&map, "intermediate_size", None)?,
+            intermediate_size: size(&map, "intermediate_size", defaults.intermediate_size)?,
             num_hidden_layers,
             num_attention_heads: heads,
-            num_key_value_heads: size(&map, "num_key_value_heads", Some(heads))?,
+            num_key_value_heads: key_value_heads(&map, family, heads)?,
             head_dim: head_dim(&map, family, hidden_size, heads)?,
-            vocab_size: size(&map, "vocab_size", None)?,
+            vocab_size,
             rms_norm_eps: real(&map, "rms_norm_eps", 1e-6)?,
             hidden_act: activation(&map, family)?,
             rope,
             local_rope,
             sliding_window,
             sliding_layers,
-            query_pre_attn_scalar: of_scores("query_pre_attn_scalar")?.unwrap_or(0.0),
-            attn_logit_softcapping: of_scores("attn_logit_softcapping")?,
-            final_logit_softcapping: of_scores("final_logit_softcapping")?,
+            query_pre_attn_scalar: query_pre_attn_scalar(&map, family)?,
+            final_logit_softcapping: if family.caps_scores { number(&map, "final_logit_softcapping")? } else { None },
             qkv_bias: bias(&map, family.qkv_bias)?,
             output_bias: bias(&map, family.output_bias)?,
             mlp_bias: bias(&map, family.mlp_bias)?,
-            tie_word_embeddings: flag(&map, "tie_word_embeddings", family.ties_embeddings)?,
-            max_position_embeddings: size(&map, "max_position_embeddings", Some(2048))?,
+            tie_word_embeddings: flag(&map, "tie_word_embeddings", defaults.tie_word_embeddings)?,
+            max_position_embeddings,
+            pad_token_id: pad_token_id(&map, family, vocab_size)?,
         };
         config.validate()?;
         Ok(config)
@@ -68,9 +70,9 @@ impl Config {
             "head_dim": self.head_dim,
             "vocab_size": self.vocab_size,
             "rms_norm_eps": self.rms_norm_eps,
-            "rope_theta": self.rope.theta,
             "tie_word_embeddings": self.tie_word_embeddings,
             "max_position_embeddings": self.max_position_embeddings,
+            "pad_token_id": self.pad_token_id,
             "torch_dtype": "float32",
         });
         map[family.activation_field] = json!(self.hidden_act.name());
@@ -79,15 +81,9 @@ impl Config {
                 map[field] = json!(has);
             }
         }
-        if let Some(scaling) = self.rope.scaling.to_json() {
-            map["rope_scaling"] = scaling;
-        }
-        if family.local_rope_theta.is_some() {
-            map["rope_local_base_freq"] = json!(self.local_rope.theta);
-        }
+        rope_json::write(self, &mut map);
         if family.caps_scores {
-            map["query_pre_attn_scalar"] = whole(self.query_pre_attn_scalar);
-            map["attn_logit_softcapping"] = json!(self.attn_logit_softcapping);
+            map["query_pre_attn_scalar"] = whole(self.attention_scalar());
             map["final_logit_softcapping"] = json!(self.final_logit_softcapping);
         }
         self.add_windows(&mut map);
@@ -95,6 +91,7 @@ impl Config {
     }
 
     fn add_windows(&self, map: &mut Value) {
+        let layers = 0..self.num_hidden_layers;
         let slides = self.sliding_layers.contains(&true);
         let windows = self.family().windows;
         if windows != Windows::Never {
@@ -103,20 +100,13 @@ impl Config {
         if windows == Windows::Upper {
             map["use_sliding_window"] = json!(slides);
         }
-        if matches!(windows, Windows::Upper | Windows::Pattern) {
+        let follows_the_rule = windows == Windows::All && layers.clone().all(|layer| self.window(layer).is_some() == slides);
+        if windows != Windows::Never && !follows_the_rule {
             let name = |layer| if self.window(layer).is_some() { SLIDING } else { FULL };
-            map["layer_types"] = (0..self.num_hidden_layers).map(name).collect();
+            map["layer_types"] = layers.map(name).collect();
         }
     }
 }
-
-/// An integer if the number has no fraction: `transformers` requires it in some fields.
-fn whole(number: f64) -> Value {
-    if number.fract() == 0.0 && number.abs() < 1e15 { json!(number as i64) } else { json!(number) }
-}
-
-const SLIDING: &str = "sliding_attention";
-const FULL: &str = "full_attention";
 
 impl Activation {
     /// The name in `config.json`.
@@ -128,23 +118,7 @@ impl Activation {
     }
 }
 
-impl RopeScaling {
-    fn to_json(self) -> Option<Value> {
-        match self {
-            RopeScaling::None => None,
-            RopeScaling::Linear { factor } => Some(json!({ "rope_type": "linear", "factor": factor })),
-            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => Some(json!({
-                "rope_type": "llama3",
-                "factor": factor,
-                "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor,
-                "original_max_position_embeddings": original_max_position_embeddings as u64,
-            })),
-        }
-    }
-}
-
-fn family(map: &Map<String, Value>) -> Result<&'static Family> {
+fn family(map: &Fields) -> Result<&'static Family> {
     let names: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
     let supported = names.join(", ");
     let Some(name) = map.get("model_type") else {
@@ -154,9 +128,9 @@ fn family(map: &Map<String, Value>) -> Result<&'static Family> {
     found.ok_or_else(|| Error::config("model_type", format!("is {}; supported are {supported}", shortened(name))))
 }
 
-fn activation(map: &Map<String, Value>, family: &Family) -> Result<Activation> {
+fn activation(map: &Fields, family: &Family) -> Result<Activation> {
     let field = family.activation_field;
-    let name = map.get(field).filter(|value| !value.is_null()).cloned().unwrap_or_else(|| json!(family.activation));
+    let name = given(map, field).cloned().unwrap_or_else(|| json!(family.activation));
     match name.as_str() {
         Some("silu" | "swish") => Ok(Activation::Silu),
         Some("gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
@@ -164,7 +138,7 @@ fn activation(map: &Map<String, Value>, family: &Family) -> Result<Activation> {
     }
 }
 
-fn bias(map: &Map<String, Value>, bias: Bias) -> Result<bool> {
+fn bias(map: &Fields, bias: Bias) -> Result<bool> {
     match bias {
         Bias::Always => Ok(true),
         Bias::Field(field) => flag(map, field, false),
@@ -172,8 +146,14 @@ fn bias(map: &Map<String, Value>, bias: Bias) -> Result<bool> {
     }
 }
 
-fn head_dim(map: &Map<String, Value>, family: &Family, hidden_size: u32, heads: u32) -> Result<u32> {
-    match (size(map, "head_dim", Some(0))?, family.head_dim) {
+/// A `num_key_value_heads` of null is num_attention_heads, and a missing one the family's default.
+fn key_value_heads(map: &Fields, family: &Family, heads: u32) -> Result<u32> {
+    let default = if map.contains_key("num_key_value_heads") { None } else { family.defaults.num_key_value_heads };
+    size(map, "num_key_value_heads", default.unwrap_or(heads))
+}
+
+fn head_dim(map: &Fields, family: &Family, hidden_size: u32, heads: u32) -> Result<u32> {
+    match (size(map, "head_dim", 0)?, family.defaults.head_dim) {
         (0, Some(usual)) => Ok(usual),
         (0, None) if heads > 0 && hidden_size.is_multiple_of(heads) => Ok(hidden_size / heads),
         (0, None) => Err(Error::config(
@@ -184,36 +164,82 @@ fn head_dim(map: &Map<String, Value>, family: &Family, hidden_size: u32, heads: 
     }
 }
 
+/// 0 in families that divide scores by √head_dim.
+fn query_pre_attn_scalar(map: &Fields, family: &Family) -> Result<f64> {
+    if !family.caps_scores {
+        return Ok(0.0);
+    }
+    match real(map, "query_pre_attn_scalar", family.defaults.query_pre_attn_scalar)? {
+        0.0 => Err(Error::config("query_pre_attn_scalar", "is 0, and must be positive")),
+        scalar => Ok(scalar),
+    }
+}
+
+/// PyTorch's `padding_idx`: a negative one counts from the end of the vocabulary. One outside the vocabulary, which PyTorch refuses, stands
+/// for none.
+fn pad_token_id(map: &Fields, family: &Family, vocab_size: u32) -> Result<Option<u32>> {
+    let Some(value) = map.get("pad_token_id") else { return Ok(family.defaults.pad_token_id.filter(|&id| id < vocab_size)) };
+    if value.is_null() {
+        return Ok(None);
+    }
+    let id = value.as_i64().ok_or_else(|| Error::config("pad_token_id", format!("is {}, and must be a token id", shortened(value))))?;
+    let id = if id < 0 { id + i64::from(vocab_size) } else { id };
+    Ok(u32::try_from(id).ok().filter(|&id| id < vocab_size))
+}
+
 /// The sliding window in tokens, and which layers have it.
-fn windows(map: &Map<String, Value>, family: &Family, layers: u32) -> Result<(u32, Vec<bool>)> {
-    if map.get("use_bidirectional_attention").is_some_and(|value| value == true) {
-        return Err(Error::config("use_bidirectional_attention", "is true, and only causal attention is supported"));
-    }
-    let window = size(map, "sliding_window", Some(0))?;
-    let listed = match map.get("layer_types") {
-        Some(Value::Array(types)) if family.windows != Windows::Never => Some(types.iter().map(slides).collect::<Result<Vec<bool>>>()?),
-        _ => None,
-    };
-    if let Some(listed) = &listed
-        && listed.len() != layers as usize
-    {
-        return Err(Error::config("layer_types", format!("lists {} layers, and num_hidden_layers is {layers}", listed.len())));
-    }
-    let slides = match (family.windows, listed) {
-        (Windows::Never, _) => Vec::new(),
-        (Windows::All, _) => each(layers, |_| window > 0),
-        (_, Some(listed)) => listed,
-        (Windows::Upper, None) => {
-            let from = size(map, "max_window_layers", Some(28))?;
-            let is_used = flag(map, "use_sliding_window", false)? && window > 0;
-            each(layers, |layer| is_used && layer >= from)
+fn windows(map: &Fields, family: &Family, layers: u32) -> Result<(u32, Vec<bool>)> {
+    for (field, causal) in [("is_causal", true), ("use_bidirectional_attention", false)] {
+        // As in transformers, null is false.
+        if let Some(value) = map.get(field).filter(|value| **value != causal && (causal || !value.is_null())) {
+            return Err(Error::config(field, format!("is {}, and only causal attention is supported", shortened(value))));
         }
+    }
+    let listed = listed_windows(map, layers)?;
+    // Null is no window, and a missing field the default.
+    let default = if map.contains_key("sliding_window") { None } else { Some(family.defaults.sliding_window) };
+    let window = if given(map, "sliding_window").is_some() { Some(size(map, "sliding_window", 0)?) } else { default };
+    let has_window = window.is_some();
+    let slides = match (family.windows, listed) {
+        (Windows::Never, Some(listed)) if listed.contains(&true) => {
+            return Err(Error::config("layer_types", format!("has {SLIDING}, and models of the family {} have no windows", family.name)));
+        }
+        (Windows::Never, _) => Vec::new(),
+        (Windows::Upper, listed) => upper_windows(map, layers, listed, has_window)?,
+        (_, Some(listed)) => listed,
+        (Windows::All, None) => each(layers, |_| has_window),
         (Windows::Pattern, None) => {
-            let every = size(map, "sliding_window_pattern", Some(6))?.max(1);
+            let every = size(map, "sliding_window_pattern", 6)?.max(1);
             each(layers, |layer| !(layer + 1).is_multiple_of(every))
         }
     };
-    Ok(if slides.contains(&true) { (window, slides) } else { (0, Vec::new()) })
+    Ok(if slides.contains(&true) { (window.unwrap_or(0), slides) } else { (0, Vec::new()) })
+}
+
+/// Which layers have a window by `layer_types`, if they are there.
+fn listed_windows(map: &Fields, layers: u32) -> Result<Option<Vec<bool>>> {
+    let types = match given(map, "layer_types") {
+        None => return Ok(None),
+        Some(Value::Array(types)) => types,
+        Some(other) => return Err(Error::config("layer_types", format!("is {}, and must be a list", shortened(other)))),
+    };
+    if types.len() != layers as usize {
+        return Err(Error::config("layer_types", format!("lists {} layers, and num_hidden_layers is {layers}", types.len())));
+    }
+    types.iter().map(slides).collect::<Result<_>>().map(Some)
+}
+
+/// Windows of families that switch them on by `use_sliding_window`.
+fn upper_windows(map: &Fields, layers: u32, listed: Option<Vec<bool>>, has_window: bool) -> Result<Vec<bool>> {
+    let is_used = flag(map, "use_sliding_window", false)?;
+    let Some(listed) = listed else {
+        let from = size(map, "max_window_layers", 28)?;
+        return Ok(each(layers, |layer| is_used && has_window && layer >= from));
+    };
+    match listed.contains(&true) && !is_used {
+        true => Err(Error::config("use_sliding_window", format!("is not true, and layer_types has {SLIDING}; make them agree"))),
+        false => Ok(listed),
+    }
 }
 
 /// Which layers have the window, by a rule. Limits the number of layers, so that a hostile file cannot exhaust the memory.
@@ -229,109 +255,10 @@ fn slides(layer_type: &Value) -> Result<bool> {
     }
 }
 
-/// The rotary embedding of a kind of layer. Newer files have `rope_parameters`, with an entry per kind of layer if there are several; older
-/// ones have the base at the top level and the rest in `rope_scaling`.
-fn rope(map: &Map<String, Value>, kind: &str, theta_field: &str, theta: f64) -> Result<Rope> {
-    let empty = Map::new();
-    let object = |field: &str| match map.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(object)) => Ok(Some(object)),
-        Some(other) => Err(Error::config(field, format!("is {}, and must be an object", shortened(other)))),
-    };
-    let (field, parameters) = match (object("rope_parameters")?, object("rope_scaling")?) {
-        (Some(all), _) => match all.get(kind) {
-            Some(Value::Object(one)) => (format!("rope_parameters.{kind}"), one),
-            _ => ("rope_parameters".to_owned(), all),
-        },
-        (None, Some(scaling)) => ("rope_scaling".to_owned(), scaling),
-        (None, None) => ("rope_scaling".to_owned(), &empty),
-    };
-    let theta = if parameters.contains_key("rope_theta") { real(parameters, "rope_theta", theta)? } else { real(map, theta_field, theta)? };
-    Ok(Rope { theta, scaling: rope_scaling(&field, parameters, map)? })
-}
-
-fn rope_of_windows(map: &Map<String, Value>, theta: f64) -> Result<Rope> {
-    match map.get("rope_parameters").and_then(|all| all.get(SLIDING)) {
-        Some(Value::Object(_)) => rope(map, SLIDING, "rope_local_base_freq", theta),
-        // The scaling of full-attention layers does not apply to them.
-        _ => Ok(Rope::plain(real(map, "rope_local_base_freq", theta)?)),
-    }
-}
-
-fn rope_scaling(field: &str, parameters: &Map<String, Value>, map: &Map<String, Value>) -> Result<RopeScaling> {
-    let named = |error: Error| match error {
-        Error::Config { field: inner, problem } => Error::config(format!("{field}.{inner}"), problem),
-        other => other,
-    };
-    let partial = real(parameters, "partial_rotary_factor", real(map, "partial_rotary_factor", 1.0)?).map_err(named)?;
-    if partial != 1.0 {
-        return Err(Error::config(format!("{field}.partial_rotary_factor"), format!("is {partial}, and only 1 is supported")));
-    }
-    let kind = ["rope_type", "type"].iter().find_map(|name| parameters.get(*name).filter(|value| !value.is_null()));
-    let number = |name: &str| match parameters.get(name) {
-        None => Err(Error::config(format!("{field}.{name}"), "is missing")),
-        Some(_) => real(parameters, name, 0.0).map_err(named),
-    };
-    match kind.map(|kind| kind.as_str().unwrap_or("")) {
-        None | Some("default") => Ok(RopeScaling::None),
-        Some("linear") => Ok(RopeScaling::Linear { factor: number("factor")? }),
-        Some("llama3") => Ok(RopeScaling::Llama3 {
-            factor: number("factor")?,
-            low_freq_factor: number("low_freq_factor")?,
-            high_freq_factor: number("high_freq_factor")?,
-            original_max_position_embeddings: number("original_max_position_embeddings")?,
-        }),
-        Some(_) => {
-            let kind = shortened(kind.expect("there is one"));
-            Err(Error::config(format!("{field}.rope_type"), format!("is {kind}; default, linear and llama3 are supported")))
-        }
-    }
-}
-
-/// A value, shortened for an error message.
-fn shortened(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-fn size(map: &Map<String, Value>, field: &str, default: Option<u32>) -> Result<u32> {
-    match (map.get(field), default) {
-        (None | Some(Value::Null), Some(default)) => Ok(default),
-        (None | Some(Value::Null), None) => Err(Error::config(field, "is missing")),
-        (Some(value), _) => value
-            .as_u64()
-            .and_then(|v| u32::try_from(v).ok())
-            .ok_or_else(|| Error::config(field, format!("is {}, and must be a whole number below 2^32", shortened(value)))),
-    }
-}
-
-fn real(map: &Map<String, Value>, field: &str, default: f64) -> Result<f64> {
-    Ok(optional(map, field)?.unwrap_or(default))
-}
-
-fn optional(map: &Map<String, Value>, field: &str) -> Result<Option<f64>> {
-    match map.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            value.as_f64().map(Some).ok_or_else(|| Error::config(field, format!("is {}, and must be a number", shortened(value))))
-        }
-    }
-}
-
-fn flag(map: &Map<String, Value>, field: &str, default: bool) -> Result<bool> {
-    match map.get(field) {
-        None | Some(Value::Null) => Ok(default),
-        Some(value) => value.as_bool().ok_or_else(|| Error::config(field, format!("is {}, and must be true or false", shortened(value)))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ModelType, PRESETS};
+    use crate::model::{ModelType, PRESETS, Rope, RopeScaling};
 
     fn gemma() -> Config {
         Config {
@@ -366,8 +293,20 @@ mod tests {
         };
         let upper = vec![false, false, true, true];
         let qwen2 = Config { model_type: ModelType::Qwen2, qkv_bias: true, sliding_window: 5, sliding_layers: upper, ..tiny.clone() };
-        let qwen3 = Config { model_type: ModelType::Qwen3, ..tiny.clone() };
-        for config in PRESETS.iter().map(|p| p.config.clone()).chain([scaled, mistral, qwen2, qwen3, gemma()]) {
+        let yarn = RopeScaling::Yarn {
+            factor: 4.0,
+            original_max_position_embeddings: 1024.0,
+            attention_factor: 0.1 + 0.2,
+            beta_fast: 16.0,
+            beta_slow: 0.5,
+            truncate: false,
+        };
+        let [yarn, dynamic] = [yarn, RopeScaling::Dynamic { factor: 2.0 }].map(|scaling| Rope { theta: 1e4, scaling });
+        let qwen3 = Config { model_type: ModelType::Qwen3, rope: yarn, local_rope: yarn, pad_token_id: Some(3), ..tiny.clone() };
+        let mixed = Config { sliding_layers: vec![true, false, true, true], rope: dynamic, local_rope: dynamic, ..mistral.clone() };
+        let scaled_windows = Config { local_rope: dynamic, query_pre_attn_scalar: 11.0, ..gemma() };
+        let all = [scaled, mistral, mixed, qwen2, qwen3, gemma(), scaled_windows];
+        for config in PRESETS.iter().map(|p| p.config.clone()).chain(all) {
             assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
         }
     }
@@ -406,6 +345,68 @@ mod tests {
         assert_eq!(Config::from_json(&llama.to_string()).unwrap(), PRESETS[0].config);
     }
 
+    fn small(model_type: &str, more: Value) -> Result<Config> {
+        let mut config = json!({
+            "model_type": model_type, "hidden_size": 64, "intermediate_size": 72, "num_hidden_layers": 3, "num_attention_heads": 16,
+            "head_dim": 16, "vocab_size": 96,
+        });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Config::from_json(&config.to_string())
+    }
+
+    #[test]
+    fn missing_fields_have_the_defaults_of_the_class() {
+        let missing = |model_type| small(model_type, json!({}));
+        assert_eq!(missing("gemma3_text").unwrap().query_pre_attn_scalar, 256.0);
+        assert_eq!(missing("gemma3_text").unwrap().pad_token_id, Some(0));
+        assert_eq!(missing("gemma3_text").unwrap().num_key_value_heads, 4);
+        let mistral = missing("mistral").unwrap();
+        assert_eq!((mistral.sliding_window, mistral.num_key_value_heads), (4096, 8));
+        assert_eq!(small("mistral", json!({ "num_key_value_heads": null, "sliding_window": null })).unwrap().num_key_value_heads, 16);
+        assert_eq!(missing("llama").unwrap().num_key_value_heads, 16);
+        // The class has 32, which is no divisor of 16.
+        assert!(missing("qwen3").unwrap_err().to_string().contains("num_key_value_heads"));
+        let sizes = Config::from_json(r#"{"model_type": "qwen2"}"#).unwrap();
+        assert_eq!((sizes.hidden_size, sizes.vocab_size, sizes.max_position_embeddings), (4096, 151_936, 32_768));
+    }
+
+    #[test]
+    fn layer_types_count_in_every_family() {
+        let types = json!({ "sliding_window": 8, "layer_types": ["full_attention", "sliding_attention", "full_attention"] });
+        assert_eq!(small("mistral", types.clone()).unwrap().sliding_layers, [false, true, false]);
+        assert!(small("llama", types.clone()).unwrap_err().to_string().contains("layer_types"));
+        let mut qwen2 = types;
+        qwen2["num_key_value_heads"] = json!(2);
+        assert!(small("qwen2", qwen2.clone()).unwrap_err().to_string().contains("use_sliding_window"));
+        qwen2["use_sliding_window"] = json!(true);
+        assert_eq!(small("qwen2", qwen2).unwrap().sliding_layers, [false, true, false]);
+        let full = json!({ "layer_types": ["full_attention", "full_attention", "full_attention"] });
+        assert!(small("llama", full.clone()).unwrap().sliding_layers.is_empty());
+        assert!(small("mistral", full).unwrap().sliding_layers.is_empty());
+    }
+
+    /// As PyTorch reads `padding_idx`.
+    #[test]
+    fn padding_tokens_count_from_either_end() {
+        let pad = |id: Value| small("llama", json!({ "pad_token_id": id })).map(|config| config.pad_token_id);
+        assert_eq!((pad(json!(7)).unwrap(), pad(json!(-1)).unwrap()), (Some(7), Some(95)));
+        assert_eq!((pad(json!(null)).unwrap(), pad(json!(96)).unwrap()), (None, None));
+        assert!(pad(json!("<pad>")).is_err());
+        assert_eq!(small("gemma3_text", json!({ "pad_token_id": null })).unwrap().pad_token_id, None);
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_unless_it_is_empty() {
+        for (field, value) in [("residual_multiplier", json!(2.0)), ("per_layer_config", json!({ "0": {} })), ("is_causal", json!(false))] {
+            let error = small("llama", json!({ field: value })).unwrap_err().to_string();
+            assert!(error.contains(field), "{field}: {error}");
+        }
+        for value in [json!(null), json!(false), json!(0.0), json!(""), json!([]), json!({})] {
+            small("llama", json!({ "a_field_of_tomorrow": value })).unwrap();
+        }
+        small("llama", json!({ "quantization_config": { "quant_method": "bitsandbytes" }, "unsloth_version": "2026.1" })).unwrap();
+    }
+
     #[test]
     fn an_unsupported_field_is_named() {
         let llama: Value = serde_json::from_str(&PRESETS[0].config.to_json()).unwrap();
@@ -421,13 +422,14 @@ mod tests {
             (&llama, "num_hidden_layers", json!(4_000_000_000u32)),
             (&llama, "vocab_size", json!(0)),
             (&llama, "rope_theta", json!(-1.0)),
-            (&llama, "rope_scaling", json!({"rope_type": "yarn", "factor": 4.0})),
+            (&llama, "rope_scaling", json!({"rope_type": "longrope", "factor": 4.0})),
+            (&llama, "rope_scaling", json!({"rope_type": "yarn", "factor": 4.0, "attention_factor": -1.0})),
             (&llama, "rope_scaling", json!({"rope_type": "llama3", "factor": 4.0})),
             (&llama, "rope_parameters", json!({"partial_rotary_factor": 0.5})),
             (&gemma, "layer_types", json!(["full_attention"])),
             (&gemma, "layer_types", json!(["full_attention", "linear_attention", "full_attention", "full_attention"])),
             (&gemma, "sliding_window", json!(null)),
-            (&gemma, "attn_logit_softcapping", json!(0.0)),
+            (&gemma, "final_logit_softcapping", json!(0.0)),
             (&gemma, "use_bidirectional_attention", json!(true)),
         ];
         for (base, field, value) in cases {

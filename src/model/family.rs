@@ -32,9 +32,9 @@ pub enum Bias {
 pub enum Windows {
     /// None.
     Never,
-    /// All, if there is a `sliding_window`.
+    /// All, if there is a `sliding_window`; or those of `layer_types`.
     All,
-    /// Those from `max_window_layers` on, if `use_sliding_window` is true; or those of `layer_types`.
+    /// If `use_sliding_window` is true, those from `max_window_layers` on, or those of `layer_types`.
     Upper,
     /// All but every `sliding_window_pattern`-th; or those of `layer_types`.
     Pattern,
@@ -63,7 +63,7 @@ pub struct Family {
     pub norms_add_one: bool,
     /// Is the embedding multiplied by √hidden_size?
     pub scales_embedding: bool,
-    /// Does it have `query_pre_attn_scalar` and soft caps? Other families ignore these fields.
+    /// Does it have `query_pre_attn_scalar` and `final_logit_softcapping`? Other families ignore these fields.
     pub caps_scores: bool,
     /// The field of the activation.
     pub activation_field: &'static str,
@@ -71,14 +71,43 @@ pub struct Family {
     pub activation: &'static str,
     /// Which layers have a sliding window.
     pub windows: Windows,
-    /// The default of `tie_word_embeddings`.
-    pub ties_embeddings: bool,
-    /// The default of `head_dim`; `None` is hidden_size / num_attention_heads.
+    /// Do layers with a sliding window have their own rotary embedding?
+    pub has_local_rope: bool,
+    /// What a `config.json` means that lacks a field.
+    pub defaults: Defaults,
+}
+
+/// The defaults of a family's class in `transformers`. `tests/fixtures/configs.py` holds the program against them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Defaults {
+    /// `vocab_size`.
+    pub vocab_size: u32,
+    /// `hidden_size`.
+    pub hidden_size: u32,
+    /// `intermediate_size`.
+    pub intermediate_size: u32,
+    /// `num_hidden_layers`.
+    pub num_hidden_layers: u32,
+    /// `num_attention_heads`.
+    pub num_attention_heads: u32,
+    /// `num_key_value_heads`; `None` is num_attention_heads.
+    pub num_key_value_heads: Option<u32>,
+    /// `head_dim`; `None` is hidden_size / num_attention_heads.
     pub head_dim: Option<u32>,
-    /// The default of `rope_theta`.
+    /// `max_position_embeddings`.
+    pub max_position_embeddings: u32,
+    /// `sliding_window`.
+    pub sliding_window: u32,
+    /// `rope_theta`.
     pub rope_theta: f64,
-    /// The default of `rope_local_base_freq`, if layers with a sliding window have their own rotary embedding.
-    pub local_rope_theta: Option<f64>,
+    /// `rope_local_base_freq`, where the family has it.
+    pub local_rope_theta: f64,
+    /// `query_pre_attn_scalar`, where the family has it.
+    pub query_pre_attn_scalar: f64,
+    /// `tie_word_embeddings`.
+    pub tie_word_embeddings: bool,
+    /// `pad_token_id`.
+    pub pad_token_id: Option<u32>,
 }
 
 const LLAMA: Family = Family {
@@ -96,10 +125,31 @@ const LLAMA: Family = Family {
     activation_field: "hidden_act",
     activation: "silu",
     windows: Windows::Never,
-    ties_embeddings: false,
-    head_dim: None,
-    rope_theta: 1e4,
-    local_rope_theta: None,
+    has_local_rope: false,
+    defaults: Defaults {
+        vocab_size: 32_000,
+        hidden_size: 4096,
+        intermediate_size: 11_008,
+        num_hidden_layers: 32,
+        num_attention_heads: 32,
+        num_key_value_heads: None,
+        head_dim: None,
+        max_position_embeddings: 2048,
+        sliding_window: 4096,
+        rope_theta: 1e4,
+        local_rope_theta: 1e4,
+        query_pre_attn_scalar: 256.0,
+        tie_word_embeddings: false,
+        pad_token_id: None,
+    },
+};
+
+const QWEN_DEFAULTS: Defaults = Defaults {
+    vocab_size: 151_936,
+    intermediate_size: 22_016,
+    num_key_value_heads: Some(32),
+    max_position_embeddings: 32_768,
+    ..LLAMA.defaults
 };
 
 /// All families, in the order of [`ModelType`].
@@ -113,6 +163,7 @@ pub const FAMILIES: &[Family] = &[
         output_bias: Bias::Never,
         mlp_bias: Bias::Never,
         windows: Windows::All,
+        defaults: Defaults { intermediate_size: 14_336, num_key_value_heads: Some(8), max_position_embeddings: 131_072, ..LLAMA.defaults },
         ..LLAMA
     },
     Family {
@@ -123,6 +174,7 @@ pub const FAMILIES: &[Family] = &[
         output_bias: Bias::Never,
         mlp_bias: Bias::Never,
         windows: Windows::Upper,
+        defaults: QWEN_DEFAULTS,
         ..LLAMA
     },
     Family {
@@ -132,7 +184,7 @@ pub const FAMILIES: &[Family] = &[
         mlp_bias: Bias::Never,
         qk_norm: true,
         windows: Windows::Upper,
-        head_dim: Some(128),
+        defaults: Defaults { head_dim: Some(128), ..QWEN_DEFAULTS },
         ..LLAMA
     },
     Family {
@@ -148,10 +200,21 @@ pub const FAMILIES: &[Family] = &[
         activation_field: "hidden_activation",
         activation: "gelu_pytorch_tanh",
         windows: Windows::Pattern,
-        ties_embeddings: true,
-        head_dim: Some(256),
-        rope_theta: 1e6,
-        local_rope_theta: Some(1e4),
+        has_local_rope: true,
+        defaults: Defaults {
+            vocab_size: 262_208,
+            hidden_size: 2304,
+            intermediate_size: 9216,
+            num_hidden_layers: 26,
+            num_attention_heads: 8,
+            num_key_value_heads: Some(4),
+            head_dim: Some(256),
+            max_position_embeddings: 131_072,
+            rope_theta: 1e6,
+            tie_word_embeddings: true,
+            pad_token_id: Some(0),
+            ..LLAMA.defaults
+        },
         ..LLAMA
     },
 ];

@@ -3,7 +3,9 @@
 mod adapter;
 mod adapter_config;
 pub mod archive;
+mod beyond_context;
 mod config;
+mod config_fields;
 mod config_file;
 mod config_json;
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,6 +16,7 @@ mod dtype;
 mod family;
 mod files;
 pub(crate) mod fingerprint;
+mod json_fields;
 mod layers;
 #[cfg(not(target_arch = "wasm32"))]
 mod location;
@@ -24,6 +27,7 @@ mod parameters;
 mod presets;
 mod quantised;
 mod rope;
+mod rope_json;
 mod spec;
 mod stored;
 mod tensors;
@@ -32,6 +36,7 @@ mod values;
 pub(crate) mod weights;
 
 pub use adapter::{StoredAdapter, adapter_files};
+pub use beyond_context::BeyondContext;
 pub use config::{Activation, Config};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use config_file::{CONFIG, ConfigFile};
@@ -39,7 +44,7 @@ pub(crate) use config_file::{CONFIG, ConfigFile};
 pub use directory::{Directory, Model, load_config, open_adapter, open_model, save_adapter, save_model};
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory_writer::{DirectoryWriter, is_model_file, model_files, remove_partial_files};
-pub use family::{Bias, FAMILIES, Family, ModelType, Windows};
+pub use family::{Bias, Defaults, FAMILIES, Family, ModelType, Windows};
 pub use files::{Files, InMemoryFiles};
 pub use fingerprint::fingerprint;
 pub use layers::Layers;

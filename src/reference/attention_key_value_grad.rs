@@ -26,7 +26,7 @@ impl Reference for AttentionKeyValueGrad {
                     let p = (score - log_sum).exp();
                     let d_score = p * (dot(d_out, &v.token(j)[keys.clone()]) - around);
                     add_scaled(&mut d_v[keys.clone()], p, d_out);
-                    add_scaled(&mut d_k[keys], d_score * heads.slope(score), &q.row(i)[queries]);
+                    add_scaled(&mut d_k[keys], d_score * heads.scale, &q.row(i)[queries]);
                 }
             }
         });

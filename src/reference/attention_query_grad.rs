@@ -23,7 +23,7 @@ impl Reference for AttentionQueryGrad {
                     let score = heads.score(&q, &k, i, j, head);
                     let p = (score - log_sum).exp();
                     let d_score = p * (dot(d_out, &v.token(j)[heads.key_range(head)]) - around);
-                    add_scaled(d_q, d_score * heads.slope(score), &k.token(j)[heads.key_range(head)]);
+                    add_scaled(d_q, d_score * heads.scale, &k.token(j)[heads.key_range(head)]);
                 }
                 stats[2 * head + 1] = around;
             }

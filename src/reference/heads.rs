@@ -18,8 +18,6 @@ pub(super) struct Heads {
     cols: usize,
     /// The factor of a product `q · k`.
     pub scale: f64,
-    /// The soft cap of scores.
-    softcap: Option<f64>,
     /// The sliding window in tokens, the query included.
     window: usize,
     /// The chunk's first token.
@@ -34,7 +32,6 @@ impl Heads {
             shared_by: config.num_key_value_groups() as usize,
             cols: config.head_dim.next_multiple_of(4) as usize,
             scale: config.attention_scale(),
-            softcap: config.attn_logit_softcapping,
             window: window.map_or(usize::MAX, |window| window as usize),
             start: chunk.start as usize,
         }
@@ -58,12 +55,6 @@ impl Heads {
 
     /// The score of query i of the chunk and the key of token j.
     pub fn score(&self, q: &Matrix, k: &Matrix, i: usize, j: usize, head: usize) -> f64 {
-        let score = self.scale * dot(&q.row(i)[self.range(head)], &k.token(j)[self.key_range(head)]);
-        self.softcap.map_or(score, |cap| cap * (score / cap).tanh())
-    }
-
-    /// The derivative of a score by `q · k`.
-    pub fn slope(&self, score: f64) -> f64 {
-        self.scale * self.softcap.map_or(1.0, |cap| 1.0 - (score / cap).powi(2))
+        self.scale * dot(&q.row(i)[self.range(head)], &k.token(j)[self.key_range(head)])
     }
 }

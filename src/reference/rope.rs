@@ -1,4 +1,5 @@
-//! Rotates the pairs (e, e + E/2) of every head by the angle `position · frequency[e]`.
+//! Rotates the pairs (e, e + E/2) of every head by the angle `position · frequency[e]`, and multiplies them
+//! by the embedding's factor.
 
 use super::scope::{Reference, Scope};
 use crate::step::ops::Rope;
@@ -9,7 +10,8 @@ impl Reference for Rope {
         let Rope { x, segment_start, is_local, inverse, .. } = *self;
         let head_dim = scope.config.head_dim as usize;
         let rope = if is_local { scope.config.local_rope } else { scope.config.rope };
-        let frequencies = rope.frequencies(scope.config.head_dim);
+        let frequencies = scope.config.frequencies(rope, scope.seq_len);
+        let factor = rope.attention_factor();
         let half = head_dim / 2;
         let chunk_start = f64::from(scope.chunk.start);
         let [mut x, segment_start] = scope.operands([x, segment_start]);
@@ -19,6 +21,7 @@ impl Reference for Rope {
                 for (e, frequency) in frequencies.iter().enumerate() {
                     let angle = position * frequency;
                     let (sin, cos) = if inverse { -angle } else { angle }.sin_cos();
+                    let (sin, cos) = (factor * sin, factor * cos);
                     let (a, b) = (head[e], head[e + half]);
                     head[e] = a * cos - b * sin;
                     head[e + half] = b * cos + a * sin;

@@ -14,10 +14,11 @@ pub(super) trait Reference: Operation {
     fn run(&self, scope: &mut Scope<'_>);
 }
 
-/// The tensors, the model's configuration, and the chunk.
+/// The tensors, the model's configuration, the longest sequence that is planned for, and the chunk.
 pub(super) struct Scope<'a> {
     pub tensors: &'a mut Tensors,
     pub config: &'a Config,
+    pub seq_len: u32,
     pub chunk: Chunk,
 }
 

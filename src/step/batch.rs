@@ -116,14 +116,16 @@ impl Batch {
         self
     }
 
-    /// Token positions sorted by token id, descending within an id (N), and the start of each id's run (V+1).
-    pub fn tokens_by_id(&self, vocab_size: u32) -> (Vec<u32>, Vec<u32>) {
+    /// Token positions sorted by token id, descending within an id (N), and the start of each id's run (V+1). The padding token, whose row
+    /// of the embedding no look-up trains, has an empty run.
+    pub fn tokens_by_id(&self, vocab_size: u32, pad_token_id: Option<u32>) -> (Vec<u32>, Vec<u32>) {
         let mut start = vec![0u32; vocab_size as usize + 1];
-        self.input_ids.iter().for_each(|&id| start[id as usize + 1] += 1);
+        let trained = || self.input_ids.iter().enumerate().filter(|&(_, &id)| Some(id) != pad_token_id);
+        trained().for_each(|(_, &id)| start[id as usize + 1] += 1);
         (0..vocab_size as usize).for_each(|id| start[id + 1] += start[id]);
         let mut next = start.clone();
         let mut order = vec![0; self.input_ids.len()];
-        for (position, &id) in self.input_ids.iter().enumerate().rev() {
+        for (position, &id) in trained().rev() {
             order[next[id as usize] as usize] = position as u32;
             next[id as usize] += 1;
         }
@@ -138,9 +140,11 @@ mod tests {
     #[test]
     fn positions_of_an_id_run_from_last_to_first() {
         let batch = Batch::new(vec![(vec![2, 0, 2, 1, 2], vec![0; 5])]);
-        let (order, start) = batch.tokens_by_id(4);
+        let (order, start) = batch.tokens_by_id(4, None);
         assert_eq!(order, [1, 3, 4, 2, 0]);
         assert_eq!(start, [0, 1, 2, 5, 5]);
+        let (order, start) = batch.tokens_by_id(4, Some(0));
+        assert_eq!((&order[..4], &start[..]), (&[3, 4, 2, 0][..], &[0, 0, 1, 4, 4][..]));
     }
 
     #[test]

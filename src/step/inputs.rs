@@ -17,7 +17,7 @@ impl Program {
             found.tokens() == planned.tokens() && found.longest() <= planned.longest(),
             "a program for {planned:?} runs as many tokens, in sequences no longer, and no {found:?}"
         );
-        let (order, start) = batch.tokens_by_id(self.config().vocab_size);
+        let (order, start) = batch.tokens_by_id(self.config().vocab_size, self.config().pad_token_id);
         let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();
         let b = &self.bindings;
         vec![
@@ -41,17 +41,19 @@ impl Program {
         constants
     }
 
-    /// Cosines and sines of a rotary embedding, a row of E/2 pairs for each of the positions 0 to 63, then for 0, 64, 128, … A position's
-    /// angle is the sum of one angle of each group. So the table has only one row per 64 positions, and no shader takes the sine of a large
-    /// angle, for which WGSL guarantees three digits only.
+    /// Cosines and sines of a rotary embedding for sequences of the planned length: a row of E/2 pairs for each of the positions 0 to 63, then
+    /// for 0, 64, 128, … A position's angle is the sum of one angle of each group. So the table has only one row per 64 positions, and no
+    /// shader takes the sine of a large angle, for which WGSL guarantees three digits only.
     fn cosines_and_sines(&self, table: TensorId, rope: Rope) -> Vec<f32> {
-        let frequencies = rope.frequencies(self.config().head_dim);
+        let frequencies = self.config().frequencies(rope, self.batch.longest());
         let rows = self.tensor(table).row_count;
-        let position = |row: u32| if row < TOKEN_TILE { row } else { (row - TOKEN_TILE) * TOKEN_TILE };
+        // Of the two that are combined, one has the embedding's factor.
+        let row_of = |row: u32| if row < TOKEN_TILE { (row, 1.0) } else { ((row - TOKEN_TILE) * TOKEN_TILE, rope.attention_factor()) };
         let row = |row: u32| {
+            let (position, factor) = row_of(row);
             frequencies.iter().flat_map(move |frequency| {
-                let (sin, cos) = (f64::from(position(row)) * frequency).sin_cos();
-                [cos as f32, sin as f32]
+                let (sin, cos) = (f64::from(position) * frequency).sin_cos();
+                [(factor * cos) as f32, (factor * sin) as f32]
             })
         };
         (0..rows).flat_map(row).collect()

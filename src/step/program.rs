@@ -91,7 +91,7 @@ pub struct Bindings {
     pub segment_start: TensorId,
     /// -∂loss/∂log_prob of every token (N).
     pub loss_weight: TensorId,
-    /// Token positions sorted by token id, within an id from last to first (N).
+    /// Token positions sorted by token id, within an id from last to first (N); those of the padding token are left out.
     pub token_order: TensorId,
     /// The start of each id's run in `token_order`, and the end of the last one (V+1).
     pub token_start: TensorId,

@@ -123,8 +123,7 @@ impl Scores {
         let score = |key: u32| {
             let k =
                 part(&self.k, self.k_rows.row_of(key, self.chunk), config.num_key_value_heads, self.head / config.num_key_value_groups());
-            let score = q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() * config.attention_scale() as f32;
-            config.attn_logit_softcapping.map_or(score, |cap| (cap * (f64::from(score) / cap).tanh()) as f32)
+            q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() * config.attention_scale() as f32
         };
         let sees = |key: u32| key <= query && self.window.is_none_or(|window| query - key < window);
         let scores: Vec<f32> = keys.map(|key| if sees(key) { score(key) } else { f32::NEG_INFINITY }).collect();

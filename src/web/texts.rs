@@ -107,7 +107,7 @@ sections! {
     Library {
         open, about, drop, folder, files, address, fetch, fetching, stop, stopped, opening, opened, kept, kept_part, take, go_on, forget,
         learn, learn_full, learn_lora, full_about, lora_about, frozen, targets, rslora, adapters, opened_adapters, fresh_adapters,
-        needs_model, other_sizes,
+        needs_model, other_sizes, beyond_context,
     }
     Failures { no_text, empty_paste, run_in_progress, not_utf8, unreadable, not_fetched, worker_stopped, librarian_stopped, no_plan }
 }

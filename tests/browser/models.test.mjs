@@ -122,7 +122,11 @@ async function trainsAdapters(trainer) {
   await waitForModel(trainer);
   const opened = await page.$eval('#opened', ({ textContent }) => textContent.replaceAll(/(\d)\D(?=\d{3})/g, '$1'));
   assert(opened.includes(`model: llama, 2 layers, 128 wide, ${PARAMETERS} parameters`), opened);
+  await trainer.type('seq-len', 5000);
+  const beyond = await (await page.waitForSelector('#beyond-context')).evaluate(({ textContent }) => textContent);
+  assert(beyond.includes('rope_parameters') && beyond.includes('"factor":2.0'), beyond);
   await prepareAdapters(trainer);
+  assert.equal(await page.$('#beyond-context'), null);
   const losses = await steps(trainer, 4);
   assert(losses.every(Number.isFinite) && losses[3] < losses[0], `the loss does not fall: ${losses}`);
   assert(await trainer.waitForSample());

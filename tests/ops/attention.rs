@@ -25,8 +25,8 @@ pub fn configs() -> Vec<Config> {
         ..model::odd_config()
     };
     let windows = [1, 7, 64, 100].map(|window| Config { sliding_window: window, sliding_layers: vec![true], ..model::odd_config() });
-    let capped = Config { attn_logit_softcapping: Some(0.7), query_pre_attn_scalar: 1.7, ..model::odd_config() };
-    sizes.into_iter().map(config).chain(windows).chain([capped]).collect()
+    let scaled = Config { query_pre_attn_scalar: 1.7, ..model::odd_config() };
+    sizes.into_iter().map(config).chain(windows).chain([scaled]).collect()
 }
 
 /// The sliding window of these operations: that of the first layer.
@@ -34,9 +34,9 @@ pub fn window(config: &Config) -> Option<u32> {
     config.window(0)
 }
 
-/// Configurations for finite differences: plain, and with a sliding window and a soft cap.
+/// Configurations for finite differences: plain, and with a sliding window and a scale of its own.
 pub fn slope_configs() -> [Config; 2] {
-    let special = Config { sliding_window: 3, sliding_layers: vec![true], attn_logit_softcapping: Some(0.7), ..model::odd_config() };
+    let special = Config { sliding_window: 3, sliding_layers: vec![true], query_pre_attn_scalar: 1.7, ..model::odd_config() };
     [model::odd_config(), special]
 }
 

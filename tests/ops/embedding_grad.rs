@@ -16,7 +16,7 @@ struct Operands {
 fn harness(lengths: &[u32], vocab_size: u32, hidden_size: u32) -> (OpHarness, Operands) {
     let config = Config { vocab_size, hidden_size, ..model::odd_config() };
     let batch: Batch = model::batch(&config, lengths, 3);
-    let (order, start) = batch.tokens_by_id(vocab_size);
+    let (order, start) = batch.tokens_by_id(vocab_size, None);
     let mut b = OpHarness::new(&config, &Shape::whole(lengths));
     let bindings = b.program().bindings.clone();
     b.indices(bindings.input_ids, batch.input_ids);

@@ -49,9 +49,17 @@ fn the_inverse_is_the_slope() {
 #[test]
 fn scaled_and_local_frequencies() {
     let llama3 = RopeScaling::Llama3 { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 90.0 };
-    for scaling in [llama3, RopeScaling::Linear { factor: 8.0 }] {
+    let yarn = RopeScaling::Yarn {
+        factor: 4.0,
+        original_max_position_embeddings: 60.0,
+        attention_factor: 0.7,
+        beta_fast: 8.0,
+        beta_slow: 1.0,
+        truncate: false,
+    };
+    for scaling in [llama3, yarn, RopeScaling::Linear { factor: 8.0 }, RopeScaling::Dynamic { factor: 2.0 }] {
         let rope = Rope { theta: 1000.0, scaling };
-        let windows = Config { sliding_window: 8, sliding_layers: vec![true], ..model::odd_config() };
+        let windows = Config { sliding_window: 8, sliding_layers: vec![true], max_position_embeddings: 128, ..model::odd_config() };
         for (is_local, config) in [(false, Config { rope, ..windows.clone() }), (true, Config { local_rope: rope, ..windows })] {
             let mut b = OpHarness::new(&config, &Shape::whole(&[100, 300]));
             let x = b.input("x", Axis::heads(3, 6));

@@ -24,6 +24,15 @@ pub fn odd_config() -> Config {
 pub fn families() -> Vec<Config> {
     let llama3 = RopeScaling::Llama3 { factor: 4.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 60.0 };
     let scaled = Rope { theta: 100.0, scaling: llama3 };
+    let yarn = RopeScaling::Yarn {
+        factor: 4.0,
+        original_max_position_embeddings: 60.0,
+        attention_factor: 1.3,
+        beta_fast: 8.0,
+        beta_slow: 1.0,
+        truncate: true,
+    };
+    let [extended, dynamic] = [yarn, RopeScaling::Dynamic { factor: 2.0 }].map(|scaling| Rope { theta: 100.0, scaling });
     let of = |model_type| Config { model_type, ..odd_config() };
     let gemma = Config {
         hidden_act: Activation::GeluTanh,
@@ -36,17 +45,18 @@ pub fn families() -> Vec<Config> {
     };
     vec![
         Config { rope: scaled, local_rope: scaled, qkv_bias: true, output_bias: true, mlp_bias: true, ..odd_config() },
-        Config { sliding_window: 48, sliding_layers: vec![true; 2], ..of(ModelType::Mistral) },
-        Config { qkv_bias: true, tie_word_embeddings: true, ..of(ModelType::Qwen2) },
+        Config { sliding_window: 48, sliding_layers: vec![true; 2], rope: extended, local_rope: extended, ..of(ModelType::Mistral) },
+        Config {
+            qkv_bias: true,
+            tie_word_embeddings: true,
+            rope: dynamic,
+            local_rope: dynamic,
+            max_position_embeddings: 50,
+            ..of(ModelType::Qwen2)
+        },
         of(ModelType::Qwen3),
         Config { sliding_window: 24, sliding_layers: vec![true, false, true], ..gemma.clone() },
-        Config {
-            sliding_window: 100,
-            sliding_layers: vec![false, true, true],
-            attn_logit_softcapping: Some(2.0),
-            final_logit_softcapping: Some(1.5),
-            ..gemma
-        },
+        Config { sliding_window: 100, sliding_layers: vec![false, true, true], final_logit_softcapping: Some(1.5), ..gemma },
     ]
 }
 

@@ -154,6 +154,9 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     session.signals.listen("step")?;
     let out = arguments.open_out()?;
     let mut base = arguments.model.base(arguments.seed).await?;
+    if let Some(beyond) = base.stored().and_then(|_| base.config.beyond_context(arguments.seq_len)) {
+        output::say(format_args!("note: {beyond}"));
+    }
     let (dataset, tokenizer) = arguments.dataset(&mut base.config)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
     match &out {

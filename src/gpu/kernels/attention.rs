@@ -54,6 +54,5 @@ pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: 
         .u32("keys_row_vec4s", vec4s(program, k))
         .row_modulus("keys_row_modulus", program, k)
         .f32("scale", config.attention_scale() as f32)
-        .softcap(config.attn_logit_softcapping)
         .u32("window", window.unwrap_or(u32::MAX))
 }

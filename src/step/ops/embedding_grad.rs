@@ -4,6 +4,7 @@ use super::operation::{Operation, Sizes};
 
 operation! {
     /// `d_weight[v - first_id] += scale · Σ d_out[i]` over the tokens i whose id is v, from the last to the first.
+    /// The tokens are those of `token_order`, which leaves out the padding token.
     EmbeddingGrad {
         /// The gradient of the hidden state (N×D).
         read d_out,

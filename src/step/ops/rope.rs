@@ -3,8 +3,8 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// Rotates the pairs (e, e + E/2) of every head of `x` by the angle of the token's position, by the negative angle if `inverse`.
-    /// Source: Su et al. 2021, in the half-split layout of Hugging Face.
+    /// Rotates the pairs (e, e + E/2) of every head of `x` by the angle of the token's position, by the negative angle if `inverse`, and
+    /// multiplies them by the embedding's factor, which YaRN has. Source: Su et al. 2021, in the half-split layout of Hugging Face.
     Rope {
         /// (C×heads·E)
         write x,

@@ -312,7 +312,7 @@ impl Form {
 
     fn config(&self) -> Result<Config> {
         let rope = Rope { theta: self.number(Field::RopeTheta)?, ..self.model.rope };
-        let has_one_rope = self.model.family().local_rope_theta.is_none();
+        let has_one_rope = !self.model.family().has_local_rope;
         let config = Config {
             hidden_size: self.positive(Field::HiddenSize)?,
             intermediate_size: self.positive(Field::IntermediateSize)?,

@@ -1,5 +1,7 @@
 //! Opening a model: from a folder, files or a zip, from an address, or from what is kept in the browser. And adapters on it.
 
+use std::fmt::Display;
+
 use js_sys::{Array, Promise, Reflect};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
@@ -10,6 +12,7 @@ use super::T;
 use super::state::State;
 use crate::model::Parameters;
 use crate::model::archive::Kind;
+use crate::web::form::Field;
 use crate::web::format::{bytes, whole};
 use crate::web::library::{Kept, ToLibrarian};
 use crate::web::texts::fill;
@@ -189,6 +192,22 @@ fn opened(state: State, t: T) -> Option<impl IntoView> {
             <button id="use-seed" type="button" on:click=close>{t.model.use_seed}</button>
         </p>
     })
+}
+
+/// A note if sequences are longer than the model that is open was made for.
+pub fn beyond_context(state: State, t: T) -> impl IntoView {
+    let note = move || {
+        let seq_len = state.form.with(|form| form.get(Field::SeqLen).trim().parse::<u32>().ok())?;
+        let beyond = state.library.opened.with(|opened| opened.as_ref()?.config.beyond_context(seq_len))?;
+        let values: [(&str, &dyn Display); 4] = [
+            ("length", &whole(u64::from(seq_len))),
+            ("positions", &whole(beyond.positions)),
+            ("field", &beyond.field),
+            ("setting", &beyond.setting),
+        ];
+        Some(view! { <p class="note" id="beyond-context">{fill(t.library.beyond_context, &values)}</p> })
+    };
+    view! { <div role="status">{note}</div> }
 }
 
 /// Adapters that are open on the model, and the way to open some.

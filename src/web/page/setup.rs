@@ -183,6 +183,7 @@ fn model(state: State, t: T) -> impl IntoView {
         </select>
         <p class="hint" id="strategy-about">{move || t.strategy(state.form.with(|form| form.strategy)).to_owned()}</p>
         {group(state, t, Group::Step)}
+        {opening::beyond_context(state, t)}
         {kept::view(state, t)}
         <details><summary>{t.model.sizes}</summary>{group(state, t, Group::Sizes)} {tied(state, t)}</details>
         <details><summary>{t.model.hyper_parameters}</summary>{group(state, t, Group::Training)}</details>
