@@ -11,10 +11,19 @@ use crate::system::{self, Need};
 use crate::tools;
 
 /// A lint that takes seconds, with its name.
-type QuickLint = (&'static str, fn() -> Result);
+pub type QuickLint = (&'static str, fn() -> Result);
 
 /// Formatting, and import circles.
 pub const QUICK_LINTS: [QuickLint; 2] = [("formatting", format), ("circles", circles::check)];
+
+/// What compiles outside the workspace and uses its crate: the fuzz targets, and this project among its peers.
+pub const OTHER_WORKSPACES: QuickLint = ("other workspaces", || {
+    let check = |(manifest, package)| {
+        let mut command = cargo(&["check", "--all-targets", "--manifest-path", manifest, "--package", package]);
+        run(&mut command, "fix the error above")
+    };
+    [("fuzz/Cargo.toml", "streambp-fuzz"), ("peers/Cargo.toml", "peers-ours")].into_iter().try_for_each(check)
+});
 
 /// Lints for both targets, and documentation lints. The lints for browsers use the profile of the page: they do not wait for native builds,
 /// and the page's build reuses their output.

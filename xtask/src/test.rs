@@ -59,7 +59,7 @@ pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     phase("set-up", || system::ensure(&needs(&selection.parts)))?;
     let runners = Runners::new(selection.is_exhaustive)?;
     let is_selected = |part| selection.parts.contains(&part);
-    let mut total = if is_selected(Part::Lints) { quick_lints() } else { Tally::default() };
+    let mut total = if is_selected(Part::Lints) { quick_lints(selection.is_exhaustive) } else { Tally::default() };
     let built = phase("builds", || build(selection));
     total += Tally { failed: failed_lints(), ..Tally::default() };
     if let (Err(sentence), [Part::Lints]) = (&built, &selection.parts[..]) {
@@ -112,9 +112,9 @@ fn needs(parts: &[Part]) -> Vec<Need> {
 }
 
 /// Runs all quick lints, also after a failure.
-fn quick_lints() -> Tally {
+fn quick_lints(is_exhaustive: bool) -> Tally {
     let mut tally = Tally::default();
-    for (name, lint) in chores::QUICK_LINTS {
+    for (name, lint) in chores::QUICK_LINTS.into_iter().chain(is_exhaustive.then_some(chores::OTHER_WORKSPACES)) {
         if let Err(sentence) = phase(name, lint) {
             eprintln!("error: {sentence}\n");
             tally += Tally::BROKEN;
