@@ -7,6 +7,7 @@ mod broken_models;
 mod command_line;
 mod conversations;
 mod decode;
+mod evaluation;
 mod examples;
 mod fixtures;
 mod foreign_files;
