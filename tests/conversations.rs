@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use streambp::error::Result;
-use streambp::model::{Config, ModelSpec, ModelType, PRESETS, Weights};
+use streambp::model::{Config, ModelSpec, ModelType, PRESETS, Parameters, Weights, save_model};
 use streambp::step::Strategy;
 use streambp::text::{ChatTemplate, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
 use streambp::train::{Dataset, Settings};
@@ -75,8 +76,12 @@ fn a_vocabulary_goes_with_its_model_and_the_model_answers() {
     let last = run_lines(&[&train[..], &["--out", text(&out), "--json"]].concat()).pop().unwrap();
     assert!(last["validation_loss"].as_f64().unwrap() < 0.3, "{last}");
 
-    let config: serde_json::Value = serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
+    let config: Value = serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
     assert_eq!(config["vocab_size"], 300);
+    // Where transformers looks for what starts and ends a text: <|begin_of_text|> and <|eot_id|>.
+    assert_eq!((&config["bos_token_id"], &config["eos_token_id"], &config["pad_token_id"]), (&0.into(), &3.into(), &Value::Null));
+    let generation: Value = serde_json::from_slice(&fs::read(out.join("generation_config.json")).unwrap()).unwrap();
+    assert_eq!(generation, serde_json::json!({ "bos_token_id": 0, "eos_token_id": 3 }));
     let tokenizer = Tokenizer::from_files(TokenizerFiles::read(&out).unwrap().unwrap(), 300).unwrap();
     assert!(tokenizer.chat_template().unwrap().contains("<|eot_id|>"));
 
@@ -96,7 +101,7 @@ fn a_vocabulary_goes_with_its_model_and_the_model_answers() {
 }
 
 /// The JSON lines that a run prints.
-fn run_lines(arguments: &[&str]) -> Vec<serde_json::Value> {
+fn run_lines(arguments: &[&str]) -> Vec<Value> {
     let output = crate::command_line::run(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
@@ -132,4 +137,120 @@ fn what_is_wrong_with_data_and_vocabularies_is_said_in_a_sentence() {
     ] {
         assert!(message.contains(expected), "{expected}: {message}");
     }
+}
+
+/// A model with the markers of ChatML and no template is written with both ends and the template that was used; whatever else came with it
+/// stays.
+#[test]
+fn a_directory_keeps_what_it_came_with_and_gets_what_it_lacks() {
+    let here = directory("kept_files");
+    let vocabulary = train_vocabulary([talks().as_str()].into_iter(), 300, ModelType::Qwen3).unwrap();
+    let config =
+        Config { vocab_size: 300, hidden_size: 32, intermediate_size: 40, num_hidden_layers: 1, head_dim: 8, ..PRESETS[0].config.clone() };
+    let model = here.join("model");
+    save_model(&model, &config, &Weights::init(&config, 1)).unwrap();
+    fs::write(model.join("tokenizer.json"), &vocabulary.files().tokenizer).unwrap();
+    fs::write(model.join("tokenizer_config.json"), r#"{"additional_special_tokens": ["<|new|>"], "model_max_length": 7}"#).unwrap();
+    fs::write(model.join("generation_config.json"), r#"{"eos_token_id": [7], "temperature": 0.6}"#).unwrap();
+    let data = file(&here, "talks.txt", &talks());
+    let out = here.join("out");
+    let train = ["train", "--model", text(&model), "--data", text(&data), "--seq-len", "32", "--steps", "1", "--out", text(&out)];
+    let said = String::from_utf8(crate::command_line::run(&train).stderr).unwrap();
+    assert!(said.contains("talks.txt: 60 conversations, 60 documents of "), "{said}");
+    assert!(said.contains(" longer than --seq-len 32 are cut"), "{said}");
+    let read = |name: &str| serde_json::from_slice::<Value>(&fs::read(out.join(name)).unwrap()).unwrap();
+    let end = vocabulary.token_id("<|im_end|>").unwrap();
+    assert_eq!(read("generation_config.json"), serde_json::json!({ "eos_token_id": [7, end], "temperature": 0.6 }));
+    assert_eq!(read("config.json")["eos_token_id"], serde_json::json!([7, end]));
+    assert_eq!(read("tokenizer_config.json")["model_max_length"], 7);
+    assert!(fs::read_to_string(out.join("chat_template.jinja")).unwrap().contains("<|im_start|>"));
+    let saved = Tokenizer::from_files(TokenizerFiles::read(&out).unwrap().unwrap(), 301).unwrap();
+    assert_eq!(saved.token_id("<|new|>"), Some(300), "a token that tokenizer.json lacked");
+}
+
+#[test]
+fn a_tokenizer_in_another_form_is_refused_with_its_conversion() {
+    let here = directory("other_tokenizers");
+    let config =
+        Config { vocab_size: 300, hidden_size: 32, intermediate_size: 40, num_hidden_layers: 1, head_dim: 8, ..PRESETS[0].config.clone() };
+    let model = here.join("model");
+    save_model(&model, &config, &Weights::init(&config, 1)).unwrap();
+    let data = file(&here, "book.txt", &talks());
+    let train = ["train", "--model", text(&model), "--data", text(&data), "--seq-len", "32", "--steps", "1"];
+    assert!(complaint(&train).contains("has no tokenizer.json; put the one of the model there"));
+    for names in [&["tokenizer.model"][..], &["vocab.json", "merges.txt"]] {
+        names.iter().for_each(|name| fs::write(model.join(name), "x").unwrap());
+        for command in [&train[..], &["generate", "--model", text(&model), "--prompt", "a"]] {
+            let said = complaint(command);
+            assert!(said.contains(&format!("has {} and no tokenizer.json", names.join(" and "))), "{said}");
+            assert!(said.contains(&format!("AutoTokenizer.from_pretrained('{}')", text(&model))), "{said}");
+        }
+        names.iter().for_each(|name| fs::remove_file(model.join(name)).unwrap());
+    }
+    // Bytes on request. The files of the model's own tokenizer do not go with them.
+    fs::write(model.join("tokenizer.model"), "x").unwrap();
+    fs::write(model.join("notes.txt"), "x").unwrap();
+    let out = here.join("out");
+    run_lines(&[&train[..], &["--tokenizer", "bytes", "--out", text(&out), "--json"]].concat());
+    assert!(!out.join("tokenizer.model").exists() && out.join("notes.txt").exists());
+    assert!(Tokenizer::from_files(TokenizerFiles::read(&out).unwrap().unwrap(), 300).unwrap().is_bytes());
+}
+
+/// A model whose weights are zero takes token 0 first.
+#[test]
+fn generation_stops_at_every_end_that_a_file_names() {
+    let here = directory("ends");
+    let config = Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 1, head_dim: 8, ..PRESETS[0].config.clone() };
+    let parameters = Parameters::new(&config);
+    let zeros = parameters.iter().map(|(_, parameter)| vec![0.0; parameter.elements()]);
+    let model = here.join("model");
+    save_model(&model, &config, &Weights::of(parameters.iter().map(|(_, parameter)| parameter), zeros)).unwrap();
+    let generated = || {
+        let found = json(&["generate", "--model", text(&model), "--prompt", "a", "--tokens", "5", "--temperature", "0", "--json"]);
+        found["tokens"].as_array().unwrap().len()
+    };
+    assert_eq!(generated(), 5);
+    fs::write(model.join("generation_config.json"), r#"{"eos_token_id": [7, 0]}"#).unwrap();
+    assert_eq!(generated(), 1);
+    fs::write(model.join("generation_config.json"), r#"{"eos_token_id": 7}"#).unwrap();
+    assert_eq!(generated(), 5);
+    let json_with = |field: &str| {
+        let path = model.join("config.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config["eos_token_id"] = serde_json::from_str(field).unwrap();
+        fs::write(path, config.to_string()).unwrap();
+    };
+    json_with("0");
+    assert_eq!(generated(), 1);
+}
+
+#[test]
+fn adapters_bring_their_own_tokenizer_and_template() {
+    let here = directory("tokenizer_of_adapters");
+    let model = small_model(&here);
+    let (talk, adapters, book) = (file(&here, "talks.jsonl", &talks()), here.join("adapters"), file(&here, "long.txt", &talks()));
+    let train = ["train", "--model", text(&model), "--data", text(&talk), "--seq-len", "64", "--steps", "1", "--lora-rank", "2"];
+    run_lines(&[&train[..], &["--out", text(&adapters), "--json"]].concat());
+    let merged = here.join("merged");
+    json(&["merge", "--model", text(&model), "--lora", text(&adapters), "--out", text(&merged), "--json"]);
+    assert_eq!(fs::read(merged.join("chat_template.jinja")).unwrap(), fs::read(adapters.join("chat_template.jinja")).unwrap());
+    let labels = || {
+        let on = ["--model", text(&model), "--lora", text(&adapters), "--data", text(&talk), "--seq-len", "300"];
+        json(&[&["eval"][..], &on, &["--json"]].concat())["labels"].as_u64().unwrap()
+    };
+    let before = labels();
+    // A template whose replies have one byte more.
+    let template = fs::read_to_string(adapters.join("chat_template.jinja")).unwrap();
+    fs::write(adapters.join("chat_template.jinja"), template.replace("<|eot_id|>", "<|eot_id|>!")).unwrap();
+    assert_eq!(labels(), before + 60);
+    fs::remove_file(adapters.join("tokenizer.json")).unwrap();
+    assert_eq!(labels(), before + 60, "a template beside no tokenizer");
+    fs::remove_file(adapters.join("chat_template.jinja")).unwrap();
+    assert_eq!(labels(), before);
+
+    // Of a bare config.json neither weights nor tokens are known.
+    let config = model.join("config.json");
+    let alone = ["train", "--model", text(&config), "--data", text(&book), "--seq-len", "64", "--steps", "1"];
+    let said = String::from_utf8(crate::command_line::run(&alone).stderr).unwrap();
+    assert!(said.contains("config.json alone names no tokenizer, so every byte is a token"), "{said}");
 }

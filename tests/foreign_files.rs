@@ -7,7 +7,9 @@ use std::path::Path;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype as FileDtype, SafeTensors};
 use serde_json::{Value, json};
-use streambp::model::{Config, DirectoryWriter, Dtype, ModelType, Parameters, Projection, Weights, open_model, save_adapter, save_model};
+use streambp::model::{
+    Config, DirectoryWriter, Dtype, ModelType, Parameters, Projection, SpecialTokenIds, Weights, open_model, save_adapter, save_model,
+};
 
 use crate::command_line::{complaint, directory, run, text};
 use crate::support::model::{families, lora, odd_config, stored};
@@ -82,7 +84,7 @@ fn write_again(path: &Path, out: &Path) {
         let parameters = Parameters::new(&model.config);
         let weights = Weights::read(&model, parameters.iter().map(|(_, parameter)| parameter)).await.unwrap();
         let mut files = DirectoryWriter::new(out).unwrap();
-        model.write(&mut files, &weights).unwrap();
+        model.write(&mut files, &weights, &SpecialTokenIds::default(), true).unwrap();
         files.commit().unwrap();
     });
 }

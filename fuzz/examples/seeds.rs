@@ -11,6 +11,9 @@ use streambp_fuzz::{adapter, config, weights};
 const TEMPLATE: &str = "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{% generation %}{{ message.content | trim }}\
 {% endgeneration %}{% else %}{{ message['content'].strip() }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '>' }}{% endif %}";
 
+const SPECIAL_TOKENS: &str = r#"{"bos_token":"<s>","eos_token":{"content":"</s>","lstrip":true},"extra_special_tokens":["<x>"],
+"added_tokens_decoder":{"256":{"content":"<s>","special":true,"normalized":false}},"chat_template":"{{ messages }}"}"#;
+
 const CONVERSATIONS: &str = r#"{"messages":[{"role":"user","content":"2 + 2"},{"role":"assistant","content":[{"type":"text","text":"4"}]}]}
 {"text":"a\u00fc"}
 "#;
@@ -30,6 +33,10 @@ fn main() {
     let snapshot = Snapshot { run, step: 1, weights: own.clone(), moments: [own.clone(), own.clone()] };
     let seeds = [
         ("tokenizer", tokenizer::byte_tokenizer_json().into_bytes()),
+        ("special_tokens", [b"\x00", SPECIAL_TOKENS.as_bytes()].concat()),
+        ("special_tokens", b"\x01{\"eos_token\": \"</s>\"}".to_vec()),
+        ("special_tokens", b"\x02{\"<s>\": 256}".to_vec()),
+        ("special_tokens", b"\x03{\"bos_token_id\": 1, \"eos_token_id\": [2, 3]}".to_vec()),
         ("template", TEMPLATE.into()),
         ("conversations", CONVERSATIONS.into()),
         ("weights", weights()),

@@ -7,7 +7,7 @@ use streambp::text::{Tokenizer, TokenizerFiles};
 const TEXT: &str = "fn main() { \"naïve\" } 한국어 🙂\n";
 
 fuzz_target!(|bytes: &[u8]| {
-    let files = TokenizerFiles { tokenizer: bytes.to_vec(), config: None, chat_template: None };
+    let files = TokenizerFiles { tokenizer: bytes.to_vec(), ..TokenizerFiles::default() };
     let Ok(tokenizer) = Tokenizer::from_files(files, 1000) else { return };
     let Ok(ids) = tokenizer.encode(TEXT) else { return };
     assert!(ids.iter().all(|&id| id < 1000));

@@ -44,6 +44,11 @@ impl<F: Files> StoredAdapter<F> {
         Ok(StoredAdapter { settings, lora, tensors })
     }
 
+    /// Where the files are read from.
+    pub fn files(&self) -> &F {
+        self.tensors.files()
+    }
+
     /// Rank, alpha and targets.
     pub fn lora(&self) -> &Lora {
         &self.lora

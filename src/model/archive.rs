@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::config_file::CONFIG;
 use super::stored::WEIGHTS;
 use super::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
-use super::{Config, ModelSpec, Parameters, TensorNames, Weights, adapter_config, adapter_files};
+use super::{Config, GENERATION_CONFIG, ModelSpec, Parameters, SpecialTokenIds, TensorNames, Weights, adapter_config, adapter_files};
 use crate::error::{Error, Result};
 
 /// The largest compressed entry in bytes that is unpacked into memory. An entry that claims more is an attack or a mistake.
@@ -37,7 +37,7 @@ pub enum Entry {
 }
 
 /// The files of a model, by name. `config.json` is the last, so that an incomplete directory is not taken for a model.
-pub(super) fn files(config: &Config, weights: &Weights, names: &TensorNames) -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn files(config: &Config, weights: &Weights, names: &TensorNames, ids: &SpecialTokenIds) -> Vec<(&'static str, Vec<u8>)> {
     // A vocabulary of 256 is the byte vocabulary. The tokenizers of others are unknown here.
     let tokenizer = match config.vocab_size {
         256 => vec![
@@ -46,7 +46,7 @@ pub(super) fn files(config: &Config, weights: &Weights, names: &TensorNames) -> 
         ],
         _ => Vec::new(),
     };
-    files_with(config, weights, names, tokenizer)
+    files_with(config, weights, names, tokenizer, ids)
 }
 
 fn files_with(
@@ -54,30 +54,30 @@ fn files_with(
     weights: &Weights,
     names: &TensorNames,
     tokenizer: Vec<(&'static str, Vec<u8>)>,
+    ids: &SpecialTokenIds,
 ) -> Vec<(&'static str, Vec<u8>)> {
     let parameters = Parameters::new(config);
     let mut files = vec![(WEIGHTS, weights.to_safetensors(parameters.iter().map(|(_, parameter)| parameter), names))];
     files.extend(tokenizer);
-    files.push((CONFIG, config.to_json().into_bytes()));
+    files.extend(ids.generation_config(None).map(|json| (GENERATION_CONFIG, json)));
+    files.push((CONFIG, ids.written_to(&config.to_json()).into_bytes()));
     files
 }
 
+/// The files of a tokenizer by name, and the ids of its special tokens.
+pub type TokenizerParts = (Vec<(&'static str, Vec<u8>)>, SpecialTokenIds);
+
 /// Exports a model, or its adapters in the layout of PEFT, as a zip. `base` is the name of the adapters' base model, `names` are those of the
-/// tensors, and `tokenizer` are the tokenizer's files, which are added to a model. Nothing is compressed, because weights hardly shrink.
+/// tensors, and `tokenizer` are the tokenizer's files with the ids of its special tokens, which are added to a model. Nothing is compressed,
+/// because weights hardly shrink.
 ///
 /// # Panics
 /// If `weights` lacks a parameter.
-pub fn to_zip(
-    spec: &ModelSpec,
-    base: &str,
-    names: &TensorNames,
-    weights: &Weights,
-    tokenizer: Option<Vec<(&'static str, Vec<u8>)>>,
-) -> Vec<u8> {
+pub fn to_zip(spec: &ModelSpec, base: &str, names: &TensorNames, weights: &Weights, tokenizer: Option<TokenizerParts>) -> Vec<u8> {
     let files = match (spec.adapters(), tokenizer) {
         (Some(_), _) => adapter_files(spec, base, names, weights).into(),
-        (None, Some(tokenizer)) => files_with(&spec.config, weights, names, tokenizer),
-        (None, None) => files(&spec.config, weights, names),
+        (None, Some((tokenizer, ids))) => files_with(&spec.config, weights, names, tokenizer, &ids),
+        (None, None) => files(&spec.config, weights, names, &SpecialTokenIds::default()),
     };
     let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(bytes + 1024)));
@@ -204,7 +204,8 @@ mod tests {
 
     fn files_of_model() -> Vec<(String, Vec<u8>)> {
         let (config, weights) = model();
-        files(&config, &weights, &TensorNames::default()).into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+        let files = files(&config, &weights, &TensorNames::default(), &SpecialTokenIds::default());
+        files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
     }
 
     fn in_folder(folder: &str, files: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn the_tokenizer_goes_with_the_byte_vocabulary_alone() {
         let names = |config: &Config| {
-            let files = files(config, &Weights::init(config, 7), &TensorNames::default());
+            let files = files(config, &Weights::init(config, 7), &TensorNames::default(), &SpecialTokenIds::default());
             files.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(names(&config()), [WEIGHTS, CONFIG]);

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::config_file::{CONFIG, ConfigFile};
 use super::{
-    Config, DirectoryWriter, Files, ModelSpec, Parameter, Preset, RandomInit, StoredAdapter, StoredModel, TensorNames, WeightSource,
-    Weights, adapter_files, archive, location,
+    Config, DirectoryWriter, Files, GENERATION_CONFIG, ModelSpec, Parameter, Preset, RandomInit, SpecialTokenIds, StoredAdapter,
+    StoredModel, TOKENIZER_FILES, TensorNames, WeightSource, Weights, adapter_files, archive, location,
 };
 use crate::error::{Error, Result};
 
@@ -79,15 +79,16 @@ impl Model {
         self.stored().map(StoredModel::adapter_names).unwrap_or_default()
     }
 
-    /// Writes the model with other weights, together with its companion files, such as the tokenizer.
+    /// Writes the model with other weights, with its companion files and the ids of its special tokens. The files of its own tokenizer
+    /// are left out if another one, whose files the caller writes, takes their place.
     ///
     /// # Errors
     /// [`Error::Io`] with the file that could not be read or written.
-    pub fn write(&self, files: &mut DirectoryWriter, weights: &Weights) -> Result<()> {
+    pub fn write(&self, files: &mut DirectoryWriter, weights: &Weights, ids: &SpecialTokenIds, keeps_tokenizer: bool) -> Result<()> {
         let names = self.stored().map(StoredModel::names).unwrap_or_default();
-        files.add_all(archive::files(&self.config, weights, &names))?;
+        files.add_all(archive::files(&self.config, weights, &names, ids))?;
         match self.stored() {
-            Some(stored) => add_companions(stored, files, "float32"),
+            Some(stored) => add_companions(stored, files, "float32", ids, keeps_tokenizer),
             None => Ok(()),
         }
     }
@@ -135,7 +136,7 @@ pub fn load_config(model: &str) -> Result<Config> {
 /// # Errors
 /// [`Error::Io`] with the file that could not be written.
 pub fn save_model(directory: &Path, config: &Config, weights: &Weights) -> Result<()> {
-    save_files(directory, archive::files(config, weights, &TensorNames::default()))
+    save_files(directory, archive::files(config, weights, &TensorNames::default(), &SpecialTokenIds::default()))
 }
 
 /// Saves adapters to a directory in the layout of PEFT.
@@ -152,12 +153,20 @@ fn save_files(directory: &Path, files: impl IntoIterator<Item = (&'static str, V
     writer.commit()
 }
 
-/// Adds the companion files of a model (all but its weights), and its `config.json` with another dtype.
-pub(super) fn add_companions(model: &StoredModel<Directory>, files: &mut DirectoryWriter, dtype: &str) -> Result<()> {
+/// Adds the companion files of a model (all but its weights), with its `config.json` in another dtype, and with the ids of special tokens
+/// where it has none. The files of its own tokenizer are left out unless it `keeps_tokenizer`.
+pub(super) fn add_companions(
+    model: &StoredModel<Directory>,
+    files: &mut DirectoryWriter,
+    dtype: &str,
+    ids: &SpecialTokenIds,
+    keeps_tokenizer: bool,
+) -> Result<()> {
     let from = &model.files().0;
     let is_companion = |name: &str| {
         let is_known = [".json", ".jinja", ".model", ".txt"].iter().any(|ending| name.ends_with(ending));
-        is_known && name != CONFIG && !name.ends_with(".index.json") && !name.starts_with("adapter_")
+        let is_kept = keeps_tokenizer || !TOKENIZER_FILES.contains(&name);
+        is_known && name != CONFIG && !name.ends_with(".index.json") && !name.starts_with("adapter_") && is_kept
     };
     for entry in fs::read_dir(from).map_err(|e| Error::io(from, e))? {
         let path = entry.map_err(|e| Error::io(from, e))?.path();
@@ -165,7 +174,10 @@ pub(super) fn add_companions(model: &StoredModel<Directory>, files: &mut Directo
             files.add(name, &fs::read(&path).map_err(|e| Error::io(&path, e))?)?;
         }
     }
-    files.add(CONFIG, config_with_dtype(model, dtype).as_bytes())
+    files.add(CONFIG, ids.added_to(&config_with_dtype(model, dtype)).as_bytes())?;
+    let path = from.join(GENERATION_CONFIG);
+    let existing = if path.is_file() { Some(fs::read(&path).map_err(|e| Error::io(&path, e))?) } else { None };
+    ids.generation_config(existing.as_deref()).map_or(Ok(()), |json| files.add(GENERATION_CONFIG, &json))
 }
 
 /// The `config.json` of a model whose weights are written in another dtype.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use safetensors::{Dtype as FileDtype, View};
 
+use super::archive::TokenizerParts;
 use super::directory::{Directory, add_companions};
 use super::stored::WEIGHTS;
 use super::{DirectoryWriter, Dtype, ModelSpec, Parameter, Parameters, Projection, Role, StoredAdapter, StoredModel, WeightSource};
@@ -13,12 +14,19 @@ use crate::error::{Error, Result};
 /// Rows of a matrix that are merged at a time.
 const ROWS_AT_ONCE: u32 = 1024;
 
-/// Saves a model with its adapters merged to a directory. Every matrix has the dtype that it has in the model, or `dtype`.
+/// Saves a model with its adapters merged to a directory. Every matrix has the dtype that it has in the model, or `dtype`. `tokenizer` is
+/// that of the adapters, if they have one.
 ///
 /// # Errors
 /// [`Error::Setting`] if a value exceeds the dtype; [`Error::Weights`] if a file is damaged;
 /// [`Error::Io`] if a file cannot be read or written.
-pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>, dtype: Option<Dtype>, directory: &Path) -> Result<()> {
+pub fn merge(
+    model: &StoredModel<Directory>,
+    adapter: &StoredAdapter<Directory>,
+    dtype: Option<Dtype>,
+    tokenizer: Option<TokenizerParts>,
+    directory: &Path,
+) -> Result<()> {
     let spec = ModelSpec::lora(model.config(), adapter.lora().clone(), Dtype::F32)?;
     let parameters = Parameters::new(&spec);
     // The library writes the file tensor by tensor through a trait that cannot return errors, so the first error is stored here.
@@ -43,7 +51,9 @@ pub fn merge(model: &StoredModel<Directory>, adapter: &StoredAdapter<Directory>,
         Some(error) => return Err(error),
         None => written?,
     }
-    add_companions(model, &mut files, name)?;
+    let (of_adapters, ids) = tokenizer.unwrap_or_default();
+    add_companions(model, &mut files, name, &ids, of_adapters.is_empty())?;
+    files.add_all(of_adapters)?;
     files.commit()
 }
 

@@ -29,6 +29,7 @@ mod quantised;
 mod rope;
 mod rope_json;
 mod spec;
+mod special_token_ids;
 mod stored;
 mod tensors;
 pub mod tokenizer;
@@ -38,8 +39,9 @@ pub(crate) mod weights;
 pub use adapter::{StoredAdapter, adapter_files};
 pub use beyond_context::BeyondContext;
 pub use config::{Activation, Config};
+pub(crate) use config_file::CONFIG;
 #[cfg(target_arch = "wasm32")]
-pub(crate) use config_file::{CONFIG, ConfigFile};
+pub(crate) use config_file::ConfigFile;
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory::{Directory, Model, load_config, open_adapter, open_model, save_adapter, save_model};
 #[cfg(not(target_arch = "wasm32"))]
@@ -55,10 +57,15 @@ pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
 pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};
 pub use spec::{BINDING_BYTES, Dtype, Lora, ModelSpec, Projection, Training};
+pub(crate) use special_token_ids::GENERATION_CONFIG;
+pub use special_token_ids::SpecialTokenIds;
 pub use stored::StoredModel;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use stored::{INDEX, WEIGHTS};
+pub(crate) use tensors::read_whole;
 #[cfg(target_arch = "wasm32")]
-pub(crate) use tensors::{read_whole, shards};
+pub(crate) use tensors::shards;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use tokenizer::TOKENIZER_FILES;
 pub use values::{RandomInit, WeightSource, WithAdapters};
 pub use weights::Weights;

@@ -40,7 +40,7 @@ pub struct Lora {
     /// The projections that have adapters.
     pub targets: Vec<Projection>,
     /// The layers whose projections have adapters; all if `None`. PEFT's `layers_to_transform`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub layers: Option<Layers>,
 }
 

@@ -1,6 +1,22 @@
-//! The byte vocabulary as files for the `tokenizers` library: token 0 is byte 0, token 255 is byte 255.
+//! The byte vocabulary as files for the `tokenizers` library: token 0 is byte 0, token 255 is byte 255. And the names of tokenizers' files.
 
 use serde_json::{Map, Value, json};
+
+/// The files of a tokenizer, in whichever form.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) const TOKENIZER_FILES: [&str; 11] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "chat_template.jinja",
+    "chat_template.json",
+];
 
 /// The `tokenizer.json` of the byte vocabulary: a token per byte, without merges.
 pub fn byte_tokenizer_json() -> String {

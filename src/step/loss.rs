@@ -29,13 +29,7 @@ fn head(b: &mut Builder, hidden: TensorId) {
     let width = Widths::of(b.config()).hidden;
     let ranges = ranges(b);
     let norm = final_norm(b, hidden);
-    let stats = b.tensor("logits.stats", TensorKind::Activations, Rows::Chunk, 4);
-    let mut first_logits = Vec::new();
-    for &range in &ranges {
-        let logits = logits_of(b, norm.out, range);
-        b.push(LogSumExp { logits, labels: b.program.bindings.labels, stats, range });
-        first_logits.push(logits);
-    }
+    let (stats, first_logits) = log_sum_exp(b, norm.out, &ranges);
     let d_norm = b.tensor("d_final_norm", TensorKind::Activations, Rows::Chunk, width);
     let is_still_there = ranges.len() == 1;
     for (&range, first_logits) in ranges.iter().zip(first_logits) {
@@ -44,6 +38,34 @@ fn head(b: &mut Builder, hidden: TensorId) {
     }
     let groups = whole_row(b);
     backward::norm_backward(b, norm.of(hidden), Role::FinalNorm, d_norm, None, groups);
+}
+
+/// Appends the log-probabilities of the labels, without a gradient.
+pub fn write_log_probs(b: &mut Builder, hidden: TensorId) {
+    let chunk = b.program.strategy.logits_chunk(b.tokens());
+    b.block(Pass::Loss, "loss", ChunkOrder::Ascending(chunk), |b| {
+        let ranges = ranges(b);
+        let norm = final_norm(b, hidden);
+        let (stats, logits) = log_sum_exp(b, norm.out, &ranges);
+        // The statistics are those of the whole vocabulary now, so that any range gives the log-probabilities.
+        let (Some(&logits), Some(&range)) = (logits.last(), ranges.last()) else { unreachable!("there is a vocabulary") };
+        let (labels, loss_weight, log_probs) = {
+            let bindings = &b.program.bindings;
+            (bindings.labels, bindings.loss_weight, bindings.log_probs)
+        };
+        b.push(CrossEntropy { logits, labels, loss_weight, stats, log_probs, range });
+    });
+}
+
+/// The log-sum-exp over all ranges of the vocabulary (C'×4), and the logits of each range.
+fn log_sum_exp(b: &mut Builder, x: TensorId, ranges: &[VocabRange]) -> (TensorId, Vec<TensorId>) {
+    let stats = b.tensor("logits.stats", TensorKind::Activations, Rows::Chunk, 4);
+    let logits_of_range = |&range: &VocabRange| {
+        let logits = logits_of(b, x, range);
+        b.push(LogSumExp { logits, labels: b.program.bindings.labels, stats, range });
+        logits
+    };
+    (stats, ranges.iter().map(logits_of_range).collect())
 }
 
 /// The vocabulary, split into ranges of the strategy's length.

@@ -1,4 +1,4 @@
-//! A whole training step: clear, forward, loss, backward, update.
+//! A whole training step: clear, forward, loss, backward, update; or its loss alone.
 
 use super::batch::BatchShape;
 use super::builder::Builder;
@@ -26,6 +26,14 @@ impl Program {
         let mut b = Builder::new(spec, batch, strategy);
         b.add_gradients();
         gradients(&mut b);
+        b.finish()
+    }
+
+    /// A program for the log-probabilities of the labels alone. Nothing is kept for a backward pass.
+    pub fn evaluation(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
+        let mut b = Builder::new(spec, batch, strategy);
+        let hidden = forward::write(&mut b).hidden;
+        loss::write_log_probs(&mut b, hidden);
         b.finish()
     }
 }

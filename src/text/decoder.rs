@@ -30,7 +30,7 @@ enum Kind<'t> {
 const CHARACTER_TOKENS: usize = 4;
 
 impl<'t> Decoder<'t> {
-    pub(super) fn new(vocabulary: Vocabulary<'t>) -> Self {
+    pub(super) fn new(vocabulary: Vocabulary<'t>, prompt: &[u32]) -> Self {
         let bytes = |of_token| Kind::Bytes { of_token, pending: Vec::new() };
         let kind = match vocabulary {
             Vocabulary::Bytes => bytes(Box::new(|id| u8::try_from(id).into_iter().collect())),
@@ -43,7 +43,7 @@ impl<'t> Decoder<'t> {
                     bytes.unwrap_or(token.into_bytes())
                 }))
             }
-            Vocabulary::Library(tokenizer) => Kind::Text { tokenizer, before: Vec::new(), pending: Vec::new() },
+            Vocabulary::Library(tokenizer) => Kind::Text { tokenizer, before: prompt.to_vec(), pending: Vec::new() },
         };
         Decoder { kind }
     }
@@ -61,7 +61,12 @@ impl<'t> Decoder<'t> {
                 if text.ends_with(char::REPLACEMENT_CHARACTER) && pending.len() < CHARACTER_TOKENS {
                     return String::new();
                 }
-                *before = std::mem::take(pending);
+                let known = pending.drain(..).filter(|&id| tokenizer.id_to_token(id).is_some());
+                // A token without a text leaves its neighbours what they are.
+                match text.is_empty() {
+                    true => before.extend(known),
+                    false => *before = known.collect(),
+                }
                 text
             }
         }
@@ -141,10 +146,13 @@ fn behind(tokenizer: &tokenizers::Tokenizer, before: &[u32], ids: &[u32]) -> Str
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::text::samples::{from_json, unigram};
 
     fn pushed(bytes: &[u8]) -> Vec<String> {
-        let mut decoder = Decoder::new(Vocabulary::Bytes);
+        let mut decoder = Decoder::new(Vocabulary::Bytes, &[]);
         let mut texts: Vec<String> = bytes.iter().map(|&byte| decoder.push(byte.into())).collect();
         texts.push(decoder.finish());
         texts
@@ -178,5 +186,16 @@ mod tests {
         assert_eq!(shown("<<>", &["<", "<", "<", ">"]), ["", "", "<", "", "true", ""]);
         assert_eq!(shown("é!", &["aé"]), ["a", "false", "é"]);
         assert_eq!(shown("", &["a", "b"]), ["a", "b", "false", ""]);
+    }
+
+    #[test]
+    fn what_follows_a_prompt_is_its_continuation() {
+        let tokenizer = from_json(&unigram(), Value::Null, 300).unwrap();
+        let ids = tokenizer.encode("hello world world").unwrap();
+        let mut decoder = tokenizer.decoder(&ids[..1]);
+        assert_eq!([decoder.push(ids[1]), decoder.push(ids[2])], [" world", " world"]);
+        // Ids that are no tokens leave no trace.
+        let mut decoder = tokenizer.decoder(&ids[..1]);
+        assert_eq!([299, ids[1], 299, ids[2]].map(|id| decoder.push(id)), ["", " world", "", " world"]);
     }
 }

@@ -1,35 +1,15 @@
-//! Conversations and texts as JSON lines, and their assistant masks: all tokens of a text, and the assistant's replies of a conversation,
-//! are trained on.
+//! Training data as rows of JSON: lines, or an array.
 
-use std::ops::Range;
-
-use minijinja::Value;
-use serde::Deserialize;
-
-use super::conversation::{Conversation, Message};
+use super::conversation::Conversation;
 use super::document::Document;
-use super::template::{ChatTemplate, has_marks};
+use super::json_rows::{extension, first_element, is_named_as_rows, values};
+use super::row::{Row, keys};
+use super::template::ChatTemplate;
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
+use crate::model::ModelType;
 
-/// The content of a line.
-#[derive(Clone, Debug)]
-pub enum Row {
-    /// A line with `messages`.
-    Conversation(Conversation),
-    /// A line with `text`.
-    Text(String),
-}
-
-#[derive(Deserialize)]
-struct Line {
-    messages: Option<Vec<Message>>,
-    #[serde(default)]
-    tools: Value,
-    text: Option<String>,
-}
-
-/// JSON lines: one object per line, with `messages` or `text`.
+/// Rows of training data.
 #[derive(Clone, Debug)]
 pub struct Rows {
     file: String,
@@ -37,38 +17,136 @@ pub struct Rows {
     rows: Vec<(usize, Row)>,
 }
 
+/// Rows as token ids.
+pub struct EncodedRows {
+    /// The documents.
+    pub documents: Vec<Document>,
+    /// The tokenizer, with the chat template that was used, if one was.
+    pub tokenizer: Tokenizer,
+    /// What is odd about the template.
+    pub notice: Option<&'static str>,
+}
+
+const ASKS_OTHERWISE: &str =
+    "the chat template asks for a reply with a text that it does not write before one; replies are trained on from where both still agree";
+
+/// What a file of training data holds.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Rows.
+    Rows(Rows),
+    /// One text, with a notice if it could be taken for rows.
+    Text(Option<String>),
+}
+
+impl Content {
+    /// Decides by its content whether a text is one of rows. By its name it is, if that ends in `.jsonl` or `.ndjson`; then mistakes are
+    /// errors. `file` may be an address.
+    ///
+    /// # Errors
+    /// As [`Rows::read`].
+    pub fn of(file: &str, text: &str) -> Result<Self> {
+        if is_named_as_rows(file) {
+            return Rows::read(file, text).map(Content::Rows);
+        }
+        let text = without_mark(text);
+        let is_array = text.trim_start().starts_with('[');
+        let first = if is_array { first_element(text) } else { values(text).ok().and_then(|values| Some(values.first()?.1)) };
+        let keys = first.map(keys).unwrap_or_default();
+        let is_json = extension(file) == "json";
+        let is_rows = first.is_some_and(Row::is_known);
+        if is_rows || is_json && !keys.is_empty() && (is_array || values(text).is_ok_and(|values| values.len() > 1)) {
+            return Rows::read(file, text).map(Content::Rows);
+        }
+        Ok(Content::Text(match keys.as_slice() {
+            [] if is_json && is_array => Some("is a JSON array without an object, so it has no rows; it is read as one text".to_owned()),
+            [] => None,
+            keys => Some(format!("begins with a JSON object of the keys {}, which is no row; it is read as one text", keys.join(", "))),
+        }))
+    }
+}
+
+/// A text without the byte order mark at its start.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 impl Rows {
-    /// Parses JSON lines, and skips empty ones. `file` is for error messages.
+    /// Reads JSON lines, of which empty ones are skipped, or a JSON array. `file` is for error messages.
     ///
     /// # Errors
     /// [`Error::Data`] with the line and its problem.
     pub fn read(file: &str, text: &str) -> Result<Self> {
-        let lines = text.trim_start_matches('\u{feff}').lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-        let rows = lines.map(|(line, number)| match row(line) {
-            Ok(row) => Ok((number, row)),
-            Err(problem) => Err(Error::Data(format!("{file}, line {number}: {problem}"))),
-        });
-        Ok(Rows { file: file.to_owned(), rows: rows.collect::<Result<_>>()? })
+        let broken = |(number, problem): (usize, String)| Error::Data(format!("{file}, line {number}: {problem}"));
+        let row = |(number, json): (usize, &str)| Row::read(json).map(|row| (number, row)).map_err(|problem| broken((number, problem)));
+        let values = values(without_mark(text)).map_err(broken)?;
+        Ok(Rows { file: file.to_owned(), rows: values.into_iter().map(row).collect::<Result<_>>()? })
+    }
+
+    /// How many rows there are, in words.
+    pub fn count(&self) -> String {
+        let of = |is: fn(&Row) -> bool| self.rows.iter().filter(|(_, row)| is(row)).count();
+        let kinds = [
+            (of(|row| matches!(row, Row::Conversation(_))), "conversation"),
+            (of(|row| matches!(row, Row::Completion(..))), "completion"),
+            (of(|row| matches!(row, Row::Text(_))), "text"),
+        ];
+        let kinds = kinds.into_iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = kinds.map(|(count, kind)| format!("{count} {kind}{}", if count == 1 { "" } else { "s" })).collect();
+        if words.is_empty() { "no rows".to_owned() } else { words.join(", ") }
     }
 
     /// All texts and message contents, for training a vocabulary.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.rows.iter().flat_map(|(_, row)| match row {
             Row::Text(text) => vec![text.as_str()],
+            Row::Completion(prompt, completion) => vec![prompt.as_str(), completion.as_str()],
             Row::Conversation(conversation) => conversation.messages.iter().filter_map(|m| m.content.as_deref()).collect(),
         })
     }
 
-    /// Encodes the rows. `now` is the time in seconds since 1970, for templates that write the date.
+    /// Encodes the rows, by the chat template of the tokenizer or a built-in one. `now` is the time in seconds since 1970, for templates that
+    /// write the date.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the line that the template cannot render or the tokenizer cannot encode; or if there are conversations, and no
+    /// template that can be used.
+    pub fn encode(&self, tokenizer: Tokenizer, model_type: ModelType, now: u64) -> Result<EncodedRows> {
+        if !self.rows.iter().any(|(_, row)| matches!(row, Row::Conversation(_))) {
+            let documents = self.documents_by(&tokenizer, |_| unreachable!("there is no conversation"))?;
+            return Ok(EncodedRows { documents, tokenizer, notice: None });
+        }
+        let template = ChatTemplate::of(&tokenizer, model_type)?;
+        let documents = self.documents(&tokenizer, &template, now)?;
+        let tokenizer = match template.source() {
+            Some(source) => tokenizer.with_chat_template(source, &template.end_of_reply(now).unwrap_or_default()),
+            None => tokenizer,
+        };
+        let notice = template.asks_otherwise(now).then_some(ASKS_OTHERWISE);
+        Ok(EncodedRows { documents, tokenizer, notice })
+    }
+
+    /// Encodes the rows with a chat template. `now` is the time in seconds since 1970, for templates that write the date.
     ///
     /// # Errors
     /// [`Error::Data`] with the line that the template cannot render or the tokenizer cannot encode.
     pub fn documents(&self, tokenizer: &Tokenizer, template: &ChatTemplate, now: u64) -> Result<Vec<Document>> {
+        self.documents_by(tokenizer, |conversation| template.documents(tokenizer, conversation, now))
+    }
+
+    fn documents_by(
+        &self,
+        tokenizer: &Tokenizer,
+        of_conversation: impl Fn(&Conversation) -> Result<Vec<Document>>,
+    ) -> Result<Vec<Document>> {
         let mut documents = Vec::new();
         for (number, row) in &self.rows {
             let found = match row {
                 Row::Text(text) => Document::of_text(tokenizer, text).map(|document| vec![document]),
-                Row::Conversation(conversation) => template.documents(tokenizer, conversation, now),
+                Row::Completion(prompt, completion) => {
+                    Document::of_completion(tokenizer, prompt, completion).map(|document| vec![document])
+                }
+                Row::Conversation(conversation) => of_conversation(conversation),
             };
             documents.extend(found.map_err(|error| Error::Data(format!("{}, line {number}: {error}", self.file)))?);
         }
@@ -76,122 +154,11 @@ impl Rows {
     }
 }
 
-fn row(line: &str) -> Result<Row, String> {
-    // The column locates a mistake in a line of JSON. "line 1" would be confusing.
-    let line: Line = serde_json::from_str(line).map_err(|e| e.to_string().replace(" at line 1 column", " at column"))?;
-    match line {
-        Line { messages: Some(messages), tools, .. } => {
-            let conversation = Conversation { messages, tools: if tools.is_undefined() { Value::from(()) } else { tools } };
-            conversation.check()?;
-            Ok(Row::Conversation(conversation))
-        }
-        Line { text: Some(text), .. } => Ok(Row::Text(text)),
-        Line { .. } => Err("there is neither \"messages\" nor \"text\"".to_owned()),
-    }
-}
-
-impl Document {
-    /// Encodes a text with its end token. All of its tokens are trained on.
-    fn of_text(tokenizer: &Tokenizer, text: &str) -> Result<Self> {
-        let mut ids = tokenizer.encode_with_special_tokens(text)?;
-        ids.extend(tokenizer.end_of_text().filter(|end| ids.last() != Some(end)));
-        Ok(Document { assistant_mask: vec![true; ids.len()], ids })
-    }
-
-    /// Encodes a text of which only some ranges of bytes are trained on: every token that overlaps one of them.
-    fn of_parts(tokenizer: &Tokenizer, text: &str, parts: &[Range<usize>]) -> Result<Self> {
-        let is_learned = |place: &Range<usize>| {
-            let next = parts.partition_point(|part| part.end <= place.start);
-            parts.get(next).is_some_and(|part| part.start < place.end.max(place.start + 1))
-        };
-        let tokens = tokenizer.encode_with_places(text)?;
-        let (ids, assistant_mask): (Vec<u32>, Vec<bool>) = tokens.into_iter().map(|(id, place)| (id, is_learned(&place))).unzip();
-        if !assistant_mask.contains(&true) {
-            return Err(Error::Data("the chat template marks nothing of the conversation as the assistant's".to_owned()));
-        }
-        Ok(Document { ids, assistant_mask })
-    }
-}
-
-impl ChatTemplate {
-    /// Encodes a conversation, whose assistant replies are trained on.
-    ///
-    /// If the template does not mark replies with `{% generation %}`, a reply is the difference between the rendered text with the reply
-    /// and the text that asks for it (the generation prompt); the end token of the reply belongs to it. Some templates render a reply
-    /// differently once more messages follow, for example without its thinking. Then each reply becomes a document of its own, with the
-    /// earlier messages as the template renders them at that point.
-    ///
-    /// # Errors
-    /// [`Error::Data`] if the template cannot render the conversation, or the text with a reply does not start with the text that asks for
-    /// it.
-    pub fn documents(&self, tokenizer: &Tokenizer, conversation: &Conversation, now: u64) -> Result<Vec<Document>> {
-        let messages = &conversation.messages;
-        let contents = messages.iter().filter_map(|message| message.content.as_deref());
-        if contents.into_iter().any(has_marks) {
-            return Err(Error::Data("a message has one of the characters U+FDD0 and U+FDD1, which are no text".to_owned()));
-        }
-        let whole = self.render(conversation, messages, false, now)?;
-        if self.marks_replies() {
-            return Ok(vec![Document::of_parts(tokenizer, &whole.text, &whole.replies)?]);
-        }
-        let replies = || (0..messages.len()).filter(|&i| messages[i].is_reply());
-        let mut parts = Vec::new();
-        for i in replies() {
-            let (text, part) = self.reply(conversation, i, now)?;
-            if !whole.text.starts_with(&text) {
-                let each = |i| self.reply(conversation, i, now).and_then(|(text, part)| Document::of_parts(tokenizer, &text, &[part]));
-                return replies().map(each).collect();
-            }
-            parts.push(part);
-        }
-        Ok(vec![Document::of_parts(tokenizer, &whole.text, &parts)?])
-    }
-
-    /// The text up to and including reply `i`, and the range of bytes of the reply.
-    fn reply(&self, conversation: &Conversation, i: usize, now: u64) -> Result<(String, Range<usize>)> {
-        let messages = &conversation.messages;
-        let asked = self.render(conversation, &messages[..i], true, now)?.text;
-        let answered = self.render(conversation, &messages[..=i], false, now)?.text;
-        if !answered.starts_with(&asked) {
-            return Err(Error::Data(format!(
-                "the chat template writes what comes before message {} otherwise once that is there, so the reply cannot be told from it; take a template that marks replies with {{% generation %}}",
-                i + 1
-            )));
-        }
-        let part = asked.len()..answered.len();
-        Ok((answered, part))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::model::ModelType;
+    use crate::text::samples::{PLAIN, TALK, learned, rows, template};
     use crate::text::train_vocabulary;
-
-    const TALK: &str = r#"{"messages": [{"role": "user", "content": "Sun or rain? 😀"}, {"role": "assistant", "content": "Sun 😀\n"}, {"role": "user", "content": [{"type": "text", "text": "And "}, {"type": "text", "text": "now?"}]}, {"role": "assistant", "content": "Rain."}]}"#;
-
-    /// ChatML as in most models: without `{% generation %}`.
-    const PLAIN: &str = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
-    /// A template that leaves out the thinking of all but the last reply.
-    const FORGETFUL: &str = "{% for m in messages %}{{ '<' + m.role + '>' + (m.content if loop.last else m.content.split('</think>')[-1]) + ';' }}{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}";
-
-    fn rows(text: &str) -> Rows {
-        Rows::read("talks.jsonl", text).unwrap()
-    }
-
-    fn template(text: &str) -> ChatTemplate {
-        ChatTemplate::new(text, BTreeMap::new()).unwrap()
-    }
-
-    /// The text of each consecutive range of tokens that is trained on.
-    fn learned(tokenizer: &Tokenizer, document: &Document) -> Vec<String> {
-        let tokens: Vec<(u32, bool)> = document.ids.iter().copied().zip(document.assistant_mask.iter().copied()).collect();
-        let runs = tokens.chunk_by(|a, b| a.1 == b.1).filter(|run| run[0].1);
-        runs.map(|run| tokenizer.decode(&run.iter().map(|(id, _)| *id).collect::<Vec<u32>>())).collect()
-    }
 
     #[test]
     fn the_assistants_turns_are_learned_token_by_token() {
@@ -211,35 +178,6 @@ mod tests {
                 assert_eq!(document.ids, tokenizer.encode(&text).unwrap());
             }
         }
-    }
-
-    #[test]
-    fn without_marks_a_reply_is_what_the_text_has_more() {
-        let tokenizer = Tokenizer::bytes();
-        let documents = rows(TALK).documents(&tokenizer, &template(PLAIN), 0).unwrap();
-        assert_eq!(documents.len(), 1);
-        assert_eq!(learned(&tokenizer, &documents[0]), ["Sun 😀\n<|im_end|>\n", "Rain.<|im_end|>\n"]);
-    }
-
-    #[test]
-    fn where_earlier_replies_are_shown_otherwise_each_is_a_document() {
-        let talk = r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "hm</think>b"}, {"role": "user", "content": "c"}, {"role": "assistant", "content": "oh</think>d"}]}"#;
-        let tokenizer = Tokenizer::bytes();
-        let documents = rows(talk).documents(&tokenizer, &template(FORGETFUL), 0).unwrap();
-        let texts: Vec<String> = documents.iter().map(|document| tokenizer.decode(&document.ids)).collect();
-        assert_eq!(texts, ["<user>a;<assistant>hm</think>b;", "<user>a;<assistant>b;<user>c;<assistant>oh</think>d;"]);
-        assert_eq!(learned(&tokenizer, &documents[0]), ["hm</think>b;"]);
-        assert_eq!(learned(&tokenizer, &documents[1]), ["oh</think>d;"]);
-    }
-
-    #[test]
-    fn a_reply_that_cannot_be_told_from_its_prompt_is_an_error() {
-        let reversed = template("{% for m in messages[::-1] %}{{ m.content }};{% endfor %}");
-        let said = rows(TALK).documents(&Tokenizer::bytes(), &reversed, 0).unwrap_err().to_string();
-        assert!(said.contains("line 1") && said.contains("{% generation %}"), "{said}");
-        let silent = template("{% for m in messages %}{{ m.role }}{% endfor %}{% generation %}{% endgeneration %}");
-        let said = rows(TALK).documents(&Tokenizer::bytes(), &silent, 0).unwrap_err().to_string();
-        assert!(said.contains("nothing"), "{said}");
     }
 
     #[test]
@@ -273,7 +211,26 @@ mod tests {
         for (line, expected) in [
             ("{", "EOF"),
             ("7", "line 3"),
-            ("{\"message\": []}", "neither \"messages\" nor \"text\""),
+            ("{\"message\": []}", "the keys are message; a row has \"messages\", \"text\""),
+            ("{}", "there are no keys"),
+            ("[\"a\", \"b\"]", "[\"a\", \"b\"] is no object"),
+            ("{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}", "keys are input, instruction, output"),
+            ("{\"prompt\": \"a\"}", "keys are prompt"),
+            ("{\"prompt\": \"a\", \"completion\": []}", "of one kind"),
+            ("{\"messages\": \"[{]\"}", "no JSON list of messages"),
+            ("{\"conversations\": [{\"from\": \"bing\", \"value\": \"a\"}]}", "message 1 is from \"bing\""),
+            (
+                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"model\", \"content\": \"a\"}]}",
+                "roles are model, user",
+            ),
+            ("{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\", \"weight\": 0.5}]}", "weight of a message is 0 or 1"),
+            (
+                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\", \"train\": true}]}",
+                "message 1 is to be trained on and is from user",
+            ),
+            ("{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}], \"tools\": \"f\"}", "tools is a text that is no JSON"),
+            ("{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}], \"tools\": {}}", "tools is no list"),
+            ("{\"messages\": [{\"role\": \"assistant\", \"tool_calls\": [1]}]}", "tool_calls is no list"),
             ("{\"messages\": []}", "nothing to learn"),
             ("{\"messages\": [{\"content\": \"a\"}]}", "role"),
             ("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", "nothing to learn"),
@@ -289,5 +246,112 @@ mod tests {
         let marked = r#"{"messages": [{"role": "assistant", "content": "\ufdd0"}]}"#;
         let said = rows(marked).documents(&Tokenizer::bytes(), &template(PLAIN), 0).unwrap_err().to_string();
         assert!(said.contains("line 1") && said.contains("U+FDD0"), "{said}");
+    }
+
+    #[test]
+    fn every_form_of_rows_is_the_same_conversation() {
+        let tokenizer = Tokenizer::bytes();
+        let of = |row: &str| rows(row).documents(&tokenizer, &template(PLAIN), 0).unwrap();
+        let expected = of(
+            r#"{"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes"}]}"#,
+        );
+        assert_eq!(learned(&tokenizer, &expected[0]), ["Yes<|im_end|>\n"]);
+        for row in [
+            r#"{"conversations": [{"from": "system", "value": "S"}, {"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Yes"}]}"#,
+            r#"{"system": "S", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Yes"}]}"#,
+            r#"{"messages": "[{\"role\": \"system\", \"content\": \"S\"}, {\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": \"Yes\"}]"}"#,
+            r#"{"prompt": [{"role": "system", "content": "S"}, {"role": "user", "content": "Hi"}], "completion": [{"role": "assistant", "content": "Yes"}]}"#,
+        ] {
+            assert_eq!(of(row), expected, "{row}");
+        }
+        let [document] = &of(r#"{"prompt": "Hi, ", "completion": "yes"}"#)[..] else { panic!("a row is a document") };
+        assert_eq!((tokenizer.decode(&document.ids).as_str(), learned(&tokenizer, document)), ("Hi, yes", vec!["yes".to_owned()]));
+    }
+
+    #[test]
+    fn rows_are_known_by_their_content() {
+        let count = |file: &str, text: &str| match Content::of(file, text).unwrap() {
+            Content::Rows(rows) => rows.count(),
+            Content::Text(notice) => notice.unwrap_or_else(|| "one text".to_owned()),
+        };
+        let (row, text) = (TALK, r#"{"text": "one"}"#);
+        for file in ["talks.jsonl", "talks.ndjson", "talks.jsonl.txt", "talks", "https://host/talks.jsonl?download=true"] {
+            assert_eq!(count(file, &format!("\u{feff}{row}\n{row}\n{text}\n")), "2 conversations, 1 text", "{file}");
+        }
+        assert_eq!(count("talks.json", &format!("[\n{row},\n{text}\n]\n")), "1 conversation, 1 text");
+        assert_eq!(count("talk.json", "{\n\"text\":\n\"one\"\n}"), "1 text");
+        for text in ["", "Once upon a time", "{ braces }\n", "[1, 2]\n", "[section]\nkey = 1\n", "{\"a\": "] {
+            assert_eq!(count("book.txt", text), "one text", "{text}");
+        }
+        assert!(count("log.txt", "{\"level\": 1, \"line\": \"a\"}\n").contains("the keys level, line"));
+        let said = Content::of("alpaca.json", r#"[{"instruction": "a", "output": "b"}, {"instruction": "c", "output": "d"}]"#).unwrap_err();
+        assert!(
+            said.to_string().starts_with("alpaca.json, line 1: the keys are instruction, output; ")
+                && said.to_string().contains("as a prompt")
+        );
+        // What breaks off is no text.
+        for file in ["talks.json", "talks.txt"] {
+            let said = Content::of(file, &format!("[\n{row},\n{}", &row[..20])).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("{file}, line 3: the JSON is broken")), "{said}");
+        }
+        assert!(count("words.json", r#"["a", "b"]"#).contains("without an object"));
+        let said = Content::of("talks.txt", &format!("{row}\n{{\"message\": 1}}\n")).unwrap_err().to_string();
+        assert!(said.starts_with("talks.txt, line 2: the keys are message"), "{said}");
+    }
+
+    #[test]
+    fn tools_and_arguments_may_be_json_text() {
+        let tokenizer = Tokenizer::bytes();
+        let written = |template: &ChatTemplate, tools: &str, arguments: &str| {
+            let row = format!(
+                r#"{{"tools": {tools}, "messages": [{{"role": "user", "content": "t?"}}, {{"role": "assistant", "tool_calls": [{{"type": "function", "function": {{"name": "f", "arguments": {arguments}}}}}]}}]}}"#
+            );
+            tokenizer.decode(&rows(&row).documents(&tokenizer, template, 0).unwrap()[0].ids)
+        };
+        let calls = "{% for t in tools %}{{ t | tojson }}{% endfor %}{% for m in messages %}{% generation %}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}{% endgeneration %}{% endfor %}";
+        let plain = template(calls);
+        let (list, arguments) = (r#"[{"name": "f", "a": {}}]"#, r#"{"y": 1, "x": [2]}"#);
+        let text = |json: &str| serde_json::to_string(json).unwrap();
+        let expected = r#"{"name": "f", "a": {}}{"name": "f", "arguments": {"y": 1, "x": [2]}}"#;
+        for (tools, arguments) in [(list.to_owned(), arguments.to_owned()), (text(list), text(arguments))] {
+            assert_eq!(written(&plain, &tools, &arguments), expected);
+        }
+        // A template that tells texts from values gets what is there.
+        let told = template(&format!("{calls}{{% if arguments is string %}}{{% endif %}}"));
+        assert!(written(&told, list, &text(arguments)).ends_with(r#""arguments": "{\"y\": 1, \"x\": [2]}"}"#));
+        assert_eq!(written(&plain, "\"\"", "{}"), r#"{"name": "f", "arguments": {}}"#);
+    }
+
+    fn own_with_template(tokenizer: &Tokenizer, template: &str) -> Tokenizer {
+        let files = crate::text::TokenizerFiles { chat_template: Some(template.as_bytes().to_vec()), ..tokenizer.files().clone() };
+        Tokenizer::from_files(files, 400).unwrap()
+    }
+
+    #[test]
+    fn the_template_that_was_used_is_saved_with_the_end_of_its_replies() {
+        let vocabulary = |model_type| train_vocabulary([include_str!("conversation.rs")].into_iter(), 400, model_type).unwrap();
+        let without_template = |tokenizer: &Tokenizer| {
+            let files = crate::text::TokenizerFiles { tokenizer: tokenizer.files().tokenizer.clone(), ..Default::default() };
+            Tokenizer::from_files(files, 400).unwrap()
+        };
+        // A model of the Llama family with the markers of ChatML.
+        let chatml = without_template(&vocabulary(ModelType::Qwen3));
+        let EncodedRows { documents, tokenizer: chatml, notice } = rows(TALK).encode(chatml, ModelType::Llama, 0).unwrap();
+        assert!(notice.is_none());
+        assert!(chatml.files().chat_template.as_deref().unwrap().starts_with(b"{%- for message in messages %}"));
+        assert_eq!(chatml.special_token_ids().eos, [chatml.token_id("<|im_end|>").unwrap()]);
+        assert!(chatml.decode(&documents[0].ids).starts_with("<|im_start|>user\n"));
+        let own = vocabulary(ModelType::Llama);
+        let after = rows(TALK).encode(vocabulary(ModelType::Llama), ModelType::Llama, 0).unwrap();
+        assert_eq!(after.tokenizer.files(), own.files());
+        // Rows of text need no template, and get none.
+        let plain = rows(r#"{"text": "a"}"#).encode(without_template(&own), ModelType::Llama, 0).unwrap();
+        assert!(plain.tokenizer.files().chat_template.is_none());
+        // Nor is a broken one read. One that prompts otherwise than it writes gets a notice.
+        let with = |template: &str| own_with_template(&own, template);
+        assert!(rows(r#"{"text": "a"}"#).encode(with("{% x"), ModelType::Llama, 0).is_ok());
+        assert!(rows(TALK).encode(with("{% x"), ModelType::Llama, 0).is_err());
+        let thinks = PLAIN.replace("assistant\\n' }}{% endif", "assistant\\n<think>' }}{% endif");
+        assert_eq!(rows(TALK).encode(with(&thinks), ModelType::Llama, 0).unwrap().notice, Some(ASKS_OTHERWISE));
     }
 }

@@ -6,57 +6,18 @@ use std::ops::Range;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Value};
 
+use super::built_in::BuiltIn;
 use super::conversation::{Conversation, Message};
 use super::jinja_compat::{format_time, to_json};
-use super::tokenizer::Tokenizer;
+use super::tokenizer::{ChatTemplates, Tokenizer};
 use crate::error::{Error, Result};
 use crate::model::ModelType;
-
-/// The default chat template of a family, for models without their own.
-pub(super) struct Family {
-    pub template: &'static str,
-    /// The special tokens that the template writes.
-    pub special_tokens: &'static [&'static str],
-    /// The start token of a conversation.
-    pub start: Option<&'static str>,
-    /// The end token of a reply.
-    pub end: &'static str,
-}
-
-impl Family {
-    pub fn of(model_type: ModelType) -> Self {
-        match model_type {
-            ModelType::Llama => Family {
-                template: include_str!("templates/llama3.jinja"),
-                special_tokens: &["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
-                start: Some("<|begin_of_text|>"),
-                end: "<|eot_id|>",
-            },
-            ModelType::Mistral => Family {
-                template: include_str!("templates/mistral.jinja"),
-                special_tokens: &["<s>", "</s>", "[INST]", "[/INST]"],
-                start: Some("<s>"),
-                end: "</s>",
-            },
-            ModelType::Qwen2 | ModelType::Qwen3 => Family {
-                template: include_str!("templates/chatml.jinja"),
-                special_tokens: &["<|im_start|>", "<|im_end|>"],
-                start: None,
-                end: "<|im_end|>",
-            },
-            ModelType::Gemma3Text => Family {
-                template: include_str!("templates/gemma.jinja"),
-                special_tokens: &["<bos>", "<start_of_turn>", "<end_of_turn>"],
-                start: Some("<bos>"),
-                end: "<end_of_turn>",
-            },
-        }
-    }
-}
 
 /// A chat template.
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    /// The texts of the templates that the environment has.
+    sources: BTreeMap<String, String>,
     special_tokens: BTreeMap<String, String>,
     marks_replies: bool,
 }
@@ -72,18 +33,45 @@ pub struct Rendered {
 
 /// The marks around a reply during rendering. They are Unicode noncharacters, which are reserved for internal use.
 const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
-const NAME: &str = "chat template";
+/// The template, and the one for conversations with tools, if that is another.
+const DEFAULT: &str = "default";
+const WITH_TOOLS: &str = "tool_use";
+/// How templates tell arguments of tool calls that are texts from those that are values.
+const ARGUMENT_TESTS: [&str; 4] = ["arguments is string", "arguments is not string", "arguments is mapping", "arguments is not mapping"];
+/// The reply of an example: a noncharacter, which no template writes.
+const REPLY: &str = "\u{fdd2}";
 /// The instruction limit of a template, so that a broken template cannot hang the program.
 const FUEL: u64 = 100_000_000;
 
 impl ChatTemplate {
-    /// The template of a tokenizer's files, or otherwise the family's.
+    /// The template of a tokenizer's files, or otherwise a built-in one for its vocabulary.
     ///
     /// # Errors
-    /// [`Error::Data`] if the template is malformed.
+    /// [`Error::Data`] if the template is malformed, or if there is none.
     pub fn of(tokenizer: &Tokenizer, model_type: ModelType) -> Result<Self> {
-        let template = tokenizer.chat_template().unwrap_or(Family::of(model_type).template);
-        Self::new(template, tokenizer.special_tokens().clone())
+        let ChatTemplates { named, problem } = tokenizer.chat_templates();
+        if let Some(problem) = problem {
+            return Err(Error::Data(problem.clone()));
+        }
+        if !named.is_empty() {
+            let known = [DEFAULT, WITH_TOOLS].into_iter().filter_map(|name| Some((name.to_owned(), named.get(name)?.clone())));
+            let known: BTreeMap<String, String> = known.collect();
+            if known.is_empty() {
+                let names: Vec<&str> = named.keys().map(String::as_str).collect();
+                return Err(Error::Data(format!(
+                    "the tokenizer has the chat templates {}, and none with the name default; give one as chat_template.jinja",
+                    names.join(", ")
+                )));
+            }
+            return Self::of_sources(known, tokenizer.special_tokens().clone());
+        }
+        let built_in = BuiltIn::of(tokenizer, model_type).ok_or_else(|| {
+            Error::Data(format!(
+                "the tokenizer has no chat template, and its vocabulary lacks the markers of the built-in ones ({}); put a chat_template.jinja beside tokenizer.json",
+                BuiltIn::ALL.map(|built_in| built_in.name).join(", ")
+            ))
+        })?;
+        Self::new(built_in.template, tokenizer.special_tokens().clone())
     }
 
     /// A Jinja template, with special tokens by names such as `bos_token`.
@@ -91,7 +79,10 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Data`] if the template is malformed.
     pub fn new(template: &str, special_tokens: BTreeMap<String, String>) -> Result<Self> {
-        let (template, marks_replies) = prepared(template);
+        Self::of_sources(BTreeMap::from([(DEFAULT.to_owned(), template.to_owned())]), special_tokens)
+    }
+
+    fn of_sources(sources: BTreeMap<String, String>, special_tokens: BTreeMap<String, String>) -> Result<Self> {
         let mut environment = Environment::new();
         environment
             .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("the delimiters are the usual ones"));
@@ -102,8 +93,18 @@ impl ChatTemplate {
         environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
-        environment.add_template_owned(NAME, template).map_err(broken)?;
-        Ok(ChatTemplate { environment, special_tokens, marks_replies })
+        let mut marks_replies = true;
+        for (name, source) in &sources {
+            let (template, marks) = prepared(source);
+            marks_replies &= marks;
+            environment.add_template_owned(name.clone(), template).map_err(broken)?;
+        }
+        Ok(ChatTemplate { environment, sources, special_tokens, marks_replies })
+    }
+
+    /// The template's text, if it has the usual name.
+    pub fn source(&self) -> Option<&str> {
+        self.sources.get(DEFAULT).map(String::as_str)
     }
 
     /// Does the template mark replies with `{% generation %}`?
@@ -116,18 +117,24 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Data`] with the template's message if it fails.
     pub fn render(&self, conversation: &Conversation, messages: &[Message], starts_reply: bool, now: u64) -> Result<Rendered> {
+        let name = if conversation.tools.is_none() || !self.sources.contains_key(WITH_TOOLS) { DEFAULT } else { WITH_TOOLS };
+        let Some(source) = self.sources.get(name) else {
+            return Err(Error::Data("the tokenizer has a chat template for conversations with tools only, and there are none".to_owned()));
+        };
+        let reads_arguments = ARGUMENT_TESTS.iter().any(|test| source.contains(test));
         let mut variables: BTreeMap<String, Value> =
             self.special_tokens.iter().map(|(name, token)| (name.clone(), Value::from(token))).collect();
         let strftime_now = Value::from_function(move |format: &str| format_time(format, now));
         let others = [
-            ("messages", messages.iter().map(Message::value).collect()),
+            ("messages", messages.iter().map(|message| message.value(reads_arguments)).collect()),
             ("tools", conversation.tools.clone()),
             ("documents", Value::from(())),
             ("add_generation_prompt", Value::from(starts_reply)),
             ("strftime_now", strftime_now),
         ];
         variables.extend(others.map(|(name, value)| (name.to_owned(), value)));
-        let template = self.environment.get_template(NAME).expect("it was added");
+        variables.extend(conversation.variables.clone());
+        let template = self.environment.get_template(name).expect("it was added");
         Ok(without_marks(&template.render(variables).map_err(broken)?))
     }
 
@@ -136,10 +143,22 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Data`] with the template's message if it cannot render a question and a reply.
     pub fn end_of_reply(&self, now: u64) -> Result<String> {
-        const REPLY: &str = "\u{fdd2}";
-        let conversation = Conversation::new(vec![Message::new("user", "?"), Message::new("assistant", REPLY)]);
+        let conversation = Self::example();
         let text = self.render(&conversation, &conversation.messages, false, now)?.text;
         Ok(text.rsplit_once(REPLY).map_or(String::new(), |(_, end)| end.trim().to_owned()))
+    }
+
+    /// Does the template ask for a reply with a text that it does not write before the reply, so that models are asked otherwise than they
+    /// are trained?
+    pub(super) fn asks_otherwise(&self, now: u64) -> bool {
+        let conversation = Self::example();
+        let asked = self.render(&conversation, &conversation.messages[..1], true, now);
+        let answered = self.render(&conversation, &conversation.messages, false, now);
+        asked.and_then(|asked| Ok(!answered?.text.starts_with(&asked.text))).unwrap_or(false)
+    }
+
+    fn example() -> Conversation {
+        Conversation::new(vec![Message::new("user", "?"), Message::new("assistant", REPLY)])
     }
 }
 
@@ -228,13 +247,15 @@ pub(super) fn has_marks(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::TokenizerFiles;
+    use crate::text::samples::with_files;
 
     fn conversation(messages: &[(&str, &str)]) -> Conversation {
         Conversation::new(messages.iter().map(|(role, content)| Message::new(role, content)).collect())
     }
 
-    fn family(model_type: ModelType) -> (ChatTemplate, Family) {
-        let family = Family::of(model_type);
+    fn family(model_type: ModelType) -> (ChatTemplate, &'static BuiltIn) {
+        let family = BuiltIn::of_family(model_type);
         let tokens = family.start.map(|start| ("bos_token".to_owned(), start.to_owned()));
         let tokens = tokens.into_iter().chain([("eos_token".to_owned(), family.end.to_owned())]).collect();
         (ChatTemplate::new(family.template, tokens).unwrap(), family)
@@ -327,6 +348,34 @@ mod tests {
         ] {
             let said = said(template);
             assert!(said.contains("chat template") && said.contains(expected), "{expected}: {said}");
+        }
+    }
+
+    #[test]
+    fn chat_templates_are_read_and_what_is_wrong_with_them_is_said_where_they_are_used() {
+        let files = |config: &str, template: Option<&[u8]>| TokenizerFiles {
+            config: Some(config.as_bytes().to_vec()),
+            chat_template: template.map(<[u8]>::to_vec),
+            ..TokenizerFiles::default()
+        };
+        let template = |config: &str, file: Option<&[u8]>| with_files(files(config, file)).map(|t| t.chat_template().map(str::to_owned));
+        assert_eq!(template("{}", None).unwrap(), None);
+        assert_eq!(template(r#"{"chat_template": "a"}"#, None).unwrap().unwrap(), "a");
+        assert_eq!(template(r#"{"chat_template": "a"}"#, Some(b"b")).unwrap().unwrap(), "b");
+        let named = r#"{"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]}"#;
+        assert_eq!(template(named, None).unwrap().unwrap(), "d");
+        assert!(template("{", None).is_err());
+        for (config, file, expected) in [
+            (r#"{"chat_template": 1}"#, None, "neither a text nor a list"),
+            (r#"{"chat_template": []}"#, None, "no chat template"),
+            (r#"{"chat_template": [{"name": "rag", "template": "x"}]}"#, None, "templates rag"),
+            ("{}", Some(&b"\xff"[..]), "no UTF-8"),
+            (r#"{"chat_template": "{% x"}"#, None, "cannot be used"),
+            ("{}", None, "lacks the markers"),
+        ] {
+            let tokenizer = with_files(files(config, file)).unwrap();
+            let said = ChatTemplate::of(&tokenizer, ModelType::Llama).err().unwrap().to_string();
+            assert!(said.contains(expected), "{expected}: {said}");
         }
     }
 }

@@ -3,54 +3,20 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokenizers::{Encoding, ModelWrapper, PostProcessor, PostProcessorWrapper};
 
 use super::decoder::{self, Decoder};
+use super::pieces::{Cuts, around};
+use super::special_tokens::{SpecialTokens, object};
+use super::tokenizer_files::TokenizerFiles;
 use super::validate::Outline;
 use crate::error::{Error, Result};
+use crate::model::SpecialTokenIds;
+use crate::model::archive::TokenizerParts;
 use crate::model::tokenizer::{byte_tokenizer_config_json, byte_tokenizer_json};
 
-/// The approximate size in bytes of the pieces in which a text is encoded: the library's time grows faster than the text.
-const PIECE_BYTES: usize = 1 << 16;
 const BYTES: u32 = 256;
-
-/// The tokenizer's files of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenizerFiles {
-    /// `tokenizer.json`.
-    pub tokenizer: Vec<u8>,
-    /// `tokenizer_config.json`, if there is one.
-    pub config: Option<Vec<u8>>,
-    /// `chat_template.jinja`, if there is one.
-    pub chat_template: Option<Vec<u8>>,
-}
-
-impl TokenizerFiles {
-    /// The files by name.
-    pub fn named(&self) -> Vec<(&'static str, &[u8])> {
-        let more = [("tokenizer_config.json", &self.config), ("chat_template.jinja", &self.chat_template)];
-        let more = more.into_iter().filter_map(|(name, bytes)| Some((name, bytes.as_deref()?)));
-        [("tokenizer.json", self.tokenizer.as_slice())].into_iter().chain(more).collect()
-    }
-
-    /// Reads the files of a directory, or of the directory of a `tokenizer.json`. `None` if there is no `tokenizer.json`.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if an existing file cannot be read.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn read(path: &std::path::Path) -> Result<Option<Self>> {
-        let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
-        let read = |path: &std::path::Path| match std::fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(path, error)),
-        };
-        let Some(tokenizer) = read(&file)? else { return Ok(None) };
-        let (config, chat_template) = (file.with_file_name("tokenizer_config.json"), file.with_file_name("chat_template.jinja"));
-        Ok(Some(TokenizerFiles { tokenizer, config: read(&config)?, chat_template: read(&chat_template)? }))
-    }
-}
 
 /// A tokenizer.
 pub struct Tokenizer {
@@ -58,7 +24,17 @@ pub struct Tokenizer {
     /// `None` is the byte vocabulary.
     library: Option<Library>,
     special_tokens: BTreeMap<String, String>,
-    chat_template: Option<String>,
+    ids: SpecialTokenIds,
+    chat_templates: ChatTemplates,
+}
+
+/// The chat templates of a tokenizer's files. Whether they can be used is known once one of them is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ChatTemplates {
+    /// The templates by name: `default`, and perhaps `tool_use`.
+    pub named: BTreeMap<String, String>,
+    /// What is wrong with them, as an error message.
+    pub problem: Option<String>,
 }
 
 struct Library {
@@ -67,57 +43,50 @@ struct Library {
     vocab_size: u32,
     /// The special tokens before and after a text.
     around: [Vec<u32>; 2],
+    /// Where long texts may be cut.
+    cuts: Cuts,
 }
 
 impl Tokenizer {
     /// The byte vocabulary: token 0 is byte 0, token 255 is byte 255.
     pub fn bytes() -> Self {
         let [tokenizer, config] = [byte_tokenizer_json(), byte_tokenizer_config_json()].map(String::into_bytes);
-        let files = TokenizerFiles { tokenizer, config: Some(config), chat_template: None };
-        Tokenizer { files, library: None, special_tokens: BTreeMap::new(), chat_template: None }
+        let files = TokenizerFiles { tokenizer, config: Some(config), ..TokenizerFiles::default() };
+        Self::of_bytes(files, SpecialTokenIds::default(), ChatTemplates::default())
     }
 
-    /// The tokenizer of a model with that vocabulary size.
+    fn of_bytes(files: TokenizerFiles, ids: SpecialTokenIds, chat_templates: ChatTemplates) -> Self {
+        Tokenizer { files, library: None, special_tokens: BTreeMap::new(), ids, chat_templates }
+    }
+
+    /// The tokenizer of a model with that vocabulary size. Tokens that other files name and `tokenizer.json` lacks are added to it.
     ///
     /// # Errors
     /// [`Error::Data`] if a file is malformed, or has token ids outside the model's vocabulary.
-    pub fn from_files(files: TokenizerFiles, vocab_size: u32) -> Result<Self> {
+    pub fn from_files(mut files: TokenizerFiles, vocab_size: u32) -> Result<Self> {
+        let config = files.config.as_ref().map_or_else(|| Ok(Map::new()), |bytes| object("tokenizer_config.json", bytes))?;
+        let chat_templates = ChatTemplates::of(files.chat_template.as_deref(), &config);
         if files.tokenizer == byte_tokenizer_json().as_bytes() && vocab_size >= BYTES {
-            return Tokenizer { files, ..Self::bytes() }.configured();
+            let ids = ids_of_model(&files)?;
+            return Ok(Self::of_bytes(files, ids, chat_templates));
         }
         let broken = |problem: String| Error::Data(format!("tokenizer.json {problem}"));
         let validate: Outline =
             serde_json::from_slice(&files.tokenizer).map_err(|e| broken(format!("is broken or of an unknown kind ({e})")))?;
         validate.check(vocab_size).map_err(broken)?;
         let tokenizer = tokenizers::Tokenizer::from_bytes(&files.tokenizer);
-        let tokenizer = tokenizer.map_err(|e| broken(format!("is broken or of an unknown kind ({e})")))?;
-        let library = Some(Library::new(tokenizer, vocab_size)?);
-        Tokenizer { files, library, special_tokens: BTreeMap::new(), chat_template: None }.configured()
-    }
-
-    /// Applies `tokenizer_config.json` and `chat_template.jinja`.
-    fn configured(mut self) -> Result<Self> {
-        let broken = |problem: String| Error::Data(format!("tokenizer_config.json {problem}"));
-        let config: Value = match &self.files.config {
-            Some(bytes) => serde_json::from_slice(bytes).map_err(|e| broken(format!("is broken ({e})")))?,
-            None => Value::Null,
-        };
-        for (name, token) in config.as_object().into_iter().flatten().filter(|(name, _)| name.ends_with("_token")) {
-            if let Some(text) = token.as_str().or_else(|| token.get("content")?.as_str()) {
-                self.special_tokens.insert(name.clone(), text.to_owned());
-            }
+        let mut tokenizer = tokenizer.map_err(|e| broken(format!("is broken or of an unknown kind ({e})")))?;
+        let tokens = SpecialTokens::read(&files, &config)?;
+        if tokens.add_to(&mut tokenizer)? {
+            files.tokenizer = tokenizer.to_string(true).map_err(|e| broken(format!("cannot be written ({e})")))?.into_bytes();
         }
-        self.chat_template = match (&self.files.chat_template, config.get("chat_template")) {
-            (Some(bytes), _) => {
-                let text = String::from_utf8(bytes.clone());
-                Some(text.map_err(|_| Error::Data("chat_template.jinja is no UTF-8 text".to_owned()))?)
-            }
-            (None, None | Some(Value::Null)) => None,
-            (None, Some(template)) => Some(chosen_template(template).ok_or_else(|| {
-                broken("has a chat_template that is neither a text nor a list of named texts with one named default".to_owned())
-            })?),
-        };
-        Ok(self)
+        tokenizer.set_encode_special_tokens(tokens.are_split);
+        let special_tokens = tokens.texts();
+        let id = |name: &str| tokenizer.token_to_id(special_tokens.get(name)?);
+        let own = SpecialTokenIds { bos: id("bos_token"), eos: id("eos_token").into_iter().collect(), pad: id("pad_token") };
+        let ids = own.or(ids_of_model(&files)?);
+        let library = Some(Library::new(tokenizer, vocab_size)?);
+        Ok(Tokenizer { files, library, special_tokens, ids, chat_templates })
     }
 
     /// Is it the byte vocabulary?
@@ -136,19 +105,49 @@ impl Tokenizer {
         &self.files
     }
 
-    /// Special tokens by their names in `tokenizer_config.json`, such as `bos_token`.
+    /// What is saved with a model.
+    pub fn parts(&self) -> TokenizerParts {
+        (self.files.named().into_iter().map(|(name, bytes)| (name, bytes.to_vec())).collect(), self.ids.clone())
+    }
+
+    /// Special tokens by their names in the files, such as `bos_token`.
     pub fn special_tokens(&self) -> &BTreeMap<String, String> {
         &self.special_tokens
     }
 
-    /// The chat template of its files, if there is one.
-    pub fn chat_template(&self) -> Option<&str> {
-        self.chat_template.as_deref()
+    /// The ids of the special tokens: the tokenizer's own, and those that the model's files name.
+    pub fn special_token_ids(&self) -> &SpecialTokenIds {
+        &self.ids
     }
 
-    /// The end-of-text token, if there is one.
+    /// The id of a token that is written as that text.
+    pub fn token_id(&self, text: &str) -> Option<u32> {
+        self.library.as_ref()?.tokenizer.token_to_id(text)
+    }
+
+    /// The chat template of its files, if there is one.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.chat_templates.named.get("default").map(String::as_str)
+    }
+
+    pub(super) fn chat_templates(&self) -> &ChatTemplates {
+        &self.chat_templates
+    }
+
+    /// The tokenizer with a chat template for what it is saved with, and the token that ends its replies, if that is one.
+    pub fn with_chat_template(mut self, template: &str, end_of_reply: &str) -> Self {
+        if self.chat_template() != Some(template) {
+            self.files.chat_template = Some(template.as_bytes().to_vec());
+            self.chat_templates.named.insert("default".to_owned(), template.to_owned());
+        }
+        self.token_id(end_of_reply).into_iter().for_each(|id| self.ids.add_end(id));
+        self
+    }
+
+    /// The end-of-text token, if there is one that the tokenizer knows.
     pub fn end_of_text(&self) -> Option<u32> {
-        self.library.as_ref()?.tokenizer.token_to_id(self.special_tokens.get("eos_token")?)
+        let library = self.library.as_ref()?;
+        self.ids.eos.iter().copied().find(|&id| id < library.vocab_size && library.tokenizer.id_to_token(id).is_some())
     }
 
     /// Encodes a text without surrounding special tokens. Special tokens that are written in the text are recognised.
@@ -157,22 +156,38 @@ impl Tokenizer {
     /// [`Error::Data`] if the tokenizer cannot encode the text, or a token id is outside the model's vocabulary.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let Some(library) = &self.library else { return Ok(text.bytes().map(u32::from).collect()) };
-        let mut ids = Vec::new();
-        for piece in pieces(text) {
-            let encoding = library.tokenizer.encode_fast(piece, false).map_err(cannot_encode)?;
-            ids.extend_from_slice(library.known(&encoding)?);
+        let pieces = library.cuts.pieces(&library.tokenizer, text);
+        if pieces.len() > 1 {
+            return Ok(library.encode_pieces(text, &pieces)?.into_iter().map(|(id, _)| id).collect());
         }
-        Ok(ids)
+        let encoding = library.tokenizer.encode_fast(text, false).map_err(cannot_encode)?;
+        library.known(&encoding).map(<[u32]>::to_vec)
     }
 
-    /// Encodes a text with the special tokens that the tokenizer adds around it.
+    /// Encodes a text with the special tokens that the tokenizer adds around it, unless they are written in the text.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
         let ids = self.encode(text)?;
-        let Some(Library { around: [before, behind], .. }) = &self.library else { return Ok(ids) };
+        let [before, behind] = self.around(text, &ids);
         Ok([before, &ids, behind].into_iter().flatten().copied().collect())
+    }
+
+    /// The special tokens that are to be added before and behind the ids of a text.
+    pub(super) fn around(&self, text: &str, ids: &[u32]) -> [&[u32]; 2] {
+        let Some(Library { around: [before, behind], tokenizer, .. }) = &self.library else { return [&[], &[]] };
+        let written: String = behind.iter().filter_map(|&id| tokenizer.id_to_token(id)).collect();
+        [
+            if ids.starts_with(before) { &[] } else { before },
+            if ids.ends_with(behind) || text.trim_end().ends_with(&written) { &[] } else { behind },
+        ]
+    }
+
+    /// Does a text end with one of the tokens that end texts, white space apart?
+    pub(super) fn is_ended(&self, text: &str) -> bool {
+        let written = |&id: &u32| self.library.as_ref()?.tokenizer.id_to_token(id);
+        self.ids.eos.iter().filter_map(written).any(|end| text.trim_end().ends_with(&end))
     }
 
     /// Encodes a text without surrounding special tokens, and returns each token id with its range of bytes in the text.
@@ -181,30 +196,62 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_with_places(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
         let Some(library) = &self.library else { return Ok(text.bytes().enumerate().map(|(i, b)| (b.into(), i..i + 1)).collect()) };
-        let (mut tokens, mut start) = (Vec::new(), 0);
-        for piece in pieces(text) {
-            let encoding = library.tokenizer.encode(piece, false).map_err(cannot_encode)?;
-            let places = encoding.get_offsets().iter().map(|&(from, to)| start + from..start + to);
-            tokens.extend(library.known(&encoding)?.iter().copied().zip(places));
-            start += piece.len();
-        }
-        Ok(tokens)
+        library.encode_pieces(text, &library.cuts.pieces(&library.tokenizer, text))
     }
 
     /// Decodes token ids.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let mut decoder = self.decoder();
+        let mut decoder = self.decoder(&[]);
         let mut text: String = ids.iter().map(|&id| decoder.push(id)).collect();
         text.push_str(&decoder.finish());
         text
     }
 
-    /// An incremental decoder.
-    pub fn decoder(&self) -> Decoder<'_> {
-        Decoder::new(match &self.library {
+    /// An incremental decoder of what follows the token ids of a prompt.
+    pub fn decoder(&self, prompt: &[u32]) -> Decoder<'_> {
+        let vocabulary = match &self.library {
             None => decoder::Vocabulary::Bytes,
             Some(library) => decoder::Vocabulary::Library(&library.tokenizer),
-        })
+        };
+        Decoder::new(vocabulary, prompt)
+    }
+}
+
+/// The ids of special tokens that the model's files name.
+fn ids_of_model(files: &TokenizerFiles) -> Result<SpecialTokenIds> {
+    let mut ids = SpecialTokenIds::default();
+    for (name, file) in [("generation_config.json", &files.generation_config), ("config.json", &files.model_config)] {
+        if let Some(bytes) = file {
+            ids = ids.or(SpecialTokenIds::read(name, bytes)?);
+        }
+    }
+    Ok(ids)
+}
+
+impl ChatTemplates {
+    fn of(file: Option<&[u8]>, config: &Map<String, Value>) -> Self {
+        let mut templates = ChatTemplates::default();
+        let mut add = |name: &str, template: &str| templates.named.insert(name.to_owned(), template.to_owned());
+        let is_understood = match (file.map(std::str::from_utf8), config.get("chat_template")) {
+            (Some(Ok(text)), _) => add("default", text).is_none(),
+            (Some(Err(_)), _) => {
+                templates.problem = Some("chat_template.jinja is no UTF-8 text".to_owned());
+                return templates;
+            }
+            (None, None | Some(Value::Null)) => true,
+            (None, Some(Value::String(text))) => add("default", text).is_none(),
+            (None, Some(Value::Object(named))) => named.iter().all(|(name, text)| text.as_str().map(|text| add(name, text)).is_some()),
+            (None, Some(Value::Array(list))) => list.iter().all(|entry| {
+                let field = |name: &str| entry.get(name).and_then(Value::as_str);
+                field("name").zip(field("template")).map(|(name, text)| add(name, text)).is_some()
+            }),
+            (None, Some(_)) => false,
+        };
+        if !is_understood {
+            templates.problem =
+                Some("tokenizer_config.json has a chat_template that is neither a text nor a list of named texts".to_owned());
+        }
+        templates
     }
 }
 
@@ -221,7 +268,7 @@ impl Library {
             model.dropout = None;
             tokenizer.with_model(model);
         }
-        let mut library = Library { tokenizer, vocab_size, around: Default::default() };
+        let mut library = Library { cuts: Cuts::of(&tokenizer), tokenizer, vocab_size, around: Default::default() };
         if let Some(around) = around {
             let process = |text| around.process(text, None, true).map_err(cannot_encode);
             let encoding = process(Encoding::default())?;
@@ -232,6 +279,19 @@ impl Library {
             library.around = [before.to_vec(), behind.to_vec()];
         }
         Ok(library)
+    }
+
+    /// The token ids of a text with their ranges of bytes, piece by piece.
+    fn encode_pieces(&self, text: &str, pieces: &[Range<usize>]) -> Result<Vec<(u32, Range<usize>)>> {
+        let mut tokens = Vec::new();
+        for piece in pieces {
+            let wide = around(text, piece);
+            let encoding = self.tokenizer.encode(&text[wide.clone()], false).map_err(cannot_encode)?;
+            let places = encoding.get_offsets().iter().map(|&(from, to)| wide.start + from..wide.start + to);
+            let all = self.known(&encoding)?.iter().copied().zip(places);
+            tokens.extend(all.filter(|(_, place)| piece.contains(&place.start) || piece.end == text.len() && place.start == text.len()));
+        }
+        Ok(tokens)
     }
 
     /// The token ids, if all are within the model's vocabulary.
@@ -252,94 +312,16 @@ fn cannot_encode(error: impl std::fmt::Display) -> Error {
     Error::Data(format!("the tokenizer cannot encode the text ({error}); take another tokenizer, or bytes"))
 }
 
-/// The text of a `chat_template`, or of the entry named `default` in a list.
-fn chosen_template(template: &Value) -> Option<String> {
-    let named = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some("default");
-    let text = match template {
-        Value::Array(list) => list.iter().find(named)?.get("template")?,
-        text => text,
-    };
-    text.as_str().map(str::to_owned)
-}
-
-/// Splits a text into pieces where no pre-tokenizer merges across: between lines without spaces at the boundary, and in lines longer than a
-/// piece, before a space between words.
-pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (piece, behind) = rest.split_at(cut(rest));
-        rest = behind;
-        (!piece.is_empty()).then_some(piece)
-    })
-}
-
-/// The end of the first piece of a text, in bytes.
-fn cut(text: &str) -> usize {
-    if text.len() <= 2 * PIECE_BYTES {
-        return text.len();
-    }
-    let touches = |before: &str, behind: &str| before.ends_with(char::is_whitespace) || behind.starts_with(char::is_whitespace);
-    let places = || (PIECE_BYTES..2 * PIECE_BYTES).filter(|&at| text.is_char_boundary(at));
-    let line_end = places().find(|&at| text[..at].ends_with('\n') && !touches(&text[..at - 1], &text[at..]));
-    let word_end = || places().find(|&at| text[at..].starts_with(' ') && !touches(&text[..at], &text[at + 1..]));
-    line_end.or_else(word_end).unwrap_or_else(|| places().next_back().expect("a character has four bytes at most"))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::ModelType;
-    use crate::text::train_vocabulary;
-
-    fn from_json(tokenizer: &Value, config: Value, vocab_size: u32) -> Result<Tokenizer> {
-        let [tokenizer, config] = [tokenizer, &config].map(|value| serde_json::to_vec(value).unwrap());
-        Tokenizer::from_files(TokenizerFiles { tokenizer, config: Some(config), chat_template: None }, vocab_size)
-    }
-
-    fn word_piece() -> Value {
-        let vocab = json!({ "[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "hello": 3, "wor": 4, "##ld": 5, "!": 6, "a": 7 });
-        json!({
-            "version": "1.0",
-            "added_tokens": [{ "id": 1, "content": "[CLS]", "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false }],
-            "normalizer": { "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true },
-            "pre_tokenizer": { "type": "BertPreTokenizer" },
-            "post_processor": { "type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1] },
-            "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
-            "model": { "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": vocab },
-        })
-    }
-
-    /// A tokenizer as SentencePiece makes them, with byte fallback.
-    fn unigram() -> Value {
-        let mut vocab = vec![json!(["<unk>", 0.0]), json!(["<s>", 0.0]), json!(["</s>", 0.0])];
-        vocab.extend((0..=255).map(|byte| json!([format!("<0x{byte:02X}>"), -20.0])));
-        vocab.extend([json!(["▁hello", -1.0]), json!(["▁world", -1.5]), json!(["▁", -3.0])]);
-        json!({
-            "version": "1.0",
-            "normalizer": { "type": "Sequence", "normalizers": [{ "type": "Prepend", "prepend": "▁" }, { "type": "Replace", "pattern": { "String": " " }, "content": "▁" }] },
-            "post_processor": {
-                "type": "TemplateProcessing",
-                "single": [{ "SpecialToken": { "id": "<s>", "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } }],
-                "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 0 } }],
-                "special_tokens": { "<s>": { "id": "<s>", "ids": [1], "tokens": ["<s>"] } },
-            },
-            "decoder": { "type": "Sequence", "decoders": [
-                { "type": "Replace", "pattern": { "String": "▁" }, "content": " " }, { "type": "ByteFallback" }, { "type": "Fuse" },
-                { "type": "Strip", "content": " ", "start": 1, "stop": 0 },
-            ] },
-            "model": { "type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": vocab },
-        })
-    }
-
-    fn byte_pairs() -> Tokenizer {
-        let text = include_str!("tokenizer.rs");
-        train_vocabulary([text].into_iter(), 400, ModelType::Qwen3).unwrap()
-    }
+    use crate::text::pieces::pieces;
+    use crate::text::samples::{byte_pairs, from_json, unigram, word_piece};
 
     fn streamed(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
-        let mut decoder = tokenizer.decoder();
+        let mut decoder = tokenizer.decoder(&[]);
         let mut texts: Vec<String> = ids.iter().map(|&id| decoder.push(id)).collect();
         texts.push(decoder.finish());
         texts
@@ -419,7 +401,7 @@ mod tests {
     #[test]
     fn a_hostile_file_is_refused_in_a_sentence() {
         let said = |file: Vec<u8>, vocab_size| {
-            let files = TokenizerFiles { tokenizer: file, config: None, chat_template: None };
+            let files = TokenizerFiles { tokenizer: file, ..TokenizerFiles::default() };
             let Err(error) = Tokenizer::from_files(files, vocab_size) else { panic!("it was read") };
             error.to_string()
         };
@@ -483,24 +465,31 @@ mod tests {
         assert!(said.contains("<image> of the id 8, and the model knows 0 to 7"), "{said}");
     }
 
+    /// A tokenizer as SentencePiece makes them takes a text for one word.
     #[test]
-    fn what_lies_beside_the_tokenizer_is_read_with_care() {
-        let files = |config: &str, template: Option<&[u8]>| TokenizerFiles {
-            tokenizer: serde_json::to_vec(&word_piece()).unwrap(),
-            config: Some(config.as_bytes().to_vec()),
-            chat_template: template.map(<[u8]>::to_vec),
-        };
-        let template =
-            |config: &str, file: Option<&[u8]>| Tokenizer::from_files(files(config, file), 8).map(|t| t.chat_template().map(str::to_owned));
-        assert_eq!(template("{}", None).unwrap(), None);
-        assert_eq!(template(r#"{"chat_template": "a"}"#, None).unwrap().unwrap(), "a");
-        assert_eq!(template(r#"{"chat_template": "a"}"#, Some(b"b")).unwrap().unwrap(), "b");
-        let named = r#"{"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]}"#;
-        assert_eq!(template(named, None).unwrap().unwrap(), "d");
-        for (config, file) in
-            [("{", None), (r#"{"chat_template": 1}"#, None), (r#"{"chat_template": []}"#, None), ("{}", Some(&b"\xff"[..]))]
-        {
-            assert!(template(config, file).is_err(), "{config}");
+    fn a_long_text_of_one_word_has_the_tokens_of_the_library() {
+        let mut merged = unigram();
+        let more = [["▁the", "-2.0"], ["the", "-2.5"], ["e▁t", "-2.0"], ["e", "-4.0"], ["o", "-4.0"], ["r", "-4.0"]];
+        let vocab = merged["model"]["vocab"].as_array_mut().unwrap();
+        vocab.extend(more.map(|[token, score]| json!([token, score.parse::<f64>().unwrap()])));
+        let with_bytes = from_json(&merged, Value::Null, 300).unwrap();
+        merged["model"]["byte_fallback"] = json!(false);
+        let without_bytes = from_json(&merged, Value::Null, 300).unwrap();
+        let lines = "hello world the or\nthe  theor ".repeat(11_000);
+        let one_line = "hello theworld or the the ".repeat(12_000);
+        for (tokenizer, text, is_cut) in [
+            (&with_bytes, &lines, true),
+            (&with_bytes, &one_line, true),
+            (&with_bytes, &"値the".repeat(50_000), true),
+            (&without_bytes, &"値the".repeat(50_000), true),
+            // Unknown characters next to each other are one token.
+            (&without_bytes, &"値".repeat(100_000), false),
+        ] {
+            let Some(library) = &tokenizer.library else { panic!("it is none of bytes") };
+            assert_eq!(library.cuts.pieces(&library.tokenizer, text).len() > 1, is_cut);
+            let whole = library.tokenizer.encode(text.as_str(), false).unwrap();
+            assert!(tokenizer.encode(text).unwrap() == whole.get_ids());
+            assert!(tokenizer.encode_with_places(text).unwrap().iter().map(|(id, _)| *id).eq(whole.get_ids().iter().copied()));
         }
     }
 }

@@ -6,8 +6,10 @@ use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-use super::template::Family;
-use super::tokenizer::{Tokenizer, TokenizerFiles, pieces};
+use super::built_in::BuiltIn;
+use super::pieces::pieces;
+use super::tokenizer::Tokenizer;
+use super::tokenizer_files::TokenizerFiles;
 use crate::error::{Error, Result};
 use crate::model::ModelType;
 use crate::model::tokenizer::pretty;
@@ -18,19 +20,19 @@ use crate::model::tokenizer::pretty;
 /// # Errors
 /// [`Error::Setting`] if the size has no room for a pair, [`Error::Data`] if the texts have too few different pairs.
 pub fn train_vocabulary<'a>(texts: impl Iterator<Item = &'a str> + Send, size: u32, model_type: ModelType) -> Result<Tokenizer> {
-    let family = Family::of(model_type);
-    let least = 256 + family.special_tokens.len() as u32 + 1;
+    let family = BuiltIn::of_family(model_type);
+    let least = 256 + family.markers.len() as u32 + 1;
     if size < least {
         return Err(Error::Setting(format!(
             "a vocabulary of {size} tokens has no room: take {least} or more (256 bytes, {} special tokens and a pair)",
-            family.special_tokens.len()
+            family.markers.len()
         )));
     }
     // A page has no threads.
     #[cfg(target_arch = "wasm32")]
     tokenizers::utils::parallelism::set_parallelism(false);
     let byte_level = ByteLevel::new(false, true, true);
-    let special_tokens: Vec<AddedToken> = family.special_tokens.iter().map(|&token| AddedToken::from(token, true)).collect();
+    let special_tokens: Vec<AddedToken> = family.markers.iter().map(|&token| AddedToken::from(token, true)).collect();
     let trainer = BpeTrainer::builder()
         .vocab_size(size as usize)
         .show_progress(false)
@@ -46,14 +48,14 @@ pub fn train_vocabulary<'a>(texts: impl Iterator<Item = &'a str> + Send, size: u
     }
     let files = TokenizerFiles {
         tokenizer: tokenizer.to_string(true).map_err(failed)?.into_bytes(),
-        config: Some(config(&family).into_bytes()),
-        chat_template: None,
+        config: Some(config(family).into_bytes()),
+        ..TokenizerFiles::default()
     };
     Tokenizer::from_files(files, size)
 }
 
 /// The text of `tokenizer_config.json`.
-fn config(family: &Family) -> String {
+fn config(family: &BuiltIn) -> String {
     let mut config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": false,
@@ -86,7 +88,7 @@ mod tests {
             let read = Tokenizer::from_files(first.files().clone(), 420).unwrap();
             assert_eq!(read.encode(TEXT).unwrap(), first.encode(TEXT).unwrap());
             assert!(first.encode(TEXT).unwrap().len() * 2 < TEXT.len());
-            let [end] = first.encode(Family::of(family.model_type).end).unwrap()[..] else { panic!("one token ends a reply") };
+            let [end] = first.encode(BuiltIn::of_family(family.model_type).end).unwrap()[..] else { panic!("one token ends a reply") };
             assert_eq!(first.end_of_text(), Some(end));
         }
     }

@@ -8,6 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::Task;
 use super::documents::Documents;
 use super::draw::{VALIDATION_BATCHES, needed, numbered};
+use super::summary::Summary;
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::model::fingerprint::hash;
@@ -33,7 +34,11 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Data`] if the text is empty or too short for two sequences.
-    pub fn text(bytes: Vec<u8>, seq_len: u32) -> Result<Self> {
+    pub fn text(mut bytes: Vec<u8>, seq_len: u32) -> Result<Self> {
+        // A byte order mark is no part of a text.
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            bytes.drain(..3);
+        }
         Self::stream(Tokens::Bytes(bytes), BYTES, seq_len)
     }
 
@@ -90,6 +95,15 @@ impl Dataset {
     pub fn task(task: Task, seq_len: u32) -> Result<Self> {
         task.check(seq_len)?;
         Ok(Dataset(Kind::Generated(Generated { task, seq_len })))
+    }
+
+    /// What was read. Nothing, if the data is generated.
+    pub fn summary(&self) -> Option<Summary> {
+        match &self.0 {
+            Kind::Stream(stream) => Some(Summary::of_text((stream.training.len() + stream.validation.len()) as u64)),
+            Kind::Documents(documents) => Some(documents.summary()),
+            Kind::Generated(_) => None,
+        }
     }
 
     /// T: the longest sequence, in tokens.

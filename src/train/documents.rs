@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::draw::{VALIDATION_BATCHES, needed, numbered};
+use super::summary::Summary;
 use crate::error::{Error, Result};
 use crate::model::fingerprint::hash;
 use crate::step::{Batch, IGNORED_LABEL};
@@ -29,6 +30,7 @@ pub(super) struct Documents {
     training: Vec<Piece>,
     validation: Vec<Piece>,
     pub seq_len: u32,
+    summary: Summary,
     /// Seed, sequences and plan of the first request: a run makes no others.
     plan: OnceLock<(u64, u32, Plan)>,
 }
@@ -55,14 +57,17 @@ impl Documents {
             }
         };
         let (training, validation) = (pieces(training, "train")?, pieces(validation, "validate")?);
-        Ok(Documents { training, validation, seq_len, plan: OnceLock::new() })
+        Ok(Documents { training, validation, seq_len, summary: Summary::of(documents, seq_len), plan: OnceLock::new() })
+    }
+
+    /// What was read, and what was lost of it.
+    pub fn summary(&self) -> Summary {
+        self.summary
     }
 
     /// The vocabulary size that a model needs.
     pub fn vocab_size(&self) -> u32 {
-        let pieces = self.training.iter().chain(&self.validation);
-        let known = pieces.flat_map(|(ids, labels)| ids.iter().chain(labels)).filter(|&&id| id != IGNORED_LABEL);
-        needed(known)
+        vocab_size(self.training.iter().chain(&self.validation))
     }
 
     pub fn fingerprint(&self) -> u64 {
@@ -77,14 +82,14 @@ impl Documents {
             let batches = plan.len() as u64;
             let mut order: Vec<usize> = (0..plan.len()).collect();
             shuffle(&mut order, &mut numbered(seed, number / batches));
-            self.batch_of(&self.training, &plan[order[(number % batches) as usize]], sequences)
+            batch_of(&self.training, &plan[order[(number % batches) as usize]], self.seq_len, sequences)
         })
     }
 
     pub fn validation(&self, sequences: u32) -> Vec<Batch> {
         let order = (0..self.validation.len()).collect();
         let plan = pack(&self.validation, order, sequences as usize * self.seq_len as usize);
-        plan.iter().take(VALIDATION_BATCHES as usize).map(|places| self.batch_of(&self.validation, places, sequences)).collect()
+        plan.iter().take(VALIDATION_BATCHES as usize).map(|places| batch_of(&self.validation, places, self.seq_len, sequences)).collect()
     }
 
     /// Calls `of` with the pieces of the batches of an epoch.
@@ -97,19 +102,48 @@ impl Documents {
         let (known_seed, known_sequences, plan) = self.plan.get_or_init(|| (seed, sequences, make()));
         if (*known_seed, *known_sequences) == (seed, sequences) { of(plan) } else { of(&make()) }
     }
+}
 
-    /// The batch of the pieces with those indices, filled up with sequences without labels.
-    fn batch_of(&self, pieces: &[Piece], places: &[usize], sequences: u32) -> Batch {
-        let mut packed: Vec<Piece> = places.iter().map(|&place| pieces[place].clone()).collect();
-        let seq_len = self.seq_len as usize;
-        let mut left = sequences as usize * seq_len - packed.iter().map(|(ids, _)| ids.len()).sum::<usize>();
-        while left > 0 {
-            let len = left.min(seq_len);
-            packed.push((vec![0; len], vec![IGNORED_LABEL; len]));
-            left -= len;
-        }
-        Batch::new(packed)
+/// All pieces of some documents, packed into batches in their order.
+pub(super) struct Packed {
+    pieces: Vec<Piece>,
+    plan: Plan,
+    seq_len: u32,
+    sequences: u32,
+}
+
+impl Packed {
+    pub fn new(documents: &[Document], seq_len: u32, sequences: u32) -> Self {
+        let pieces: Vec<Piece> = documents.iter().flat_map(|document| pieces(document, seq_len as usize)).collect();
+        let plan = pack(&pieces, (0..pieces.len()).collect(), sequences as usize * seq_len as usize);
+        Packed { pieces, plan, seq_len, sequences }
     }
+
+    pub fn batches(&self) -> impl ExactSizeIterator<Item = Batch> {
+        self.plan.iter().map(|places| batch_of(&self.pieces, places, self.seq_len, self.sequences))
+    }
+
+    /// The vocabulary size that a model needs.
+    pub fn vocab_size(&self) -> u32 {
+        vocab_size(&self.pieces)
+    }
+}
+
+fn vocab_size<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> u32 {
+    needed(pieces.into_iter().flat_map(|(ids, labels)| ids.iter().chain(labels)).filter(|&&id| id != IGNORED_LABEL))
+}
+
+/// The batch of the pieces with those indices, filled up with sequences without labels.
+fn batch_of(pieces: &[Piece], places: &[usize], seq_len: u32, sequences: u32) -> Batch {
+    let mut packed: Vec<Piece> = places.iter().map(|&place| pieces[place].clone()).collect();
+    let seq_len = seq_len as usize;
+    let mut left = sequences as usize * seq_len - packed.iter().map(|(ids, _)| ids.len()).sum::<usize>();
+    while left > 0 {
+        let len = left.min(seq_len);
+        packed.push((vec![0; len], vec![IGNORED_LABEL; len]));
+        left -= len;
+    }
+    Batch::new(packed)
 }
 
 /// Splits a document into pieces of at most `seq_len` tokens. The last token of the document is only a label. Pieces without labels are

@@ -1,4 +1,4 @@
-//! Training runs: datasets, the trainer, its schedule, checkpoints, planning, tuning, generation, and verification of exactness.
+//! Training runs: datasets, the trainer, its schedule, checkpoints, planning, tuning, generation, evaluation, and verification of exactness.
 
 mod attention;
 mod batch_file;
@@ -7,12 +7,14 @@ mod checkpoint;
 mod dataset;
 mod documents;
 mod draw;
+mod evaluate;
 mod generate;
 mod planner;
 mod roofline;
 mod schedule;
 mod settings;
 mod snapshot;
+mod summary;
 mod tasks;
 mod trainer;
 mod tune;
@@ -23,12 +25,14 @@ pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};
 pub use dataset::Dataset;
+pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Generator, Sampled, Sampler};
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use roofline::{Profile, RooflineRow, matmul_gflops, roofline};
 pub use schedule::learning_rate;
 pub use settings::Settings;
 pub use snapshot::{RunId, Snapshot};
+pub use summary::Summary;
 pub use tasks::{CopyTask, RecallTask, SortTask, SumTask, Task};
 pub use trainer::{StepReport, Trainer, Validation};
 pub use tune::{tune, tuning_key};

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::{Dataset, Profile, RunId, Settings, Snapshot, learning_rate};
+use super::evaluate::Sums;
+use super::{Dataset, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
 use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
@@ -38,12 +39,21 @@ pub struct StepReport {
 }
 
 /// The result of a validation on held-out batches.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Validation {
     /// The mean loss over labels, in nats.
     pub loss: f64,
     /// The fraction of labels with a probability above one half, for datasets with right answers.
     pub accuracy: Option<f64>,
+    /// The loss by the number of tokens that a label follows, in powers of two.
+    pub by_position: Vec<LossAtPositions>,
+}
+
+impl Validation {
+    /// e to the power of the loss.
+    pub fn perplexity(&self) -> f64 {
+        self.loss.exp()
+    }
 }
 
 /// A run in progress.
@@ -266,20 +276,18 @@ impl Trainer {
         assert!(self.in_progress.is_none(), "a validation within a step");
         self.prefetched = None;
         let labels: u64 = self.validation.iter().map(Batch::label_count).sum();
-        let (mut loss, mut sure) = (0.0, 0);
+        let (mut loss, mut sure, mut sums) = (0.0, 0, Sums::default());
         for batch in &self.validation {
             self.executor.load_batch(&batch.clone().averaged_over(labels));
             self.executor.run(Pass::Clear..=Pass::Loss).await?;
             loss += f64::from(self.executor.metrics().await?[metrics::LOSS]);
-            if self.dataset.has_answers() {
-                let log_probs: Vec<f32> =
-                    bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
-                let counted = log_probs.iter().zip(&batch.labels).filter(|(_, label)| **label != IGNORED_LABEL);
-                sure += counted.filter(|(log_prob, _)| log_prob.exp() > 0.5).count();
-            }
+            let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
+            sums.add(batch, &log_probs);
+            let counted = log_probs.iter().zip(&batch.labels).filter(|(_, label)| **label != IGNORED_LABEL);
+            sure += counted.filter(|(log_prob, _)| log_prob.exp() > 0.5).count();
         }
         let accuracy = self.dataset.has_answers().then(|| sure as f64 / labels.max(1) as f64);
-        Ok(Validation { loss, accuracy })
+        Ok(Validation { loss, accuracy, by_position: sums.by_position() })
     }
 
     /// Profiles the gradients of a held-out batch. The run is not affected.

@@ -165,7 +165,7 @@ pub enum Wish {
     /// Encode the text in the file beside the message, as an [`Encoded`]. What follows of [`Wish::Encode`] and [`Wish::Decode`] is
     /// about the same tokens.
     Read {
-        /// The text's name: that of JSON lines ends in `.jsonl`.
+        /// The text's name.
         name: String,
         /// How it becomes tokens.
         vocabulary: Vocabulary,

@@ -51,8 +51,8 @@ impl Quantity {
     pub fn of_validations(self, history: &History) -> Vec<Point> {
         let validations = history.validations.iter();
         match self {
-            Quantity::Loss => validations.map(|&(step, validation)| (step, validation.loss)).collect(),
-            Quantity::Accuracy => validations.filter_map(|&(step, validation)| Some((step, validation.accuracy?))).collect(),
+            Quantity::Loss => validations.map(|(step, validation)| (*step, validation.loss)).collect(),
+            Quantity::Accuracy => validations.filter_map(|(step, validation)| Some((*step, validation.accuracy?))).collect(),
             Quantity::GradNorm | Quantity::LearningRate | Quantity::Speed => Vec::new(),
         }
     }
@@ -110,7 +110,7 @@ mod tests {
             tokens_per_second: 128.0,
             peak_bytes: 1000,
         };
-        let validations = vec![(2, Validation { loss: 3.5, accuracy: None })];
+        let validations = vec![(2, Validation { loss: 3.5, accuracy: None, by_position: Vec::new() })];
         History { steps: vec![step(1, 5.0), step(2, 4.0)], validations }
     }
 

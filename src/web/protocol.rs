@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::library::{Origin, Vocabulary};
 use crate::model::ModelSpec;
 use crate::step::{Granularity, StrategyKind};
-use crate::train::{AttentionPattern, Profile, Settings, StepReport, Suggestion, Validation, VerifyReport};
+use crate::text::is_named_as_rows;
+use crate::train::{AttentionPattern, Profile, Settings, StepReport, Suggestion, Summary, Validation, VerifyReport};
 
 /// What the page wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,13 +146,17 @@ pub struct GivenText {
     pub size: u64,
     /// When it was written, in seconds since 1970.
     pub written: u64,
+    /// Does it begin as JSON does, so that it may be rows?
+    pub may_be_rows: bool,
 }
 
-impl GivenText {
-    /// Are its lines JSON, each a conversation or a text?
-    pub fn is_rows(&self) -> bool {
-        self.name.to_ascii_lowercase().ends_with(".jsonl")
+/// May a text be rows of JSON, by its name or its first bytes?
+pub fn may_be_rows(name: &str, start: &[u8]) -> bool {
+    if is_named_as_rows(name) {
+        return true;
     }
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    matches!(start.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 impl Run {
@@ -166,7 +171,7 @@ impl Run {
         match &self.data {
             Data::Task(..) => false,
             Data::OwnSource => self.vocabulary != Vocabulary::Bytes,
-            Data::Text(given) => self.vocabulary != Vocabulary::Bytes || given.is_rows(),
+            Data::Text(given) => self.vocabulary != Vocabulary::Bytes || given.may_be_rows,
         }
     }
 }
@@ -213,6 +218,8 @@ pub enum FromWorker {
         planned_bytes: u64,
         /// What the device's own objects add up to.
         created_bytes: u64,
+        /// What was read to learn from, if anything.
+        read: Option<Summary>,
     },
     /// A saved run goes on: what it is, and what it has done. Its text is the file beside the message.
     Resumed(Box<Run>, History),
@@ -380,12 +387,23 @@ pub struct Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Dtype, Lora, Projection};
     use crate::web::form::Form;
+
+    #[test]
+    fn rows_may_be_known_by_name_or_first_bytes() {
+        let may_be = |start: &&[u8]| may_be_rows("talks.txt", start);
+        assert!([&b"{\"text\": 1}"[..], b" \n[{", b"\xef\xbb\xbf{"].iter().all(may_be));
+        assert!(![&b""[..], b"Once", b"\xef\xbb\xbf"].iter().any(may_be));
+        assert!(may_be_rows("https://host/talks.JSONL?download=true", b"Once"));
+    }
 
     #[test]
     fn a_run_arrives_as_it_was_sent() {
         let mut run = Form::default().run(None, Start::Seed).unwrap();
-        run.data = Data::Text(GivenText { name: "„Text“\n\u{2028}\"".to_owned(), size: 1 << 40, written: 1 });
+        run.data = Data::Text(GivenText { name: "„Text“\n\u{2028}\"".to_owned(), size: 1 << 40, written: 1, may_be_rows: true });
+        let lora = Lora { rank: 2, alpha: 4.0, use_rslora: false, targets: vec![Projection::Query], layers: None };
+        run.spec = ModelSpec::lora(&run.spec.config, lora, Dtype::F32).unwrap();
         let message = ToWorker::Begin(Box::new(run), Go::Slow(Granularity::Chunk, 2.5));
         let sent = postcard::to_allocvec(&message).unwrap();
         assert_eq!(postcard::from_bytes::<ToWorker>(&sent).unwrap(), message);

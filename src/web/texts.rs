@@ -67,7 +67,7 @@ pub struct Texts {
 
 sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
-    Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, locked }
+    Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls {
         title, start, go_on, pause, step, reset, loading, ready, resuming, training, stepping, paused, stopped, recovered, waiting_for_device,
@@ -80,8 +80,8 @@ sections! {
     }
     Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
     Training {
-        title, loss, validation_loss, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
-        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, sample, sample_empty, sample_task, probability,
+        title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
+        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_position, by_position_about, tokens_before, perplexity, labels, sample, sample_empty, sample_task, probability,
         attention, attention_about, attention_look, attention_layer, attention_head, attention_text, runs, runs_about, runs_empty, run, settings, memory, overlay, forget_run, take,
     }
     Compare {

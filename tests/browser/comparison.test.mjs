@@ -188,6 +188,9 @@ async function keepsRuns(trainer) {
   assert(written.length > 50 && written.every((title) => /\d %/.test(title)), 'every character has its probability');
   assert.match(await page.$eval('.numbers', ({ textContent }) => textContent), /GFLOP\/s/);
   assert(await page.$$eval('.curve polyline', ({ length }) => length) >= 3, 'raw, smoothed and validation');
+  // The validation tells labels by the number of tokens before them, in powers of two.
+  const positions = await page.$$eval('#by-position tbody th', (cells) => cells.map(({ textContent }) => textContent));
+  assert.deepEqual(positions.slice(0, 3), ['1', '2–3', '4–7']);
   await page.select('#quantity', 'grad-norm');
   await page.click('#log-scale');
   assert.match(await page.$eval('.curve', (curve) => curve.getAttribute('aria-label')), /Gradient norm/);

@@ -1,7 +1,7 @@
 // Models in files: opened from folders and URLs, trained, saved, interrupted, broken.
 
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -32,8 +32,8 @@ const hosts = [];
 
 before(async () => {
   assert(process.env.PAGE, 'PAGE is not set: run these tests with `cargo xtask test --only browser`');
-  server = await serveInstrumented(process.env.PAGE);
   directory = await mkdtemp(path.join(tmpdir(), 'streambp-'));
+  server = await serveInstrumented(process.env.PAGE, { 'talks.jsonl': path.join(directory, 'rows.jsonl') });
   folder = path.join(directory, 'org', 'model');
   await writeModel(folder, MODEL, { dtype: 'BF16', shards: 3 });
 });
@@ -243,6 +243,11 @@ async function meetsHosts(trainer) {
   assert.match(await trainer.waitForError(), /is no address/);
   await refused({ noCors: true }, 'org/model', /CORS/);
   await refused({}, 'org/nothing', /there is no config\.json/);
+  // A host that answers every address with a page. Nothing of it is kept.
+  await mkdir(path.join(directory, 'org', 'page'), { recursive: true });
+  await file(path.join(directory, 'org', 'page'), 'config.json', '<!doctype html><title>Not found</title>');
+  await refused({}, 'org/page', /org\/page\/.*config\.json is no JSON; give the address of a model/);
+  assert.equal(await page.$$eval('#kept li', ({ length }) => length), 0);
 
   // A host without range requests sends whole files, so an aborted download starts again.
   const simple = await host({ noRanges: true, cut: { name: SHARD, after: CUT_BYTES } });
@@ -365,8 +370,28 @@ async function learnsConversations(trainer) {
   const losses = await steps(trainer, 3);
   assert(losses.every(Number.isFinite) && losses[2] < losses[0], `the loss does not fall: ${losses}`);
   await startOver(trainer);
+  // An array is rows, whatever the file is called, and the page says how many it read.
+  await trainer.dropIn(await file(directory, 'rows', `[${rows.join(',\n')}]`));
+  await readsRows(trainer, losses[0], 30);
+  // So are lines at an address, whatever follows its name.
+  await trainer.type('address', new URL('talks.jsonl?download=true', server.url).href);
+  await trainer.press('use-address');
+  await page.waitForFunction(() => /download=true/.test(document.querySelector('#given').textContent));
+  await readsRows(trainer, losses[0], 30);
   await trainer.dropIn(await file(directory, 'broken.jsonl', `${rows[0]}\n{"messages": 3}\n`));
   await trainer.press('step');
   assert.match(await trainer.waitForError(), /broken\.jsonl, line 2/);
   await page.waitForFunction(() => document.querySelector('#status').dataset.state === 'error');
+  // The name alone says that it has to be rows.
+  await trainer.dropIn(await file(directory, 'prose.jsonl', 'Once upon a time'));
+  await trainer.press('step');
+  assert.match(await trainer.waitForError(), /prose\.jsonl, line 1: Once upon a time is no object/);
+}
+
+/** Trains a step on rows, and checks its loss and the count that the page shows. */
+async function readsRows(trainer, loss, count) {
+  assert.deepEqual(await steps(trainer, 1), [loss]);
+  const read = await trainer.page.$eval('#read', ({ textContent }) => textContent);
+  assert(read.startsWith(`Documents read: ${count}.`), read);
+  await startOver(trainer);
 }

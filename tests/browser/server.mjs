@@ -38,9 +38,10 @@ export async function serve(directory, { under = '/', instead = {} } = {}) {
   return { url: `http://127.0.0.1:${server.address().port}${under}`, served, close };
 }
 
-/** Serves the page with instruments in its workers, for `destroyDevice`, `webgpuMemory` and tests of the librarian. */
-export function serveInstrumented(directory) {
+/** Serves the page with instruments in its workers, for `destroyDevice`, `webgpuMemory` and tests of the librarian; and with more files. */
+export function serveInstrumented(directory, more = {}) {
   const instead = {
+    ...more,
     'start-worker.js': path.join(HERE, 'instruments/start-worker.js'),
     'native-webgpu.js': path.join(HERE, 'instruments/native-webgpu.js'),
     'start-librarian.js': path.join(HERE, 'instruments/start-librarian.js'),

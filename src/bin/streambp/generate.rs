@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     session.signals.listen("token")?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let vocab_size = spec.config.vocab_size;
-    let tokenizer = arguments.text.tokenizer(&arguments.model.model, vocab_size)?;
+    let tokenizer = arguments.text.tokenizer(&arguments.model, vocab_size)?;
     if tokenizer.is_bytes() && vocab_size < 256 {
         return Err(Error::Setting(format!("the model knows {vocab_size} tokens, and a prompt of bytes needs 256")));
     }
@@ -61,7 +61,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     generator.load(&values).await?;
     generator.start(&prompt)?;
     let mut sampler = Sampler::new(arguments.temperature, arguments.top_k, arguments.seed);
-    let mut decoder = tokenizer.decoder();
+    let mut decoder = tokenizer.decoder(&prompt);
     let mut text = if arguments.chat { String::new() } else { arguments.prompt };
     let mut sampled = Vec::new();
     let show = |part: &str| if session.json { Ok(()) } else { output::part(part) };
@@ -70,7 +70,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     while sampled.len() < arguments.tokens as usize && !answer.is_over() && !is_stopped() {
         let token = generator.next(&mut sampler).await?;
         sampled.push(token);
-        if tokenizer.end_of_text() == Some(token.id) {
+        if tokenizer.special_token_ids().eos.contains(&token.id) {
             break;
         }
         let part = answer.push(&decoder.push(token.id));

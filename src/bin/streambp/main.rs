@@ -5,6 +5,7 @@
 
 mod bench;
 mod devices;
+mod eval;
 mod generate;
 mod grad;
 mod merge;
@@ -60,6 +61,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Verify that gradients are bit-identical for all strategies and chunk lengths
     Verify(verify::Arguments),
+    /// Loss and perplexity of a model on a text or on conversations
+    Eval(eval::Arguments),
     /// Continue a prompt, or answer it
     Generate(generate::Arguments),
 }
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
             Command::Plan(arguments) => plan::run(&arguments, session).await,
             Command::Bench(arguments) => bench::run(arguments, session).await,
             Command::Verify(arguments) => verify::run(arguments, session).await,
+            Command::Eval(arguments) => eval::run(arguments, session).await,
             Command::Generate(arguments) => generate::run(arguments, session).await,
         }
     });

@@ -10,6 +10,7 @@ use crate::options::note_other_base;
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
 use crate::session::Session;
+use crate::text::tokenizer_of_adapters;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -42,7 +43,8 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     refuse_to_replace("--out", &arguments.out, [Path::new(&arguments.model), &arguments.lora])?;
     let existing = if arguments.overwrite { Existing::Overwrite } else { Existing::Refuse };
     let out = OutDirectory::open(&arguments.out, existing)?;
-    merge(stored, &adapter, arguments.dtype, out.path())?;
+    let tokenizer = tokenizer_of_adapters(&arguments.lora, Path::new(&arguments.model), &model.config)?;
+    merge(stored, &adapter, arguments.dtype, tokenizer, out.path())?;
     let out = out.path().display().to_string();
     if session.json {
         output::json(&json!({ "out": out }))?;

@@ -5,9 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use streambp::error::{Error, Result};
+use streambp::model::archive::TokenizerParts;
 use streambp::model::{Config, ModelType, Preset};
-use streambp::text::{ChatTemplate, Conversation, Message, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
-use streambp::train::Dataset;
+use streambp::text::{
+    ChatTemplate, Content, Conversation, Document, EncodedRows, Message, Tokenizer, TokenizerFiles, train_vocabulary, without_mark,
+};
+use streambp::train::{Dataset, Summary};
+
+use crate::options::ModelOptions;
+use crate::output;
 
 /// The largest vocabulary of a model whose vocabulary is not chosen yet.
 const MOST_TOKENS: u32 = 1 << 24;
@@ -21,20 +27,80 @@ pub struct TextOptions {
 }
 
 impl TextOptions {
-    /// The tokenizer for a model with that vocabulary size.
-    pub fn tokenizer(&self, model: &str, vocab_size: u32) -> Result<Tokenizer> {
+    /// The tokenizer for a model with that vocabulary size: the one of the option, or that of the adapters, or that of the model.
+    pub fn tokenizer(&self, model: &ModelOptions, vocab_size: u32) -> Result<Tokenizer> {
+        let is_preset = Preset::named(&model.model).is_some();
+        let directory = Some(Path::new(&model.model)).filter(|path| !is_preset && path.is_dir());
+        let adapters = model.lora.lora.as_deref();
         let files = match &self.tokenizer {
             Some(bytes) if bytes == "bytes" => None,
             Some(path) => {
                 let missing = || Error::Setting(format!("there is no tokenizer {path}: give a tokenizer.json, or bytes"));
                 Some(TokenizerFiles::read(Path::new(path))?.ok_or_else(missing)?)
             }
-            // A bare config.json is an untrained model.
-            None if Preset::named(model).is_some() || Path::new(model).is_file() => None,
-            None => TokenizerFiles::read(&Path::new(model).join("tokenizer.json"))?,
+            None => match (adapters.map_or(Ok(None), TokenizerFiles::read)?, directory) {
+                (Some(files), _) => Some(files),
+                (None, Some(directory)) => of_model(directory, vocab_size)?,
+                (None, None) if is_preset => None,
+                (None, None) => {
+                    let model = &model.model;
+                    output::say(format_args!(
+                        "note: {model} alone names no tokenizer, so every byte is a token; give one with --tokenizer"
+                    ));
+                    None
+                }
+            },
         };
-        files.map_or_else(|| Ok(Tokenizer::bytes()), |files| Tokenizer::from_files(files, vocab_size))
+        let Some(mut files) = files else { return Ok(Tokenizer::bytes()) };
+        // What ends a text for the model stands beside its weights.
+        if let Some(directory) = directory {
+            files = files.with_ids_of(directory)?;
+        }
+        if let Some(adapters) = adapters.filter(|_| self.tokenizer.is_none()) {
+            files = files.with_template_of(adapters)?;
+        }
+        Tokenizer::from_files(files, vocab_size)
     }
+}
+
+/// The tokenizer's files of a model; `None` stands for bytes.
+fn of_model(directory: &Path, vocab_size: u32) -> Result<Option<TokenizerFiles>> {
+    if let Some(files) = TokenizerFiles::read(directory)? {
+        return Ok(Some(files));
+    }
+    let has = |name: &str| directory.join(name).is_file();
+    let forms: [&[&str]; 5] =
+        [&["tokenizer.model"], &["spiece.model"], &["vocab.json", "merges.txt"], &["vocab.txt"], &["tokenizer_config.json"]];
+    let found = forms.into_iter().find(|names| names.iter().all(|name| has(name)));
+    let shown = directory.display();
+    match found {
+        // Models of bytes were once written without a tokenizer.
+        None if vocab_size == 256 => Ok(None),
+        None => Err(Error::Setting(format!(
+            "{shown} has no tokenizer.json; put the one of the model there, name another one with --tokenizer, or take bytes with --tokenizer bytes"
+        ))),
+        Some(names) => Err(Error::Setting(format!(
+            "{shown} has {} and no tokenizer.json; convert it with `python -c \"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('{shown}').save_pretrained('{shown}')\"`, or take bytes with --tokenizer bytes",
+            names.join(" and ")
+        ))),
+    }
+}
+
+/// The tokenizer that adapters bring along for their model, and the ids of what ends its texts and replies. It goes with the merged model.
+pub fn tokenizer_of_adapters(adapters: &Path, model: &Path, config: &Config) -> Result<Option<TokenizerParts>> {
+    let files = match TokenizerFiles::read(adapters)? {
+        None if adapters.join(TokenizerFiles::CHAT_TEMPLATE).is_file() => TokenizerFiles::read(model)?,
+        files => files,
+    };
+    let Some(files) = files else { return Ok(None) };
+    let files = files.with_ids_of(model)?.with_template_of(adapters)?;
+    let tokenizer = Tokenizer::from_files(files, config.vocab_size)?;
+    let Some(source) = tokenizer.chat_template().map(str::to_owned) else { return Ok(Some(tokenizer.parts())) };
+    // A template that cannot be used ends no reply.
+    let template = ChatTemplate::of(&tokenizer, config.model_type);
+    let end = template.and_then(|template| template.end_of_reply(seconds(SystemTime::now()))).unwrap_or_default();
+    let tokenizer = tokenizer.with_chat_template(&source, &end);
+    Ok(Some(tokenizer.parts()))
 }
 
 /// Options of a text file for training.
@@ -47,26 +113,78 @@ pub struct DataOptions {
     train_tokenizer: Option<u32>,
 }
 
+/// The tokens of a file.
+struct Encoded {
+    tokens: Tokens,
+    tokenizer: Tokenizer,
+    /// What the file holds, in words.
+    read: String,
+}
+
+enum Tokens {
+    Bytes(Vec<u8>),
+    Ids(Vec<u32>),
+    Documents(Vec<Document>),
+}
+
+impl TextOptions {
+    /// The documents of a file to evaluate a model on; a text is one of them. Says on standard error what was read.
+    pub fn documents(self, data: &str, model: &ModelOptions, config: &mut Config, seq_len: u32) -> Result<Vec<Document>> {
+        let Encoded { tokens, read, .. } = DataOptions { text: self, train_tokenizer: None }.encode(data, model, config)?;
+        let whole = |ids: Vec<u32>| vec![Document { assistant_mask: vec![true; ids.len()], ids }];
+        let documents = match tokens {
+            Tokens::Bytes(bytes) => whole(bytes.into_iter().map(u32::from).collect()),
+            Tokens::Ids(ids) => whole(ids),
+            Tokens::Documents(documents) => documents,
+        };
+        say_what_was_read(data, &read, Summary::of(&documents, seq_len), seq_len);
+        Ok(documents)
+    }
+}
+
 impl DataOptions {
-    /// The dataset of a file, and its tokenizer. A preset's vocabulary size is set to the tokenizer's.
-    pub fn dataset(&self, data: &str, model: &str, config: &mut Config, seq_len: u32) -> Result<(Dataset, Tokenizer)> {
+    /// The dataset of a file, and its tokenizer. A preset's vocabulary size is set to the tokenizer's. Says on standard error what was
+    /// read.
+    pub fn dataset(&self, data: &str, model: &ModelOptions, config: &mut Config, seq_len: u32) -> Result<(Dataset, Tokenizer)> {
+        let Encoded { tokens, tokenizer, read } = self.encode(data, model, config)?;
+        let dataset = match tokens {
+            Tokens::Bytes(bytes) => Dataset::text(bytes, seq_len)?,
+            Tokens::Ids(ids) => Dataset::tokens(ids, seq_len)?,
+            Tokens::Documents(documents) => Dataset::documents(&documents, seq_len)?,
+        };
+        say_what_was_read(data, &read, dataset.summary().unwrap_or_default(), seq_len);
+        Ok((dataset, tokenizer))
+    }
+
+    /// Reads a file, whatever it holds.
+    fn encode(&self, data: &str, model: &ModelOptions, config: &mut Config) -> Result<Encoded> {
         let text = std::fs::read(data).map_err(|e| Error::io(data, e))?;
         let text = String::from_utf8(text).map_err(|_| Error::Data(format!("{data} is no UTF-8 text; give a text file")))?;
-        if !Path::new(data).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl")) {
-            let tokenizer = self.tokenizer(model, config, [text.as_str()].into_iter())?;
-            let dataset = match tokenizer.is_bytes() {
-                true => Dataset::text(text.into_bytes(), seq_len),
-                false => Dataset::tokens(tokenizer.encode(&text)?, seq_len),
-            };
-            return Ok((dataset?, tokenizer));
+        let text = without_mark(&text);
+        match Content::of(data, text)? {
+            Content::Text(notice) => {
+                notice.into_iter().for_each(|notice| output::say(format_args!("note: {data} {notice}")));
+                let tokenizer = self.tokenizer(model, config, [text].into_iter())?;
+                let tokens = match tokenizer.is_bytes() {
+                    true => Tokens::Bytes(text.as_bytes().to_vec()),
+                    false => Tokens::Ids(tokenizer.encode(text)?),
+                };
+                Ok(Encoded { tokens, tokenizer, read: "one text".to_owned() })
+            }
+            Content::Rows(rows) => {
+                let tokenizer = self.tokenizer(model, config, rows.texts())?;
+                // A template may write the date. It gets that of the data, so that a run that is resumed on another day sees the same text.
+                let written = std::fs::metadata(data).and_then(|file| file.modified()).map_err(|e| Error::io(data, e))?;
+                let EncodedRows { documents, tokenizer, notice } = rows.encode(tokenizer, config.model_type, seconds(written))?;
+                notice.into_iter().for_each(|notice| output::say(format_args!("note: {data}: {notice}")));
+                Ok(Encoded { tokens: Tokens::Documents(documents), tokenizer, read: rows.count() })
+            }
         }
-        let rows = Rows::read(data, &text)?;
-        let tokenizer = self.tokenizer(model, config, rows.texts())?;
-        let template = ChatTemplate::of(&tokenizer, config.model_type)?;
-        // A template may write the date. It gets that of the data, so that a run that is resumed on another day sees the same text.
-        let written = std::fs::metadata(data).and_then(|file| file.modified()).map_err(|e| Error::io(data, e))?;
-        let documents = rows.documents(&tokenizer, &template, seconds(written))?;
-        Ok((Dataset::documents(&documents, seq_len)?, tokenizer))
+    }
+
+    /// Does the model keep the tokenizer that it came with?
+    pub fn keeps_tokenizer(&self) -> bool {
+        self.text.tokenizer.is_none() && self.train_tokenizer.is_none()
     }
 
     /// Refuses tokenizer options for generated data, which consists of bytes.
@@ -80,12 +198,13 @@ impl DataOptions {
         Ok(())
     }
 
-    fn tokenizer<'a>(&self, model: &str, config: &mut Config, texts: impl Iterator<Item = &'a str> + Send) -> Result<Tokenizer> {
-        let is_preset = Preset::named(model).is_some();
+    fn tokenizer<'a>(&self, model: &ModelOptions, config: &mut Config, texts: impl Iterator<Item = &'a str> + Send) -> Result<Tokenizer> {
+        let is_preset = Preset::named(&model.model).is_some();
         let tokenizer = match self.train_tokenizer {
             Some(_) if !is_preset => {
                 return Err(Error::Setting(format!(
-                    "{model} was trained with a vocabulary of its own; --train-tokenizer goes with a preset, whose weights are fresh"
+                    "{} was trained with a vocabulary of its own; --train-tokenizer goes with a preset, whose weights are fresh",
+                    model.model
                 )));
             }
             Some(size) => train_vocabulary(texts, size, config.model_type)?,
@@ -96,6 +215,18 @@ impl DataOptions {
         }
         Ok(tokenizer)
     }
+}
+
+/// One line on what data came to.
+fn say_what_was_read(data: &str, read: &str, summary: Summary, seq_len: u32) {
+    let Summary { documents, tokens, labels, cut, without_labels } = summary;
+    let documents = if documents == 1 { String::new() } else { format!("{documents} documents of ") };
+    let cut = match cut {
+        0 => String::new(),
+        _ => format!("; {cut} longer than --seq-len {seq_len} are cut, and what follows a cut does not see what precedes it"),
+    };
+    let left_out = if without_labels == 0 { String::new() } else { format!("; {without_labels} without labels are left out") };
+    output::say(format_args!("note: {data}: {read}, {documents}{tokens} tokens, {labels} of them labels{cut}{left_out}"));
 }
 
 /// The rendered prompt of a question, and the stop sequence of the answer.

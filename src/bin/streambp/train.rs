@@ -23,8 +23,8 @@ use crate::training::{Intervals, Training};
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// UTF-8 text file; or JSON lines (`.jsonl`) with `messages` or `text`; or `own` (this project's shaders); or a generated task:
-    /// `recall`, `recall-cut`, `copy`, `sort` or `sum`
+    /// UTF-8 text file; or JSON lines or a JSON array of rows with `messages`, `text`, `prompt` and `completion`, or `conversations`; or
+    /// `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
     #[arg(long)]
     data: String,
     #[command(flatten)]
@@ -112,7 +112,7 @@ impl Arguments {
             "sort" => Dataset::task(Task::Sort(SortTask { distance }), self.seq_len),
             "sum" => Dataset::task(Task::Sum(SumTask { distance }), self.seq_len),
             path => {
-                let (dataset, tokenizer) = self.text.dataset(path, &self.model.model, config, self.seq_len)?;
+                let (dataset, tokenizer) = self.text.dataset(path, &self.model, config, self.seq_len)?;
                 return Ok((dataset, Some(tokenizer)));
             }
         };
@@ -145,6 +145,29 @@ impl Arguments {
         let saves = self.steps.div_ceil(self.checkpoint_every.max(1));
         // The values and both moments; at the end the values again, as a model or adapters.
         out.check_room(3 * bytes, saves, bytes)
+    }
+
+    /// Writes the trained model or its adapters, with the tokenizer and the ids of its special tokens.
+    fn write_result(
+        &self,
+        out: &Path,
+        spec: &ModelSpec,
+        values: &WithAdapters<Model, Adapters>,
+        tokenizer: Option<&Tokenizer>,
+        weights: &Weights,
+    ) -> Result<()> {
+        let mut files = DirectoryWriter::new(out)?;
+        match spec.adapters() {
+            Some(_) => files.add_all(adapter_files(spec, &self.model.model, &values.adapters.names(&values.base), weights))?,
+            None => {
+                let ids = tokenizer.map(|tokenizer| tokenizer.special_token_ids().clone()).unwrap_or_default();
+                values.base.write(&mut files, weights, &ids, self.text.keeps_tokenizer())?;
+            }
+        }
+        if let Some(tokenizer) = tokenizer {
+            files.add_all(tokenizer.files().named())?;
+        }
+        files.commit()
     }
 }
 
@@ -194,7 +217,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     if let Some(out) = &out {
         let weights = training.trainer.weights().await?;
-        let written = write_result(out.path(), &arguments.model.model, &spec, &values, tokenizer.as_ref(), &weights);
+        let written = arguments.write_result(out.path(), &spec, &values, tokenizer.as_ref(), &weights);
         written.map_err(|error| not_written(&error, outcome.is_ok()))?;
     }
     outcome?;
@@ -231,26 +254,6 @@ fn stopped(signal: Signal, training: &Training<'_>) -> String {
         (Some(_), None) => format!("{name}: stopped before the first step"),
         (None, _) => format!("{name}: stopped after step {step}, with nothing saved, since there is no --out"),
     }
-}
-
-/// Writes the trained model or its adapters, with the tokenizer.
-fn write_result(
-    out: &Path,
-    name: &str,
-    spec: &ModelSpec,
-    values: &WithAdapters<Model, Adapters>,
-    tokenizer: Option<&Tokenizer>,
-    weights: &Weights,
-) -> Result<()> {
-    let mut files = DirectoryWriter::new(out)?;
-    match spec.adapters() {
-        Some(_) => files.add_all(adapter_files(spec, name, &values.adapters.names(&values.base), weights))?,
-        None => values.base.write(&mut files, weights)?,
-    }
-    if let Some(tokenizer) = tokenizer {
-        files.add_all(tokenizer.files().named())?;
-    }
-    files.commit()
 }
 
 fn not_written(error: &Error, is_saved: bool) -> Error {

@@ -10,9 +10,9 @@ use web_sys::{
 
 use super::address::content_range;
 use super::shelf::{Part, Shelf, refused};
-use super::text;
 use crate::error::{Error, Result};
 use crate::model::{CONFIG, Config, ConfigFile, Files, INDEX, WEIGHTS, shards};
+use crate::text::TokenizerFiles;
 use crate::web::js_error::reason;
 use crate::web::library::Fetching;
 
@@ -43,7 +43,7 @@ impl Download<'_> {
     /// Fetches of a model what is not there yet.
     ///
     /// # Errors
-    /// One sentence on the host, the storage or the model. What has been fetched is kept.
+    /// One sentence on the host, the storage or the model. What has been fetched is kept, except of a model that is not supported.
     pub async fn run(&self, shelf: &mut Shelf) -> Result<()> {
         // Files of two versions are no model.
         if self.has_changed(shelf).await? || !self.fetch_all(shelf).await? {
@@ -78,14 +78,17 @@ impl Download<'_> {
             }
             Outcome::Changed => return Ok(false),
         }
-        // What is not supported need not be fetched.
-        Config::from_json(&ConfigFile::read(&shelf.folder().await?).await?.json)?;
+        // What is not supported need not be fetched, and nothing of it is kept.
+        if let Err(error) = self.check_config(shelf).await {
+            shelf.clear().await?;
+            return Err(error);
+        }
         let (names, all) = match self.fetch(shelf, INDEX, 0).await? {
             Outcome::Whole => self.shards(shelf).await?,
             Outcome::Missing => (vec![WEIGHTS.to_owned()], 0),
             Outcome::Changed => return Ok(false),
         };
-        for name in text::FILES {
+        for name in TokenizerFiles::NAMES {
             if matches!(self.fetch(shelf, name, all).await?, Outcome::Changed) {
                 return Ok(false);
             }
@@ -98,6 +101,16 @@ impl Download<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Checks that what came as `config.json` is that of a supported model. Many hosts answer every address with a page.
+    async fn check_config(&self, shelf: &Shelf) -> Result<()> {
+        let json = ConfigFile::read(&shelf.folder().await?).await?.json;
+        if serde_json::from_str::<serde::de::IgnoredAny>(&json).is_err() {
+            let what = format!("what is at {}{CONFIG} is no JSON; give the address of a model, as https://host/owner/model", self.address);
+            return Err(Error::Data(what));
+        }
+        Config::from_json(&json).map(|_| ())
     }
 
     /// The names of the shards, and the bytes of all of them, if the index tells.

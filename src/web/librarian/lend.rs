@@ -65,7 +65,8 @@ impl Librarian {
                 let parameters = Parameters::new(&*spec);
                 let trained = || parameters.trainable().map(|(_, parameter)| parameter);
                 let weights = Weights::of(trained(), values(bytes, trained()));
-                tell(&FromLibrarian::Packed(step), &to_zip(&spec, &base, &self.names(&spec), &weights, self.tokenizer_files()));
+                let tokenizer = self.tokenizer_parts();
+                tell(&FromLibrarian::Packed(step), &to_zip(&spec, &base, &self.names(&spec), &weights, tokenizer));
                 Ok(Vec::new())
             }
         }

@@ -22,7 +22,7 @@ use super::wire;
 use crate::error::{Error, Result};
 use crate::model::archive::Kind;
 use crate::model::{Dtype, Files, ModelSpec, Parameters, StoredAdapter, StoredModel, fingerprint};
-use crate::text::Tokenizer;
+use crate::text::{Tokenizer, TokenizerFiles};
 use download::Download;
 use folder::Folder;
 use shelf::Shelf;
@@ -102,7 +102,7 @@ impl Librarian {
         let config = stored.config().clone();
         let parameters = Parameters::new(&config);
         let fingerprint = fingerprint(&stored, parameters.iter().map(|(_, parameter)| parameter)).await?;
-        let has_tokenizer = stored.files().size(text::FILES[0]).await?.is_some();
+        let has_tokenizer = stored.files().size(TokenizerFiles::NAMES[0]).await?.is_some();
         let about = Opened { origin, config, fingerprint, has_tokenizer };
         tell(&FromLibrarian::Opened(Box::new(about.clone())), &[]);
         // Adapters belong to the model that was open before.

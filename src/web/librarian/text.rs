@@ -2,17 +2,12 @@
 
 use std::rc::Rc;
 
-use super::folder::Folder;
 use super::{Librarian, Model};
 use crate::error::{Error, Result};
-use crate::model::{Config, Files, read_whole};
-use crate::text::{ChatTemplate, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
+use crate::model::Config;
+use crate::model::archive::TokenizerParts;
+use crate::text::{Content, EncodedRows, Tokenizer, TokenizerFiles, train_vocabulary, without_mark};
 use crate::web::library::{Encoded, Vocabulary};
-
-/// The files of a tokenizer, the first of which has to be there.
-pub const FILES: [&str; 3] = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
-/// More than any of them has.
-const MAX_BYTES: u64 = 256 << 20;
 
 /// A text, and how it becomes tokens.
 pub struct Text<'a> {
@@ -26,34 +21,51 @@ pub struct Text<'a> {
 impl Librarian {
     /// Encodes a text, and keeps its tokenizer at hand.
     pub async fn encode(&self, text: &Text<'_>, model: Option<&Model>) -> Result<Encoded> {
-        let rows = if text.name.to_ascii_lowercase().ends_with(".jsonl") { Some(Rows::read(text.name, text.text)?) } else { None };
-        let tokenizer = Rc::new(match (text.vocabulary, model) {
+        let content = Content::of(text.name, text.text)?;
+        let plain = without_mark(text.text);
+        let tokenizer = match (text.vocabulary, model) {
             (Vocabulary::Bytes, _) => Tokenizer::bytes(),
-            (Vocabulary::Model, Some(model)) => of_model(model.stored.files(), text.config).await?,
+            (Vocabulary::Model, Some(model)) => self.own_tokenizer(model, text.config).await?,
             (Vocabulary::Model, None) => {
                 return Err(Error::Data("no model is open that has a tokenizer; open one, or take bytes".to_owned()));
             }
-            (Vocabulary::Learned, _) => match &rows {
-                Some(rows) => train_vocabulary(rows.texts(), text.config.vocab_size, text.config.model_type)?,
-                None => train_vocabulary([text.text].into_iter(), text.config.vocab_size, text.config.model_type)?,
+            (Vocabulary::Learned, _) => match &content {
+                Content::Rows(rows) => train_vocabulary(rows.texts(), text.config.vocab_size, text.config.model_type)?,
+                Content::Text(_) => train_vocabulary([plain].into_iter(), text.config.vocab_size, text.config.model_type)?,
             },
-        });
-        let encoded = match rows {
-            None => Encoded::Stream(tokenizer.encode(text.text)?),
-            Some(rows) => {
-                let template = ChatTemplate::of(&tokenizer, text.config.model_type)?;
-                let documents = rows.documents(&tokenizer, &template, text.written)?;
-                Encoded::Documents(documents.into_iter().map(|document| (document.ids, document.assistant_mask)).collect())
+        };
+        let (encoded, tokenizer) = match content {
+            Content::Text(_) => (Encoded::Stream(tokenizer.encode(plain)?), tokenizer),
+            Content::Rows(rows) => {
+                let EncodedRows { documents, tokenizer, .. } = rows.encode(tokenizer, text.config.model_type, text.written)?;
+                let documents = documents.into_iter().map(|document| (document.ids, document.assistant_mask)).collect();
+                (Encoded::Documents(documents), tokenizer)
             }
         };
-        *self.tokenizer.borrow_mut() = Some(tokenizer);
+        *self.tokenizer.borrow_mut() = Some(Rc::new(tokenizer));
         Ok(encoded)
     }
 
-    /// The files of the tokenizer to be saved with a model, if it is not that of bytes.
-    pub fn tokenizer_files(&self) -> Option<Vec<(&'static str, Vec<u8>)>> {
+    /// The tokenizer to be saved with a model, if it is not that of bytes.
+    pub fn tokenizer_parts(&self) -> Option<TokenizerParts> {
         let tokenizer = self.tokenizer.borrow().clone().filter(|tokenizer| !tokenizer.is_bytes())?;
-        Some(tokenizer.files().named().into_iter().map(|(name, bytes)| (name, bytes.to_vec())).collect())
+        Some(tokenizer.parts())
+    }
+
+    /// The tokenizer of the adapters that are open, or else that of the model.
+    async fn own_tokenizer(&self, model: &Model, config: &Config) -> Result<Tokenizer> {
+        let name = TokenizerFiles::NAMES[0];
+        let adapters = self.adapters.borrow().clone();
+        let of_adapters = match &adapters {
+            Some(adapters) => TokenizerFiles::load(adapters.stored.files(), name).await?,
+            None => None,
+        };
+        let files = match of_adapters {
+            Some(files) => Some(files.with_ids(model.stored.files()).await?),
+            None => TokenizerFiles::load(model.stored.files(), name).await?,
+        };
+        let missing = || Error::Data("the model has no tokenizer.json; take bytes".to_owned());
+        Tokenizer::from_files(files.ok_or_else(missing)?, config.vocab_size)
     }
 
     /// The tokenizer of the text that was encoded last.
@@ -63,25 +75,9 @@ impl Librarian {
     }
 }
 
-async fn of_model(folder: &Folder, config: &Config) -> Result<Tokenizer> {
-    let mut files = Vec::new();
-    for name in FILES {
-        files.push(match folder.size(name).await? {
-            Some(_) => Some(read_whole(folder, name, MAX_BYTES).await?),
-            None => None,
-        });
-    }
-    let [tokenizer, config_json, chat_template] = <[_; 3]>::try_from(files).expect("three files were read");
-    let missing = || Error::Data("the model has no tokenizer.json; take bytes".to_owned());
-    Tokenizer::from_files(
-        TokenizerFiles { tokenizer: tokenizer.ok_or_else(missing)?, config: config_json, chat_template },
-        config.vocab_size,
-    )
-}
-
 /// What each token adds to a text.
 pub fn pieces(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
-    let mut decoder = tokenizer.decoder();
+    let mut decoder = tokenizer.decoder(&[]);
     let mut pieces: Vec<String> = ids.iter().map(|&id| decoder.push(id)).collect();
     let rest = decoder.finish();
     pieces.last_mut().iter_mut().for_each(|last| last.push_str(&rest));

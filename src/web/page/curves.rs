@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use web_sys::PointerEvent;
 
 use super::state::State;
-use super::{T, browser};
+use super::{T, browser, positions};
 use crate::train::StepReport;
 use crate::web::curve::{Axes, Point, SIZE};
 use crate::web::format::{digits, seconds, whole};
@@ -69,6 +69,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 <button id="export-csv" type="button" disabled=nothing on:click=give_csv>{t.training.export_csv}</button>
             </div>
             <details><summary>{t.training.as_table}</summary>{move || table(state, t)}</details>
+            {positions::view(state, t)}
         </section>
     }
 }

@@ -23,7 +23,10 @@ impl State {
             FromWorker::SavedRuns(runs) => self.saved.set(runs),
             FromWorker::Storage(storage) => self.storage.set(Some(storage)),
             FromWorker::SavedAfter(step) => self.saved_after.set(Some(step)),
-            FromWorker::Began { planned_bytes, created_bytes } => self.run_bytes.set(Some((planned_bytes, created_bytes))),
+            FromWorker::Began { planned_bytes, created_bytes, read } => {
+                self.run_bytes.set(Some((planned_bytes, created_bytes)));
+                self.read.set(read);
+            }
             FromWorker::Resumed(run, history) => self.resumed(*run, history, file),
             FromWorker::WaitsForDevice { step, attempts, problem, seconds } => {
                 self.wait.set(Some(Wait { step, attempts, problem, seconds }));
@@ -131,6 +134,7 @@ impl State {
         self.sample.set(None);
         self.pattern.set(None);
         self.run_bytes.set(None);
+        self.read.set(None);
         self.live.set(0);
         self.cursor.set(None);
         self.view.set(None);

@@ -17,6 +17,7 @@ mod messages;
 mod opening;
 mod past;
 mod planning;
+mod positions;
 mod proof;
 mod reach;
 mod roofline;

@@ -8,6 +8,7 @@ use super::state::State;
 use super::{T, browser, kept, opening, text};
 use crate::model::{PRESETS, Parameters, Preset};
 use crate::step::{SavedActivations, StrategyKind};
+use crate::train::Summary;
 use crate::web::blob;
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
 use crate::web::format::whole;
@@ -46,6 +47,13 @@ fn data(state: State, t: T) -> impl IntoView {
         let length = whole(given.size);
         Some(view! { <p class="hint" id="given">{fill(t.data.given, &[("name", &given.name), ("bytes", &length)])}</p> })
     };
+    let read = move || {
+        let Summary { documents, tokens, labels, cut, without_labels } = state.read.get()?;
+        let read = fill(t.data.read, &[("documents", &whole(documents)), ("tokens", &whole(tokens)), ("labels", &whole(labels))]);
+        let lost = [(cut, t.data.cut), (without_labels, t.data.without_labels)].into_iter().filter(|(count, _)| *count > 0);
+        let lost = lost.map(|(count, sentence)| fill(sentence, &[("count", &whole(count))]));
+        Some(view! { <p class="hint" id="read" role="status">{[read].into_iter().chain(lost).collect::<Vec<String>>().join(" ")}</p> })
+    };
     view! {
         <label class="field" for="source">{t.data.source}</label>
         <select id="source" aria-describedby="source-about" on:change=move |event| choose(event_target_value(&event))>
@@ -57,6 +65,7 @@ fn data(state: State, t: T) -> impl IntoView {
         {file(state, t)}
         {paste(state, t)}
         {given}
+        {read}
     }
 }
 

@@ -9,7 +9,7 @@ use super::library::Library;
 use super::link::Link;
 use super::{browser, curves, past};
 use crate::step::{Granularity, Limits, Strategy, StrategyKind};
-use crate::train::{AttentionPattern, Profile, Suggestion, VerifyReport};
+use crate::train::{AttentionPattern, Profile, Suggestion, Summary, VerifyReport};
 use crate::web::form::{Form, Plan};
 use crate::web::picture::{Planned, Stage, Timeline};
 use crate::web::protocol::{Data, Device, GivenText, Go, History, Run, Sample, SavedRun, Storage, TensorView, ToWorker};
@@ -148,6 +148,8 @@ pub struct State {
     pub pattern: RwSignal<Option<(u64, AttentionPattern)>>,
     /// Bytes planned and created.
     pub run_bytes: RwSignal<Option<(u64, u64)>>,
+    /// What the run's data came to.
+    pub read: RwSignal<Option<Summary>>,
     /// All buffers on the device, by what they are for.
     pub buffers: RwSignal<Vec<(String, u64)>>,
     /// What the device does at most, in 10⁹ operations a second.
@@ -218,6 +220,7 @@ impl State {
             sample: RwSignal::new(None),
             pattern: RwSignal::new(None),
             run_bytes: RwSignal::new(None),
+            read: RwSignal::new(None),
             buffers: RwSignal::new(Vec::new()),
             peak_gflops: RwSignal::new(None),
             compared: RwSignal::new(Vec::new()),

@@ -8,8 +8,11 @@ use super::T;
 use super::state::State;
 use crate::web::blob;
 use crate::web::form::SourceChoice;
-use crate::web::protocol::GivenText;
+use crate::web::protocol::{GivenText, may_be_rows};
 use crate::web::texts::fill;
+
+/// Bytes by which rows of JSON are recognised.
+const START_BYTES: u64 = 1 << 16;
 
 /// Takes a text.
 pub async fn take(state: State, t: T, name: String, file: Blob) {
@@ -24,13 +27,17 @@ pub async fn take(state: State, t: T, name: String, file: Blob) {
         Ok(false) => return state.complain(&fill(t.failures.not_utf8, &[("name", &name)])),
         Err(_) => return state.complain(&fill(t.failures.unreadable, &[("name", &name)])),
     }
+    let Ok(start) = blob::read(&file, 0..START_BYTES).await else {
+        return state.complain(&fill(t.failures.unreadable, &[("name", &name)]));
+    };
+    let may_be_rows = may_be_rows(&name, &start.to_vec());
     // It may have been started meanwhile.
     if state.has_run.get_untracked() {
         return state.complain(t.failures.run_in_progress);
     }
     state.mend();
     let written = file.dyn_ref().map_or_else(js_sys::Date::now, File::last_modified);
-    state.text.set(Some(GivenText { name, size: file.size() as u64, written: (written / 1000.0) as u64 }));
+    state.text.set(Some(GivenText { name, size: file.size() as u64, written: (written / 1000.0) as u64, may_be_rows }));
     state.text_file.set_value(Some(file));
     state.form.update(|form| form.source = SourceChoice::Text);
 }

@@ -28,8 +28,8 @@ fn last(state: State) -> Option<StepReport> {
 /// The last step in numbers.
 pub fn numbers(state: State, t: T) -> impl IntoView {
     let step = move |of: fn(StepReport) -> String| move || last(state).map_or_else(|| NONE.to_owned(), of);
-    let validation = move |of: fn(Validation) -> Option<String>| {
-        move || state.history.with(|history| history.validations.last().and_then(|&(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned())
+    let validation = move |of: fn(&Validation) -> Option<String>| {
+        move || state.history.with(|history| history.validations.last().and_then(|(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned())
     };
     let texts = &t.training;
     view! {
@@ -41,6 +41,7 @@ pub fn numbers(state: State, t: T) -> impl IntoView {
                     data-loss=move || last(state).map_or_else(String::new, |r| r.loss.to_string())>{step(|r| format!("{:.4}", r.loss))}</dd>
             </div>
             {number(texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
+            {number(texts.validation_perplexity, validation(|v| Some(digits(v.perplexity()))))}
             {move || matches!(state.form.with(|form| form.source), SourceChoice::Task(_)).then(|| {
                 number(t.training.accuracy, validation(|v| v.accuracy.map(|share| format!("{:.0} %", 100.0 * share))))
             })}

@@ -274,7 +274,11 @@ impl Worker {
 
     fn take(&mut self, running: Running) {
         let executor = running.trainer.executor();
-        tell(&FromWorker::Began { planned_bytes: executor.plan().peak_bytes(), created_bytes: executor.created_bytes() });
+        tell(&FromWorker::Began {
+            planned_bytes: executor.plan().peak_bytes(),
+            created_bytes: executor.created_bytes(),
+            read: running.dataset().summary(),
+        });
         self.watch.run(Some(executor.instances_done()));
         self.running = Some(running);
         self.report_buffers();

@@ -127,7 +127,7 @@ impl Running {
         let is_due = |every: u64| every > 0 && report.step.is_multiple_of(every);
         if is_due(self.run.validate_every) {
             let validation = self.trainer.validate().await?;
-            self.history.validations.push((report.step, validation));
+            self.history.validations.push((report.step, validation.clone()));
             tell(&FromWorker::Validated(report.step, validation));
         }
         // A generated task's sequences are no text: its answers are counted by the validation.
