@@ -15,8 +15,8 @@ use crate::train::Dataset;
 use crate::web::library::Wish;
 use crate::web::protocol::{FromWorker, Go, Run};
 
-/// Seconds within which a browser that is busy tells of a loss.
-const LOSS_SECONDS: f64 = 5.0;
+/// Seconds within which a browser on a busy machine tells of a loss.
+const LOSS_SECONDS: f64 = 20.0;
 /// Seconds to the next attempt, at most.
 const LONGEST_PAUSE: u32 = 30;
 
