@@ -27,6 +27,12 @@ fn a_long_sequence_gets_a_note_and_the_setting_that_it_names_is_taken() {
     let mut edited = config(&model);
     edited["max_position_embeddings"] = json!(32);
     fs::write(model.join("config.json"), edited.to_string()).unwrap();
+    let data = here.join("data.txt");
+    fs::write(&data, "a".repeat(100)).unwrap();
+    let evaluated = run(&["eval", "--model", text(&model), "--data", text(&data), "--seq-len", "96"]);
+    let said = String::from_utf8_lossy(&evaluated.stderr);
+    assert!(evaluated.status.success() && said.contains("a sequence length of 96 is more than the 32 positions"), "{said}");
+
     let (first, second) = (here.join("first"), here.join("second"));
     let said = notes(&model, &first);
     assert!(said.contains("note: a sequence length of 96 is more than the 32 positions that the model was made for"), "{said}");

@@ -6,7 +6,7 @@ use streambp::gpu::Kernels;
 use streambp::model::Preset;
 use streambp::train::{Evaluation, EvaluationData};
 
-use crate::options::{ModelOptions, Opened, progress_bar};
+use crate::options::{ModelOptions, Opened, note_length, progress_bar};
 use crate::output;
 use crate::session::Session;
 use crate::text::TextOptions;
@@ -38,7 +38,9 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let documents = text.documents(&data, &model, &mut base.config, seq_len)?;
     // A sequence that nothing fills would cost its whole length.
     let longest = documents.iter().map(|document| document.ids.len().saturating_sub(1)).max().unwrap_or_default() as u32;
-    let data = EvaluationData::new(&documents, seq_len.min(longest.max(1)), batch)?;
+    let seq_len = seq_len.min(longest.max(1));
+    note_length(&base, seq_len);
+    let data = EvaluationData::new(&documents, seq_len, batch)?;
     let Opened { spec, values } = model.adapt(base, seed).await?;
     let gpu = session.open().await?;
     let plan = data.plan(&spec, gpu.limits())?;

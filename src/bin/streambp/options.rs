@@ -159,6 +159,13 @@ fn is_weights(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "safetensors" || extension == "bin")
 }
 
+/// Notes that sequences are longer than a model in files was made for.
+pub fn note_length(base: &Model, seq_len: u32) {
+    if let Some(beyond) = base.stored().and_then(|_| base.config.beyond_context(seq_len)) {
+        output::say(format_args!("note: {beyond}"));
+    }
+}
+
 /// Options of LoRA training.
 #[derive(Args, Clone)]
 pub struct LoraOptions {

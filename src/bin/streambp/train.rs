@@ -11,7 +11,7 @@ use streambp::train::{
     CopyTask, Dataset, RecallTask, Settings, SortTask, SumTask, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
 };
 
-use crate::options::{Adapters, ModelOptions, Opened, StrategyOptions, human_bytes, parse_bytes, strategy_words};
+use crate::options::{Adapters, ModelOptions, Opened, StrategyOptions, human_bytes, note_length, parse_bytes, strategy_words};
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
 use crate::session::Session;
@@ -177,9 +177,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     session.signals.listen("step")?;
     let out = arguments.open_out()?;
     let mut base = arguments.model.base(arguments.seed).await?;
-    if let Some(beyond) = base.stored().and_then(|_| base.config.beyond_context(arguments.seq_len)) {
-        output::say(format_args!("note: {beyond}"));
-    }
+    note_length(&base, arguments.seq_len);
     let (dataset, tokenizer) = arguments.dataset(&mut base.config)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
     match &out {
