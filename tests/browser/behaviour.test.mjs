@@ -5,7 +5,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 
 import { BROWSERS } from './browsers.mjs';
 import { serveInstrumented } from './server.mjs';
@@ -114,11 +113,9 @@ async function trainsOnHidden(trainer) {
   const other = await trainer.page.browser().newPage();
   await other.goto('about:blank');
   await other.bringToFront();
-  await setTimeout(4000);
+  await trainer.waitForLosses(before + 2);
   await other.close();
   await trainer.page.bringToFront();
-  const after = (await trainer.waitForLosses(before)).length;
-  assert(after >= before + 2, `${after - before} steps in 4 s of a hidden tab`);
 }
 
 async function changesLanguageAndTheme(trainer) {
