@@ -49,13 +49,19 @@ impl ConfigFile {
         let Ok(mut whole) = serde_json::from_str::<Map<String, Value>>(&json) else {
             return Ok(ConfigFile { json, quantization: None, is_multimodal: false });
         };
-        let removed = QUANTIZATION.map(|field| (field, whole.remove(field)));
-        let quantization = removed.into_iter().find_map(|(field, value)| Some((field, value.filter(|value| !value.is_null())?)));
+        let of_whole = take_quantization(&mut whole);
         let text = text_model(&whole)?;
         let is_multimodal = text.is_some();
-        let json = Value::Object(text.unwrap_or(whole)).to_string();
-        Ok(ConfigFile { json, quantization, is_multimodal })
+        let mut model = text.unwrap_or(whole);
+        let quantization = of_whole.or(take_quantization(&mut model));
+        Ok(ConfigFile { json: Value::Object(model).to_string(), quantization, is_multimodal })
     }
+}
+
+/// Takes out how weights are quantised.
+fn take_quantization(fields: &mut Map<String, Value>) -> Option<(&'static str, Value)> {
+    let removed = QUANTIZATION.map(|field| (field, fields.remove(field)));
+    removed.into_iter().find_map(|(field, value)| Some((field, value.filter(|value| !value.is_null())?)))
 }
 
 /// The `config.json` of a multimodal model's text model.
@@ -121,5 +127,9 @@ mod tests {
         assert_eq!(file.json, json!({ "model_type": "llama" }).to_string());
         assert_eq!(file.quantization, Some(("quantization_config", json!({ "quant_method": "gptq" }))));
         assert_eq!(parse(&json!({ "quantization_config": null })).unwrap().quantization, None);
+        let inner = json!({ "model_type": "gemma3_text", "quantization_config": { "quant_method": "awq" } });
+        let file = parse(&json!({ "model_type": "gemma3", "text_config": inner })).unwrap();
+        assert!(!file.json.contains("quantization_config"), "{}", file.json);
+        assert_eq!(file.quantization, Some(("quantization_config", json!({ "quant_method": "awq" }))));
     }
 }
