@@ -220,12 +220,13 @@ mod tests {
         assert_eq!(tokenizer.end_of_text(), Some(6));
         let tokenizer = with_files(files(json!({ "eos_token": "hello", "added_tokens_decoder": {} }))).unwrap();
         assert_eq!(tokenizer.special_token_ids().eos, [3, 2, 5, 4]);
-        // Bytes have none of their own. A token that the tokenizer does not know ends no text that is encoded.
+        // Bytes have none of their own. Those of the model alone end no text that is encoded.
         let json = byte_tokenizer_json().into_bytes();
         let of_bytes = Tokenizer::from_files(TokenizerFiles { tokenizer: json, ..files(json!({})) }, 256).unwrap();
         assert_eq!((of_bytes.special_token_ids().eos.as_slice(), of_bytes.end_of_text()), (&[2, 5, 4][..], None));
-        let unknown = TokenizerFiles { model_config: bytes(&json!({ "eos_token_id": [99, 3] })), ..Default::default() };
-        assert_eq!(with_files(unknown).unwrap().end_of_text(), Some(3));
+        let of_model =
+            with_files(TokenizerFiles { model_config: bytes(&json!({ "eos_token_id": [99, 3] })), ..Default::default() }).unwrap();
+        assert_eq!((of_model.special_token_ids().eos.as_slice(), of_model.end_of_text()), (&[99, 3][..], None));
         let broken = TokenizerFiles { generation_config: bytes(&json!({ "eos_token_id": "x" })), ..Default::default() };
         assert!(with_files(broken).err().unwrap().to_string().contains("generation_config.json has a eos_token_id"));
     }

@@ -144,10 +144,10 @@ impl Tokenizer {
         self
     }
 
-    /// The end-of-text token, if there is one that the tokenizer knows.
+    /// The token that ends a text: the `eos_token` of the tokenizer's files, if there is one. The ids in a `config.json`, often the defaults of
+    /// its class, end only what is generated.
     pub fn end_of_text(&self) -> Option<u32> {
-        let library = self.library.as_ref()?;
-        self.ids.eos.iter().copied().find(|&id| id < library.vocab_size && library.tokenizer.id_to_token(id).is_some())
+        self.token_id(self.special_tokens.get("eos_token")?)
     }
 
     /// Encodes a text without surrounding special tokens. Special tokens that are written in the text are recognised.
