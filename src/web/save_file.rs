@@ -9,6 +9,10 @@ use crate::train::Snapshot;
 /// Bytes before the header: its length and its checksum.
 pub const PREFIX_BYTES: usize = 12;
 
+/// Counts the layouts that the file has had. It goes into the header's checksum: in the file of an older page the same bytes could mean
+/// something else.
+const LAYOUT: u32 = 1;
+
 /// What the file says before the state itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
@@ -31,7 +35,7 @@ pub fn encode(number: u64, about: About, tuning: Tuning, history: &History, snap
     let snapshot = snapshot.to_bytes();
     let header = Header { number, about, tuning, history_bytes: history.len() as u64, checksum: checksum(&[&history, &snapshot]) };
     let header = postcard::to_allocvec(&header).expect("a run is plain data");
-    let front = [&(header.len() as u64).to_le_bytes()[..], &checksum(&[&header]).to_le_bytes(), &header].concat();
+    let front = [&(header.len() as u64).to_le_bytes()[..], &header_checksum(&header).to_le_bytes(), &header].concat();
     [front, history, snapshot]
 }
 
@@ -45,7 +49,7 @@ pub fn header(front: &[u8]) -> Option<Header> {
     let (prefix, rest) = front.split_at_checked(PREFIX_BYTES)?;
     let length = usize::try_from(u64::from_le_bytes(*prefix.first_chunk()?)).ok()?;
     let header = rest.get(..length)?;
-    (prefix[8..] == checksum(&[header]).to_le_bytes()).then(|| postcard::from_bytes(header).ok())?
+    (prefix[8..] == header_checksum(header).to_le_bytes()).then(|| postcard::from_bytes(header).ok())?
 }
 
 /// Reads a whole file. `None` if anything of it is damaged.
@@ -59,6 +63,10 @@ pub fn decode(bytes: &[u8]) -> Option<(Header, History, Snapshot)> {
     Some((header, postcard::from_bytes(history).ok()?, Snapshot::from_bytes("that was saved", snapshot).ok()?))
 }
 
+fn header_checksum(header: &[u8]) -> u32 {
+    checksum(&[&LAYOUT.to_le_bytes(), header])
+}
+
 fn checksum(parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     parts.iter().for_each(|part| hasher.update(part));
@@ -69,7 +77,7 @@ fn checksum(parts: &[&[u8]]) -> u32 {
 mod tests {
     use super::*;
     use crate::model::{ModelSpec, PRESETS, Parameters, Weights};
-    use crate::train::RunId;
+    use crate::train::{LossAtPositions, RunId, StepReport, Validation};
     use crate::web::form::Form;
     use crate::web::protocol::Start;
 
@@ -94,6 +102,26 @@ mod tests {
         let front = header(&parts[0]).unwrap();
         assert_eq!((front.number, &front.about, front.tuning), (5, &about, Tuning::CPU));
         assert_eq!(decode(&parts.concat()), Some((front, history, snapshot)));
+    }
+
+    #[test]
+    fn a_file_of_another_layout_is_not_read() {
+        let (mut about, mut history, snapshot) = saved();
+        let mut form = Form::default();
+        form.has_adapters = true;
+        about.run = form.run(None, Start::Seed).unwrap();
+        let (step, peak_bytes) = (1, 9);
+        let [loss, grad_norm, learning_rate, seconds, tokens_per_second] = [2.0, 1.0, 1e-3, 0.5, 128.0];
+        history.steps.push(StepReport { step, loss, grad_norm, learning_rate, tokens: 64, seconds, tokens_per_second, peak_bytes });
+        let by_position = vec![LossAtPositions { from: 1, to: 1, loss, perplexity: 7.0, labels: 4 }];
+        history.validations.push((step, Validation { loss, accuracy: Some(0.5), by_position }));
+        let parts = encode(1, about, Tuning::CPU, &history, &snapshot);
+        let found = checksum(&[&parts[0][PREFIX_BYTES..], &parts[1]]);
+        assert_eq!(found, 2_007_178_892, "if the types in the file have changed, raise LAYOUT; then put the checksum here");
+        let mut of_another = parts[0].clone();
+        let header = of_another[PREFIX_BYTES..].to_vec();
+        of_another[8..PREFIX_BYTES].copy_from_slice(&checksum(&[&(LAYOUT + 1).to_le_bytes(), &header]).to_le_bytes());
+        assert_eq!(super::header(&of_another), None);
     }
 
     #[test]
