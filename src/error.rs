@@ -166,6 +166,14 @@ impl Error {
     }
 }
 
+/// The first characters of a text, for an error message.
+pub(crate) fn shortened(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn matching(wanted: Option<&str>) -> String {
     wanted.map_or(String::new(), |name| format!(" whose name contains \"{name}\""))
 }

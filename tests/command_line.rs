@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use streambp::model::{Config, PRESETS, Weights, save_model};
+use streambp::model::{Config, PRESETS, Parameters, Weights, save_model};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_streambp");
 
@@ -21,6 +21,17 @@ pub fn small_model(directory: &Path) -> PathBuf {
     let config = Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 2, head_dim: 8, ..PRESETS[0].config.clone() };
     let path = directory.join("model");
     save_model(&path, &config, &Weights::init(&config, 1)).unwrap();
+    path
+}
+
+/// A directory with a model whose weights are zero: it finds every token equally likely, and takes token 0 first.
+pub fn uniform_model(directory: &Path) -> PathBuf {
+    let config = Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 1, head_dim: 8, ..PRESETS[0].config.clone() };
+    let parameters = Parameters::new(&config);
+    let zeros = parameters.iter().map(|(_, parameter)| vec![0.0; parameter.elements()]);
+    let weights = Weights::of(parameters.iter().map(|(_, parameter)| parameter), zeros);
+    let path = directory.join("model");
+    save_model(&path, &config, &weights).unwrap();
     path
 }
 

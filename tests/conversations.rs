@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use streambp::error::Result;
-use streambp::model::{Config, ModelSpec, ModelType, PRESETS, Parameters, Weights, save_model};
+use streambp::model::{Config, ModelSpec, ModelType, PRESETS, Weights, save_model};
 use streambp::step::Strategy;
 use streambp::text::{ChatTemplate, Rows, Tokenizer, TokenizerFiles, train_vocabulary};
 use streambp::train::{Dataset, Settings};
 
-use crate::command_line::{complaint, directory, json, small_model, text};
+use crate::command_line::{complaint, directory, json, small_model, text, uniform_model};
 use crate::support::{device, model};
 
 /// Questions of different lengths, whose answers follow from them.
@@ -196,15 +196,11 @@ fn a_tokenizer_in_another_form_is_refused_with_its_conversion() {
     assert!(Tokenizer::from_files(TokenizerFiles::read(&out).unwrap().unwrap(), 300).unwrap().is_bytes());
 }
 
-/// A model whose weights are zero takes token 0 first.
 #[test]
 fn generation_stops_at_every_end_that_a_file_names() {
     let here = directory("ends");
-    let config = Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 1, head_dim: 8, ..PRESETS[0].config.clone() };
-    let parameters = Parameters::new(&config);
-    let zeros = parameters.iter().map(|(_, parameter)| vec![0.0; parameter.elements()]);
-    let model = here.join("model");
-    save_model(&model, &config, &Weights::of(parameters.iter().map(|(_, parameter)| parameter), zeros)).unwrap();
+    // It takes token 0 first.
+    let model = uniform_model(&here);
     let generated = || {
         let found = json(&["generate", "--model", text(&model), "--prompt", "a", "--tokens", "5", "--temperature", "0", "--json"]);
         found["tokens"].as_array().unwrap().len()

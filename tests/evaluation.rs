@@ -3,9 +3,8 @@
 use std::fs;
 
 use serde_json::Value;
-use streambp::model::{Config, PRESETS, Parameters, Weights, save_model};
 
-use crate::command_line::{complaint, directory, json, run, small_model, text};
+use crate::command_line::{complaint, directory, json, run, small_model, text, uniform_model};
 
 const TEXT: &str = "All happy families are alike; each unhappy family is unhappy in its own way. ";
 
@@ -13,18 +12,12 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap()
 }
 
-/// A model whose weights are zero finds every token equally likely.
 #[test]
 fn a_uniform_model_has_the_loss_of_its_vocabulary() {
     let here = directory("uniform");
-    let config = Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 1, head_dim: 8, ..PRESETS[0].config.clone() };
-    let parameters = Parameters::new(&config);
-    let zeros = parameters.iter().map(|(_, parameter)| vec![0.0; parameter.elements()]);
-    let weights = Weights::of(parameters.iter().map(|(_, parameter)| parameter), zeros);
-    save_model(&here.join("model"), &config, &weights).unwrap();
+    let model = uniform_model(&here);
     let data = here.join("book.txt");
     fs::write(&data, format!("\u{feff}{}", TEXT.repeat(3))).unwrap();
-    let model = here.join("model");
     let found = json(&["eval", "--model", text(&model), "--data", text(&data), "--seq-len", "100", "--batch", "2", "--json"]);
     let (loss, labels) = (number(&found["loss"]), found["labels"].as_u64().unwrap());
     assert!((loss - 256f64.ln()).abs() < 1e-5 && (number(&found["perplexity"]) - 256.0).abs() < 1e-2, "{found}");

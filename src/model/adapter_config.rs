@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Layers, Lora, Projection};
+use super::{Layers, Lora, Projection, json_fields};
 use crate::error::{Error, Result};
 
 /// The settings of LoRA adapters.
@@ -31,7 +31,8 @@ pub(super) enum AdaptedLayers {
 }
 
 pub(super) const CONFIG: &str = "adapter_config.json";
-/// Fields with any value. They tell where the adapters come from, and how they were initialised and trained. Every other field that is not read here must be empty.
+/// Fields with any value. They tell where the adapters come from, and how they were initialised and trained. Every other field that is not
+/// read here must be empty.
 const FREE: [&str; 15] = [
     "auto_mapping",
     "corda_config",
@@ -188,15 +189,9 @@ fn adapted_layers(settings: &Map<String, Value>) -> Result<AdaptedLayers> {
     layers.map(AdaptedLayers::Listed).ok_or_else(wrong)
 }
 
-/// Has a field a value that asks for nothing?
+/// Has a field a value that asks for nothing? A number always asks for something: 0 is a layer.
 fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(all) => all.is_empty(),
-        Value::Object(all) => all.is_empty(),
-        _ => false,
-    }
+    !value.is_number() && json_fields::is_empty(value)
 }
 
 fn number(settings: &Map<String, Value>, field: &str) -> Result<Option<f64>> {

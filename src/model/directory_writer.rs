@@ -5,31 +5,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::TOKENIZER_FILES;
 use crate::error::{Error, Result};
 
 /// The extension of a file that is being written.
 const PARTIAL: &str = "partial";
 /// Without this file no library opens a directory as a model, or as adapters.
 const ENTRY_POINTS: [&str; 2] = ["config.json", "adapter_config.json"];
-/// Files of a model, its tokenizer or its adapters, besides weights.
-const MODEL_FILES: [&str; 16] = [
-    "config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "chat_template.jinja",
-    "chat_template.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-];
+/// Files of a model or its adapters, besides weights and the files of its tokenizer.
+const MODEL_FILES: [&str; 5] =
+    ["config.json", "generation_config.json", "adapter_config.json", "preprocessor_config.json", "processor_config.json"];
 /// How names of weights and of their indices begin.
 const WEIGHT_STEMS: [&str; 3] = ["model", "adapter_model", "pytorch_model"];
 /// How they end.
@@ -131,7 +116,7 @@ pub fn is_model_file(name: &str) -> bool {
         // Shards have numbers behind their stem, as in model-00001-of-00002.
         stem.is_some_and(|stem| WEIGHT_STEMS.contains(&stem.split('-').next().unwrap_or(stem)))
     };
-    MODEL_FILES.contains(&name) || is_weights()
+    MODEL_FILES.contains(&name) || TOKENIZER_FILES.contains(&name) || is_weights()
 }
 
 /// Removes what interrupted writes left in a directory that no other process writes to.

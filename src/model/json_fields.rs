@@ -2,18 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 
 /// The fields of a JSON object.
 pub(super) type Fields = Map<String, Value>;
 
 /// A value, shortened for an error message.
 pub(super) fn shortened(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    error::shortened(&value.to_string(), 60)
 }
 
 /// The value of a field that is neither missing nor null.

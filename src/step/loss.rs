@@ -49,11 +49,7 @@ pub fn write_log_probs(b: &mut Builder, hidden: TensorId) {
         let (stats, logits) = log_sum_exp(b, norm.out, &ranges);
         // The statistics are those of the whole vocabulary now, so that any range gives the log-probabilities.
         let (Some(&logits), Some(&range)) = (logits.last(), ranges.last()) else { unreachable!("there is a vocabulary") };
-        let (labels, loss_weight, log_probs) = {
-            let bindings = &b.program.bindings;
-            (bindings.labels, bindings.loss_weight, bindings.log_probs)
-        };
-        b.push(CrossEntropy { logits, labels, loss_weight, stats, log_probs, range });
+        cross_entropy(b, logits, stats, range);
     });
 }
 
@@ -87,14 +83,19 @@ pub(super) fn logits_of(b: &mut Builder, x: TensorId, range: VocabRange) -> Tens
     out
 }
 
-/// Overwrites the logits of a range with their gradient, and propagates it to the LM head's weights and to the norm's output. Each range
-/// accumulates onto the previous one, so the order of the sum over the vocabulary does not depend on the number of ranges.
-fn block_backward(b: &mut Builder, logits: TensorId, norm: &NormOutput, (stats, d_norm): (TensorId, TensorId), range: VocabRange) {
+/// Overwrites the logits of a range with their gradient, and writes the log-probabilities of the labels in it.
+fn cross_entropy(b: &mut Builder, logits: TensorId, stats: TensorId, range: VocabRange) {
     let (labels, loss_weight, log_probs) = {
         let bindings = &b.program.bindings;
         (bindings.labels, bindings.loss_weight, bindings.log_probs)
     };
     b.push(CrossEntropy { logits, labels, loss_weight, stats, log_probs, range });
+}
+
+/// Overwrites the logits of a range with their gradient, and propagates it to the LM head's weights and to the norm's output. Each range
+/// accumulates onto the previous one, so the order of the sum over the vocabulary does not depend on the number of ranges.
+fn block_backward(b: &mut Builder, logits: TensorId, norm: &NormOutput, (stats, d_norm): (TensorId, TensorId), range: VocabRange) {
+    cross_entropy(b, logits, stats, range);
     let d_logits = logits;
     let padded = range.count.next_multiple_of(4);
     for rows in b.slices(Role::LmHead) {

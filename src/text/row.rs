@@ -9,6 +9,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use super::conversation::{Conversation, Message, objects};
+use crate::error::shortened;
 
 /// The content of a row.
 #[derive(Clone, Debug)]
@@ -83,7 +84,7 @@ impl Row {
     /// Reads a row. Returns a sentence about the problem otherwise.
     pub(super) fn read(json: &str) -> Result<Self, String> {
         if !json.trim_start().starts_with('{') {
-            return Err(format!("{} is no object; {FORMS}", shortened(json)));
+            return Err(format!("{} is no object; {FORMS}", shortened(json.trim(), 40)));
         }
         let fields: Fields = serde_json::from_str(json).map_err(|e| within(&e))?;
         let Fields { messages, conversations, prompt, completion, text, tools, system, chat_template_kwargs } = fields;
@@ -162,12 +163,4 @@ fn messages_of(turns: Vec<Turn>, system: Option<String>) -> Result<Vec<Message>,
     }
     let system = system.filter(|text| !text.is_empty() && messages.first().is_none_or(|first| first.role != "system"));
     Ok(system.map(|text| Message::new("system", &text)).into_iter().chain(messages).collect())
-}
-
-fn shortened(text: &str) -> String {
-    let text = text.trim();
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

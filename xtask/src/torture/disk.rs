@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Row;
-use super::runs::{Runs, expect, first_line, saved_step};
+use super::runs::{Runs, drain, expect, first_line, saved_step};
 use crate::process::{Result, output_of};
 
 const NAME: &str = "full disks";
@@ -33,7 +33,7 @@ pub fn fill_for(runs: &Runs, time: Duration) -> Result<Row> {
         loop {
             let mut child = runs.start(&runs.interruptible(&out), more)?;
             let (_, rest) = first_line(&mut child)?;
-            let reader = thread::spawn(move || std::io::copy(&mut { rest }, &mut std::io::sink()));
+            let reader = drain(rest);
             // Every other disk stays full until the end of the run.
             let stays_full = random.bool();
             while child.try_wait().map_err(|error| error.to_string())?.is_none() {

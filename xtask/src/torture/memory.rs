@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, Read};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Row;
-use super::runs::{Runs, expect, first_line, send};
+use super::runs::{Runs, drain, expect, first_line, send};
 use crate::process::Result;
 
 /// The growth of the process's memory that allocators cause, as a share and in bytes.
@@ -35,8 +34,7 @@ pub fn train_for(runs: &Runs, time: Duration) -> Result<Row> {
         }
     }
     send(&child, "TERM")?;
-    // A run whose output nobody takes ends with an error.
-    let reader = thread::spawn(move || std::io::copy(&mut rest, &mut std::io::sink()));
+    let reader = drain(rest);
     let ended = Runs::end(child)?;
     let _ = reader.join();
     expect(ended.status == Some(143), || format!("the run ended with {:?}: {}", ended.status, ended.stderr))?;

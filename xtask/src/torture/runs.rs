@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -112,6 +113,11 @@ impl Runs {
     pub fn check_weights(&self, out: &Path) -> Result {
         expect(weights(out)? == self.expected, || format!("the weights in {} differ from those of an uninterrupted run", out.display()))
     }
+}
+
+/// Reads the output of a run to its end, since a run whose output nobody takes ends with an error.
+pub fn drain(mut output: BufReader<ChildStdout>) -> JoinHandle<()> {
+    thread::spawn(move || drop(std::io::copy(&mut output, &mut std::io::sink())))
 }
 
 /// The first line of a process's output, and the rest of it.
