@@ -2,6 +2,7 @@
 // A thread has $TOKENS query rows of one head. All threads of a workgroup process the same $UNROLL keys per iteration with a running
 // maximum (online softmax, as in FlashAttention, Dao et al. 2022), so no row of scores is ever in memory. With DIRECT each thread loads the
 // keys, with SUBGROUP each thread of a subgroup loads one and broadcasts it, with STAGED the workgroup stages many in workgroup memory.
+// Each block of keys is summed on its own; out and stats hold the sums of the blocks so far, and the maximum that they refer to.
 #include scores
 #include packed_loads
 
@@ -44,19 +45,27 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let token$t = chunk.start + row$t;
   let first_key$t = first_visible$(token$t);
   let q_at$t = ((q_row + row$t) * params$.heads + head) * params$.head_vec4s;
-  var row_max$t = LOWEST$;
-  var row_sum$t = 0.0;
 #for e in 0..$HEAD_VEC4S
   let q$t_$e = floats(q$[q_at$t + $eu]);
-  var o$t_$e = vec4(0.0);
 #end
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
-  // Groups of keys start at multiples of their length, so that a row's sums are split in the same places wherever its chunk starts.
-  let first_key = first_visible$(chunk.start + tile_start) / $UNROLLu * $UNROLLu;
+  // Keys are loaded from multiples of how many are loaded together, so that a row's sums are split in the same places wherever its chunk
+  // starts.
+  let first_key = first_visible$(chunk.start + tile_start) / $STEPu * $STEPu;
   let first_key_row = first_key % params$.keys_row_modulus;
+  var block = first_key;
+  while block <= last_key {
+  let block_end = min((block / $BLOCKu + 1u) * $BLOCKu, last_key + 1u);
+#for t in 0..$TOKENS
+  var row_max$t = LOWEST$;
+  var row_sum$t = 0.0;
+#for e in 0..$HEAD_VEC4S
+  var o$t_$e = vec4(0.0);
+#end
+#end
 #if STAGED
-  for (var from_key = first_key; from_key <= last_key; from_key += $STEPu) {
+  for (var from_key = block; from_key < block_end; from_key += $STEPu) {
     for (var i = local_invocation_index; i < $STEPu * $HEAD_VEC4Su; i += $WORKGROUP_SIZEu) {
       let row = wrap$(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
       let at = row * params$.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
@@ -66,7 +75,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     workgroupBarrier();
     for (var key = from_key; key < from_key + $STEPu; key += $UNROLLu) {
 #else
-    for (var key = first_key; key <= last_key; key += $UNROLLu) {
+    for (var key = block; key < block_end; key += $UNROLLu) {
 #end
     // Keys past the last one come after every query of the tile, so they are masked.
 #if SUBGROUP
@@ -146,11 +155,30 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #for t in 0..$TOKENS
   if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count {
-    let out_at = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
+    let out_at$t = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
+    let stats_at$t = (stats_row + row$t) * params$.heads + head;
+    if block > first_key {
+      let before = stats$[stats_at$t];
+      let new_row_max = max(before.x, row_max$t);
+      let rescale = exp(row_max$t - new_row_max);
+      let rescale_before = exp(before.x - new_row_max);
+      row_max$t = new_row_max;
+      row_sum$t = row_sum$t * rescale + before.y * rescale_before;
 #for e in 0..$HEAD_VEC4S
-    out$[out_at + $eu] = quad(o$t_$e / row_sum$t);
+      o$t_$e = o$t_$e * rescale + floats(out$[out_at$t + $eu]) * rescale_before;
 #end
-    stats$[(stats_row + row$t) * params$.heads + head] = vec2(row_max$t + log(row_sum$t), 0.0);
+    }
+    if block_end > last_key {
+#for e in 0..$HEAD_VEC4S
+      o$t_$e /= row_sum$t;
+#end
+    }
+#for e in 0..$HEAD_VEC4S
+    out$[out_at$t + $eu] = quad(o$t_$e);
+#end
+    stats$[stats_at$t] = select(vec2(row_max$t, row_sum$t), vec2(row_max$t + log(row_sum$t), 0.0), block_end > last_key);
   }
 #end
+  block = block_end;
+  }
 }

@@ -1,7 +1,7 @@
 // Adds the contributions of the chunk's queries to d_k and d_v (N×K·E): d_v[j] += sum of p · d_out[i], d_k[j] += scale · sum of d_s · q[i],
 // over the queries i to which key j is visible, from last to first, and over the query heads that share the key. A thread owns $TOKENS keys
-// of one key/value head. Threads share queries as attention.wgsl shares keys. The sums start from the contents of d_k and d_v, so a chunk
-// boundary is only a store and a load.
+// of one key/value head. Threads share queries as attention.wgsl shares keys. Each tile of queries is summed on its own and then added to
+// d_k and d_v, so a chunk boundary is only one of these additions.
 #include scores
 #include packed_loads
 
@@ -46,19 +46,29 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for e in 0..$HEAD_VEC4S
   let k$t_$e = floats(k$[at$t + $eu]);
   let v$t_$e = floats(v$[at$t + $eu]);
-  var d_k$t_$e = floats(d_k$[at$t + $eu]);
-  var d_v$t_$e = floats(d_v$[at$t + $eu]);
+  var all_d_k$t_$e = floats(d_k$[at$t + $eu]);
+  var all_d_v$t_$e = floats(d_v$[at$t + $eu]);
 #end
 #end
   let q_row = first_row(params$.q_row_modulus);
   let d_out_row = first_row(params$.d_out_row_modulus);
   let stats_row = first_row(params$.stats_row_modulus);
   let first_tile = max(first_key, chunk.start) / TOKEN_TILE;
-  for (var tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE; tile > first_tile; tile--) {
+  let last_tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE;
+  // A tile of queries has several parts if so many heads share a key that it has more terms than a sum may have.
+  for (var part = last_tile * $PARTSu; part > first_tile * $PARTSu; part--) {
+    let tile = (part - 1u) / $PARTSu + 1u;
     if first_visible$(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }
+#for t in 0..$TOKENS
+#for e in 0..$HEAD_VEC4S
+    var d_k$t_$e = vec4(0.0);
+    var d_v$t_$e = vec4(0.0);
+#end
+#end
     // Always a whole tile, so that every tile runs the same code; to queries past the end no key is visible. For each $STEP queries it goes
     // through the heads. It is a single loop because some drivers copy the loop-carried variables of each loop of a nest.
-    for (var n = 0u; n < TOKEN_TILE / $STEPu * params$.num_key_value_groups; n++) {
+    let begin_n = (tile * $PARTSu - part) * $PART_STEPSu;
+    for (var n = begin_n; n < min(begin_n + $PART_STEPSu, TOKEN_TILE / $STEPu * params$.num_key_value_groups); n++) {
       let last = tile * TOKEN_TILE - 1u - n / params$.num_key_value_groups * $STEPu;
       let head = workgroup_id.y * params$.num_key_value_groups + n % params$.num_key_value_groups;
 #if SUBGROUP
@@ -143,12 +153,18 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       workgroupBarrier();
 #end
     }
+#for t in 0..$TOKENS
+#for e in 0..$HEAD_VEC4S
+    all_d_k$t_$e += d_k$t_$e;
+    all_d_v$t_$e += d_v$t_$e;
+#end
+#end
   }
 #for t in 0..$TOKENS
   if first_key + $tu * $WORKGROUP_SIZEu + local_invocation_index <= last_key {
 #for e in 0..$HEAD_VEC4S
-    d_k$[at$t + $eu] = quad(d_k$t_$e);
-    d_v$[at$t + $eu] = quad(d_v$t_$e);
+    d_k$[at$t + $eu] = quad(all_d_k$t_$e);
+    d_v$[at$t + $eu] = quad(all_d_v$t_$e);
 #end
   }
 #end

@@ -1,6 +1,6 @@
 // d_q (C×H·E), and stats[i, h].y = d_out · out of the row (C×H×2). With p = exp(s − log_sum) recomputed for every visible key:
-// d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head. Threads share keys as in
-// attention.wgsl.
+// d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head. Threads share keys, and
+// d_q holds the sum of the blocks of keys so far, as in attention.wgsl.
 #include scores
 #include packed_loads
 
@@ -50,22 +50,30 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let d_out_at$t = ((d_out_row + row$t) * params$.heads + head) * params$.head_vec4s;
   let out_at$t = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
   let stats_at$t = (stats_row + row$t) * params$.heads + head;
+  let d_q_at$t = ((d_q_row + row$t) * params$.heads + head) * params$.head_vec4s;
   let log_sum$t = stats$[stats_at$t].x;
   var delta$t = 0.0;
 #for e in 0..$HEAD_VEC4S
   let q$t_$e = floats(q$[q_at$t + $eu]);
   let d_out$t_$e = floats(d_out$[d_out_at$t + $eu]);
   delta$t = multiply_add$(d_out$t_$e, floats(out$[out_at$t + $eu]), delta$t);
-  var d_q$t_$e = vec4(0.0);
 #end
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
-  let first_key = first_visible$(chunk.start + tile_start);
+  let first_key = first_visible$(chunk.start + tile_start) / $STEPu * $STEPu;
   let first_key_row = first_key % params$.keys_row_modulus;
+  var block = first_key;
+  while block <= last_key {
+  let block_end = min((block / $BLOCKu + 1u) * $BLOCKu, last_key + 1u);
+#for t in 0..$TOKENS
+#for e in 0..$HEAD_VEC4S
+  var d_q$t_$e = vec4(0.0);
+#end
+#end
 #if DIRECT
-    for (var key = first_key; key <= last_key; key += $UNROLLu) {
+    for (var key = block; key < block_end; key += $UNROLLu) {
 #else
-  for (var from_key = first_key; from_key <= last_key; from_key += $STEPu) {
+  for (var from_key = block; from_key < block_end; from_key += $STEPu) {
 #if STAGED
     for (var i = local_invocation_index; i < $STEPu * $HEAD_VEC4Su; i += $WORKGROUP_SIZEu) {
       let row = wrap$(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
@@ -81,7 +89,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let my_v$e = floats(v$[at + $eu]);
 #end
 #end
-    for (var key = from_key; key <= min(from_key + $STEPu - 1u, last_key); key += $UNROLLu) {
+    for (var key = from_key; key < min(from_key + $STEPu, block_end); key += $UNROLLu) {
 #end
     // Keys past the last one come after every query of the tile, so they are masked.
 #for j in 0..$UNROLL
@@ -133,11 +141,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #for t in 0..$TOKENS
   if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count {
-    let d_q_at = ((d_q_row + row$t) * params$.heads + head) * params$.head_vec4s;
 #for e in 0..$HEAD_VEC4S
-    d_q$[d_q_at + $eu] = quad(d_q$t_$e);
+    if block > first_key { d_q$t_$e += floats(d_q$[d_q_at$t + $eu]); }
+    d_q$[d_q_at$t + $eu] = quad(d_q$t_$e);
 #end
-    stats$[stats_at$t] = vec2(log_sum$t, delta$t);
   }
+#end
+  block = block_end;
+  }
+#for t in 0..$TOKENS
+  if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count { stats$[stats_at$t] = vec2(log_sum$t, delta$t); }
 #end
 }

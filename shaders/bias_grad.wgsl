@@ -14,10 +14,14 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   for (var tile = opaque_bound(token_tiles(), workgroup_id); tile > 0u; tile--) {
     var part = vec4(0.0);
     // Always a whole tile, so that every tile runs the same code; tokens past the end count as zero.
-    for (var i = 1u + local_invocation_index / $COL_THREADSu; i <= TOKEN_TILE; i += $TOKEN_THREADSu) {
-      let token = tile * TOKEN_TILE - i;
-      let row = min(token, chunk.count - 1u);
-      part += select(vec4(0.0), d_out$[(d_out_row + row) * params$.row_vec4s + col], token < chunk.count);
+    for (var i = 1u + local_invocation_index / $COL_THREADSu; i <= TOKEN_TILE; i += $UNROLLu * $TOKEN_THREADSu) {
+#for u in 0..$UNROLL
+      {
+        let token = tile * TOKEN_TILE - i - $uu * $TOKEN_THREADSu;
+        let row = min(token, chunk.count - 1u);
+        part += select(vec4(0.0), d_out$[(d_out_row + row) * params$.row_vec4s + col], token < chunk.count);
+      }
+#end
     }
     sum += over_token_threads(part, local_invocation_index);
   }

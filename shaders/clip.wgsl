@@ -15,7 +15,11 @@ fn has_value$(number: f32) -> bool {
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   var sum = 0.0;
-  for (var i = local_invocation_index; i < params$.partials; i += $WORKGROUP_SIZEu) { sum += partials$[i]; }
+  for (var block = local_invocation_index; block < params$.partials; block += $BLOCKu) {
+    var part = 0.0;
+    for (var i = block; i < min(block + $BLOCKu, params$.partials); i += $WORKGROUP_SIZEu) { part += partials$[i]; }
+    sum += part;
+  }
   let total = workgroup_sum(sum, local_invocation_index);
   if local_invocation_index != 0u { return; }
   let norm = sqrt(total);

@@ -1,5 +1,6 @@
 // d_weight[v − first_id] += scale · sum of d_out[i] over the tokens i whose id is v, from last to first. A thread owns four columns of a
-// row of d_weight, so no two threads add to the same element, and the host's order of the tokens is the order of the sum.
+// row of d_weight, so no two threads add to the same element, and the host's order of the tokens is the order of the sum. The tokens of a
+// tile are summed on their own.
 
 struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, scale: f32 }
 
@@ -15,9 +16,17 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   if row >= params$.ids { return; }
   let id = params$.first_id + row;
   var sum = d_weight$[i];
+  var part = vec4(0.0);
+  var tile = 0u;
   let end = token_start$[id + 1u];
   for (var at = token_start$[id]; at < end; at++) {
-    sum += params$.scale * d_out$[token_order$[at] * params$.row_vec4s + col];
+    let token = token_order$[at];
+    if token / TOKEN_TILE != tile {
+      sum += part;
+      part = vec4(0.0);
+      tile = token / TOKEN_TILE;
+    }
+    part += params$.scale * d_out$[token * params$.row_vec4s + col];
   }
-  d_weight$[i] = sum;
+  d_weight$[i] = sum + part;
 }

@@ -2,6 +2,7 @@
 // $GROUPS · $QUADS groups of four columns; threads with other tokens use the same weights. With DIRECT each thread loads them (from a
 // cache), with SUBGROUP each thread of a subgroup loads one and broadcasts it, with STAGED the workgroup stages both operands in workgroup
 // memory. The slice of the matrix is `vec4s` groups of four rows from first_row on, for the columns of out from 4 · first_col_vec4 on.
+// With BLOCKED each block of the inner dimension is summed on its own, and out holds the sum of the blocks so far.
 #include weight
 
 struct Params$ {
@@ -56,13 +57,24 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let w$g_$q_$c = weight_row$(params$.first_row + 4u * col$g_$q + $cu);
 #end
 #end
+#end
+#end
+#if BLOCKED
+  for (var block = 0u; block < params$.in_vec4s; block += $BLOCK_VEC4Su) {
+  let end = min(block + $BLOCK_VEC4Su, params$.in_vec4s);
+#else
+  const block = 0u;
+  let end = params$.in_vec4s;
+#end
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
 #for t in 0..$TOKENS
   var sum$t_$g_$q = vec4(0.0);
 #end
 #end
 #end
 #if STAGED
-  for (var from_k = 0u; from_k < params$.in_vec4s; from_k += $STEPu) {
+  for (var from_k = block; from_k < end; from_k += $STEPu) {
     for (var i = local_invocation_index; i < $STEPu * TOKEN_TILE; i += $WORKGROUP_SIZEu) {
       let k = from_k + i % $STEPu;
       let row = min(workgroup_id.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
@@ -79,7 +91,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     workgroupBarrier();
     for (var begin = 0u; begin < $STEPu; begin += $UNROLLu) {
 #else
-    for (var begin = 0u; begin < params$.in_vec4s; begin += $UNROLLu) {
+    for (var begin = block; begin < end; begin += $UNROLLu) {
 #end
 #for u in 0..$UNROLL
       {
@@ -147,13 +159,23 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for q in 0..$QUADS
     if wanted$g_$q < params$.vec4s {
       let at = params$.first_col_vec4 + col$g_$q;
+#if ACCUMULATE
       sum$t_$g_$q *= params$.scale;
+#else
+      if block > 0u { sum$t_$g_$q += floats(out$[out_start + at]); }
+#end
+      if end == params$.in_vec4s {
+#if ACCUMULATE
+#else
+        sum$t_$g_$q *= params$.scale;
+#end
 #if BIAS
-      sum$t_$g_$q += floats(bias$[at]);
+        sum$t_$g_$q += floats(bias$[at]);
 #end
 #if RESIDUAL
-      sum$t_$g_$q += floats(residual$[residual_start + at]);
+        sum$t_$g_$q += floats(residual$[residual_start + at]);
 #end
+      }
 #if ACCUMULATE
       sum$t_$g_$q += floats(out$[out_start + at]);
 #end
@@ -161,6 +183,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     }
 #end
 #end
+  }
+#end
+#if BLOCKED
   }
 #end
 }

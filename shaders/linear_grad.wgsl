@@ -1,6 +1,6 @@
 // d_x[i, k] (+)= scale · sum over n of d_out[i, n] · weight[n, k]. A thread has $TOKENS tokens and $GROUPS · $QUADS groups of four columns.
-// Threads share weights, and the slice of the matrix is defined, as in linear.wgsl. An accumulating sum starts from the contents of d_x, so
-// the result does not depend on how the matrix is split.
+// Threads share weights, and the slice of the matrix is defined, as in linear.wgsl. Every block of rows is summed on its own and then added
+// to d_x, so the result does not depend on where the matrix is split between blocks.
 #include weight
 
 struct Params$ {
@@ -40,17 +40,24 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for q in 0..$QUADS
   let wanted$g_$q = first + ($gu * $QUADSu + $qu) * $COL_THREADSu + local_invocation_index % $COL_THREADSu;
   let col$g_$q = min(wanted$g_$q, params$.in_vec4s - 1u);
-#for t in 0..$TOKENS
-#if ACCUMULATE
-  var sum$t_$g_$q = floats(d_x$[d_x$t + col$g_$q]);
+#end
+#end
+#if BLOCKED
+  for (var block = 0u; block < params$.vec4s; block += $BLOCK_VEC4Su) {
+  let end = min(block + $BLOCK_VEC4Su, params$.vec4s);
 #else
+  const block = 0u;
+  let end = params$.vec4s;
+#end
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+#for t in 0..$TOKENS
   var sum$t_$g_$q = vec4(0.0);
 #end
 #end
 #end
-#end
 #if STAGED
-  for (var from_n = 0u; from_n < params$.vec4s; from_n += $STEPu) {
+  for (var from_n = block; from_n < end; from_n += $STEPu) {
     for (var i = local_invocation_index; i < $STEPu * TOKEN_TILE; i += $WORKGROUP_SIZEu) {
       let n = from_n + i % $STEPu;
       let row = min(workgroup_id.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
@@ -66,7 +73,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     workgroupBarrier();
     for (var begin = 0u; begin < $STEPu; begin += $UNROLLu) {
 #else
-    for (var begin = 0u; begin < params$.vec4s; begin += $UNROLLu) {
+    for (var begin = block; begin < end; begin += $UNROLLu) {
 #end
 #for u in 0..$UNROLL
       {
@@ -136,10 +143,18 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
     if wanted$g_$q < params$.in_vec4s {
+#if ACCUMULATE
+      sum$t_$g_$q += floats(d_x$[d_x$t + col$g_$q]);
+#else
+      if block > 0u { sum$t_$g_$q += floats(d_x$[d_x$t + col$g_$q]); }
+#end
       d_x$[d_x$t + col$g_$q] = quad(sum$t_$g_$q);
     }
 #end
 #end
+  }
+#end
+#if BLOCKED
   }
 #end
 }

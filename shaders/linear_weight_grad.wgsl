@@ -1,6 +1,6 @@
 // d_weight[n, k] += sum over tokens of d_out[i, n] · x[i, k], from the last token to the first. A thread owns $GROUPS · $QUADS groups of
-// four rows of $COLS groups of four columns, within the slice. Threads share operands as in linear.wgsl. The sums start from the contents
-// of d_weight, so a chunk boundary is only a store and a load.
+// four rows of $COLS groups of four columns, within the slice. Threads share operands as in linear.wgsl. Each tile of tokens is summed on its
+// own and then added to d_weight, so a chunk boundary is only one of these additions.
 #include packed_loads
 
 struct Params$ { in_vec4s: u32, out_vec4s: u32, vec4s: u32, first_row: u32, first_col_vec4: u32, d_out_row_modulus: u32, x_row_modulus: u32 }
@@ -34,12 +34,21 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for c in 0..4
   let at$g_$q_$c = (params$.first_row + 4u * n$g_$q + $cu) * params$.in_vec4s;
 #for k in 0..$COLS
-  var sum$g_$q_$c_$k = floats(d_weight$[at$g_$q_$c + col$k]);
+  var total$g_$q_$c_$k = floats(d_weight$[at$g_$q_$c + col$k]);
 #end
 #end
 #end
 #end
   for (var tile = token_tiles(); tile > 0u; tile--) {
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+#for c in 0..4
+#for k in 0..$COLS
+    var sum$g_$q_$c_$k = vec4(0.0);
+#end
+#end
+#end
+#end
     // Always a whole tile, so that every tile runs the same code; tokens past the end count as zero.
 #if STAGED
     for (var behind = 0u; behind < TOKEN_TILE; behind += $STEPu) {
@@ -106,13 +115,22 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     workgroupBarrier();
     }
 #end
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+#for c in 0..4
+#for k in 0..$COLS
+    total$g_$q_$c_$k += sum$g_$q_$c_$k;
+#end
+#end
+#end
+#end
   }
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
 #for k in 0..$COLS
   if wanted$g_$q < params$.vec4s && wanted_col$k < params$.in_vec4s {
 #for c in 0..4
-    d_weight$[at$g_$q_$c + col$k] = quad(sum$g_$q_$c_$k);
+    d_weight$[at$g_$q_$c + col$k] = quad(total$g_$q_$c_$k);
 #end
   }
 #end

@@ -9,7 +9,11 @@ struct Params$ { tokens: u32 }
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   var sum = 0.0;
-  for (var i = local_invocation_index; i < params$.tokens; i += $WORKGROUP_SIZEu) { sum += loss_weight$[i] * log_probs$[i]; }
+  for (var block = local_invocation_index; block < params$.tokens; block += $BLOCKu) {
+    var part = 0.0;
+    for (var i = block; i < min(block + $BLOCKu, params$.tokens); i += $WORKGROUP_SIZEu) { part += loss_weight$[i] * log_probs$[i]; }
+    sum += part;
+  }
   let total = workgroup_sum(sum, local_invocation_index);
   if local_invocation_index == 0u { metrics$[0] -= total; }
 }

@@ -27,9 +27,13 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   if row >= chunk.count * params$.groups { return; }
   let x_start = (first_row(params$.x_row_modulus) * params$.groups + row) * params$.row_vec4s;
   var squares = 0.0;
-  for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
-    let v = x$[x_start + col];
-    squares += dot(v, v);
+  for (var block = local_invocation_index; block < params$.row_vec4s; block += $BLOCKu) {
+    var part = 0.0;
+    for (var col = block; col < min(block + $BLOCKu, params$.row_vec4s); col += $WORKGROUP_SIZEu) {
+      let v = x$[x_start + col];
+      part += dot(v, v);
+    }
+    squares += part;
   }
   let scale = inverseSqrt(workgroup_sum(squares, local_invocation_index) / params$.size + params$.epsilon);
   if local_invocation_index == 0u { rstd$[first_row(params$.rstd_row_modulus) * params$.groups + row] = scale; }

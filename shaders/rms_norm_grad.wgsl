@@ -24,13 +24,17 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let x_start = (first_row(params$.x_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #end
   var products = 0.0;
-  for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
+  for (var block = local_invocation_index; block < params$.row_vec4s; block += $BLOCKu) {
+    var part = 0.0;
+    for (var col = block; col < min(block + $BLOCKu, params$.row_vec4s); col += $WORKGROUP_SIZEu) {
 #if X
-    let y = x$[x_start + col] * scale;
+      let y = x$[x_start + col] * scale;
 #else
-    let y = d_x$[d_x_start + col] * scale;
+      let y = d_x$[d_x_start + col] * scale;
 #end
-    products += dot(d_out$[d_out_start + col] * norm_weight$(col), y);
+      part += dot(d_out$[d_out_start + col] * norm_weight$(col), y);
+    }
+    products += part;
   }
   let mean = workgroup_sum(products, local_invocation_index) / params$.size;
   for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {

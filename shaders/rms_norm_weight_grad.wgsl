@@ -20,15 +20,28 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   for (var tile = opaque_bound(token_tiles(), workgroup_id); tile > 0u; tile--) {
     var part = vec4(0.0);
     // Always a whole tile, so that every tile runs the same code; tokens past the end count as zero.
-    for (var i = 1u + local_invocation_index / $COL_THREADSu; i <= TOKEN_TILE; i += $TOKEN_THREADSu) {
-      let token = tile * TOKEN_TILE - i;
-      let row = min(token, chunk.count - 1u);
-      for (var group = 0u; group < groups; group++) {
-        let x_at = (x_row + row) * params$.groups + group;
-        let d_out_at = (d_out_row + row) * params$.groups + group;
-        let term = d_out$[d_out_at * params$.row_vec4s + col] * (x$[x_at * params$.row_vec4s + col] * rstd$[(rstd_row + row) * params$.groups + group]);
-        part += select(vec4(0.0), term, token < chunk.count);
+    for (var i = 1u + local_invocation_index / $COL_THREADSu; i <= TOKEN_TILE; i += $UNROLLu * $TOKEN_THREADSu) {
+#for u in 0..$UNROLL
+      let token$u = tile * TOKEN_TILE - i - $uu * $TOKEN_THREADSu;
+      let row$u = min(token$u, chunk.count - 1u);
+      var of_token$u = vec4(0.0);
+#end
+      for (var first_group = 0u; first_group < groups; first_group += $GROUPS_TOGETHERu) {
+#for u in 0..$UNROLL
+#for g in 0..$GROUPS_TOGETHER
+        {
+          let group = first_group + $gu;
+          let x_at = (x_row + row$u) * params$.groups + group;
+          let d_out_at = (d_out_row + row$u) * params$.groups + group;
+          let rstd = rstd$[(rstd_row + row$u) * params$.groups + group];
+          of_token$u += d_out$[d_out_at * params$.row_vec4s + col] * (x$[x_at * params$.row_vec4s + col] * rstd);
+        }
+#end
+#end
       }
+#for u in 0..$UNROLL
+      part += select(vec4(0.0), of_token$u, token$u < chunk.count);
+#end
     }
     sum += over_token_threads(part, local_invocation_index);
   }

@@ -3,7 +3,7 @@
 use super::shader::{Constants, Shader};
 use super::tuning::{Sharing, TokenTile, Tuning};
 use crate::model::Dtype;
-use crate::step::{Chunk, Element, OpKind, Program, TOKEN_TILE, TensorId};
+use crate::step::{Chunk, Element, OpKind, Program, SUM_BLOCK, TOKEN_TILE, TensorId};
 
 /// The access mode of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,9 @@ pub enum Grid {
 
 /// `vec4`s of each row that a workgroup stages in workgroup memory at a time.
 const STAGED_VEC4S: u32 = 4;
+
+/// Tokens per iteration of a thread that sums over the tokens of a tile.
+const TOKENS_UNROLLED: u32 = 4;
 
 /// WebGPU's `max_compute_workgroups_per_dimension`, on every adapter.
 const MAX_WORKGROUPS: u64 = 65_535;
@@ -129,6 +132,7 @@ impl Dispatch {
             .constant("WORKGROUP_SIZE", tuning.row_threads)
             .constant("COL_THREADS", col_threads)
             .constant("TOKEN_THREADS", token_threads)
+            .constant("UNROLL", TOKENS_UNROLLED)
             .condition("SPLIT", token_threads > 1)
     }
 
@@ -200,9 +204,12 @@ impl Dispatch {
             .constant("UNROLL", tile.unroll)
     }
 
-    /// Sets the constants of kernels in which a workgroup reduces a row.
+    /// Sets the constants of kernels in which a workgroup reduces a row. A block has so many elements, or groups of four of them, that a
+    /// thread adds no more than [`SUM_BLOCK`] of them.
     pub(super) fn threads_of_a_row(self, tuning: &Tuning) -> Self {
-        self.constant("WORKGROUP_SIZE", tuning.row_threads).condition("SUBGROUP", tuning.row_is_subgroup)
+        self.constant("WORKGROUP_SIZE", tuning.row_threads)
+            .constant("BLOCK", tuning.row_threads * SUM_BLOCK / 4)
+            .condition("SUBGROUP", tuning.row_is_subgroup)
     }
 
     /// Sets the constants of sharing `count` groups of four between threads: `GROUPS` rounds of `QUADS`, where `QUADS` is what threads load

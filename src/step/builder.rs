@@ -347,7 +347,7 @@ fn rows_of_a_slice(max_bytes: u64, row_bytes: u64) -> u32 {
     match fit {
         VOCAB_TILE.. => fit / VOCAB_TILE * VOCAB_TILE,
         TOKEN_TILE.. => fit / TOKEN_TILE * TOKEN_TILE,
-        _ => 4,
+        _ => (fit / 4 * 4).max(4),
     }
 }
 

@@ -43,4 +43,4 @@ pub use plan::{Limits, LiveTensor, Plan};
 pub use program::{Bindings, Block, Lookahead, Node, ParameterSlice, Pass, Program};
 pub use saved_activations::{SavedActivation, SavedActivations};
 pub use strategy::{Strategy, StrategyKind};
-pub use tensor::{BINDING_ALIGNMENT, Element, Rows, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};
+pub use tensor::{BINDING_ALIGNMENT, Element, Rows, SUM_BLOCK, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};

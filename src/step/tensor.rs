@@ -15,6 +15,10 @@ pub const BINDING_ALIGNMENT: u64 = 256;
 /// number of tiles.
 pub const VOCAB_TILE: u32 = 1024;
 
+/// Columns, vocabulary entries or keys that a sum adds up on their own, before it adds the result to the rest: a divisor of [`VOCAB_TILE`].
+/// The rounding error of a sum grows with the number of additions that a term passes through.
+pub const SUM_BLOCK: u32 = 1024;
+
 /// The index of a tensor in [`Program::tensors`](super::Program::tensors).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub u32);

@@ -7,7 +7,7 @@ use crate::support::model;
 use crate::support::op_harness::{OpHarness, Shape, Tolerance, Width};
 
 /// The operation on the partial sums of that many parameters, and its output tensors.
-fn harness(parameters: u32, max_grad_norm: f32) -> (OpHarness, TensorId, TensorId) {
+pub fn harness(parameters: u32, max_grad_norm: f32) -> (OpHarness, TensorId, TensorId) {
     let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[1]));
     let bindings = b.program().bindings.clone();
     let partials = b.matrix("partials", Axis::heads(parameters, 4), Width::Exact(256));

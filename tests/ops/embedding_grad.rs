@@ -5,15 +5,15 @@ use streambp::step::{Batch, TensorId};
 use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
-struct Operands {
+pub struct Operands {
     weight: TensorId,
     out: TensorId,
     d_out: TensorId,
-    d_weight: TensorId,
+    pub d_weight: TensorId,
 }
 
 /// A lookup and its gradient in a single chunk: the gradient takes the whole batch at once.
-fn harness(lengths: &[u32], vocab_size: u32, hidden_size: u32) -> (OpHarness, Operands) {
+pub fn harness(lengths: &[u32], vocab_size: u32, hidden_size: u32) -> (OpHarness, Operands) {
     let config = Config { vocab_size, hidden_size, ..model::odd_config() };
     let batch: Batch = model::batch(&config, lengths, 3);
     let (order, start) = batch.tokens_by_id(vocab_size, None);

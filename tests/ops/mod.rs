@@ -7,3 +7,5 @@ macro_rules! tests {
 }
 
 for_each_op!(tests);
+
+mod long_sums;

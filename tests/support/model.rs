@@ -75,7 +75,12 @@ pub fn has_rings(program: &Program) -> bool {
 
 /// A model with adapters, whose frozen matrices have the dtype `frozen`.
 pub fn lora(config: &Config, targets: &[Projection], frozen: Dtype) -> ModelSpec {
-    ModelSpec::lora(config, Lora { rank: 3, alpha: 7.0, use_rslora: false, targets: targets.to_vec(), layers: None }, frozen).unwrap()
+    lora_of_rank(config, 3, targets, frozen)
+}
+
+/// The same with adapters of another rank.
+pub fn lora_of_rank(config: &Config, rank: u32, targets: &[Projection], frozen: Dtype) -> ModelSpec {
+    ModelSpec::lora(config, Lora { rank, alpha: 7.0, use_rslora: false, targets: targets.to_vec(), layers: None }, frozen).unwrap()
 }
 
 /// The model with adapters of all projections in some layers.

@@ -4,7 +4,7 @@ use super::kernel::{Kernel, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::{HeadTile, Sharing, Tuning};
 use crate::step::ops::Attention;
-use crate::step::{OpKind, Program, Rows, TOKEN_TILE, TensorId};
+use crate::step::{OpKind, Program, Rows, SUM_BLOCK, TOKEN_TILE, TensorId};
 
 /// Groups of four of each of two operands that workgroup memory holds.
 const STAGED_VEC4S: u32 = 512;
@@ -34,20 +34,14 @@ pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: 
     let config = program.config();
     let head_vec4s = config.head_dim.div_ceil(4);
     let tokens = tile.tokens_of(head_vec4s);
-    let staged = (STAGED_VEC4S / head_vec4s).clamp(4, TOKEN_TILE / 2) / 4 * 4;
-    let step = match tile.sharing {
-        Sharing::Direct => tile.unroll,
-        Sharing::Subgroup(threads) => threads,
-        Sharing::Workgroup => 1 << staged.ilog2(),
-    };
-    assert!(step.is_multiple_of(tile.unroll) && TOKEN_TILE.is_multiple_of(step), "{tile:?} with {step} tokens that are loaded together");
     dispatch
         .constant("HEAD_VEC4S", head_vec4s)
         .constant("WORKGROUP_SIZE", TOKEN_TILE / tokens)
         .constant("TOKENS", tokens)
         .sharing(tile.sharing)
         .constant("UNROLL", tile.unroll)
-        .constant("STEP", step)
+        .constant("STEP", step(tile, head_vec4s))
+        .constant("BLOCK", SUM_BLOCK)
         .u32("head_vec4s", head_vec4s)
         .u32("heads", config.num_attention_heads)
         .u32("num_key_value_groups", config.num_key_value_groups())
@@ -55,4 +49,16 @@ pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: 
         .row_modulus("keys_row_modulus", program, k)
         .f32("scale", config.attention_scale() as f32)
         .u32("window", window.unwrap_or(u32::MAX))
+}
+
+/// Other tokens that are loaded together: a divisor of the token tile.
+pub(super) fn step(tile: HeadTile, head_vec4s: u32) -> u32 {
+    let staged = (STAGED_VEC4S / head_vec4s).clamp(4, TOKEN_TILE / 2) / 4 * 4;
+    let step = match tile.sharing {
+        Sharing::Direct => tile.unroll,
+        Sharing::Subgroup(threads) => threads,
+        Sharing::Workgroup => 1 << staged.ilog2(),
+    };
+    assert!(step.is_multiple_of(tile.unroll) && TOKEN_TILE.is_multiple_of(step), "{tile:?} with {step} tokens that are loaded together");
+    step
 }

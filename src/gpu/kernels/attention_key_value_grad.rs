@@ -1,11 +1,11 @@
 //! One workgroup per token tile of keys and key/value head; a thread has a few keys, and goes through all queries of the chunk.
 
-use super::attention::heads;
+use super::attention::{heads, step};
 use super::kernel::Kernel;
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::AttentionKeyValueGrad;
-use crate::step::{OpKind, Program};
+use crate::step::{OpKind, Program, SUM_BLOCK, TOKEN_TILE};
 
 impl Kernel for AttentionKeyValueGrad {
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
@@ -21,8 +21,12 @@ impl Kernel for AttentionKeyValueGrad {
             .write("stats", stats)
             .write("d_k", d_k)
             .write("d_v", d_v);
+        let terms = TOKEN_TILE * program.config().num_key_value_groups();
+        let parts = terms.div_ceil(SUM_BLOCK);
         Some(
             heads(dispatch, program, k, window, tile)
+                .constant("PARTS", parts)
+                .constant("PART_STEPS", (terms / step(tile, program.config().head_dim.div_ceil(4))).div_ceil(parts))
                 .row_modulus("q_row_modulus", program, q)
                 .row_modulus("d_out_row_modulus", program, d_out)
                 .row_modulus("stats_row_modulus", program, stats),

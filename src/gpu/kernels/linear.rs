@@ -4,7 +4,7 @@ use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::{Sharing, Tuning};
 use crate::step::ops::Linear;
-use crate::step::{OpKind, Program};
+use crate::step::{OpKind, Program, SUM_BLOCK};
 
 /// Groups of four rows of the matrix that a subgroup loads at once: one row per thread.
 fn together(subgroup_size: u32) -> u32 {
@@ -35,6 +35,8 @@ impl Kernel for Linear {
             .row_modulus("out_row_modulus", program, out)
             .row_modulus("residual_row_modulus", program, residual.unwrap_or(out))
             .token_tile(tile, together)
+            .constant("BLOCK_VEC4S", SUM_BLOCK / 4)
+            .condition("BLOCKED", program.tensor(weight).cols > SUM_BLOCK)
             .condition("RAGGED", tile.sharing != Sharing::Workgroup && !vec4s(program, weight).is_multiple_of(tile.unroll))
             .condition("ACCUMULATE", accumulate)
             .condition("BIAS", bias.is_some())

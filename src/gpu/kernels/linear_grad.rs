@@ -4,7 +4,7 @@ use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::{Sharing, Tuning};
 use crate::step::ops::LinearGrad;
-use crate::step::{OpKind, Program};
+use crate::step::{OpKind, Program, SUM_BLOCK};
 
 /// Groups of four columns of the matrix that a subgroup loads at once: one per thread.
 fn together(subgroup_size: u32) -> u32 {
@@ -34,6 +34,8 @@ impl Kernel for LinearGrad {
                 .row_modulus("d_out_row_modulus", program, d_out)
                 .row_modulus("d_x_row_modulus", program, d_x)
                 .token_tile(tile, together)
+                .constant("BLOCK_VEC4S", SUM_BLOCK / 4)
+                .condition("BLOCKED", program.tensor(weight).row_count > SUM_BLOCK)
                 // The condition must not depend on the slice, whose size depends on the strategy.
                 .condition("RAGGED", tile.sharing != Sharing::Workgroup && tile.unroll > 1)
                 .condition("ACCUMULATE", accumulate)

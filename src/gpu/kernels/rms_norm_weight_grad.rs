@@ -16,6 +16,7 @@ impl Kernel for RmsNormWeightGrad {
                 .write("rstd", rstd)
                 .write("d_out", d_out)
                 .write("d_weight", d_weight)
+                .constant("GROUPS_TOGETHER", 1 << groups.count.trailing_zeros().min(2))
                 .u32("row_vec4s", row)
                 .u32("groups", groups.count)
                 .row_modulus("x_row_modulus", program, x)
