@@ -76,6 +76,16 @@ pub enum Error {
         /// The plan's bytes in host memory.
         needed: u64,
     },
+    /// A driver would end a loop before its last iteration, so a sum would be wrong.
+    #[error("on {adapter} a loop of {operation} would end before its last iteration, and give wrong numbers; {advice}, or take a GPU")]
+    LoopTooLong {
+        /// The adapter's name.
+        adapter: String,
+        /// The operation.
+        operation: &'static str,
+        /// What to change.
+        advice: String,
+    },
     /// The device was lost.
     #[error("the GPU device was lost ({reason}); a checkpoint that was saved is safe: resume from it, or start again")]
     DeviceLost {

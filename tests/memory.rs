@@ -31,6 +31,21 @@ fn the_device_holds_what_was_planned_to_the_byte() {
     }
 }
 
+/// lavapipe ends the loops of a thread after 65,535 iterations, and says nothing: a norm of 16 heads exceeds that with some 100,000 tokens.
+#[test]
+fn a_loop_that_a_driver_would_end_is_refused() {
+    let config = Config { model_type: ModelType::Qwen3, num_attention_heads: 16, ..model::odd_config() };
+    let kernels = |strategy| {
+        let program = Program::gradients(&config, BatchShape::packed(vec![1000; 200]), strategy);
+        Kernels::new(&device::gpu(), Plan::new(program, Limits::NONE).unwrap()).map(|_| ())
+    };
+    kernels(Strategy::stream(64, 64)).unwrap();
+    if device::gpu().name().contains("llvmpipe") {
+        let error = kernels(Strategy::CHECKPOINT).unwrap_err().to_string();
+        assert!(error.contains("use stream, with chunks of at most"), "{error}");
+    }
+}
+
 #[test]
 fn every_buffer_is_counted_while_it_lives() {
     pollster::block_on(async {

@@ -115,17 +115,34 @@ pub struct Dispatch {
     pub params: Vec<(&'static str, Value)>,
     /// The grid of workgroups.
     pub grid: Grid,
+    /// How often a thread's loops run, where that grows with the tokens.
+    pub iterations: Iterations,
+}
+
+/// Iterations of all loops of a thread together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Iterations {
+    /// For each token tile of the chunk.
+    pub of_tile: u64,
+    /// For all tokens of the batch.
+    pub of_batch: u64,
 }
 
 impl Dispatch {
     /// A dispatch without bindings, parameters and constants.
     pub(super) fn new(kind: OpKind, grid: Grid) -> Self {
-        Dispatch { shader: Shader { kind, constants: Constants::new() }, bindings: Vec::new(), params: Vec::new(), grid }
+        Dispatch {
+            shader: Shader { kind, constants: Constants::new() },
+            bindings: Vec::new(),
+            params: Vec::new(),
+            grid,
+            iterations: Iterations::default(),
+        }
     }
 
     /// A dispatch that sums over tokens: its threads have `columns` groups of four columns, and go through all tokens of the chunk tile by
-    /// tile.
-    pub(super) fn over_tokens(kind: OpKind, columns: u32, tuning: &Tuning) -> Self {
+    /// tile, with that many iterations of a loop for the tokens that are summed at once.
+    pub(super) fn over_tokens(kind: OpKind, columns: u32, tuning: &Tuning, loops_of_token: u32) -> Self {
         let token_threads = tuning.token_threads();
         let col_threads = tuning.row_threads / token_threads;
         Dispatch::new(kind, Grid::Workgroups(columns.div_ceil(col_threads), 1))
@@ -133,6 +150,7 @@ impl Dispatch {
             .constant("COL_THREADS", col_threads)
             .constant("TOKEN_THREADS", token_threads)
             .constant("UNROLL", TOKENS_UNROLLED)
+            .iterations_of_tile(1 + TOKEN_TILE / (TOKENS_UNROLLED * token_threads) * (1 + loops_of_token))
             .condition("SPLIT", token_threads > 1)
     }
 
@@ -225,6 +243,14 @@ impl Dispatch {
         self.condition("DIRECT", sharing == Sharing::Direct)
             .condition("SUBGROUP", matches!(sharing, Sharing::Subgroup(_)))
             .condition("STAGED", sharing == Sharing::Workgroup)
+    }
+
+    pub(super) fn iterations_of_tile(self, of_tile: u32) -> Self {
+        Dispatch { iterations: Iterations { of_tile: of_tile.into(), ..self.iterations }, ..self }
+    }
+
+    pub(super) fn iterations_of_batch(self, of_batch: u32) -> Self {
+        Dispatch { iterations: Iterations { of_batch: of_batch.into(), ..self.iterations }, ..self }
     }
 
     pub(super) fn condition(self, name: &'static str, holds: bool) -> Self {

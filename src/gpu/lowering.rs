@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::device::Gpu;
-use super::dispatch::Dispatch;
+use super::dispatch::{Dispatch, Iterations};
 use super::fusion::FusedDispatch;
 use super::kernels;
 use super::pipelines::Pipeline;
-use crate::error::Result;
-use crate::step::{BINDING_ALIGNMENT, Block, Op, Plan, TensorId};
+use crate::error::{Error, Result};
+use crate::step::{BINDING_ALIGNMENT, Block, Op, Plan, TOKEN_TILE, TensorId};
 
 /// The kernels of a plan, compiled for an adapter.
 pub struct Kernels {
@@ -50,23 +50,39 @@ impl Kernels {
     /// # Errors
     /// If the device was lost or has reported an error.
     pub fn new(gpu: &Gpu, plan: Plan) -> Result<Self> {
+        let tokens = plan.program().tokens();
         let mut params = Vec::new();
         let mut first = 0;
         let lower = |block: &Block| {
             let dispatches: Vec<Option<Dispatch>> =
                 block.nodes.iter().map(|node| kernels::dispatch(plan.program(), &node.op, gpu.tuning())).collect();
+            dispatches.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(tokens)))?;
             for (i, dispatch) in (first..).zip(&dispatches) {
                 params.resize(i * BINDING_ALIGNMENT as usize, 0);
                 dispatch.iter().for_each(|dispatch| params.extend(dispatch.param_bytes()));
             }
             let ops = lower_block(gpu, &plan, block, &dispatches, first as u32 * BINDING_ALIGNMENT as u32);
             first += block.nodes.len();
-            ops
+            Ok(ops)
         };
-        let blocks = plan.program().blocks.iter().map(lower).collect();
+        let blocks = plan.program().blocks.iter().map(lower).collect::<Result<_>>()?;
         gpu.check()?;
         Ok(Kernels { gpu: gpu.clone(), plan: Arc::new(plan), blocks, params })
     }
+}
+
+/// Does the driver run all iterations of a dispatch's loops for a chunk of that many tokens?
+fn check_loops(gpu: &Gpu, dispatch: &Dispatch, chunk_len: u32) -> Result<()> {
+    let most = gpu.tuning().most_iterations();
+    let Iterations { of_tile, of_batch } = dispatch.iterations;
+    if of_batch + of_tile * u64::from(chunk_len.div_ceil(TOKEN_TILE)) <= most {
+        return Ok(());
+    }
+    let advice = match most.saturating_sub(of_batch).checked_div(of_tile) {
+        Some(tiles @ 1..) => format!("use stream, with chunks of at most {} tokens", tiles * u64::from(TOKEN_TILE)),
+        _ => "use shorter sequences".to_owned(),
+    };
+    Err(Error::LoopTooLong { adapter: gpu.name().to_owned(), operation: dispatch.shader.kind.stem(), advice })
 }
 
 /// The kernels of a block. Lookahead operations are not fused with the rest, since they run for another chunk.

@@ -146,6 +146,11 @@ impl Tuning {
         self.row_threads <= 8
     }
 
+    /// The most iterations of all loops of a thread together: lavapipe ends them there, without an error.
+    pub(super) fn most_iterations(&self) -> u64 {
+        if self.row_threads == 8 { 65_535 } else { u64::MAX }
+    }
+
     /// Threads that split a tile's tokens when summing columns over tokens.
     pub(super) fn token_threads(&self) -> u32 {
         if self.is_for_cpu() { 1 } else { self.row_threads / 4 }

@@ -19,8 +19,10 @@ impl Kernel for Attention {
             .read("segment_start", segment_start)
             .write("out", out)
             .write("stats", stats);
+        let keys = visible_keys(program, window);
         Some(
             heads(dispatch, program, k, window, tuning.attention)
+                .iterations_of_batch(keys / SUM_BLOCK + keys / tuning.attention.unroll)
                 .row_modulus("q_row_modulus", program, q)
                 .row_modulus("out_row_modulus", program, out)
                 .row_modulus("stats_row_modulus", program, stats),
@@ -49,6 +51,11 @@ pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: 
         .row_modulus("keys_row_modulus", program, k)
         .f32("scale", config.attention_scale() as f32)
         .u32("window", window.unwrap_or(u32::MAX))
+}
+
+/// The most keys that the queries of a tile see.
+pub(super) fn visible_keys(program: &Program, window: Option<u32>) -> u32 {
+    program.batch.longest().min(window.unwrap_or(u32::MAX).saturating_add(TOKEN_TILE))
 }
 
 /// Other tokens that are loaded together: a divisor of the token tile.

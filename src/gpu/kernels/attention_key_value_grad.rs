@@ -23,10 +23,12 @@ impl Kernel for AttentionKeyValueGrad {
             .write("d_v", d_v);
         let terms = TOKEN_TILE * program.config().num_key_value_groups();
         let parts = terms.div_ceil(SUM_BLOCK);
+        let steps = terms / step(tile, program.config().head_dim.div_ceil(4));
         Some(
             heads(dispatch, program, k, window, tile)
                 .constant("PARTS", parts)
-                .constant("PART_STEPS", (terms / step(tile, program.config().head_dim.div_ceil(4))).div_ceil(parts))
+                .constant("PART_STEPS", steps.div_ceil(parts))
+                .iterations_of_tile(parts + steps + terms / tile.unroll)
                 .row_modulus("q_row_modulus", program, q)
                 .row_modulus("d_out_row_modulus", program, d_out)
                 .row_modulus("stats_row_modulus", program, stats),

@@ -1,11 +1,11 @@
 //! One workgroup per token tile and query head; a thread has a few query rows.
 
-use super::attention::heads;
+use super::attention::{heads, step, visible_keys};
 use super::kernel::Kernel;
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::AttentionQueryGrad;
-use crate::step::{OpKind, Program};
+use crate::step::{OpKind, Program, SUM_BLOCK};
 
 impl Kernel for AttentionQueryGrad {
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
@@ -19,8 +19,12 @@ impl Kernel for AttentionQueryGrad {
             .write("d_out", d_out)
             .write("stats", stats)
             .write("d_q", d_q);
+        let tile = tuning.attention_query_grad;
+        let step = step(tile, program.config().head_dim.div_ceil(4));
+        let keys = visible_keys(program, window);
         Some(
-            heads(dispatch, program, k, window, tuning.attention_query_grad)
+            heads(dispatch, program, k, window, tile)
+                .iterations_of_batch(keys / SUM_BLOCK + keys / step + keys / tile.unroll)
                 .row_modulus("q_row_modulus", program, q)
                 .row_modulus("out_row_modulus", program, out)
                 .row_modulus("d_out_row_modulus", program, d_out)

@@ -15,7 +15,7 @@ impl Kernel for BiasGrad {
         let BiasGrad { d_out, d_bias } = *self;
         let row = vec4s(program, d_bias);
         Some(
-            Dispatch::over_tokens(OpKind::BiasGrad, row, tuning)
+            Dispatch::over_tokens(OpKind::BiasGrad, row, tuning, 0)
                 .write("d_out", d_out)
                 .write("d_bias", d_bias)
                 .u32("row_vec4s", row)

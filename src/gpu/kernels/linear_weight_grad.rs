@@ -4,7 +4,7 @@ use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::LinearWeightGrad;
-use crate::step::{OpKind, Program};
+use crate::step::{OpKind, Program, TOKEN_TILE};
 
 /// Tokens that a workgroup stages in workgroup memory at a time: a divisor of the token tile.
 const STAGED_TOKENS: u32 = 8;
@@ -41,7 +41,8 @@ impl Kernel for LinearWeightGrad {
             .constant("ROW_THREADS", tile.row_threads)
             .constant("COLS", tile.cols)
             .constant("STEP", STAGED_TOKENS)
-            .constant("UNROLL", tile.unroll),
+            .constant("UNROLL", tile.unroll)
+            .iterations_of_tile(1 + TOKEN_TILE / tile.unroll),
         )
     }
 }

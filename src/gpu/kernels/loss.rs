@@ -15,7 +15,8 @@ impl Kernel for Loss {
                 .write("log_probs", log_probs)
                 .read("loss_weight", loss_weight)
                 .write("metrics", metrics)
-                .u32("tokens", program.tokens()),
+                .u32("tokens", program.tokens())
+                .iterations_of_batch(program.tokens() / tuning.row_threads),
         )
     }
 }

@@ -10,13 +10,14 @@ impl Kernel for RmsNormWeightGrad {
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *self;
         let row = vec4s(program, d_weight);
+        let together = 1 << groups.count.trailing_zeros().min(2);
         Some(
-            Dispatch::over_tokens(OpKind::RmsNormWeightGrad, row, tuning)
+            Dispatch::over_tokens(OpKind::RmsNormWeightGrad, row, tuning, groups.count / together)
                 .write("x", x)
                 .write("rstd", rstd)
                 .write("d_out", d_out)
                 .write("d_weight", d_weight)
-                .constant("GROUPS_TOGETHER", 1 << groups.count.trailing_zeros().min(2))
+                .constant("GROUPS_TOGETHER", together)
                 .u32("row_vec4s", row)
                 .u32("groups", groups.count)
                 .row_modulus("x_row_modulus", program, x)
