@@ -5,7 +5,7 @@ use indicatif::ProgressBar;
 use streambp::error::Result;
 use streambp::model::{Config, Parameters, Weights};
 use streambp::step::{Batch, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
-use streambp::train::{Dataset, VerifyReport, errors_in_f64, verify};
+use streambp::train::{Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes};
 use crate::output;
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Skip the comparison with f64, which is slow
     #[arg(long)]
     no_reference: bool,
+    /// Also compute each kind of operation in turn on the device, all others in f64, to show what it contributes to the error
+    #[arg(long, conflicts_with = "no_reference")]
+    by_operation: bool,
     /// Seed of a preset's weights and of the batch
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -50,7 +53,10 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let (mut report, gradients) = verify(&gpu, plans, &values, &batch, progress).await?;
     if !arguments.no_reference {
         let weights = Weights::read(&values, Parameters::new(&spec).iter().map(|(_, parameter)| parameter)).await?;
-        report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients));
+        match arguments.by_operation {
+            true => report.set_errors_by_operation(errors_by_operation(&gpu, &spec, &weights, &batch, progress).await?),
+            false => report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients)),
+        }
     }
     bar.finish_and_clear();
     match session.json {
@@ -100,6 +106,21 @@ fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
         let verdict = if parameter.same_bits { "same bits" } else { "DIFFERS" };
         let error = parameter.error.map_or(String::new(), |e| format!("{e:.1e} from f64"));
         output::line(format_args!("{:50} {verdict}  {error}", parameter.name))?;
+    }
+    if !report.by_operation.is_empty() {
+        print_by_operation(&report.by_operation)?;
+    }
+    Ok(())
+}
+
+fn print_by_operation(rows: &[OperationError]) -> Result<()> {
+    output::line(format_args!("\n{:24} {:19}  rounded to f32 only", "error of the gradients", "on the device"))?;
+    output::line(format_args!("{:24} {:>9} {:>9}  {:>9} {:>9}  worst on the device", "one operation in f32", "worst", "median", "worst", "median"))?;
+    for OperationError { operation, on_device, rounded } in rows {
+        let errors = [on_device.worst, on_device.median, rounded.worst, rounded.median];
+        let [worst, median, least_worst, least_median] = errors.map(|error| if error == 0.0 { "0".to_owned() } else { format!("{error:.1e}") });
+        let parameter = if on_device.worst == 0.0 { "" } else { &on_device.worst_parameter };
+        output::line(format_args!("{operation:24} {worst:>9} {median:>9}  {least_worst:>9} {least_median:>9}  {parameter}"))?;
     }
     Ok(())
 }
