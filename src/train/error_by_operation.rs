@@ -234,3 +234,33 @@ fn widened(values: &[f32]) -> Vec<f64> {
 fn has_same_bits(a: &[f64], b: &[f64]) -> bool {
     bytemuck::cast_slice::<f64, u64>(a) == bytemuck::cast_slice::<f64, u64>(b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PRESETS;
+
+    #[test]
+    fn what_an_operation_does_not_change_keeps_its_f64() {
+        let third = 1.0 / 3.0;
+        let before = [third, third, f64::NAN, 0.0];
+        let after = changed(&before, &[third as f32, 0.5, f32::NAN, -0.0]);
+        assert!(has_same_bits(&after, &[third, 0.5, f64::NAN, -0.0]));
+    }
+
+    #[test]
+    fn the_worst_parameter_is_named() {
+        let mut config = PRESETS[0].config.clone();
+        config.num_hidden_layers = 0;
+        let parameters = Parameters::new(&config);
+        let names: Vec<&str> = parameters.trainable().map(|(_, parameter)| parameter.name.as_str()).collect();
+        assert_eq!(names.len(), 2);
+        let exact = vec![vec![3.0, 4.0], vec![0.0]];
+        let error = |gradients: [Vec<f32>; 2]| GradientError::new(&parameters, &gradients, &exact);
+        let found = error([vec![3.0, 4.5], vec![0.5]]);
+        assert_eq!((found.worst, found.worst_parameter.as_str(), found.median), (0.5, names[1], 0.3));
+        assert_eq!(found.errors, [0.1, 0.5]);
+        assert_eq!(error([vec![3.0, 4.0], vec![0.0]]).worst_parameter, names[0]);
+        assert!(error([vec![f32::NAN, 4.0], vec![0.5]]).worst.is_nan(), "what is no number is the worst");
+    }
+}

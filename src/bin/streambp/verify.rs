@@ -2,14 +2,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use streambp::error::Result;
+use streambp::error::{Error, Result};
 use streambp::model::{Config, Parameters, Weights};
-use streambp::step::{Batch, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
+use streambp::step::{Batch, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
 use streambp::train::{Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes};
 use crate::output;
-use crate::session::{Session, plan_all};
+use crate::session::Session;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
     let programs = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));
     let gpu = session.open().await?;
-    let plans = plan_all(programs, gpu.limits())?;
+    let plans = plans(programs, gpu.limits())?;
     let gpu = session.tune(gpu, &spec).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
@@ -85,6 +85,23 @@ fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     strategies
 }
 
+/// Plans each program for a device with those limits. Strategies without chunks are left out with a note if a tensor of theirs exceeds a
+/// binding, as the logits of a large vocabulary do.
+fn plans(programs: impl Iterator<Item = Program>, limits: Limits) -> Result<Vec<Plan>> {
+    let plan = |program: Program| {
+        let kind = program.strategy.kind;
+        match Plan::new(program, limits) {
+            Err(Error::BindingTooLarge { tensor, bytes, limit, .. }) if kind != StrategyKind::Stream => {
+                let sizes = format_args!("takes {bytes} bytes, and this adapter binds at most {limit} at once");
+                output::say(format_args!("note: {kind} is left out: its tensor {tensor} {sizes}"));
+                None
+            }
+            plan => Some(plan),
+        }
+    };
+    programs.filter_map(plan).collect()
+}
+
 fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
     output::line(format_args!("{adapter}"))?;
     for run in &report.runs {
@@ -115,12 +132,41 @@ fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
 
 fn print_by_operation(rows: &[OperationError]) -> Result<()> {
     output::line(format_args!("\n{:24} {:19}  rounded to f32 only", "error of the gradients", "on the device"))?;
-    output::line(format_args!("{:24} {:>9} {:>9}  {:>9} {:>9}  worst on the device", "one operation in f32", "worst", "median", "worst", "median"))?;
+    output::line(format_args!(
+        "{:24} {:>9} {:>9}  {:>9} {:>9}  worst on the device",
+        "one operation in f32", "worst", "median", "worst", "median"
+    ))?;
     for OperationError { operation, on_device, rounded } in rows {
         let errors = [on_device.worst, on_device.median, rounded.worst, rounded.median];
-        let [worst, median, least_worst, least_median] = errors.map(|error| if error == 0.0 { "0".to_owned() } else { format!("{error:.1e}") });
+        let [worst, median, least_worst, least_median] =
+            errors.map(|error| if error == 0.0 { "0".to_owned() } else { format!("{error:.1e}") });
         let parameter = if on_device.worst == 0.0 { "" } else { &on_device.worst_parameter };
         output::line(format_args!("{operation:24} {worst:>9} {median:>9}  {least_worst:>9} {least_median:>9}  {parameter}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use streambp::model::PRESETS;
+    use streambp::step::BatchShape;
+
+    use super::*;
+
+    #[test]
+    fn strategies_that_exceed_a_binding_are_left_out() {
+        let programs = || {
+            let kinds = [Strategy::STANDARD, Strategy::stream(64, 64), Strategy::CHECKPOINT];
+            kinds.into_iter().map(|strategy| Program::gradients(&PRESETS[0].config, BatchShape::uniform(1, 4096), strategy))
+        };
+        let kinds = |binding| {
+            let plans = plans(programs(), Limits { binding, ..Limits::NONE })?;
+            Ok(plans.iter().map(|plan| plan.program().strategy.kind).collect::<Vec<StrategyKind>>())
+        };
+        let stream = Plan::new(programs().nth(1).unwrap(), Limits::NONE).unwrap();
+        let largest = stream.program().tensors.iter().map(streambp::step::Tensor::bytes).max().unwrap();
+        assert_eq!(kinds(u64::MAX).unwrap(), [StrategyKind::Standard, StrategyKind::Stream, StrategyKind::Checkpoint]);
+        assert_eq!(kinds(largest).unwrap(), [StrategyKind::Stream]);
+        assert!(matches!(kinds(largest - 1), Err(Error::BindingTooLarge { .. })));
+    }
 }
