@@ -248,7 +248,22 @@ fn verify_shows_errors_by_operation() {
 
     let table = String::from_utf8(run(&arguments).stdout).unwrap();
     let lines: Vec<&str> = table.lines().skip_while(|line| !line.starts_with("error of the gradients")).collect();
-    let named = lines[2..].iter().map(|line| line.split(' ').next().unwrap());
+    let named = lines[3..].iter().map(|line| line.split(' ').next().unwrap());
     assert!(named.eq(rows.iter().map(|row| row["operation"].as_str().unwrap())), "{table}");
     assert_eq!(run(&[&arguments[..], &["--no-reference"]].concat()).status.code(), Some(2), "there is nothing to compare with");
+}
+
+/// The batch of a verification is the one that training begins with.
+#[test]
+fn verify_takes_the_first_batch_of_data() {
+    let here = directory("verify-data");
+    let model = small_model(&here);
+    let data = here.join("text.txt");
+    fs::write(&data, "All happy families are alike; each unhappy family is unhappy in its own way. ".repeat(20)).unwrap();
+    let options = ["--model", text(&model), "--data", text(&data), "--seq-len", "100", "--batch", "2", "--seed", "3", "--json"];
+    let verify = json(&[&["verify", "--chunks", "64", "--no-reference"], &options[..]].concat());
+    let step = json(&[&["train", "--steps", "1"], &options[..]].concat());
+    assert_eq!(verify["runs"][0]["loss"].as_f64().unwrap() as f32, step["loss"].as_f64().unwrap() as f32);
+    let bytes = complaint(&["verify", "--model", text(&model), "--seq-len", "100", "--tokenizer", "tokenizer.json"]);
+    assert!(bytes.contains("own is made of bytes"), "{bytes}");
 }

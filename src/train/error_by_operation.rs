@@ -3,13 +3,14 @@
 //! The kind's operands are rounded to f32 for that, which alone costs accuracy. So each kind is also computed in f64 with only its operands
 //! and results rounded: no operation on f32 can do better.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use crate::error::Result;
 use crate::gpu::{self, Gpu, Kernels};
 use crate::model::{ModelSpec, Parameters, Weights};
 use crate::reference;
-use crate::step::{Batch, OpInstance, OpKind, Pass, Plan, Program, SavedActivations, Strategy, TensorId};
+use crate::step::{Batch, Op, OpInstance, OpKind, Pass, Plan, Program, SavedActivations, Strategy, TensorId};
 
 /// [`OperationError::operation`] of the row that has all operations in f32.
 pub const ALL_OPERATIONS: &str = "all";
@@ -76,7 +77,7 @@ pub async fn errors_by_operation(
     let kinds = step.kinds();
     // In f64, each kind in two ways, and all of them rounded.
     let all = step.instances.len() * (2 * kinds.len() + 2);
-    let done = std::cell::Cell::new(0);
+    let done = Cell::new(0);
     let progress = || progress(done.replace(done.get() + 1), all);
     step.run_exactly(progress)?;
     let exact = step.gradients();
@@ -135,7 +136,7 @@ impl MixedStep {
         let instances: Vec<OpInstance> = program.instances(numbers.clone()).collect();
         let mut is_computed = vec![false; program.tensors.len()];
         let ops = instances.iter().map(|instance| program.op(instance.block, instance.node));
-        ops.flat_map(|op| op.written()).for_each(|id| is_computed[id.0 as usize] = true);
+        ops.flat_map(Op::written).for_each(|id| is_computed[id.0 as usize] = true);
         Ok(MixedStep { program, numbers, instances, is_computed, reference, device, exact: Vec::new() })
     }
 

@@ -10,11 +10,20 @@ use streambp::train::{Dataset, OperationError, VerifyReport, errors_by_operation
 use crate::options::{ModelOptions, Opened, human_bytes};
 use crate::output;
 use crate::session::Session;
+use crate::text::DataOptions;
+
+/// [`Arguments::data`] for the text of this project's shaders.
+const OWN: &str = "own";
 
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
+    /// Data whose first batch is taken: a UTF-8 text file, rows of JSON as for `train`, or `own` (this project's shaders)
+    #[arg(long, default_value = OWN)]
+    data: String,
+    #[command(flatten)]
+    text: DataOptions,
     /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     seq_len: u32,
@@ -35,10 +44,25 @@ pub struct Arguments {
     seed: u64,
 }
 
+impl Arguments {
+    /// The first batch of the data. A preset's vocabulary size is set to the tokenizer's.
+    fn first_batch(&self, config: &mut Config) -> Result<Batch> {
+        let Arguments { data, text, seq_len, .. } = self;
+        if data == OWN {
+            text.refuse(data)?;
+            return own_batch(*seq_len, self.batch, self.seed, config);
+        }
+        let (dataset, _) = text.dataset(data, &self.model, config, *seq_len)?;
+        dataset.check_vocab(config)?;
+        Ok(dataset.batch(self.seed, 0, self.batch))
+    }
+}
+
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
     session.signals.listen("run")?;
-    let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
-    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &spec.config)?;
+    let mut base = arguments.model.base(arguments.seed).await?;
+    let batch = arguments.first_batch(&mut base.config)?;
+    let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
     let programs = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));
     let gpu = session.open().await?;
@@ -131,11 +155,10 @@ fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
 }
 
 fn print_by_operation(rows: &[OperationError]) -> Result<()> {
-    output::line(format_args!("\n{:24} {:19}  rounded to f32 only", "error of the gradients", "on the device"))?;
-    output::line(format_args!(
-        "{:24} {:>9} {:>9}  {:>9} {:>9}  worst on the device",
-        "one operation in f32", "worst", "median", "worst", "median"
-    ))?;
+    output::line("\nerror of the gradients with one kind of operation in f32 and all others in f64:")?;
+    output::line(format_args!("{:24} {:19}  rounded to f32 only", "", "on the device"))?;
+    let [worst, median] = ["worst", "median"];
+    output::line(format_args!("{:24} {worst:>9} {median:>9}  {worst:>9} {median:>9}  worst parameter on the device", "operation"))?;
     for OperationError { operation, on_device, rounded } in rows {
         let errors = [on_device.worst, on_device.median, rounded.worst, rounded.median];
         let [worst, median, least_worst, least_median] =
