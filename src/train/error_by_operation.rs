@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::gpu::{self, Gpu, Kernels};
-use crate::model::{ModelSpec, Parameters, Weights};
+use crate::model::{ModelSpec, Parameter, ParameterId, Parameters, Weights};
 use crate::reference;
-use crate::step::{Batch, Op, OpInstance, OpKind, Pass, Plan, Program, SavedActivations, Strategy, TensorId};
+use crate::step::{Batch, Op, OpInstance, OpKind, ParameterSlice, Pass, Plan, Program, SavedActivations, Strategy, TensorId};
 
 /// [`OperationError::operation`] of the row that has all operations in f32.
 pub const ALL_OPERATIONS: &str = "all";
@@ -40,8 +40,8 @@ pub struct GradientError {
 }
 
 impl GradientError {
-    fn new<V: Copy + Into<f64>>(parameters: &Parameters, gradients: &[Vec<V>], exact: &[Vec<f64>]) -> Self {
-        let errors: Vec<f64> = gradients.iter().zip(exact).map(|(gradient, exact)| relative_error(gradient, exact)).collect();
+    /// Of the errors of the trainable parameters.
+    fn new(parameters: &Parameters, errors: Vec<f64>) -> Self {
         let mut named: Vec<(f64, &str)> =
             errors.iter().copied().zip(parameters.trainable().map(|(_, parameter)| parameter.name.as_str())).collect();
         // Of equal errors the first parameter's comes last.
@@ -80,21 +80,17 @@ pub async fn errors_by_operation(
     let done = Cell::new(0);
     let progress = || progress(done.replace(done.get() + 1), all);
     step.run_exactly(progress)?;
-    let exact = step.gradients();
-    let error = |step: &MixedStep| GradientError::new(&step.program.parameters, &step.gradients(), &exact);
     let mut rows = Vec::new();
     for kind in kinds {
         step.run_in_f32(|other| other == kind, Precision::Device, progress).await?;
-        let on_device = error(&step);
+        let on_device = step.error();
         step.run_in_f32(|other| other == kind, Precision::Rounded, progress).await?;
-        rows.push(OperationError { operation: kind.stem().to_owned(), on_device, rounded: error(&step) });
+        rows.push(OperationError { operation: kind.stem().to_owned(), on_device, rounded: step.error() });
     }
     rows.sort_by(|a, b| b.on_device.worst.total_cmp(&a.on_device.worst));
     step.run_in_f32(|_| true, Precision::Rounded, progress).await?;
-    let rounded = error(&step);
-    step.device.run(Pass::GRADIENTS).await?;
-    let on_device = GradientError::new(&step.program.parameters, &step.device.gradients().await?, &exact);
-    rows.push(OperationError { operation: ALL_OPERATIONS.to_owned(), on_device, rounded });
+    let rounded = step.error();
+    rows.push(OperationError { operation: ALL_OPERATIONS.to_owned(), on_device: step.error_of_device().await?, rounded });
     Ok(rows)
 }
 
@@ -107,6 +103,36 @@ enum Precision {
     Rounded,
 }
 
+/// What an instance writes into a tensor in f64.
+struct Written {
+    tensor: TensorId,
+    /// `None` if all is zero, as gradients are at first: they would take as much memory again.
+    values: Option<Vec<f64>>,
+}
+
+impl Written {
+    fn read(reference: &reference::Executor, tensor: TensorId) -> Self {
+        let values = reference.read(tensor);
+        Written { tensor, values: values.iter().any(|value| value.to_bits() != 0).then(|| values.to_vec()) }
+    }
+
+    fn write(&self, reference: &mut reference::Executor) {
+        match &self.values {
+            Some(values) => reference.write_f64(self.tensor, values),
+            None => reference.write_f64(self.tensor, &vec![0.0; reference.read(self.tensor).len()]),
+        }
+    }
+
+    /// Does the tensor hold these bits?
+    fn is_in(&self, reference: &reference::Executor) -> bool {
+        let found: &[u64] = bytemuck::cast_slice(reference.read(self.tensor));
+        match &self.values {
+            Some(values) => found == bytemuck::cast_slice::<f64, u64>(values),
+            None => found.iter().all(|&bits| bits == 0),
+        }
+    }
+}
+
 /// A step that computes some operations in f32 and the others in f64.
 struct MixedStep {
     program: Program,
@@ -117,7 +143,7 @@ struct MixedStep {
     reference: reference::Executor,
     device: gpu::Executor,
     /// What each instance writes in f64.
-    exact: Vec<Vec<(TensorId, Vec<f64>)>>,
+    exact: Vec<Vec<Written>>,
 }
 
 impl MixedStep {
@@ -146,9 +172,30 @@ impl MixedStep {
         OpKind::ALL.iter().copied().filter(|&kind| ops().any(|op| op.kind() == kind)).collect()
     }
 
-    /// The gradients of the trainable parameters.
-    fn gradients(&self) -> Vec<Vec<f64>> {
-        self.program.parameters.trainable().map(|(id, _)| self.reference.gradient(id)).collect()
+    /// The errors of the gradients in f64.
+    fn error(&self) -> GradientError {
+        let error = |(id, _): (ParameterId, &Parameter)| relative_error(&self.reference.gradient(id), &self.exact_gradient(id));
+        GradientError::new(&self.program.parameters, self.program.parameters.trainable().map(error).collect())
+    }
+
+    /// The errors of the gradients with all operations on the device.
+    async fn error_of_device(&mut self) -> Result<GradientError> {
+        self.device.run(Pass::GRADIENTS).await?;
+        let gradients = self.device.gradients().await?;
+        let trainable = self.program.parameters.trainable().zip(gradients);
+        let errors = trainable.map(|((id, _), gradient)| relative_error(&gradient, &self.exact_gradient(id))).collect();
+        Ok(GradientError::new(&self.program.parameters, errors))
+    }
+
+    /// The gradient of a parameter with all operations in f64, without padding.
+    fn exact_gradient(&self, id: ParameterId) -> Vec<f64> {
+        let gradient = |slice: &ParameterSlice| {
+            let tensor = slice.gradient.expect("the parameter is trainable");
+            let last = self.exact.iter().rev().flatten().find(|written| written.tensor == tensor).expect("gradients are cleared first");
+            last.values.clone().unwrap_or_else(|| vec![0.0; self.program.tensor(tensor).elements() as usize])
+        };
+        let padded: Vec<f64> = self.program.slices(id).iter().flat_map(gradient).collect();
+        self.program.parameters.get(id).unpad(&padded)
     }
 
     /// Runs all operations in f64 and remembers what they write.
@@ -157,7 +204,7 @@ impl MixedStep {
             progress()?;
             self.reference.run_instance(instance);
             let written = self.program.op(instance.block, instance.node).written();
-            self.exact.push(written.map(|id| (id, self.reference.read(id).to_vec())).collect());
+            self.exact.push(written.map(|tensor| Written::read(&self.reference, tensor)).collect());
         }
         Ok(())
     }
@@ -180,11 +227,11 @@ impl MixedStep {
             } else if has_other_operands {
                 self.reference.run_instance(instance);
             } else {
-                self.exact[index].iter().for_each(|(id, values)| self.reference.write_f64(*id, values));
+                self.exact[index].iter().for_each(|written| written.write(&mut self.reference));
                 continue;
             }
-            for (id, values) in &self.exact[index] {
-                differs[id.0 as usize] = !has_same_bits(self.reference.read(*id), values);
+            for written in &self.exact[index] {
+                differs[written.tensor.0 as usize] = !written.is_in(&self.reference);
             }
         }
         Ok(())
@@ -232,10 +279,6 @@ fn widened(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
-fn has_same_bits(a: &[f64], b: &[f64]) -> bool {
-    bytemuck::cast_slice::<f64, u64>(a) == bytemuck::cast_slice::<f64, u64>(b)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +289,8 @@ mod tests {
         let third = 1.0 / 3.0;
         let before = [third, third, f64::NAN, 0.0];
         let after = changed(&before, &[third as f32, 0.5, f32::NAN, -0.0]);
-        assert!(has_same_bits(&after, &[third, 0.5, f64::NAN, -0.0]));
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
+        assert_eq!(bits(&after), bits(&[third, 0.5, f64::NAN, -0.0]));
     }
 
     #[test]
@@ -256,12 +300,17 @@ mod tests {
         let parameters = Parameters::new(&config);
         let names: Vec<&str> = parameters.trainable().map(|(_, parameter)| parameter.name.as_str()).collect();
         assert_eq!(names.len(), 2);
-        let exact = vec![vec![3.0, 4.0], vec![0.0]];
-        let error = |gradients: [Vec<f32>; 2]| GradientError::new(&parameters, &gradients, &exact);
-        let found = error([vec![3.0, 4.5], vec![0.5]]);
-        assert_eq!((found.worst, found.worst_parameter.as_str(), found.median), (0.5, names[1], 0.3));
-        assert_eq!(found.errors, [0.1, 0.5]);
-        assert_eq!(error([vec![3.0, 4.0], vec![0.0]]).worst_parameter, names[0]);
-        assert!(error([vec![f32::NAN, 4.0], vec![0.5]]).worst.is_nan(), "what is no number is the worst");
+        let error = |errors: [f64; 2]| GradientError::new(&parameters, errors.to_vec());
+        let found = error([0.25, 0.75]);
+        assert_eq!((found.worst, found.worst_parameter.as_str(), found.median), (0.75, names[1], 0.5));
+        assert_eq!(error([0.0, 0.0]).worst_parameter, names[0]);
+        assert!(error([f64::NAN, 0.5]).worst.is_nan(), "what is no number is the worst");
+    }
+
+    #[test]
+    fn errors_are_relative_unless_there_is_nothing() {
+        assert_eq!(relative_error(&[3.0f32, 4.5], &[3.0, 4.0]), 0.1);
+        assert_eq!(relative_error(&[0.5f64], &[0.0]), 0.5);
+        assert!(relative_error(&[f32::NAN], &[1.0]).is_nan());
     }
 }
