@@ -219,3 +219,51 @@ fn bench_and_verify_report_the_same_bits() {
     assert_eq!(verify["same_bits"], true);
     assert!(verify["parameters"].as_array().unwrap().iter().all(|p| p["error"].as_f64().unwrap() < 1e-5));
 }
+
+/// Each kind of operation of a step without its update is listed once, before the step as a whole.
+#[test]
+fn verify_shows_errors_by_operation() {
+    let model = small_model(&directory("by-operation"));
+    let arguments = ["verify", "--model", text(&model), "--seq-len", "70", "--chunks", "64", "--by-operation"];
+    let report = json(&[&arguments[..], &["--json"]].concat());
+    let rows = report["by_operation"].as_array().unwrap();
+    let mut operations: Vec<&str> = rows.iter().map(|row| row["operation"].as_str().unwrap()).collect();
+    assert_eq!(operations.pop(), Some("all"));
+    operations.sort_unstable();
+    let attention = ["attention", "attention_key_value_grad", "attention_query_grad"];
+    let ends = ["cross_entropy", "embedding", "embedding_grad", "glu", "glu_grad"];
+    let linear = ["linear", "linear_grad", "linear_weight_grad", "log_sum_exp", "loss"];
+    let norms = ["rms_norm", "rms_norm_grad", "rms_norm_weight_grad", "rope", "zero"];
+    assert_eq!(operations, [&attention[..], &ends, &linear, &norms].concat());
+    let parameters = report["parameters"].as_array().unwrap();
+    for row in rows {
+        for errors in [&row["on_device"], &row["rounded"]] {
+            assert!(errors["median"].as_f64().unwrap() <= errors["worst"].as_f64().unwrap());
+            assert!(parameters.iter().any(|parameter| parameter["name"] == errors["worst_parameter"]));
+            assert_eq!(errors["errors"].as_array().unwrap().len(), parameters.len());
+        }
+    }
+    let error = |parameter: &serde_json::Value| parameter["error"].clone();
+    assert_eq!(rows.last().unwrap()["on_device"]["errors"], parameters.iter().map(error).collect::<serde_json::Value>());
+
+    let table = String::from_utf8(run(&arguments).stdout).unwrap();
+    let lines: Vec<&str> = table.lines().skip_while(|line| !line.starts_with("error of the gradients")).collect();
+    let named = lines[3..].iter().map(|line| line.split(' ').next().unwrap());
+    assert!(named.eq(rows.iter().map(|row| row["operation"].as_str().unwrap())), "{table}");
+    assert_eq!(run(&[&arguments[..], &["--no-reference"]].concat()).status.code(), Some(2), "there is nothing to compare with");
+}
+
+/// The batch of a verification is the one that training begins with.
+#[test]
+fn verify_takes_the_first_batch_of_data() {
+    let here = directory("verify-data");
+    let model = small_model(&here);
+    let data = here.join("text.txt");
+    fs::write(&data, "All happy families are alike; each unhappy family is unhappy in its own way. ".repeat(20)).unwrap();
+    let options = ["--model", text(&model), "--data", text(&data), "--seq-len", "100", "--batch", "2", "--seed", "3", "--json"];
+    let verify = json(&[&["verify", "--chunks", "64", "--no-reference"], &options[..]].concat());
+    let step = json(&[&["train", "--steps", "1"], &options[..]].concat());
+    assert_eq!(verify["runs"][0]["loss"].as_f64().unwrap() as f32, step["loss"].as_f64().unwrap() as f32);
+    let bytes = complaint(&["verify", "--model", text(&model), "--seq-len", "100", "--tokenizer", "tokenizer.json"]);
+    assert!(bytes.contains("own is made of bytes"), "{bytes}");
+}

@@ -95,19 +95,18 @@ impl Executor {
     /// Runs consecutive passes of the step.
     pub fn run(&mut self, passes: RangeInclusive<Pass>) {
         let instances: Vec<OpInstance> = self.program.instances(self.program.span(passes)).collect();
-        for OpInstance { block, chunk, node } in instances {
-            let mut scope =
-                Scope { tensors: &mut self.tensors, config: self.program.config(), seq_len: self.program.batch.longest(), chunk };
-            run(self.program.op(block, node), &mut scope);
-        }
+        instances.into_iter().for_each(|instance| self.run_instance(instance));
+    }
+
+    /// Runs an operation instance.
+    pub fn run_instance(&mut self, OpInstance { block, chunk, node }: OpInstance) {
+        let mut scope = Scope { tensors: &mut self.tensors, config: self.program.config(), seq_len: self.program.batch.longest(), chunk };
+        run(self.program.op(block, node), &mut scope);
     }
 
     /// Runs a block for any range of tokens, as generation does.
     pub fn run_chunk(&mut self, block: usize, chunk: Chunk) {
-        let mut scope = Scope { tensors: &mut self.tensors, config: self.program.config(), seq_len: self.program.batch.longest(), chunk };
-        for node in &self.program.blocks[block].nodes {
-            run(&node.op, &mut scope);
-        }
+        (0..self.program.blocks[block].nodes.len()).for_each(|node| self.run_instance(OpInstance { block, chunk, node }));
     }
 }
 

@@ -7,6 +7,7 @@ mod checkpoint;
 mod dataset;
 mod documents;
 mod draw;
+mod error_by_operation;
 mod evaluate;
 mod generate;
 mod planner;
@@ -25,6 +26,7 @@ pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};
 pub use dataset::Dataset;
+pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Generator, Sampled, Sampler};
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};

@@ -1,5 +1,6 @@
 //! Verification: are the gradients of one batch bit-identical for every strategy and chunk length, and what is their error against f64?
 
+use super::error_by_operation::{OperationError, relative_error};
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, Kernels};
 use crate::model::{ModelSpec, Parameter, ParameterId, Parameters, WeightSource, Weights};
@@ -16,6 +17,8 @@ pub struct VerifyReport {
     pub runs: Vec<RunReport>,
     /// All trainable parameters.
     pub parameters: Vec<ParameterReport>,
+    /// What each kind of operation contributes to the error, if it was computed.
+    pub by_operation: Vec<OperationError>,
 }
 
 /// One run: a strategy with its chunk lengths.
@@ -57,6 +60,15 @@ impl VerifyReport {
     pub fn set_errors(&mut self, errors: &[f64]) {
         self.parameters.iter_mut().zip(errors).for_each(|(parameter, &error)| parameter.error = Some(error));
     }
+
+    /// Sets what each kind of operation contributes to the errors, as returned by
+    /// [`errors_by_operation`](super::errors_by_operation), and the errors of all parameters, which its last row has.
+    pub fn set_errors_by_operation(&mut self, by_operation: Vec<OperationError>) {
+        if let Some(all) = by_operation.last() {
+            self.set_errors(&all.on_device.errors);
+        }
+        self.by_operation = by_operation;
+    }
 }
 
 /// Computes the gradients of one batch with each plan. `progress` gets the numbers of completed runs and of all runs, before each run and
@@ -92,7 +104,8 @@ pub async fn verify(
         error: None,
     };
     let parameters = parameters.trainable().map(report).collect();
-    Ok((VerifyReport { same_bits: runs.iter().all(|run| run.same_bits), runs, parameters }, first))
+    let same_bits = runs.iter().all(|run| run.same_bits);
+    Ok((VerifyReport { same_bits, runs, parameters, by_operation: Vec::new() }, first))
 }
 
 async fn gradients(gpu: &Gpu, plan: Plan, values: &impl WeightSource, batch: &Batch) -> Result<(RunReport, Vec<Vec<f32>>)> {
@@ -135,12 +148,6 @@ pub fn errors_in_f64(spec: &ModelSpec, weights: &Weights, batch: &Batch, gradien
     executor.run(Pass::GRADIENTS);
     let exact = program.parameters.trainable().map(|(id, _)| executor.gradient(id));
     exact.zip(gradients).map(|(exact, gradient)| relative_error(gradient, &exact)).collect()
-}
-
-fn relative_error(values: &[f32], exact: &[f64]) -> f64 {
-    let norm = exact.iter().map(|e| e * e).sum::<f64>().sqrt();
-    let distance = values.iter().zip(exact).map(|(v, e)| (f64::from(*v) - e).powi(2)).sum::<f64>().sqrt();
-    if norm == 0.0 { distance } else { distance / norm }
 }
 
 #[cfg(test)]

@@ -2,19 +2,28 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use streambp::error::Result;
+use streambp::error::{Error, Result};
 use streambp::model::{Config, Parameters, Weights};
-use streambp::step::{Batch, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
-use streambp::train::{Dataset, VerifyReport, errors_in_f64, verify};
+use streambp::step::{Batch, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
+use streambp::train::{Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes};
 use crate::output;
-use crate::session::{Session, plan_all};
+use crate::session::Session;
+use crate::text::DataOptions;
+
+/// [`Arguments::data`] for the text of this project's shaders.
+const OWN: &str = "own";
 
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
+    /// Data whose first batch is taken: a UTF-8 text file, rows of JSON as for `train`, or `own` (this project's shaders)
+    #[arg(long, default_value = OWN)]
+    data: String,
+    #[command(flatten)]
+    text: DataOptions,
     /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     seq_len: u32,
@@ -27,19 +36,37 @@ pub struct Arguments {
     /// Skip the comparison with f64, which is slow
     #[arg(long)]
     no_reference: bool,
+    /// Also compute each kind of operation in turn on the device, all others in f64, to show what it contributes to the error
+    #[arg(long, conflicts_with = "no_reference")]
+    by_operation: bool,
     /// Seed of a preset's weights and of the batch
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
 
+impl Arguments {
+    /// The first batch of the data. A preset's vocabulary size is set to the tokenizer's.
+    fn first_batch(&self, config: &mut Config) -> Result<Batch> {
+        let Arguments { data, text, seq_len, .. } = self;
+        if data == OWN {
+            text.refuse(data)?;
+            return own_batch(*seq_len, self.batch, self.seed, config);
+        }
+        let (dataset, _) = text.dataset(data, &self.model, config, *seq_len)?;
+        dataset.check_vocab(config)?;
+        Ok(dataset.batch(self.seed, 0, self.batch))
+    }
+}
+
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
     session.signals.listen("run")?;
-    let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
-    let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &spec.config)?;
+    let mut base = arguments.model.base(arguments.seed).await?;
+    let batch = arguments.first_batch(&mut base.config)?;
+    let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
     let strategies = strategies(&arguments.chunks, batch.shape.tokens());
     let programs = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));
     let gpu = session.open().await?;
-    let plans = plan_all(programs, gpu.limits())?;
+    let plans = plans(programs, gpu.limits())?;
     let gpu = session.tune(gpu, &spec).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
@@ -50,7 +77,10 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let (mut report, gradients) = verify(&gpu, plans, &values, &batch, progress).await?;
     if !arguments.no_reference {
         let weights = Weights::read(&values, Parameters::new(&spec).iter().map(|(_, parameter)| parameter)).await?;
-        report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients));
+        match arguments.by_operation {
+            true => report.set_errors_by_operation(errors_by_operation(&gpu, &spec, &weights, &batch, progress).await?),
+            false => report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients)),
+        }
     }
     bar.finish_and_clear();
     match session.json {
@@ -79,6 +109,23 @@ fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     strategies
 }
 
+/// Plans each program for a device with those limits. Strategies without chunks are left out with a note if a tensor of theirs exceeds a
+/// binding, as the logits of a large vocabulary do.
+fn plans(programs: impl Iterator<Item = Program>, limits: Limits) -> Result<Vec<Plan>> {
+    let plan = |program: Program| {
+        let kind = program.strategy.kind;
+        match Plan::new(program, limits) {
+            Err(Error::BindingTooLarge { tensor, bytes, limit, .. }) if kind != StrategyKind::Stream => {
+                let sizes = format_args!("takes {bytes} bytes, and this adapter binds at most {limit} at once");
+                output::say(format_args!("note: {kind} is left out: its tensor {tensor} {sizes}"));
+                None
+            }
+            plan => Some(plan),
+        }
+    };
+    programs.filter_map(plan).collect()
+}
+
 fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
     output::line(format_args!("{adapter}"))?;
     for run in &report.runs {
@@ -101,5 +148,48 @@ fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
         let error = parameter.error.map_or(String::new(), |e| format!("{e:.1e} from f64"));
         output::line(format_args!("{:50} {verdict}  {error}", parameter.name))?;
     }
+    if !report.by_operation.is_empty() {
+        print_by_operation(&report.by_operation)?;
+    }
     Ok(())
+}
+
+fn print_by_operation(rows: &[OperationError]) -> Result<()> {
+    output::line("\nerror of the gradients with one kind of operation in f32 and all others in f64:")?;
+    output::line(format_args!("{:24} {:19}  rounded to f32 only", "", "on the device"))?;
+    let [worst, median] = ["worst", "median"];
+    output::line(format_args!("{:24} {worst:>9} {median:>9}  {worst:>9} {median:>9}  worst parameter on the device", "operation"))?;
+    for OperationError { operation, on_device, rounded } in rows {
+        let errors = [on_device.worst, on_device.median, rounded.worst, rounded.median];
+        let [worst, median, least_worst, least_median] =
+            errors.map(|error| if error == 0.0 { "0".to_owned() } else { format!("{error:.1e}") });
+        let parameter = if on_device.worst == 0.0 { "" } else { &on_device.worst_parameter };
+        output::line(format_args!("{operation:24} {worst:>9} {median:>9}  {least_worst:>9} {least_median:>9}  {parameter}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use streambp::model::PRESETS;
+    use streambp::step::BatchShape;
+
+    use super::*;
+
+    #[test]
+    fn strategies_that_exceed_a_binding_are_left_out() {
+        let programs = || {
+            let kinds = [Strategy::STANDARD, Strategy::stream(64, 64), Strategy::CHECKPOINT];
+            kinds.into_iter().map(|strategy| Program::gradients(&PRESETS[0].config, BatchShape::uniform(1, 4096), strategy))
+        };
+        let kinds = |binding| {
+            let plans = plans(programs(), Limits { binding, ..Limits::NONE })?;
+            Ok(plans.iter().map(|plan| plan.program().strategy.kind).collect::<Vec<StrategyKind>>())
+        };
+        let stream = Plan::new(programs().nth(1).unwrap(), Limits::NONE).unwrap();
+        let largest = stream.program().tensors.iter().map(streambp::step::Tensor::bytes).max().unwrap();
+        assert_eq!(kinds(u64::MAX).unwrap(), [StrategyKind::Standard, StrategyKind::Stream, StrategyKind::Checkpoint]);
+        assert_eq!(kinds(largest).unwrap(), [StrategyKind::Stream]);
+        assert!(matches!(kinds(largest - 1), Err(Error::BindingTooLarge { .. })));
+    }
 }
