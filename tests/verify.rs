@@ -4,11 +4,11 @@ use std::cell::RefCell;
 
 use pollster::block_on;
 use streambp::error::Error;
-use streambp::model::{Config, Dtype, ModelSpec, Parameter, Projection, Role, Weights};
+use streambp::model::{Config, Dtype, ModelSpec, PRESETS, Parameter, Projection, Role, Weights};
 use streambp::step::{Batch, OpKind, Pass, Plan, Program, Strategy};
 use streambp::train::{ALL_OPERATIONS, OperationError, errors_by_operation, errors_in_f64, verify};
 
-use crate::support::{device, model};
+use crate::support::{device, level, model};
 
 #[test]
 fn verification_reports_its_progress_and_errors() {
@@ -36,6 +36,20 @@ fn verification_reports_its_progress_and_errors() {
     wrong[0][0] += 1.0;
     report.set_errors(&errors_in_f64(&spec, &weights, &batch, &wrong));
     assert!(report.parameters[0].error.unwrap() > 1e-2, "a wrong gradient should have a large error");
+}
+
+/// The error does not grow with the sequence, as that of sums in single chains would.
+#[test]
+fn a_long_sequence_is_as_accurate_as_a_short_one() {
+    let small = Config { vocab_size: 256, ..Config::llama([32, 32, 2, 2, 1, 16]) };
+    let (tokens, config) = if level::is_exhaustive() { (16_384, PRESETS[0].config.clone()) } else { (4096, small) };
+    let (weights, batch) = (model::weights(&config, 1), model::batch(&config, &[tokens], 2));
+    let program = Program::gradients(&config, batch.shape.clone(), Strategy::stream(512, 512));
+    let plan = Plan::new(program, device::gpu().limits()).unwrap();
+    let (_, gradients) = block_on(verify(&device::gpu(), vec![plan], &weights, &batch, |_, _| Ok(()))).unwrap();
+    let errors = errors_in_f64(&ModelSpec::from(&config), &weights, &batch, &gradients);
+    let worst = errors.into_iter().fold(0.0, f64::max);
+    assert!(worst <= 5e-6, "the worst parameter is off by {worst:.1e}");
 }
 
 /// The program that the reports are about, with the kinds of its operations.
