@@ -21,6 +21,8 @@ const NO_EFFECT: &[&str] = &[
     // Where the file comes from.
     "_name_or_path", "name_or_path", "_commit_hash", "_from_model_config", "architectures", "auto_map", "transformers_version",
     "torch_dtype", "dtype", "tokenizer_class", "is_llama_config", "unsloth_version", "unsloth_fixed", "transformers.js_config",
+    // The name of the model, as transformers writes it when it converts a GGUF file.
+    "_model_name_or_path",
     // How the weights were stored when the file was written. Quantised tensors are recognised by their names and dtypes, whatever this says.
     "quantization_config", "quantization", "compression_config",
     // How transformers runs it.

@@ -7,7 +7,7 @@ use crate::circles;
 use crate::jobs::{Job, failed_lints, run_side_by_side};
 use crate::page;
 use crate::process::{Result, cargo, output_of, phase, run};
-use crate::system::{self, Need};
+use crate::python;
 use crate::tools;
 
 /// A lint that takes seconds, with its name.
@@ -118,14 +118,7 @@ fn minimum_rust_version() -> Result<String> {
 
 /// Runs the script that computes gradients with PyTorch, in its own Python environment.
 pub fn fixtures(arguments: &[&str]) -> Result {
-    let environment = Path::new("target/fixtures-python");
-    let python = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    phase("set-up", || {
-        system::ensure(&[Need::Python])?;
-        run(Command::new(system::PYTHON).args(["-m", "venv"]).arg(environment), "see its output above")?;
-        let install = ["-m", "pip", "install", "--quiet", "--requirement", "tests/fixtures/requirements.txt"];
-        run(Command::new(&python).args(install), "check that Python's package index is reachable")
-    })?;
+    let python = phase("set-up", || python::with_packages(&[&["--requirement", "tests/fixtures/requirements.txt"]]))?;
     phase("fixtures", || run(Command::new(&python).arg("tests/fixtures/make_fixtures.py").args(arguments), "see its output above"))
 }
 

@@ -7,6 +7,8 @@ mod names;
 mod page;
 mod peers;
 mod process;
+mod published;
+mod python;
 mod runtime;
 mod syntax;
 mod system;
@@ -25,8 +27,8 @@ Usage: cargo xtask <command>
 
   serve [--port PORT]              build the page and serve it at 127.0.0.1
   build                            build the page into dist, for any directory of a static host
-  test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native or browser,
-                                   --all tests all combinations and the shipped page
+  test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native, browser or published,
+                                   --all tests all combinations, the shipped page and a published model
   check                            formatting, import circles, lints natively and for the browser, unit tests
   fmt                              format every Rust file
   package                          build the crate as a package, and with the oldest Rust that it supports

@@ -8,6 +8,7 @@ use crate::chores;
 use crate::jobs::{Job, failed_lints, run_side_by_side};
 use crate::page;
 use crate::process::{Result, cargo, durations, phase, run, run_reading};
+use crate::published;
 use crate::runtime::RuntimeDirectory;
 use crate::system::{self, Need};
 use crate::tally::Tally;
@@ -19,6 +20,8 @@ enum Part {
     Lints,
     Native,
     Browser,
+    /// A published model, in the program and in the page.
+    Published,
 }
 
 /// The selected tests.
@@ -32,16 +35,26 @@ pub struct Selection {
 impl Selection {
     /// The selection by the arguments of `test`.
     pub fn named(arguments: &[&str]) -> Result<Selection> {
-        let mut selection = Selection { parts: vec![Part::Lints, Part::Native, Part::Browser], is_exhaustive: false };
+        let (mut is_exhaustive, mut only) = (false, None);
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match *argument {
-                "--all" => selection.is_exhaustive = true,
-                "--only" => selection.parts = vec![part_named(arguments.next().copied().unwrap_or_default())?],
+                "--all" => is_exhaustive = true,
+                "--only" => only = Some(part_named(arguments.next().copied().unwrap_or_default())?),
                 other => return Err(format!("`{other}` is no option of test: it takes --all and --only")),
             }
         }
-        Ok(selection)
+        let all = [Part::Lints, Part::Native, Part::Browser].into_iter().chain(is_exhaustive.then_some(Part::Published));
+        Ok(Selection { parts: only.map_or_else(|| all.collect(), |part| vec![part]), is_exhaustive })
+    }
+
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// Is the page tested?
+    fn has_page(&self) -> bool {
+        self.has(Part::Browser) || self.has(Part::Published)
     }
 }
 
@@ -50,26 +63,26 @@ fn part_named(name: &str) -> Result<Part> {
         "lints" => Ok(Part::Lints),
         "native" => Ok(Part::Native),
         "browser" => Ok(Part::Browser),
-        _ => Err(format!("there are no tests called `{name}`: --only takes lints, native or browser")),
+        "published" => Ok(Part::Published),
+        _ => Err(format!("there are no tests called `{name}`: --only takes lints, native, browser or published")),
     }
 }
 
 /// Runs the selected tests. The last line sums the counts of all runners.
 pub fn run_all(selection: &Selection) -> Result<ExitCode> {
-    phase("set-up", || system::ensure(&needs(&selection.parts)))?;
+    phase("set-up", || system::ensure(&needs(selection)))?;
     let runners = Runners::new(selection.is_exhaustive)?;
-    let is_selected = |part| selection.parts.contains(&part);
-    let mut total = if is_selected(Part::Lints) { quick_lints(selection.is_exhaustive) } else { Tally::default() };
+    let mut total = if selection.has(Part::Lints) { quick_lints(selection.is_exhaustive) } else { Tally::default() };
     let built = phase("builds", || build(selection));
     total += Tally { failed: failed_lints(), ..Tally::default() };
     if let (Err(sentence), [Part::Lints]) = (&built, &selection.parts[..]) {
         return Err(sentence.clone());
     }
-    if is_selected(Part::Native) {
+    if selection.has(Part::Native) {
         total += counted(built.as_ref().map_err(Clone::clone).and_then(|_| native(&runners)));
     }
-    if is_selected(Part::Browser) {
-        total += counted(built.as_ref().map_err(Clone::clone).and_then(|toolchain| browser(&runners, toolchain.as_ref())));
+    if selection.has_page() {
+        total += counted(built.and_then(|toolchain| page(selection, &runners, toolchain.as_ref())));
     }
     println!("{}\n{total}", durations());
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -86,13 +99,12 @@ fn counted(tally: Result<Tally>) -> Tally {
 /// Runs the selected lints and all builds for the tests in parallel: while one waits for its last crate, the others use the other cores.
 /// The order is such that none waits for the lock of another's build directory.
 fn build(selection: &Selection) -> Result<Option<Toolchain>> {
-    let is_selected = |part| selection.parts.contains(&part);
-    let lints = if is_selected(Part::Lints) { chores::lints()? } else { Vec::new() };
+    let lints = if selection.has(Part::Lints) { chores::lints()? } else { Vec::new() };
     let command = cargo(&["test", "--workspace", "--no-run"]);
     let (name, advice) = ("the native tests".to_owned(), "fix the error above".to_owned());
-    let native = Some(Job { name, minutes: 5.0, command, advice, is_lint: false }).filter(|_| is_selected(Part::Native));
+    let native = Some(Job { name, minutes: 5.0, command, advice, is_lint: false }).filter(|_| selection.has(Part::Native));
     let jobs = lints.into_iter().chain(native);
-    if !is_selected(Part::Browser) {
+    if !selection.has_page() {
         return run_side_by_side(jobs.collect()).map(|()| None);
     }
     Toolchain::ensure(jobs.chain([page::programs(profile(selection.is_exhaustive))]).collect()).map(Some)
@@ -103,12 +115,15 @@ fn profile(is_exhaustive: bool) -> &'static str {
     if is_exhaustive { page::SHIPPED } else { page::QUICK }
 }
 
-fn needs(parts: &[Part]) -> Vec<Need> {
-    let (is_native, is_browser) = (parts.contains(&Part::Native), parts.contains(&Part::Browser));
-    // Firefox needs a Vulkan driver, as native tests do.
-    let vulkan = (is_native || is_browser).then_some(Need::Vulkan);
-    let browsers = [Need::Chromium, Need::Firefox, Need::Node].into_iter().filter(|_| is_browser);
-    vulkan.into_iter().chain(browsers).collect()
+fn needs(selection: &Selection) -> Vec<Need> {
+    let is_needed = |need: &Need| match need {
+        // Firefox needs a Vulkan driver, as native tests do.
+        Need::Vulkan => selection.has(Part::Native) || selection.has_page(),
+        Need::Chromium | Need::Node => selection.has_page(),
+        Need::Firefox => selection.has(Part::Browser),
+        Need::Python => selection.has(Part::Published),
+    };
+    [Need::Vulkan, Need::Chromium, Need::Firefox, Need::Node, Need::Python].into_iter().filter(is_needed).collect()
 }
 
 /// Runs all quick lints, also after a failure.
@@ -127,18 +142,25 @@ fn native(runners: &Runners) -> Result<Tally> {
     phase("native tests", || runners.count(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), Show::Now))
 }
 
-fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
-    let toolchain = toolchain.expect("browser tests have a toolchain");
-    let tests = BrowserTests::build(toolchain, profile(runners.is_exhaustive))?;
-    let tests_in = |browser: &str, files: &[String]| -> Result<Command> {
-        let mut tests = tests.node(browser, &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
-        tests.args(files);
-        Ok(tests)
-    };
+/// Builds the page, and tests it.
+fn page(selection: &Selection, runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
+    let toolchain = toolchain.expect("tests of the page have a toolchain");
+    let tests = BrowserTests::build(toolchain, profile(selection.is_exhaustive))?;
+    let mut total = Tally::default();
+    if selection.has(Part::Browser) {
+        total += counted(browser(runners, &tests));
+    }
+    if selection.has(Part::Published) {
+        total += counted(published_model(runners, &tests));
+    }
+    Ok(total)
+}
+
+fn browser(runners: &Runners, tests: &BrowserTests) -> Result<Tally> {
     let (timed, others) =
         browser_test_files(runners.is_exhaustive)?.into_iter().partition::<Vec<String>, _>(|file| file.starts_with(TIMED));
     let mut total = phase("browser tests", || {
-        let (mut chromium, mut firefox) = (tests_in(BROWSERS[0], &others)?, tests_in(BROWSERS[1], &others)?);
+        let (mut chromium, mut firefox) = (tests.run(BROWSERS[0], &others)?, tests.run(BROWSERS[1], &others)?);
         thread::scope(|scope| {
             let other = scope.spawn(|| runners.count(&mut firefox, Show::AtTheEnd));
             let mut tally = runners.count(&mut chromium, Show::Now)?;
@@ -148,9 +170,19 @@ fn browser(runners: &Runners, toolchain: Option<&Toolchain>) -> Result<Tally> {
     })?;
     total += phase("timed browser tests", || {
         BROWSERS.iter().try_fold(Tally::default(), |mut tally, browser| {
-            tally += runners.count(&mut tests_in(browser, &timed)?, Show::Now)?;
+            tally += runners.count(&mut tests.run(browser, &timed)?, Show::Now)?;
             Ok(tally)
         })
+    })?;
+    Ok(total)
+}
+
+fn published_model(runners: &Runners, tests: &BrowserTests) -> Result<Tally> {
+    let mut script = published::script()?;
+    let mut total = phase("published model", || runners.count(&mut script, Show::Now))?;
+    total += phase("published model in the page", || {
+        let mut test = tests.run(BROWSERS[0], &[published::PAGE_TEST.to_owned()])?;
+        runners.count(test.env("PUBLISHED_MODEL", published::directory()?), Show::Now)
     })?;
     Ok(total)
 }
@@ -163,7 +195,7 @@ pub struct BrowserTests {
 impl BrowserTests {
     /// Gets all that they need, and builds the page.
     pub fn set_up() -> Result<BrowserTests> {
-        system::ensure(&needs(&[Part::Browser]))?;
+        system::ensure(&needs(&Selection { parts: vec![Part::Browser], is_exhaustive: false }))?;
         BrowserTests::build(&Toolchain::ensure(vec![page::programs(page::QUICK)])?, page::QUICK)
     }
 
@@ -176,6 +208,13 @@ impl BrowserTests {
             run(&mut in_browser_tests(system::npm()?, &install), "check that the package registry is reachable")
         })?;
         Ok(BrowserTests { page })
+    }
+
+    /// Node's test runner on these test files in a browser.
+    fn run(&self, browser: &str, files: &[String]) -> Result<Command> {
+        let mut tests = self.node(browser, &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
+        tests.args(files);
+        Ok(tests)
     }
 
     /// A command of Node.js on the page in a browser.
@@ -199,7 +238,8 @@ fn browser_test_files(is_exhaustive: bool) -> Result<Vec<String>> {
     let unreadable = |error: std::io::Error| format!("tests/browser cannot be listed: {error}");
     let entries = std::fs::read_dir("tests/browser").map_err(unreadable)?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<Vec<_>>>();
-    let is_included = |name: &String| name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE));
+    let is_included =
+        |name: &String| name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE)) && name != published::PAGE_TEST;
     let mut names: Vec<String> = names.map_err(unreadable)?.into_iter().filter(is_included).collect();
     names.sort_unstable();
     Ok(names)
@@ -271,9 +311,11 @@ mod tests {
     fn arguments_select_parts() {
         let all = Selection::named(&[]).unwrap();
         assert_eq!((all.parts.len(), all.is_exhaustive), (3, false));
+        let exhaustive = Selection::named(&["--all"]).unwrap();
+        assert_eq!((exhaustive.parts.len(), exhaustive.has(Part::Published)), (4, true));
         let some = Selection::named(&["--all", "--only", "native"]).unwrap();
         assert_eq!(some, Selection { parts: vec![Part::Native], is_exhaustive: true });
-        assert!(Selection::named(&["--only"]).unwrap_err().contains("lints, native or browser"));
+        assert!(Selection::named(&["--only"]).unwrap_err().contains("lints, native, browser or published"));
         assert!(Selection::named(&["--fast"]).unwrap_err().contains("`--fast`"));
     }
 }
