@@ -16,6 +16,11 @@ pub enum Error {
         "this browser offers no WebGPU; use Chrome or Edge 127 or later, Firefox 141 or later (older versions: set dom.webgpu.enabled to true in about:config), or Safari 26 or later, and switch hardware acceleration on in its settings"
     )]
     NoWebGpu,
+    /// The browser supports WebGPU, but has no adapter for it.
+    #[error(
+        "this browser has WebGPU, but no GPU for it: switch hardware acceleration on in its settings and update the graphics driver; chrome://gpu (in Firefox about:support) says what is missing"
+    )]
+    NoBrowserAdapter,
     /// The adapter refused to create a device.
     #[error("the adapter {adapter} refused a device ({reason}); choose another adapter, or update its driver")]
     NoDevice {

@@ -104,7 +104,7 @@ impl Gpu {
     /// either it takes the fastest kind of adapter.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] or, in a browser, [`Error::NoWebGpu`] if there is no adapter; [`Error::AdapterLimit`] if the adapter lacks a
+    /// [`Error::NoAdapter`] or, in a browser, [`Error::NoBrowserAdapter`] or [`Error::NoWebGpu`] if there is no adapter; [`Error::AdapterLimit`] if the adapter lacks a
     /// limit of base WebGPU; [`Error::NoDevice`] if it refuses a device.
     pub async fn open(wanted: Option<&str>) -> Result<Gpu> {
         let adapter = choose(wanted).await?;
@@ -334,7 +334,15 @@ fn instance() -> wgpu::Instance {
 #[cfg(target_arch = "wasm32")]
 async fn choose(_wanted: Option<&str>) -> Result<wgpu::Adapter> {
     let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
-    instance().request_adapter(&options).await.map_err(|_| Error::NoWebGpu)
+    let found = instance().request_adapter(&options).await;
+    found.map_err(|_| if has_webgpu() { Error::NoBrowserAdapter } else { Error::NoWebGpu })
+}
+
+/// Does the browser support WebGPU, whatever the machine has?
+#[cfg(target_arch = "wasm32")]
+fn has_webgpu() -> bool {
+    let of = |object: &wasm_bindgen::JsValue, name: &str| js_sys::Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined());
+    of(&js_sys::global(), "navigator").and_then(|navigator| of(&navigator, "gpu")).is_some()
 }
 
 #[cfg(not(target_arch = "wasm32"))]

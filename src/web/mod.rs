@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod picture;
 pub mod protocol;
 pub mod reach;
+pub mod route;
 pub mod save_file;
 pub mod texts;
 

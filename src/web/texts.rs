@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::form::{Field, SourceChoice};
 use super::library::Vocabulary;
 use super::picture::Part;
+use super::route::Route;
 use crate::step::{self, Granularity, Pass, StrategyKind};
 
 /// Languages there are: the name of the file, and the name in its own words.
@@ -39,7 +40,8 @@ macro_rules! sections {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Texts {
-    pub head: Head,
+    pub bar: Bar,
+    pub learn: Learn,
     pub data: Data,
     pub model: Model,
     pub controls: Controls,
@@ -63,15 +65,20 @@ pub struct Texts {
     passes: Section,
     strides: Section,
     buffers: Section,
+    routes: Section,
 }
 
 sections! {
-    Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
+    Bar { title, views, skip, settings, close, run_keeps_settings, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
+    Learn {
+        title, bill, bill_about, bill_look, recompute, recompute_about, recompute_look, exact, exact_about, exact_look, further, further_about,
+        further_look, own, own_about, own_look,
+    }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls {
-        title, start, go_on, pause, step, reset, loading, ready, resuming, training, stepping, paused, stopped, recovered, waiting_for_device,
-        no_adapter, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion,
+        title, start, go_on, pause, step, reset, loading, ready, resuming, training, stepping, waiting, paused, stopped, recovered, waiting_for_device,
+        no_adapter, no_device, pause_first, text_first, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion,
     }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
@@ -139,6 +146,11 @@ impl Texts {
     /// Something to learn from.
     pub fn source(&self, choice: SourceChoice) -> &str {
         &self.sources[choice.name()]
+    }
+
+    /// A view of the page.
+    pub fn route(&self, route: Route) -> &str {
+        &self.routes[route.name()]
     }
 
     /// What it is that is learned from.

@@ -36,6 +36,8 @@ for (const { name, launch } of BROWSERS) {
     test('trains on in a hidden tab', () => visit(browser, server.url, trainsOnHidden));
     test('speaks Korean, and is light or dark as it is told', () => visit(browser, server.url, changesLanguageAndTheme));
     test('carries its settings in its link', () => visit(browser, server.url, carriesSettings));
+    test('says what is missing where there is no GPU', () => visit(browser, server.url, saysThatNoGpu, { state: 'error', fault: 'no-adapter' }));
+    test('has an address for what it shows', () => visit(browser, server.url, followsTheAddress));
     test('fetches a text, and learns a task', () => visit(browser, server.url, fetchesAText));
     test('gives pictures, traces and metrics', () => visit(browser, server.url, givesFiles));
     test('is used by keyboard alone', () => visit(browser, server.url, usedByKeyboard));
@@ -53,6 +55,20 @@ async function survivesALostDevice(trainer) {
   assert.deepEqual(again.slice(0, 3), losses.slice(0, 3), 'it did not go on to the same bits');
   assert.equal(await trainer.page.$('#error'), null);
   await pause(trainer);
+}
+
+/** A browser with WebGPU on a machine without a GPU. What is only planned is shown all the same. */
+async function saysThatNoGpu(trainer) {
+  const { page } = trainer;
+  const sentence = await trainer.waitForError();
+  assert.match(sentence, /has WebGPU, but no GPU/);
+  const buttons = await page.$$eval('#start, #step', (buttons) => buttons.map(({ disabled }) => disabled));
+  assert.deepEqual(buttons, [true, true]);
+  assert.match(await page.$eval('#why-not', ({ textContent }) => textContent), /needs a GPU/);
+  await trainer.show('step');
+  assert(await page.$$eval('.memory-bar', ({ length }) => length) > 0);
+  await trainer.show('reach');
+  await page.waitForFunction(() => document.querySelectorAll('#reach-values [data-strategy]').length === 3, { timeout: 60_000 });
 }
 
 async function offersWhatFits(trainer) {
@@ -120,7 +136,7 @@ async function trainsOnHidden(trainer) {
 
 async function changesLanguageAndTheme(trainer) {
   const { page } = trainer;
-  const heading = () => page.$eval('#stage-title', ({ textContent }) => textContent);
+  const heading = () => page.$eval('#run-title', ({ textContent }) => textContent);
   const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   const english = await heading();
   await page.select('#language', 'ko');
@@ -134,7 +150,7 @@ async function changesLanguageAndTheme(trainer) {
   await page.waitForFunction(() => document.documentElement.lang === 'ko');
   assert.notEqual(await ground(), light, 'the theme is forgotten');
   await page.select('#language', 'en');
-  await page.waitForFunction((english) => document.querySelector('#stage-title').textContent === english, {}, english);
+  await page.waitForFunction((english) => document.querySelector('#run-title').textContent === english, {}, english);
   await page.select('#theme', 'system');
   assert.equal(await ground(), light);
 }
@@ -151,6 +167,41 @@ async function carriesSettings(trainer) {
   const values = await page.evaluate(() => ['source', 'preset', 'seq-len', 'strategy', 'learning-rate', 'hidden-size']
     .map((id) => document.getElementById(id).value));
   assert.deepEqual(values, ['sort', 'small', '320', 'checkpoint', '0.00123', '256']);
+}
+
+/** The address follows what is shown; back, forward and a changed address work. */
+async function followsTheAddress(trainer) {
+  const { page } = trainer;
+  const address = (pattern) => page.waitForFunction((source) => new RegExp(source).test(location.hash), {}, pattern.source);
+  await trainer.type('seq-len', 320);
+  await address(/^#\/train\?.*seq-len=320/);
+  await trainer.show('step');
+  await address(/^#\/step\?.*seq-len=320/);
+  await page.$eval('#moment', (slider) => {
+    slider.value = 7;
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+  });
+  await address(/at=7/);
+  await trainer.show('learn');
+  await page.goBack();
+  await page.waitForSelector('[data-view=step]:not(.hidden)');
+  assert.equal(await page.$eval('#moment', ({ value }) => value), '7');
+  await page.evaluate(() => { location.hash = '#/reach?seq-len=640'; });
+  await page.waitForSelector('[data-view=reach]:not(.hidden)');
+  assert.equal(await page.$eval('#seq-len', ({ value }) => value), '640');
+
+  // A run keeps its settings.
+  await trainer.press('step');
+  await trainer.waitForLosses(1);
+  await page.evaluate(() => { location.hash = '#/lab?seq-len=64'; });
+  await page.waitForSelector('#notice');
+  assert.equal(await page.$eval('#seq-len', ({ value }) => value), '640');
+  // An address of before there were views.
+  await page.goto('about:blank');
+  await page.goto(`${server.url}#seq-len=192&chunk=64`);
+  await trainer.waitForState('ready');
+  assert.equal(await trainer.view(), 'train');
+  assert.equal(await page.$eval('#seq-len', ({ value }) => value), '192');
 }
 
 async function fetchesAText(trainer) {
@@ -201,28 +252,41 @@ async function givesFiles(trainer) {
   assert(csv.length === 2 && csv[0].startsWith('step,loss,') && csv[1].startsWith('1,5.'), csv.join(' / '));
 }
 
-/** Reaches all controls by Tab, and uses them with the keyboard instead of the mouse. */
+/** Reaches controls of every view by Tab, and uses them with the keyboard instead of the mouse. */
 async function usedByKeyboard(trainer) {
   const { page } = trainer;
-  const focused = () => page.evaluate(() => document.activeElement?.id ?? '');
-  const reach = async (id) => {
+  const reach = async (selector) => {
     for (let presses = 0; presses < 120; presses++) {
-      if (await focused() === id) return;
+      if (await page.evaluate((selector) => document.activeElement?.matches(selector), selector)) return;
       await page.keyboard.press('Tab');
     }
-    assert.fail(`${id} is not reached by Tab`);
+    assert.fail(`${selector} is not reached by Tab`);
   };
-  await page.evaluate(() => { document.activeElement?.blur(); });
-  await reach('seq-len');
+  const goTo = async (view) => {
+    await reach(`nav [data-route=${view}]`);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector(`[data-view=${view}]:not(.hidden) > *`);
+    await page.waitForFunction(() => document.activeElement?.id === 'main');
+  };
+  // The first key leads past the bar.
+  await page.reload();
+  await trainer.waitForState('ready');
+  await page.keyboard.press('Tab');
+  assert(await page.evaluate(() => document.activeElement.matches('.skip')));
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.activeElement?.id === 'main');
+  await reach('#seq-len');
   await page.keyboard.down('Control');
   await page.keyboard.press('a');
   await page.keyboard.up('Control');
   await page.keyboard.type('256');
-  await reach('step');
+  await reach('#step');
   await page.keyboard.press('Enter');
   await trainer.waitForLosses(1);
   await trainer.waitForState('paused');
-  for (const id of ['memory', 'budget-line', 'moment', 'by-operation']) await reach(id);
+  await reach('#export');
+  await goTo('step');
+  for (const id of ['memory', 'budget-line', 'moment', 'by-operation']) await reach(`#${id}`);
   await page.keyboard.press('Enter');
   await page.waitForFunction(() => document.querySelector('button.look') !== null);
   await page.focus('.list');
@@ -230,13 +294,19 @@ async function usedByKeyboard(trainer) {
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Enter');
   await page.waitForSelector('#values');
-  for (const id of ['export', 'prove']) await reach(id);
+  await goTo('lab');
+  await reach('#prove');
+  await goTo('reach');
+  await reach('#reach-length');
 }
 
 async function hasNoHindrance(trainer) {
   const { page } = trainer;
   const check = async (state) => assert.deepEqual(await audit(trainer), [], state);
-  await check('ready');
+  for (const view of ['see', 'learn', 'step', 'reach', 'lab', 'train']) {
+    await trainer.show(view);
+    await check(view);
+  }
   await page.$$eval('details', (all) => all.forEach((details) => { details.open = true; }));
   await check('everything unfolded');
   await trainer.press('by-chunk');

@@ -13,12 +13,16 @@ const ALL_BROWSERS = [
  */
 export const BROWSERS = ALL_BROWSERS.filter(({ name }) => !process.env.BROWSER || process.env.BROWSER === name);
 
+/** A small laptop's. */
+const defaultViewport = { width: 1280, height: 800 };
+
 /** Does this run test all combinations, as with `cargo xtask test --all`? */
 export const IS_EXHAUSTIVE = Boolean(process.env.STREAMBP_TEST_ALL);
 
 function launchChromium({ webgpu, scheme }) {
   return puppeteer.launch({
     browser: 'chrome',
+    defaultViewport,
     executablePath: executable('CHROMIUM'),
     args: [
       // Its sandbox needs rights that containers lack; only our own page is opened.
@@ -36,6 +40,7 @@ function launchChromium({ webgpu, scheme }) {
 function launchFirefox({ webgpu, scheme }) {
   return puppeteer.launch({
     browser: 'firefox',
+    defaultViewport,
     executablePath: executable('FIREFOX'),
     extraPrefsFirefox: {
       'dom.webgpu.enabled': webgpu,

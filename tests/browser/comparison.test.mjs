@@ -27,10 +27,10 @@ for (const { name, launch } of BROWSERS) {
     test('puts three strategies side by side, and times them', () => visit(browser, server.url, comparesStrategies));
     test('looks for the fastest kernels, and keeps them', () => visit(browser, server.url, looksForKernels));
     test('proves that the gradients are the same bits', () => visit(browser, server.url, provesTheBits));
-    test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar, { settings: TINY }));
-    test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget, { settings: TINY }));
-    test('shows what is kept and what waits on the host', () => visit(browser, server.url, keepsWhatThereIsRoomFor, { settings: TINY }));
-    test('plans the published models', () => visit(browser, server.url, plansPublishedModels));
+    test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar, { settings: TINY, view: 'reach' }));
+    test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget, { settings: TINY, view: 'reach' }));
+    test('shows what is kept and what waits on the host', () => visit(browser, server.url, keepsWhatThereIsRoomFor, { settings: TINY, view: 'reach' }));
+    test('plans the published models', () => visit(browser, server.url, plansPublishedModels, { view: 'reach' }));
     test('shows what a run does, and keeps it to be compared', () => visit(browser, server.url, keepsRuns));
   });
 }
@@ -153,6 +153,7 @@ async function keepsWhatThereIsRoomFor(trainer) {
   // Tokens × hidden_size numbers of four bytes for each layer but the first, whose input is looked up again.
   assert.equal(await page.$eval('#on-host', ({ dataset }) => Number(dataset.bytes)), 3 * 1024 * 128 * 4);
 
+  await trainer.showSettings();
   await page.click('#offload');
   await trainer.unfold('keep-mlp');
   const before = (await trainer.peaks()).stream;

@@ -26,7 +26,7 @@ for (const { name, launch } of BROWSERS) {
 async function countsAndLoses(trainer) {
   await trainer.press('start');
   await trainer.waitForLosses(1);
-  const created = await trainer.page.$eval('#created', ({ dataset }) => Number(dataset.bytes));
+  const created = await trainer.inView('step', () => trainer.page.$eval('#created', ({ dataset }) => Number(dataset.bytes)));
   const { memory } = await trainer.webgpuMemory();
   assert(created > 0 && memory.buffer >= created, `${memory.buffer} bytes are counted, ${created} were created`);
   await trainer.destroyDevice();

@@ -22,12 +22,12 @@ for (const { name, launch } of BROWSERS) {
     before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
     after(() => browser?.close());
 
-    test('adds up to the byte at the peak', () => visit(browser, server.url, addsUp));
-    test('stops behind every stride, and shows the numbers there', () => visit(browser, server.url, stepsByEveryStride));
-    test('plays and pauses in slow motion, by keyboard alone', () => visit(browser, server.url, playsByKeyboard));
-    test('shows any moment that is pointed at', () => visit(browser, server.url, pointsAtMoments));
-    test('has a budget that can be dragged', () => visit(browser, server.url, dragsTheBudget, { settings: TINY }));
-    test('is filled from below and emptied from the right', () => visit(browser, server.url, fillsAndEmpties, { settings: TINY }));
+    test('adds up to the byte at the peak', () => visit(browser, server.url, addsUp, { view: 'step' }));
+    test('stops behind every stride, and shows the numbers there', () => visit(browser, server.url, stepsByEveryStride, { view: 'step' }));
+    test('plays and pauses in slow motion, by keyboard alone', () => visit(browser, server.url, playsByKeyboard, { view: 'step' }));
+    test('shows any moment that is pointed at', () => visit(browser, server.url, pointsAtMoments, { view: 'step' }));
+    test('has a budget that can be dragged', () => visit(browser, server.url, dragsTheBudget, { settings: TINY, view: 'step' }));
+    test('is filled from below and emptied from the right', () => visit(browser, server.url, fillsAndEmpties, { settings: TINY, view: 'step' }));
   });
 }
 

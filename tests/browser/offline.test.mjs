@@ -31,7 +31,7 @@ for (const { name, launch } of BROWSERS) {
 
 async function worksOffline(browser) {
   const server = await serve(process.env.PAGE, { under: '/streambp/' });
-  const trainer = await openTrainer(browser, server.url);
+  const trainer = await openTrainer(browser, `${server.url}#/train`);
   await trainer.waitForState('ready');
   await trainer.page.evaluate(() => navigator.serviceWorker.ready.then(() => null));
   server.close();

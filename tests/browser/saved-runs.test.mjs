@@ -105,9 +105,9 @@ async function waitsForAnAdapter(trainer) {
   await trainer.destroyDevice();
   await trainer.waitForState('waiting');
   await page.waitForFunction(() => globalThis.wakeLocks.held === 0);
-  assert.match(await textOf(trainer, '#status'), /lost.*no GPU.*kept as of step \d+, and attempt 2 .* in 1 s/);
+  assert.match(await textOf(trainer, '#waiting'), /lost.*no GPU.*kept as of step \d+, and attempt 2 .* in 1 s/);
   assert.deepEqual(await audit(trainer), []);
-  await page.waitForFunction(() => /attempt 3 .* in 2 s/.test(document.querySelector('#status').textContent));
+  await page.waitForFunction(() => /attempt 3 .* in 2 s/.test(document.querySelector('#waiting')?.textContent));
 
   await trainer.press('export-waiting');
   const { name } = await caught(page);
@@ -187,7 +187,7 @@ async function showsThatItResumes(page, id) {
 
 async function leavesOtherTabsAlone(trainer) {
   const losses = await step(trainer, 2);
-  const other = await openTrainer(trainer.page.browser(), `${server.url}#${new URLSearchParams({ ...SMALL, seed: 1 })}`);
+  const other = await openTrainer(trainer.page.browser(), `${server.url}#/train?${new URLSearchParams({ ...SMALL, seed: 1 })}`);
   try {
     await other.waitForState('ready');
     const [{ id, ...shown }] = await other.waitForSavedRuns(1);

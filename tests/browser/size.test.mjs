@@ -30,7 +30,7 @@ for (const { name, launch } of BROWSERS) {
 
 async function loadsLittle(browser) {
   server.served.clear();
-  const trainer = await openTrainer(browser, server.url);
+  const trainer = await openTrainer(browser, `${server.url}#/train`);
   await trainer.waitForState('ready');
   await trainer.choose({ preset: 'tiny', sequenceLength: 256, source: 'own-source' });
   await trainer.press('start');

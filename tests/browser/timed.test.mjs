@@ -38,6 +38,7 @@ async function answersAtOnce(trainer) {
   const { page } = trainer;
   await trainer.press('start');
   await trainer.waitForLosses(1);
+  await trainer.show('step');
   await page.evaluate(() => {
     globalThis.delays = [];
     for (const kind of ['pointerdown', 'keydown']) {

@@ -46,7 +46,7 @@ try {
 
 /** Trains to the end, and loses the device from time to time if that is wanted. */
 async function train(isDisturbed) {
-  const trainer = await openTrainer(browser, `${server.url}#${new URLSearchParams({ ...SMALL, steps: STEPS })}`);
+  const trainer = await openTrainer(browser, `${server.url}#/train?${new URLSearchParams({ ...SMALL, steps: STEPS })}`);
   try {
     await trainer.waitForState('ready');
     for (const { id } of await trainer.savedRuns()) await trainer.forget(id);

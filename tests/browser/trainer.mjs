@@ -33,10 +33,48 @@ function breakWorkers(fault) {
   };
 }
 
+/** The views of buttons that are not in every view, or in the settings. */
+const VIEW_OF = {
+  ...Object.fromEntries(['start', 'pause', 'step', 'reset', 'export', 'export-csv', 'look'].map((button) => [button, 'train'])),
+  ...Object.fromEntries(['operation', 'chunk', 'layer', 'pass'].map((stride) => [`by-${stride}`, 'step'])),
+  ...Object.fromEntries(['export-svg', 'export-png', 'export-trace', 'play'].map((button) => [button, 'step'])),
+  ...Object.fromEntries(['measure', 'prove', 'search-kernels', 'profile', 'roofline-svg', 'roofline-png'].map((button) => [button, 'lab'])),
+  ...Object.fromEntries(['longest', 'shortest'].map((button) => [button, 'reach'])),
+};
+
+const SETTINGS_VIEWS = ['step', 'train', 'lab'];
+
 class Trainer {
   constructor(page, problems) {
     this.page = page;
     this.problems = problems;
+  }
+
+  /** The view that is shown. */
+  view() {
+    return this.page.$eval('nav [aria-current=page]', ({ dataset }) => dataset.route);
+  }
+
+  /** Goes to a view by the bar. */
+  async show(view) {
+    if (await this.view() === view) return;
+    await this.page.locator(`nav [data-route=${view}]`).click();
+    await this.page.waitForSelector(`[data-view=${view}]:not(.hidden) > *`);
+  }
+
+  /** Goes to a view that has the settings beside it, if this one has none. */
+  async showSettings() {
+    if (!SETTINGS_VIEWS.includes(await this.view())) await this.show('train');
+    if (!await this.page.$eval('#settings', (settings) => settings.checkVisibility())) await this.page.locator('#settings-button').click();
+  }
+
+  /** Looks at something in a view, and comes back. */
+  async inView(view, look) {
+    const before = await this.view();
+    await this.show(view);
+    const seen = await look();
+    await this.show(before);
+    return seen;
   }
 
   close() {
@@ -84,7 +122,9 @@ class Trainer {
     await this.press('use-paste');
   }
 
+  /** Changes settings, in the view that is shown if it has them. */
   async choose({ source, preset, strategy, sequenceLength, chunk, batch, sampleEvery }) {
+    await this.showSettings();
     if (source) await this.page.select('#source', source);
     if (preset) await this.page.select('#preset', preset);
     if (strategy) await this.page.select('#strategy', strategy);
@@ -94,6 +134,7 @@ class Trainer {
 
   /** Types into a field, which may be in a closed section. */
   async type(id, value) {
+    await this.showSettings();
     await this.unfold(id);
     await this.page.locator(`#${id}`).fill(String(value));
   }
@@ -102,8 +143,10 @@ class Trainer {
     return this.page.$eval(`#${id}`, (field) => { const fold = field.closest('details'); if (fold) fold.open = true; });
   }
 
-  press(button) {
-    return this.page.locator(`#${button}`).click();
+  /** Presses a button, in the view where it is. */
+  async press(button) {
+    if (VIEW_OF[button]) await this.show(VIEW_OF[button]);
+    await this.page.locator(`#${button}`).click();
   }
 
   /** The displayed step and loss. */
@@ -117,15 +160,16 @@ class Trainer {
   /** `layer:chunk` of every visible cell of the grid; the height of its bar depends on the program point. */
   memoryBars() {
     // In one evaluation, as all reads: the page may redraw between two.
-    return this.page.evaluate(() => Array.from(document.querySelectorAll('#memory .memory-bar'))
+    return this.inView('step', () => this.page.evaluate(() => Array.from(document.querySelectorAll('#memory .memory-bar'))
       .filter((bar) => bar.parentElement.getBoundingClientRect().width * bar.parentElement.getBoundingClientRect().height > 0)
-      .map(({ dataset }) => `${dataset.layer}:${dataset.chunk}`));
+      .map(({ dataset }) => `${dataset.layer}:${dataset.chunk}`)));
   }
 
   /** The peak of a step with each strategy, in bytes. */
   peaks() {
-    return this.page.evaluate(() => Object.fromEntries(Array.from(document.querySelectorAll('#peaks [data-strategy]'))
-      .map(({ dataset }) => [dataset.strategy, Number(dataset.peakBytes)])));
+    return this.inView('lab', () => this.page.evaluate(() => Object.fromEntries(
+      Array.from(document.querySelectorAll('#peaks [data-strategy]')).map(({ dataset }) => [dataset.strategy, Number(dataset.peakBytes)]),
+    )));
   }
 
   /** How much wider the page is than the window, in pixels. */

@@ -21,12 +21,13 @@ export const SMALL_LAYERS = SMALL['num-hidden-layers'] ?? 4;
 
 /**
  * Runs a test on a page that is newly opened with a link's settings and perhaps a fault, once it is in a state, and fails if the page's
- * console shows an error.
+ * console shows an error. A test begins in the view `train`, or goes to another one from there.
  */
-export async function visit(browser, url, body, { settings = SMALL, state = 'ready', fault } = {}) {
-  const trainer = await openTrainer(browser, `${url}#${new URLSearchParams(settings)}`, { fault });
+export async function visit(browser, url, body, { settings = SMALL, state = 'ready', fault, view = 'train' } = {}) {
+  const trainer = await openTrainer(browser, `${url}#/train?${new URLSearchParams(settings)}`, { fault });
   try {
     await trainer.waitForState(state);
+    await trainer.show(view);
     await body(trainer);
     assert.deepEqual(trainer.problems, []);
   } finally {

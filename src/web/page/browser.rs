@@ -5,10 +5,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     Blob, BlobPropertyBag, CanvasRenderingContext2d, Element, HtmlAnchorElement, HtmlCanvasElement, HtmlElement, HtmlImageElement,
-    PointerEvent, Response, Url, UrlSearchParams, VisibilityState,
+    PointerEvent, Response, Url, VisibilityState,
 };
-
-use crate::web::form::Form;
 
 fn window() -> web_sys::Window {
     web_sys::window().expect("a page has a window")
@@ -70,24 +68,43 @@ pub fn css_colour(name: &str) -> String {
     colour
 }
 
-/// The form that the page's address asks for.
-pub fn form_of_link() -> Form {
-    let hash = window().location().hash().unwrap_or_default();
-    let parameters = UrlSearchParams::new_with_str(hash.trim_start_matches('#')).expect("any text can be searched");
-    let pairs = js_sys::try_iter(&parameters).ok().flatten().into_iter().flatten().filter_map(|pair| {
-        let pair: Array = pair.ok()?.dyn_into().ok()?;
-        Some((pair.get(0).as_string()?, pair.get(1).as_string()?))
-    });
-    Form::from_pairs(pairs)
+/// What stands behind the `#` of the page's address.
+pub fn fragment() -> String {
+    window().location().hash().unwrap_or_default().trim_start_matches('#').to_owned()
 }
 
-/// Puts the form in the page's address, and gives that.
-pub fn link_of_form(form: &Form) -> String {
-    let parameters = UrlSearchParams::new().expect("there is an empty search");
-    form.to_pairs().iter().for_each(|(name, value)| parameters.append(name, value));
-    let location = window().location();
-    let _ = location.set_hash(&String::from(parameters.to_string()));
-    location.href().unwrap_or_default()
+/// Puts that there, without a new entry in the browser's history.
+pub fn replace_fragment(fragment: &str) {
+    let history = window().history().expect("a window has a history");
+    // A browser refuses if it was asked too often; then the address is a moment behind.
+    let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&format!("#{fragment}")));
+}
+
+/// The page's address.
+pub fn location() -> String {
+    window().location().href().unwrap_or_default()
+}
+
+/// Sets the title that the browser shows.
+pub fn set_title(title: &str) {
+    document().set_title(title);
+}
+
+pub fn scroll_to_top() {
+    window().scroll_to_with_x_and_y(0.0, 0.0);
+}
+
+/// Moves the focus to the element with that id.
+pub fn focus(id: &str) {
+    let element = document().get_element_by_id(id).and_then(|element| element.dyn_into::<HtmlElement>().ok());
+    element.iter().for_each(|element| {
+        let _ = element.focus();
+    });
+}
+
+/// Is there room for something beside a view?
+pub fn has_room_beside() -> bool {
+    window().match_media("(min-width: 60rem)").ok().flatten().is_some_and(|query| query.matches())
 }
 
 /// Puts a text on the clipboard, where the browser lets a page do so.

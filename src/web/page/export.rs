@@ -46,7 +46,7 @@ fn svg(t: T, plans: &Plans, turn: u64) -> String {
     let words = Words {
         title: format!(
             "{}: {}, {} × {}",
-            t.head.title,
+            t.bar.title,
             plans.plan.strategy.kind,
             plans.plan.shape.lengths().len(),
             plans.plan.shape.longest()

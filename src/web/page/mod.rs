@@ -1,19 +1,23 @@
 //! The page's side, in the browser.
 
+mod addressing;
 mod attention;
+mod bar;
 mod browser;
 mod compare;
 mod controls;
 mod curves;
+mod drawer;
 mod export;
-mod head;
 mod heat;
 mod inspector;
 mod keep;
 mod kept;
+mod learn;
 mod library;
 mod link;
 mod messages;
+mod notices;
 mod opening;
 mod past;
 mod planning;
@@ -28,6 +32,7 @@ mod setup;
 mod slow;
 mod stage;
 mod state;
+mod taste;
 mod text;
 mod timeline;
 mod training;
@@ -35,6 +40,7 @@ mod wake_lock;
 
 use leptos::prelude::*;
 
+use super::route::Route;
 use super::texts::Texts;
 use state::State;
 
@@ -50,7 +56,8 @@ pub fn start() {
 fn page() -> impl IntoView {
     let state = State::new();
     planning::provide(state);
-    head::take_remembered(state);
+    taste::take_remembered(state);
+    addressing::follow(state);
     wake_lock::keep_awake(state);
     saved_runs::look_again_when_shown(state);
     move || body(state, state.texts.get())
@@ -58,22 +65,36 @@ fn page() -> impl IntoView {
 
 fn body(state: State, t: T) -> impl IntoView {
     view! {
-        {head::view(state, t)}
-        <main>
-            <div class="column side">{setup::view(state, t)}</div>
-            <div class="column">
-                {controls::view(state, t)}
-                {training::numbers(state, t)}
-                {stage::view(state, t)}
-                {inspector::view(state, t)}
-                {keep::view(state, t)}
-            </div>
-            <div class="column">
-                {training::view(state, t)}
-                {compare::view(state, t)}
-                {reach::view(state, t)}
-            </div>
-        </main>
-        <footer><p>{t.head.offline}</p></footer>
+        {bar::view(state, t)}
+        {notices::view(state, t)}
+        <div class="frame" class:with-settings=move || drawer::is_open(state)>
+            {drawer::view(state, t)}
+            <main id="main" tabindex="-1">{Route::ALL.map(|route| shown_once(state, t, route)).collect_view()}</main>
+        </div>
+        <footer><p>{t.bar.offline}</p></footer>
+    }
+}
+
+/// A view, drawn when it is first shown and kept from then on.
+fn shown_once(state: State, t: T, route: Route) -> impl IntoView {
+    let was_shown = Memo::new(move |before: Option<&bool>| before.is_some_and(|was| *was) || state.route.get() == route);
+    let content = move || was_shown.get().then(|| content(state, t, route));
+    view! { <div class="view" data-view=route.name() class:hidden=move || state.route.get() != route>{content}</div> }
+}
+
+fn content(state: State, t: T, route: Route) -> AnyView {
+    match route {
+        Route::See => ().into_any(),
+        Route::Learn => learn::view(state, t).into_any(),
+        Route::Step => view! { {stage::view(state, t)} {inspector::view(state, t)} }.into_any(),
+        Route::Train => view! {
+            {controls::view(state, t)}
+            {training::numbers(state, t)}
+            {training::view(state, t)}
+            {keep::view(state, t)}
+        }
+        .into_any(),
+        Route::Reach => reach::view(state, t).into_any(),
+        Route::Lab => compare::view(state, t).into_any(),
     }
 }

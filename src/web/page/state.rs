@@ -7,12 +7,13 @@ use web_sys::Blob;
 
 use super::library::Library;
 use super::link::Link;
-use super::{browser, curves, past};
+use super::{addressing, browser, curves, past};
 use crate::step::{Granularity, Limits, Strategy, StrategyKind};
 use crate::train::{AttentionPattern, Profile, Suggestion, Summary, VerifyReport};
 use crate::web::form::{Form, Plan};
 use crate::web::picture::{Planned, Stage, Timeline};
 use crate::web::protocol::{Data, Device, GivenText, Go, History, Run, Sample, SavedRun, Storage, TensorView, ToWorker};
+use crate::web::route::{Address, Route};
 use crate::web::texts::Texts;
 
 /// Where the page stands.
@@ -121,6 +122,10 @@ impl Plans {
 #[derive(Clone, Copy)]
 pub struct State {
     pub texts: RwSignal<&'static Texts>,
+    /// The view that is shown.
+    pub route: RwSignal<Route>,
+    /// Does the visitor want the settings beside it?
+    pub shows_settings: RwSignal<bool>,
     pub form: RwSignal<Form>,
     pub text: RwSignal<Option<GivenText>>,
     /// Texts that are being read.
@@ -192,7 +197,8 @@ pub struct State {
 
 impl State {
     pub fn new() -> Self {
-        let form = RwSignal::new(browser::form_of_link());
+        let Address { route, form, turn } = Address::parse(&browser::fragment());
+        let form = RwSignal::new(form);
         let device: RwSignal<Option<Device>> = RwSignal::new(None);
         let plan = Memo::new(move |_| form.with(Form::plan).map_err(|error| error.to_string()));
         let limits = Memo::new(move |_| {
@@ -202,6 +208,8 @@ impl State {
         let plans = move |_: Option<&Result<Arc<Plans>, String>>| plan.get().map(|plan| Arc::new(Plans::of(&plan, limits.get())));
         let state = State {
             texts: RwSignal::new(Texts::english()),
+            route: RwSignal::new(route),
+            shows_settings: RwSignal::new(browser::has_room_beside()),
             form,
             text: RwSignal::new(None),
             texts_being_read: RwSignal::new(0),
@@ -260,6 +268,7 @@ impl State {
             }
             now
         });
+        addressing::point(state, turn);
         state
     }
 

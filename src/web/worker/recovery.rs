@@ -151,7 +151,7 @@ impl Worker {
     async fn wait(&mut self, error: Option<&Error>) {
         let Some(waiting) = &self.waiting else { return };
         let problem = match error {
-            Some(Error::NoWebGpu | Error::NoAdapter { .. }) => None,
+            Some(Error::NoWebGpu | Error::NoBrowserAdapter | Error::NoAdapter { .. }) => None,
             Some(error) => Some(error.to_string()),
             None => Some(waiting.reason.clone()),
         };

@@ -17,6 +17,7 @@ GPUAdapter.prototype.requestDevice = async function (...descriptor) {
 let withheld = 0;
 const { requestAdapter } = GPU.prototype;
 GPU.prototype.requestAdapter = async function (...options) {
+  if (location.hash === '#no-adapter') return null;
   if (withheld > 0) {
     withheld -= 1;
     return null;

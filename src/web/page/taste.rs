@@ -1,4 +1,4 @@
-//! Title, language, theme, link.
+//! What the visitor likes: language and theme.
 
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -49,12 +49,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         browser::remember("theme", &chosen);
         browser::set_root_attribute("data-theme", &chosen);
     };
-    let copied = RwSignal::new(false);
-    let copy = move |_| {
-        let link = state.form.with_untracked(browser::link_of_form);
-        spawn_local(async move { copied.set(browser::copy(&link).await) });
-    };
-    let names = [t.head.theme_system, t.head.theme_light, t.head.theme_dark];
+    let names = [t.bar.theme_system, t.bar.theme_light, t.bar.theme_dark];
     let themes = THEMES.into_iter().zip(names).map(|(theme_name, name)| {
         view! { <option value=theme_name selected=theme() == theme_name>{name}</option> }
     });
@@ -62,22 +57,11 @@ pub fn view(state: State, t: T) -> impl IntoView {
         view! { <option value=name lang=name selected=move || state.language.get() == name>{own_name}</option> }
     });
     view! {
-        <header>
-            <div class="title">
-                <h1>{t.head.title} <span>{t.head.subtitle}</span></h1>
-                <div class="taste">
-                    <select id="language" aria-label=t.head.language on:change=move |event| choose_language(event_target_value(&event))>
-                        {languages}
-                    </select>
-                    <select id="theme" aria-label=t.head.theme on:change=move |event| choose_theme(event_target_value(&event))>
-                        {themes.collect_view()}
-                    </select>
-                    <button id="copy-link" type="button" on:click=copy>
-                        {move || if copied.get() { t.head.link_copied } else { t.head.link }}
-                    </button>
-                </div>
-            </div>
-            <p>{t.head.about}</p>
-        </header>
+        <select id="language" aria-label=t.bar.language on:change=move |event| choose_language(event_target_value(&event))>
+            {languages}
+        </select>
+        <select id="theme" aria-label=t.bar.theme on:change=move |event| choose_theme(event_target_value(&event))>
+            {themes.collect_view()}
+        </select>
     }
 }

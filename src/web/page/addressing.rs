@@ -1,0 +1,74 @@
+//! The address follows what is shown, and what is shown follows the address.
+
+use std::time::Duration;
+
+use leptos::ev;
+use leptos::leptos_dom::helpers::debounce;
+use leptos::prelude::*;
+
+use super::browser;
+use super::state::State;
+use crate::web::route::{Address, Route};
+
+/// Browsers let a page change its address a few times a second, and no visitor reads it while typing.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Lets each follow the other, from now on.
+pub fn follow(state: State) {
+    window_event_listener(ev::hashchange, move |_| go_to(state, &Address::parse(&browser::fragment())));
+    let mut write_later = debounce(QUIET, move |()| {
+        write(state);
+    });
+    Effect::new(move |before: Option<String>| {
+        let now = shown(state).fragment();
+        if before.is_some_and(|before| before != now) {
+            write_later(());
+        }
+        now
+    });
+    Effect::new(move |before: Option<Route>| {
+        let now = state.route.get();
+        let texts = state.texts.get();
+        browser::set_title(&format!("{} · {}", texts.route(now), texts.bar.title));
+        if before.is_some_and(|before| before != now) {
+            browser::scroll_to_top();
+            browser::focus("main");
+        }
+        now
+    });
+}
+
+/// The address of another view with the same settings.
+pub fn link(state: State, route: Route) -> String {
+    format!("#{}", Address { route, ..shown(state) }.fragment())
+}
+
+/// Puts what is shown into the address, and gives all of that.
+pub fn write(state: State) -> String {
+    browser::replace_fragment(&untrack(|| shown(state)).fragment());
+    browser::location()
+}
+
+/// What is shown.
+fn shown(state: State) -> Address {
+    let route = state.route.get();
+    let turn = state.cursor.get().filter(|_| route == Route::Step);
+    state.form.with(|form| Address { route, form: form.clone(), turn })
+}
+
+/// Shows what an address asks for. A run keeps its settings.
+fn go_to(state: State, address: &Address) {
+    let is_other = state.form.with_untracked(|form| form.to_pairs() != address.form.to_pairs());
+    if is_other && state.has_run.get_untracked() {
+        state.notice.set(Some(state.texts.get_untracked().bar.run_keeps_settings.to_owned()));
+    } else if is_other {
+        state.form.set(address.form.clone());
+    }
+    state.route.set(address.route);
+    point(state, address.turn);
+}
+
+/// Goes to a moment of the step, once the settings have taken effect: another step has no moment yet.
+pub fn point(state: State, turn: Option<u64>) {
+    set_timeout(move || state.cursor.set(turn), Duration::ZERO);
+}

@@ -1,0 +1,65 @@
+//! What the visitor should know, in every view: what is wrong and what would fit, a device that is waited for, storage.
+
+use leptos::prelude::*;
+
+use super::state::{State, Wait};
+use super::{T, keep};
+use crate::step::Strategy;
+use crate::train::Suggestion;
+use crate::web::form::Field;
+use crate::web::protocol::ToWorker;
+use crate::web::texts::fill;
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let notice = move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> });
+    view! {
+        <div class="notices">
+            {move || state.wait.get().map(|wait| while_waiting(state, t, &wait))}
+            {notice}
+            {move || keep::storage_notice(state, t).map(|sentence| view! { <p id="storage" class="note" role="status">{sentence}</p> })}
+            {move || state.complaint().map(|trouble| {
+                view! {
+                    <div class="trouble">
+                        <p id="error" role="alert">{trouble.message}</p>
+                        {trouble.suggestion.map(|suggestion| apply(state, t, suggestion))}
+                    </div>
+                }
+            })}
+        </div>
+    }
+}
+
+/// What a visitor can do for a run that waits for a device.
+fn while_waiting(state: State, t: T, wait: &Wait) -> impl IntoView + use<> {
+    let export = (wait.step > 0).then(|| {
+        view! { <button id="export-waiting" type="button" on:click=move |_| state.export()>{t.keep.export}</button> }
+    });
+    view! {
+        <p id="waiting" class="note" role="status">{waiting(t, wait)}</p>
+        <div class="buttons">
+            <button id="open-now" type="button" on:click=move |_| state.send(&ToWorker::OpenNow)>{t.controls.open_now}</button>
+            {export}
+        </div>
+    }
+}
+
+fn waiting(t: T, wait: &Wait) -> String {
+    let problem = wait.problem.as_deref().unwrap_or(t.controls.no_adapter);
+    let values: [(&str, &dyn std::fmt::Display); 4] =
+        [("problem", &problem), ("step", &wait.step), ("attempt", &(wait.attempts + 1)), ("seconds", &wait.seconds)];
+    fill(t.controls.waiting_for_device, &values)
+}
+
+/// Puts what would fit into the form.
+fn apply(state: State, t: T, suggestion: Suggestion) -> impl IntoView {
+    let text = fill(t.controls.apply_suggestion, &[("seq-len", &suggestion.seq_len), ("chunk", &suggestion.chunk)]);
+    let apply = move |_| {
+        state.form.update(|form| {
+            form.set_strategy(
+                Strategy::stream(suggestion.chunk, suggestion.chunk).offloading(form.offload).with_adaptive_chunks(form.adaptive_chunks),
+            );
+            form.set(Field::SeqLen, suggestion.seq_len);
+        });
+    };
+    view! { <button id="apply-suggestion" type="button" on:click=apply>{text}</button> }
+}
