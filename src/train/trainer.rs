@@ -149,7 +149,9 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`]. The step in progress is abandoned.
     pub async fn advance(&mut self, granularity: Granularity) -> Result<Option<StepReport>> {
-        let prefetched = self.prefetched.take().filter(|_| granularity == Granularity::Step);
+        // What the caller did since the last step, such as sampling, is no part of this one.
+        let restarted = |step: StepInProgress| StepInProgress { started: Instant::now(), ..step };
+        let prefetched = self.prefetched.take().filter(|_| granularity == Granularity::Step).map(restarted);
         let mut in_progress = match self.in_progress.take().or(prefetched) {
             Some(in_progress) => in_progress,
             None => self.begin(self.step),
@@ -235,8 +237,6 @@ impl Trainer {
             return Err(Error::NonFinite { step: number, what });
         }
         self.step = number;
-        // The device was busy with the last step until now.
-        self.prefetched.iter_mut().for_each(|prefetched| prefetched.started = Instant::now());
         let seconds = in_progress.started.elapsed().as_secs_f64();
         Ok(StepReport {
             step: number,

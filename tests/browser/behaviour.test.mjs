@@ -323,7 +323,14 @@ async function hasNoHindrance(trainer) {
   await page.select('#theme', 'system');
   await trainer.press('reset');
   await trainer.waitForState('ready');
+  const pictures = () => page.$$eval('.memory-bar', ({ length }) => length);
+  const before = await pictures();
   await trainer.choose({ chunk: 0 });
+  await page.waitForSelector('#chunk[aria-invalid=true]');
+  assert.match(await page.$eval('#chunk-problem', ({ textContent }) => textContent), /must be 1 or more/);
+  assert.equal(await pictures(), before, 'the pictures stay while a field is wrong');
+  await check('a field that is wrong');
+  await trainer.press('start');
   await trainer.waitForError();
   await check('an error');
 }

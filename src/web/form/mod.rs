@@ -84,7 +84,7 @@ impl Default for Form {
         form.set_config(&preset.config);
         let fixed = [(Field::Distance, "128"), (Field::Chunk, "128"), (Field::LogitsChunk, "128"), (Field::ValidateEvery, "10")];
         let more =
-            [(Field::SampleEvery, "20"), (Field::Prompt, "pub fn "), (Field::Budget, "64"), (Field::Rank, "8"), (Field::Alpha, "16")];
+            [(Field::SampleEvery, "20"), (Field::Prompt, "fn "), (Field::Budget, "64"), (Field::Rank, "8"), (Field::Alpha, "16")];
         fixed.into_iter().chain(more).for_each(|(field, value)| form.set(field, value));
         form
     }
@@ -306,7 +306,7 @@ impl Form {
             return Ok(ModelSpec::from(&config));
         }
         let (rank, alpha) = (self.positive(Field::Rank)?, self.number(Field::Alpha)?);
-        let layers = Some(self.get(Field::AdaptedLayers).trim()).filter(|text| !text.is_empty()).map(Layers::from_str).transpose()?;
+        let layers = self.adapted_layers()?;
         ModelSpec::lora(&config, Lora { rank, alpha, use_rslora: self.use_rslora, targets: self.targets.clone(), layers }, self.frozen)
     }
 
@@ -354,6 +354,44 @@ impl Form {
         };
         settings.validate()?;
         Ok(settings)
+    }
+
+    /// What is wrong with a field alone.
+    pub fn problem(&self, field: Field) -> Option<String> {
+        let checked = match field {
+            Field::Prompt => Ok(()),
+            Field::AdaptedLayers => self.adapted_layers().map(drop),
+            Field::Budget => self.budget().map(drop),
+            Field::Warmup | Field::Seed | Field::ValidateEvery | Field::SampleEvery | Field::Distance => self.whole(field).map(drop),
+            Field::RopeTheta
+            | Field::Alpha
+            | Field::LearningRate
+            | Field::MinLearningRate
+            | Field::WeightDecay
+            | Field::MaxGradNorm
+            | Field::Beta1
+            | Field::Beta2
+            | Field::Epsilon => self.number(field).map(drop),
+            Field::SeqLen
+            | Field::Batch
+            | Field::Chunk
+            | Field::LogitsChunk
+            | Field::HiddenSize
+            | Field::IntermediateSize
+            | Field::Layers
+            | Field::Heads
+            | Field::KeyValueHeads
+            | Field::HeadDim
+            | Field::VocabSize
+            | Field::Rank
+            | Field::Steps
+            | Field::Accumulate => self.positive(field).map(drop),
+        };
+        checked.err().map(|error| error.to_string())
+    }
+
+    fn adapted_layers(&self) -> Result<Option<Layers>> {
+        Some(self.get(Field::AdaptedLayers).trim()).filter(|text| !text.is_empty()).map(Layers::from_str).transpose()
     }
 
     fn whole(&self, field: Field) -> Result<u64> {

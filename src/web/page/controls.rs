@@ -4,13 +4,14 @@ use leptos::prelude::*;
 
 use super::state::{Phase, State};
 use super::{T, saved_runs};
+use crate::web::form::Field;
 use crate::web::protocol::{Go, ToWorker};
 use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let phase = move || state.phase.get();
     // A run is to have the text that was given last.
-    let is_busy = move || phase().is_busy() || state.texts_being_read.get() > 0 || state.device.with(Option::is_none);
+    let is_busy = move || phase().is_busy() || is_over(state) || state.texts_being_read.get() > 0 || state.device.with(Option::is_none);
     let start = move || if state.has_run.get() { t.controls.go_on } else { t.controls.start };
     let is_untouched = move || !state.has_run.get() && state.history.with(|h| h.steps.is_empty()) && state.trouble.with(Option::is_none);
     // A search for the fastest kernels is no step that could be gone on with: it is left out.
@@ -35,6 +36,12 @@ pub fn view(state: State, t: T) -> impl IntoView {
     }
 }
 
+/// Are all steps of the run done?
+pub fn is_over(state: State) -> bool {
+    let steps = state.form.with(|form| form.get(Field::Steps).trim().parse().unwrap_or(u64::MAX));
+    state.has_run.get() && state.history.with(|history| history.steps.last().is_some_and(|report| report.step >= steps))
+}
+
 /// Why buttons are disabled, if they are.
 fn why_not(state: State, t: T) -> Option<&'static str> {
     match state.phase.get() {
@@ -42,6 +49,7 @@ fn why_not(state: State, t: T) -> Option<&'static str> {
         Phase::Training | Phase::Stepping => Some(t.controls.pause_first),
         _ if state.texts_being_read.get() > 0 => Some(t.controls.text_first),
         _ if state.device.with(Option::is_none) => Some(t.controls.no_device),
+        _ if is_over(state) => Some(t.controls.finished_about),
         _ => None,
     }
 }
@@ -58,6 +66,7 @@ pub fn status(state: State, t: T) -> String {
         Phase::Training => t.controls.training,
         Phase::Stepping => t.controls.stepping,
         Phase::Waiting => t.controls.waiting,
+        Phase::Paused if is_over(state) => t.controls.finished,
         Phase::Paused => t.controls.paused,
         Phase::Error => t.controls.stopped,
     };

@@ -49,7 +49,8 @@ pub struct Planning {
 pub fn provide(state: State) {
     let model: RwSignal<Option<&'static Preset>> = RwSignal::new(None);
     let (without_model, gib) = (RwSignal::new(false), RwSignal::new("80".to_owned()));
-    let own_question = Memo::new(move |_| own_question(state));
+    // While a field is wrong, the pictures of the last question stay.
+    let own_question = Memo::new(move |before: Option<&Option<Question>>| own_question(state).or_else(|| before.cloned().flatten()));
     let question = Memo::new(move |_| match model.get() {
         None => own_question.get().map(|own| Question { without_model: without_model.get(), ..own }),
         Some(preset) => {

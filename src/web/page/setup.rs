@@ -231,7 +231,9 @@ fn tied(state: State, t: T) -> impl IntoView {
 /// A field with its name, what it is, and, for chunks, what it is rounded to.
 fn number(state: State, t: T, field: Field) -> impl IntoView {
     let name = field.name();
-    let hint_id = format!("{name}-hint");
+    let [hint_id, problem_id] = ["hint", "problem"].map(|part| format!("{name}-{part}"));
+    let problem = Memo::new(move |_| state.form.with(|form| form.problem(field)));
+    let described = format!("{problem_id} {hint_id}");
     let is_chunk = matches!(field, Field::Chunk | Field::LogitsChunk);
     let hint = move || match state.form.with(|form| (form.strategy, rounded_up(form.get(field)))) {
         (StrategyKind::Stream, Some(length)) if is_chunk => fill(t.model.rounded, &[("length", &length)]),
@@ -252,9 +254,11 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
     view! {
         <div>
             <label class="field" for=name>{t.field(field).to_owned()}</label>
-            <input id=name type="text" inputmode=mode autocomplete="off" aria-describedby=hint_id.clone()
+            <input id=name type="text" inputmode=mode autocomplete="off" aria-describedby=described
+                aria-invalid=move || problem.with(Option::is_some).then_some("true")
                 prop:value=move || state.form.with(|form| form.get(field).to_owned())
                 on:input=move |event| type_in(event_target_value(&event))/>
+            <p class="problem" id=problem_id role="alert">{problem}</p>
             <p class="hint" id=hint_id>{hint}</p>
         </div>
     }

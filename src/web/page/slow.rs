@@ -44,7 +44,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <p class="hint">{t.stage.slow_about}</p>
             <div class="buttons">{buttons}</div>
             <div class="play">
-                <button id="play" type="button" disabled=is_busy on:click=move |_| play(state)>{t.stage.play}</button>
+                {move || match state.phase.get() {
+                    Phase::Stepping => view! {
+                        <button id="pause-play" type="button" on:click=move |_| state.send(&ToWorker::Pause)>{t.controls.pause}</button>
+                    }.into_any(),
+                    _ => view! {
+                        <button id="play" type="button" disabled=is_busy on:click=move |_| play(state)>{t.stage.play}</button>
+                    }.into_any(),
+                }}
                 <select id="stride" aria-label=t.stage.slow on:change=move |event| choose(event_target_value(&event))>
                     {STRIDES.map(stride_option)}
                 </select>

@@ -10,7 +10,7 @@ use super::link::Link;
 use super::{addressing, browser, curves, past};
 use crate::step::{Granularity, Limits, Strategy, StrategyKind};
 use crate::train::{AttentionPattern, Profile, Suggestion, Summary, VerifyReport};
-use crate::web::form::{Form, Plan};
+use crate::web::form::{Field, Form, Plan};
 use crate::web::picture::{Planned, Stage, Timeline};
 use crate::web::protocol::{Data, Device, GivenText, Go, History, Run, Sample, SavedRun, Storage, TensorView, ToWorker};
 use crate::web::route::{Address, Route};
@@ -205,7 +205,12 @@ impl State {
             let of = |device: &Device| Limits { buffer: device.max_buffer, binding: device.max_binding };
             device.with(|device| device.as_ref().map_or(Limits::NONE, of))
         });
-        let plans = move |_: Option<&Result<Arc<Plans>, String>>| plan.get().map(|plan| Arc::new(Plans::of(&plan, limits.get())));
+        // While a field is wrong, the pictures of the last plan stay.
+        let plans = move |before: Option<&Result<Arc<Plans>, String>>| match (plan.get(), before) {
+            (Ok(plan), _) => Ok(Arc::new(Plans::of(&plan, limits.get()))),
+            (Err(_), Some(Ok(before))) => Ok(before.clone()),
+            (Err(message), _) => Err(message),
+        };
         let state = State {
             texts: RwSignal::new(Texts::english()),
             route: RwSignal::new(route),
@@ -274,9 +279,13 @@ impl State {
 
     /// What is wrong, if anything is.
     pub fn complaint(self) -> Option<Trouble> {
-        let form =
-            |plans: &Result<Arc<Plans>, String>| plans.as_ref().err().map(|message| Trouble { message: message.clone(), suggestion: None });
-        self.trouble.get().or_else(|| self.plans.with(form))
+        let of_form = || {
+            let form = self.form.read();
+            // What is wrong with one field stands beside it.
+            let is_of_field = Field::ALL.iter().any(|&field| form.problem(field).is_some());
+            form.plan().err().filter(|_| !is_of_field).map(|error| Trouble { message: error.to_string(), suggestion: None })
+        };
+        self.trouble.get().or_else(of_form)
     }
 
     /// The turn that pictures show: the visitor's, or the device's last, or the peak.
