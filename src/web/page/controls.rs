@@ -21,6 +21,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <section class="run" aria-labelledby="run-title">
             <h2 id="run-title">{t.controls.title}</h2>
+            {move || (!state.has_run.get()).then(|| view! { <p class="hint">{t.controls.about}</p> })}
             {saved_runs::view(state, t)}
             <div class="buttons">
                 <button id="start" aria-describedby="why-not" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::On)>{start}</button>

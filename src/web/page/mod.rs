@@ -89,7 +89,6 @@ fn content(state: State, t: T, route: Route) -> AnyView {
         Route::Step => view! { {stage::view(state, t)} {inspector::view(state, t)} }.into_any(),
         Route::Train => view! {
             {controls::view(state, t)}
-            {training::numbers(state, t)}
             {training::view(state, t)}
             {keep::view(state, t)}
         }

@@ -12,12 +12,18 @@ use crate::web::texts::fill;
 /// Stands for a number that is not known yet.
 const NONE: &str = "–";
 
+/// What has nothing to show yet does not stand there.
 pub fn view(state: State, t: T) -> impl IntoView {
+    let has_run = Memo::new(move |_| state.has_run.get());
+    let has_steps = Memo::new(move |_| state.history.with(|history| !history.steps.is_empty()));
+    let has_sample = Memo::new(move |_| state.sample.with(Option::is_some));
+    let has_past = Memo::new(move |_| state.past.with(|past| !past.is_empty()));
     view! {
-        {curves::view(state, t)}
-        {sample::view(state, t)}
-        {attention::view(state, t)}
-        {runs::view(state, t)}
+        {move || has_steps.get().then(|| numbers(state, t))}
+        {move || (has_steps.get() || has_past.get()).then(|| curves::view(state, t))}
+        {move || has_sample.get().then(|| sample::view(state, t))}
+        {move || has_run.get().then(|| attention::view(state, t))}
+        {move || has_past.get().then(|| runs::view(state, t))}
     }
 }
 
@@ -26,7 +32,7 @@ fn last(state: State) -> Option<StepReport> {
 }
 
 /// The last step in numbers.
-pub fn numbers(state: State, t: T) -> impl IntoView {
+fn numbers(state: State, t: T) -> impl IntoView {
     let step = move |of: fn(StepReport) -> String| move || last(state).map_or_else(|| NONE.to_owned(), of);
     let validation = move |of: fn(&Validation) -> Option<String>| {
         move || state.history.with(|history| history.validations.last().and_then(|(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned())
