@@ -33,13 +33,14 @@ function breakWorkers(fault) {
   };
 }
 
-/** The views of buttons that are not in every view, or in the settings. */
+/** The views of buttons and fields that are neither in every view nor among the settings. */
 const VIEW_OF = {
   ...Object.fromEntries(['start', 'pause', 'step', 'reset', 'export', 'export-csv', 'look'].map((button) => [button, 'train'])),
   ...Object.fromEntries(['operation', 'chunk', 'layer', 'pass'].map((stride) => [`by-${stride}`, 'step'])),
   ...Object.fromEntries(['export-svg', 'export-png', 'export-trace', 'play'].map((button) => [button, 'step'])),
   ...Object.fromEntries(['measure', 'prove', 'search-kernels', 'profile', 'roofline-svg', 'roofline-png'].map((button) => [button, 'lab'])),
   ...Object.fromEntries(['longest', 'shortest'].map((button) => [button, 'reach'])),
+  budget: 'step',
 };
 
 const SETTINGS_VIEWS = ['step', 'train', 'lab'];
@@ -134,7 +135,8 @@ class Trainer {
 
   /** Types into a field, which may be in a closed section. */
   async type(id, value) {
-    await this.showSettings();
+    if (VIEW_OF[id]) await this.show(VIEW_OF[id]);
+    else await this.showSettings();
     await this.unfold(id);
     await this.page.locator(`#${id}`).fill(String(value));
   }
