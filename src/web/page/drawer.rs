@@ -20,7 +20,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <button id="settings-button" type="button" aria-controls="settings" aria-expanded=move || is_open(state).to_string()
             class:hidden=move || !has_settings() on:click=toggle>{t.bar.settings}</button>
-        <aside id="settings" aria-label=t.bar.settings class:hidden=move || !is_open(state)>
+        <aside id="settings" tabindex="0" aria-label=t.bar.settings class:hidden=move || !is_open(state)>
             <button id="close-settings" type="button" on:click=close>{t.bar.close}</button>
             {setup::view(state, t)}
         </aside>
