@@ -44,6 +44,16 @@ pub fn seconds(seconds: f64) -> String {
     if seconds < 1.0 { format!("{} ms", digits(1e3 * seconds)) } else { format!("{} s", digits(seconds)) }
 }
 
+/// A message as a sentence: with a capital letter, unless it begins with a name such as `config.json`.
+pub fn sentence(message: &str) -> String {
+    let first = message.split_whitespace().next().unwrap_or_default();
+    let mut letters = message.chars();
+    match letters.next() {
+        Some(letter) if first.chars().all(char::is_alphabetic) => letter.to_uppercase().chain(letters).collect(),
+        _ => message.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +71,13 @@ mod tests {
     fn whole_numbers_are_grouped() {
         assert_eq!(whole(7), "7");
         assert_eq!(whole(1_234_567), "1\u{202f}234\u{202f}567");
+    }
+
+    #[test]
+    fn names_keep_their_letters() {
+        assert_eq!(sentence("the file is empty"), "The file is empty");
+        for message in ["config.json: hidden_size is missing", "model-00001-of-00003.safetensors: damaged", "한국어", ""] {
+            assert_eq!(sentence(message), message);
+        }
     }
 }

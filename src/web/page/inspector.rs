@@ -29,7 +29,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let place = move || {
         let plans = state.plans.get().ok()?;
         let (op, place) = stage::place(t, &plans, turn.get().min(plans.timeline().turns - 1));
-        Some(format!("{op}, {place}"))
+        Some(format!("{place} ({op})"))
     };
     let columns = [t.inspector.name, t.inspector.layer, t.inspector.chunk, t.inspector.shape, t.inspector.bytes];
     view! {

@@ -7,6 +7,7 @@ use super::{T, keep};
 use crate::step::Strategy;
 use crate::train::Suggestion;
 use crate::web::form::Field;
+use crate::web::format::sentence;
 use crate::web::protocol::ToWorker;
 use crate::web::texts::fill;
 
@@ -20,7 +21,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             {move || state.complaint().map(|trouble| {
                 view! {
                     <div class="trouble">
-                        <p id="error" role="alert">{trouble.message}</p>
+                        <p id="error" role="alert">{sentence(&trouble.message)}</p>
                         {trouble.suggestion.map(|suggestion| apply(state, t, suggestion))}
                     </div>
                 }

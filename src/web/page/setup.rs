@@ -11,7 +11,7 @@ use crate::step::{SavedActivations, StrategyKind};
 use crate::train::Summary;
 use crate::web::blob;
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
-use crate::web::format::whole;
+use crate::web::format::{sentence, whole};
 use crate::web::library::Vocabulary;
 use crate::web::protocol::TaskKind;
 use crate::web::texts::fill;
@@ -258,7 +258,7 @@ fn number(state: State, t: T, field: Field) -> impl IntoView {
                 aria-invalid=move || problem.with(Option::is_some).then_some("true")
                 prop:value=move || state.form.with(|form| form.get(field).to_owned())
                 on:input=move |event| type_in(event_target_value(&event))/>
-            <p class="problem" id=problem_id role="alert">{problem}</p>
+            <p class="problem" id=problem_id role="alert">{move || problem.with(|problem| problem.as_deref().map(sentence))}</p>
             <p class="hint" id=hint_id>{hint}</p>
         </div>
     }

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use super::state::{Plans, State};
 use super::{T, slow, timeline};
 use crate::web::format::{bytes, whole};
-use crate::web::picture::{CellState, Part, Parts, StageCell, StageRow};
+use crate::web::picture::{CellState, Doing, Part, Parts, StageCell, StageRow};
 use crate::web::texts::fill;
 
 /// Drawn over what is held only for a while.
@@ -106,21 +106,27 @@ fn now(t: T, plans: &Plans, turn: u64) -> String {
     fill(t.stage.now, &[("op", &op), ("place", &place), ("bytes", &bytes(alive))])
 }
 
-/// The operation of a turn of the chosen step, and where it is.
+/// The operation of a turn of the chosen step, and what happens there in words.
 pub fn place(t: T, plans: &Plans, turn: u64) -> (String, String) {
     place_in(t, plans.chosen().program(), turn)
 }
 
-/// The operation of a turn, and where it is.
+/// The operation of a turn, and what happens there in words.
 pub fn place_in(t: T, program: &crate::step::Program, turn: u64) -> (String, String) {
     let at = program.instance(turn);
-    let block = &program.blocks[at.block];
-    let values: [(&str, &dyn std::fmt::Display); 2] = [("chunk", &at.chunk.index), ("pass", &t.pass(block.pass))];
-    let place = match block.layer {
-        Some(layer) => fill(&fill(t.stage.place_layer, &[("layer", &layer)]), &values),
-        None => fill(t.stage.place, &values),
+    let texts = &t.stage;
+    let (text, layer) = match Doing::at(program, at) {
+        Doing::Clear => (texts.does_clear, 0),
+        Doing::Embed => (texts.does_embed, 0),
+        Doing::Forward(layer) => (texts.does_forward, layer),
+        Doing::Again(layer) => (texts.does_again, layer),
+        Doing::Backward(layer) => (texts.does_backward, layer),
+        Doing::Loss => (texts.does_loss, 0),
+        Doing::EmbeddingGradient => (texts.does_embedding_gradient, 0),
+        Doing::Update => (texts.does_update, 0),
     };
-    (block.nodes[at.node].op.kind().stem().replace('_', " "), place)
+    let op = program.op(at.block, at.node).kind().stem().replace('_', " ");
+    (op, fill(text, &[("layer", &layer), ("chunk", &at.chunk.index)]))
 }
 
 fn row_name(t: T, row: &StageRow) -> String {

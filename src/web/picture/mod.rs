@@ -1,5 +1,6 @@
 //! What the pictures show, computed from a step's program and its memory. Nothing here knows of a browser.
 
+mod doing;
 mod inspector;
 mod part;
 mod planned;
@@ -8,6 +9,7 @@ mod roofline;
 mod stage;
 mod timeline;
 
+pub use doing::Doing;
 pub use inspector::{Entry, entries};
 pub use part::{Part, Parts};
 pub use planned::Planned;
