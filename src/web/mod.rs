@@ -11,6 +11,7 @@ pub mod picture;
 pub mod protocol;
 pub mod reach;
 pub mod save_file;
+pub mod see;
 pub mod texts;
 
 #[cfg(target_arch = "wasm32")]

@@ -40,6 +40,7 @@ macro_rules! sections {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Texts {
     pub head: Head,
+    pub see: See,
     pub data: Data,
     pub model: Model,
     pub controls: Controls,
@@ -67,6 +68,10 @@ pub struct Texts {
 
 sections! {
     Head { title, subtitle, about, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
+    See {
+        sentence, standard, checkpoint, stream, standard_about, checkpoint_about, stream_about, over, under, budget, about, model, grows,
+        length, tokens, same_bits, explain, train, save, at, the_model, parts,
+    }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls {

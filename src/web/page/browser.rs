@@ -81,6 +81,17 @@ pub fn form_of_link() -> Form {
     Form::from_pairs(pairs)
 }
 
+/// Does the address ask for that picture alone, as a frame in another page does?
+pub fn is_embedded(picture: &str) -> bool {
+    let search = window().location().search().unwrap_or_default();
+    UrlSearchParams::new_with_str(&search).expect("any text can be searched").get("embed").as_deref() == Some(picture)
+}
+
+/// Removes the element with that id, if there is one.
+pub fn remove(id: &str) {
+    document().get_element_by_id(id).iter().for_each(Element::remove);
+}
+
 /// Puts the form in the page's address, and gives that.
 pub fn link_of_form(form: &Form) -> String {
     let parameters = UrlSearchParams::new().expect("there is an empty search");

@@ -11,6 +11,7 @@ mod heat;
 mod inspector;
 mod keep;
 mod kept;
+mod language;
 mod library;
 mod link;
 mod messages;
@@ -24,6 +25,7 @@ mod roofline;
 mod runs;
 mod sample;
 mod saved_runs;
+mod see;
 mod setup;
 mod slow;
 mod stage;
@@ -44,20 +46,28 @@ type T = &'static Texts;
 /// Shows the page.
 pub fn start() {
     console_error_panic_hook::set_once();
-    mount_to_body(page);
+    // The browser paints nothing between the two, so that the picture in the HTML does not flicker.
+    browser::remove("first-picture");
+    if browser::is_embedded("mountains") {
+        mount_to_body(see::embedded);
+    } else {
+        mount_to_body(page);
+    }
 }
 
 fn page() -> impl IntoView {
     let state = State::new();
+    let place = see::first_place();
     planning::provide(state);
     head::take_remembered(state);
     wake_lock::keep_awake(state);
     saved_runs::look_again_when_shown(state);
-    move || body(state, state.texts.get())
+    move || body(state, state.texts.get(), place)
 }
 
-fn body(state: State, t: T) -> impl IntoView {
+fn body(state: State, t: T, place: RwSignal<u32>) -> impl IntoView {
     view! {
+        {see::view(t, place)}
         {head::view(state, t)}
         <main>
             <div class="column side">{setup::view(state, t)}</div>

@@ -1,6 +1,7 @@
 //! What the pictures show, computed from a step's program and its memory. Nothing here knows of a browser.
 
 mod inspector;
+mod mountains;
 mod part;
 mod planned;
 mod poster;
@@ -9,6 +10,9 @@ mod stage;
 mod timeline;
 
 pub use inspector::{Entry, entries};
+pub use mountains::{
+    Column as MountainColumn, Mountain, MountainWords, Mountains, PASSES, axis, model_bytes, mountains_file, passes, plot,
+};
 pub use part::{Part, Parts};
 pub use planned::Planned;
 pub use poster::{SIZE as POSTER_SIZE, Words, poster};
