@@ -4,7 +4,8 @@
 
 const STORE = 'streambp';
 const FILES = [
-  './', 'icon-maskable.svg', 'icon.svg', 'manifest.webmanifest', 'page.js', 'page_bg.wasm', 'start-worker.js', 'start.js', 'style.css',
+  './', 'first-paint.js', 'icon-maskable.svg', 'icon.svg', 'manifest.webmanifest', 'page.js', 'page_bg.wasm', 'start-worker.js', 'start.js',
+  'style.css',
 ];
 
 addEventListener('install', (event) => event.waitUntil(keepAll()));

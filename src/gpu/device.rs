@@ -341,7 +341,8 @@ async fn choose(_wanted: Option<&str>) -> Result<wgpu::Adapter> {
 /// Does the browser support WebGPU, whatever the machine has?
 #[cfg(target_arch = "wasm32")]
 fn has_webgpu() -> bool {
-    let of = |object: &wasm_bindgen::JsValue, name: &str| js_sys::Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined());
+    let of =
+        |object: &wasm_bindgen::JsValue, name: &str| js_sys::Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined());
     of(&js_sys::global(), "navigator").and_then(|navigator| of(&navigator, "gpu")).is_some()
 }
 

@@ -12,6 +12,7 @@ pub mod protocol;
 pub mod reach;
 pub mod route;
 pub mod save_file;
+pub mod see;
 pub mod texts;
 
 #[cfg(target_arch = "wasm32")]

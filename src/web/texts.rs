@@ -41,6 +41,7 @@ macro_rules! sections {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Texts {
     pub bar: Bar,
+    pub see: See,
     pub learn: Learn,
     pub data: Data,
     pub model: Model,
@@ -73,6 +74,10 @@ sections! {
     Learn {
         title, bill, bill_about, bill_look, recompute, recompute_about, recompute_look, exact, exact_about, exact_look, further, further_about,
         further_look, own, own_about, own_look,
+    }
+    See {
+        sentence, standard, checkpoint, stream, standard_about, checkpoint_about, stream_about, over, under, budget, about, model, grows,
+        length, tokens, same_bits, explain, train, save, at, the_model, parts,
     }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }

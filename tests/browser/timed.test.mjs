@@ -10,6 +10,9 @@ import { catchDownloads, caught, pause, TINY, visit } from './visit.mjs';
 
 const MOST_DELAY_MILLIS = 200;
 const LONG_MS = 180_000;
+/** The three mountains are painted so soon after navigation, and moved so soon after a step of the slider. */
+const PAINTED_MILLIS = 1000;
+const MOVED_MILLIS = 50;
 
 let server;
 
@@ -25,9 +28,54 @@ for (const { name, launch } of BROWSERS) {
     before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
     after(() => browser?.close());
 
+    test('paints the mountains at once, and moves them with the slider', () => paintsAndMovesMountains(launch));
     test('answers at once while it trains', () => visit(browser, server.url, answersAtOnce, { settings: { ...TINY, 'seq-len': 512 } }));
     test('holds every operation against the device, and trains on as if it had not', () => visit(browser, server.url, holdsOperations, { settings: TINY }));
   });
+}
+
+/** The mark after the first paint, and the time from a step of the slider to the frame after it: each without a GPU, in a new browser. */
+async function paintsAndMovesMountains(launch) {
+  const painted = [];
+  const moved = [];
+  for (let visits = 0; visits < 3; visits++) {
+    const browser = await launch({ webgpu: false, scheme: 'light' });
+    try {
+      const page = await browser.newPage();
+      await page.setViewport({ width: 1280, height: 720 });
+      await page.goto(server.url);
+      const mark = await page.waitForFunction(() => performance.getEntriesByName('mountains-painted')[0]?.startTime);
+      painted.push(await mark.jsonValue());
+      await page.waitForSelector('#see-length');
+      // What the start of the page is still busy with is not the slider's.
+      await setTimeout(1000);
+      moved.push(...await page.evaluate(moveSlider));
+    } finally {
+      await browser.close();
+    }
+  }
+  const median = (times) => times.toSorted((a, b) => a - b)[times.length >> 1];
+  console.log(`mountains painted after ${painted.map(Math.round)} ms, moved within ${median(moved).toFixed(1)} ms, at most ${Math.max(...moved).toFixed(1)}`);
+  assert(median(painted) < PAINTED_MILLIS, `painted after ${painted} ms`);
+  assert(median(moved) < MOVED_MILLIS, `moved within ${moved.map(Math.round)} ms`);
+}
+
+/** Runs in the page: the milliseconds from each step of the slider to the frame after the one that shows it. */
+async function moveSlider() {
+  const slider = document.querySelector('#see-length');
+  const frame = () => new Promise((resolve) => { requestAnimationFrame(() => resolve()); });
+  const times = [];
+  for (let place = Number(slider.min); place <= Number(slider.max); place += Number(slider.step)) {
+    const before = document.querySelector('.mountains').innerHTML;
+    await frame();
+    const start = performance.now();
+    slider.value = place;
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+    await frame();
+    if (document.querySelector('.mountains').innerHTML === before) throw new Error(`nothing moved at place ${place}`);
+    times.push(performance.now() - start);
+  }
+  return times;
 }
 
 /**

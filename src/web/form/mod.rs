@@ -83,8 +83,7 @@ impl Default for Form {
         form.set_settings(&Settings { strategy: Strategy::stream(128, 128), ..Settings::default() });
         form.set_config(&preset.config);
         let fixed = [(Field::Distance, "128"), (Field::Chunk, "128"), (Field::LogitsChunk, "128"), (Field::ValidateEvery, "10")];
-        let more =
-            [(Field::SampleEvery, "20"), (Field::Prompt, "fn "), (Field::Budget, "64"), (Field::Rank, "8"), (Field::Alpha, "16")];
+        let more = [(Field::SampleEvery, "20"), (Field::Prompt, "fn "), (Field::Budget, "64"), (Field::Rank, "8"), (Field::Alpha, "16")];
         fixed.into_iter().chain(more).for_each(|(field, value)| form.set(field, value));
         form
     }

@@ -15,7 +15,7 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// Lets each follow the other, from now on.
 pub fn follow(state: State) {
-    window_event_listener(ev::hashchange, move |_| go_to(state, &Address::parse(&browser::fragment())));
+    window_event_listener(ev::hashchange, move |_| go_to(state, &browser::fragment()));
     let mut write_later = debounce(QUIET, move |()| {
         write(state);
     });
@@ -56,9 +56,10 @@ fn shown(state: State) -> Address {
     state.form.with(|form| Address { route, form: form.clone(), turn })
 }
 
-/// Shows what an address asks for. A run keeps its settings.
-fn go_to(state: State, address: &Address) {
-    let is_other = state.form.with_untracked(|form| form.to_pairs() != address.form.to_pairs());
+/// Shows what an address asks for. An address without settings leaves them as they are, and a run keeps its own.
+fn go_to(state: State, fragment: &str) {
+    let address = Address::parse(fragment);
+    let is_other = fragment.contains('=') && state.form.with_untracked(|form| form.to_pairs() != address.form.to_pairs());
     if is_other && state.has_run.get_untracked() {
         state.notice.set(Some(state.texts.get_untracked().bar.run_keeps_settings.to_owned()));
     } else if is_other {

@@ -47,13 +47,19 @@ fn link(state: State, t: T, route: Route) -> impl IntoView {
 fn run(state: State, t: T) -> impl IntoView {
     let loss = move || state.history.with(|history| history.steps.last().map(|report| format!("{} {:.4}", t.training.loss, report.loss)));
     let button = move || {
-        let (id, text, message) = match (state.phase.get().is_going(), state.has_run.get() && !state.phase.get().is_busy() && !controls::is_over(state)) {
-            (true, _) => ("chip-pause", t.controls.pause, ToWorker::Pause),
-            (false, true) => return Some(view! {
-                <button id="chip-continue" type="button" on:click=move |_| state.go(Go::On)>{t.controls.go_on}</button>
-            }.into_any()),
-            (false, false) => return None,
-        };
+        let (id, text, message) =
+            match (state.phase.get().is_going(), state.has_run.get() && !state.phase.get().is_busy() && !controls::is_over(state)) {
+                (true, _) => ("chip-pause", t.controls.pause, ToWorker::Pause),
+                (false, true) => {
+                    return Some(
+                        view! {
+                            <button id="chip-continue" type="button" on:click=move |_| state.go(Go::On)>{t.controls.go_on}</button>
+                        }
+                        .into_any(),
+                    );
+                }
+                (false, false) => return None,
+            };
         Some(view! { <button id=id type="button" on:click=move |_| state.send(&message)>{text}</button> }.into_any())
     };
     view! {

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     Blob, BlobPropertyBag, CanvasRenderingContext2d, Element, HtmlAnchorElement, HtmlCanvasElement, HtmlElement, HtmlImageElement,
-    PointerEvent, Response, Url, VisibilityState,
+    PointerEvent, Response, Url, UrlSearchParams, VisibilityState,
 };
 
 fn window() -> web_sys::Window {
@@ -105,6 +105,17 @@ pub fn focus(id: &str) {
 /// Is there room for something beside a view?
 pub fn has_room_beside() -> bool {
     window().match_media("(min-width: 60rem)").ok().flatten().is_some_and(|query| query.matches())
+}
+
+/// Does the address ask for that picture alone, as a frame in another page does?
+pub fn is_embedded(picture: &str) -> bool {
+    let search = window().location().search().unwrap_or_default();
+    UrlSearchParams::new_with_str(&search).expect("any text can be searched").get("embed").as_deref() == Some(picture)
+}
+
+/// Removes the element with that id, if there is one.
+pub fn remove(id: &str) {
+    document().get_element_by_id(id).iter().for_each(Element::remove);
 }
 
 /// Puts a text on the clipboard, where the browser lets a page do so.

@@ -13,6 +13,7 @@ mod heat;
 mod inspector;
 mod keep;
 mod kept;
+mod language;
 mod learn;
 mod library;
 mod link;
@@ -28,6 +29,7 @@ mod roofline;
 mod runs;
 mod sample;
 mod saved_runs;
+mod see;
 mod setup;
 mod slow;
 mod stage;
@@ -50,41 +52,48 @@ type T = &'static Texts;
 /// Shows the page.
 pub fn start() {
     console_error_panic_hook::set_once();
-    mount_to_body(page);
+    // The browser paints nothing between the two, so that the picture in the HTML does not flicker.
+    ["first-bar", "first-picture"].into_iter().for_each(browser::remove);
+    if browser::is_embedded("mountains") {
+        mount_to_body(see::embedded);
+    } else {
+        mount_to_body(page);
+    }
 }
 
 fn page() -> impl IntoView {
     let state = State::new();
+    let place = see::first_place();
     planning::provide(state);
     taste::take_remembered(state);
     addressing::follow(state);
     wake_lock::keep_awake(state);
     saved_runs::look_again_when_shown(state);
-    move || body(state, state.texts.get())
+    move || body(state, state.texts.get(), place)
 }
 
-fn body(state: State, t: T) -> impl IntoView {
+fn body(state: State, t: T, place: RwSignal<u32>) -> impl IntoView {
     view! {
         {bar::view(state, t)}
         {notices::view(state, t)}
         <div class="frame" class:with-settings=move || drawer::is_open(state)>
             {drawer::view(state, t)}
-            <main id="main" tabindex="-1">{Route::ALL.map(|route| shown_once(state, t, route)).collect_view()}</main>
+            <main id="main" tabindex="-1">{Route::ALL.map(|route| shown_once(state, t, place, route)).collect_view()}</main>
         </div>
         <footer><p>{t.bar.offline}</p></footer>
     }
 }
 
 /// A view, drawn when it is first shown and kept from then on.
-fn shown_once(state: State, t: T, route: Route) -> impl IntoView {
+fn shown_once(state: State, t: T, place: RwSignal<u32>, route: Route) -> impl IntoView {
     let was_shown = Memo::new(move |before: Option<&bool>| before.is_some_and(|was| *was) || state.route.get() == route);
-    let content = move || was_shown.get().then(|| content(state, t, route));
+    let content = move || was_shown.get().then(|| content(state, t, place, route));
     view! { <div class="view" data-view=route.name() class:hidden=move || state.route.get() != route>{content}</div> }
 }
 
-fn content(state: State, t: T, route: Route) -> AnyView {
+fn content(state: State, t: T, place: RwSignal<u32>, route: Route) -> AnyView {
     match route {
-        Route::See => ().into_any(),
+        Route::See => see::view(t, place).into_any(),
         Route::Learn => learn::view(state, t).into_any(),
         Route::Step => view! { {stage::view(state, t)} {inspector::view(state, t)} }.into_any(),
         Route::Train => view! {

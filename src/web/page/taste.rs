@@ -4,16 +4,15 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::state::State;
-use super::{T, browser};
-use crate::web::texts::{LANGUAGES, Texts};
+use super::{T, browser, language};
+use crate::web::texts::LANGUAGES;
 
 /// Themes there are, by what the style sheet knows them as.
 const THEMES: [&str; 3] = ["system", "light", "dark"];
 
 /// Takes the language and the theme that the visitor chose earlier, or what the browser says.
 pub fn take_remembered(state: State) {
-    let language = browser::remembered("language").unwrap_or_else(browser::language);
-    if let Some((name, _)) = LANGUAGES.iter().find(|(name, _)| language.starts_with(name)) {
+    if let Some(name) = language::preferred() {
         speak(state, name);
     }
     browser::set_root_attribute("data-theme", &theme());
@@ -26,11 +25,7 @@ fn theme() -> String {
 /// Changes the language. One whose file cannot be had leaves the page as it is.
 fn speak(state: State, name: &'static str) {
     spawn_local(async move {
-        let texts = match name {
-            "en" => Some(Texts::english()),
-            _ => browser::fetch_text(&format!("texts/{name}.json")).await.and_then(|json| Texts::parse(&json).ok()),
-        };
-        if let Some(texts) = texts {
+        if let Some(texts) = language::texts(name).await {
             browser::set_root_attribute("lang", name);
             state.language.set(name);
             state.texts.set(texts);

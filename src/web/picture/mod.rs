@@ -2,6 +2,7 @@
 
 mod doing;
 mod inspector;
+mod mountains;
 mod part;
 mod planned;
 mod poster;
@@ -11,6 +12,9 @@ mod timeline;
 
 pub use doing::Doing;
 pub use inspector::{Entry, entries};
+pub use mountains::{
+    Column as MountainColumn, Mountain, MountainWords, Mountains, PASSES, axis, model_bytes, mountains_file, passes, plot,
+};
 pub use part::{Part, Parts};
 pub use planned::Planned;
 pub use poster::{SIZE as POSTER_SIZE, Words, poster};

@@ -97,7 +97,7 @@ impl Timeline {
 }
 
 /// The fullest moment of some turns. Every chunk of a block has the same moments, so none is looked at twice.
-fn fullest(planned: &Planned, start: u64, end: u64) -> &Parts {
+pub(super) fn fullest(planned: &Planned, start: u64, end: u64) -> &Parts {
     let bytes = |m: ProgramPoint| planned.parts(m);
     let mut best: Option<&Parts> = None;
     let mut number = start;

@@ -1,0 +1,123 @@
+//! See: one sentence, the three mountains of memory under a budget, and a slider for the length. It needs no GPU.
+
+mod parts;
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use super::{T, browser, language};
+use crate::web::format::whole;
+use crate::web::picture::Mountains;
+use crate::web::reach::{place_of, tokens, tokens_at};
+use crate::web::see::{FIRST, LONGEST, PROOF, SHORTEST, caption, file, mountains, peaks, picture};
+use crate::web::texts::{Texts, fill};
+
+/// Places of the slider from one to the next.
+const STEP: u32 = 2;
+
+/// The mountains at the slider's place.
+type Shown = Memo<Arc<Mountains>>;
+
+/// The slider's place. Whoever keeps it has the same length in another language.
+pub fn first_place() -> RwSignal<u32> {
+    RwSignal::new(place_of(FIRST))
+}
+
+/// The whole view.
+pub fn view(t: T, place: RwSignal<u32>) -> impl IntoView {
+    let shown = shown(place);
+    view! {
+        <div class="see">
+            <h1>{t.see.sentence}</h1>
+            {drawn(t, shown, PROOF)}
+            {slider(t, place)}
+            <div class="see-foot">
+                {legend(t, shown)}
+                <p class="see-actions">
+                    <a id="to-learn" class="button" href="#/learn">{t.see.explain}</a>
+                    <a id="to-train" class="button primary" href="#/train">{t.see.train}</a>
+                </p>
+            </div>
+        </div>
+    }
+}
+
+/// The picture alone, for a frame in another page. Its link leaves the frame.
+pub fn embedded() -> impl IntoView {
+    let texts = RwSignal::new(Texts::english());
+    let place = first_place();
+    if let Some(name) = language::preferred() {
+        spawn_local(async move {
+            if let Some(found) = language::texts(name).await {
+                browser::set_root_attribute("lang", name);
+                texts.set(found);
+            }
+        });
+    }
+    move || {
+        let (t, shown) = (texts.get(), shown(place));
+        view! {
+            <div class="see" role="main">
+                {drawn(t, shown, &format!("{PROOF} target=\"_blank\""))}
+                {slider(t, place)}
+                <div class="see-foot">{legend(t, shown)}</div>
+            </div>
+        }
+    }
+}
+
+fn shown(place: RwSignal<u32>) -> Shown {
+    Memo::new(move |_| Arc::new(mountains(tokens_at(place.get()))))
+}
+
+/// The peaks and the picture, by the functions that also write what stands in the page's HTML.
+fn drawn(t: T, shown: Shown, proof: &str) -> impl IntoView + use<> {
+    let proof = proof.to_owned();
+    view! {
+        <ol class="peaks" inner_html=move || shown.with(|mountains| peaks(t, mountains, &proof))></ol>
+        <div class="see-picture">
+            <div inner_html=move || shown.with(|mountains| picture(t, mountains))></div>
+            {parts::view(t, shown)}
+        </div>
+    }
+}
+
+fn slider(t: T, place: RwSignal<u32>) -> impl IntoView {
+    let length = move || fill(t.see.tokens, &[("tokens", &whole(u64::from(tokens_at(place.get()))))]);
+    let go = move |value: String| place.set(value.parse().unwrap_or(place.get_untracked()));
+    let powers = (0..).map(|doublings| SHORTEST << doublings).take_while(|&length| length <= LONGEST);
+    view! {
+        <div class="see-length">
+            <label for="see-length">{t.see.length}</label>
+            <div>
+                <input id="see-length" type="range" min=place_of(SHORTEST) max=place_of(LONGEST) step=STEP autocomplete="off"
+                    aria-valuetext=length prop:value=move || place.get().to_string() on:input=move |event| go(event_target_value(&event))/>
+                <p class="scale" aria-hidden="true">{powers.map(|length| view! { <span>{tokens(length)}</span> }).collect_view()}</p>
+            </div>
+            <output for="see-length">{length}</output>
+        </div>
+    }
+}
+
+/// What the picture is of, what its colours are, and the picture as a file.
+fn legend(t: T, shown: Shown) -> impl IntoView {
+    view! {
+        <div class="see-legend">
+            <p>{move || shown.with(|mountains| caption(t, mountains))} {save(t, shown)}</p>
+            <ul>
+                <li><i class="of-model"></i>{t.see.model}</li>
+                <li><i class="of-growing"></i>{t.see.grows}</li>
+            </ul>
+        </div>
+    }
+}
+
+fn save(t: T, shown: Shown) -> impl IntoView {
+    let save = move |_| {
+        let (svg, tokens) = shown.with_untracked(|mountains| (file(t, mountains, &|name| browser::css_colour(name)), mountains.tokens));
+        browser::download(&format!("streambp-memory-{tokens}.svg"), "image/svg+xml", svg.as_bytes());
+    };
+    view! { <button id="see-svg" type="button" class="quiet" on:click=save>{t.see.save}</button> }
+}
