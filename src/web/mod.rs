@@ -9,6 +9,7 @@ pub mod library;
 pub mod metrics;
 pub mod picture;
 pub mod protocol;
+pub mod published;
 pub mod reach;
 pub mod save_file;
 pub mod texts;

@@ -26,6 +26,24 @@ pub struct Question {
     pub without_model: bool,
 }
 
+impl Question {
+    /// The bytes of a step on sequences of that length, and whether the device could hold them.
+    pub fn peak(&self, kind: StrategyKind, tokens: u32) -> (u64, bool) {
+        let shape = BatchShape::uniform(self.sequences, tokens);
+        let strategy = Strategy::new(kind, self.chunks[0], self.chunks[1]);
+        let program = || Program::train(&self.spec, shape.clone(), strategy);
+        let [buffer, binding] = self.limits;
+        let (plan, is_possible) = match Plan::new(program(), Limits { buffer, binding }) {
+            Ok(plan) => (plan, true),
+            Err(_) => (Plan::new(program(), Limits::NONE).expect("without limits every plan can be made"), false),
+        };
+        let is_the_models = |kind| self.without_model && Part::of(kind).is_the_models();
+        let tensors = plan.program().tensors();
+        let left_out: u64 = tensors.filter(|(_, tensor)| is_the_models(tensor.kind)).map(|(id, _)| plan.reserved(id)).sum();
+        (plan.peak_bytes() - left_out, is_possible)
+    }
+}
+
 /// What the page wants of the planner. Of every topic, only the newest counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToPlanner {
@@ -155,21 +173,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn at(&mut self, tokens: u32) -> (u64, bool) {
-        let (question, kind) = (self.question, self.kind);
-        *self.known.entry(tokens).or_insert_with(|| {
-            let shape = BatchShape::uniform(question.sequences, tokens);
-            let strategy = Strategy::new(kind, question.chunks[0], question.chunks[1]);
-            let program = || Program::train(&question.spec, shape.clone(), strategy);
-            let [buffer, binding] = question.limits;
-            let (plan, is_possible) = match Plan::new(program(), Limits { buffer, binding }) {
-                Ok(plan) => (plan, true),
-                Err(_) => (Plan::new(program(), Limits::NONE).expect("without limits every plan can be made"), false),
-            };
-            let is_the_models = |kind| question.without_model && Part::of(kind).is_the_models();
-            let tensors = plan.program().tensors();
-            let left_out: u64 = tensors.filter(|(_, tensor)| is_the_models(tensor.kind)).map(|(id, _)| plan.reserved(id)).sum();
-            (plan.peak_bytes() - left_out, is_possible)
-        })
+        *self.known.entry(tokens).or_insert_with(|| self.question.peak(self.kind, tokens))
     }
 
     fn fits(&mut self, tokens: u32) -> bool {
@@ -351,7 +355,7 @@ mod tests {
         for kind in StrategyKind::ALL {
             let line = Line::plan(&question, kind, Some(1 << 15));
             for tokens in [64, 100, 333, 1000, 5000, 20_000, 32_768] {
-                let exact = Search { question: &question, kind, known: BTreeMap::new() }.at(tokens).0 as f64;
+                let exact = question.peak(kind, tokens).0 as f64;
                 let off = (line.bytes_at(tokens) as f64 - exact).abs() / exact;
                 assert!(off < 0.02, "{kind} at {tokens}: {off}");
             }
@@ -361,7 +365,7 @@ mod tests {
     #[test]
     fn without_the_model_its_bytes_are_missing() {
         let (with, without) = (question(), Question { without_model: true, ..question() });
-        let at = |question: &Question| Search { question, kind: StrategyKind::Stream, known: BTreeMap::new() }.at(1000).0;
+        let at = |question: &Question| question.peak(StrategyKind::Stream, 1000).0;
         assert_eq!(at(&with) - at(&without), model_bytes(&with.spec));
     }
 
