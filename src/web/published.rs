@@ -143,7 +143,7 @@ pub fn marks(model: &str, trainable: Trainable, budget: u64) -> Vec<Mark> {
 mod tests {
     use super::*;
     use crate::model::PUBLISHED;
-    use crate::web::reach::{Axes, Chart, Line, model_bytes};
+    use crate::web::reach::{Chart, Line, axes, model_bytes};
 
     fn question(comparison: &Comparison, trainable: Trainable) -> Question {
         let model = PUBLISHED.iter().find(|model| model.name == comparison.model).expect("the paper's models are published");
@@ -191,9 +191,9 @@ mod tests {
         let line = Line::plan(&question, StrategyKind::Stream, None);
         let (end, longest) = (line.end(), line.longest.expect("a sequence fits"));
         assert_eq!(longest, COMPARISONS[4].stream.planned);
-        let axes = Axes::of(&Chart { model_bytes: 0, end, lines: vec![line] }, question.budget);
-        let x = axes.x(15_000);
-        assert!(axes.x(longest) < x && x < 100.0, "the mark is right of our length, and within the chart: {x}");
+        let axes = axes(&Chart { model_bytes: 0, end, lines: vec![line] }, question.budget);
+        let x = axes.left(15_000.0);
+        assert!(axes.left(f64::from(longest)) < x && x < 100.0, "the mark is right of our length, and within the chart: {x}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ function planned(trainer) {
 async function comparesStrategies(trainer) {
   const { standard, checkpoint, stream } = await trainer.peaks();
   assert(stream > 0 && stream < checkpoint && checkpoint < standard, `${stream} < ${checkpoint} < ${standard} bytes is expected`);
-  assert.equal(await trainer.page.$$eval('#peaks svg', ({ length }) => length), 3, 'there is a timeline for each');
+  assert.equal(await trainer.page.$$eval('#peaks svg[role=img]', ({ length }) => length), 3, 'there is a timeline for each');
   await trainer.press('measure');
   await trainer.page.waitForFunction(() => {
     const cards = Array.from(document.querySelectorAll('#peaks [data-strategy]'));
@@ -236,6 +236,8 @@ async function keepsRuns(trainer) {
   assert(written.length > 50 && written.every((title) => /\d %/.test(title)), 'every character has its probability');
   assert.match(await page.$eval('.numbers', ({ textContent }) => textContent), /GFLOP\/s/);
   assert(await page.$$eval('.curve polyline', ({ length }) => length) >= 3, 'raw, smoothed and validation');
+  const ticks = (axis) => page.$$eval(`.curve ${axis}`, (labels) => labels.map(({ textContent }) => Number(textContent)));
+  for (const axis of ['.tick', '.tick-x']) assert((await ticks(axis)).length >= 3, `${axis}: ${await ticks(axis)}`);
   // The validation tells labels by the number of tokens before them, in powers of two.
   const positions = await page.$$eval('#by-position tbody th', (cells) => cells.map(({ textContent }) => textContent));
   assert.deepEqual(positions.slice(0, 3), ['1', '2–3', '4–7']);

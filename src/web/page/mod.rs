@@ -1,6 +1,7 @@
 //! The page's side, in the browser.
 
 mod attention;
+mod axes;
 mod browser;
 mod compare;
 mod controls;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::web::chart::Axes;
 use crate::web::published::{Mark, Trainable, marks};
-use crate::web::reach::{Axes, Chart, Question};
+use crate::web::reach::{Chart, Question, axes};
 
 /// A chart with its budget, on its axes, and the paper's lengths for the same model and budget.
 #[derive(Clone, PartialEq)]
@@ -19,7 +20,7 @@ impl Drawn {
     /// The drawing of an answer. `model` is the name of a published model, or empty.
     pub fn new(chart: Chart, question: &Question, model: &str, trainable: Trainable) -> Drawn {
         let (budget, without_model) = (question.budget, question.without_model);
-        let axes = Axes::of(&chart, budget);
+        let axes = axes(&chart, budget);
         // The paper counts the model's bytes, so its lengths have no place on a chart without them.
         let marks = if without_model { Vec::new() } else { marks(model, trainable, budget) };
         Drawn { chart: Arc::new(chart), axes, budget, without_model, marks }
