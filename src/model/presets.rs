@@ -27,7 +27,7 @@ const fn preset(name: &'static str, about: &'static str, sizes: [u32; 6]) -> Pre
     Preset { name, about, config }
 }
 
-/// Models of the StreamBP paper, for plans of a step in f32 with AdamW rather than for training.
+/// Models of the StreamBP paper, to plan a step of them rather than to train them here.
 pub const PUBLISHED: &[Preset] = &[
     qwen3("Qwen3 4B", "4.0 B parameters, 36 layers", [2560, 9728, 36, 32], true),
     qwen3("Qwen3 8B", "8.2 B parameters, 36 layers", [4096, 12_288, 36, 32], false),

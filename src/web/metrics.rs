@@ -1,4 +1,4 @@
-//! What a run has measured: as curves, smoothed or not, and as a table for other programs.
+//! What a run has measured: as curves, and as a table for other programs.
 
 use std::fmt::Write;
 
@@ -58,19 +58,6 @@ impl Quantity {
     }
 }
 
-/// How much of the mean so far a smoothed curve keeps at each step.
-const KEEP: f64 = 0.9;
-
-/// An exponential mean, corrected for its start.
-pub fn smoothed(points: &[Point]) -> Vec<Point> {
-    let (mut mean, mut weight) = (0.0, 0.0);
-    let smooth = |&(step, value): &Point| {
-        (mean, weight) = (KEEP * mean + (1.0 - KEEP) * value, KEEP * weight + (1.0 - KEEP));
-        (step, mean / weight)
-    };
-    points.iter().map(smooth).collect()
-}
-
 /// The value in the middle of all that are given; 0 for none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
@@ -122,15 +109,6 @@ mod tests {
         assert!(lines.iter().all(|line| line.len() == 10));
         assert_eq!(lines[2], ["2", "4", "3.5", "", "1.5", "0.001", "64", "0.5", "128", "1000"]);
         assert_eq!(lines[1][2], "");
-    }
-
-    #[test]
-    fn a_smoothed_curve_starts_where_the_raw_one_does_and_follows_it() {
-        let points: Vec<Point> = (1..=100).map(|step| (step, if step <= 50 { 1.0 } else { 2.0 })).collect();
-        let smooth = smoothed(&points);
-        assert!((smooth[0].1 - 1.0).abs() < 1e-12 && (smooth[49].1 - 1.0).abs() < 1e-12);
-        assert!(smooth[50].1 > 1.0 && smooth[50].1 < 1.2 && smooth[99].1 > 1.99);
-        assert_eq!(smoothed(&[]), []);
     }
 
     #[test]

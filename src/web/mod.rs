@@ -1,7 +1,8 @@
-//! The page and its worker. They talk by [`protocol`]; what pictures show is computed in [`picture`] and [`curve`], which
-//! know nothing of a browser.
+//! The page and its worker. They talk by [`protocol`]; what pictures show is computed in [`picture`], [`chart`] and [`curve`],
+//! which know nothing of a browser.
 
 pub mod address;
+pub mod chart;
 pub mod curve;
 pub mod form;
 pub mod format;
@@ -9,6 +10,7 @@ pub mod library;
 pub mod metrics;
 pub mod picture;
 pub mod protocol;
+pub mod published;
 pub mod reach;
 pub mod route;
 pub mod save_file;

@@ -1,10 +1,11 @@
-//! How far each strategy goes: peak bytes over the length of a sequence, where they cross what is allowed, and the axes on
-//! which that is drawn.
+//! How far each strategy goes: peak bytes over the length of a sequence, where they cross what is allowed, and how that is
+//! drawn.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::chart::{Axes, Scale};
 use super::picture::Part;
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Plan, Program, Strategy, StrategyKind};
@@ -24,6 +25,24 @@ pub struct Question {
     pub limits: [u64; 2],
     /// Do only those bytes count that grow with the sequence?
     pub without_model: bool,
+}
+
+impl Question {
+    /// The bytes of a step on sequences of that length, and whether the device could hold them.
+    pub fn peak(&self, kind: StrategyKind, tokens: u32) -> (u64, bool) {
+        let shape = BatchShape::uniform(self.sequences, tokens);
+        let strategy = Strategy::new(kind, self.chunks[0], self.chunks[1]);
+        let program = || Program::train(&self.spec, shape.clone(), strategy);
+        let [buffer, binding] = self.limits;
+        let (plan, is_possible) = match Plan::new(program(), Limits { buffer, binding }) {
+            Ok(plan) => (plan, true),
+            Err(_) => (Plan::new(program(), Limits::NONE).expect("without limits every plan can be made"), false),
+        };
+        let is_the_models = |kind| self.without_model && Part::of(kind).is_the_models();
+        let tensors = plan.program().tensors();
+        let left_out: u64 = tensors.filter(|(_, tensor)| is_the_models(tensor.kind)).map(|(id, _)| plan.reserved(id)).sum();
+        (plan.peak_bytes() - left_out, is_possible)
+    }
 }
 
 /// What the page wants of the planner. Of every topic, only the newest counts.
@@ -155,21 +174,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn at(&mut self, tokens: u32) -> (u64, bool) {
-        let (question, kind) = (self.question, self.kind);
-        *self.known.entry(tokens).or_insert_with(|| {
-            let shape = BatchShape::uniform(question.sequences, tokens);
-            let strategy = Strategy::new(kind, question.chunks[0], question.chunks[1]);
-            let program = || Program::train(&question.spec, shape.clone(), strategy);
-            let [buffer, binding] = question.limits;
-            let (plan, is_possible) = match Plan::new(program(), Limits { buffer, binding }) {
-                Ok(plan) => (plan, true),
-                Err(_) => (Plan::new(program(), Limits::NONE).expect("without limits every plan can be made"), false),
-            };
-            let is_the_models = |kind| question.without_model && Part::of(kind).is_the_models();
-            let tensors = plan.program().tensors();
-            let left_out: u64 = tensors.filter(|(_, tensor)| is_the_models(tensor.kind)).map(|(id, _)| plan.reserved(id)).sum();
-            (plan.peak_bytes() - left_out, is_possible)
-        })
+        *self.known.entry(tokens).or_insert_with(|| self.question.peak(self.kind, tokens))
     }
 
     fn fits(&mut self, tokens: u32) -> bool {
@@ -205,85 +210,27 @@ impl Search<'_> {
     }
 }
 
-/// Where a length and a number of bytes lie on a chart, both on logarithmic scales.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Axes {
-    tokens: [f64; 2],
-    bytes: [f64; 2],
+/// Lengths that have a name along the axis, at most; and bytes.
+const MOST_TICKS: [u32; 2] = [6, 7];
+
+/// Axes on which all lines and the budget can be seen, both logarithmic.
+pub fn axes(chart: &Chart, budget: u64) -> Axes {
+    let bytes = || chart.lines.iter().flat_map(|line| line.points.iter().map(|&(_, bytes)| bytes)).chain([budget]);
+    let log = |bytes: Option<u64>| (bytes.unwrap_or(1).max(1) as f64).log2();
+    let low = log(bytes().min()).floor();
+    let high = (log(bytes().max()) + 0.2).ceil().max(low + 1.0);
+    Axes { x: Scale::log2(f64::from(START), f64::from(chart.end), MOST_TICKS[0]), y: Scale::log2(low.exp2(), high.exp2(), MOST_TICKS[1]) }
 }
 
-/// Units of the chart's width and of its height.
-pub const SIDE: f64 = 1000.0;
-
-impl Axes {
-    /// Axes on which all lines and the budget can be seen.
-    pub fn of(chart: &Chart, budget: u64) -> Axes {
-        let bytes = || chart.lines.iter().flat_map(|line| line.points.iter().map(|&(_, bytes)| bytes)).chain([budget]);
-        let log = |bytes: Option<u64>| (bytes.unwrap_or(1).max(1) as f64).log2();
-        let low = log(bytes().min()).floor();
-        Axes {
-            tokens: [f64::from(START).log2(), f64::from(chart.end).log2()],
-            bytes: [low, (log(bytes().max()) + 0.2).ceil().max(low + 1.0)],
-        }
-    }
-
-    /// From the left, in percent.
-    pub fn x(&self, tokens: u32) -> f64 {
-        percent(f64::from(tokens), self.tokens)
-    }
-
-    /// From above, in percent.
-    pub fn y(&self, bytes: u64) -> f64 {
-        100.0 - percent(bytes as f64, self.bytes)
-    }
-
-    /// A line as an SVG path, [`SIDE`] wide and high. Between two points it is bent as an even growth is on these scales.
-    pub fn path(&self, line: &Line) -> String {
-        let Some((&first, &last)) = line.points.first().zip(line.points.last()) else { return String::new() };
-        let bends = (0..).map(|i| (f64::from(first.0) * (f64::from(i) / 8.0).exp2()) as u32).take_while(|&tokens| tokens < last.0);
-        let mut all: Vec<u32> = bends.chain(line.points.iter().map(|&(tokens, _)| tokens)).collect();
-        all.sort_unstable();
-        all.dedup();
-        let place = |tokens: u32| format!("{:.1},{:.1}", SIDE / 100.0 * self.x(tokens), SIDE / 100.0 * self.y(line.bytes_at(tokens)));
-        format!("M {}", all.into_iter().map(place).collect::<Vec<_>>().join(" "))
-    }
-
-    /// Lengths to name along the axis.
-    pub fn token_ticks(&self) -> Vec<u32> {
-        ticks(self.tokens, 6).into_iter().map(|exponent| 1 << exponent).collect()
-    }
-
-    /// Bytes to name along the axis.
-    pub fn byte_ticks(&self) -> Vec<u64> {
-        ticks(self.bytes, 7).into_iter().map(|exponent| 1 << exponent).collect()
-    }
-}
-
-fn percent(value: f64, [low, high]: [f64; 2]) -> f64 {
-    (100.0 * (value.max(1.0).log2() - low) / (high - low)).clamp(0.0, 100.0)
-}
-
-/// Exponents of two, as far apart as it takes for there to be few.
-fn ticks([low, high]: [f64; 2], most: u32) -> Vec<u32> {
-    let (low, high) = (low.ceil() as u32, high.floor() as u32);
-    let step = (high.saturating_sub(low) + 1).div_ceil(most).max(1);
-    (low..=high).filter(|exponent| exponent.is_multiple_of(step)).collect()
-}
-
-/// Moves labels apart that stand too close to one another; none leaves 0 to 100 if there is room for all.
-pub fn spread(places: &[f64], gap: f64) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..places.len()).collect();
-    order.sort_by(|&a, &b| places[a].total_cmp(&places[b]));
-    let mut spread = places.to_vec();
-    for pair in order.windows(2) {
-        spread[pair[1]] = spread[pair[1]].max(spread[pair[0]] + gap);
-    }
-    let mut most = 100.0;
-    for &index in order.iter().rev() {
-        spread[index] = spread[index].min(most);
-        most = spread[index] - gap;
-    }
-    spread
+/// A line as an SVG path. Between two points it is bent as an even growth is on these scales.
+pub fn path(axes: &Axes, line: &Line) -> String {
+    let Some((&first, &last)) = line.points.first().zip(line.points.last()) else { return String::new() };
+    let bends = (0..).map(|i| (f64::from(first.0) * (f64::from(i) / 8.0).exp2()) as u32).take_while(|&tokens| tokens < last.0);
+    let mut all: Vec<u32> = bends.chain(line.points.iter().map(|&(tokens, _)| tokens)).collect();
+    all.sort_unstable();
+    all.dedup();
+    let place = |tokens: u32| axes.point(f64::from(tokens), line.bytes_at(tokens) as f64);
+    format!("M {}", all.into_iter().map(place).collect::<Vec<_>>().join(" "))
 }
 
 /// Places of the slider in one doubling of the length.
@@ -298,19 +245,6 @@ pub fn place_of(tokens: u32) -> u32 {
 pub fn tokens_at(place: u32) -> u32 {
     let exact = f64::from(START) * (f64::from(place) / PLACES).exp2();
     (exact / 8.0).round() as u32 * 8
-}
-
-/// Tokens for people: 512, 8K, 1.5M, as lengths of contexts are named.
-pub fn tokens(tokens: u32) -> String {
-    let short = |value: f64, unit: &str| {
-        let digits = usize::from(value < 100.0 && value.fract() > 0.04);
-        format!("{value:.digits$}{unit}")
-    };
-    match tokens {
-        0..1024 => tokens.to_string(),
-        1024..1_048_576 => short(f64::from(tokens) / 1024.0, "K"),
-        _ => short(f64::from(tokens) / 1_048_576.0, "M"),
-    }
 }
 
 #[cfg(test)]
@@ -351,7 +285,7 @@ mod tests {
         for kind in StrategyKind::ALL {
             let line = Line::plan(&question, kind, Some(1 << 15));
             for tokens in [64, 100, 333, 1000, 5000, 20_000, 32_768] {
-                let exact = Search { question: &question, kind, known: BTreeMap::new() }.at(tokens).0 as f64;
+                let exact = question.peak(kind, tokens).0 as f64;
                 let off = (line.bytes_at(tokens) as f64 - exact).abs() / exact;
                 assert!(off < 0.02, "{kind} at {tokens}: {off}");
             }
@@ -361,7 +295,7 @@ mod tests {
     #[test]
     fn without_the_model_its_bytes_are_missing() {
         let (with, without) = (question(), Question { without_model: true, ..question() });
-        let at = |question: &Question| Search { question, kind: StrategyKind::Stream, known: BTreeMap::new() }.at(1000).0;
+        let at = |question: &Question| question.peak(StrategyKind::Stream, 1000).0;
         assert_eq!(at(&with) - at(&without), model_bytes(&with.spec));
     }
 
@@ -377,13 +311,13 @@ mod tests {
     fn a_chart_holds_its_lines() {
         let lines: Vec<Line> = StrategyKind::ALL.map(|kind| Line::plan(&question(), kind, Some(1 << 14))).into();
         let chart = Chart { model_bytes: 0, end: 1 << 14, lines };
-        let axes = Axes::of(&chart, 64 << 20);
-        assert_eq!((axes.x(64), axes.x(1 << 14), axes.x(1 << 10)), (0.0, 100.0, 50.0));
+        let axes = axes(&chart, 64 << 20);
+        assert_eq!([64.0, f64::from(1 << 14), 1024.0].map(|tokens| axes.left(tokens)), [0.0, 100.0, 50.0]);
         for &(_, bytes) in chart.lines.iter().flat_map(|line| &line.points) {
-            assert!(axes.y(bytes) > 0.0 && axes.y(bytes) <= 100.0);
+            assert!(axes.top(bytes as f64) > 0.0 && axes.top(bytes as f64) <= 100.0);
         }
-        assert!((3..=7).contains(&axes.byte_ticks().len()) && (3..=6).contains(&axes.token_ticks().len()));
-        assert!(axes.path(&chart.lines[0]).starts_with("M 0.0,"));
+        assert!((3..=7).contains(&axes.y.ticks().len()) && (3..=6).contains(&axes.x.ticks().len()));
+        assert!(path(&axes, &chart.lines[0]).starts_with("M 0.0,"));
     }
 
     #[test]
@@ -391,12 +325,5 @@ mod tests {
         for doublings in 0..20 {
             assert_eq!(tokens_at(place_of(START << doublings)), START << doublings);
         }
-        assert_eq!([512, 1024, 12_345, 3 << 19].map(tokens), ["512", "1K", "12.1K", "1.5M"]);
-    }
-
-    #[test]
-    fn labels_keep_their_distance() {
-        assert_eq!(spread(&[10.0, 12.0, 50.0], 8.0), [10.0, 18.0, 50.0]);
-        assert_eq!(spread(&[99.0, 98.0], 8.0), [100.0, 92.0]);
     }
 }

@@ -107,10 +107,11 @@ sections! {
         bytes_roof, matrices, attention, rest, operation, time, share, of_roof, bound, by_arithmetic, by_bytes,
     }
     Reach {
-        title, about, model, own_model, published, published_about, budget, without_model, seq_len, seq_len_number, tokens, at,
+        title, about, model, own_model, published, trained, trained_lora, trained_all, lora_about, all_about, budget, budget_wrong, without_model, seq_len, seq_len_number, tokens, at,
         strategy, reaches, none, over, fits, device, device_limit, budget_line, model_line, picture, axis, shortest, longest,
         choose_about, set, set_chunks, marker_only, computing, nothing_fits, nothing_fits_model, nothing_chosen, no_question,
-        as_table, length,
+        as_table, length, longest_is, reported_is, key_longest, key_reported, planned, reported, paper_title, paper_about, ratio, show,
+        differs, choose_other, choose_running,
     }
     Keep {
         title, about, export, exported, saved_runs, saved_run, saved_elsewhere, saved_unreadable, resume, forget, forget_now, storage_about,

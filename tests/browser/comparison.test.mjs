@@ -54,7 +54,7 @@ function planned(trainer) {
 async function comparesStrategies(trainer) {
   const { standard, checkpoint, stream } = await trainer.peaks();
   assert(stream > 0 && stream < checkpoint && checkpoint < standard, `${stream} < ${checkpoint} < ${standard} bytes is expected`);
-  assert.equal(await trainer.page.$$eval('#peaks svg', ({ length }) => length), 3, 'there is a timeline for each');
+  assert.equal(await trainer.page.$$eval('#peaks svg[role=img]', ({ length }) => length), 3, 'there is a timeline for each');
   await trainer.press('measure');
   await trainer.page.waitForFunction(() => {
     const cards = Array.from(document.querySelectorAll('#peaks [data-strategy]'));
@@ -165,16 +165,64 @@ async function keepsWhatThereIsRoomFor(trainer) {
   await page.waitForFunction(() => /save_activations=.*mlp/.test(location.hash) && !/offload/.test(location.hash));
 }
 
+/** Shows a published model, and waits for its chart. */
+async function showModel({ page }, name) {
+  const models = await page.$$eval('#reach-model option', (options) => options.map(({ value, textContent }) => [value, textContent]));
+  await page.select('#reach-model', models.find(([, text]) => text.includes(name))[0]);
+}
+
+/** Waits until the chart has so many of the paper's lengths, and is up to date. */
+function marked(trainer, count) {
+  return trainer.page.waitForFunction((count) => document.querySelectorAll('#reach-chart .pin').length === count
+    && document.querySelector('.reach-picture[aria-busy=false]'), { timeout: LONG_MS }, count);
+}
+
+/** Published models fit, because they are planned as the paper trains them; its lengths stand beside ours. */
 async function plansPublishedModels(trainer) {
-  const names = await trainer.page.$$eval('#reach-model option', (options) => options.map(({ value, textContent }) => [value, textContent]));
-  const [value] = names.find(([, text]) => /Qwen3.*32B/.test(text));
-  await trainer.page.select('#reach-model', value);
-  await trainer.page.waitForFunction(() => {
-    const row = document.querySelector('#reach-values [data-strategy=stream]');
-    return row && Number(row.dataset.bytes) > 2 ** 37 && !document.querySelector('.reach-picture[aria-busy=true]');
-  }, { timeout: LONG_MS });
-  const { standard, stream } = await reach(trainer);
+  const { page } = trainer;
+  const reported = [5900, 16_300];
+  await showModel(trainer, 'Qwen3 32B');
+  await marked(trainer, 2);
+  const { standard, checkpoint, stream } = await reach(trainer);
+  assert(0 < standard.longest && standard.longest < checkpoint.longest && checkpoint.longest < stream.longest, 'the model fits');
   assert(standard.bytes > stream.bytes);
+  const cells = await page.$$eval('#reach-values .reported', (cells) => cells.map(({ textContent }) => Number(textContent.replace(/\D/g, ''))));
+  assert.deepEqual(cells, [0, ...reported]);
+  // From left to right: checkpointing in the paper, checkpointing here, StreamBP here, StreamBP in the paper.
+  const centre = ({ left, width }) => left + width / 2;
+  const places = await page.$$eval('#reach-chart .point', (points) => Object.fromEntries(points.map((point) => {
+    const { left, width } = point.getBoundingClientRect();
+    return [`${point.dataset.strategy} ${point.classList.contains('pin') ? 'reported' : 'here'}`, { left, width }];
+  })));
+  const order = ['checkpoint reported', 'checkpoint here', 'stream here', 'stream reported'].map((place) => centre(places[place]));
+  assert.deepEqual([...order].sort((a, b) => a - b), order);
+  // The table of the paper's models says the same as the chart.
+  const row = await page.$eval('#paper-lengths [data-model="Qwen3 32B"]', ({ textContent }) => textContent.replace(/\u202f/g, ''));
+  for (const tokens of [checkpoint.longest, stream.longest, ...reported]) assert(row.includes(String(tokens)), `${tokens} in ${row}`);
+
+  await page.focus('.pin.of-stream');
+  assert(await page.$eval('.pin.of-stream .tip', (tip) => tip.checkVisibility() && /16\u202f300 tokens in the paper/.test(tip.textContent)));
+
+  // Everything in f32 takes more than the memory for the weights alone.
+  await page.select('#reach-trainable', 'all');
+  await marked(trainer, 0);
+  assert((await reach(trainer)).stream.bytes > 2 ** 38);
+  assert.match(await page.$eval('.reach .note', ({ textContent }) => textContent), /alone take/);
+
+  // A row of the table shows its model, as the paper trains it.
+  await page.click('#paper-lengths [data-gib="24"] button');
+  await marked(trainer, 1);
+  assert.equal(await page.$eval('#reach-values [data-strategy=stream]', ({ dataset }) => dataset.longest), '13125');
+  assert.equal(await page.$eval('[data-gib="24"][aria-pressed]', (button) => button.getAttribute('aria-pressed')), 'true');
+
+  // A budget that makes no sense is said beside it, and the chart stays.
+  await trainer.type('reach-budget', 'many');
+  await page.waitForSelector('#reach-budget[aria-invalid=true]');
+  assert.notEqual(await page.$eval('#reach-budget-wrong', ({ textContent }) => textContent), '');
+  await marked(trainer, 1);
+  await trainer.type('reach-budget', '40');
+  await marked(trainer, 0);
+  assert((await reach(trainer)).stream.longest > 13_125);
 }
 
 async function keepsRuns(trainer) {
@@ -189,6 +237,8 @@ async function keepsRuns(trainer) {
   assert(written.length > 50 && written.every((title) => /\d %/.test(title)), 'every character has its probability');
   assert.match(await page.$eval('.numbers', ({ textContent }) => textContent), /GFLOP\/s/);
   assert(await page.$$eval('.curve polyline', ({ length }) => length) >= 3, 'raw, smoothed and validation');
+  const ticks = (axis) => page.$$eval(`.curve ${axis}`, (labels) => labels.map(({ textContent }) => Number(textContent)));
+  for (const axis of ['.tick', '.tick-x']) assert((await ticks(axis)).length >= 3, `${axis}: ${await ticks(axis)}`);
   // The validation tells labels by the number of tokens before them, in powers of two.
   const positions = await page.$$eval('#by-position tbody th', (cells) => cells.map(({ textContent }) => textContent));
   assert.deepEqual(positions.slice(0, 3), ['1', '2–3', '4–7']);

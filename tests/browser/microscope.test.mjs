@@ -26,6 +26,7 @@ for (const { name, launch } of BROWSERS) {
     test('stops behind every stride, and shows the numbers there', () => visit(browser, server.url, stepsByEveryStride, { view: 'step' }));
     test('plays and pauses in slow motion, by keyboard alone', () => visit(browser, server.url, playsByKeyboard, { view: 'step' }));
     test('shows any moment that is pointed at', () => visit(browser, server.url, pointsAtMoments, { view: 'step' }));
+    test('has a budget that stands where its axis says', () => visit(browser, server.url, placesTheBudget, { settings: TINY, view: 'step' }));
     test('has a budget that can be dragged', () => visit(browser, server.url, dragsTheBudget, { settings: TINY, view: 'step' }));
     test('is filled from below and emptied from the right', () => visit(browser, server.url, fillsAndEmpties, { settings: TINY, view: 'step' }));
   });
@@ -145,6 +146,46 @@ async function pointsAtMoments(trainer) {
     turns.add(list.turn);
   }
   assert.equal(turns.size, 3, `it does not follow the pointer: ${[...turns]}`);
+}
+
+/** Reads a height off the labels of a chart, as a person does: the bytes there. */
+function readOff(page, chart, mark) {
+  return page.evaluate((chart, mark) => {
+    const units = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+    const middle = ({ top, height }) => top + height / 2;
+    const ticks = Array.from(document.querySelectorAll(`${chart} .tick`), (tick) => {
+      const [number, unit] = tick.textContent.split(' ');
+      return { y: middle(tick.getBoundingClientRect()), bytes: Number(number) * (units[unit] ?? 1) };
+    });
+    const [low, high] = [ticks[0], ticks.at(-1)];
+    const y = middle(document.querySelector(`${chart} ${mark}`).getBoundingClientRect());
+    return low.bytes + (high.bytes - low.bytes) * (low.y - y) / (low.y - high.y);
+  }, chart, mark);
+}
+
+async function placesTheBudget(trainer) {
+  const { page } = trainer;
+  const marks = [['.timeline', '#budget-line'], ['.small-timeline', '.budget-mark']];
+  const peak = (await trainer.peaks()).stream;
+  // Just over the peak and just under it, the line stands where the axis says.
+  for (const share of [0.6, 1.2, 1.9]) {
+    await trainer.type('budget', (share * peak / 2 ** 20).toFixed(3));
+    for (const [chart, mark] of marks) {
+      const shown = await readOff(page, chart, mark);
+      assert(Math.abs(shown / (share * peak) - 1) < 0.03, `${chart} shows ${shown} of ${share * peak} bytes`);
+    }
+  }
+  // A budget far above is an arrow with its value, not a line in a wrong place.
+  await trainer.type('budget', 4096);
+  await page.waitForSelector('#budget-line.above');
+  assert.match(await page.$eval('#budget-line', ({ textContent }) => textContent), /^↑ .*4\.00 GiB/);
+  assert.equal(await page.$eval('#budget-line', (line) => getComputedStyle(line, '::before').content), 'none');
+  assert.equal((await page.$$('.budget-mark')).length, 0);
+  assert.equal((await page.$$('.budget-above')).length, 3);
+  // The three small timelines have one axis.
+  const labels = await page.$$eval('.small-timeline', (charts) => charts.map((chart) => (
+    Array.from(chart.querySelectorAll('.tick'), ({ textContent, style }) => `${textContent} at ${style.top}`).join(', '))));
+  assert(labels.length === 3 && new Set(labels).size === 1 && /MiB/.test(labels[0]), labels.join(' / '));
 }
 
 async function dragsTheBudget(trainer) {

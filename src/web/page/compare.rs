@@ -4,23 +4,21 @@ use leptos::prelude::*;
 
 use super::planning::{Planning, planning};
 use super::state::{Plans, State};
-use super::{T, proof, roofline, stage, timeline};
+use super::{T, axes, proof, roofline, stage, timeline};
 use crate::step::StrategyKind;
+use crate::web::chart::{BudgetPlace, Scale, memory_scale};
 use crate::web::form::Form;
 use crate::web::format::{bytes, digits, seconds, whole};
 use crate::web::picture::{Part, Planned};
 use crate::web::protocol::ToWorker;
 use crate::web::texts::fill;
 
-/// Room above the highest peak, as a share of it.
-const HEADROOM: f64 = 1.06;
-
 pub fn view(state: State, t: T) -> impl IntoView {
     let planning = planning();
     let pictures = move || {
         state.plans.with(|plans| match plans {
             Ok(plans) => view! {
-                <ol id="peaks" class="cards">{StrategyKind::ALL.map(|kind| card(state, t, planning, plans, kind)).collect_view()}</ol>
+                <ol id="peaks" class="cards">{cards(state, t, planning, plans)}</ol>
                 <p class="hint">{move || {
                     state.budget.get().map_or_else(String::new, |budget| fill(t.compare.longest_about, &[("budget", &bytes(budget))]))
                 }}</p>
@@ -42,11 +40,17 @@ pub fn view(state: State, t: T) -> impl IntoView {
     }
 }
 
-fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKind) -> impl IntoView {
+/// All pictures have one scale: that of the highest.
+fn cards(state: State, t: T, planning: Planning, plans: &Plans) -> impl IntoView {
+    let highest = plans.all.iter().map(Planned::peak_bytes).max().unwrap_or(0);
+    let scale = Memo::new(move |_| memory_scale(highest, state.budget.get()));
+    StrategyKind::ALL.map(|kind| card(state, t, planning, plans, kind, scale)).collect_view()
+}
+
+fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKind, scale: Memo<Scale>) -> impl IntoView {
     let planned = &plans.all[kind as usize];
     let peak = planned.peak_bytes();
     let [standard, highest] = [plans.all[0].peak_bytes(), plans.all.iter().map(Planned::peak_bytes).max().unwrap_or(0)];
-    let most = (highest as f64 * HEADROOM) as u64;
     let share = fill(t.compare.share, &[("percent", &digits(100.0 * peak as f64 / standard.max(1) as f64))]);
     let (op, place) = stage::place_in(t, planned.program(), planned.peak_turn());
     let newest = move || planning.own_longest(kind).filter(|(_, is_old)| !is_old).map(|(tokens, _)| tokens.unwrap_or(0));
@@ -57,8 +61,8 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
             <p class="hint">{t.strategy(kind).to_owned()}</p>
             <p class="peak-bytes"><strong>{bytes(peak)}</strong> <span>{(kind != StrategyKind::Standard).then_some(share)}</span></p>
             <div class="small-timeline">
-                {timeline::areas(t, &plans.timelines[kind as usize], most)}
-                {budget_line(state, most)}
+                {timeline::picture(t, &plans.timelines[kind as usize], scale)}
+                {budget_line(state, scale)}
             </div>
             <p class="peak-at">{fill(t.compare.peak_at, &[("op", &op), ("place", &place)])}</p>
             {stacked(t, planned, highest)}
@@ -76,11 +80,15 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
     }
 }
 
-/// The budget, where it lies within the picture.
-fn budget_line(state: State, most: u64) -> impl IntoView {
-    let bottom = move || state.budget.get().map_or(200.0, |budget| 100.0 * budget as f64 / most as f64);
-    let is_above = move || bottom() > 100.0;
-    view! { <div class="budget-mark" class:hidden=is_above style:bottom=move || format!("{:.2}%", bottom().min(100.0))></div> }
+/// The budget, at its place; an arrow with its value if it is far above the picture.
+fn budget_line(state: State, scale: Memo<Scale>) -> impl IntoView {
+    move || {
+        let budget = state.budget.get()?;
+        Some(match scale.with(|scale| BudgetPlace::on(scale, budget)) {
+            BudgetPlace::At(share) => view! { <div class="budget-mark" style:bottom=axes::percent(100.0 * share)></div> }.into_any(),
+            BudgetPlace::Above => view! { <div class="budget-above">{format!("↑ {}", bytes(budget))}</div> }.into_any(),
+        })
+    }
 }
 
 /// What lies in the buffers at the peak.

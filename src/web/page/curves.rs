@@ -4,11 +4,12 @@ use leptos::prelude::*;
 use web_sys::PointerEvent;
 
 use super::state::State;
-use super::{T, browser, positions};
+use super::{T, axes, browser, positions};
 use crate::train::StepReport;
-use crate::web::curve::{Axes, Point, SIZE};
+use crate::web::chart::{SIDE, number};
+use crate::web::curve::{self, Point, polyline, smoothed};
 use crate::web::format::{digits, seconds, whole};
-use crate::web::metrics::{Quantity, csv, smoothed};
+use crate::web::metrics::{Quantity, csv};
 use crate::web::texts::fill;
 
 /// Steps in the table.
@@ -119,56 +120,41 @@ fn curves(state: State, t: T) -> impl IntoView {
     let look = state.look.get();
     let lines = lines(state, t, look);
     let points: Vec<&[Point]> = lines.iter().map(|line| &line.points[..]).collect();
-    let axes = Axes::of(&points, look.log);
-    let percent = |value: f64| format!("{:.2}%", 100.0 * value / SIZE);
-    let ticks = axes.ticks.iter().map(|&value| {
-        let place = percent(axes.y(value));
-        view! { <span class="tick" style:top=place>{short(value)}</span> }
-    });
-    let across = axes.ticks.iter().map(|&value| view! { <line x1="0" x2=SIZE y1=axes.y(value) y2=axes.y(value)/> });
-    let drawn = lines.iter().map(|line| view! { <polyline class=line.class points=axes.line(&line.points)/> }).collect_view();
+    let scales = curve::axes(&points, look.log);
+    let drawn = lines.iter().map(|line| view! { <polyline class=line.class points=polyline(&scales, &line.points)/> }).collect_view();
     let legend = lines.iter().filter(|line| !line.name.is_empty()).map(|line| {
-        let last = line.points.last().map_or_else(String::new, |&(_, value)| short(value));
+        let last = line.points.last().map_or_else(String::new, |&(_, value)| number(value));
         view! { <li class=line.class>{format!("{} {last}", line.name)}</li> }
     });
     let legend = legend.collect_view();
     let quantity = fill(t.training.curve_axes, &[("quantity", &name(t, look.quantity))]);
     let words =
-        lines.iter().filter_map(|line| line.points.last().map(|&(step, value)| format!("{}: {} ({step})", line.name, short(value))));
+        lines.iter().filter_map(|line| line.points.last().map(|&(step, value)| format!("{}: {} ({step})", line.name, number(value))));
     let words = format!("{quantity}. {}", words.collect::<Vec<_>>().join("; "));
     let is_empty = lines.is_empty();
-    let last_step = axes.steps;
+    let steps = scales.x.clone();
     let reading = RwSignal::new(String::new());
     let point = move |event: PointerEvent| {
-        let share = browser::share_across(&event);
-        let step = 1 + (share * (last_step - 1) as f64).round() as u64;
+        let step = steps.value(browser::share_across(&event)).round() as u64;
         let at = lines.iter().filter(|line| !line.name.is_empty()).filter_map(|line| {
             let &(at, value) = line.points.iter().rev().find(|(at, _)| *at <= step)?;
-            Some(format!("{} {} ({at})", line.name, short(value)))
+            Some(format!("{} {} ({at})", line.name, number(value)))
         });
         reading.set(at.collect::<Vec<_>>().join(" · "));
     };
     view! {
         <ul class="legend">{legend}</ul>
         <div class="curve" role="img" aria-label=words on:pointermove=point on:pointerleave=move |_| reading.set(String::new())>
-            {ticks.collect_view()}
-            <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">
-                <g>{across.collect_view()}</g>
+            {axes::y_labels(&scales.y, number)}
+            {axes::x_labels(&scales.x, |step| whole(step as u64))}
+            <svg viewBox=format!("0 0 {SIDE} {SIDE}") preserveAspectRatio="none" aria-hidden="true">
+                {axes::grid(Some(&scales.x), Some(&scales.y))}
                 {drawn}
             </svg>
             {is_empty.then(|| view! { <span class="empty" aria-hidden="true">{t.training.curve_empty}</span> })}
         </div>
-        <p class="axis"><span>"1"</span><span>{quantity}</span><span>{whole(last_step)}</span></p>
+        <p class="axis-name" aria-hidden="true">{quantity}</p>
         <p class="hint reading">{move || reading.get()}</p>
-    }
-}
-
-/// A value with as many digits as it takes to tell it from its neighbours.
-fn short(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
-        _ => format!("{}", (value * 1e4).round() / 1e4),
     }
 }
 

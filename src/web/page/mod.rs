@@ -2,6 +2,7 @@
 
 mod addressing;
 mod attention;
+mod axes;
 mod bar;
 mod browser;
 mod compare;

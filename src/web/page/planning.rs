@@ -10,10 +10,9 @@ use crate::model::{ModelSpec, Preset};
 use crate::step::{Strategy, StrategyKind};
 use crate::web::form::{Field, Form, Plan};
 use crate::web::planner::NAME;
+use crate::web::published::{self, Trainable};
 use crate::web::reach::{Chart, FromPlanner, Question, ToPlanner, Topic};
 use crate::web::{protocol::Device, wire};
-
-const GIB: f64 = 1_073_741_824.0;
 
 /// A chart, and which question it answers.
 pub type Answer = RwSignal<Option<(u32, Chart)>>;
@@ -23,8 +22,10 @@ pub type Answer = RwSignal<Option<(u32, Chart)>>;
 pub struct Planning {
     /// The published model that is looked at; otherwise it is the form's.
     pub model: RwSignal<Option<&'static Preset>>,
+    /// What is trained of it.
+    pub trainable: RwSignal<Trainable>,
     pub without_model: RwSignal<bool>,
-    /// The budget of published models, as typed.
+    /// The budget of published models in GiB, as typed.
     pub gib: RwSignal<String>,
     /// The length that the visitor went to, where that is not the form's.
     pub length: RwSignal<Option<u32>>,
@@ -48,26 +49,19 @@ pub struct Planning {
 /// Puts it where [`planning`] finds it.
 pub fn provide(state: State) {
     let model: RwSignal<Option<&'static Preset>> = RwSignal::new(None);
+    let trainable = RwSignal::new(Trainable::default());
     let (without_model, gib) = (RwSignal::new(false), RwSignal::new("80".to_owned()));
     // While a field is wrong, the pictures of the last question stay.
     let own_question = Memo::new(move |before: Option<&Option<Question>>| own_question(state).or_else(|| before.cloned().flatten()));
+    // While what is typed makes no sense, the last budget that did counts.
+    let budget = Memo::new(move |before: Option<&u64>| gib.with(|gib| published::budget(gib)).or(before.copied()).unwrap_or(80 << 30));
     let question = Memo::new(move |_| match model.get() {
         None => own_question.get().map(|own| Question { without_model: without_model.get(), ..own }),
-        Some(preset) => {
-            let budget: f64 = gib.with(|gib| gib.trim().parse().ok()).filter(|gib| *gib > 0.0)?;
-            let chunks = own_question.with(|own| own.as_ref().map(|own| own.chunks)).unwrap_or([128, 128]);
-            Some(Question {
-                spec: ModelSpec::from(&preset.config),
-                sequences: 1,
-                chunks,
-                budget: (budget * GIB) as u64,
-                limits: [u64::MAX; 2],
-                without_model: without_model.get(),
-            })
-        }
+        Some(preset) => Some(trainable.get().question(preset, budget.get(), without_model.get())),
     });
     let planning = Planning {
         model,
+        trainable,
         without_model,
         gib,
         length: RwSignal::new(None),
@@ -134,6 +128,13 @@ impl Planning {
     /// Does moving the slider change the form?
     pub fn is_bound(self, state: State) -> bool {
         self.model.with(Option::is_none) && !state.has_run.get()
+    }
+
+    /// Shows a published model on a GPU of that memory, trained as in the paper.
+    pub fn show(self, model: &'static Preset, gib: u32) {
+        self.model.set(Some(model));
+        self.trainable.set(Trainable::Lora);
+        self.gib.set(gib.to_string());
     }
 
     /// The length that is looked at.

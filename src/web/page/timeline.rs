@@ -7,21 +7,19 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
 use super::state::{Plans, State};
-use super::{T, browser, export, stage};
+use super::{T, axes, browser, export, stage};
 use crate::step::Pass;
+use crate::web::chart::{BudgetPlace, Scale, memory_scale, short_bytes};
 use crate::web::form::Field;
 use crate::web::format::{bytes, whole};
 use crate::web::picture::{HEIGHT, Part, Timeline};
 use crate::web::texts::fill;
 
-/// Room above the peak, as a share of it.
-const HEADROOM: f64 = 1.2;
-
 pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
     let timeline = plans.timeline();
     let turns = timeline.turns;
     let peak_bytes = plans.chosen().peak_bytes();
-    let most = (peak_bytes as f64 * HEADROOM) as u64;
+    let scale = Bytes::new(state, peak_bytes);
     let point = move |event: PointerEvent| {
         let share = browser::share_across(&event);
         state.pointed.set(Some(((share * turns as f64) as u64).min(turns - 1)));
@@ -40,10 +38,11 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
     let picture = {
         let plans = plans.clone();
         move || match state.without_model.get() {
-            false => areas(t, plans.timeline(), most).into_any(),
+            false => picture(t, plans.timeline(), scale.shown).into_any(),
             true => {
                 let timeline = plans.timeline().without_model();
-                areas(t, &timeline, (timeline.most() as f64 * HEADROOM) as u64).into_any()
+                let scale = memory_scale(timeline.most(), None);
+                picture(t, &timeline, Memo::new(move |_| scale.clone())).into_any()
             }
         }
     };
@@ -58,7 +57,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
                 {peak(t, plans)}
                 <div class="cursor" style:left=cursor></div>
             </div>
-            <div class:hidden=move || state.without_model.get()>{budget(state, t, most, peak_bytes)}</div>
+            <div class:hidden=move || state.without_model.get()>{budget(state, t, scale, peak_bytes)}</div>
             {passes(t, timeline)}
             <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.stage.moment aria-valuetext=spoken
                 prop:value=move || state.shown_turn().to_string() on:input=move |event| moment(event_target_value(&event))/>
@@ -78,17 +77,48 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
     }
 }
 
-/// The areas of a timeline, `most` bytes high.
-pub fn areas(t: T, timeline: &Timeline, most: u64) -> impl IntoView {
-    let area = |part: Part| {
-        view! { <path d=timeline.area(part, most) style:fill=format!("var(--{})", part.name())><title>{t.part(part).to_owned()}</title></path> }
+/// The scale of the bytes.
+#[derive(Clone, Copy)]
+struct Bytes {
+    /// The scale with room for the budget.
+    shown: Memo<Scale>,
+    /// The scale stays while the budget is dragged: the line would run away from the pointer.
+    held: RwSignal<Option<Scale>>,
+}
+
+impl Bytes {
+    fn new(state: State, peak_bytes: u64) -> Self {
+        let held: RwSignal<Option<Scale>> = RwSignal::new(None);
+        let shown = Memo::new(move |_| held.get().unwrap_or_else(|| memory_scale(peak_bytes, state.budget.get())));
+        Bytes { shown, held }
+    }
+
+    fn hold(self) {
+        if self.held.with_untracked(Option::is_none) {
+            self.held.set(Some(self.shown.get_untracked()));
+        }
+    }
+
+    fn release(self) {
+        self.held.set(None);
+    }
+}
+
+/// The areas of a timeline, with the axis of its bytes.
+pub fn picture(t: T, timeline: &Timeline, scale: Memo<Scale>) -> impl IntoView + use<> {
+    // The outlines are computed once; another scale only moves the window through which they are seen.
+    let (most, turns) = (timeline.most(), timeline.turns);
+    let window = move || {
+        let height = scale.with(|scale| HEIGHT * scale.high() / most.max(1) as f64);
+        format!("0 {:.1} {turns} {height:.1}", HEIGHT - height)
     };
+    let area = |part: Part| view! { <path d=timeline.area(part, most) style:fill=format!("var(--{})", part.name())/> };
     let most_during = |&(pass, _): &(Pass, u64)| format!("{}: {}", t.pass(pass), bytes(timeline.most_during(pass)));
     let label = timeline.passes.iter().map(most_during).collect::<Vec<_>>().join("; ");
     view! {
-        <svg viewBox=format!("0 0 {} {HEIGHT}", timeline.turns) preserveAspectRatio="none" role="img" aria-label=label>
-            {Part::ALL.map(area)}
-        </svg>
+        {move || scale.with(|scale| axes::y_labels(scale, short_bytes))}
+        <svg viewBox=window preserveAspectRatio="none" role="img" aria-label=label>{Part::ALL.map(area)}</svg>
+        {move || scale.with(axes::across)}
     }
 }
 
@@ -99,7 +129,7 @@ fn passes(t: T, timeline: &Timeline) -> impl IntoView {
         let percent = |turn: u64| 100.0 * turn as f64 / timeline.turns as f64;
         let width = percent(end) - percent(start);
         let text = if width > 6.0 { t.pass(pass).to_owned() } else { String::new() };
-        view! { <span style:left=format!("{:.3}%", percent(start)) style:width=format!("{width:.3}%") title=t.pass(pass).to_owned()>{text}</span> }
+        view! { <span class:brief={width < 16.0} style:left=format!("{:.3}%", percent(start)) style:width=format!("{width:.3}%") title=t.pass(pass).to_owned()>{text}</span> }
     };
     view! { <div class="passes" aria-hidden="true">{timeline.passes.iter().map(name).collect_view()}</div> }
 }
@@ -114,18 +144,14 @@ fn peak(t: T, plans: &Plans) -> impl IntoView {
     view! { <div class="peak" class:left=is_late style:left=format!("{:.3}%", 100.0 * at)><span id="peak">{text}</span></div> }
 }
 
-/// The budget's line, with a handle for pointers and keys.
-fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
-    let share = move || state.budget.get().map(|budget| (budget as f64 / most as f64).min(1.0));
-    let bottom = move || share().map(|share| format!("{:.2}%", 100.0 * share));
-    let text = move || match state.budget.get() {
-        Some(budget) if budget < peak_bytes => {
-            let over = fill(t.stage.over_budget, &[("bytes", &bytes(peak_bytes - budget))]);
-            format!("{}: {over}", fill(t.stage.budget_at, &[("bytes", &bytes(budget))]))
-        }
-        Some(budget) => fill(t.stage.budget_at, &[("bytes", &bytes(budget))]),
-        None => String::new(),
-    };
+/// The budget's line, with a handle for pointers and keys; an arrow with its value if it is far above the picture.
+fn budget(state: State, t: T, scale: Bytes, peak_bytes: u64) -> impl IntoView {
+    let place = move || state.budget.get().map(|budget| scale.shown.with(|scale| BudgetPlace::on(scale, budget)));
+    let bottom =
+        move || place().map(|place| if let BudgetPlace::At(share) = place { axes::percent(100.0 * share) } else { "100%".to_owned() });
+    let is_above = move || place() == Some(BudgetPlace::Above);
+    let is_over = move || state.budget.get().is_some_and(|budget| budget < peak_bytes);
+    let text = move || state.budget.get().map_or_else(String::new, |budget| budget_text(t, budget, peak_bytes));
     let set = move |bytes: f64| state.form.update(|form| form.set_budget(bytes.max(1024.0)));
     let drag = move |event: PointerEvent| {
         let Some(handle) = event.current_target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
@@ -137,7 +163,9 @@ fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
         event.prevent_default();
         let Some(track) = handle.parent_element() else { return };
         let bounds = track.get_bounding_client_rect();
-        set(most as f64 * (bounds.bottom() - f64::from(event.client_y())) / bounds.height().max(1.0));
+        scale.hold();
+        let share = (bounds.bottom() - f64::from(event.client_y())) / bounds.height().max(1.0);
+        set(scale.shown.with_untracked(|scale| scale.value(share)));
     };
     let key = move |event: KeyboardEvent| {
         let by = match event.key().as_str() {
@@ -148,16 +176,28 @@ fn budget(state: State, t: T, most: u64, peak_bytes: u64) -> impl IntoView {
             _ => return,
         };
         event.prevent_default();
-        set(state.budget.get_untracked().unwrap_or(most) as f64 + by * most as f64);
+        let most = scale.shown.with_untracked(Scale::high);
+        let budget = state.budget.get_untracked().map_or(most, |budget| budget as f64);
+        set(budget + by * budget.max(most));
     };
     view! {
         <div class="budget-track">
-            <div id="budget-line" class="budget" class:over=move || state.budget.get().is_some_and(|budget| budget < peak_bytes)
-                role="slider" tabindex="0" aria-orientation="vertical" aria-label=t.stage.budget aria-valuemin="0" aria-valuemax=most
+            <div id="budget-line" class="budget" class:over=is_over class:above=is_above
+                role="slider" tabindex="0" aria-orientation="vertical" aria-label=t.stage.budget aria-valuemin="0"
+                aria-valuemax=move || state.budget.get().unwrap_or(0).max(scale.shown.with(Scale::high) as u64).to_string()
                 aria-valuenow=move || state.budget.get().map(|budget| budget.to_string()) aria-valuetext=text style:bottom=bottom
-                on:pointerdown=drag on:pointermove=drag on:keydown=key>
-                <span>{text}</span>
+                on:pointerdown=drag on:pointermove=drag on:pointerup=move |_| scale.release() on:pointercancel=move |_| scale.release()
+                on:keydown=key>
+                <span>{move || if is_above() { "↑ " } else { "" }}{text}</span>
             </div>
         </div>
+    }
+}
+
+fn budget_text(t: T, budget: u64, peak_bytes: u64) -> String {
+    let at = fill(t.stage.budget_at, &[("bytes", &bytes(budget))]);
+    match peak_bytes.checked_sub(budget) {
+        Some(over) if over > 0 => format!("{at}: {}", fill(t.stage.over_budget, &[("bytes", &bytes(over))])),
+        _ => at,
     }
 }

@@ -8,9 +8,10 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::{T, browser, language};
+use crate::web::chart::tokens;
 use crate::web::format::whole;
 use crate::web::picture::Mountains;
-use crate::web::reach::{place_of, tokens, tokens_at};
+use crate::web::reach::{place_of, tokens_at};
 use crate::web::see::{FIRST, LONGEST, PROOF, SHORTEST, caption, file, mountains, peaks, picture};
 use crate::web::texts::{Texts, fill};
 
@@ -94,7 +95,7 @@ fn slider(t: T, place: RwSignal<u32>) -> impl IntoView {
             <div>
                 <input id="see-length" type="range" min=place_of(SHORTEST) max=place_of(LONGEST) step=STEP autocomplete="off"
                     aria-valuetext=length prop:value=move || place.get().to_string() on:input=move |event| go(event_target_value(&event))/>
-                <p class="scale" aria-hidden="true">{powers.map(|length| view! { <span>{tokens(length)}</span> }).collect_view()}</p>
+                <p class="scale" aria-hidden="true">{powers.map(|length| view! { <span>{tokens(f64::from(length))}</span> }).collect_view()}</p>
             </div>
             <output for="see-length">{length}</output>
         </div>

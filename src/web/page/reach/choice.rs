@@ -1,0 +1,90 @@
+//! Which model is planned, what of it is trained, and within which budget.
+
+use leptos::prelude::*;
+
+use super::super::T;
+use super::super::planning::Planning;
+use crate::model::{PUBLISHED, Preset};
+use crate::web::published::{BUDGETS, CHUNK, RANK, Trainable, budget};
+use crate::web::texts::fill;
+
+pub fn view(t: T, planning: Planning) -> impl IntoView {
+    let is_own = move || planning.model.with(Option::is_none);
+    view! {
+        <div class="reach-choice">
+            {model(t, planning)}
+            <div class:hidden=is_own>{trainable(t, planning)}</div>
+            <div class:hidden=is_own>{budget_field(t, planning)}</div>
+        </div>
+        <p class="hint" id="reach-model-about">{move || about(t, planning)}</p>
+        <label class="check"><input id="without-model" type="checkbox" prop:checked=move || planning.without_model.get()
+            on:change=move |event| planning.without_model.set(event_target_checked(&event))/>
+            {t.reach.without_model}
+        </label>
+    }
+}
+
+fn model(t: T, planning: Planning) -> impl IntoView {
+    let name = move || planning.model.get().map_or("", |preset| preset.name);
+    let option = move |preset: &'static Preset| {
+        view! { <option value=preset.name prop:selected=move || name() == preset.name>{preset.name}</option> }
+    };
+    let choose = move |name: String| planning.model.set(PUBLISHED.iter().find(|preset| preset.name == name));
+    view! {
+        <div>
+            <label class="field" for="reach-model">{t.reach.model}</label>
+            <select id="reach-model" aria-describedby="reach-model-about" on:change=move |event| choose(event_target_value(&event))>
+                <option value="" prop:selected=move || name().is_empty()>{t.reach.own_model}</option>
+                <optgroup label=t.reach.published>{PUBLISHED.iter().map(option).collect_view()}</optgroup>
+            </select>
+        </div>
+    }
+}
+
+fn trainable(t: T, planning: Planning) -> impl IntoView {
+    let option = move |trainable: Trainable| {
+        let text = match trainable {
+            Trainable::Lora => fill(t.reach.trained_lora, &[("rank", &RANK)]),
+            Trainable::All => t.reach.trained_all.to_owned(),
+        };
+        view! { <option value=trainable.name() prop:selected=move || planning.trainable.get() == trainable>{text}</option> }
+    };
+    let choose = move |name: String| planning.trainable.set(Trainable::named(&name).unwrap_or_default());
+    view! {
+        <label class="field" for="reach-trainable">{t.reach.trained}</label>
+        <select id="reach-trainable" aria-describedby="reach-model-about" on:change=move |event| choose(event_target_value(&event))>
+            {Trainable::ALL.map(option).collect_view()}
+        </select>
+    }
+}
+
+/// A number to be typed, with the memory of the paper's GPUs beside it.
+fn budget_field(t: T, planning: Planning) -> impl IntoView {
+    let is_wrong = Memo::new(move |_| planning.gib.with(|gib| budget(gib).is_none()));
+    let button = move |gib: u32| {
+        let is_chosen = move || planning.gib.with(|typed| budget(typed) == Some(u64::from(gib) << 30));
+        view! {
+            <button type="button" data-gib=gib aria-pressed=move || is_chosen().to_string()
+                on:click=move |_| planning.gib.set(gib.to_string())>{format!("{gib} GiB")}</button>
+        }
+    };
+    view! {
+        <label class="field" for="reach-budget">{t.reach.budget}</label>
+        <div class="with-buttons">
+            <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || planning.gib.get()
+                aria-invalid=move || is_wrong.get().to_string() aria-describedby="reach-budget-wrong"
+                on:input=move |event| planning.gib.set(event_target_value(&event))/>
+            {BUDGETS.map(button).collect_view()}
+        </div>
+        <p class="wrong" id="reach-budget-wrong" role="status">{move || if is_wrong.get() { t.reach.budget_wrong } else { "" }}</p>
+    }
+}
+
+fn about(t: T, planning: Planning) -> String {
+    let Some(model) = planning.model.get() else { return String::new() };
+    let text = match planning.trainable.get() {
+        Trainable::Lora => t.reach.lora_about,
+        Trainable::All => t.reach.all_about,
+    };
+    fill(text, &[("about", &model.about), ("rank", &RANK), ("chunk", &CHUNK)])
+}

@@ -1,0 +1,28 @@
+//! What the chart draws.
+
+use std::sync::Arc;
+
+use crate::web::chart::Axes;
+use crate::web::published::{Mark, Trainable, marks};
+use crate::web::reach::{Chart, Question, axes};
+
+/// A chart with its budget, on its axes, and the paper's lengths for the same model and budget.
+#[derive(Clone, PartialEq)]
+pub struct Drawn {
+    pub chart: Arc<Chart>,
+    pub axes: Axes,
+    pub budget: u64,
+    pub without_model: bool,
+    pub marks: Vec<Mark>,
+}
+
+impl Drawn {
+    /// The drawing of an answer. `model` is the name of a published model, or empty.
+    pub fn new(chart: Chart, question: &Question, model: &str, trainable: Trainable) -> Drawn {
+        let (budget, without_model) = (question.budget, question.without_model);
+        let axes = axes(&chart, budget);
+        // The paper counts the model's bytes, so its lengths have no place on a chart without them.
+        let marks = if without_model { Vec::new() } else { marks(model, trainable, budget) };
+        Drawn { chart: Arc::new(chart), axes, budget, without_model, marks }
+    }
+}

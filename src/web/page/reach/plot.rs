@@ -1,0 +1,126 @@
+//! The chart: a line for each strategy over the sequence length, the budget, our longest sequences and the paper's.
+
+use leptos::prelude::*;
+
+use super::super::planning::Planning;
+use super::super::state::State;
+use super::super::{T, axes};
+use super::drawn::Drawn;
+use crate::step::StrategyKind;
+use crate::web::chart::{SIDE, short_bytes, spread, tokens};
+use crate::web::format::{bytes, whole};
+use crate::web::published::Mark;
+use crate::web::reach::{Line, path};
+use crate::web::texts::fill;
+
+/// Labels at the lines' ends keep this distance, in percent of the chart's height.
+const LABEL_GAP: f64 = 7.0;
+/// How far down, in percent, a line may be that has its name beneath it.
+const LOWEST_LINE: f64 = 93.0;
+
+pub fn view(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView {
+    view! {
+        <div class="reach-chart">
+            <div class="plot" id="reach-chart">
+                {lines(t, drawn)}
+                {model_line(t, drawn)}
+                <span class="level" style:top=axes::percent(drawn.axes.top(drawn.budget as f64))></span>
+                {axes::y_labels(&drawn.axes.y, short_bytes)}
+                {axes::x_labels(&drawn.axes.x, tokens)}
+                {names(t, drawn)}
+                {marker(state, planning, drawn)}
+                {drawn.chart.lines.iter().map(|line| longest(t, drawn, line)).collect_view()}
+                {drawn.marks.iter().map(|mark| reported(t, drawn, mark)).collect_view()}
+            </div>
+            <p class="axis-name" aria-hidden="true">{t.reach.axis}</p>
+        </div>
+        {key(t, drawn)}
+    }
+}
+
+fn lines(t: T, drawn: &Drawn) -> impl IntoView + use<> {
+    let line = |line: &Line| view! { <path class=class_of(line.kind) d=path(&drawn.axes, line)/> };
+    view! {
+        <svg viewBox=format!("0 0 {SIDE} {SIDE}") preserveAspectRatio="none" role="img" aria-label=t.reach.picture>
+            {axes::grid(Some(&drawn.axes.x), Some(&drawn.axes.y))}
+            {drawn.chart.lines.iter().map(line).collect_view()}
+        </svg>
+    }
+}
+
+/// The bytes of the model alone.
+fn model_line(t: T, drawn: &Drawn) -> impl IntoView + use<> {
+    let y = drawn.axes.top(drawn.chart.model_bytes as f64);
+    // So far down it would stand among the lengths of the axis.
+    let is_above_the_axis = y < LOWEST_LINE;
+    let text = fill(t.reach.model_line, &[("bytes", &bytes(drawn.chart.model_bytes))]);
+    (!drawn.without_model && is_above_the_axis).then(|| view! { <span class="level model" style:top=axes::percent(y)><b>{text}</b></span> })
+}
+
+/// The names of the lines, at their ends.
+fn names(t: T, drawn: &Drawn) -> impl IntoView + use<> {
+    let (chart, scales) = (&drawn.chart, &drawn.axes);
+    let ends: Vec<f64> =
+        chart.lines.iter().map(|line| line.bytes_at(chart.end)).chain([drawn.budget]).map(|bytes| scales.top(bytes as f64)).collect();
+    let names = chart.lines.iter().map(|line| (class_of(line.kind), line.kind.name().to_owned()));
+    let names = names.chain([("of-budget", t.stage.budget.to_owned())]);
+    let name =
+        |((class, name), y): ((&str, String), f64)| view! { <span class=format!("label {class}") style:top=axes::percent(y)>{name}</span> };
+    names.zip(spread(&ends, LABEL_GAP)).map(name).collect_view()
+}
+
+/// A line at the length that is looked at, with a dot on each strategy.
+fn marker(state: State, planning: Planning, drawn: &Drawn) -> impl IntoView + use<> {
+    let x = {
+        let scales = drawn.axes.clone();
+        move || axes::percent(scales.left(f64::from(planning.shown_length(state))))
+    };
+    let dot = |line: &Line| {
+        let (scales, line, class) = (drawn.axes.clone(), line.clone(), class_of(line.kind));
+        let y = move || axes::percent(scales.top(line.bytes_at(planning.shown_length(state)) as f64));
+        view! { <i class=class style:top=y></i> }
+    };
+    view! { <div class="marker" style:left=x>{drawn.chart.lines.iter().map(dot).collect_view()}</div> }
+}
+
+/// Where a strategy meets the budget.
+fn longest(t: T, drawn: &Drawn, line: &Line) -> Option<impl IntoView + use<>> {
+    let tokens = line.longest.filter(|&tokens| tokens < drawn.chart.end)?;
+    let at = [drawn.axes.left(f64::from(tokens)), drawn.axes.top(line.bytes_at(tokens) as f64)];
+    Some(point("cross", line.kind, at, fill(t.reach.longest_is, &[("strategy", &line.kind), ("tokens", &whole(u64::from(tokens)))])))
+}
+
+/// A length that the paper reports.
+fn reported(t: T, drawn: &Drawn, mark: &Mark) -> impl IntoView + use<> {
+    let at = [drawn.axes.left(f64::from(mark.tokens)), drawn.axes.top(mark.bytes as f64)];
+    point("pin", mark.strategy, at, fill(t.reach.reported_is, &[("strategy", &mark.strategy), ("tokens", &whole(u64::from(mark.tokens)))]))
+}
+
+/// A point of the chart, which says what it is to pointers, keys and fingers.
+fn point(shape: &str, kind: StrategyKind, [x, y]: [f64; 2], text: String) -> impl IntoView + use<> {
+    let (class, label) = (format!("point {shape} {}", class_of(kind)), text.clone());
+    view! {
+        <span class=class class:from-right={x > 60.0} style:left=axes::percent(x) style:top=axes::percent(y) data-strategy=kind.name()
+            role="img" tabindex="0" aria-label=label><span class="tip" aria-hidden="true">{text}</span></span>
+    }
+}
+
+/// What the points are.
+fn key(t: T, drawn: &Drawn) -> impl IntoView + use<> {
+    let reported = (!drawn.marks.is_empty()).then(|| view! { <li><i class="pin" aria-hidden="true"></i>{t.reach.key_reported}</li> });
+    view! {
+        <ul class="point-key">
+            <li><i class="cross" aria-hidden="true"></i>{t.reach.key_longest}</li>
+            {reported}
+        </ul>
+    }
+}
+
+/// The colour and the dashes of a strategy.
+pub fn class_of(kind: StrategyKind) -> &'static str {
+    match kind {
+        StrategyKind::Standard => "of-standard",
+        StrategyKind::Checkpoint => "of-checkpoint",
+        StrategyKind::Stream => "of-stream",
+    }
+}
