@@ -66,8 +66,9 @@ fn page() -> impl IntoView {
 }
 
 fn body(state: State, t: T, place: RwSignal<u32>) -> impl IntoView {
+    let links = see::Links { lab: "#/lab".to_owned().into(), learn: "#/learn".to_owned().into(), train: "#/train".to_owned().into() };
     view! {
-        {see::view(t, place)}
+        {see::view(t, place, links)}
         {head::view(state, t)}
         <main>
             <div class="column side">{setup::view(state, t)}</div>
