@@ -68,12 +68,33 @@ fn words<'a>(t: &'a Texts, mountains: &Mountains, colour: &'a dyn Fn(&str) -> St
     }
 }
 
-/// The list of strategies with their peaks, each above its mountain. `proof` is where their bits are compared.
-pub fn peaks(t: &Texts, mountains: &Mountains, proof: &str) -> String {
+/// The length and the peaks in a sentence.
+pub fn spoken(t: &Texts, mountains: &Mountains) -> String {
+    let peaks = mountains.all.each_ref().map(|mountain| format!("{} {}", name(t, mountain.kind), bytes(mountain.peak)));
+    format!("{}: {}", length(t, mountains.tokens), peaks.join(", "))
+}
+
+/// A length in words.
+pub fn length(t: &Texts, tokens: u32) -> String {
+    fill(t.see.tokens, &[("tokens", &whole(u64::from(tokens)))])
+}
+
+/// Where the proof is that all strategies give the same bits.
+pub struct Proof<'a> {
+    /// The address.
+    pub address: &'a str,
+    /// Is the picture in a frame, which the link has to leave?
+    pub is_framed: bool,
+}
+
+/// The list of strategies with their peaks, each above its mountain.
+pub fn peaks(t: &Texts, mountains: &Mountains, proof: &Proof) -> String {
+    let address = proof.address.replace('&', "&amp;").replace('"', "&quot;");
+    let target = if proof.is_framed { " target=\"_blank\"" } else { "" };
     let item = |mountain: &Mountain| {
         let class = if mountains.over(mountain).is_some() { "over" } else { "under" };
         let chip = match mountain.kind {
-            StrategyKind::Stream => format!(" <a class=\"same-bits\" {proof}>{}</a>", t.see.same_bits),
+            StrategyKind::Stream => format!(" <a class=\"same-bits\" href=\"{address}\"{target}>{}</a>", t.see.same_bits),
             StrategyKind::Standard | StrategyKind::Checkpoint => String::new(),
         };
         format!(
@@ -109,8 +130,8 @@ pub fn file(t: &Texts, mountains: &Mountains, colour: &dyn Fn(&str) -> String) -
     mountains_file(mountains, &words(t, mountains, colour))
 }
 
-/// Where the proof is, for the page itself.
-pub const PROOF: &str = "href=\"#/lab\"";
+/// The view with the proof, in the first form's settings.
+pub const LAB: &str = "#/lab";
 
 /// What stands in the page's HTML.
 pub fn first_picture() -> String {
@@ -118,7 +139,7 @@ pub fn first_picture() -> String {
     format!(
         "<div id=\"first-picture\" class=\"see\">\n<h1>{}</h1>\n<ol class=\"peaks\">\n{}</ol>\n<div class=\"see-picture\"><div>\n{}</div></div>\n</div>\n",
         t.see.sentence,
-        peaks(t, &mountains, PROOF),
+        peaks(t, &mountains, &Proof { address: LAB, is_framed: false }),
         picture(t, &mountains)
     )
 }
@@ -126,6 +147,7 @@ pub fn first_picture() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::texts::LANGUAGES;
 
     /// The file that index.html takes in.
     const FILE: &str = "www/first-picture.html";
@@ -154,6 +176,24 @@ mod tests {
                 "37.7 MiB: under the budget by 26.3\u{a0}MiB"
             ]
         );
+    }
+
+    #[test]
+    fn an_address_stands_in_the_markup_as_it_is() {
+        let proof = Proof { address: "#/lab?a=\"1\"&b=2", is_framed: true };
+        let peaks = peaks(Texts::english(), &mountains(FIRST), &proof);
+        assert!(peaks.contains("href=\"#/lab?a=&quot;1&quot;&amp;b=2\" target=\"_blank\""), "{peaks}");
+    }
+
+    #[test]
+    fn texts_can_stand_in_markup() {
+        for (language, _) in LANGUAGES {
+            let file = std::fs::read_to_string(format!("www/texts/{language}.json")).unwrap();
+            let texts: serde_json::Value = serde_json::from_str(&file).unwrap();
+            let see = texts["see"].as_object().unwrap();
+            let broken: Vec<_> = see.values().filter(|text| text.as_str().unwrap().contains(['<', '&', '"'])).collect();
+            assert!(broken.is_empty() && !see.is_empty(), "{language}: {broken:?}");
+        }
     }
 
     #[test]

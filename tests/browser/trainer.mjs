@@ -174,9 +174,9 @@ class Trainer {
     )));
   }
 
-  /** How much wider the page is than the window, in pixels. */
+  /** How much wider the page is than the window, in pixels. It may be narrower: room is kept for a scrollbar. */
   overflow() {
-    return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    return this.page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth));
   }
 
   /** Destroys the device, as a restart of the driver does. The page must come from `serveInstrumented`. */

@@ -94,7 +94,10 @@ fn shown_once(state: State, t: T, place: RwSignal<u32>, route: Route) -> impl In
 
 fn content(state: State, t: T, place: RwSignal<u32>, route: Route) -> AnyView {
     match route {
-        Route::See => see::view(t, place).into_any(),
+        Route::See => {
+            let link = |route: Route| Signal::derive(move || addressing::link(state, route));
+            see::view(t, place, see::Links { lab: link(Route::Lab), learn: link(Route::Learn), train: link(Route::Train) }).into_any()
+        }
         Route::Learn => learn::view(state, t).into_any(),
         Route::Step => view! { {stage::view(state, t)} {inspector::view(state, t)} }.into_any(),
         Route::Train => view! {

@@ -9,11 +9,10 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::{T, browser, language};
 use crate::web::chart::tokens;
-use crate::web::format::whole;
 use crate::web::picture::Mountains;
 use crate::web::reach::{place_of, tokens_at};
-use crate::web::see::{FIRST, LONGEST, PROOF, SHORTEST, caption, file, mountains, peaks, picture};
-use crate::web::texts::{Texts, fill};
+use crate::web::see::{FIRST, LAB, LONGEST, Proof, SHORTEST, caption, file, length, mountains, peaks, picture, spoken};
+use crate::web::texts::Texts;
 
 /// Places of the slider from one to the next.
 const STEP: u32 = 2;
@@ -21,24 +20,33 @@ const STEP: u32 = 2;
 /// The mountains at the slider's place.
 type Shown = Memo<Arc<Mountains>>;
 
+/// Where the view leads.
+#[derive(Clone, Copy)]
+pub struct Links {
+    /// To the proof that all strategies give the same bits.
+    pub lab: Signal<String>,
+    pub learn: Signal<String>,
+    pub train: Signal<String>,
+}
+
 /// The slider's place. Whoever keeps it has the same length in another language.
 pub fn first_place() -> RwSignal<u32> {
     RwSignal::new(place_of(FIRST))
 }
 
 /// The whole view.
-pub fn view(t: T, place: RwSignal<u32>) -> impl IntoView {
+pub fn view(t: T, place: RwSignal<u32>, links: Links) -> impl IntoView {
     let shown = shown(place);
     view! {
         <div class="see">
             <h1>{t.see.sentence}</h1>
-            {drawn(t, shown, PROOF)}
-            {slider(t, place)}
+            {drawn(t, shown, links.lab, false)}
+            {slider(t, place, shown)}
             <div class="see-foot">
                 {legend(t, shown)}
                 <p class="see-actions">
-                    <a id="to-learn" class="button" href="#/learn">{t.see.explain}</a>
-                    <a id="to-train" class="button primary" href="#/train">{t.see.train}</a>
+                    <a id="to-learn" class="button" href=links.learn>{t.see.explain}</a>
+                    <a id="to-train" class="button primary" href=links.train>{t.see.train}</a>
                 </p>
             </div>
         </div>
@@ -61,8 +69,8 @@ pub fn embedded() -> impl IntoView {
         let (t, shown) = (texts.get(), shown(place));
         view! {
             <div class="see" role="main">
-                {drawn(t, shown, &format!("{PROOF} target=\"_blank\""))}
-                {slider(t, place)}
+                {drawn(t, shown, LAB.to_owned().into(), true)}
+                {slider(t, place, shown)}
                 <div class="see-foot">{legend(t, shown)}</div>
             </div>
         }
@@ -74,10 +82,10 @@ fn shown(place: RwSignal<u32>) -> Shown {
 }
 
 /// The peaks and the picture, by the functions that also write what stands in the page's HTML.
-fn drawn(t: T, shown: Shown, proof: &str) -> impl IntoView + use<> {
-    let proof = proof.to_owned();
+fn drawn(t: T, shown: Shown, lab: Signal<String>, is_framed: bool) -> impl IntoView {
+    let peaks = move || lab.with(|address| shown.with(|mountains| peaks(t, mountains, &Proof { address, is_framed })));
     view! {
-        <ol class="peaks" inner_html=move || shown.with(|mountains| peaks(t, mountains, &proof))></ol>
+        <ol class="peaks" inner_html=peaks></ol>
         <div class="see-picture">
             <div inner_html=move || shown.with(|mountains| picture(t, mountains))></div>
             {parts::view(t, shown)}
@@ -85,8 +93,7 @@ fn drawn(t: T, shown: Shown, proof: &str) -> impl IntoView + use<> {
     }
 }
 
-fn slider(t: T, place: RwSignal<u32>) -> impl IntoView {
-    let length = move || fill(t.see.tokens, &[("tokens", &whole(u64::from(tokens_at(place.get()))))]);
+fn slider(t: T, place: RwSignal<u32>, shown: Shown) -> impl IntoView {
     let go = move |value: String| place.set(value.parse().unwrap_or(place.get_untracked()));
     let powers = (0..).map(|doublings| SHORTEST << doublings).take_while(|&length| length <= LONGEST);
     view! {
@@ -94,10 +101,10 @@ fn slider(t: T, place: RwSignal<u32>) -> impl IntoView {
             <label for="see-length">{t.see.length}</label>
             <div>
                 <input id="see-length" type="range" min=place_of(SHORTEST) max=place_of(LONGEST) step=STEP autocomplete="off"
-                    aria-valuetext=length prop:value=move || place.get().to_string() on:input=move |event| go(event_target_value(&event))/>
+                    aria-valuetext=move || shown.with(|mountains| spoken(t, mountains)) prop:value=move || place.get().to_string() on:input=move |event| go(event_target_value(&event))/>
                 <p class="scale" aria-hidden="true">{powers.map(|length| view! { <span>{tokens(f64::from(length))}</span> }).collect_view()}</p>
             </div>
-            <output for="see-length">{length}</output>
+            <output for="see-length" aria-live="off">{move || length(t, tokens_at(place.get()))}</output>
         </div>
     }
 }

@@ -161,18 +161,18 @@ const BOTTOM: f64 = 556.0;
 pub fn mountains_file(mountains: &Mountains, words: &MountainWords) -> String {
     let colour = words.colour;
     let [width, height] = FILE;
-    let (ink, soft, alarm) = (colour("ink"), colour("soft"), colour("alarm"));
+    let (ink, soft, alarm, within) = (colour("ink"), colour("soft"), colour("alarm"), colour("within"));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"system-ui, sans-serif\" fill=\"{ink}\"><rect width=\"100%\" height=\"100%\" fill=\"{}\"/>",
         colour("ground")
     );
-    text(&mut svg, [24.0, 44.0], 22, &format!("fill=\"{ink}\" font-weight=\"600\""), &words.title);
+    text(&mut svg, [24.0, 44.0], 18, &format!("fill=\"{ink}\" font-weight=\"600\""), &words.title);
     text(&mut svg, [24.0, 72.0], 15, &format!("fill=\"{soft}\""), &words.about);
     for (index, mountain) in mountains.all.iter().enumerate() {
         let x = LEFT + (RIGHT - LEFT) * left_of(index) / 100.0;
         text(&mut svg, [x, 116.0], 17, &format!("fill=\"{ink}\" font-weight=\"600\""), words.strategies[index]);
-        let fill = if mountains.over(mountain).is_some() { &alarm } else { &soft };
+        let fill = if mountains.over(mountain).is_some() { &alarm } else { &within };
         text(&mut svg, [x, 142.0], 15, &format!("fill=\"{fill}\""), &words.verdicts[index]);
     }
     let pieces = [
