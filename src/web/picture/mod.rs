@@ -1,5 +1,6 @@
 //! What the pictures show, computed from a step's program and its memory. Nothing here knows of a browser.
 
+mod attention;
 mod inspector;
 mod part;
 mod planned;
@@ -8,6 +9,7 @@ mod roofline;
 mod stage;
 mod timeline;
 
+pub use attention::{AttentionCell, AttentionMap, byte_text};
 pub use inspector::{Entry, entries};
 pub use part::{Part, Parts};
 pub use planned::Planned;
