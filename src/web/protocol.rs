@@ -21,7 +21,7 @@ pub enum ToWorker {
     Reset,
     /// What are the numbers of that tensor now?
     Inspect(u32),
-    /// Where does that head of that layer look?
+    /// What is the attention map of that head of that layer?
     Attention {
         /// The layer.
         layer: u32,
@@ -259,8 +259,8 @@ pub enum FromWorker {
     WasReset,
     /// The numbers of a tensor.
     Inspected(Box<TensorView>),
-    /// Where a head looks.
-    Looked(u64, Box<AttentionPattern>),
+    /// The attention map of a head after a step, and the texts of the sequence's tokens.
+    Looked(u64, Box<AttentionPattern>, Vec<String>),
     /// Seconds of a step under each strategy, or what is in the way; the message is sent whenever one more is known.
     Compared(Vec<(StrategyKind, Result<f64, String>)>),
     /// Every operation against what the device can do.

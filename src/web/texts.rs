@@ -94,7 +94,7 @@ sections! {
     Training {
         title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
         curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_position, by_position_about, tokens_before, perplexity, labels, sample, sample_empty, sample_task, probability,
-        attention, attention_about, attention_look, attention_layer, attention_head, attention_text, runs, runs_about, runs_empty, run, settings, memory, overlay, forget_run, take,
+        attention, attention_about, attention_look, attention_layer, attention_head, attention_text, attention_rows, attention_columns, attention_cell, attention_keys, attention_stride, attention_needs_run, runs, runs_about, runs_empty, run, settings, memory, overlay, forget_run, take,
     }
     Compare {
         title, about, chosen, share, peak_at, over, within, too_large, measure, measuring, time, longest, longest_about, tokens,

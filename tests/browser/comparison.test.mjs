@@ -225,6 +225,33 @@ async function plansPublishedModels(trainer) {
   assert((await reach(trainer)).stream.longest > 13_125);
 }
 
+/** The attention map has square cells for all tokens of the sequence, with positions and texts, and says each weight. */
+async function readsTheMap(page) {
+  const map = await page.$eval('#attention-cells', (map) => {
+    const { width, height } = map.querySelector('canvas').getBoundingClientRect();
+    const ticks = (kind) => Array.from(map.querySelectorAll(`.${kind}`), (tick) => [parseInt(tick.textContent), tick.querySelector('small').textContent]);
+    return { width, height, side: Number(map.parentElement.dataset.side), rows: ticks('tick'), columns: ticks('tick-x') };
+  });
+  assert(Math.abs(map.width / map.height - 1) < 0.01, `${map.width}×${map.height}`);
+  assert.equal(map.side, TINY['seq-len'], 'a row for every token');
+  for (const ticks of [map.rows, map.columns]) {
+    assert(ticks.length >= 4 && ticks.every(([position, text]) => position >= 1 && position <= map.side && text.length > 0), JSON.stringify(ticks));
+  }
+  // By pointer: the first token sees only itself.
+  const { x, y, width, height } = await (await page.$('#attention-cells')).boundingBox();
+  const said = () => page.$eval('#pattern [role=status]', ({ textContent }) => textContent);
+  await page.mouse.move(x + 1, y + 1);
+  assert.match(await said(), /^Token 1 .* token 1 .*: 100 %$/);
+  assert.match(await page.$eval('#pattern .tip', ({ textContent }) => textContent), /100 %/);
+  await page.mouse.move(x + width - 1, y + height / 4);
+  assert.match(await said(), /: 0 %$/, 'no token sees a later one');
+  // By keys, from the strongest cell of the last row.
+  await page.mouse.move(0, 0);
+  await page.focus('#attention-cells');
+  await page.keyboard.press('ArrowUp');
+  assert.match(await said(), new RegExp(`^Token ${map.side - 1} `));
+}
+
 async function keepsRuns(trainer) {
   const { page } = trainer;
   await trainer.choose({ sampleEvery: 3 });
@@ -247,6 +274,7 @@ async function keepsRuns(trainer) {
   assert.match(await page.$eval('.curve', (curve) => curve.getAttribute('aria-label')), /Gradient norm/);
   await trainer.press('look');
   await page.waitForSelector('#pattern canvas');
+  await readsTheMap(page);
 
   await trainer.press('reset');
   await trainer.waitForState('ready');

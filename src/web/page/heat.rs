@@ -8,15 +8,21 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 const COLD: [f32; 3] = [33.0, 102.0, 172.0];
 const WARM: [f32; 3] = [213.0, 94.0, 0.0];
 
-/// A picture of `shape` rows and columns; the largest magnitude is the full colour.
-pub fn heat_map([rows, cols]: [u32; 2], values: Vec<f32>, label: String) -> impl IntoView {
+/// A picture of `shape` rows and columns, with its label.
+pub fn heat_map(shape: [u32; 2], values: Vec<f32>, label: String) -> impl IntoView {
+    let words = label.clone();
+    view! { <figure class="heat" role="img" aria-label=words>{canvas(shape, values)}<figcaption aria-hidden="true">{label}</figcaption></figure> }
+}
+
+/// The picture alone; the largest magnitude is the full colour.
+pub fn canvas([rows, cols]: [u32; 2], values: Vec<f32>) -> impl IntoView {
     let canvas = NodeRef::<leptos::html::Canvas>::new();
     Effect::new(move |_| {
         if let Some(canvas) = canvas.get() {
             draw(&canvas, [rows, cols], &values);
         }
     });
-    view! { <figure class="heat"><canvas node_ref=canvas role="img" aria-label=label.clone()></canvas><figcaption>{label}</figcaption></figure> }
+    view! { <canvas node_ref=canvas aria-hidden="true"></canvas> }
 }
 
 fn draw(canvas: &HtmlCanvasElement, [rows, cols]: [u32; 2], values: &[f32]) {

@@ -1,5 +1,7 @@
 //! What the worker says, and what the page knows then.
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
 use web_sys::Blob;
 
@@ -7,6 +9,7 @@ use super::past;
 use super::state::{Phase, State, Trouble, Wait, phase_of};
 use crate::train::Suggestion;
 use crate::web::form::Form;
+use crate::web::picture::AttentionMap;
 use crate::web::protocol::{Data, FromWorker, Go, History, Run};
 use crate::web::texts::{Texts, fill};
 
@@ -49,7 +52,7 @@ impl State {
                 self.mend();
             }
             FromWorker::Inspected(view) => self.view.set(Some(*view)),
-            FromWorker::Looked(step, pattern) => self.pattern.set(Some((step, *pattern))),
+            FromWorker::Looked(step, pattern, texts) => self.pattern.set(Some(Arc::new(AttentionMap::new(step, *pattern, texts)))),
             FromWorker::Compared(compared) => self.compared.set(compared),
             FromWorker::Profiled(profile) => {
                 self.is_profiling.set(false);

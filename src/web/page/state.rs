@@ -9,9 +9,9 @@ use super::library::Library;
 use super::link::Link;
 use super::{addressing, browser, curves, past};
 use crate::step::{Granularity, Limits, Strategy, StrategyKind};
-use crate::train::{AttentionPattern, Profile, Suggestion, Summary, VerifyReport};
+use crate::train::{Profile, Suggestion, Summary, VerifyReport};
 use crate::web::form::{Field, Form, Plan};
-use crate::web::picture::{Planned, Stage, Timeline};
+use crate::web::picture::{AttentionMap, Planned, Stage, Timeline};
 use crate::web::protocol::{Data, Device, GivenText, Go, History, Run, Sample, SavedRun, Storage, TensorView, ToWorker};
 use crate::web::route::{Address, Route};
 use crate::web::texts::Texts;
@@ -150,7 +150,7 @@ pub struct State {
     pub wait: RwSignal<Option<Wait>>,
     pub history: RwSignal<History>,
     pub sample: RwSignal<Option<(u64, Sample)>>,
-    pub pattern: RwSignal<Option<(u64, AttentionPattern)>>,
+    pub pattern: RwSignal<Option<Arc<AttentionMap>>>,
     /// Bytes planned and created.
     pub run_bytes: RwSignal<Option<(u64, u64)>>,
     /// What the run's data came to.

@@ -1,5 +1,6 @@
 //! What the pictures show, computed from a step's program and its memory. Nothing here knows of a browser.
 
+mod attention;
 mod doing;
 mod inspector;
 mod mountains;
@@ -10,6 +11,7 @@ mod roofline;
 mod stage;
 mod timeline;
 
+pub use attention::{AttentionCell, AttentionMap, byte_text};
 pub use doing::Doing;
 pub use inspector::{Entry, entries};
 pub use mountains::{

@@ -177,8 +177,8 @@ impl Worker {
             }
             ToWorker::Attention { layer, head } => {
                 if let Some(running) = &mut self.running {
-                    let pattern = running.attention(layer, head).await?;
-                    tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern)));
+                    let (pattern, texts) = running.attention(layer, head).await?;
+                    tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern), texts));
                 }
             }
             ToWorker::Compare(run) => {

@@ -13,6 +13,7 @@ use crate::model::{Parameters, Weights, WithAdapters};
 use crate::step::Granularity;
 use crate::train::{AttentionPattern, Dataset, Generator, Profile, Sampled, Sampler, Snapshot, StepReport, Trainer, plan_within};
 use crate::web::library::{Origin, Wish};
+use crate::web::picture::byte_text;
 use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample};
 
 /// Tokens of a sample, prompt included.
@@ -141,10 +142,15 @@ impl Running {
         Ok(Some(report))
     }
 
-    /// Where a head looks.
-    pub async fn attention(&mut self, layer: u32, head: u32) -> Result<AttentionPattern> {
+    /// The attention map of a head, and the texts of the sequence's tokens.
+    pub async fn attention(&mut self, layer: u32, head: u32) -> Result<(AttentionPattern, Vec<String>)> {
         self.stands_between_steps("looking at attention")?;
-        self.trainer.attention(layer, head).await
+        let pattern = self.trainer.attention(layer, head).await?;
+        let texts = match self.run.is_encoded() {
+            true => self.library.answer(Wish::Decode(pattern.input_ids.clone()), None).await?,
+            false => pattern.input_ids.iter().copied().map(byte_text).collect(),
+        };
+        Ok((pattern, texts))
     }
 
     /// What every operation takes.
