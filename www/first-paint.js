@@ -11,8 +11,20 @@ const embedded = new URLSearchParams(location.search).get('embed');
 if (embedded) root.dataset.embed = embedded;
 root.toggleAttribute('data-starts-elsewhere', !embedded && !/^(#\/?(\?.*)?)?$/.test(location.hash));
 
-addEventListener('DOMContentLoaded', () => {
-  if (!document.querySelector('#first-picture')?.checkVisibility()) return;
-  // The second frame begins when the first one was painted.
-  requestAnimationFrame(() => requestAnimationFrame(() => performance.mark('mountains-painted')));
-});
+requestAnimationFrame(look);
+
+/** Before a frame is made: is the whole picture in it? Then the next one begins when it is made, and perhaps not yet on the screen. */
+function look() {
+  const isWhole = document.querySelector('#first-picture .mountains')?.checkVisibility() && document.querySelector('.see-passes');
+  if (isWhole) requestAnimationFrame(markWhenPainted);
+  else if (document.readyState === 'loading') requestAnimationFrame(look);
+}
+
+function markWhenPainted() {
+  const observer = new PerformanceObserver((entries) => {
+    if (entries.getEntriesByName('first-contentful-paint').length === 0) return;
+    observer.disconnect();
+    performance.mark('mountains-painted');
+  });
+  observer.observe({ type: 'paint', buffered: true });
+}
