@@ -165,13 +165,13 @@ function readOff(page, chart, mark) {
 
 async function placesTheBudget(trainer) {
   const { page } = trainer;
-  const marks = [['.timeline', '#budget-line'], ['.small-timeline', '.budget-mark']];
+  const marks = [['step', '.timeline', '#budget-line'], ['lab', '.small-timeline', '.budget-mark']];
   const peak = (await trainer.peaks()).stream;
   // Just over the peak and just under it, the line stands where the axis says.
   for (const share of [0.6, 1.2, 1.9]) {
     await trainer.type('budget', (share * peak / 2 ** 20).toFixed(3));
-    for (const [chart, mark] of marks) {
-      const shown = await readOff(page, chart, mark);
+    for (const [view, chart, mark] of marks) {
+      const shown = await trainer.inView(view, () => readOff(page, chart, mark));
       assert(Math.abs(shown / (share * peak) - 1) < 0.03, `${chart} shows ${shown} of ${share * peak} bytes`);
     }
   }
