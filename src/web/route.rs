@@ -76,6 +76,12 @@ impl Address {
         Address { route, form: Form::from_pairs(pairs), turn }
     }
 
+    /// The part of a view that an address leads to, as `proof` in `/lab/proof`.
+    pub fn section(fragment: &str) -> Option<&str> {
+        let path = fragment.strip_prefix('/')?.split('?').next()?;
+        path.split_once('/').map(|(_, section)| section).filter(|section| !section.is_empty())
+    }
+
     /// What stands behind the `#`.
     pub fn fragment(&self) -> String {
         let mut settings = Serializer::new(String::new());
@@ -115,6 +121,15 @@ mod tests {
             assert_eq!(Address::parse(fragment), Address::default(), "{fragment}");
         }
         assert_eq!(Address::parse("/learn/3").route, Route::Learn);
+    }
+
+    #[test]
+    fn an_address_may_lead_to_a_part_of_a_view() {
+        assert_eq!(Address::section("/lab/proof?seq-len=64"), Some("proof"));
+        assert_eq!(Address::parse("/lab/proof?seq-len=64").route, Route::Lab);
+        for fragment in ["", "/", "/lab", "/lab/", "/lab?at=1/2", "seq-len=64"] {
+            assert_eq!(Address::section(fragment), None, "{fragment}");
+        }
     }
 
     #[test]

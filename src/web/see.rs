@@ -131,7 +131,7 @@ pub fn file(t: &Texts, mountains: &Mountains, colour: &dyn Fn(&str) -> String) -
 }
 
 /// The view with the proof, in the first form's settings.
-pub const LAB: &str = "#/lab";
+pub const LAB: &str = "#/lab/proof";
 
 /// What stands in the page's HTML.
 pub fn first_picture() -> String {

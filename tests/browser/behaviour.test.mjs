@@ -190,6 +190,14 @@ async function followsTheAddress(trainer) {
   await page.waitForSelector('[data-view=reach]:not(.hidden)');
   assert.equal(await page.$eval('#seq-len', ({ value }) => value), '640');
 
+  // An address may lead to a part of a view.
+  await page.evaluate(() => { location.hash = '#/lab/proof'; });
+  await page.waitForFunction(() => {
+    const { top, bottom } = document.querySelector('#proof')?.getBoundingClientRect() ?? {};
+    return top < innerHeight && bottom > 0;
+  });
+  assert.equal(await page.$eval('#seq-len', ({ value }) => value), '640', 'an address without settings changes none');
+
   // A run keeps its settings.
   await trainer.press('step');
   await trainer.waitForLosses(1);

@@ -38,6 +38,11 @@ pub fn follow(state: State) {
     });
 }
 
+/// The address of the proof with the same settings.
+pub fn link_to_proof(state: State) -> String {
+    link(state, Route::Lab).replacen("lab", "lab/proof", 1)
+}
+
 /// The address of another view with the same settings.
 pub fn link(state: State, route: Route) -> String {
     format!("#{}", Address { route, ..shown(state) }.fragment())
@@ -67,6 +72,14 @@ fn go_to(state: State, fragment: &str) {
     }
     state.route.set(address.route);
     point(state, address.turn);
+    show_section(fragment);
+}
+
+/// Scrolls to the part of the view that an address leads to, once the view is there.
+pub fn show_section(fragment: &str) {
+    if let Some(section) = Address::section(fragment).map(str::to_owned) {
+        set_timeout(move || browser::scroll_to(&section), Duration::ZERO);
+    }
 }
 
 /// Goes to a moment of the step, once the settings have taken effect: another step has no moment yet.

@@ -94,6 +94,11 @@ pub fn scroll_to_top() {
     window().scroll_to_with_x_and_y(0.0, 0.0);
 }
 
+/// Scrolls to the element with that id, if there is one.
+pub fn scroll_to(id: &str) {
+    document().get_element_by_id(id).iter().for_each(Element::scroll_into_view);
+}
+
 /// Moves the focus to the element with that id.
 pub fn focus(id: &str) {
     let element = document().get_element_by_id(id).and_then(|element| element.dyn_into::<HtmlElement>().ok());

@@ -96,7 +96,16 @@ fn content(state: State, t: T, place: RwSignal<u32>, route: Route) -> AnyView {
     match route {
         Route::See => {
             let link = |route: Route| Signal::derive(move || addressing::link(state, route));
-            see::view(t, place, see::Links { lab: link(Route::Lab), learn: link(Route::Learn), train: link(Route::Train) }).into_any()
+            see::view(
+                t,
+                place,
+                see::Links {
+                    lab: Signal::derive(move || addressing::link_to_proof(state)),
+                    learn: link(Route::Learn),
+                    train: link(Route::Train),
+                },
+            )
+            .into_any()
         }
         Route::Learn => learn::view(state, t).into_any(),
         Route::Step => view! { {stage::view(state, t)} {inspector::view(state, t)} }.into_any(),

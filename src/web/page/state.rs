@@ -274,6 +274,7 @@ impl State {
             now
         });
         addressing::point(state, turn);
+        addressing::show_section(&browser::fragment());
         state
     }
 
