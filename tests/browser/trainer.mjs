@@ -41,6 +41,7 @@ const VIEW_OF = {
   ...Object.fromEntries(['measure', 'prove', 'search-kernels', 'profile', 'roofline-svg', 'roofline-png'].map((button) => [button, 'lab'])),
   ...Object.fromEntries(['longest', 'shortest'].map((button) => [button, 'reach'])),
   budget: 'step',
+  'reach-budget': 'reach',
 };
 
 const SETTINGS_VIEWS = ['step', 'train', 'lab'];
