@@ -242,7 +242,7 @@ async function meetsHosts(trainer) {
   await fetchFrom(trainer, 'org/model');
   assert.match(await trainer.waitForError(), /is no address/);
   await refused({ noCors: true }, 'org/model', /CORS/);
-  await refused({}, 'org/nothing', /there is no config\.json/);
+  await refused({}, 'org/nothing', /there is no config\.json/i);
   // A host that answers every address with a page. Nothing of it is kept.
   await mkdir(path.join(directory, 'org', 'page'), { recursive: true });
   await file(path.join(directory, 'org', 'page'), 'config.json', '<!doctype html><title>Not found</title>');
