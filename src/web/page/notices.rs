@@ -12,13 +12,16 @@ use crate::web::protocol::ToWorker;
 use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
+    // A view that needs no device says nothing of a missing one.
+    let is_quiet = Memo::new(move |_| state.device.with(Option::is_none) && !state.route.get().has_settings());
+    let complaint = move || state.complaint().filter(|_| !is_quiet.get());
     let notice = move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> });
     view! {
         <div class="notices">
             {move || state.wait.get().map(|wait| while_waiting(state, t, &wait))}
             {notice}
             {move || keep::storage_notice(state, t).map(|sentence| view! { <p id="storage" class="note" role="status">{sentence}</p> })}
-            {move || state.complaint().map(|trouble| {
+            {move || complaint().map(|trouble| {
                 view! {
                     <div class="trouble">
                         <p id="error" role="alert">{sentence(&trouble.message)}</p>
