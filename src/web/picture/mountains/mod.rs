@@ -37,7 +37,7 @@ pub struct Mountain {
 /// Some operations that follow one another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// Where it ends, in [`WIDTH`] units of the mountain; it begins where the one before it ends.
+    /// Where it ends, in thousandths of the width of the mountain; it begins where the one before it ends.
     pub end: u32,
     /// The pass that it belongs to.
     pub pass: Pass,
