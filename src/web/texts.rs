@@ -83,7 +83,7 @@ sections! {
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls {
         title, about, start, go_on, pause, step, reset, loading, ready, resuming, training, stepping, waiting, paused, stopped, recovered, waiting_for_device,
-        no_adapter, no_device, pause_first, text_first, finished, finished_about, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion,
+        no_adapter, no_device, no_gpu, pause_first, text_first, finished, finished_about, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion,
     }
     Stage {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,

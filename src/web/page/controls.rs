@@ -69,6 +69,7 @@ pub fn status(state: State, t: T) -> String {
         Phase::Waiting => t.controls.waiting,
         Phase::Paused if is_over(state) => t.controls.finished,
         Phase::Paused => t.controls.paused,
+        Phase::Error if state.device.with(Option::is_none) => t.controls.no_gpu,
         Phase::Error => t.controls.stopped,
     };
     words.to_owned()
