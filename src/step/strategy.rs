@@ -120,6 +120,11 @@ impl Strategy {
         }
     }
 
+    /// This strategy if it is of that kind, and otherwise the plain one with these chunk lengths: in the layers, and in the loss head.
+    pub fn of_kind(self, kind: StrategyKind, [chunk, logits_chunk]: [u32; 2]) -> Strategy {
+        if kind == self.kind { self } else { Strategy::new(kind, chunk, logits_chunk) }
+    }
+
     /// C: the chunk length in the layers, in tokens, for a batch of that many tokens. With adaptive chunks it is the shortest.
     pub fn chunk(&self, tokens: u32) -> u32 {
         self.chunk.map_or(tokens, |chunk| chunk.min(tokens))

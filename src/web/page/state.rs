@@ -8,7 +8,7 @@ use web_sys::Blob;
 use super::library::Library;
 use super::link::Link;
 use super::{addressing, browser, curves, past};
-use crate::step::{Granularity, Limits, Strategy, StrategyKind};
+use crate::step::{Granularity, Limits, StrategyKind};
 use crate::train::{Profile, Suggestion, Summary, VerifyReport};
 use crate::web::form::{Field, Form, Plan};
 use crate::web::picture::{AttentionMap, Planned, Stage, Timeline};
@@ -91,11 +91,7 @@ pub struct Plans {
 
 impl Plans {
     fn of(plan: &Plan, limits: Limits) -> Self {
-        let all = StrategyKind::ALL.map(|kind| {
-            let plain = Strategy::new(kind, plan.chunks[0], plan.chunks[1]);
-            let strategy = if kind == plan.strategy.kind { plan.strategy } else { plain };
-            Planned::new(&plan.spec, &plan.shape, strategy, limits)
-        });
+        let all = StrategyKind::ALL.map(|kind| Planned::new(&plan.spec, &plan.shape, plan.strategy.of_kind(kind, plan.chunks), limits));
         let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
         let stage = Stage::of(&all[plan.strategy.kind as usize]);
         let flops = all[plan.strategy.kind as usize].program().step_cost().flops;

@@ -22,16 +22,12 @@ pub async fn compare(gpu: &Gpu, run: &Run, dataset: &Dataset, library: &Library)
     let batch = dataset.batch(run.settings.seed, 0, run.settings.batch);
     let mut known = Vec::new();
     for kind in StrategyKind::ALL {
-        let strategy = if kind == run.settings.strategy.kind { run.settings.strategy } else { strategy(run, kind) };
+        let strategy = run.settings.strategy.of_kind(kind, run.chunks);
         let seconds = time(gpu, run, values, strategy, &batch).await.map_err(|error| error.to_string());
         known.push((kind, seconds));
         tell(&FromWorker::Compared(known.clone()));
     }
     Ok(())
-}
-
-fn strategy(run: &Run, kind: StrategyKind) -> Strategy {
-    Strategy::new(kind, run.chunks[0], run.chunks[1])
 }
 
 /// What every operation of the run's step takes.

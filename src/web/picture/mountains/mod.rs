@@ -7,7 +7,7 @@ pub use svg::{MountainWords, axis, mountains_file, passes, plot};
 use super::part::{Part, Parts};
 use super::planned::Planned;
 use super::timeline::fullest;
-use crate::step::{BatchShape, Limits, Pass, Program, Strategy, StrategyKind};
+use crate::step::{BatchShape, Limits, Pass, Program, StrategyKind};
 use crate::web::form::Plan;
 
 /// The three strategies at one sequence length.
@@ -63,8 +63,7 @@ impl Mountains {
     /// Plans one sequence of that many tokens under every strategy. The plan says the model, and how the chosen strategy is set.
     pub fn of(plan: &Plan, budget: u64, tokens: u32) -> Self {
         let all = StrategyKind::ALL.map(|kind| {
-            let plain = Strategy::new(kind, plan.chunks[0], plan.chunks[1]);
-            let strategy = if kind == plan.strategy.kind { plan.strategy } else { plain };
+            let strategy = plan.strategy.of_kind(kind, plan.chunks);
             Mountain::of(&Planned::new(&plan.spec, &BatchShape::uniform(1, tokens), strategy, Limits::NONE))
         });
         let highest = all.iter().map(|mountain| mountain.peak).max().unwrap_or(0);
