@@ -8,6 +8,7 @@ use super::part::{Part, Parts};
 use super::planned::Planned;
 use super::timeline::fullest;
 use crate::step::{BatchShape, Limits, Pass, Program, StrategyKind};
+use crate::web::chart::Scale;
 use crate::web::form::Plan;
 
 /// The three strategies at one sequence length.
@@ -77,10 +78,7 @@ impl Mountains {
 
     /// Bytes to name along the y axis: a round number of MiB apart, three to six of them.
     pub fn ticks(&self) -> Vec<u64> {
-        let top = self.top >> 20;
-        let steps = (0..).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
-        let step = steps.into_iter().find(|step| top / step < 6).unwrap_or(top);
-        (0..=top / step).map(|tick| (tick * step) << 20).collect()
+        Scale::counts(0, self.top >> 20).ticks().iter().map(|&mebibytes| (mebibytes as u64) << 20).collect()
     }
 }
 
