@@ -155,17 +155,17 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #for t in 0..$TOKENS
   if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count {
-    let out_at$t = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
-    let stats_at$t = (stats_row + row$t) * params$.heads + head;
+    let out_at = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
+    let stats_at = (stats_row + row$t) * params$.heads + head;
     if block > first_key {
-      let before = stats$[stats_at$t];
+      let before = stats$[stats_at];
       let new_row_max = max(before.x, row_max$t);
       let rescale = exp(row_max$t - new_row_max);
       let rescale_before = exp(before.x - new_row_max);
       row_max$t = new_row_max;
       row_sum$t = row_sum$t * rescale + before.y * rescale_before;
 #for e in 0..$HEAD_VEC4S
-      o$t_$e = o$t_$e * rescale + floats(out$[out_at$t + $eu]) * rescale_before;
+      o$t_$e = o$t_$e * rescale + floats(out$[out_at + $eu]) * rescale_before;
 #end
     }
     if block_end > last_key {
@@ -174,9 +174,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
     }
 #for e in 0..$HEAD_VEC4S
-    out$[out_at$t + $eu] = quad(o$t_$e);
+    out$[out_at + $eu] = quad(o$t_$e);
 #end
-    stats$[stats_at$t] = select(vec2(row_max$t, row_sum$t), vec2(row_max$t + log(row_sum$t), 0.0), block_end > last_key);
+    stats$[stats_at] = select(vec2(row_max$t, row_sum$t), vec2(row_max$t + log(row_sum$t), 0.0), block_end > last_key);
   }
 #end
   block = block_end;

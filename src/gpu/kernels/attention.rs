@@ -34,7 +34,7 @@ impl Kernel for Attention {
 pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: Option<u32>, tile: HeadTile) -> Dispatch {
     assert!(matches!(program.tensor(k).rows, Rows::Tokens | Rows::Ring(_)), "keys have rows for all visible tokens");
     let config = program.config();
-    let head_vec4s = config.head_dim.div_ceil(4);
+    let head_vec4s = head_vec4s(program);
     let tokens = tile.tokens_of(head_vec4s);
     dispatch
         .constant("HEAD_VEC4S", head_vec4s)
@@ -42,7 +42,7 @@ pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: 
         .constant("TOKENS", tokens)
         .sharing(tile.sharing)
         .constant("UNROLL", tile.unroll)
-        .constant("STEP", step(tile, head_vec4s))
+        .constant("STEP", step(tile, program))
         .constant("BLOCK", SUM_BLOCK)
         .u32("head_vec4s", head_vec4s)
         .u32("heads", config.num_attention_heads)
@@ -53,14 +53,19 @@ pub(super) fn heads(dispatch: Dispatch, program: &Program, k: TensorId, window: 
         .u32("window", window.unwrap_or(u32::MAX))
 }
 
+/// Groups of four columns of a head.
+fn head_vec4s(program: &Program) -> u32 {
+    program.config().head_dim.div_ceil(4)
+}
+
 /// The most keys that the queries of a tile see.
 pub(super) fn visible_keys(program: &Program, window: Option<u32>) -> u32 {
     program.batch.longest().min(window.unwrap_or(u32::MAX).saturating_add(TOKEN_TILE))
 }
 
 /// Other tokens that are loaded together: a divisor of the token tile.
-pub(super) fn step(tile: HeadTile, head_vec4s: u32) -> u32 {
-    let staged = (STAGED_VEC4S / head_vec4s).clamp(4, TOKEN_TILE / 2) / 4 * 4;
+pub(super) fn step(tile: HeadTile, program: &Program) -> u32 {
+    let staged = (STAGED_VEC4S / head_vec4s(program)).clamp(4, TOKEN_TILE / 2) / 4 * 4;
     let step = match tile.sharing {
         Sharing::Direct => tile.unroll,
         Sharing::Subgroup(threads) => threads,

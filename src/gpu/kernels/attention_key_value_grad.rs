@@ -23,7 +23,7 @@ impl Kernel for AttentionKeyValueGrad {
             .write("d_v", d_v);
         let terms = TOKEN_TILE * program.config().num_key_value_groups();
         let parts = terms.div_ceil(SUM_BLOCK);
-        let steps = terms / step(tile, program.config().head_dim.div_ceil(4));
+        let steps = terms / step(tile, program);
         Some(
             heads(dispatch, program, k, window, tile)
                 .constant("PARTS", parts)

@@ -20,7 +20,7 @@ impl Kernel for AttentionQueryGrad {
             .write("stats", stats)
             .write("d_q", d_q);
         let tile = tuning.attention_query_grad;
-        let step = step(tile, program.config().head_dim.div_ceil(4));
+        let step = step(tile, program);
         let keys = visible_keys(program, window);
         Some(
             heads(dispatch, program, k, window, tile)
