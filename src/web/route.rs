@@ -51,11 +51,16 @@ impl Route {
 pub struct Address {
     /// The view.
     pub route: Route,
+    /// The part of the view that it leads to, as `proof` in `/lab/proof`.
+    pub section: Option<String>,
     /// The settings.
     pub form: Form,
     /// The turn of the step, if one was chosen.
     pub turn: Option<u64>,
 }
+
+/// The section of [`Route::Lab`] with the proof that all strategies give the same bits.
+pub const PROOF: &str = "proof";
 
 /// The name of the turn among the settings.
 const TURN: &str = "at";
@@ -69,17 +74,12 @@ impl Address {
             None if fragment.contains('=') => (Route::Train.name(), fragment),
             None => ("", ""),
         };
-        let name = path.split('/').next().unwrap_or_default();
+        let (name, section) = path.split_once('/').unwrap_or((path, ""));
         let route = Route::ALL.into_iter().find(|route| route.name() == name).unwrap_or_default();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
         let turn = pairs.iter().find(|(name, _)| name == TURN).and_then(|(_, turn)| turn.parse().ok());
-        Address { route, form: Form::from_pairs(pairs), turn }
-    }
-
-    /// The part of a view that an address leads to, as `proof` in `/lab/proof`.
-    pub fn section(fragment: &str) -> Option<&str> {
-        let path = fragment.strip_prefix('/')?.split('?').next()?;
-        path.split_once('/').map(|(_, section)| section).filter(|section| !section.is_empty())
+        let section = Some(section.to_owned()).filter(|section| !section.is_empty());
+        Address { route, section, form: Form::from_pairs(pairs), turn }
     }
 
     /// What stands behind the `#`.
@@ -90,7 +90,8 @@ impl Address {
             settings.append_pair(TURN, &turn.to_string());
         }
         let settings = settings.finish();
-        let path = if self.route == Route::See { "" } else { self.route.name() };
+        let view = if self.route == Route::See { "" } else { self.route.name() };
+        let path = self.section.iter().fold(view.to_owned(), |path, section| format!("{path}/{section}"));
         if settings.is_empty() { format!("/{path}") } else { format!("/{path}?{settings}") }
     }
 }
@@ -107,7 +108,7 @@ mod tests {
         form.set(Field::Prompt, "fn main() { a & b }");
         for route in Route::ALL {
             for turn in [None, Some(153)] {
-                let address = Address { route, form: form.clone(), turn };
+                let address = Address { route, section: None, form: form.clone(), turn };
                 assert_eq!(Address::parse(&address.fragment()), address);
             }
         }
@@ -125,10 +126,11 @@ mod tests {
 
     #[test]
     fn an_address_may_lead_to_a_part_of_a_view() {
-        assert_eq!(Address::section("/lab/proof?seq-len=64"), Some("proof"));
-        assert_eq!(Address::parse("/lab/proof?seq-len=64").route, Route::Lab);
+        let address = Address::parse("/lab/proof?seq-len=64");
+        assert_eq!((address.section.as_deref(), address.route), (Some(PROOF), Route::Lab));
+        assert_eq!(address.fragment(), "/lab/proof?seq-len=64");
         for fragment in ["", "/", "/lab", "/lab/", "/lab?at=1/2", "seq-len=64"] {
-            assert_eq!(Address::section(fragment), None, "{fragment}");
+            assert_eq!(Address::parse(fragment).section, None, "{fragment}");
         }
     }
 

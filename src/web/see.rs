@@ -6,6 +6,7 @@
 use super::form::Form;
 use super::format::{bytes, whole};
 use super::picture::{Mountain, MountainWords, Mountains, PASSES, axis, mountains_file, passes, plot};
+use super::route::{Address, PROOF, Route};
 use super::texts::{Texts, fill};
 use crate::step::StrategyKind;
 
@@ -130,18 +131,35 @@ pub fn file(t: &Texts, mountains: &Mountains, colour: &dyn Fn(&str) -> String) -
     mountains_file(mountains, &words(t, mountains, colour))
 }
 
-/// The view with the proof, in the first form's settings.
-pub const LAB: &str = "#/lab/proof";
+/// The address of the proof, in the first form's settings.
+pub fn proof() -> String {
+    format!("#{}", Address { route: Route::Lab, section: Some(PROOF.to_owned()), ..Address::default() }.fragment())
+}
 
-/// What stands in the page's HTML.
+/// The bar as far as it is there before the program. Its links work already.
+fn first_bar(t: &Texts) -> String {
+    let link = |route: Route| {
+        let here = if route == Route::See { " aria-current=\"page\"" } else { "" };
+        format!("<a href=\"#{}\"{here}>{}</a>", Address { route, ..Address::default() }.fragment(), t.route(route))
+    };
+    format!(
+        "<header id=\"first-bar\">\n<p class=\"brand\">{}</p>\n<nav aria-label=\"{}\">{}</nav>\n</header>\n",
+        t.bar.title,
+        t.bar.views,
+        Route::ALL.map(link).concat()
+    )
+}
+
+/// What stands in the page's HTML: the bar, and the picture at the first length.
 pub fn first_picture() -> String {
     let (t, mountains) = (Texts::english(), mountains(FIRST));
-    format!(
-        "<div id=\"first-picture\" class=\"see\">\n<h1>{}</h1>\n<ol class=\"peaks\">\n{}</ol>\n<div class=\"see-picture\"><div>\n{}</div></div>\n</div>\n",
-        t.see.sentence,
-        peaks(t, &mountains, &Proof { address: LAB, is_framed: false }),
-        picture(t, &mountains)
-    )
+    first_bar(t)
+        + &format!(
+            "<div id=\"first-picture\" class=\"see\">\n<h1>{}</h1>\n<ol class=\"peaks\">\n{}</ol>\n<div class=\"see-picture\"><div>\n{}</div></div>\n</div>\n",
+            t.see.sentence,
+            peaks(t, &mountains, &Proof { address: &proof(), is_framed: false }),
+            picture(t, &mountains)
+        )
 }
 
 #[cfg(test)]

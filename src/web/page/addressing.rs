@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use super::browser;
 use super::state::State;
-use crate::web::route::{Address, Route};
+use crate::web::route::{Address, PROOF, Route};
 
 /// Browsers let a page change its address a few times a second, and no visitor reads it while typing.
 const QUIET: Duration = Duration::from_millis(300);
@@ -40,7 +40,7 @@ pub fn follow(state: State) {
 
 /// The address of the proof with the same settings.
 pub fn link_to_proof(state: State) -> String {
-    link(state, Route::Lab).replacen("lab", "lab/proof", 1)
+    format!("#{}", Address { route: Route::Lab, section: Some(PROOF.to_owned()), ..shown(state) }.fragment())
 }
 
 /// The address of another view with the same settings.
@@ -58,7 +58,7 @@ pub fn write(state: State) -> String {
 fn shown(state: State) -> Address {
     let route = state.route.get();
     let turn = state.cursor.get().filter(|_| route == Route::Step);
-    state.form.with(|form| Address { route, form: form.clone(), turn })
+    state.form.with(|form| Address { route, section: None, form: form.clone(), turn })
 }
 
 /// Shows what an address asks for. An address without settings leaves them as they are, and a run keeps its own.
@@ -71,18 +71,15 @@ fn go_to(state: State, fragment: &str) {
         state.form.set(address.form.clone());
     }
     state.route.set(address.route);
-    point(state, address.turn);
-    show_section(fragment);
+    go_into(state, address.turn, address.section);
 }
 
-/// Scrolls to the part of the view that an address leads to, once the view is there.
-pub fn show_section(fragment: &str) {
-    if let Some(section) = Address::section(fragment).map(str::to_owned) {
-        set_timeout(move || browser::scroll_to(&section), Duration::ZERO);
-    }
-}
-
-/// Goes to a moment of the step, once the settings have taken effect: another step has no moment yet.
-pub fn point(state: State, turn: Option<u64>) {
-    set_timeout(move || state.cursor.set(turn), Duration::ZERO);
+/// Goes to a moment of the step and to a part of the view, once the settings and the view have taken effect: another step has no moment
+/// yet.
+pub fn go_into(state: State, turn: Option<u64>, section: Option<String>) {
+    let go = move || {
+        state.cursor.set(turn);
+        section.iter().for_each(|section| browser::scroll_to(section));
+    };
+    set_timeout(go, Duration::ZERO);
 }

@@ -10,6 +10,7 @@ use crate::train::{ParameterReport, RunReport, VerifyReport};
 use crate::web::form::Form;
 use crate::web::format::bytes;
 use crate::web::protocol::ToWorker;
+use crate::web::route::PROOF;
 use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
@@ -36,7 +37,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     let outcome = move || state.proof.with(|proof| proof.as_ref().filter(|_| is_of_this_model()).map(|report| outcome(t, report)));
     view! {
-        <div class="proof" id="proof">
+        <div class="proof" id=PROOF>
             <h3>{t.compare.proof}</h3>
             <p class="hint">{t.compare.proof_about}</p>
             <div class="buttons"><button id="prove" type="button" disabled=is_busy on:click=prove>{t.compare.prove}</button></div>

@@ -193,7 +193,7 @@ pub struct State {
 
 impl State {
     pub fn new() -> Self {
-        let Address { route, form, turn } = Address::parse(&browser::fragment());
+        let Address { route, section, form, turn } = Address::parse(&browser::fragment());
         let form = RwSignal::new(form);
         let device: RwSignal<Option<Device>> = RwSignal::new(None);
         let plan = Memo::new(move |_| form.with(Form::plan).map_err(|error| error.to_string()));
@@ -269,8 +269,7 @@ impl State {
             }
             now
         });
-        addressing::point(state, turn);
-        addressing::show_section(&browser::fragment());
+        addressing::go_into(state, turn, section);
         state
     }
 

@@ -11,7 +11,7 @@ use super::{T, browser, language};
 use crate::web::chart::tokens;
 use crate::web::picture::Mountains;
 use crate::web::reach::{place_of, tokens_at};
-use crate::web::see::{FIRST, LAB, LONGEST, Proof, SHORTEST, caption, file, length, mountains, peaks, picture, spoken};
+use crate::web::see::{FIRST, LONGEST, Proof, SHORTEST, caption, file, length, mountains, peaks, picture, proof, spoken};
 use crate::web::texts::Texts;
 
 /// Places of the slider from one to the next.
@@ -69,7 +69,7 @@ pub fn embedded() -> impl IntoView {
         let (t, shown) = (texts.get(), shown(place));
         view! {
             <div class="see" role="main">
-                {drawn(t, shown, LAB.to_owned().into(), true)}
+                {drawn(t, shown, proof().into(), true)}
                 {slider(t, place, shown)}
                 <div class="see-foot">{legend(t, shown)}</div>
             </div>
