@@ -52,7 +52,7 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
     let peak = planned.peak_bytes();
     let [standard, highest] = [plans.all[0].peak_bytes(), plans.all.iter().map(Planned::peak_bytes).max().unwrap_or(0)];
     let share = fill(t.compare.share, &[("percent", &digits(100.0 * peak as f64 / standard.max(1) as f64))]);
-    let (op, place) = stage::place_in(t, planned.program(), planned.peak_turn());
+    let (op, what) = stage::describe_in(t, planned.program(), planned.peak_turn());
     let newest = move || planning.own_longest(kind).filter(|(_, is_old)| !is_old).map(|(tokens, _)| tokens.unwrap_or(0));
     let is_chosen = kind == plans.plan.strategy.kind;
     view! {
@@ -64,7 +64,7 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
                 {timeline::picture(t, &plans.timelines[kind as usize], scale)}
                 {budget_line(state, scale)}
             </div>
-            <p class="peak-at">{fill(t.compare.peak_at, &[("op", &op), ("place", &place)])}</p>
+            <p class="peak-at">{fill(t.compare.peak_at, &[("op", &op), ("what", &what)])}</p>
             {stacked(t, planned, highest)}
             {verdict(state, t, planned)}
             <dl>

@@ -40,8 +40,8 @@ fn svg(t: T, plans: &Plans, turn: u64) -> String {
     let (planned, timeline) = (plans.chosen(), plans.timeline());
     let at = planned.program().instance(turn);
     let alive = bytes(planned.plan.alive_bytes(crate::step::ProgramPoint { block: at.block, node: at.node }));
-    let (op, place) = stage::place(t, plans, turn);
-    let (peak_op, peak_place) = stage::place(t, plans, timeline.peak);
+    let (op, what) = stage::describe(t, plans, turn);
+    let (peak_op, peak_what) = stage::describe(t, plans, timeline.peak);
     let peak = bytes(planned.peak_bytes());
     let words = Words {
         title: format!(
@@ -51,8 +51,8 @@ fn svg(t: T, plans: &Plans, turn: u64) -> String {
             plans.plan.shape.lengths().len(),
             plans.plan.shape.longest()
         ),
-        moment: fill(t.stage.now, &[("op", &op), ("place", &place), ("bytes", &alive)]),
-        peak: fill(t.stage.peak, &[("bytes", &peak), ("op", &peak_op), ("place", &peak_place)]),
+        moment: fill(t.stage.now, &[("op", &op), ("what", &what), ("bytes", &alive)]),
+        peak: fill(t.stage.peak, &[("bytes", &peak), ("op", &peak_op), ("what", &peak_what)]),
         row: &|layer| layer.map_or_else(|| t.stage.head_row.to_owned(), |layer| fill(t.stage.layer, &[("layer", &layer)])),
         part: &|part: Part| t.part(part).to_owned(),
         pass: &|pass: Pass| t.pass(pass).to_owned(),

@@ -26,17 +26,17 @@ pub fn view(state: State, t: T) -> impl IntoView {
             .with(|plans| plans.as_ref().map_or_else(|_| Vec::new(), |plans| entries(plans.chosen(), turn.min(plans.timeline().turns - 1))))
     });
     let total = move || list.with(|list| list.iter().map(|entry| entry.bytes).sum::<u64>());
-    let place = move || {
+    let now = move || {
         let plans = state.plans.get().ok()?;
-        let (op, place) = stage::place(t, &plans, turn.get().min(plans.timeline().turns - 1));
-        Some(format!("{place} ({op})"))
+        let (op, what) = stage::describe(t, &plans, turn.get().min(plans.timeline().turns - 1));
+        Some(format!("{what} ({op})"))
     };
     let columns = [t.inspector.name, t.inspector.layer, t.inspector.chunk, t.inspector.shape, t.inspector.bytes];
     view! {
         <section class="inspector" aria-labelledby="inspector-title">
             <h2 id="inspector-title">{t.inspector.title}</h2>
             <p class="hint">{t.inspector.about}</p>
-            <p class="now">{place}</p>
+            <p class="now">{now}</p>
             {move || (!state.stands_within_a_step()).then(|| view! { <p class="hint">{t.inspector.stale}</p> })}
             {move || state.view.get().map(|view| values(state, t, view))}
             <div class="list" tabindex="0" role="region" aria-labelledby="inspector-title" on:keydown=move |event| walk(&event)>

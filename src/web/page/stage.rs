@@ -102,17 +102,17 @@ fn now(t: T, plans: &Plans, turn: u64) -> String {
     let planned = plans.chosen();
     let at = planned.program().instance(turn);
     let alive = planned.plan.alive_bytes(crate::step::ProgramPoint { block: at.block, node: at.node });
-    let (op, place) = place(t, plans, turn);
-    fill(t.stage.now, &[("op", &op), ("place", &place), ("bytes", &bytes(alive))])
+    let (op, what) = describe(t, plans, turn);
+    fill(t.stage.now, &[("op", &op), ("what", &what), ("bytes", &bytes(alive))])
 }
 
 /// The operation of a turn of the chosen step, and what happens there in words.
-pub fn place(t: T, plans: &Plans, turn: u64) -> (String, String) {
-    place_in(t, plans.chosen().program(), turn)
+pub fn describe(t: T, plans: &Plans, turn: u64) -> (String, String) {
+    describe_in(t, plans.chosen().program(), turn)
 }
 
 /// The operation of a turn, and what happens there in words.
-pub fn place_in(t: T, program: &crate::step::Program, turn: u64) -> (String, String) {
+pub fn describe_in(t: T, program: &crate::step::Program, turn: u64) -> (String, String) {
     let at = program.instance(turn);
     let texts = &t.stage;
     let (text, layer) = match Doing::at(program, at) {

@@ -31,8 +31,8 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
     let spoken = {
         let plans = plans.clone();
         move || {
-            let (op, place) = stage::place(t, &plans, state.shown_turn());
-            format!("{op}, {place}")
+            let (op, what) = stage::describe(t, &plans, state.shown_turn());
+            format!("{op}, {what}")
         }
     };
     let picture = {
@@ -137,8 +137,8 @@ fn passes(t: T, timeline: &Timeline) -> impl IntoView {
 /// The peak, marked and named.
 fn peak(t: T, plans: &Plans) -> impl IntoView {
     let timeline = plans.timeline();
-    let (op, place) = stage::place(t, plans, timeline.peak);
-    let text = fill(t.stage.peak, &[("bytes", &bytes(plans.chosen().peak_bytes())), ("op", &op), ("place", &place)]);
+    let (op, what) = stage::describe(t, plans, timeline.peak);
+    let text = fill(t.stage.peak, &[("bytes", &bytes(plans.chosen().peak_bytes())), ("op", &op), ("what", &what)]);
     let at = (timeline.peak as f64 + 0.5) / timeline.turns as f64;
     let is_late = at > 0.5;
     view! { <div class="peak" class:left=is_late style:left=format!("{:.3}%", 100.0 * at)><span id="peak">{text}</span></div> }
