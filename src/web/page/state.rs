@@ -175,6 +175,8 @@ pub struct State {
     pub view: RwSignal<Option<TensorView>>,
     /// The pictures' numbers, or what is wrong with the form.
     pub plans: Memo<Result<Arc<Plans>, String>>,
+    /// What is wrong with the fields of the form together. What is wrong with one of them stands beside it.
+    contradiction: Memo<Option<String>>,
     /// Bytes that the visitor allows, if what was typed makes sense.
     pub budget: Memo<Option<u64>>,
     pub language: RwSignal<&'static str>,
@@ -246,6 +248,10 @@ impl State {
             view: RwSignal::new(None),
             // Made anew only when the plan or the limits are others, and then it is another picture.
             plans: Memo::new_with_compare(plans, |_, _| true),
+            contradiction: Memo::new(move |_| {
+                let is_of_field = || form.with(|form| Field::ALL.iter().any(|&field| form.problem(field).is_some()));
+                plan.get().err().filter(|_| !is_of_field())
+            }),
             budget: Memo::new(move |_| form.with(|form| form.budget().ok())),
             language: RwSignal::new("en"),
             change: RwSignal::new(None),
@@ -275,13 +281,7 @@ impl State {
 
     /// What is wrong, if anything is.
     pub fn complaint(self) -> Option<Trouble> {
-        let of_form = || {
-            let form = self.form.read();
-            // What is wrong with one field stands beside it.
-            let is_of_field = Field::ALL.iter().any(|&field| form.problem(field).is_some());
-            form.plan().err().filter(|_| !is_of_field).map(|error| Trouble { message: error.to_string(), suggestion: None })
-        };
-        self.trouble.get().or_else(of_form)
+        self.trouble.get().or_else(|| Some(Trouble { message: self.contradiction.get()?, suggestion: None }))
     }
 
     /// The turn that pictures show: the visitor's, or the device's last, or the peak.
