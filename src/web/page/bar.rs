@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::state::State;
-use super::{T, addressing, browser, controls, taste};
+use super::{T, addressing, browser, controls, preferences};
 use crate::web::protocol::{Go, ToWorker};
 use crate::web::route::Route;
 
@@ -24,8 +24,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <p class="brand">{t.bar.title}</p>
             <nav aria-label=t.bar.views>{Route::ALL.map(|route| link(state, t, route)).collect_view()}</nav>
             {run(state, t)}
-            <div class="taste">
-                {taste::view(state, t)}
+            <div class="preferences">
+                {preferences::view(state, t)}
                 <button id="copy-link" type="button" on:click=copy>
                     {move || if copied.get() { t.bar.link_copied } else { t.bar.link }}
                 </button>
@@ -46,27 +46,16 @@ fn link(state: State, t: T, route: Route) -> impl IntoView {
 /// How the run stands, from every view.
 fn run(state: State, t: T) -> impl IntoView {
     let loss = move || state.history.with(|history| history.steps.last().map(|report| format!("{} {:.4}", t.training.loss, report.loss)));
-    let button = move || {
-        let (id, text, message) =
-            match (state.phase.get().is_going(), state.has_run.get() && !state.phase.get().is_busy() && !controls::is_over(state)) {
-                (true, _) => ("chip-pause", t.controls.pause, ToWorker::Pause),
-                (false, true) => {
-                    return Some(
-                        view! {
-                            <button id="chip-continue" type="button" on:click=move |_| state.go(Go::On)>{t.controls.go_on}</button>
-                        }
-                        .into_any(),
-                    );
-                }
-                (false, false) => return None,
-            };
-        Some(view! { <button id=id type="button" on:click=move |_| state.send(&message)>{text}</button> }.into_any())
-    };
+    let can_go_on = move || state.has_run.get() && !state.phase.get().is_busy() && !controls::is_over(state);
+    let pause =
+        move || view! { <button id="chip-pause" type="button" on:click=move |_| state.send(&ToWorker::Pause)>{t.controls.pause}</button> };
+    let go_on = move || view! { <button id="chip-continue" type="button" on:click=move |_| state.go(Go::On)>{t.controls.go_on}</button> };
     view! {
         <div class="chip">
             <p id="status" role="status" data-state=move || state.phase.get().name()>{move || controls::status(state, t)}</p>
             {move || loss().map(|loss| view! { <span class="chip-loss">{loss}</span> })}
-            {button}
+            {move || state.phase.get().is_going().then(pause)}
+            {move || can_go_on().then(go_on)}
         </div>
     }
 }

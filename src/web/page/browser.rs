@@ -1,4 +1,4 @@
-//! What the page asks of the browser beside drawing: downloads, the link, what it remembers of the visitor's taste.
+//! What the page asks of the browser beside drawing: downloads, the link, the visitor's preferences.
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;

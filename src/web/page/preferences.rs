@@ -1,4 +1,4 @@
-//! What the visitor likes: language and theme.
+//! The visitor's preferences: language and theme.
 
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
