@@ -229,7 +229,7 @@ async function plansPublishedModels(trainer) {
 async function readsTheMap(page) {
   const map = await page.$eval('#attention-cells', (map) => {
     const { width, height } = map.querySelector('canvas').getBoundingClientRect();
-    const ticks = (kind) => Array.from(map.querySelectorAll(`.${kind}`), (tick) => [parseInt(tick.textContent), tick.querySelector('small').textContent]);
+    const ticks = (kind) => Array.from(map.querySelectorAll(`.${kind}`), (tick) => [parseInt(tick.firstChild.textContent), tick.querySelector('small').textContent]);
     return { width, height, side: Number(map.parentElement.dataset.side), rows: ticks('tick'), columns: ticks('tick-x') };
   });
   assert(Math.abs(map.width / map.height - 1) < 0.01, `${map.width}×${map.height}`);
