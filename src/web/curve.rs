@@ -1,6 +1,6 @@
 //! Curves over steps: their axes and lines, raw and smoothed.
 
-use super::chart::{Axes, Scale};
+use super::axis::{Axes, Scale};
 
 /// A step and a value.
 pub type Point = (u64, f64);

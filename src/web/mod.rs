@@ -1,35 +1,35 @@
-//! The page and its worker. They talk by [`protocol`]; what pictures show is computed in [`picture`], [`chart`] and [`curve`],
+//! The page and its worker. They talk by [`protocol`]; what pictures show is computed in [`charts`], [`axis`] and [`curve`],
 //! which know nothing of a browser.
 
 pub mod address;
-pub mod chart;
+pub mod axis;
+pub mod charts;
 pub mod curve;
 pub mod form;
 pub mod format;
-pub mod library;
+pub mod i18n;
+pub mod memory_curve;
 pub mod metrics;
-pub mod picture;
+pub mod model_protocol;
 pub mod protocol;
 pub mod published;
-pub mod reach;
 pub mod route;
 pub mod save_file;
 pub mod see;
-pub mod texts;
 
 #[cfg(target_arch = "wasm32")]
 mod blob;
 #[cfg(target_arch = "wasm32")]
+mod codec;
+#[cfg(target_arch = "wasm32")]
 mod js_error;
 #[cfg(target_arch = "wasm32")]
-pub mod librarian;
+pub mod model_worker;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
 #[cfg(target_arch = "wasm32")]
 pub mod planner;
 #[cfg(target_arch = "wasm32")]
 mod storage;
-#[cfg(target_arch = "wasm32")]
-mod wire;
 #[cfg(target_arch = "wasm32")]
 pub mod worker;

@@ -7,8 +7,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use super::reach::{Chart, FromPlanner, Line, Question, ToPlanner, Topic, model_bytes};
-use super::wire;
+use super::codec;
+use super::memory_curve::{Chart, FromPlanner, Line, Question, ToPlanner, Topic, model_bytes};
 use crate::step::{BatchShape, Limits, StrategyKind};
 use crate::train::{fastest_strategy, longest};
 
@@ -26,7 +26,7 @@ pub fn start() {
     let waiting = Waiting::default();
     let is_busy = Rc::new(RefCell::new(false));
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        let (message, _): (ToPlanner, _) = wire::unpack(&event.data());
+        let (message, _): (ToPlanner, _) = codec::unpack(&event.data());
         let slot = message.topic.slot();
         waiting.0.borrow_mut()[slot] = Some(message);
         if !is_busy.replace(true) {
@@ -54,7 +54,7 @@ impl Waiting {
                     Some(FromPlanner::Chosen(number, longest(&question.spec, question.sequences, question.budget, limits(&question))))
                 }
             };
-            answer.iter().for_each(tell);
+            answer.iter().for_each(send);
         }
     }
 
@@ -89,9 +89,9 @@ fn limits(question: &Question) -> Limits {
     Limits { buffer, binding }
 }
 
-fn tell(message: &FromPlanner) {
+fn send(message: &FromPlanner) {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
-    let (pair, handed_over) = wire::pack(message, &[]);
+    let (pair, handed_over) = codec::pack(message, &[]);
     scope.post_message_with_transfer(&pair, &handed_over).expect("messages can be posted");
 }
 

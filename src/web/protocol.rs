@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::library::{Origin, Vocabulary};
+use super::model_protocol::{Origin, Vocabulary};
 use crate::model::ModelSpec;
 use crate::step::{Granularity, StrategyKind};
 use crate::text::is_named_as_rows;
@@ -38,9 +38,9 @@ pub enum ToWorker {
     Search(Box<Run>),
     /// Look no further.
     SkipSearch,
-    /// The port beside the message leads to the librarian; without one, there is none any more.
-    Librarian,
-    /// Let the librarian give the visitor what the run has learned.
+    /// The port beside the message leads to the model worker; without one, there is none any more.
+    ModelWorker,
+    /// Let the model worker give the visitor what the run has learned.
     Export,
     /// Go on with the saved run of that id.
     Resume(String),
@@ -66,9 +66,9 @@ impl ToWorker {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Go {
     /// At full speed, until told otherwise.
-    On,
+    Continuous,
     /// To the end of the step.
-    Once,
+    OneStep,
     /// One stride.
     Granularity(Granularity),
     /// Strides, so many in a second.
@@ -105,7 +105,7 @@ pub struct Run {
 pub enum Start {
     /// Drawn from the seed.
     Seed,
-    /// The model that the librarian has open.
+    /// The model that the model worker has open.
     Opened {
         /// Where it comes from.
         origin: Origin,
@@ -166,7 +166,7 @@ impl Run {
             == (&other.data, other.vocabulary, &other.start, &other.spec.config, other.settings.seq_len)
     }
 
-    /// Is its text encoded by the librarian?
+    /// Is its text encoded by the model worker?
     pub fn is_encoded(&self) -> bool {
         match &self.data {
             Data::Task(..) => false,

@@ -1,6 +1,6 @@
 //! The models of the paper as plans, and the sequence lengths that the paper reports for them.
 
-use super::reach::Question;
+use super::memory_curve::Question;
 use crate::model::{Dtype, Lora, ModelSpec, Preset, Projection};
 use crate::step::StrategyKind;
 
@@ -143,7 +143,7 @@ pub fn marks(model: &str, trainable: Trainable, budget: u64) -> Vec<Mark> {
 mod tests {
     use super::*;
     use crate::model::PUBLISHED;
-    use crate::web::reach::{Chart, Line, axes, model_bytes};
+    use crate::web::memory_curve::{Chart, Line, axes, model_bytes};
 
     fn question(comparison: &Comparison, trainable: Trainable) -> Question {
         let model = PUBLISHED.iter().find(|model| model.name == comparison.model).expect("the paper's models are published");

@@ -3,11 +3,11 @@
 //! In English and at the first length, the same markup stands in the page's HTML, so that it is painted before the program is there. The
 //! page then draws it by the same functions.
 
+use super::charts::{Mountain, MountainWords, Mountains, PASSES, axis, mountains_file, passes, plot};
 use super::form::Form;
 use super::format::{bytes, whole};
-use super::picture::{Mountain, MountainWords, Mountains, PASSES, axis, mountains_file, passes, plot};
+use super::i18n::{Texts, fill};
 use super::route::{Address, PROOF, Route};
-use super::texts::{Texts, fill};
 use crate::step::StrategyKind;
 
 /// The length that is shown first, and the ends of the slider.
@@ -165,7 +165,7 @@ pub fn first_picture() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::texts::LANGUAGES;
+    use crate::web::i18n::LANGUAGES;
 
     /// The file that index.html takes in.
     const FILE: &str = "www/first-picture.html";

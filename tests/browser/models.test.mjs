@@ -153,10 +153,10 @@ async function trainsAdapters(trainer) {
   assert(await largestRead(page) < (await readFile(path.join(folder, SHARD))).length, 'a whole shard was read at once');
 }
 
-/** The most bytes that the librarian has read of a file at once. */
+/** The most bytes that the model worker has read of a file at once. */
 function largestRead(page) {
   return page.evaluate(() => new Promise((resolve) => {
-    const channel = new BroadcastChannel('librarian');
+    const channel = new BroadcastChannel('model-worker');
     channel.onmessage = ({ data }) => {
       if (typeof data !== 'number') return;
       channel.close();

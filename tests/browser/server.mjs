@@ -38,14 +38,14 @@ export async function serve(directory, { under = '/', instead = {} } = {}) {
   return { url: `http://127.0.0.1:${server.address().port}${under}`, served, close };
 }
 
-/** Serves the page with instruments in its workers, for `destroyDevice`, `webgpuMemory` and tests of the librarian; and with more files. */
+/** Serves the page with instruments in its workers, for `destroyDevice`, `webgpuMemory` and tests of the model worker; and with more files. */
 export function serveInstrumented(directory, more = {}) {
   const instead = {
     ...more,
     'start-worker.js': path.join(HERE, 'instruments/start-worker.js'),
     'native-webgpu.js': path.join(HERE, 'instruments/native-webgpu.js'),
-    'start-librarian.js': path.join(HERE, 'instruments/start-librarian.js'),
-    'start-librarian-itself.js': path.join(directory, 'start-librarian.js'),
+    'start-model-worker.js': path.join(HERE, 'instruments/start-model-worker.js'),
+    'start-model-worker-itself.js': path.join(directory, 'start-model-worker.js'),
     'start-worker-itself.js': path.join(directory, 'start-worker.js'),
     'webgpu-memory.js': path.join(HERE, 'node_modules/webgpu-memory/dist/1.x/webgpu-memory.module.js'),
   };

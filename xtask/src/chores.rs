@@ -31,7 +31,7 @@ pub fn lints() -> Result<Vec<Job>> {
     tools::ensure_target()?;
     let deny = ["--", "--deny", "warnings"];
     let native = cargo_with(&["clippy", "--workspace", "--all-targets"], &deny);
-    let target = ["clippy", "--lib", "--bin", "page", "--bin", "librarian", "--target", tools::TARGET, "--profile", page::QUICK];
+    let target = ["clippy", "--lib", "--bin", "page", "--bin", "model_worker", "--target", tools::TARGET, "--profile", page::QUICK];
     let browser = cargo_with(&target, &deny);
     let mut documentation = cargo(&["doc", "--lib", "--no-deps", "--quiet"]);
     documentation.env("RUSTDOCFLAGS", "--deny warnings");

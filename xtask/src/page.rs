@@ -27,7 +27,7 @@ fn minutes(profile: &str) -> f32 {
 /// Builds the page's programs with the same flags as Trunk, so that Trunk finds them built.
 pub fn programs(profile: &str) -> Job {
     let target = format!("--target={}", tools::TARGET);
-    let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page", "--bin", "librarian"]);
+    let command = cargo(&["build", &target, "--profile", profile, "--offline", "--bin", "page", "--bin", "model_worker"]);
     Job { name: "the page's programs".to_owned(), minutes: minutes(profile), command, advice: BUILD_ADVICE.to_owned(), is_lint: false }
 }
 

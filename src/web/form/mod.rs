@@ -1,7 +1,7 @@
 //! What the visitor has set: texts as typed, and what they mean. The page's link carries the same.
 
 mod controls;
-mod link;
+mod url_query;
 
 pub use controls::{Field, Group, SourceChoice};
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
 use crate::step::{BatchShape, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::Settings;
-use crate::web::library::Vocabulary;
+use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
 
 /// Every control, as it was left.

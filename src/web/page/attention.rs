@@ -10,11 +10,11 @@ use super::T;
 use super::axes::percent;
 use super::heat::canvas;
 use super::state::State;
-use crate::web::chart::Scale;
+use crate::web::axis::Scale;
+use crate::web::charts::AttentionMap;
 use crate::web::format::{digits, whole};
-use crate::web::picture::AttentionMap;
+use crate::web::i18n::fill;
 use crate::web::protocol::ToWorker;
-use crate::web::texts::fill;
 
 /// How far Page up, Page down, Home and End go, in cells.
 const FAR: isize = 16;

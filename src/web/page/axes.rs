@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::web::chart::{SIDE, Scale};
+use crate::web::axis::{SIDE, Scale};
 
 /// A place in a chart.
 pub fn percent(value: f64) -> String {

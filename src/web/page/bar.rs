@@ -49,7 +49,8 @@ fn run(state: State, t: T) -> impl IntoView {
     let can_go_on = move || state.has_run.get() && !state.phase.get().is_busy() && !controls::is_over(state);
     let pause =
         move || view! { <button id="chip-pause" type="button" on:click=move |_| state.send(&ToWorker::Pause)>{t.controls.pause}</button> };
-    let go_on = move || view! { <button id="chip-continue" type="button" on:click=move |_| state.go(Go::On)>{t.controls.go_on}</button> };
+    let go_on =
+        move || view! { <button id="chip-continue" type="button" on:click=move |_| state.go(Go::Continuous)>{t.controls.go_on}</button> };
     view! {
         <div class="chip">
             <p id="status" role="status" data-state=move || state.phase.get().name()>{move || controls::status(state, t)}</p>

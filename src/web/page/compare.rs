@@ -4,14 +4,14 @@ use leptos::prelude::*;
 
 use super::planning::{Planning, planning};
 use super::state::{Plans, State};
-use super::{T, axes, proof, roofline, stage, timeline};
+use super::{T, axes, proof, roofline, step_grid, timeline};
 use crate::step::StrategyKind;
-use crate::web::chart::{BudgetPlace, Scale, memory_scale};
+use crate::web::axis::{BudgetPlace, Scale, memory_scale};
+use crate::web::charts::{Part, Planned};
 use crate::web::form::Form;
 use crate::web::format::{bytes, digits, seconds, whole};
-use crate::web::picture::{Part, Planned};
+use crate::web::i18n::fill;
 use crate::web::protocol::ToWorker;
-use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let planning = planning();
@@ -52,7 +52,7 @@ fn card(state: State, t: T, planning: Planning, plans: &Plans, kind: StrategyKin
     let peak = planned.peak_bytes();
     let [standard, highest] = [plans.all[0].peak_bytes(), plans.all.iter().map(Planned::peak_bytes).max().unwrap_or(0)];
     let share = fill(t.compare.share, &[("percent", &digits(100.0 * peak as f64 / standard.max(1) as f64))]);
-    let (op, what) = stage::describe_in(t, planned.program(), planned.peak_turn());
+    let (op, what) = step_grid::describe_in(t, planned.program(), planned.peak_turn());
     let newest = move || planning.own_longest(kind).filter(|(_, is_old)| !is_old).map(|(tokens, _)| tokens.unwrap_or(0));
     let is_chosen = kind == plans.plan.strategy.kind;
     view! {

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use super::state::{Phase, State};
 use super::{T, saved_runs};
 use crate::web::form::Field;
+use crate::web::i18n::fill;
 use crate::web::protocol::{Go, ToWorker};
-use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let phase = move || state.phase.get();
@@ -24,9 +24,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
             {move || (!state.has_run.get()).then(|| view! { <p class="hint">{t.controls.about}</p> })}
             {saved_runs::view(state, t)}
             <div class="buttons">
-                <button id="start" aria-describedby="why-not" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::On)>{start}</button>
+                <button id="start" aria-describedby="why-not" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::Continuous)>{start}</button>
                 <button id="pause" aria-describedby="why-not" type="button" disabled=move || !phase().is_going() && !is_searching() on:click=pause>{pausing}</button>
-                <button id="step" aria-describedby="why-not" type="button" disabled=is_busy on:click=move |_| state.go(Go::Once)>{t.controls.step}</button>
+                <button id="step" aria-describedby="why-not" type="button" disabled=is_busy on:click=move |_| state.go(Go::OneStep)>{t.controls.step}</button>
                 <button id="reset" aria-describedby="why-not" type="button" disabled=is_untouched on:click=move |_| state.send(&ToWorker::Reset)>
                     {t.controls.reset}
                 </button>

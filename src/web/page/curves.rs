@@ -6,11 +6,11 @@ use web_sys::PointerEvent;
 use super::state::State;
 use super::{T, axes, browser, positions};
 use crate::train::StepReport;
-use crate::web::chart::{SIDE, number};
+use crate::web::axis::{SIDE, number};
 use crate::web::curve::{self, Point, polyline, smoothed};
 use crate::web::format::{digits, seconds, whole};
+use crate::web::i18n::fill;
 use crate::web::metrics::{Quantity, csv};
-use crate::web::texts::fill;
 
 /// Steps in the table.
 const TABLE_ROWS: usize = 20;

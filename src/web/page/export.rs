@@ -5,11 +5,11 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::state::{Plans, State};
-use super::{T, browser, stage};
+use super::{T, browser, step_grid};
 use crate::step::Pass;
+use crate::web::charts::{POSTER_SIZE, Part, Words, poster};
 use crate::web::format::bytes;
-use crate::web::picture::{POSTER_SIZE, Part, Words, poster};
-use crate::web::texts::fill;
+use crate::web::i18n::fill;
 
 pub fn view(state: State, t: T, plans: Arc<Plans>) -> impl IntoView {
     let name = format!("streambp-{}-{}", plans.plan.strategy.kind, plans.plan.shape.tokens());
@@ -26,12 +26,12 @@ pub fn view(state: State, t: T, plans: Arc<Plans>) -> impl IntoView {
     view! {
         <div class="buttons exports">
             <button id="export-svg" type="button" on:click=move |_| browser::download(&svg_name, "image/svg+xml", as_svg().as_bytes())>
-                {t.stage.export_svg}
+                {t.step_grid.export_svg}
             </button>
             <button id="export-png" type="button" on:click=move |_| browser::download_png(&as_png(), &png_name, POSTER_SIZE)>
-                {t.stage.export_png}
+                {t.step_grid.export_png}
             </button>
-            <button id="export-trace" type="button" on:click=trace>{t.stage.export_trace}</button>
+            <button id="export-trace" type="button" on:click=trace>{t.step_grid.export_trace}</button>
         </div>
     }
 }
@@ -40,8 +40,8 @@ fn svg(t: T, plans: &Plans, turn: u64) -> String {
     let (planned, timeline) = (plans.chosen(), plans.timeline());
     let at = planned.program().instance(turn);
     let alive = bytes(planned.plan.alive_bytes(crate::step::ProgramPoint { block: at.block, node: at.node }));
-    let (op, what) = stage::describe(t, plans, turn);
-    let (peak_op, peak_what) = stage::describe(t, plans, timeline.peak);
+    let (op, what) = step_grid::describe(t, plans, turn);
+    let (peak_op, peak_what) = step_grid::describe(t, plans, timeline.peak);
     let peak = bytes(planned.peak_bytes());
     let words = Words {
         title: format!(
@@ -51,12 +51,12 @@ fn svg(t: T, plans: &Plans, turn: u64) -> String {
             plans.plan.shape.lengths().len(),
             plans.plan.shape.longest()
         ),
-        moment: fill(t.stage.now, &[("op", &op), ("what", &what), ("bytes", &alive)]),
-        peak: fill(t.stage.peak, &[("bytes", &peak), ("op", &peak_op), ("what", &peak_what)]),
-        row: &|layer| layer.map_or_else(|| t.stage.head_row.to_owned(), |layer| fill(t.stage.layer, &[("layer", &layer)])),
+        moment: fill(t.step_grid.now, &[("op", &op), ("what", &what), ("bytes", &alive)]),
+        peak: fill(t.step_grid.peak, &[("bytes", &peak), ("op", &peak_op), ("what", &peak_what)]),
+        row: &|layer| layer.map_or_else(|| t.step_grid.head_row.to_owned(), |layer| fill(t.step_grid.layer, &[("layer", &layer)])),
         part: &|part: Part| t.part(part).to_owned(),
         pass: &|pass: Pass| t.pass(pass).to_owned(),
         colour: &|name| browser::css_colour(name),
     };
-    poster(planned, &plans.stage, timeline, turn, &words)
+    poster(planned, &plans.grid, timeline, turn, &words)
 }

@@ -5,12 +5,12 @@ use web_sys::KeyboardEvent;
 
 use super::heat::heat_map;
 use super::state::State;
-use super::{T, browser, stage};
+use super::{T, browser, step_grid};
 use crate::step::TensorId;
+use crate::web::charts::{Entry, entries};
 use crate::web::format::{bytes, whole};
-use crate::web::picture::{Entry, entries};
+use crate::web::i18n::fill;
 use crate::web::protocol::{TensorView, ToWorker};
-use crate::web::texts::fill;
 
 /// Rows of the list, at most: what is left out is summed up in one.
 const MOST_ROWS: usize = 400;
@@ -28,7 +28,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let total = move || list.with(|list| list.iter().map(|entry| entry.bytes).sum::<u64>());
     let now = move || {
         let plans = state.plans.get().ok()?;
-        let (op, what) = stage::describe(t, &plans, turn.get().min(plans.timeline().turns - 1));
+        let (op, what) = step_grid::describe(t, &plans, turn.get().min(plans.timeline().turns - 1));
         Some(format!("{what} ({op})"))
     };
     let columns = [t.inspector.name, t.inspector.layer, t.inspector.chunk, t.inspector.shape, t.inspector.bytes];

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use web_sys::Blob;
 
-use super::past;
+use super::run_history;
 use super::state::{Phase, State, Trouble, Wait, phase_of};
 use crate::train::Suggestion;
+use crate::web::charts::AttentionMap;
 use crate::web::form::Form;
-use crate::web::picture::AttentionMap;
+use crate::web::i18n::{Texts, fill};
 use crate::web::protocol::{Data, FromWorker, Go, History, Run};
-use crate::web::texts::{Texts, fill};
 
 impl State {
     /// What the worker said.
-    pub fn hear(self, message: FromWorker, file: Option<Blob>) {
+    pub fn on_message(self, message: FromWorker, file: Option<Blob>) {
         match message {
             FromWorker::Ready(device) => {
                 self.device.set(Some(device));
@@ -45,11 +45,11 @@ impl State {
             FromWorker::Paused if self.has_run.get_untracked() => self.phase.set(Phase::Paused),
             FromWorker::Paused => {}
             FromWorker::WasReset => {
-                past::remember(self);
+                run_history::remember(self);
                 self.forget();
                 self.has_run.set(false);
                 self.phase.set(if self.device.with_untracked(Option::is_some) { Phase::Ready } else { Phase::Error });
-                self.mend();
+                self.recover();
             }
             FromWorker::Inspected(view) => self.view.set(Some(*view)),
             FromWorker::Looked(step, pattern, texts) => self.pattern.set(Some(Arc::new(AttentionMap::new(step, *pattern, texts)))),
@@ -121,7 +121,7 @@ impl State {
             return;
         }
         if !run_survives {
-            past::remember(self);
+            run_history::remember(self);
             self.live.set(0);
         }
         self.wait.set(None);

@@ -12,39 +12,39 @@ mod drawer;
 mod export;
 mod heat;
 mod inspector;
-mod keep;
-mod kept;
 mod language;
 mod learn;
-mod library;
-mod link;
 mod messages;
+mod model_client;
 mod notices;
-mod opening;
-mod past;
+mod open_model;
 mod planning;
 mod positions;
 mod preferences;
 mod proof;
 mod reach;
 mod roofline;
+mod run_history;
 mod runs;
 mod sample;
+mod saved_activations;
 mod saved_runs;
+mod saving;
 mod see;
 mod setup;
-mod slow;
-mod stage;
 mod state;
+mod step_grid;
+mod stepping;
 mod text;
 mod timeline;
+mod trainer_client;
 mod training;
 mod wake_lock;
 
 use leptos::prelude::*;
 
+use super::i18n::Texts;
 use super::route::Route;
-use super::texts::Texts;
 use state::State;
 
 /// The texts of the language that the page is in. Another language draws the page anew.
@@ -108,11 +108,11 @@ fn content(state: State, t: T, place: RwSignal<u32>, route: Route) -> AnyView {
             .into_any()
         }
         Route::Learn => learn::view(state, t).into_any(),
-        Route::Step => view! { {stage::view(state, t)} {inspector::view(state, t)} }.into_any(),
+        Route::Step => view! { {step_grid::view(state, t)} {inspector::view(state, t)} }.into_any(),
         Route::Train => view! {
             {controls::view(state, t)}
             {training::view(state, t)}
-            {keep::view(state, t)}
+            {saving::view(state, t)}
         }
         .into_any(),
         Route::Reach => reach::view(state, t).into_any(),

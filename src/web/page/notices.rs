@@ -3,25 +3,25 @@
 use leptos::prelude::*;
 
 use super::state::{State, Wait};
-use super::{T, keep};
+use super::{T, saving};
 use crate::step::Strategy;
 use crate::train::Suggestion;
 use crate::web::form::Field;
 use crate::web::format::sentence;
+use crate::web::i18n::fill;
 use crate::web::protocol::ToWorker;
-use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     // A view that needs no device says nothing of a missing one.
     let is_quiet = Memo::new(move |_| state.device.with(Option::is_none) && !state.route.get().has_settings());
-    let complaint = move || state.complaint().filter(|_| !is_quiet.get());
+    let shown_error = move || state.shown_error().filter(|_| !is_quiet.get());
     let notice = move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> });
     view! {
         <div class="notices">
             {move || state.wait.get().map(|wait| while_waiting(state, t, &wait))}
             {notice}
-            {move || keep::storage_notice(state, t).map(|sentence| view! { <p id="storage" class="note" role="status">{sentence}</p> })}
-            {move || complaint().map(|trouble| {
+            {move || saving::storage_notice(state, t).map(|sentence| view! { <p id="storage" class="note" role="status">{sentence}</p> })}
+            {move || shown_error().map(|trouble| {
                 view! {
                     <div class="trouble">
                         <p id="error" role="alert">{sentence(&trouble.message)}</p>
@@ -36,7 +36,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
 /// What a visitor can do for a run that waits for a device.
 fn while_waiting(state: State, t: T, wait: &Wait) -> impl IntoView + use<> {
     let export = (wait.step > 0).then(|| {
-        view! { <button id="export-waiting" type="button" on:click=move |_| state.export()>{t.keep.export}</button> }
+        view! { <button id="export-waiting" type="button" on:click=move |_| state.export()>{t.saving.export}</button> }
     });
     view! {
         <p id="waiting" class="note" role="status">{waiting(t, wait)}</p>

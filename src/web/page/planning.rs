@@ -4,15 +4,15 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{Event, MessageEvent, Worker};
 
-use super::link;
 use super::state::{Phase, State};
+use super::trainer_client;
 use crate::model::{ModelSpec, Preset};
 use crate::step::{Strategy, StrategyKind};
 use crate::web::form::{Field, Form, Plan};
+use crate::web::memory_curve::{Chart, FromPlanner, Question, ToPlanner, Topic};
 use crate::web::planner::NAME;
 use crate::web::published::{self, Trainable};
-use crate::web::reach::{Chart, FromPlanner, Question, ToPlanner, Topic};
-use crate::web::{protocol::Device, wire};
+use crate::web::{codec, protocol::Device};
 
 /// A chart, and which question it answers.
 pub type Answer = RwSignal<Option<(u32, Chart)>>;
@@ -181,25 +181,26 @@ impl Planning {
         if self.worker.with_value(Option::is_none) {
             self.worker.set_value(Some(self.start(state)));
         }
-        let (pair, handed_over) = wire::pack(&ToPlanner { topic, number, question }, &[]);
+        let (pair, handed_over) = codec::pack(&ToPlanner { topic, number, question }, &[]);
         let send = |worker: &Worker| worker.post_message_with_transfer(&pair, &handed_over).expect("messages can be posted");
         self.worker.with_value(|worker| worker.iter().for_each(send));
     }
 
     fn start(self, state: State) -> Worker {
-        let worker = link::spawn(NAME);
-        let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| self.hear(state, wire::unpack(&event.data()).0));
+        let worker = trainer_client::spawn(NAME);
+        let on_message =
+            Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| self.on_message(state, codec::unpack(&event.data()).0));
         // The next question starts another one.
         let died = Closure::<dyn Fn(Event)>::new(move |_| {
             self.is_choosing.set(false);
             self.worker.set_value(None);
         });
-        worker.set_onmessage(Some(hear.into_js_value().unchecked_ref()));
+        worker.set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
         worker.set_onerror(Some(died.into_js_value().unchecked_ref()));
         worker
     }
 
-    fn hear(self, state: State, message: FromPlanner) {
+    fn on_message(self, state: State, message: FromPlanner) {
         let newest = self.asked.get_untracked();
         match message {
             FromPlanner::Charted(topic, number, chart) if number == newest[topic.slot()] => {

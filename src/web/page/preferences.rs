@@ -5,7 +5,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::state::State;
 use super::{T, browser, language};
-use crate::web::texts::LANGUAGES;
+use crate::web::i18n::LANGUAGES;
 
 /// Themes there are, by what the style sheet knows them as.
 const THEMES: [&str; 3] = ["system", "light", "dark"];

@@ -9,16 +9,16 @@ use crate::step::StrategyKind;
 use crate::train::{ParameterReport, RunReport, VerifyReport};
 use crate::web::form::Form;
 use crate::web::format::bytes;
+use crate::web::i18n::fill;
 use crate::web::protocol::ToWorker;
 use crate::web::route::PROOF;
-use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let planning = planning();
     let is_busy = move || state.phase.get().is_busy() || state.device.with(Option::is_none) || state.proving.with(Option::is_some);
     let prove = move |_| {
         let Some(run) = state.run() else { return };
-        state.library.wake(state);
+        state.models.ensure_started(state);
         planning.proved.set(Some(run.spec.clone()));
         state.proof.set(None);
         state.proving.set(Some((0, 0)));

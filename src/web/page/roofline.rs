@@ -6,11 +6,11 @@ use super::planning::{Planning, planning};
 use super::state::{Phase, State};
 use super::{T, browser};
 use crate::train::{Profile, RooflineRow};
+use crate::web::charts::{Group, RooflineWords, roofline};
 use crate::web::form::Form;
 use crate::web::format::{digits, seconds};
-use crate::web::picture::{Group, RooflineWords, roofline};
+use crate::web::i18n::fill;
 use crate::web::protocol::ToWorker;
-use crate::web::texts::fill;
 
 /// Pixels of the picture where there is room, on a phone, and in a file.
 const WIDE: [u32; 2] = [680, 440];
@@ -77,8 +77,8 @@ fn outcome(t: T, profile: &Profile) -> impl IntoView + use<> {
         <p class="hint">{t.roofline.picture_about}</p>
         {table(t, profile)}
         <div class="buttons exports">
-            <button id="roofline-svg" type="button" on:click=give_svg>{t.stage.export_svg}</button>
-            <button id="roofline-png" type="button" on:click=give_png>{t.stage.export_png}</button>
+            <button id="roofline-svg" type="button" on:click=give_svg>{t.step_grid.export_svg}</button>
+            <button id="roofline-png" type="button" on:click=give_png>{t.step_grid.export_png}</button>
         </div>
     }
 }

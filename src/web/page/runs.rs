@@ -3,12 +3,12 @@
 use leptos::prelude::*;
 
 use super::T;
-use super::past::PastRun;
+use super::run_history::PastRun;
 use super::state::State;
 use crate::web::form::Field;
 use crate::web::format::{bytes, digits, whole};
+use crate::web::i18n::fill;
 use crate::web::metrics::median;
-use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     view! {

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use super::T;
 use super::state::State;
 use crate::web::form::SourceChoice;
+use crate::web::i18n::fill;
 use crate::web::protocol::Sample;
-use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let step = move || state.sample.with(|sample| sample.as_ref().map_or_else(String::new, |(step, _)| step.to_string()));

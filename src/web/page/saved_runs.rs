@@ -8,9 +8,9 @@ use super::{T, browser};
 use crate::model::PRESETS;
 use crate::web::form::SourceChoice;
 use crate::web::format::{bytes, whole};
-use crate::web::library::{Origin, Vocabulary};
+use crate::web::i18n::fill;
+use crate::web::model_protocol::{Origin, Vocabulary};
 use crate::web::protocol::{About, Data, Run, SavedRun, Start, ToWorker};
-use crate::web::texts::fill;
 
 /// Lists the saved runs. While a run is in progress they are folded away.
 pub fn view(state: State, t: T) -> impl IntoView {
@@ -19,7 +19,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let list = move || {
         let runs = state.saved.get();
         (!runs.is_empty()).then(|| {
-            let title = fill(t.keep.saved_runs, &[("count", &runs.len())]);
+            let title = fill(t.saving.saved_runs, &[("count", &runs.len())]);
             view! {
                 <details id="saved-runs" prop:open=move || !state.has_run.get()>
                     <summary>{title}</summary>
@@ -32,17 +32,17 @@ pub fn view(state: State, t: T) -> impl IntoView {
 }
 
 fn row(state: State, t: T, asked: RwSignal<Option<String>>, run: SavedRun) -> impl IntoView {
-    let name = run.about.as_ref().map_or_else(|| t.keep.saved_unreadable.to_owned(), |about| name(t, &about.run));
+    let name = run.about.as_ref().map_or_else(|| t.saving.saved_unreadable.to_owned(), |about| name(t, &about.run));
     let details = match &run.about {
         Some(about) => details(state, t, about, run.bytes),
         None => bytes(run.bytes),
     };
     let (id, is_elsewhere, is_readable) = (run.id, run.is_elsewhere, run.about.is_some());
     let about = format!("{name}, {details}");
-    let resume_label = format!("{}: {about}", t.keep.resume);
+    let resume_label = format!("{}: {about}", t.saving.resume);
     let (own, resumed) = (id.clone(), id.clone());
     let is_asked = Memo::new(move |_| asked.with(|asked| asked.as_ref() == Some(&own)));
-    let forget_text = move || if is_asked.get() { t.keep.forget_now } else { t.keep.forget };
+    let forget_text = move || if is_asked.get() { t.saving.forget_now } else { t.saving.forget };
     let forgotten = id.clone();
     let forget = move |_| {
         if is_asked.get_untracked() {
@@ -52,13 +52,13 @@ fn row(state: State, t: T, asked: RwSignal<Option<String>>, run: SavedRun) -> im
             asked.set(Some(forgotten.clone()));
         }
     };
-    let cannot_resume = move || is_elsewhere || state.has_run.get() || state.phase.get().is_busy() || state.library.is_busy.get();
+    let cannot_resume = move || is_elsewhere || state.has_run.get() || state.phase.get().is_busy() || state.models.is_busy.get();
     view! {
         <li data-run=id data-elsewhere=is_elsewhere.to_string()>
-            <span>{name} <small>{details}{is_elsewhere.then(|| format!(" · {}", t.keep.saved_elsewhere))}</small></span>
+            <span>{name} <small>{details}{is_elsewhere.then(|| format!(" · {}", t.saving.saved_elsewhere))}</small></span>
             {is_readable.then(|| view! {
                 <button type="button" class="resume" aria-label=resume_label disabled=cannot_resume
-                    on:click=move |_| state.resume(resumed.clone())>{t.keep.resume}</button>
+                    on:click=move |_| state.resume(resumed.clone())>{t.saving.resume}</button>
             })}
             <button type="button" class="forget" aria-label=move || format!("{}: {about}", forget_text()) disabled=is_elsewhere
                 on:click=forget>{forget_text}</button>
@@ -84,7 +84,7 @@ fn details(state: State, t: T, about: &About, size: u64) -> String {
     let date = Date::new(&about.saved_at.into()).to_locale_string(state.language.get(), &wasm_bindgen::JsValue::UNDEFINED);
     let values: [(&str, &dyn std::fmt::Display); 4] =
         [("step", &whole(about.step)), ("steps", &whole(about.run.settings.steps)), ("date", &String::from(date)), ("bytes", &bytes(size))];
-    fill(t.keep.saved_run, &values)
+    fill(t.saving.saved_run, &values)
 }
 
 /// Other tabs save runs, too.
@@ -105,25 +105,25 @@ impl State {
         let run = about.run;
         let needs_model = run.spec.adapters().is_some() || run.vocabulary == Vocabulary::Model;
         let is_open =
-            |fingerprint| self.library.opened.with_untracked(|opened| opened.as_ref().is_some_and(|o| o.fingerprint == fingerprint));
-        let was_fetched = self.library.resuming.get_untracked().is_some();
+            |fingerprint| self.models.opened.with_untracked(|opened| opened.as_ref().is_some_and(|o| o.fingerprint == fingerprint));
+        let was_fetched = self.models.resuming.get_untracked().is_some();
         self.stop_resuming();
-        self.mend();
+        self.recover();
         self.notice.set(None);
         match &run.start {
             Start::Opened { origin, fingerprint, .. } if needs_model && !is_open(*fingerprint) => match origin {
                 Origin::Address(address) if !was_fetched => {
-                    self.library.resuming.set(Some(id));
+                    self.models.resuming.set(Some(id));
                     self.phase.set(Phase::Resuming);
-                    self.library.fetch(self, address.clone());
+                    self.models.fetch(self, address.clone());
                 }
                 origin => {
-                    self.complain(&fill(self.texts.get_untracked().library.needs_model, &[("name", &origin.name())]));
+                    self.show_error(&fill(self.texts.get_untracked().models.needs_model, &[("name", &origin.name())]));
                 }
             },
             _ => {
                 if run.is_encoded() {
-                    self.library.wake(self);
+                    self.models.ensure_started(self);
                 }
                 self.phase.set(Phase::Resuming);
                 self.send(&ToWorker::Resume(id));
@@ -133,8 +133,8 @@ impl State {
 
     /// No saved run waits for its model any more.
     pub fn stop_resuming(self) {
-        if self.library.resuming.get_untracked().is_some() {
-            self.library.resuming.set(None);
+        if self.models.resuming.get_untracked().is_some() {
+            self.models.resuming.set(None);
             self.phase.set(Phase::Ready);
         }
     }

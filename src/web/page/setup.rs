@@ -5,16 +5,16 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::DragEvent;
 
 use super::state::State;
-use super::{T, browser, kept, opening, text};
+use super::{T, browser, open_model, saved_activations, text};
 use crate::model::{PRESETS, Parameters, Preset};
 use crate::step::{SavedActivations, StrategyKind};
 use crate::train::Summary;
 use crate::web::blob;
 use crate::web::form::{Field, Form, Group, SourceChoice, rounded_up};
 use crate::web::format::{sentence, whole};
-use crate::web::library::Vocabulary;
+use crate::web::i18n::fill;
+use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::TaskKind;
-use crate::web::texts::fill;
 
 pub fn view(state: State, t: T) -> impl IntoView {
     let is_locked = move || state.has_run.get();
@@ -73,8 +73,7 @@ fn data(state: State, t: T) -> impl IntoView {
 fn vocabulary(state: State, t: T) -> impl IntoView {
     let chosen = move || state.form.with(|form| form.vocabulary);
     let option = move |vocabulary: Vocabulary| {
-        let is_none =
-            move || vocabulary == Vocabulary::Model && !state.library.opened.with(|o| o.as_ref().is_some_and(|o| o.has_tokenizer));
+        let is_none = move || vocabulary == Vocabulary::Model && !state.models.opened.with(|o| o.as_ref().is_some_and(|o| o.has_tokenizer));
         let is_chosen = move || chosen() == vocabulary;
         view! { <option value=vocabulary.name() prop:selected=is_chosen disabled=is_none>{t.vocabulary(vocabulary).to_owned()}</option> }
     };
@@ -96,7 +95,7 @@ fn paste(state: State, t: T) -> impl IntoView {
     let use_paste = move |_| {
         let pasted = area.get_untracked().map(|area| area.value()).unwrap_or_default();
         if pasted.is_empty() {
-            return state.complain(t.failures.empty_paste);
+            return state.show_error(t.failures.empty_paste);
         }
         spawn_local(text::take(state, t, t.data.paste.to_owned(), blob::of_bytes(pasted.as_bytes())));
     };
@@ -105,7 +104,7 @@ fn paste(state: State, t: T) -> impl IntoView {
         spawn_local(async move {
             match browser::fetch_file(&address).await {
                 Some(fetched) => text::take(state, t, address, fetched).await,
-                None => state.complain(&fill(t.failures.not_fetched, &[("name", &address)])),
+                None => state.show_error(&fill(t.failures.not_fetched, &[("name", &address)])),
             }
         });
     };
@@ -163,7 +162,7 @@ fn model(state: State, t: T) -> impl IntoView {
     };
     let choose_preset = move |name: String| {
         if let Some(preset) = Preset::named(&name) {
-            state.library.close(state);
+            state.models.close(state);
             state.form.update(|form| form.take_preset(preset));
         }
     };
@@ -184,16 +183,16 @@ fn model(state: State, t: T) -> impl IntoView {
             <option value="" prop:selected=is_own disabled>{t.model.own_sizes}</option>
         </select>
         <p class="hint" id="preset-about">{move || parameters(state, t)}</p>
-        {opening::view(state, t)}
-        {opening::learning(state, t)}
+        {open_model::view(state, t)}
+        {open_model::learning(state, t)}
         <label class="field" for="strategy">{t.model.strategy}</label>
         <select id="strategy" aria-describedby="strategy-about" on:change=move |event| choose_strategy(event_target_value(&event))>
             {StrategyKind::ALL.map(strategy)}
         </select>
         <p class="hint" id="strategy-about">{move || t.strategy(state.form.with(|form| form.strategy)).to_owned()}</p>
         {group(state, t, Group::Step)}
-        {opening::beyond_context(state, t)}
-        {kept::view(state, t)}
+        {open_model::beyond_context(state, t)}
+        {saved_activations::view(state, t)}
         <details><summary>{t.model.sizes}</summary>{group(state, t, Group::Sizes)} {tied(state, t)}</details>
         <details><summary>{t.model.hyper_parameters}</summary>{group(state, t, Group::Training)}</details>
         <details><summary>{t.model.watching}</summary>{group(state, t, Group::Watch)}</details>

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use web_sys::Blob;
 
-use super::library::Library;
-use super::link::Link;
-use super::{addressing, browser, curves, past};
+use super::model_client::ModelClient;
+use super::trainer_client::TrainerClient;
+use super::{addressing, browser, curves, run_history};
 use crate::step::{Granularity, Limits, StrategyKind};
 use crate::train::{Profile, Suggestion, Summary, VerifyReport};
+use crate::web::charts::{AttentionMap, Planned, StepGrid, Timeline};
 use crate::web::form::{Field, Form, Plan};
-use crate::web::picture::{AttentionMap, Planned, Stage, Timeline};
+use crate::web::i18n::Texts;
 use crate::web::protocol::{Data, Device, GivenText, Go, History, Run, Sample, SavedRun, Storage, TensorView, ToWorker};
 use crate::web::route::{Address, Route};
-use crate::web::texts::Texts;
 
 /// Where the page stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +80,12 @@ pub struct Wait {
     pub seconds: u32,
 }
 
-/// The step under every strategy, in the order of [`StrategyKind::ALL`], and the chosen one's stage.
+/// The step under every strategy, in the order of [`StrategyKind::ALL`], and the chosen one's grid.
 pub struct Plans {
     pub plan: Plan,
     pub all: [Planned; 3],
     pub timelines: [Timeline; 3],
-    pub stage: Stage,
+    pub grid: StepGrid,
     flops: u64,
 }
 
@@ -93,9 +93,9 @@ impl Plans {
     fn of(plan: &Plan, limits: Limits) -> Self {
         let all = StrategyKind::ALL.map(|kind| Planned::new(&plan.spec, &plan.shape, plan.strategy.of_kind(kind, plan.chunks), limits));
         let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
-        let stage = Stage::of(&all[plan.strategy.kind as usize]);
+        let grid = StepGrid::of(&all[plan.strategy.kind as usize]);
         let flops = all[plan.strategy.kind as usize].program().step_cost().flops;
-        Plans { plan: plan.clone(), all, timelines, stage, flops }
+        Plans { plan: plan.clone(), all, timelines, grid, flops }
     }
 
     /// The arithmetic of the chosen step.
@@ -129,7 +129,7 @@ pub struct State {
     /// The file of the text.
     pub text_file: StoredValue<Option<Blob>, LocalStorage>,
     /// Models in files.
-    pub library: Library,
+    pub models: ModelClient,
     pub phase: RwSignal<Phase>,
     pub device: RwSignal<Option<Device>>,
     pub trouble: RwSignal<Option<Trouble>>,
@@ -164,7 +164,7 @@ pub struct State {
     pub found: RwSignal<Option<usize>>,
     pub proving: RwSignal<Option<(usize, usize)>>,
     pub proof: RwSignal<Option<VerifyReport>>,
-    pub past: RwSignal<Vec<past::PastRun>>,
+    pub past: RwSignal<Vec<run_history::PastRun>>,
     /// The turn that comes next, as the device told; 0 between steps.
     pub live: RwSignal<u64>,
     /// The turn that the visitor went to, if it is not the device's.
@@ -190,7 +190,7 @@ pub struct State {
     pub head: RwSignal<[u32; 2]>,
     /// How slow motion goes: the stride, and the place of the speed's slider.
     pub pace: RwSignal<(Granularity, usize)>,
-    link: Link,
+    trainer: TrainerClient,
 }
 
 impl State {
@@ -217,7 +217,7 @@ impl State {
             text: RwSignal::new(None),
             texts_being_read: RwSignal::new(0),
             text_file: StoredValue::new_local(None),
-            library: Library::new(),
+            models: ModelClient::new(),
             phase: RwSignal::new(Phase::Loading),
             device,
             trouble: RwSignal::new(None),
@@ -259,13 +259,13 @@ impl State {
             look: RwSignal::new(curves::Look::default()),
             head: RwSignal::new([0, 0]),
             pace: RwSignal::new((Granularity::Operation, 3)),
-            link: Link::new(),
+            trainer: TrainerClient::new(),
         };
-        state.link.connect(state);
+        state.trainer.connect(state);
         // What was wrong with a run that did not begin is out of date as soon as the visitor changes something.
         Effect::new(move |_| {
             form.track();
-            state.mend();
+            state.recover();
             state.cursor.set(None);
         });
         Effect::new(move |before: Option<Option<u64>>| {
@@ -280,7 +280,7 @@ impl State {
     }
 
     /// What is wrong, if anything is.
-    pub fn complaint(self) -> Option<Trouble> {
+    pub fn shown_error(self) -> Option<Trouble> {
         self.trouble.get().or_else(|| Some(Trouble { message: self.contradiction.get()?, suggestion: None }))
     }
 
@@ -329,14 +329,14 @@ impl State {
 
     /// The run that the form says. If there is none, the visitor is told why.
     pub fn run(self) -> Option<Run> {
-        match self.form.with_untracked(|form| form.run(self.text.get_untracked(), self.library.start())) {
-            Ok(run) if !self.library.fits(&run.spec) => {
-                self.complain(self.texts.get_untracked().library.other_sizes);
+        match self.form.with_untracked(|form| form.run(self.text.get_untracked(), self.models.start())) {
+            Ok(run) if !self.models.fits(&run.spec) => {
+                self.show_error(self.texts.get_untracked().models.other_sizes);
                 None
             }
             Ok(run) => {
                 if run.is_encoded() {
-                    self.library.wake(self);
+                    self.models.ensure_started(self);
                 }
                 Some(run)
             }
@@ -350,17 +350,17 @@ impl State {
     /// Tells the worker something. The text of a run goes with it as a file.
     pub fn send(self, message: &ToWorker) {
         let has_text = message.run().is_some_and(|run| matches!(run.data, Data::Text(_)));
-        self.text_file.with_value(|file| self.link.send(message, file.as_ref().filter(|_| has_text), None));
+        self.text_file.with_value(|file| self.trainer.send(message, file.as_ref().filter(|_| has_text), None));
     }
 
-    /// Gives the worker a line to the librarian.
+    /// Gives the worker a line to the model worker.
     pub fn send_port(self, message: &ToWorker, port: &web_sys::MessagePort) {
-        self.link.send(message, None, Some(port));
+        self.trainer.send(message, None, Some(port));
     }
 
-    /// Lets the librarian give the visitor what the run has learned.
+    /// Lets the model worker give the visitor what the run has learned.
     pub fn export(self) {
-        self.library.wake(self);
+        self.models.ensure_started(self);
         self.send(&ToWorker::Export);
     }
 
@@ -373,12 +373,12 @@ impl State {
     }
 
     /// Says what is wrong with what the visitor did. A run goes on.
-    pub fn complain(self, message: &str) {
+    pub fn show_error(self, message: &str) {
         self.trouble.set(Some(Trouble { message: message.to_owned(), suggestion: None }));
     }
 
     /// Takes an error back, unless it is that there is no device.
-    pub fn mend(self) {
+    pub fn recover(self) {
         if self.device.with_untracked(Option::is_none) {
             return;
         }
@@ -391,7 +391,7 @@ impl State {
 
 /// What is shown while a run goes.
 pub fn phase_of(go: Go) -> Phase {
-    if matches!(go, Go::On | Go::Once) { Phase::Training } else { Phase::Stepping }
+    if matches!(go, Go::Continuous | Go::OneStep) { Phase::Training } else { Phase::Stepping }
 }
 
 fn plans_peak(state: State) -> Option<u64> {

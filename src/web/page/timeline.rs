@@ -7,13 +7,13 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
 use super::state::{Plans, State};
-use super::{T, axes, browser, export, stage};
+use super::{T, axes, browser, export, step_grid};
 use crate::step::Pass;
-use crate::web::chart::{BudgetPlace, Scale, memory_scale, short_bytes};
+use crate::web::axis::{BudgetPlace, Scale, memory_scale, short_bytes};
+use crate::web::charts::{HEIGHT, Part, Timeline};
 use crate::web::form::Field;
 use crate::web::format::{bytes, whole};
-use crate::web::picture::{HEIGHT, Part, Timeline};
-use crate::web::texts::fill;
+use crate::web::i18n::fill;
 
 pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
     let timeline = plans.timeline();
@@ -31,7 +31,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
     let spoken = {
         let plans = plans.clone();
         move || {
-            let (op, what) = stage::describe(t, &plans, state.shown_turn());
+            let (op, what) = step_grid::describe(t, &plans, state.shown_turn());
             format!("{op}, {what}")
         }
     };
@@ -46,11 +46,11 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
             }
         }
     };
-    let number = move || fill(t.stage.moment_at, &[("number", &whole(state.shown_turn() + 1)), ("all", &whole(turns))]);
+    let number = move || fill(t.step_grid.moment_at, &[("number", &whole(state.shown_turn() + 1)), ("all", &whole(turns))]);
     let cursor = move || format!("{:.3}%", 100.0 * (state.shown_turn() as f64 + 0.5) / turns as f64);
     view! {
-        <h3>{t.stage.timeline}</h3>
-        <p class="hint">{t.stage.timeline_about}</p>
+        <h3>{t.step_grid.timeline}</h3>
+        <p class="hint">{t.step_grid.timeline_about}</p>
         <div class="timeline" id="timeline" data-peak-turn=timeline.peak data-turns=turns>
             <div class="picture" on:pointermove=point on:pointerleave=move |_| state.pointed.set(None)>
                 {picture}
@@ -59,7 +59,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
             </div>
             <div class:hidden=move || state.without_model.get()>{budget(state, t, scale, peak_bytes)}</div>
             {passes(t, timeline)}
-            <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.stage.moment aria-valuetext=spoken
+            <input id="moment" type="range" min="0" max=(turns - 1).to_string() step="1" aria-label=t.step_grid.moment aria-valuetext=spoken
                 prop:value=move || state.shown_turn().to_string() on:input=move |event| moment(event_target_value(&event))/>
             <div class="moment">
                 <span class="number" id="moment-number">{number}</span>
@@ -67,7 +67,7 @@ pub fn view(state: State, t: T, plans: &Arc<Plans>) -> impl IntoView {
                 <input id="budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || state.form.with(|form| form.get(Field::Budget).to_owned())
                     on:input=move |event| state.form.update(|form| form.set(Field::Budget, event_target_value(&event)))/>
                 <button id="live" type="button" disabled=move || state.cursor.get().is_none() on:click=move |_| state.cursor.set(None)>
-                    {t.stage.live}
+                    {t.step_grid.live}
                 </button>
             </div>
         </div>
@@ -137,8 +137,8 @@ fn passes(t: T, timeline: &Timeline) -> impl IntoView {
 /// The peak, marked and named.
 fn peak(t: T, plans: &Plans) -> impl IntoView {
     let timeline = plans.timeline();
-    let (op, what) = stage::describe(t, plans, timeline.peak);
-    let text = fill(t.stage.peak, &[("bytes", &bytes(plans.chosen().peak_bytes())), ("op", &op), ("what", &what)]);
+    let (op, what) = step_grid::describe(t, plans, timeline.peak);
+    let text = fill(t.step_grid.peak, &[("bytes", &bytes(plans.chosen().peak_bytes())), ("op", &op), ("what", &what)]);
     let at = (timeline.peak as f64 + 0.5) / timeline.turns as f64;
     let is_late = at > 0.5;
     view! { <div class="peak" class:left=is_late style:left=format!("{:.3}%", 100.0 * at)><span id="peak">{text}</span></div> }
@@ -183,7 +183,7 @@ fn budget(state: State, t: T, scale: Bytes, peak_bytes: u64) -> impl IntoView {
     view! {
         <div class="budget-track">
             <div id="budget-line" class="budget" class:over=is_over class:above=is_above
-                role="slider" tabindex="0" aria-orientation="vertical" aria-label=t.stage.budget aria-valuemin="0"
+                role="slider" tabindex="0" aria-orientation="vertical" aria-label=t.step_grid.budget aria-valuemin="0"
                 aria-valuemax=move || state.budget.get().unwrap_or(0).max(scale.shown.with(Scale::high) as u64).to_string()
                 aria-valuenow=move || state.budget.get().map(|budget| budget.to_string()) aria-valuetext=text style:bottom=bottom
                 on:pointerdown=drag on:pointermove=drag on:pointerup=move |_| scale.release() on:pointercancel=move |_| scale.release()
@@ -195,9 +195,9 @@ fn budget(state: State, t: T, scale: Bytes, peak_bytes: u64) -> impl IntoView {
 }
 
 fn budget_text(t: T, budget: u64, peak_bytes: u64) -> String {
-    let at = fill(t.stage.budget_at, &[("bytes", &bytes(budget))]);
+    let at = fill(t.step_grid.budget_at, &[("bytes", &bytes(budget))]);
     match peak_bytes.checked_sub(budget) {
-        Some(over) if over > 0 => format!("{at}: {}", fill(t.stage.over_budget, &[("bytes", &bytes(over))])),
+        Some(over) if over > 0 => format!("{at}: {}", fill(t.step_grid.over_budget, &[("bytes", &bytes(over))])),
         _ => at,
     }
 }

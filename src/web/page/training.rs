@@ -7,7 +7,7 @@ use super::{T, attention, curves, runs, sample};
 use crate::train::{StepReport, Validation};
 use crate::web::form::SourceChoice;
 use crate::web::format::{digits, seconds, whole};
-use crate::web::texts::fill;
+use crate::web::i18n::fill;
 
 /// Stands for a number that is not known yet.
 const NONE: &str = "–";

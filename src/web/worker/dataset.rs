@@ -2,16 +2,16 @@
 
 use web_sys::Blob;
 
-use super::library::Library;
+use super::model_client::ModelClient;
 use crate::error::{Error, Result};
 use crate::text::Document;
 use crate::train::{CopyTask, Dataset, RecallTask, SortTask, SumTask, Task};
 use crate::web::blob;
-use crate::web::library::{Encoded, Vocabulary, Wish};
+use crate::web::model_protocol::{Encoded, Request, Vocabulary};
 use crate::web::protocol::{Data, Run, Start, TaskKind};
 
 /// Reads the dataset of a run. `text` is the file of its text.
-pub async fn dataset(run: &Run, text: Option<&Blob>, library: &Library) -> Result<Dataset> {
+pub async fn dataset(run: &Run, text: Option<&Blob>, models: &ModelClient) -> Result<Dataset> {
     let seq_len = run.settings.seq_len;
     let given = || text.ok_or_else(|| Error::Data("the text is not at hand any more; choose it again".to_owned()));
     let (name, text, written) = match &run.data {
@@ -26,8 +26,8 @@ pub async fn dataset(run: &Run, text: Option<&Blob>, library: &Library) -> Resul
         _ => None,
     };
     let config = Box::new(run.spec.config.clone());
-    let wish = Wish::Read { name, vocabulary: run.vocabulary, model, config, written };
-    match library.answer(wish, Some(&text)).await? {
+    let request = Request::Read { name, vocabulary: run.vocabulary, model, config, written };
+    match models.answer(request, Some(&text)).await? {
         Encoded::Stream(ids) => Dataset::tokens(ids, seq_len),
         Encoded::Documents(documents) => {
             let documents: Vec<Document> = documents.into_iter().map(|(ids, assistant_mask)| Document { ids, assistant_mask }).collect();

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::post::tell;
+use super::messages::send;
 use crate::error::Result;
 use crate::gpu::{Gpu, TunableOp, Tuning};
 use crate::model::ModelSpec;
@@ -47,7 +47,7 @@ impl Kernels {
     pub async fn search(&self, gpu: &Gpu, spec: &ModelSpec) -> Result<()> {
         self.is_skipped.set(false);
         let progress = |share| {
-            tell(&FromWorker::Searching(share));
+            send(&FromWorker::Searching(share));
             !self.is_skipped.get()
         };
         let tuning = tune(&gpu.used_for("search"), spec, progress).await?;
@@ -59,7 +59,7 @@ impl Kernels {
         }
         let found = *self.found(gpu, spec).await.tuning();
         let differs = |tunable: &TunableOp| gpu.tuning().with(*tunable, &found) != *gpu.tuning();
-        tell(&FromWorker::Searched(TunableOp::ALL.iter().filter(|tunable| differs(tunable)).count()));
+        send(&FromWorker::Searched(TunableOp::ALL.iter().filter(|tunable| differs(tunable)).count()));
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! The worker's side: holds the device and the run, does what the page says, reports what comes of it.
 
+mod benchmark;
 mod dataset;
 mod inspect;
 mod kernels;
-mod lab;
-mod library;
 mod locks;
-mod post;
+mod messages;
+mod model_client;
 mod recovery;
 mod run_directory;
 mod running;
@@ -20,16 +20,16 @@ use futures_channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
 
+use super::codec;
 use super::protocol::{Device, FromWorker, Go, Run, SavedRun, Storage, ToWorker};
-use super::wire;
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Granularity, Limits};
 use crate::train::{self, Dataset, Suggestion};
 use kernels::Kernels;
-use library::Library;
-use post::{Watch, tell};
+use messages::{Watch, send};
+use model_client::ModelClient;
 use recovery::Waiting;
 use run_directory::RunDirectory;
 use running::Running;
@@ -54,17 +54,17 @@ pub fn start() {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     let (sender, inbox) = mpsc::unbounded();
     let to_itself = sender.clone();
-    let library = Library::default();
-    let lent = library.clone();
+    let models = ModelClient::default();
+    let lent = models.clone();
     let kernels = Kernels::default();
     let looked_for = kernels.clone();
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        match wire::unpack(&event.data()).0 {
-            // At once: the worker may be waiting for a librarian that is gone, or for the end of a search.
-            ToWorker::Librarian => lent.connect(event.ports().get(0).dyn_into().ok()),
+        match codec::unpack(&event.data()).0 {
+            // At once: the worker may be waiting for a model worker that is gone, or for the end of a search.
+            ToWorker::ModelWorker => lent.connect(event.ports().get(0).dyn_into().ok()),
             ToWorker::SkipSearch => looked_for.skip(),
             message => {
-                let text = wire::files(&event.data()).pop();
+                let text = codec::files(&event.data()).pop();
                 sender.unbounded_send(Event::Message(message, text)).expect("the worker never stops listening");
             }
         }
@@ -79,7 +79,7 @@ pub fn start() {
         storage: None,
         saved: None,
         lists_again: false,
-        library,
+        models,
         kernels,
         ceilings: None,
         watch,
@@ -100,7 +100,7 @@ struct Worker {
     saved: Option<Vec<SavedRun>>,
     /// Is it to look again soon?
     lists_again: bool,
-    library: Library,
+    models: ModelClient,
     kernels: Kernels,
     /// What the device does at most, once that is known.
     ceilings: Option<Ceilings>,
@@ -117,11 +117,11 @@ impl Worker {
             self.fail(&error);
         }
         loop {
-            let at_full_speed = self.running.as_ref().is_some_and(|running| matches!(running.go, Some(Go::On | Go::Once)));
+            let at_full_speed = self.running.as_ref().is_some_and(|running| matches!(running.go, Some(Go::Continuous | Go::OneStep)));
             // Every step waits for the device once, and so lets messages in.
             let event = if at_full_speed { inbox.try_recv().ok() } else { inbox.recv().await.ok() };
             let outcome = match event {
-                Some(Event::Message(message, text)) => self.obey(message, text).await,
+                Some(Event::Message(message, text)) => self.handle(message, text).await,
                 // It may have been replaced since then.
                 Some(Event::Lost) if !self.is_lost() => Ok(()),
                 Some(Event::Lost) => Err(Error::DeviceLost { reason: "it went away while nothing was running".to_owned() }),
@@ -148,7 +148,7 @@ impl Worker {
         }
         let gpu = Gpu::open(None).await?;
         let limits = gpu.limits();
-        tell(&FromWorker::Ready(Device { name: gpu.name().to_owned(), max_buffer: limits.buffer, max_binding: limits.binding }));
+        send(&FromWorker::Ready(Device { name: gpu.name().to_owned(), max_buffer: limits.buffer, max_binding: limits.binding }));
         self.watch.device(Some(gpu.clone()));
         Ok(self.gpu.insert(gpu).clone())
     }
@@ -159,7 +159,7 @@ impl Worker {
         Ok(self.kernels.found(&gpu, spec).await)
     }
 
-    async fn obey(&mut self, message: ToWorker, text: Option<Blob>) -> Result<()> {
+    async fn handle(&mut self, message: ToWorker, text: Option<Blob>) -> Result<()> {
         match message {
             ToWorker::Begin(run, go) => self.begin(*run, text, go).await?,
             ToWorker::Continue(go) => self.go(go),
@@ -168,33 +168,33 @@ impl Worker {
                 self.drop_run().await;
                 // Before another run can be started, this one is in the list.
                 self.list_saved().await;
-                tell(&FromWorker::WasReset);
+                send(&FromWorker::WasReset);
             }
             ToWorker::Inspect(tensor) => {
                 if let Some(running) = &self.running {
-                    tell(&FromWorker::Inspected(Box::new(inspect::view(&running.trainer, tensor).await?)));
+                    send(&FromWorker::Inspected(Box::new(inspect::view(&running.trainer, tensor).await?)));
                 }
             }
             ToWorker::Attention { layer, head } => {
                 if let Some(running) = &mut self.running {
                     let (pattern, texts) = running.attention(layer, head).await?;
-                    tell(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern), texts));
+                    send(&FromWorker::Looked(running.trainer.steps_done(), Box::new(pattern), texts));
                 }
             }
             ToWorker::Compare(run) => {
                 let (gpu, dataset) = (self.open_for(&run.spec).await?, self.dataset(&run, text).await?);
-                lab::compare(&gpu, &run, &dataset, &self.library).await?;
+                benchmark::compare(&gpu, &run, &dataset, &self.models).await?;
             }
             ToWorker::Profile(run) => self.profile(&run, text).await?,
             ToWorker::Prove(run) => {
                 let (gpu, dataset) = (self.open_for(&run.spec).await?, self.dataset(&run, text).await?);
-                lab::prove(&gpu, &run, &dataset, &self.library).await?;
+                benchmark::prove(&gpu, &run, &dataset, &self.models).await?;
             }
             ToWorker::Search(run) => {
                 let gpu = self.open().await?;
                 self.kernels.search(&gpu, &run.spec).await?;
             }
-            ToWorker::Librarian | ToWorker::SkipSearch => unreachable!("it is heard at once"),
+            ToWorker::ModelWorker | ToWorker::SkipSearch => unreachable!("it is heard at once"),
             ToWorker::Export => self.export().await?,
             ToWorker::Resume(id) => self.resume(&id).await?,
             ToWorker::Forget(id) => {
@@ -224,8 +224,8 @@ impl Worker {
 
     async fn begun(&self, gpu: &Gpu, run: Run, text: Option<Blob>) -> Result<Running> {
         let gpu = self.kernels.for_run(gpu, &run.spec).await?;
-        let dataset = dataset::dataset(&run, text.as_ref(), &self.library).await?;
-        Running::begin(&gpu, run, Arc::new(dataset), &self.library, None).await
+        let dataset = dataset::dataset(&run, text.as_ref(), &self.models).await?;
+        Running::begin(&gpu, run, Arc::new(dataset), &self.models, None).await
     }
 
     async fn resume(&mut self, id: &str) -> Result<()> {
@@ -242,11 +242,11 @@ impl Worker {
         let gpu = self.open().await?;
         let (directory, saved) = RunDirectory::open(id).await?;
         self.directory = Some(directory);
-        let dataset = dataset::dataset(&saved.run, saved.text.as_ref(), &self.library).await?;
+        let dataset = dataset::dataset(&saved.run, saved.text.as_ref(), &self.models).await?;
         let (gpu, state) = (gpu.with_tuning(saved.tuning), Rc::new(saved.state));
-        let running = Running::begin(&gpu, saved.run, Arc::new(dataset), &self.library, Some(state)).await?;
+        let running = Running::begin(&gpu, saved.run, Arc::new(dataset), &self.models, Some(state)).await?;
         let message = FromWorker::Resumed(Box::new(running.run.clone()), running.history.clone());
-        post::tell_with_file(&message, saved.text.as_ref());
+        messages::send_with_file(&message, saved.text.as_ref());
         self.take(running);
         self.pause().await;
         Ok(())
@@ -256,25 +256,25 @@ impl Worker {
     async fn dataset(&self, run: &Run, text: Option<Blob>) -> Result<Arc<Dataset>> {
         match self.running.as_ref().filter(|running| running.run.has_dataset_of(run)) {
             Some(running) => Ok(running.dataset()),
-            None => Ok(Arc::new(dataset::dataset(run, text.as_ref(), &self.library).await?)),
+            None => Ok(Arc::new(dataset::dataset(run, text.as_ref(), &self.models).await?)),
         }
     }
 
-    /// Lets the librarian give the visitor what the run has learned.
+    /// Lets the model worker give the visitor what the run has learned.
     async fn export(&mut self) -> Result<()> {
         let learned = match (&self.running, &self.waiting) {
             (Some(running), _) => Some(running.learned().await?),
             (None, waiting) => waiting.as_ref().and_then(Waiting::learned),
         };
-        if let Some((wish, bytes)) = learned {
-            self.library.ask(wish, &bytes, None).await?;
+        if let Some((request, bytes)) = learned {
+            self.models.ask(request, &bytes, None).await?;
         }
         Ok(())
     }
 
     fn take(&mut self, running: Running) {
         let executor = running.trainer.executor();
-        tell(&FromWorker::Began {
+        send(&FromWorker::Began {
             planned_bytes: executor.plan().peak_bytes(),
             created_bytes: executor.created_bytes(),
             read: running.dataset().summary(),
@@ -304,7 +304,7 @@ impl Worker {
             running.go = None;
             self.save().await;
         }
-        tell(&FromWorker::Paused);
+        send(&FromWorker::Paused);
     }
 
     /// Goes on as far as the run was told to go.
@@ -312,13 +312,13 @@ impl Worker {
         let Some(running) = &mut self.running else { return Ok(()) };
         let Some(go) = running.go else { return Ok(()) };
         let stride = match go {
-            Go::On | Go::Once => Granularity::Step,
+            Go::Continuous | Go::OneStep => Granularity::Step,
             Go::Granularity(stride) | Go::Slow(stride, _) => stride,
         };
         self.watch.step(running.trainer.steps_done() + 1);
         let report = running.advance(stride).await?;
         self.watch.rest();
-        tell(&FromWorker::At(running.trainer.next_instance(), running.trainer.steps_done() + 1));
+        send(&FromWorker::At(running.trainer.next_instance(), running.trainer.steps_done() + 1));
         if report.is_some() {
             if self.directory.as_ref().is_some_and(RunDirectory::is_due) {
                 self.save().await;
@@ -329,9 +329,9 @@ impl Worker {
         let is_over = self.running.as_ref().is_some_and(Running::is_over);
         match go {
             _ if is_over => self.pause().await,
-            Go::Slow(_, per_second) => post::wake_after(&self.to_itself, 1.0 / per_second.clamp(0.1, 1000.0), Event::Tick),
-            Go::Granularity(_) | Go::Once => self.pause().await,
-            Go::On => {}
+            Go::Slow(_, per_second) => messages::wake_after(&self.to_itself, 1.0 / per_second.clamp(0.1, 1000.0), Event::Tick),
+            Go::Granularity(_) | Go::OneStep => self.pause().await,
+            Go::Continuous => {}
         }
         Ok(())
     }
@@ -340,7 +340,7 @@ impl Worker {
     async fn measure_once(&mut self) -> Result<()> {
         let steps = self.running.as_ref().map_or(0, |running| running.trainer.steps_done());
         if steps >= 2 && self.ceilings.is_none() {
-            tell(&FromWorker::Peak(self.ceilings().await?.gflops));
+            send(&FromWorker::Peak(self.ceilings().await?.gflops));
         }
         Ok(())
     }
@@ -358,10 +358,10 @@ impl Worker {
         let (gpu, ceilings) = (self.open_for(&run.spec).await?, self.ceilings().await?);
         let profile = match &mut self.running {
             Some(running) => running.profile(ceilings).await?,
-            None => lab::profile(&gpu, run, &*self.dataset(run, text).await?, &self.library, ceilings).await?,
+            None => benchmark::profile(&gpu, run, &*self.dataset(run, text).await?, &self.models, ceilings).await?,
         };
-        tell(&FromWorker::Peak(ceilings.gflops));
-        tell(&FromWorker::Profiled(Box::new(profile)));
+        send(&FromWorker::Peak(ceilings.gflops));
+        send(&FromWorker::Profiled(Box::new(profile)));
         Ok(())
     }
 
@@ -371,7 +371,7 @@ impl Worker {
             (Error::NonFinite { step, what }, Some(running)) => {
                 (running.go, running.has_diverged) = (None, true);
                 let saved = self.directory.as_ref().and_then(RunDirectory::saved_step);
-                tell(&FromWorker::Diverged { step: *step, is_gradient: *what == "gradient", saved });
+                send(&FromWorker::Diverged { step: *step, is_gradient: *what == "gradient", saved });
             }
             _ => self.refuse(error, None),
         }
@@ -384,7 +384,7 @@ impl Worker {
             self.drop_device();
         }
         self.running.iter_mut().for_each(|running| running.go = None);
-        tell(&FromWorker::Failed { message: error.to_string(), run_survives, suggestion });
+        send(&FromWorker::Failed { message: error.to_string(), run_survives, suggestion });
     }
 
     /// Forgets the run in progress. What was saved of it stays.
@@ -409,7 +409,7 @@ impl Worker {
 
     fn report_buffers(&self) {
         let buffers = self.gpu.as_ref().map_or_else(Vec::new, Gpu::buffers);
-        tell(&FromWorker::Buffers(buffers.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()));
+        send(&FromWorker::Buffers(buffers.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()));
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::post::{self, tell};
+use super::messages::{self, send};
 use super::running::{RunState, Running, learned};
 use super::{Event, Worker};
 use crate::error::{Error, Result};
 use crate::gpu::Tuning;
 use crate::train::Dataset;
-use crate::web::library::Wish;
+use crate::web::model_protocol::Request;
 use crate::web::protocol::{FromWorker, Go, Run};
 
 /// Seconds within which a browser on a busy machine tells of a loss.
@@ -49,8 +49,8 @@ impl Waiting {
         }
     }
 
-    /// What the run has learned by its last good state, for the librarian to pack.
-    pub fn learned(&self) -> Option<(Wish, Vec<u8>)> {
+    /// What the run has learned by its last good state, for the model worker to pack.
+    pub fn learned(&self) -> Option<(Request, Vec<u8>)> {
         self.good.as_ref().map(|good| learned(&self.run, good.snapshot.step, &good.snapshot.weights))
     }
 
@@ -70,7 +70,7 @@ impl Worker {
         // What a lost device breaks may be heard of before the loss itself.
         let heard = Instant::now();
         while matches!(error, Error::Device(_)) && !self.is_lost() && heard.elapsed().as_secs_f64() < LOSS_SECONDS {
-            post::sleep(0.1).await;
+            messages::sleep(0.1).await;
         }
         let (reason, is_lost) = match &error {
             Error::DeviceLost { reason } => (reason.clone(), true),
@@ -100,7 +100,7 @@ impl Worker {
             return self.fail(error);
         }
         match self.open().await {
-            Ok(_) => tell(&FromWorker::Recovered { step: 0, reason, go: None }),
+            Ok(_) => send(&FromWorker::Recovered { step: 0, reason, go: None }),
             Err(error) => self.fail(&error),
         }
     }
@@ -130,7 +130,7 @@ impl Worker {
         let gpu = self.open().await?;
         let waiting = self.waiting.as_ref().expect("it waits");
         let gpu = gpu.with_tuning(waiting.tuning);
-        let mut running = Running::begin(&gpu, waiting.run.clone(), waiting.dataset.clone(), &self.library, waiting.good.clone()).await?;
+        let mut running = Running::begin(&gpu, waiting.run.clone(), waiting.dataset.clone(), &self.models, waiting.good.clone()).await?;
         running.losses = waiting.losses;
         Ok(running)
     }
@@ -138,9 +138,9 @@ impl Worker {
     async fn go_on(&mut self, running: Running) {
         let Some(waiting) = self.waiting.take() else { return };
         // In slow motion the step starts anew: the visitor goes on when he has seen that.
-        let go = waiting.go.filter(|go| matches!(go, Go::On | Go::Once));
+        let go = waiting.go.filter(|go| matches!(go, Go::Continuous | Go::OneStep));
         self.take(running);
-        tell(&FromWorker::Recovered { step: waiting.step(), reason: waiting.reason, go });
+        send(&FromWorker::Recovered { step: waiting.step(), reason: waiting.reason, go });
         match go {
             Some(go) => self.go(go),
             None => self.pause().await,
@@ -156,8 +156,8 @@ impl Worker {
             None => Some(waiting.reason.clone()),
         };
         let (step, attempts, seconds) = (waiting.step(), waiting.attempts, waiting.pause());
-        tell(&FromWorker::WaitsForDevice { step, attempts, problem, seconds });
-        post::wake_after(&self.to_itself, f64::from(seconds), Event::OpenAgain(attempts));
+        send(&FromWorker::WaitsForDevice { step, attempts, problem, seconds });
+        messages::wake_after(&self.to_itself, f64::from(seconds), Event::OpenAgain(attempts));
         let (run, tuning, good) = (waiting.run.clone(), waiting.tuning, waiting.good.clone());
         if let Some(good) = good {
             self.save_state(&run, tuning, &good).await;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::library::{FirstValues, Library};
-use super::post::tell;
+use super::messages::send;
+use super::model_client::{FirstValues, ModelClient};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu, Kernels, Tuning};
 use crate::model::{Parameters, Weights, WithAdapters};
 use crate::step::Granularity;
 use crate::train::{AttentionPattern, Dataset, Generator, Profile, Sampled, Sampler, Snapshot, StepReport, Trainer, plan_within};
-use crate::web::library::{Origin, Wish};
-use crate::web::picture::byte_text;
+use crate::web::charts::byte_text;
+use crate::web::model_protocol::{Origin, Request};
 use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample};
 
 /// Tokens of a sample, prompt included.
@@ -43,7 +43,7 @@ pub struct Running {
     dataset: Arc<Dataset>,
     gpu: Gpu,
     values: FirstValues,
-    library: Library,
+    models: ModelClient,
     /// Made for the first sample, and kept.
     generator: Option<Generator>,
     good: Option<Rc<RunState>>,
@@ -52,11 +52,11 @@ pub struct Running {
 
 impl Running {
     /// Plans, allocates and compiles a run, and goes back to a state of it, if there is one.
-    pub async fn begin(gpu: &Gpu, run: Run, dataset: Arc<Dataset>, library: &Library, good: Option<Rc<RunState>>) -> Result<Self> {
+    pub async fn begin(gpu: &Gpu, run: Run, dataset: Arc<Dataset>, models: &ModelClient, good: Option<Rc<RunState>>) -> Result<Self> {
         let settings = run.settings.clone();
         let plan = plan_within(&run.spec, &settings.batch_shape(&dataset), settings.strategy, run.budget, gpu.limits())?;
         let kernels = Kernels::new(gpu, plan)?;
-        let values = library.first_values(&run);
+        let values = models.first_values(&run);
         let mut trainer = match good.as_ref().map(|good| &good.snapshot.weights) {
             None => Trainer::new(kernels, settings, dataset.clone(), &values).await?,
             // What learns is in the state, so that of a model all of which learns nothing else is needed.
@@ -80,15 +80,15 @@ impl Running {
             dataset,
             gpu: gpu.clone(),
             values,
-            library: library.clone(),
+            models: models.clone(),
             generator: None,
             good,
             good_since: Instant::now(),
         })
     }
 
-    /// What it has learned, for the librarian to pack.
-    pub async fn learned(&self) -> Result<(Wish, Vec<u8>)> {
+    /// What it has learned, for the model worker to pack.
+    pub async fn learned(&self) -> Result<(Request, Vec<u8>)> {
         Ok(learned(&self.run, self.trainer.steps_done(), &self.trainer.weights().await?))
     }
 
@@ -124,17 +124,17 @@ impl Running {
         let Some(report) = self.trainer.advance(stride).await? else { return Ok(None) };
         self.losses = 0;
         self.history.steps.push(report);
-        tell(&FromWorker::Stepped(report));
+        send(&FromWorker::Stepped(report));
         let is_due = |every: u64| every > 0 && report.step.is_multiple_of(every);
         if is_due(self.run.validate_every) {
             let validation = self.trainer.validate().await?;
             self.history.validations.push((report.step, validation.clone()));
-            tell(&FromWorker::Validated(report.step, validation));
+            send(&FromWorker::Validated(report.step, validation));
         }
         // A generated task's sequences are no text: its answers are counted by the validation.
         if is_due(self.run.sample_every) && !matches!(self.run.data, Data::Task(..)) {
             let sample = self.sample(report.step).await?;
-            tell(&FromWorker::Sampled(report.step, sample));
+            send(&FromWorker::Sampled(report.step, sample));
         }
         if self.good.is_none() || self.good_since.elapsed().as_secs_f64() > GOOD_STATE_SECONDS {
             self.state().await?;
@@ -147,7 +147,7 @@ impl Running {
         self.stands_between_steps("looking at attention")?;
         let pattern = self.trainer.attention(layer, head).await?;
         let texts = match self.run.is_encoded() {
-            true => self.library.answer(Wish::Decode(pattern.input_ids.clone()), None).await?,
+            true => self.models.answer(Request::Decode(pattern.input_ids.clone()), None).await?,
             false => pattern.input_ids.iter().copied().map(byte_text).collect(),
         };
         Ok((pattern, texts))
@@ -170,7 +170,7 @@ impl Running {
     async fn sample(&mut self, step: u64) -> Result<Sample> {
         let prompt = if self.run.prompt.is_empty() { "\n".to_owned() } else { self.run.prompt.clone() };
         let mut ids: Vec<u32> = match self.run.is_encoded() {
-            true => self.library.answer(Wish::Encode(prompt), None).await?,
+            true => self.models.answer(Request::Encode(prompt), None).await?,
             false => prompt.bytes().map(u32::from).collect(),
         };
         ids.truncate(SAMPLE_TOKENS as usize / 2);
@@ -199,19 +199,19 @@ impl Running {
         }
         let prompt_tokens = ids.len();
         ids.extend(written.iter().map(|sampled| sampled.id));
-        let mut pieces: Vec<String> = self.library.answer(Wish::Decode(ids), None).await?;
+        let mut pieces: Vec<String> = self.models.answer(Request::Decode(ids), None).await?;
         let behind = pieces.split_off(prompt_tokens);
         Ok(Sample { prompt: pieces.concat(), written: whole_pieces(&behind, &written) })
     }
 }
 
-/// What a run has learned by a step, for the librarian to pack.
-pub fn learned(run: &Run, step: u64, weights: &Weights) -> (Wish, Vec<u8>) {
+/// What a run has learned by a step, for the model worker to pack.
+pub fn learned(run: &Run, step: u64, weights: &Weights) -> (Request, Vec<u8>) {
     let parameters = Parameters::new(&run.spec);
     let bytes =
         parameters.trainable().flat_map(|(_, parameter)| bytemuck::cast_slice::<f32, u8>(weights.get(&parameter.name)).iter().copied());
     let base = run.start.origin().map_or("", Origin::name).to_owned();
-    (Wish::Pack(step, Box::new(run.spec.clone()), base), bytes.collect())
+    (Request::Pack(step, Box::new(run.spec.clone()), base), bytes.collect())
 }
 
 /// Tokens as text. A token that completes no character goes with the one that does, and so do their probabilities.

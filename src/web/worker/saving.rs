@@ -1,6 +1,6 @@
 //! Saving the run in progress, and telling the page what is saved and whether anything can be.
 
-use super::post::{self, tell};
+use super::messages::{self, send};
 use super::running::RunState;
 use super::{Event, Worker, saved_runs};
 use crate::gpu::Tuning;
@@ -26,23 +26,23 @@ impl Worker {
         let Some(directory) = &mut self.directory else { return };
         let storage = match directory.save(run, tuning, state).await {
             Ok(()) => {
-                directory.saved_step().map(FromWorker::SavedAfter).iter().for_each(tell);
+                directory.saved_step().map(FromWorker::SavedAfter).iter().for_each(send);
                 Storage::Works
             }
             Err(error) => saved_runs::health(&error),
         };
-        self.tell_storage(storage);
+        self.send_storage(storage);
     }
 
     /// Finds out whether runs can be saved.
     pub(super) async fn probe_storage(&mut self) {
         let storage = saved_runs::probe().await;
-        self.tell_storage(storage);
+        self.send_storage(storage);
     }
 
-    fn tell_storage(&mut self, storage: Storage) {
+    fn send_storage(&mut self, storage: Storage) {
         if self.storage.as_ref() != Some(&storage) {
-            tell(&FromWorker::Storage(storage.clone()));
+            send(&FromWorker::Storage(storage.clone()));
             self.storage = Some(storage);
         }
     }
@@ -51,13 +51,13 @@ impl Worker {
     pub(super) async fn list_saved(&mut self) {
         let own = self.directory.as_ref().map(|directory| directory.id().to_owned());
         let runs = saved_runs::list(own.as_deref()).await.unwrap_or_default();
-        // Another tab does not tell when its run ends.
+        // Another tab does not send when its run ends.
         if own.is_none() && !self.lists_again && runs.iter().any(|run| run.is_elsewhere) {
             self.lists_again = true;
-            post::wake_after(&self.to_itself, LIST_SECONDS, Event::ListAgain);
+            messages::wake_after(&self.to_itself, LIST_SECONDS, Event::ListAgain);
         }
         if self.saved.as_ref() != Some(&runs) {
-            tell(&FromWorker::SavedRuns(runs.clone()));
+            send(&FromWorker::SavedRuns(runs.clone()));
             self.saved = Some(runs);
         }
     }

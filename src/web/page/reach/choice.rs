@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use super::super::T;
 use super::super::planning::Planning;
 use crate::model::{PUBLISHED, Preset};
+use crate::web::i18n::fill;
 use crate::web::published::{BUDGETS, CHUNK, RANK, Trainable, budget};
-use crate::web::texts::fill;
 
 pub fn view(t: T, planning: Planning) -> impl IntoView {
     let is_own = move || planning.model.with(Option::is_none);

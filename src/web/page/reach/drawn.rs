@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::web::chart::Axes;
+use crate::web::axis::Axes;
+use crate::web::memory_curve::{Chart, Question, axes};
 use crate::web::published::{Mark, Trainable, marks};
-use crate::web::reach::{Chart, Question, axes};
 
 /// A chart with its budget, on its axes, and the paper's lengths for the same model and budget.
 #[derive(Clone, PartialEq)]

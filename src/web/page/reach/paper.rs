@@ -6,8 +6,8 @@ use super::super::T;
 use super::super::planning::Planning;
 use crate::model::PUBLISHED;
 use crate::web::format::{digits, whole};
+use crate::web::i18n::fill;
 use crate::web::published::{CHUNK, COMPARISONS, Comparison, Lengths, PAPER, RANK};
-use crate::web::texts::fill;
 
 pub fn view(t: T, planning: Planning) -> impl IntoView {
     let titles = |class: &'static str| [t.reach.planned, t.reach.reported].map(|title| view! { <th scope="col" class=class>{title}</th> });

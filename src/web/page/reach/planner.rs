@@ -4,11 +4,11 @@ use leptos::prelude::*;
 
 use super::super::planning::Planning;
 use super::super::state::State;
-use super::super::{T, kept};
+use super::super::{T, saved_activations};
 use crate::step::{SavedActivations, Strategy, StrategyKind};
 use crate::web::format::whole;
-use crate::web::reach::Topic;
-use crate::web::texts::fill;
+use crate::web::i18n::fill;
+use crate::web::memory_curve::Topic;
 
 pub fn view(state: State, t: T, planning: Planning) -> impl IntoView {
     let is_barred = move || !planning.is_bound(state) || planning.is_choosing.get() || planning.own_question.with(Option::is_none);
@@ -45,7 +45,7 @@ pub fn view(state: State, t: T, planning: Planning) -> impl IntoView {
 /// What a choice keeps, and where it lets the inputs of layers wait, unless that is as usual.
 fn beside(state: State, t: T) -> String {
     state.form.with(|form| {
-        let kept = (form.saved_activations != SavedActivations::NONE).then(|| format!(" {}.", kept::summary(t, form)));
+        let kept = (form.saved_activations != SavedActivations::NONE).then(|| format!(" {}.", saved_activations::summary(t, form)));
         let offload = form.offload.then(|| format!(" {}.", t.model.offload));
         kept.into_iter().chain(offload).collect()
     })

@@ -7,11 +7,11 @@ use super::super::state::State;
 use super::super::{T, axes};
 use super::drawn::Drawn;
 use crate::step::StrategyKind;
-use crate::web::chart::{SIDE, short_bytes, spread, tokens};
+use crate::web::axis::{SIDE, short_bytes, spread, tokens};
 use crate::web::format::{bytes, whole};
+use crate::web::i18n::fill;
+use crate::web::memory_curve::{Line, path};
 use crate::web::published::Mark;
-use crate::web::reach::{Line, path};
-use crate::web::texts::fill;
 
 /// Labels at the lines' ends keep this distance, in percent of the chart's height.
 const LABEL_GAP: f64 = 7.0;
@@ -63,7 +63,7 @@ fn names(t: T, drawn: &Drawn) -> impl IntoView + use<> {
     let ends: Vec<f64> =
         chart.lines.iter().map(|line| line.bytes_at(chart.end)).chain([drawn.budget]).map(|bytes| scales.top(bytes as f64)).collect();
     let names = chart.lines.iter().map(|line| (class_of(line.kind), line.kind.name().to_owned()));
-    let names = names.chain([("of-budget", t.stage.budget.to_owned())]);
+    let names = names.chain([("of-budget", t.step_grid.budget.to_owned())]);
     let name =
         |((class, name), y): ((&str, String), f64)| view! { <span class=format!("label {class}") style:top=axes::percent(y)>{name}</span> };
     names.zip(spread(&ends, LABEL_GAP)).map(name).collect_view()

@@ -9,9 +9,9 @@ use super::drawn::Drawn;
 use super::plot::class_of;
 use crate::step::StrategyKind;
 use crate::web::format::{bytes, whole};
+use crate::web::i18n::fill;
+use crate::web::memory_curve::{Chart, Line};
 use crate::web::published::Mark;
-use crate::web::reach::{Chart, Line};
-use crate::web::texts::fill;
 
 /// What the marker shows, and how far each strategy goes.
 pub fn view(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView + use<> {

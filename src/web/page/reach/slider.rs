@@ -7,8 +7,8 @@ use super::super::planning::Planning;
 use super::super::state::State;
 use super::drawn::Drawn;
 use crate::web::form::Field;
-use crate::web::reach::{place_of, tokens_at};
-use crate::web::texts::fill;
+use crate::web::i18n::fill;
+use crate::web::memory_curve::{place_of, tokens_at};
 
 pub fn view(state: State, t: T, planning: Planning, drawn: Memo<Option<Drawn>>) -> impl IntoView {
     let end = Memo::new(move |_| drawn.with(|drawn| drawn.as_ref().map_or(1 << 17, |drawn| drawn.chart.end)));

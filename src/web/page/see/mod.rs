@@ -8,11 +8,11 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::{T, browser, language};
-use crate::web::chart::tokens;
-use crate::web::picture::Mountains;
-use crate::web::reach::{place_of, tokens_at};
+use crate::web::axis::tokens;
+use crate::web::charts::Mountains;
+use crate::web::i18n::Texts;
+use crate::web::memory_curve::{place_of, tokens_at};
 use crate::web::see::{FIRST, LONGEST, Proof, SHORTEST, caption, file, length, mountains, peaks, picture, proof, spoken};
-use crate::web::texts::Texts;
 
 /// Places of the slider from one to the next.
 const STEP: u32 = 2;

@@ -5,10 +5,10 @@ use web_sys::{KeyboardEvent, PointerEvent};
 
 use super::{Shown, T, browser};
 use crate::step::StrategyKind;
+use crate::web::charts::{MountainColumn, Part, model_bytes};
 use crate::web::format::bytes;
-use crate::web::picture::{MountainColumn, Part, model_bytes};
+use crate::web::i18n::fill;
 use crate::web::see::name;
-use crate::web::texts::fill;
 
 /// How far an arrow key goes, as a share of the mountain's width.
 const ARROW: f64 = 0.02;
