@@ -54,8 +54,7 @@ impl Kernels {
         let mut params = Vec::new();
         let mut first = 0;
         let lower = |block: &Block| {
-            let dispatches: Vec<Option<Dispatch>> =
-                block.nodes.iter().map(|node| kernels::dispatch(plan.program(), &node.op, gpu.tuning())).collect();
+            let dispatches = dispatches(gpu, &plan, block);
             dispatches.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(tokens)))?;
             for (i, dispatch) in (first..).zip(&dispatches) {
                 params.resize(i * BINDING_ALIGNMENT as usize, 0);
@@ -68,6 +67,24 @@ impl Kernels {
         let blocks = plan.program().blocks.iter().map(lower).collect::<Result<_>>()?;
         gpu.check()?;
         Ok(Kernels { gpu: gpu.clone(), plan: Arc::new(plan), blocks, params })
+    }
+
+    /// The same as [`Kernels::new`] for a program that has somebody waiting: the kernels are compiled one after the other, and `progress` is
+    /// given how many are compiled, of all.
+    ///
+    /// # Errors
+    /// If the device was lost or has reported an error.
+    pub async fn new_with_progress(gpu: &Gpu, plan: Plan, progress: impl Fn(u32, u32)) -> Result<Self> {
+        let blocks = plan.program().blocks.iter();
+        let all = blocks.flat_map(|block| fuse_block(gpu, &plan, block, &dispatches(gpu, &plan, block)));
+        let missing = gpu.pipelines.missing(all.map(|(_, dispatch)| dispatch));
+        let count = missing.len() as u32;
+        for (done, dispatch) in (0..).zip(&missing) {
+            progress(done, count);
+            gpu.pipelines.get(&gpu.device, dispatch);
+            gpu.wait().await?;
+        }
+        Self::new(gpu, plan)
     }
 }
 
@@ -85,25 +102,41 @@ fn check_loops(gpu: &Gpu, dispatch: &Dispatch, chunk_len: u32) -> Result<()> {
     Err(Error::LoopTooLong { adapter: gpu.name().to_owned(), operation: dispatch.shader.kind.stem(), advice })
 }
 
-/// The kernels of a block. Lookahead operations are not fused with the rest, since they run for another chunk.
-fn lower_block(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>], first_offset: u32) -> Vec<Option<LoweredOp>> {
-    let mut ops: Vec<Option<LoweredOp>> = Vec::new();
-    let offset = |i: usize| first_offset + i as u32 * BINDING_ALIGNMENT as u32;
-    while let Some(dispatch) = dispatches.get(ops.len()) {
-        let i = ops.len();
-        if dispatch.is_none() {
-            ops.push(None);
-            continue;
-        }
+/// The dispatches of a block: each with the index of its first operation. Lookahead operations are not fused with the rest, since they run
+/// for another chunk.
+fn fuse_block(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>]) -> Vec<(usize, FusedDispatch)> {
+    let mut fused = Vec::new();
+    let mut i = 0;
+    while i < dispatches.len() {
         let end = if i < block.lookahead.nodes { block.lookahead.nodes } else { dispatches.len() };
         let neighbours = block.nodes[i..end].iter().zip(&dispatches[i..end]);
         let neighbours: Vec<(&Op, &Dispatch)> = neighbours.map_while(|(node, dispatch)| Some((&node.op, dispatch.as_ref()?))).collect();
-        let fused = FusedDispatch::of(&neighbours, gpu.tuning(), |a, b| overlap(plan, a, b));
-        let count = fused.len();
-        ops.push(Some(LoweredOp { params_offset: offset(i), fused: Some(CompiledDispatch::new(gpu, fused, offset(i))) }));
-        ops.extend((i + 1..i + count).map(|i| Some(LoweredOp { params_offset: offset(i), fused: None })));
+        if neighbours.is_empty() {
+            i += 1;
+            continue;
+        }
+        let dispatch = FusedDispatch::of(&neighbours, gpu.tuning(), |a, b| overlap(plan, a, b));
+        let next = i + dispatch.len();
+        fused.push((i, dispatch));
+        i = next;
+    }
+    fused
+}
+
+/// The kernels of a block, and nothing in the place of a host copy.
+fn lower_block(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>], first_offset: u32) -> Vec<Option<LoweredOp>> {
+    let offset = |i: usize| first_offset + i as u32 * BINDING_ALIGNMENT as u32;
+    let op = |(i, dispatch): (usize, &Option<Dispatch>)| dispatch.as_ref().map(|_| LoweredOp { params_offset: offset(i), fused: None });
+    let mut ops: Vec<Option<LoweredOp>> = dispatches.iter().enumerate().map(op).collect();
+    for (i, dispatch) in fuse_block(gpu, plan, block, dispatches) {
+        ops[i] = Some(LoweredOp { params_offset: offset(i), fused: Some(CompiledDispatch::new(gpu, dispatch, offset(i))) });
     }
     ops
+}
+
+/// The dispatches of a block's operations, each alone. Host copies have none.
+fn dispatches(gpu: &Gpu, plan: &Plan, block: &Block) -> Vec<Option<Dispatch>> {
+    block.nodes.iter().map(|node| kernels::dispatch(plan.program(), &node.op, gpu.tuning())).collect()
 }
 
 /// Do two tensors share memory?

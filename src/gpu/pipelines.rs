@@ -1,6 +1,6 @@
 //! The pipeline cache: compiles each shader once per device.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::dispatch::BindingAccess;
@@ -23,6 +23,13 @@ impl Pipelines {
     pub fn get(&self, device: &wgpu::Device, dispatch: &FusedDispatch) -> Pipeline {
         let mut pipelines = self.0.lock().expect("no holder panics");
         pipelines.entry(dispatch.source.key()).or_insert_with(|| compile(device, dispatch)).clone()
+    }
+
+    /// Those of some dispatches that are not compiled yet, each kernel once.
+    pub fn missing(&self, dispatches: impl Iterator<Item = FusedDispatch>) -> Vec<FusedDispatch> {
+        let pipelines = self.0.lock().expect("no holder panics");
+        let mut seen = HashSet::new();
+        dispatches.filter(|dispatch| !pipelines.contains_key(&dispatch.source.key()) && seen.insert(dispatch.source.key())).collect()
     }
 }
 

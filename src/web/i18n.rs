@@ -14,6 +14,9 @@ use crate::step::{self, Granularity, Pass, StrategyKind};
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
 
+/// The texts of the language that the page is in. Another language draws the page anew.
+pub type T = &'static Texts;
+
 /// Texts by the names of what they are about.
 type Section = HashMap<String, String>;
 
@@ -93,8 +96,8 @@ sections! {
     Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
     Training {
         title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
-        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_position, by_position_about, tokens_before, perplexity, labels, sample, sample_empty, sample_task, probability,
-        attention, attention_about, attention_look, attention_layer, attention_head, attention_text, attention_rows, attention_columns, attention_cell, attention_keys, attention_stride, attention_needs_run, runs, runs_about, runs_empty, run, settings, memory, overlay, forget_run, take,
+        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_position, by_position_about, tokens_before, perplexity, labels, sample, probability,
+        attention, attention_about, attention_look, attention_layer, attention_head, attention_text, attention_rows, attention_columns, attention_cell, attention_keys, attention_stride, runs, runs_about, run, settings, memory, overlay, forget_run, take,
     }
     Compare {
         title, about, chosen, share, peak_at, over, within, too_large, measure, measuring, time, longest, longest_about, tokens,

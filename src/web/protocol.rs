@@ -221,6 +221,8 @@ pub enum FromWorker {
         /// What was read to learn from, if anything.
         read: Option<Summary>,
     },
+    /// The run's kernels are being compiled: so many are, of all.
+    Preparing(u32, u32),
     /// A saved run goes on: what it is, and what it has done. Its text is the file beside the message.
     Resumed(Box<Run>, History),
     /// The device was lost and no other could be opened yet. The run is kept, and the next attempt follows by itself.

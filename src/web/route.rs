@@ -57,13 +57,16 @@ pub struct Address {
     pub form: Form,
     /// The turn of the step, if one was chosen.
     pub turn: Option<u64>,
+    /// The length that See shows, if it is not the first one.
+    pub length: Option<u32>,
 }
 
 /// The section of [`Route::Lab`] with the proof that all strategies give the same bits.
 pub const PROOF: &str = "proof";
 
-/// The name of the turn among the settings.
+/// The names of the turn and of See's length among the settings.
 const TURN: &str = "at";
+const LENGTH: &str = "length";
 
 impl Address {
     /// Reads what stands behind the `#`. What is not known is left out. Settings without a view are those of a run: so were all addresses
@@ -77,9 +80,10 @@ impl Address {
         let (name, section) = path.split_once('/').unwrap_or((path, ""));
         let route = Route::ALL.into_iter().find(|route| route.name() == name).unwrap_or_default();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
-        let turn = pairs.iter().find(|(name, _)| name == TURN).and_then(|(_, turn)| turn.parse().ok());
+        let number = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).and_then(|(_, number)| number.parse::<u64>().ok());
+        let (turn, length) = (number(TURN), number(LENGTH).and_then(|length| length.try_into().ok()));
         let section = Some(section.to_owned()).filter(|section| !section.is_empty());
-        Address { route, section, form: Form::from_pairs(pairs), turn }
+        Address { route, section, form: Form::from_pairs(pairs), turn, length }
     }
 
     /// What stands behind the `#`.
@@ -88,6 +92,9 @@ impl Address {
         settings.extend_pairs(self.form.to_pairs());
         if let Some(turn) = self.turn {
             settings.append_pair(TURN, &turn.to_string());
+        }
+        if let Some(length) = self.length {
+            settings.append_pair(LENGTH, &length.to_string());
         }
         let settings = settings.finish();
         let view = if self.route == Route::See { "" } else { self.route.name() };
@@ -108,7 +115,8 @@ mod tests {
         form.set(Field::Prompt, "fn main() { a & b }");
         for route in Route::ALL {
             for turn in [None, Some(153)] {
-                let address = Address { route, section: None, form: form.clone(), turn };
+                let length = turn.map(|_| 16_384);
+                let address = Address { route, section: None, form: form.clone(), turn, length };
                 assert_eq!(Address::parse(&address.fragment()), address);
             }
         }

@@ -17,6 +17,11 @@ pub const SHORTEST: u32 = 512;
 /// The longest one.
 pub const LONGEST: u32 = 32_768;
 
+/// The nearest length that the slider has.
+pub fn within(tokens: u32) -> u32 {
+    tokens.clamp(SHORTEST, LONGEST)
+}
+
 /// The mountains of the first form's model and budget.
 pub fn mountains(tokens: u32) -> Mountains {
     let form = Form::default();

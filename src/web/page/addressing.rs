@@ -8,7 +8,9 @@ use leptos::prelude::*;
 
 use super::browser;
 use super::state::State;
+use crate::web::memory_curve::{place_of, tokens_at};
 use crate::web::route::{Address, PROOF, Route};
+use crate::web::see;
 
 /// Browsers let a page change its address a few times a second, and no visitor reads it while typing.
 const QUIET: Duration = Duration::from_millis(300);
@@ -27,8 +29,8 @@ pub fn follow(state: State) {
         now
     });
     Effect::new(move |before: Option<Route>| {
-        let now = state.route.get();
-        let texts = state.texts.get();
+        let now = state.shell.route.get();
+        let texts = state.shell.texts.get();
         browser::set_title(&format!("{} · {}", texts.route(now), texts.bar.title));
         if before.is_some_and(|before| before != now) {
             browser::scroll_to_top();
@@ -56,21 +58,25 @@ pub fn write(state: State) -> String {
 
 /// What is shown.
 fn shown(state: State) -> Address {
-    let route = state.route.get();
-    let turn = state.cursor.get().filter(|_| route == Route::Step);
-    state.form.with(|form| Address { route, section: None, form: form.clone(), turn })
+    let route = state.shell.route.get();
+    let turn = state.step.cursor.get().filter(|_| route == Route::Step);
+    let length = Some(tokens_at(state.shell.see_place.get())).filter(|&length| route == Route::See && length != see::FIRST);
+    state.settings.form.with(|form| Address { route, section: None, form: form.clone(), turn, length })
 }
 
 /// Shows what an address asks for. An address without settings leaves them as they are, and a run keeps its own.
 fn go_to(state: State, fragment: &str) {
     let address = Address::parse(fragment);
-    let is_other = fragment.contains('=') && state.form.with_untracked(|form| form.to_pairs() != address.form.to_pairs());
-    if is_other && state.has_run.get_untracked() {
-        state.notice.set(Some(state.texts.get_untracked().bar.run_keeps_settings.to_owned()));
+    let is_other = fragment.contains('=') && state.settings.form.with_untracked(|form| form.to_pairs() != address.form.to_pairs());
+    if is_other && state.run.has_run.get_untracked() {
+        state.notices.notice.set(Some(state.shell.texts.get_untracked().bar.run_keeps_settings.to_owned()));
     } else if is_other {
-        state.form.set(address.form.clone());
+        state.settings.form.set(address.form.clone());
     }
-    state.route.set(address.route);
+    state.shell.route.set(address.route);
+    if let Some(length) = address.length {
+        state.shell.see_place.set(place_of(see::within(length)));
+    }
     go_into(state, address.turn, address.section);
 }
 
@@ -78,7 +84,7 @@ fn go_to(state: State, fragment: &str) {
 /// yet.
 pub fn go_into(state: State, turn: Option<u64>, section: Option<String>) {
     let go = move || {
-        state.cursor.set(turn);
+        state.step.cursor.set(turn);
         section.iter().for_each(|section| browser::scroll_to(section));
     };
     set_timeout(go, Duration::ZERO);

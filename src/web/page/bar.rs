@@ -4,8 +4,8 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::state::State;
-use super::{T, addressing, browser, controls, preferences};
-use crate::web::protocol::{Go, ToWorker};
+use super::{addressing, browser, chip, preferences};
+use crate::web::i18n::T;
 use crate::web::route::Route;
 
 pub fn view(state: State, t: T) -> impl IntoView {
@@ -23,7 +23,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <header>
             <p class="brand">{t.bar.title}</p>
             <nav aria-label=t.bar.views>{Route::ALL.map(|route| link(state, t, route)).collect_view()}</nav>
-            {run(state, t)}
+            {chip::view(state, t)}
             <div class="preferences">
                 {preferences::view(state, t)}
                 <button id="copy-link" type="button" on:click=copy>
@@ -35,28 +35,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
 }
 
 fn link(state: State, t: T, route: Route) -> impl IntoView {
-    let is_here = move || state.route.get() == route;
+    let is_here = move || state.shell.route.get() == route;
     view! {
         <a href=move || addressing::link(state, route) data-route=route.name() aria-current=move || is_here().then_some("page")>
             {t.route(route).to_owned()}
         </a>
-    }
-}
-
-/// How the run stands, from every view.
-fn run(state: State, t: T) -> impl IntoView {
-    let loss = move || state.history.with(|history| history.steps.last().map(|report| format!("{} {:.4}", t.training.loss, report.loss)));
-    let can_go_on = move || state.has_run.get() && !state.phase.get().is_busy() && !controls::is_over(state);
-    let pause =
-        move || view! { <button id="chip-pause" type="button" on:click=move |_| state.send(&ToWorker::Pause)>{t.controls.pause}</button> };
-    let go_on =
-        move || view! { <button id="chip-continue" type="button" on:click=move |_| state.go(Go::Continuous)>{t.controls.go_on}</button> };
-    view! {
-        <div class="chip">
-            <p id="status" role="status" data-state=move || state.phase.get().name()>{move || controls::status(state, t)}</p>
-            {move || loss().map(|loss| view! { <span class="chip-loss">{loss}</span> })}
-            {move || state.phase.get().is_going().then(pause)}
-            {move || can_go_on().then(go_on)}
-        </div>
     }
 }

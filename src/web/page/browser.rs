@@ -112,10 +112,10 @@ pub fn has_room_beside() -> bool {
     window().match_media("(min-width: 60rem)").ok().flatten().is_some_and(|query| query.matches())
 }
 
-/// Does the address ask for that picture alone, as a frame in another page does?
-pub fn is_embedded(picture: &str) -> bool {
+/// The picture that the address asks for alone, as a frame in another page does.
+pub fn embedded() -> Option<String> {
     let search = window().location().search().unwrap_or_default();
-    UrlSearchParams::new_with_str(&search).expect("any text can be searched").get("embed").as_deref() == Some(picture)
+    UrlSearchParams::new_with_str(&search).expect("any text can be searched").get("embed")
 }
 
 /// Removes the element with that id, if there is one.

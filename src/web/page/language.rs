@@ -1,7 +1,7 @@
 //! The language that the page is in.
 
-use super::{T, browser};
-use crate::web::i18n::{LANGUAGES, Texts};
+use super::browser;
+use crate::web::i18n::{LANGUAGES, T, Texts};
 
 /// The language that the visitor chose earlier, or the browser's, if the page has it.
 pub fn preferred() -> Option<&'static str> {

@@ -2,25 +2,24 @@
 
 use leptos::prelude::*;
 
-use super::state::{State, Wait};
-use super::{T, saving};
+use super::state::{Saves, State, Wait};
 use crate::step::Strategy;
 use crate::train::Suggestion;
 use crate::web::form::Field;
 use crate::web::format::sentence;
-use crate::web::i18n::fill;
-use crate::web::protocol::ToWorker;
+use crate::web::i18n::{T, fill};
+use crate::web::protocol::{Storage, ToWorker};
 
 pub fn view(state: State, t: T) -> impl IntoView {
     // A view that needs no device says nothing of a missing one.
-    let is_quiet = Memo::new(move |_| state.device.with(Option::is_none) && !state.route.get().has_settings());
+    let is_quiet = Memo::new(move |_| state.device.adapter.with(Option::is_none) && !state.shell.route.get().has_settings());
     let shown_error = move || state.shown_error().filter(|_| !is_quiet.get());
-    let notice = move || state.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> });
+    let notice = move || state.notices.notice.get().map(|notice| view! { <p id="notice" class="note" role="status">{notice}</p> });
     view! {
         <div class="notices">
-            {move || state.wait.get().map(|wait| while_waiting(state, t, &wait))}
+            {move || state.run.wait.get().map(|wait| while_waiting(state, t, &wait))}
             {notice}
-            {move || saving::storage_notice(state, t).map(|sentence| view! { <p id="storage" class="note" role="status">{sentence}</p> })}
+            {move || storage(state.saves, t).map(|sentence| view! { <p id="storage" class="note" role="status">{sentence}</p> })}
             {move || shown_error().map(|trouble| {
                 view! {
                     <div class="trouble">
@@ -58,7 +57,7 @@ fn waiting(t: T, wait: &Wait) -> String {
 fn apply(state: State, t: T, suggestion: Suggestion) -> impl IntoView {
     let text = fill(t.controls.apply_suggestion, &[("seq-len", &suggestion.seq_len), ("chunk", &suggestion.chunk)]);
     let apply = move |_| {
-        state.form.update(|form| {
+        state.settings.form.update(|form| {
             form.set_strategy(
                 Strategy::stream(suggestion.chunk, suggestion.chunk).offloading(form.offload).with_adaptive_chunks(form.adaptive_chunks),
             );
@@ -66,4 +65,13 @@ fn apply(state: State, t: T, suggestion: Suggestion) -> impl IntoView {
         });
     };
     view! { <button id="apply-suggestion" type="button" on:click=apply>{text}</button> }
+}
+
+/// What the visitor should know where runs cannot be saved.
+fn storage(saves: Saves, t: T) -> Option<String> {
+    match saves.storage.get()? {
+        Storage::Works => None,
+        Storage::Refuses(reason) => Some(fill(t.saving.storage_refuses, &[("reason", &reason)])),
+        Storage::IsFull => Some(t.saving.storage_full.to_owned()),
+    }
 }

@@ -4,8 +4,8 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::state::State;
-use super::{T, browser, language};
-use crate::web::i18n::LANGUAGES;
+use super::{browser, language};
+use crate::web::i18n::{LANGUAGES, T};
 
 /// Themes there are, by what the style sheet knows them as.
 const THEMES: [&str; 3] = ["system", "light", "dark"];
@@ -27,8 +27,8 @@ fn speak(state: State, name: &'static str) {
     spawn_local(async move {
         if let Some(texts) = language::texts(name).await {
             browser::set_root_attribute("lang", name);
-            state.language.set(name);
-            state.texts.set(texts);
+            state.shell.language.set(name);
+            state.shell.texts.set(texts);
         }
     });
 }
@@ -49,7 +49,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         view! { <option value=theme_name selected=theme() == theme_name>{name}</option> }
     });
     let languages = LANGUAGES.map(|(name, own_name)| {
-        view! { <option value=name lang=name selected=move || state.language.get() == name>{own_name}</option> }
+        view! { <option value=name lang=name selected=move || state.shell.language.get() == name>{own_name}</option> }
     });
     view! {
         <select id="language" aria-label=t.bar.language on:change=move |event| choose_language(event_target_value(&event))>

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::browser;
-use super::state::{Phase, State};
+use super::state::{Phase, RunState};
 
 // web-sys has these behind a flag of the compiler.
 #[wasm_bindgen]
@@ -24,9 +24,9 @@ extern "C" {
 type Held = StoredValue<Option<WakeLockSentinel>, LocalStorage>;
 
 /// Holds a wake lock while a run is trained at full speed. A browser takes it away when the page is hidden, or has none.
-pub fn keep_awake(state: State) {
+pub fn keep_awake(run: RunState) {
     let held: Held = StoredValue::new_local(None);
-    let is_training = Memo::new(move |_| state.phase.get() == Phase::Training);
+    let is_training = Memo::new(move |_| run.phase.get() == Phase::Training);
     Effect::new(move |_| if is_training.get() { spawn_local(acquire(held, is_training)) } else { release(held) });
     window_event_listener_untyped("visibilitychange", move |_| {
         if browser::is_visible() && is_training.get_untracked() {

@@ -55,7 +55,7 @@ impl Running {
     pub async fn begin(gpu: &Gpu, run: Run, dataset: Arc<Dataset>, models: &ModelClient, good: Option<Rc<RunState>>) -> Result<Self> {
         let settings = run.settings.clone();
         let plan = plan_within(&run.spec, &settings.batch_shape(&dataset), settings.strategy, run.budget, gpu.limits())?;
-        let kernels = Kernels::new(gpu, plan)?;
+        let kernels = Kernels::new_with_progress(gpu, plan, |done, all| send(&FromWorker::Preparing(done, all))).await?;
         let values = models.first_values(&run);
         let mut trainer = match good.as_ref().map(|good| &good.snapshot.weights) {
             None => Trainer::new(kernels, settings, dataset.clone(), &values).await?,

@@ -2,34 +2,33 @@
 
 use leptos::prelude::*;
 
-use super::super::T;
-use super::super::planning::Planning;
 use crate::model::{PUBLISHED, Preset};
-use crate::web::i18n::fill;
+use crate::web::i18n::{T, fill};
+use crate::web::page::state::Planner;
 use crate::web::published::{BUDGETS, CHUNK, RANK, Trainable, budget};
 
-pub fn view(t: T, planning: Planning) -> impl IntoView {
-    let is_own = move || planning.model.with(Option::is_none);
+pub fn view(t: T, planner: Planner) -> impl IntoView {
+    let is_own = move || planner.model.with(Option::is_none);
     view! {
         <div class="reach-choice">
-            {model(t, planning)}
-            <div class:hidden=is_own>{trainable(t, planning)}</div>
-            <div class:hidden=is_own>{budget_field(t, planning)}</div>
+            {model(t, planner)}
+            <div class:hidden=is_own>{trainable(t, planner)}</div>
+            <div class:hidden=is_own>{budget_field(t, planner)}</div>
         </div>
-        <p class="hint" id="reach-model-about">{move || about(t, planning)}</p>
-        <label class="check"><input id="without-model" type="checkbox" prop:checked=move || planning.without_model.get()
-            on:change=move |event| planning.without_model.set(event_target_checked(&event))/>
+        <p class="hint" id="reach-model-about">{move || about(t, planner)}</p>
+        <label class="check"><input id="without-model" type="checkbox" prop:checked=move || planner.without_model.get()
+            on:change=move |event| planner.without_model.set(event_target_checked(&event))/>
             {t.reach.without_model}
         </label>
     }
 }
 
-fn model(t: T, planning: Planning) -> impl IntoView {
-    let name = move || planning.model.get().map_or("", |preset| preset.name);
+fn model(t: T, planner: Planner) -> impl IntoView {
+    let name = move || planner.model.get().map_or("", |preset| preset.name);
     let option = move |preset: &'static Preset| {
         view! { <option value=preset.name prop:selected=move || name() == preset.name>{preset.name}</option> }
     };
-    let choose = move |name: String| planning.model.set(PUBLISHED.iter().find(|preset| preset.name == name));
+    let choose = move |name: String| planner.model.set(PUBLISHED.iter().find(|preset| preset.name == name));
     view! {
         <div>
             <label class="field" for="reach-model">{t.reach.model}</label>
@@ -41,15 +40,15 @@ fn model(t: T, planning: Planning) -> impl IntoView {
     }
 }
 
-fn trainable(t: T, planning: Planning) -> impl IntoView {
+fn trainable(t: T, planner: Planner) -> impl IntoView {
     let option = move |trainable: Trainable| {
         let text = match trainable {
             Trainable::Lora => fill(t.reach.trained_lora, &[("rank", &RANK)]),
             Trainable::All => t.reach.trained_all.to_owned(),
         };
-        view! { <option value=trainable.name() prop:selected=move || planning.trainable.get() == trainable>{text}</option> }
+        view! { <option value=trainable.name() prop:selected=move || planner.trainable.get() == trainable>{text}</option> }
     };
-    let choose = move |name: String| planning.trainable.set(Trainable::named(&name).unwrap_or_default());
+    let choose = move |name: String| planner.trainable.set(Trainable::named(&name).unwrap_or_default());
     view! {
         <label class="field" for="reach-trainable">{t.reach.trained}</label>
         <select id="reach-trainable" aria-describedby="reach-model-about" on:change=move |event| choose(event_target_value(&event))>
@@ -59,30 +58,30 @@ fn trainable(t: T, planning: Planning) -> impl IntoView {
 }
 
 /// A number to be typed, with the memory of the paper's GPUs beside it.
-fn budget_field(t: T, planning: Planning) -> impl IntoView {
-    let is_wrong = Memo::new(move |_| planning.gib.with(|gib| budget(gib).is_none()));
+fn budget_field(t: T, planner: Planner) -> impl IntoView {
+    let is_wrong = Memo::new(move |_| planner.gib.with(|gib| budget(gib).is_none()));
     let button = move |gib: u32| {
-        let is_chosen = move || planning.gib.with(|typed| budget(typed) == Some(u64::from(gib) << 30));
+        let is_chosen = move || planner.gib.with(|typed| budget(typed) == Some(u64::from(gib) << 30));
         view! {
             <button type="button" data-gib=gib aria-pressed=move || is_chosen().to_string()
-                on:click=move |_| planning.gib.set(gib.to_string())>{format!("{gib} GiB")}</button>
+                on:click=move |_| planner.gib.set(gib.to_string())>{format!("{gib} GiB")}</button>
         }
     };
     view! {
         <label class="field" for="reach-budget">{t.reach.budget}</label>
         <div class="with-buttons">
-            <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || planning.gib.get()
+            <input id="reach-budget" type="text" inputmode="decimal" autocomplete="off" prop:value=move || planner.gib.get()
                 aria-invalid=move || is_wrong.get().to_string() aria-describedby="reach-budget-wrong"
-                on:input=move |event| planning.gib.set(event_target_value(&event))/>
+                on:input=move |event| planner.gib.set(event_target_value(&event))/>
             {BUDGETS.map(button).collect_view()}
         </div>
         <p class="wrong" id="reach-budget-wrong" role="status">{move || if is_wrong.get() { t.reach.budget_wrong } else { "" }}</p>
     }
 }
 
-fn about(t: T, planning: Planning) -> String {
-    let Some(model) = planning.model.get() else { return String::new() };
-    let text = match planning.trainable.get() {
+fn about(t: T, planner: Planner) -> String {
+    let Some(model) = planner.model.get() else { return String::new() };
+    let text = match planner.trainable.get() {
         Trainable::Lora => t.reach.lora_about,
         Trainable::All => t.reach.all_about,
     };

@@ -2,14 +2,13 @@
 
 use leptos::prelude::*;
 
-use super::super::T;
-use super::super::planning::Planning;
 use crate::model::PUBLISHED;
 use crate::web::format::{digits, whole};
-use crate::web::i18n::fill;
+use crate::web::i18n::{T, fill};
+use crate::web::page::state::Planner;
 use crate::web::published::{CHUNK, COMPARISONS, Comparison, Lengths, PAPER, RANK};
 
-pub fn view(t: T, planning: Planning) -> impl IntoView {
+pub fn view(t: T, planner: Planner) -> impl IntoView {
     let titles = |class: &'static str| [t.reach.planned, t.reach.reported].map(|title| view! { <th scope="col" class=class>{title}</th> });
     let group = |title: String, class: &'static str| view! { <th scope="colgroup" colspan="2" class=class>{title}</th> };
     let ratio = fill(t.reach.ratio, &[("stream", &"stream"), ("checkpoint", &"checkpoint")]);
@@ -26,14 +25,14 @@ pub fn view(t: T, planning: Planning) -> impl IntoView {
                     </tr>
                     <tr>{titles("")} {titles("")} {titles("where-wide")}</tr>
                 </thead>
-                <tbody>{COMPARISONS.iter().map(|comparison| row(t, planning, comparison)).collect_view()}</tbody>
+                <tbody>{COMPARISONS.iter().map(|comparison| row(t, planner, comparison)).collect_view()}</tbody>
             </table>
             <p class="hint" id="paper-differs">{t.reach.differs}</p>
         </div>
     }
 }
 
-fn row(t: T, planning: Planning, comparison: &'static Comparison) -> impl IntoView {
+fn row(t: T, planner: Planner, comparison: &'static Comparison) -> impl IntoView {
     let Comparison { model, gib, checkpoint, stream } = *comparison;
     let length = |tokens: Option<u32>| tokens.map_or_else(|| "–".to_owned(), |tokens| whole(u64::from(tokens)));
     let cells = |lengths: Lengths| {
@@ -43,7 +42,7 @@ fn row(t: T, planning: Planning, comparison: &'static Comparison) -> impl IntoVi
     let (planned, reported) = comparison.ratios();
     let show = move |_| {
         let preset = PUBLISHED.iter().find(|preset| preset.name == model).expect("the paper's models are published");
-        planning.show(preset, gib);
+        planner.show(preset, gib);
     };
     view! {
         <tr data-model=model data-gib=gib>

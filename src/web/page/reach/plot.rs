@@ -2,15 +2,14 @@
 
 use leptos::prelude::*;
 
-use super::super::planning::Planning;
-use super::super::state::State;
-use super::super::{T, axes};
 use super::drawn::Drawn;
 use crate::step::StrategyKind;
 use crate::web::axis::{SIDE, short_bytes, spread, tokens};
 use crate::web::format::{bytes, whole};
-use crate::web::i18n::fill;
+use crate::web::i18n::{T, fill};
 use crate::web::memory_curve::{Line, path};
+use crate::web::page::components::axes;
+use crate::web::page::state::Planner;
 use crate::web::published::Mark;
 
 /// Labels at the lines' ends keep this distance, in percent of the chart's height.
@@ -18,7 +17,7 @@ const LABEL_GAP: f64 = 7.0;
 /// How far down, in percent, a line may be that has its name beneath it.
 const LOWEST_LINE: f64 = 93.0;
 
-pub fn view(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView {
+pub fn view(t: T, planner: Planner, drawn: &Drawn) -> impl IntoView {
     view! {
         <div class="reach-chart">
             <div class="plot" id="reach-chart">
@@ -28,7 +27,7 @@ pub fn view(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoV
                 {axes::y_labels(&drawn.axes.y, short_bytes)}
                 {axes::x_labels(&drawn.axes.x, tokens)}
                 {names(t, drawn)}
-                {marker(state, planning, drawn)}
+                {marker(planner, drawn)}
                 {drawn.chart.lines.iter().map(|line| longest(t, drawn, line)).collect_view()}
                 {drawn.marks.iter().map(|mark| reported(t, drawn, mark)).collect_view()}
             </div>
@@ -70,14 +69,14 @@ fn names(t: T, drawn: &Drawn) -> impl IntoView + use<> {
 }
 
 /// A line at the length that is looked at, with a dot on each strategy.
-fn marker(state: State, planning: Planning, drawn: &Drawn) -> impl IntoView + use<> {
+fn marker(planner: Planner, drawn: &Drawn) -> impl IntoView + use<> {
     let x = {
         let scales = drawn.axes.clone();
-        move || axes::percent(scales.left(f64::from(planning.shown_length(state))))
+        move || axes::percent(scales.left(f64::from(planner.shown_length())))
     };
     let dot = |line: &Line| {
         let (scales, line, class) = (drawn.axes.clone(), line.clone(), class_of(line.kind));
-        let y = move || axes::percent(scales.top(line.bytes_at(planning.shown_length(state)) as f64));
+        let y = move || axes::percent(scales.top(line.bytes_at(planner.shown_length()) as f64));
         view! { <i class=class style:top=y></i> }
     };
     view! { <div class="marker" style:left=x>{drawn.chart.lines.iter().map(dot).collect_view()}</div> }
@@ -100,8 +99,8 @@ fn reported(t: T, drawn: &Drawn, mark: &Mark) -> impl IntoView + use<> {
 fn point(shape: &str, kind: StrategyKind, [x, y]: [f64; 2], text: String) -> impl IntoView + use<> {
     let (class, label) = (format!("point {shape} {}", class_of(kind)), text.clone());
     view! {
-        <span class=class class:from-right={x > 60.0} style:left=axes::percent(x) style:top=axes::percent(y) data-strategy=kind.name()
-            role="img" tabindex="0" aria-label=label><span class="tip" aria-hidden="true">{text}</span></span>
+        <span class=class style:left=axes::percent(x) style:top=axes::percent(y) data-strategy=kind.name()
+            role="img" tabindex="0" aria-label=label data-tip=text></span>
     }
 }
 

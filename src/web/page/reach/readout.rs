@@ -2,19 +2,17 @@
 
 use leptos::prelude::*;
 
-use super::super::T;
-use super::super::planning::Planning;
-use super::super::state::State;
 use super::drawn::Drawn;
 use super::plot::class_of;
 use crate::step::StrategyKind;
 use crate::web::format::{bytes, whole};
-use crate::web::i18n::fill;
+use crate::web::i18n::{T, fill};
 use crate::web::memory_curve::{Chart, Line};
+use crate::web::page::state::{Planner, StepState};
 use crate::web::published::Mark;
 
 /// What the marker shows, and how far each strategy goes.
-pub fn view(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoView + use<> {
+pub fn view(step: StepState, t: T, planner: Planner, drawn: &Drawn) -> impl IntoView + use<> {
     let marks: &[Mark] = &drawn.marks;
     let row = |line: &Line| {
         let (line, budget) = (line.clone(), drawn.budget);
@@ -28,9 +26,9 @@ pub fn view(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoV
             view! { <td class="reported" data-reported=mark.map(|mark| mark.tokens)>{tokens}</td> }
         });
         let now = Memo::new(move |_| {
-            let length = planning.shown_length(state);
+            let length = planner.shown_length();
             (
-                exact_bytes(state, planning, kind, length).unwrap_or_else(|| line.bytes_at(length)),
+                exact_bytes(step, planner, kind, length).unwrap_or_else(|| line.bytes_at(length)),
                 longest.is_some_and(|longest| length <= longest),
             )
         });
@@ -49,7 +47,7 @@ pub fn view(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoV
             </tr>
         }
     };
-    let at = move || fill(t.reach.at, &[("tokens", &whole(u64::from(planning.shown_length(state))))]);
+    let at = move || fill(t.reach.at, &[("tokens", &whole(u64::from(planner.shown_length())))]);
     let nothing = drawn.chart.lines.iter().all(|line| line.longest.is_none()).then(|| {
         let model_bytes = drawn.chart.model_bytes;
         let is_the_model = !drawn.without_model && model_bytes > drawn.budget;
@@ -71,9 +69,9 @@ pub fn view(state: State, t: T, planning: Planning, drawn: &Drawn) -> impl IntoV
 }
 
 /// What the pictures above say, where they show the same.
-fn exact_bytes(state: State, planning: Planning, kind: StrategyKind, length: u32) -> Option<u64> {
-    let is_the_forms = planning.model.with(Option::is_none) && !planning.without_model.get();
-    state.plans.with(|plans| {
+fn exact_bytes(step: StepState, planner: Planner, kind: StrategyKind, length: u32) -> Option<u64> {
+    let is_the_forms = planner.model.with(Option::is_none) && !planner.without_model.get();
+    step.plans.with(|plans| {
         let plans = plans.as_ref().ok().filter(|plans| is_the_forms && plans.plan.shape.longest() == length)?;
         Some(plans.all[kind as usize].peak_bytes())
     })

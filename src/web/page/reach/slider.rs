@@ -2,33 +2,31 @@
 
 use leptos::prelude::*;
 
-use super::super::T;
-use super::super::planning::Planning;
-use super::super::state::State;
 use super::drawn::Drawn;
 use crate::web::form::Field;
-use crate::web::i18n::fill;
+use crate::web::i18n::{T, fill};
 use crate::web::memory_curve::{place_of, tokens_at};
+use crate::web::page::state::{Planner, Settings};
 
-pub fn view(state: State, t: T, planning: Planning, drawn: Memo<Option<Drawn>>) -> impl IntoView {
+pub fn view(settings: Settings, t: T, planner: Planner, drawn: Memo<Option<Drawn>>) -> impl IntoView {
     let end = Memo::new(move |_| drawn.with(|drawn| drawn.as_ref().map_or(1 << 17, |drawn| drawn.chart.end)));
-    let length = move || planning.shown_length(state);
+    let length = move || planner.shown_length();
     let spoken = move || fill(t.reach.tokens, &[("tokens", &length())]);
     let slide = move |value: String| {
         if let Ok(place) = value.parse() {
-            planning.go_to(state, tokens_at(place));
+            planner.go_to(tokens_at(place));
         }
     };
-    let typed = move || match planning.is_bound(state) {
-        true => state.form.with(|form| form.get(Field::SeqLen).to_owned()),
+    let typed = move || match planner.is_bound() {
+        true => settings.form.with(|form| form.get(Field::SeqLen).to_owned()),
         false => length().to_string(),
     };
     let type_in = move |value: String| match value.trim().parse() {
-        Ok(tokens) if tokens > 0 => planning.go_to(state, tokens),
-        _ if untrack(|| planning.is_bound(state)) => state.form.update(|form| form.set(Field::SeqLen, value)),
+        Ok(tokens) if tokens > 0 => planner.go_to(tokens),
+        _ if untrack(|| planner.is_bound()) => settings.form.update(|form| form.set(Field::SeqLen, value)),
         _ => {}
     };
-    let note = move || if planning.is_bound(state) { String::new() } else { t.reach.marker_only.to_owned() };
+    let note = move || if planner.is_bound() { String::new() } else { t.reach.marker_only.to_owned() };
     view! {
         <div class="reach-length">
             <input id="reach-length" type="range" min="0" max=move || place_of(end.get()).to_string() step="1" aria-label=t.reach.seq_len

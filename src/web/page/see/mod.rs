@@ -1,24 +1,20 @@
 //! See: one sentence, the three mountains of memory under a budget, and a slider for the length. It needs no GPU.
 
-mod parts;
+mod moments;
 
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
-use super::{T, browser, language};
+use super::browser;
 use crate::web::axis::tokens;
-use crate::web::charts::Mountains;
-use crate::web::i18n::Texts;
+use crate::web::i18n::T;
 use crate::web::memory_curve::{place_of, tokens_at};
-use crate::web::see::{FIRST, LONGEST, Proof, SHORTEST, caption, file, length, mountains, peaks, picture, proof, spoken};
+use crate::web::see::{LONGEST, Proof, SHORTEST, caption, file, length, mountains, peaks, picture, proof, spoken};
+use moments::Shown;
 
 /// Places of the slider from one to the next.
 const STEP: u32 = 2;
-
-/// The mountains at the slider's place.
-type Shown = Memo<Arc<Mountains>>;
 
 /// Where the view leads.
 #[derive(Clone, Copy)]
@@ -27,11 +23,6 @@ pub struct Links {
     pub lab: Signal<String>,
     pub learn: Signal<String>,
     pub train: Signal<String>,
-}
-
-/// The slider's place. Whoever keeps it has the same length in another language.
-pub fn first_place() -> RwSignal<u32> {
-    RwSignal::new(place_of(FIRST))
 }
 
 /// The whole view.
@@ -54,26 +45,14 @@ pub fn view(t: T, place: RwSignal<u32>, links: Links) -> impl IntoView {
 }
 
 /// The picture alone, for a frame in another page. Its link leaves the frame.
-pub fn embedded() -> impl IntoView {
-    let texts = RwSignal::new(Texts::english());
-    let place = first_place();
-    if let Some(name) = language::preferred() {
-        spawn_local(async move {
-            if let Some(found) = language::texts(name).await {
-                browser::set_root_attribute("lang", name);
-                texts.set(found);
-            }
-        });
-    }
-    move || {
-        let (t, shown) = (texts.get(), shown(place));
-        view! {
-            <div class="see" role="main">
-                {drawn(t, shown, proof().into(), true)}
-                {slider(t, place, shown)}
-                <div class="see-foot">{legend(t, shown)}</div>
-            </div>
-        }
+pub fn embedded(t: T, place: RwSignal<u32>) -> impl IntoView {
+    let shown = shown(place);
+    view! {
+        <div class="see" role="main">
+            {drawn(t, shown, proof().into(), true)}
+            {slider(t, place, shown)}
+            <div class="see-foot">{legend(t, shown)}</div>
+        </div>
     }
 }
 
@@ -88,7 +67,7 @@ fn drawn(t: T, shown: Shown, lab: Signal<String>, is_framed: bool) -> impl IntoV
         <ol class="peaks" inner_html=peaks></ol>
         <div class="see-picture">
             <div inner_html=move || shown.with(|mountains| picture(t, mountains))></div>
-            {parts::view(t, shown)}
+            {moments::view(t, shown)}
         </div>
     }
 }

@@ -1,0 +1,5 @@
+//! Parts that several views have.
+
+pub mod axes;
+pub mod heat;
+pub mod memory_areas;

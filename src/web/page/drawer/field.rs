@@ -1,0 +1,52 @@
+//! A field of the form.
+
+use leptos::prelude::*;
+
+use crate::model::PRESETS;
+use crate::step::StrategyKind;
+use crate::web::form::{Field, Group, rounded_up};
+use crate::web::format::sentence;
+use crate::web::i18n::{T, fill};
+use crate::web::page::state::Settings;
+
+/// The fields that stand together.
+pub fn group(settings: Settings, t: T, group: Group) -> impl IntoView {
+    let fields = Field::ALL.iter().copied().filter(move |field| field.group() == group);
+    view! { <div class="fields">{fields.map(|field| view(settings, t, field)).collect_view()}</div> }
+}
+
+/// A field with its name, what it is, and, for chunks, what it is rounded to.
+pub fn view(settings: Settings, t: T, field: Field) -> impl IntoView {
+    let name = field.name();
+    let [hint_id, problem_id] = ["hint", "problem"].map(|part| format!("{name}-{part}"));
+    let problem = Memo::new(move |_| settings.form.with(|form| form.problem(field)));
+    let described = format!("{problem_id} {hint_id}");
+    let is_chunk = matches!(field, Field::Chunk | Field::LogitsChunk);
+    let hint = move || match settings.form.with(|form| (form.strategy, rounded_up(form.get(field)))) {
+        (StrategyKind::Stream, Some(length)) if is_chunk => fill(t.model.rounded, &[("length", &length)]),
+        (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_chunk => t.model.chunks_unused.to_owned(),
+        _ => t.field_about(field).to_owned(),
+    };
+    // Browsers give out nothing of a number while it is typed ("0." is none yet), so that it could not be kept.
+    let mode = if field == Field::Prompt { "text" } else { "decimal" };
+    let type_in = move |value: String| {
+        settings.form.update(|form| {
+            form.set(field, value);
+            if field.group() == Group::Sizes {
+                form.preset =
+                    PRESETS.iter().find(|p| form.plan().is_ok_and(|plan| plan.spec.config == p.config)).map_or("", |p| p.name).to_owned();
+            }
+        });
+    };
+    view! {
+        <div>
+            <label class="field" for=name>{t.field(field).to_owned()}</label>
+            <input id=name type="text" inputmode=mode autocomplete="off" aria-describedby=described
+                aria-invalid=move || problem.with(Option::is_some).then_some("true")
+                prop:value=move || settings.form.with(|form| form.get(field).to_owned())
+                on:input=move |event| type_in(event_target_value(&event))/>
+            <p class="problem" id=problem_id role="alert">{move || problem.with(|problem| problem.as_deref().map(sentence))}</p>
+            <p class="hint" id=hint_id>{hint}</p>
+        </div>
+    }
+}

@@ -1,0 +1,45 @@
+//! A picture of the page alone, for a frame in another page: `?embed=mountains`, `?embed=grid`. It takes what its address says, and needs
+//! no device.
+
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use super::state::{Settings, StepState};
+use super::{browser, language, see, step};
+use crate::web::i18n::{T, Texts};
+use crate::web::memory_curve::place_of;
+use crate::web::route::Address;
+use crate::web::see::{FIRST, within};
+
+/// Shows the picture of that name. Is there one?
+pub fn show(name: &str) -> bool {
+    let address = Address::parse(&browser::fragment());
+    match name {
+        "mountains" => mount_to_body(move || {
+            let place = RwSignal::new(place_of(within(address.length.unwrap_or(FIRST))));
+            in_own_language(move |t| see::embedded(t, place).into_any())
+        }),
+        "grid" => mount_to_body(move || {
+            let settings = Settings::new(address.form.clone());
+            let step = StepState::new(settings, RwSignal::new(None), RwSignal::new(0));
+            step.cursor.set(address.turn);
+            in_own_language(move |t| step::embedded(settings, step, t).into_any())
+        }),
+        _ => return false,
+    }
+    true
+}
+
+/// A view in the language that the visitor chose earlier, or the browser's.
+fn in_own_language(view: impl Fn(T) -> AnyView + Send + 'static) -> impl IntoView {
+    let texts = RwSignal::new(Texts::english());
+    if let Some(name) = language::preferred() {
+        spawn_local(async move {
+            if let Some(found) = language::texts(name).await {
+                browser::set_root_attribute("lang", name);
+                texts.set(found);
+            }
+        });
+    }
+    move || view(texts.get())
+}

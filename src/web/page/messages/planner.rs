@@ -1,0 +1,74 @@
+//! Questions to the planner, and its answers.
+
+use leptos::prelude::*;
+
+use crate::web::form::Field;
+use crate::web::memory_curve::{FromPlanner, Question, ToPlanner, Topic};
+use crate::web::page::state::{Phase, State};
+
+impl State {
+    /// Asks the planner whenever the form or the model that is shown becomes another.
+    pub fn follow_planner(self) {
+        let planner = self.planner;
+        // The trainer's start comes first: it is what a visitor waits for.
+        let is_open = Memo::new(move |_| self.run.phase.get() != Phase::Loading);
+        Effect::new(move |_| {
+            if let Some(question) = planner.own_question.get().filter(|_| is_open.get()) {
+                self.ask_planner(Topic::Own, question);
+            }
+        });
+        Effect::new(move |_| {
+            let own = planner.own_question.get();
+            if let Some(question) = planner.question.get().filter(|question| is_open.get() && own.as_ref() != Some(question)) {
+                self.ask_planner(Topic::Shown, question);
+            }
+        });
+        // A choice that was made is the form's until the visitor changes it.
+        Effect::new(move |_| {
+            self.settings.form.track();
+            let is_the_forms = |choice: &Option<_>| choice.is_some_and(|(_, tokens)| self.settings.seq_len() == Some(tokens));
+            planner.chosen.update_untracked(|chosen| *chosen = chosen.filter(is_the_forms));
+            planner.chosen.notify();
+        });
+    }
+
+    /// Lets the planner choose a strategy.
+    pub fn choose_strategy(self, topic: Topic) {
+        if let Some(question) = self.planner.own_question.get_untracked() {
+            self.planner.is_choosing.set(true);
+            self.planner.chosen.set(None);
+            self.ask_planner(topic, question);
+        }
+    }
+
+    fn ask_planner(self, topic: Topic, question: Question) {
+        let planner = self.planner;
+        let number = planner.asked.with_untracked(|asked| asked[topic.slot()]) + 1;
+        planner.asked.update(|asked| asked[topic.slot()] = number);
+        // The next question starts another one.
+        planner.worker.start(move |message, _, _| self.on_planner(message), move |_| planner.is_choosing.set(false));
+        planner.worker.send(&ToPlanner { topic, number, question });
+    }
+
+    fn on_planner(self, message: FromPlanner) {
+        let planner = self.planner;
+        let newest = planner.asked.get_untracked();
+        match message {
+            FromPlanner::Charted(topic, number, chart) if number == newest[topic.slot()] => {
+                let answer = if topic == Topic::Own { planner.own } else { planner.shown };
+                answer.set(Some((number, chart)));
+            }
+            FromPlanner::Chosen(number, choice) if number == newest[Topic::Longest.slot()] => {
+                planner.is_choosing.set(false);
+                if let Some((strategy, tokens)) = choice.filter(|_| !self.run.has_run.get_untracked()) {
+                    self.settings.form.update(|form| {
+                        form.set_strategy(strategy);
+                        form.set(Field::SeqLen, tokens);
+                    });
+                }
+                planner.chosen.set(Some(choice));
+            }
+            FromPlanner::Charted(..) | FromPlanner::Chosen(..) => {}
+        }
+    }
+}

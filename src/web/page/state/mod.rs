@@ -1,0 +1,138 @@
+//! What the page knows: signals, in groups by what they are about. A view takes the groups that it shows; one that lets the visitor do
+//! something takes all.
+
+mod lab;
+mod models;
+mod planner;
+mod run;
+mod settings;
+mod step;
+
+use leptos::prelude::*;
+
+use super::worker_client::WorkerClient;
+use crate::train::Suggestion;
+use crate::web::i18n::Texts;
+use crate::web::memory_curve::place_of;
+use crate::web::planner::NAME;
+use crate::web::protocol::{Device, SavedRun, Storage, ToWorker};
+use crate::web::route::{Address, Route};
+use crate::web::see;
+
+pub use lab::Lab;
+pub use models::Models;
+pub use planner::Planner;
+pub use run::{CurveLook, PastRun, Phase, RunState, Wait, phase_of};
+pub use settings::Settings;
+pub use step::{Plans, StepState};
+
+/// Everything that is shown, and the workers that do what the visitor asks.
+#[derive(Clone, Copy)]
+pub struct State {
+    pub shell: Shell,
+    pub settings: Settings,
+    pub step: StepState,
+    pub run: RunState,
+    pub device: DeviceState,
+    pub lab: Lab,
+    pub saves: Saves,
+    pub notices: Notices,
+    /// Models in files.
+    pub models: Models,
+    /// How long a sequence can be.
+    pub planner: Planner,
+    pub trainer: WorkerClient<ToWorker>,
+}
+
+/// What is around every view.
+#[derive(Clone, Copy)]
+pub struct Shell {
+    pub texts: RwSignal<&'static Texts>,
+    pub language: RwSignal<&'static str>,
+    /// The view that is shown.
+    pub route: RwSignal<Route>,
+    /// Does the visitor want the settings beside it?
+    pub shows_settings: RwSignal<bool>,
+    /// The place of See's slider.
+    pub see_place: RwSignal<u32>,
+}
+
+/// The GPU.
+#[derive(Clone, Copy)]
+pub struct DeviceState {
+    pub adapter: RwSignal<Option<Device>>,
+    /// All buffers on the device, by what they are for.
+    pub buffers: RwSignal<Vec<(String, u64)>>,
+    /// What the device does at most, in 10⁹ operations a second.
+    pub peak_gflops: RwSignal<Option<f64>>,
+    /// The share that is done of a search for the fastest kernels.
+    pub search: RwSignal<Option<f64>>,
+    /// How many operations have others than those of the device's class, when that was last found out.
+    pub found: RwSignal<Option<usize>>,
+}
+
+/// Runs in the browser's storage.
+#[derive(Clone, Copy)]
+pub struct Saves {
+    /// All of them, without the one in progress.
+    pub saved: RwSignal<Vec<SavedRun>>,
+    /// Can runs be saved? `None` while that is not known.
+    pub storage: RwSignal<Option<Storage>>,
+    /// The step after which the run in progress was saved.
+    pub saved_after: RwSignal<Option<u64>>,
+}
+
+/// What the visitor is told.
+#[derive(Clone, Copy)]
+pub struct Notices {
+    pub trouble: RwSignal<Option<Trouble>>,
+    /// Something that the visitor should know and need not mend.
+    pub notice: RwSignal<Option<String>>,
+}
+
+/// What went wrong, and what would fit if it was too large.
+#[derive(Clone, PartialEq)]
+pub struct Trouble {
+    pub message: String,
+    pub suggestion: Option<Suggestion>,
+}
+
+impl State {
+    /// The state at the start, with what the page's address asks for.
+    pub fn new(address: &Address, has_room_beside: bool) -> Self {
+        let settings = Settings::new(address.form.clone());
+        let device = DeviceState {
+            adapter: RwSignal::new(None),
+            buffers: RwSignal::new(Vec::new()),
+            peak_gflops: RwSignal::new(None),
+            search: RwSignal::new(None),
+            found: RwSignal::new(None),
+        };
+        let run = RunState::new(settings);
+        State {
+            shell: Shell {
+                texts: RwSignal::new(Texts::english()),
+                language: RwSignal::new("en"),
+                route: RwSignal::new(address.route),
+                shows_settings: RwSignal::new(has_room_beside),
+                see_place: RwSignal::new(place_of(see::within(address.length.unwrap_or(see::FIRST)))),
+            },
+            settings,
+            step: StepState::new(settings, device.adapter, run.live),
+            run,
+            device,
+            lab: Lab::new(),
+            saves: Saves { saved: RwSignal::new(Vec::new()), storage: RwSignal::new(None), saved_after: RwSignal::new(None) },
+            notices: Notices { trouble: RwSignal::new(None), notice: RwSignal::new(None) },
+            models: Models::new(),
+            planner: Planner::new(settings, run, device.adapter, WorkerClient::in_role(NAME)),
+            trainer: WorkerClient::in_role("trainer"),
+        }
+    }
+
+    /// What is wrong, if anything is.
+    pub fn shown_error(self) -> Option<Trouble> {
+        let contradiction = || Some(Trouble { message: self.settings.contradiction.get()?, suggestion: None });
+        self.notices.trouble.get().or_else(contradiction)
+    }
+}

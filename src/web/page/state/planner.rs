@@ -1,0 +1,132 @@
+//! What the page asks of the planner, and what is known of it.
+
+use leptos::prelude::*;
+
+use super::run::RunState;
+use super::settings::Settings;
+use crate::model::Preset;
+use crate::step::{Strategy, StrategyKind};
+use crate::web::form::Field;
+use crate::web::memory_curve::{Chart, Question, ToPlanner, Topic};
+use crate::web::page::worker_client::WorkerClient;
+use crate::web::protocol::Device;
+use crate::web::published::{self, Trainable};
+
+/// A chart, and which question it answers.
+pub type Answer = RwSignal<Option<(u32, Chart)>>;
+
+/// What the sections on lengths know.
+#[derive(Clone, Copy)]
+pub struct Planner {
+    settings: Settings,
+    run: RunState,
+    /// The published model that is looked at; otherwise it is the form's.
+    pub model: RwSignal<Option<&'static Preset>>,
+    /// What is trained of it.
+    pub trainable: RwSignal<Trainable>,
+    pub without_model: RwSignal<bool>,
+    /// The budget of published models in GiB, as typed.
+    pub gib: RwSignal<String>,
+    /// The length that the visitor went to, where that is not the form's.
+    pub length: RwSignal<Option<u32>>,
+    /// What is asked of the form's model, and of the one that is shown.
+    pub own_question: Memo<Option<Question>>,
+    pub question: Memo<Option<Question>>,
+    pub own: Answer,
+    pub shown: Answer,
+    /// The numbers of the newest questions: by the slots of their topics.
+    pub asked: RwSignal<[u32; 3]>,
+    /// What the planner chose last. `None` inside if nothing fits.
+    pub chosen: RwSignal<Option<Option<(Strategy, u32)>>>,
+    pub is_choosing: RwSignal<bool>,
+    pub worker: WorkerClient<ToPlanner>,
+}
+
+impl Planner {
+    pub fn new(settings: Settings, run: RunState, adapter: RwSignal<Option<Device>>, worker: WorkerClient<ToPlanner>) -> Self {
+        let model: RwSignal<Option<&'static Preset>> = RwSignal::new(None);
+        let trainable = RwSignal::new(Trainable::default());
+        let (without_model, gib) = (RwSignal::new(false), RwSignal::new("80".to_owned()));
+        // While a field is wrong, the pictures of the last question stay.
+        let own_question =
+            Memo::new(move |before: Option<&Option<Question>>| question_of(settings, adapter).or_else(|| before.cloned().flatten()));
+        // While what is typed makes no sense, the last budget that did counts.
+        let budget = Memo::new(move |before: Option<&u64>| gib.with(|gib| published::budget(gib)).or(before.copied()).unwrap_or(80 << 30));
+        let question = Memo::new(move |_| match model.get() {
+            None => own_question.get().map(|own| Question { without_model: without_model.get(), ..own }),
+            Some(preset) => Some(trainable.get().question(preset, budget.get(), without_model.get())),
+        });
+        Planner {
+            settings,
+            run,
+            model,
+            trainable,
+            without_model,
+            gib,
+            length: RwSignal::new(None),
+            own_question,
+            question,
+            own: RwSignal::new(None),
+            shown: RwSignal::new(None),
+            asked: RwSignal::new([0; 3]),
+            chosen: RwSignal::new(None),
+            is_choosing: RwSignal::new(false),
+            worker,
+        }
+    }
+
+    /// Does moving the slider change the form?
+    pub fn is_bound(self) -> bool {
+        self.model.with(Option::is_none) && !self.run.has_run.get()
+    }
+
+    /// Shows a published model on a GPU of that memory, trained as in the paper.
+    pub fn show(self, model: &'static Preset, gib: u32) {
+        self.model.set(Some(model));
+        self.trainable.set(Trainable::Lora);
+        self.gib.set(gib.to_string());
+    }
+
+    /// The length that is looked at.
+    pub fn shown_length(self) -> u32 {
+        let moved = if self.is_bound() { None } else { self.length.get() };
+        moved.or(self.settings.seq_len()).unwrap_or(512)
+    }
+
+    /// Goes to a length.
+    pub fn go_to(self, tokens: u32) {
+        self.length.set(Some(tokens));
+        if untrack(|| self.is_bound()) {
+            self.settings.form.update(|form| form.set(Field::SeqLen, tokens));
+        }
+    }
+
+    /// The longest sequence of the form's model, and whether that is out of date. `None` as long as nothing is known; `None`
+    /// inside if not even one token fits.
+    pub fn own_longest(self, kind: StrategyKind) -> Option<(Option<u32>, bool)> {
+        let newest = self.asked.get()[Topic::Own.slot()];
+        self.own.with(|own| own.as_ref().map(|(number, chart)| (chart.lines[kind as usize].longest, *number != newest)))
+    }
+
+    /// The chart to be shown, and whether it is out of date.
+    pub fn chart(self) -> Option<(Chart, bool)> {
+        let is_own = self.own_question.with(|own| self.question.with(|shown| own == shown));
+        let (answer, topic) = if is_own { (self.own, Topic::Own) } else { (self.shown, Topic::Shown) };
+        let (number, chart) = answer.get()?;
+        Some((chart, number != self.asked.get()[topic.slot()]))
+    }
+}
+
+/// What is asked of the form's model.
+fn question_of(settings: Settings, adapter: RwSignal<Option<Device>>) -> Option<Question> {
+    let plan = settings.plan.get().ok()?;
+    let limits = |device: &Device| [device.max_buffer, device.max_binding];
+    Some(Question {
+        sequences: plan.shape.lengths().len() as u32,
+        spec: plan.spec,
+        chunks: plan.chunks,
+        budget: settings.budget.get()?,
+        limits: adapter.with(|device| device.as_ref().map_or([u64::MAX; 2], limits)),
+        without_model: false,
+    })
+}

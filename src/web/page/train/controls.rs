@@ -1,0 +1,56 @@
+//! Start, pause, step, reset.
+
+use leptos::prelude::*;
+
+use super::saved_runs;
+use crate::web::i18n::T;
+use crate::web::page::state::{Phase, State};
+use crate::web::protocol::{Go, ToWorker};
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    let phase = move || state.run.phase.get();
+    // A run is to have the text that was given last.
+    let is_busy = move || {
+        phase().is_busy()
+            || state.run.is_over.get()
+            || state.settings.texts_being_read.get() > 0
+            || state.device.adapter.with(Option::is_none)
+    };
+    let start = move || if state.run.has_run.get() { t.controls.go_on } else { t.controls.start };
+    let is_untouched =
+        move || !state.run.has_run.get() && state.run.history.with(|h| h.steps.is_empty()) && state.notices.trouble.with(Option::is_none);
+    // A search for the fastest kernels is no step that could be gone on with: it is left out.
+    let is_searching = move || state.device.search.with(Option::is_some);
+    let pausing = move || if is_searching() { t.roofline.skip } else { t.controls.pause };
+    let pause =
+        move |_| state.send(&if state.device.search.with_untracked(Option::is_some) { ToWorker::SkipSearch } else { ToWorker::Pause });
+    view! {
+        <section class="run" aria-labelledby="run-title">
+            <h2 id="run-title">{t.controls.title}</h2>
+            {move || (!state.run.has_run.get()).then(|| view! { <p class="hint">{t.controls.about}</p> })}
+            {saved_runs::view(state, t)}
+            <div class="buttons">
+                <button id="start" aria-describedby="why-not" class="primary" type="button" disabled=is_busy on:click=move |_| state.go(Go::Continuous)>{start}</button>
+                <button id="pause" aria-describedby="why-not" type="button" disabled=move || !phase().is_going() && !is_searching() on:click=pause>{pausing}</button>
+                <button id="step" aria-describedby="why-not" type="button" disabled=is_busy on:click=move |_| state.go(Go::OneStep)>{t.controls.step}</button>
+                <button id="reset" aria-describedby="why-not" type="button" disabled=is_untouched on:click=move |_| state.send(&ToWorker::Reset)>
+                    {t.controls.reset}
+                </button>
+            </div>
+            <p id="why-not" class="hint">{move || why_not(state, t)}</p>
+            {move || state.device.adapter.get().map(|device| view! { <p id="device" class="hint">{device.name}</p> })}
+        </section>
+    }
+}
+
+/// Why buttons are disabled, if they are.
+fn why_not(state: State, t: T) -> Option<&'static str> {
+    match state.run.phase.get() {
+        Phase::Loading | Phase::Resuming => None,
+        Phase::Training | Phase::Stepping => Some(t.controls.pause_first),
+        _ if state.settings.texts_being_read.get() > 0 => Some(t.controls.text_first),
+        _ if state.device.adapter.with(Option::is_none) => Some(t.controls.no_device),
+        _ if state.run.is_over.get() => Some(t.controls.finished_about),
+        _ => None,
+    }
+}

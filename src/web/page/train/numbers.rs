@@ -1,0 +1,67 @@
+//! The last step in numbers.
+
+use leptos::prelude::*;
+
+use crate::train::{StepReport, Validation};
+use crate::web::form::{Field, SourceChoice};
+use crate::web::format::{digits, seconds, whole};
+use crate::web::i18n::{T, fill};
+use crate::web::page::state::{DeviceState, RunState, Settings, StepState};
+
+/// Stands for a number that is not known yet.
+const NONE: &str = "–";
+
+fn last(run: RunState) -> Option<StepReport> {
+    run.history.with(|history| history.steps.last().copied())
+}
+
+pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceState, t: T) -> impl IntoView {
+    let of_step = move |of: fn(StepReport) -> String| move || last(run).map_or_else(|| NONE.to_owned(), of);
+    let validation = move |of: fn(&Validation) -> Option<String>| {
+        move || run.history.with(|history| history.validations.last().and_then(|(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned())
+    };
+    let texts = &t.training;
+    view! {
+        <dl class="numbers">
+            {number(texts.steps_done, move || steps_done(settings, run))}
+            <div>
+                <dt>{texts.loss}</dt>
+                <dd id="loss" data-step=move || last(run).map_or_else(String::new, |r| r.step.to_string())
+                    data-loss=move || last(run).map_or_else(String::new, |r| r.loss.to_string())>{of_step(|r| format!("{:.4}", r.loss))}</dd>
+            </div>
+            {number(texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
+            {number(texts.validation_perplexity, validation(|v| Some(digits(v.perplexity()))))}
+            {move || matches!(settings.form.with(|form| form.source), SourceChoice::Task(_)).then(|| {
+                number(t.training.accuracy, validation(|v| v.accuracy.map(|share| format!("{:.0} %", 100.0 * share))))
+            })}
+            {number(texts.tokens_per_second, of_step(|r| digits(r.tokens_per_second)))}
+            {number(texts.step_time, of_step(|r| seconds(r.seconds)))}
+            {number(texts.flops, move || arithmetic(step, run, device, t))}
+            {number(texts.grad_norm, of_step(|r| digits(r.grad_norm)))}
+            {number(texts.learning_rate, of_step(|r| format!("{:.1e}", r.learning_rate)))}
+        </dl>
+    }
+}
+
+fn number(name: &'static str, value: impl Fn() -> String + Send + 'static) -> impl IntoView {
+    view! { <div><dt>{name}</dt><dd>{value}</dd></div> }
+}
+
+fn steps_done(settings: Settings, run: RunState) -> String {
+    let done = last(run).map_or(0, |report| report.step);
+    format!("{} / {}", whole(done), settings.form.with(|form| form.get(Field::Steps).to_owned()))
+}
+
+/// Operations a second of the last step, against what the device does at most.
+fn arithmetic(step: StepState, run: RunState, device: DeviceState, t: T) -> String {
+    let flops = step.plans.with(|plans| plans.as_ref().ok().map(|plans| plans.flops()));
+    let (Some(flops), Some(report)) = (flops, last(run)) else { return NONE.to_owned() };
+    let tokens = step.plans.with(|plans| plans.as_ref().map_or(1, |plans| plans.plan.shape.tokens()));
+    // A step may be of several batches.
+    let batches = (report.tokens / u64::from(tokens)).max(1);
+    let gflops = digits((flops * batches) as f64 / report.seconds / 1e9);
+    match device.peak_gflops.get() {
+        Some(peak) => fill(t.training.flops_of, &[("gflops", &gflops), ("peak", &digits(peak))]),
+        None => format!("{gflops} GFLOP/s"),
+    }
+}

@@ -1,0 +1,29 @@
+//! What was learned, for the visitor to keep; what the browser saves.
+
+use leptos::prelude::*;
+
+use crate::web::i18n::{T, fill};
+use crate::web::page::state::{Saves, State};
+use crate::web::protocol::Storage;
+
+pub fn view(state: State, t: T) -> impl IntoView {
+    view! {
+        <section aria-labelledby="keep-title">
+            <h2 id="keep-title">{t.saving.title}</h2>
+            <p class="hint">{t.saving.about} " " {move || saving(state.saves, t)}</p>
+            <div class="buttons">
+                <button id="export" type="button" disabled=move || !state.run.has_run.get() || state.run.phase.get().is_busy()
+                    on:click=move |_| state.export()>{t.saving.export}</button>
+            </div>
+        </section>
+    }
+}
+
+/// When runs are saved, where they are.
+fn saving(saves: Saves, t: T) -> Option<String> {
+    match (saves.storage.get()?, saves.saved_after.get()) {
+        (Storage::Works, None) => Some(t.saving.storage_about.to_owned()),
+        (Storage::Works, Some(step)) => Some(format!("{} {}", t.saving.storage_about, fill(t.saving.saved_after, &[("step", &step)]))),
+        _ => None,
+    }
+}
