@@ -2,6 +2,9 @@
 
 use std::io;
 
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
 use minijinja::value::Kwargs;
 use minijinja::{Error, ErrorKind, Value};
 use serde::Serialize;
@@ -100,66 +103,12 @@ impl Formatter for Style {
     }
 }
 
-const MONTHS: [&str; 12] =
-    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
-const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
-
 /// The function `strftime_now`, at `seconds` since 1970 in UTC.
 pub(super) fn format_time(format: &str, seconds: u64) -> Result<String, Error> {
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let [hour, minute] = [second / 3600, second / 60 % 60];
-    let (month_name, day_name) = (MONTHS[month - 1], DAYS[(days % 7) as usize]);
-    let mut text = String::new();
-    let mut characters = format.chars();
-    while let Some(c) = characters.next() {
-        if c != '%' {
-            text.push(c);
-            continue;
-        }
-        text += &match characters.next() {
-            Some('Y') => year.to_string(),
-            Some('y') => format!("{:02}", year % 100),
-            Some('m') => format!("{month:02}"),
-            Some('B') => month_name.to_owned(),
-            Some('b') => month_name[..3].to_owned(),
-            Some('d') => format!("{day:02}"),
-            Some('-') if characters.as_str().starts_with('d') => {
-                characters.next();
-                day.to_string()
-            }
-            Some('A') => day_name.to_owned(),
-            Some('a') => day_name[..3].to_owned(),
-            Some('H') => format!("{hour:02}"),
-            Some('I') => format!("{:02}", (hour + 11) % 12 + 1),
-            Some('p') => (if hour < 12 { "AM" } else { "PM" }).to_owned(),
-            Some('M') => format!("{minute:02}"),
-            Some('S') => format!("{:02}", second % 60),
-            Some('%') => "%".to_owned(),
-            other => {
-                let code: String = other.into_iter().collect();
-                return Err(Error::new(ErrorKind::InvalidOperation, format!("strftime_now knows no %{code}")));
-            }
-        };
-    }
-    Ok(text)
-}
-
-/// The year, month and day of the month, `days` after the first day of 1970.
-fn date(mut days: u64) -> (u64, usize, u64) {
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(is_leap(year)) {
-        days -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 0;
-    while days >= lengths[month] {
-        days -= lengths[month];
-        month += 1;
-    }
-    (year, month + 1, days + 1)
+    let impossible =
+        |error: jiff::Error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now cannot write \"{format}\": {error}"));
+    let now = Timestamp::from_second(seconds.try_into().unwrap_or(i64::MAX)).map_err(impossible)?;
+    strtime::format(format, &now.to_zoned_datetime(TimeZone::UTC)).map_err(impossible)
 }
 
 #[cfg(test)]

@@ -20,9 +20,6 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("web", &[]),
 ];
 
-/// Circles within this directory are exempt until the page is rewritten.
-const EXEMPT: &str = "src/none/";
-
 /// The needs of each file: the files that it imports from, with an imported name each.
 type Needs<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>;
 
@@ -62,8 +59,7 @@ fn faults(files: &[(String, String)]) -> Result<Vec<String>> {
     for dependency in all.iter().filter(|dependency| dependency.is_need) {
         needs.entry(&dependency.from).or_default().entry(&dependency.to).or_insert(&dependency.name);
     }
-    let circles = circles(&needs).into_iter().filter(|circle| !circle.iter().all(|file| file.starts_with(EXEMPT)));
-    let mut faults: Vec<String> = circles.map(|circle| sentence(&circle, &needs)).collect();
+    let mut faults: Vec<String> = circles(&needs).iter().map(|circle| sentence(circle, &needs)).collect();
     let unknown: BTreeSet<&str> = files.iter().filter_map(|(file, _)| layer(file)).filter(|layer| place(layer).is_none()).collect();
     faults.extend(unknown.iter().map(|layer| format!("the module `{layer}` has no place among LAYERS in xtask/src/circles.rs")));
     let crossings: BTreeMap<_, _> =
@@ -222,12 +218,6 @@ mod tests {
             let a = format!("use half::half; pub fn {signature}");
             assert_eq!(chain_of(&[root, merge, ("train/a.rs", &a)]), format!("a.rs -> ({name}) merge.rs -> (f) a.rs"));
         }
-    }
-
-    #[test]
-    fn circles_of_the_page_are_exempt() {
-        let files = [("web/a.rs", "use super::b::B; pub struct A;"), ("web/b.rs", "use super::a::A; pub struct B;")];
-        assert_eq!(faults_of(&files), [""; 0]);
     }
 
     #[test]

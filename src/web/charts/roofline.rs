@@ -62,6 +62,17 @@ const TEXT: f64 = 12.0;
 const LINE: f64 = 18.0;
 const LEFT: f64 = 12.0;
 
+impl Words<'_> {
+    /// What a dot says of its operation: an attribute for the page's tooltip; in a file, a title.
+    fn about(&self, row: &RooflineRow) -> (String, String) {
+        let text = escaped(&(self.row)(row)).replace('"', "&quot;");
+        match self.title.is_empty() {
+            true => (format!(" data-tip=\"{text}\""), String::new()),
+            false => (String::new(), format!("<title>{text}</title>")),
+        }
+    }
+}
+
 /// Draws it as SVG, so wide and so high.
 pub fn roofline(profile: &Profile, [width, height]: [u32; 2], words: &Words) -> String {
     let (ink, panel) = ((words.colour)("ink"), (words.colour)("panel"));
@@ -192,11 +203,11 @@ impl Plot {
             let [x, y] = self.at(point);
             let radius = (16.0 * (row.seconds / dearest).sqrt()).max(2.0);
             let fill = (words.colour)(Group::of(&row.op).colour());
-            let title = escaped(&(words.row)(row));
+            let (tip, title) = words.about(row);
             let _ = write!(
                 svg,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" fill-opacity=\".8\" stroke=\"{panel}\">\
-                 <title>{title}</title></circle>"
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" fill-opacity=\".8\" stroke=\"{panel}\"{tip}>\
+                 {title}</circle>"
             );
         }
         let mut named: Vec<[f64; 2]> = Vec::new();

@@ -5,15 +5,16 @@
 mod blob_files;
 mod download;
 mod model_cache;
+mod opened;
 mod rpc;
 mod text;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{AbortController, Blob, DedicatedWorkerGlobalScope, MessageEvent};
+use web_sys::{AbortController, Blob, MessageEvent};
 use web_time::Instant;
 
 use super::address;
@@ -22,37 +23,14 @@ use super::model_protocol::{Fetching, FromModelWorker, Opened, Origin, ToModelWo
 use crate::error::{Error, Result};
 use crate::model::archive::Kind;
 use crate::model::{Dtype, Files, ModelSpec, Parameters, StoredAdapter, StoredModel, fingerprint};
-use crate::text::{Tokenizer, TokenizerFiles};
+use crate::text::TokenizerFiles;
 use blob_files::BlobFiles;
 use download::Download;
 use model_cache::ModelCache;
+use opened::{Adapters, Model, ModelWorker, scope, send};
 
 /// Seconds between two words on how far a download is.
 const TELL_SECONDS: f64 = 0.1;
-
-/// What is open.
-#[derive(Default)]
-struct ModelWorker {
-    model: RefCell<Option<Rc<Model>>>,
-    adapters: RefCell<Option<Rc<Adapters>>>,
-    /// The tokenizer of the run's text.
-    tokenizer: RefCell<Option<Rc<Tokenizer>>>,
-    /// Stops the download that is under way.
-    download: RefCell<Option<AbortController>>,
-}
-
-/// A model that is open.
-struct Model {
-    stored: StoredModel<BlobFiles>,
-    parameters: Parameters,
-    about: Opened,
-}
-
-/// Adapters that are open.
-struct Adapters {
-    stored: StoredAdapter<BlobFiles>,
-    parameters: Parameters,
-}
 
 /// Starts to listen.
 pub fn start() {
@@ -167,13 +145,4 @@ fn shown_name(files: &[(String, Blob)]) -> String {
 async fn send_cached() {
     let kept = ModelCache::all().await.into_iter().filter(|kept| kept.bytes > 0).collect();
     send(&FromModelWorker::Cached(kept), &[]);
-}
-
-fn send(message: &FromModelWorker, bytes: &[u8]) {
-    let (pair, handed_over) = codec::pack(message, bytes);
-    scope().post_message_with_transfer(&pair, &handed_over).expect("messages can be posted");
-}
-
-fn scope() -> DedicatedWorkerGlobalScope {
-    js_sys::global().unchecked_into()
 }

@@ -6,8 +6,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent, MessagePort};
 
+use super::opened::{Model, ModelWorker, send};
 use super::text::{Text, pieces};
-use super::{Model, ModelWorker, send};
 use crate::error::{Error, Result};
 use crate::model::archive::{Kind, to_zip};
 use crate::model::{ModelSpec, Parameter, Parameters, TensorNames, WeightSource, Weights};

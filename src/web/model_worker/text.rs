@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Model, ModelWorker};
+use super::opened::{Model, ModelWorker};
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::model::archive::TokenizerParts;

@@ -177,6 +177,19 @@ pub fn focus_next(selector: &str, by: i32) -> bool {
     next.and_then(|next| elements().nth(next)).is_some_and(|element| element.focus().is_ok())
 }
 
+/// The elements within another that a selector finds.
+pub fn elements_within(element: &Element, selector: &str) -> impl Iterator<Item = Element> + use<> {
+    let found = element.query_selector_all(selector).ok();
+    let count = found.as_ref().map_or(0, web_sys::NodeList::length);
+    (0..count).filter_map(move |i| found.as_ref()?.item(i)?.dyn_into().ok())
+}
+
+/// The width and height of what is seen of the page, in pixels.
+pub fn viewport() -> [f64; 2] {
+    let pixels = |value: Result<JsValue, JsValue>| value.ok().and_then(|value| value.as_f64()).unwrap_or(0.0);
+    [pixels(window().inner_width()), pixels(window().inner_height())]
+}
+
 /// The first of the browser's languages, as `en` or `ko-KR`.
 pub fn language() -> String {
     window().navigator().language().unwrap_or_default()

@@ -17,6 +17,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         <div class="chip">
             <p id="status" role="status" data-state=move || state.run.phase.get().name()>{move || status(state, t)}</p>
+            {move || state.run.preparing.get().map(|(done, all)| {
+                view! { <progress max=all.to_string() value=done.to_string() aria-label=t.controls.preparing_label></progress> }
+            })}
             {move || loss().map(|loss| view! { <span class="chip-loss">{loss}</span> })}
             {move || state.run.phase.get().is_going().then(pause)}
             {move || can_go_on().then(go_on)}
@@ -28,6 +31,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn status(state: State, t: T) -> String {
     if let Some(share) = state.device.search.get() {
         return fill(t.roofline.searching, &[("percent", &(100.0 * share).round())]);
+    }
+    if let Some((done, all)) = state.run.preparing.get() {
+        return fill(t.controls.preparing, &[("done", &done), ("all", &all)]);
     }
     let words = match state.run.phase.get() {
         Phase::Loading => t.controls.loading,

@@ -4,6 +4,7 @@
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
+use super::components::tooltip;
 use super::state::{Settings, StepState};
 use super::{browser, language, see, step};
 use crate::web::i18n::{T, Texts};
@@ -41,5 +42,5 @@ fn in_own_language(view: impl Fn(T) -> AnyView + Send + 'static) -> impl IntoVie
             }
         });
     }
-    move || view(texts.get())
+    view! { {move || view(texts.get())} {tooltip::view()} }
 }

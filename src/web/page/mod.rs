@@ -27,6 +27,7 @@ use leptos::prelude::*;
 
 use super::i18n::T;
 use super::route::{Address, Route};
+use components::tooltip;
 use state::State;
 
 /// Shows the page.
@@ -62,6 +63,7 @@ fn body(state: State, t: T) -> impl IntoView {
             <main id="main" tabindex="-1">{Route::ALL.map(|route| shown_once(state, t, route)).collect_view()}</main>
         </div>
         <footer><p>{t.bar.offline}</p></footer>
+        {tooltip::view()}
     }
 }
 

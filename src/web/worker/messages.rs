@@ -9,7 +9,7 @@ use futures_channel::mpsc::UnboundedSender;
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, DedicatedWorkerGlobalScope};
 
-use super::Event;
+use super::event::Event;
 use crate::gpu::Gpu;
 use crate::web::codec::{pack, with_files};
 use crate::web::protocol::FromWorker;

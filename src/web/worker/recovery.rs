@@ -1,68 +1,18 @@
 //! What becomes of a run whose device is lost: it waits for another one, for as long as it takes, and then goes on from its last good
 //! state.
 
-use std::rc::Rc;
-use std::sync::Arc;
-
 use web_time::Instant;
 
+use super::event::Event;
 use super::messages::{self, send};
-use super::running::{RunState, Running, learned};
-use super::{Event, Worker};
+use super::running::Running;
+use super::state::Worker;
+use super::waiting::Waiting;
 use crate::error::{Error, Result};
-use crate::gpu::Tuning;
-use crate::train::Dataset;
-use crate::web::model_protocol::Request;
-use crate::web::protocol::{FromWorker, Go, Run};
+use crate::web::protocol::{FromWorker, Go};
 
 /// Seconds within which a browser on a busy machine tells of a loss.
 const LOSS_SECONDS: f64 = 20.0;
-/// Seconds to the next attempt, at most.
-const LONGEST_PAUSE: u32 = 30;
-
-/// A run that waits for a device.
-pub struct Waiting {
-    run: Run,
-    /// How it is to go on.
-    pub go: Option<Go>,
-    tuning: Tuning,
-    dataset: Arc<Dataset>,
-    /// `None` before the first step.
-    good: Option<Rc<RunState>>,
-    /// What the browser said of the loss.
-    reason: String,
-    losses: u32,
-    attempts: u32,
-}
-
-impl Waiting {
-    fn of(running: &Running, reason: String) -> Self {
-        Waiting {
-            run: running.run.clone(),
-            go: running.go,
-            tuning: running.tuning(),
-            dataset: running.dataset(),
-            good: running.last_good(),
-            reason,
-            losses: running.losses + 1,
-            attempts: 0,
-        }
-    }
-
-    /// What the run has learned by its last good state, for the model worker to pack.
-    pub fn learned(&self) -> Option<(Request, Vec<u8>)> {
-        self.good.as_ref().map(|good| learned(&self.run, good.snapshot.step, &good.snapshot.weights))
-    }
-
-    fn step(&self) -> u64 {
-        self.good.as_ref().map_or(0, |good| good.snapshot.step)
-    }
-
-    /// Seconds to the next attempt. A device that is lost again before it has done a step is given more time, too.
-    fn pause(&self) -> u32 {
-        1u32.checked_shl(self.attempts.max(self.losses) - 1).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
-    }
-}
 
 impl Worker {
     /// Lets the run go on from its last good state if its device was lost; says what is wrong otherwise.

@@ -1,8 +1,10 @@
 //! Saving the run in progress, and telling the page what is saved and whether anything can be.
 
+use super::event::Event;
 use super::messages::{self, send};
 use super::running::RunState;
-use super::{Event, Worker, saved_runs};
+use super::saved_runs;
+use super::state::Worker;
 use crate::gpu::Tuning;
 use crate::web::protocol::{FromWorker, Run, Storage};
 

@@ -75,7 +75,7 @@ fn stacked(t: T, planned: &Planned, highest: u64) -> impl IntoView {
     let held = Part::ALL.map(|part| (part, planned.peak_parts()[part as usize])).into_iter().filter(|(_, bytes)| *bytes > 0);
     let label = held.map(|(part, bytes)| name(part, bytes)).collect::<Vec<_>>().join(", ");
     view! {
-        <span class="bar" role="img" tabindex="0" aria-label=label data-tip-of="[data-tip]">{Part::ALL.map(segment).collect_view()}</span>
+        <span class="bar" role="img" tabindex="0" aria-label=label data-tip-of="[data-tip]" data-tip-keys>{Part::ALL.map(segment).collect_view()}</span>
     }
 }
 

@@ -63,7 +63,7 @@ fn outcome(t: T, profile: &Profile) -> impl IntoView + use<> {
         [("seconds", &seconds(profile.seconds)), ("sum", &seconds(sum)), ("gflops", &digits(gflops)), ("bandwidth", &digits(bandwidth))];
     view! {
         <p id="profile-summary" role="status" data-seconds=profile.seconds.to_string() data-sum=sum.to_string()>{fill(t.roofline.summary, &values)}</p>
-        <div class="roofline" role="img" aria-label=t.roofline.picture>
+        <div class="roofline" role="img" aria-label=t.roofline.picture tabindex="0" data-tip-of="circle[data-tip]" data-tip-keys>
             <div class="where-wide" inner_html=on_the_page(WIDE)></div>
             <div class="where-narrow" inner_html=on_the_page(NARROW)></div>
         </div>

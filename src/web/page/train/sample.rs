@@ -24,8 +24,8 @@ fn written(t: T, sample: &Sample, step: String) -> impl IntoView + use<> {
     };
     let plain: String = sample.written.iter().map(|(text, _)| text.as_str()).collect();
     view! {
-        <pre id="sample" tabindex="0" role="group" aria-labelledby="sample-title" aria-describedby="tooltip"
-            data-tip-of="[data-tip]" data-step=step>
+        <pre id="sample" tabindex="0" role="group" aria-labelledby="sample-title"
+            data-tip-of="[data-tip]" data-tip-keys data-step=step>
             <span class="unseen">{format!("{}{plain}", sample.prompt)}</span>
             <span class="prompt" aria-hidden="true">{sample.prompt.clone()}</span>
             <span class="written" aria-hidden="true">{sample.written.iter().map(character).collect_view()}</span>
