@@ -117,7 +117,7 @@ sections! {
         differs, choose_other, choose_running,
     }
     Saving {
-        title, about, export, exported, saved_runs, saved_run, saved_elsewhere, saved_unreadable, resume, forget, forget_now, storage_about,
+        title, about, export, exported, saved_runs, saved_run, saved_elsewhere, saved_unreadable, resume, needs_run, pause_first, reset_first, forget, forget_now, storage_about,
         saved_after, storage_refuses, storage_full,
     }
     Models {

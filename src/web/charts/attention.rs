@@ -1,6 +1,8 @@
 //! An attention map as it is drawn: a square of cells, with the tokens for which each stands.
 
+use super::svg_export::{escaped, text};
 use crate::train::AttentionPattern;
+use crate::web::axis::Scale;
 
 /// The attention map of a head after a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +78,55 @@ impl AttentionMap {
     /// The text of the token at a position, with marks for what cannot be seen.
     pub fn text(&self, position: u32) -> String {
         self.texts.get(position as usize - 1).map_or_else(String::new, |text| text.chars().map(visible).collect())
+    }
+}
+
+/// The words and the picture of an attention map in a file.
+pub struct AttentionWords<'a> {
+    /// The first line.
+    pub title: &'a str,
+    /// The second line.
+    pub about: &'a str,
+    /// What the columns and the rows are.
+    pub axes: [&'a str; 2],
+    /// The cells as a picture of one pixel each: the address of its data.
+    pub cells: &'a str,
+    /// A colour of the style sheet, by its name there.
+    pub colour: &'a dyn Fn(&str) -> String,
+}
+
+/// Pixels of the picture, and of its square of cells.
+const FILE: [u32; 2] = [720, 800];
+const SQUARE: f64 = 600.0;
+const LEFT: f64 = 90.0;
+const TOP: f64 = 96.0;
+
+impl AttentionMap {
+    /// Draws it as SVG that stands for itself.
+    pub fn file(&self, words: &AttentionWords) -> String {
+        let ([width, height], colour) = (FILE, words.colour);
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+             font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"{}\"><rect width=\"100%\" height=\"100%\" fill=\"{}\"/>\
+             <rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{SQUARE}\" height=\"{SQUARE}\" fill=\"{}\"/>\
+             <image x=\"{LEFT}\" y=\"{TOP}\" width=\"{SQUARE}\" height=\"{SQUARE}\" image-rendering=\"pixelated\" href=\"{}\"/>",
+            colour("ink"),
+            colour("panel"),
+            colour("track"),
+            words.cells
+        );
+        text(&mut svg, 20.0, 32.0, 20, words.title);
+        text(&mut svg, 20.0, 54.0, 13, words.about);
+        text(&mut svg, LEFT, TOP - 10.0, 13, words.axes[1]);
+        text(&mut svg, LEFT, TOP + SQUARE + 52.0, 13, words.axes[0]);
+        for &position in Scale::counts(1, u64::from(self.tokens())).ticks() {
+            let place = SQUARE * (position - 0.5) / f64::from(self.tokens());
+            let name = escaped(&format!("{position} {}", self.text(position as u32)));
+            let (right, middle) = (LEFT - 8.0, LEFT + place);
+            svg += &format!("<text x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>", TOP + place + 4.0);
+            svg += &format!("<text x=\"{middle:.1}\" y=\"{}\" text-anchor=\"middle\">{name}</text>", TOP + SQUARE + 20.0);
+        }
+        svg + "</svg>"
     }
 }
 

@@ -6,12 +6,13 @@ mod inspector;
 mod mountains;
 mod part;
 mod planned;
+mod plot_file;
 mod roofline;
 mod step_grid;
 mod svg_export;
 mod timeline;
 
-pub use attention::{AttentionCell, AttentionMap, byte_text};
+pub use attention::{AttentionCell, AttentionMap, AttentionWords, byte_text};
 pub use doing::Doing;
 pub use inspector::{Entry, entries};
 pub use mountains::{
@@ -19,6 +20,7 @@ pub use mountains::{
 };
 pub use part::{Part, Parts};
 pub use planned::Planned;
+pub use plot_file::{PLOT_SIZE, PlotFile, PlotLine};
 pub use roofline::{Group, Words as RooflineWords, roofline};
 pub use step_grid::{CellState, GridCell, GridRow, StepGrid};
 pub use svg_export::{SIZE as POSTER_SIZE, Words, poster};

@@ -56,6 +56,12 @@ pub fn download_png(svg: &str, name: &str, [width, height]: [u32; 2]) {
     image.set_src(&format!("data:image/svg+xml;charset=utf-8,{}", js_sys::encode_uri_component(svg)));
 }
 
+/// The picture on the canvas within the element with that id, as the address of its data; empty if there is none.
+pub fn canvas_picture(id: &str) -> String {
+    let canvas = document().get_element_by_id(id).and_then(|element| element.query_selector("canvas").ok().flatten());
+    canvas.and_then(|canvas| canvas.dyn_into::<HtmlCanvasElement>().ok()?.to_data_url().ok()).unwrap_or_default()
+}
+
 /// A colour of the style sheet, as the theme has it now.
 pub fn css_colour(name: &str) -> String {
     let probe: HtmlElement = document().create_element("span").expect("there are spans").unchecked_into();

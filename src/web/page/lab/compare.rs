@@ -111,9 +111,10 @@ fn time(state: State, t: T, kind: StrategyKind) -> String {
 
 fn longest_text(planner: Planner, t: T, kind: StrategyKind) -> String {
     match planner.own_longest(kind) {
-        Some((Some(tokens), _)) => fill(t.compare.tokens, &[("tokens", &whole(u64::from(tokens)))]),
-        Some((None, _)) => t.compare.no_sequence.to_owned(),
-        None => t.compare.planning.to_owned(),
+        // The length of the plan before this one says nothing.
+        Some((_, true)) | None => t.compare.planning.to_owned(),
+        Some((Some(tokens), false)) => fill(t.compare.tokens, &[("tokens", &whole(u64::from(tokens)))]),
+        Some((None, false)) => t.compare.no_sequence.to_owned(),
     }
 }
 
@@ -126,7 +127,7 @@ pub fn measure(state: State, t: T) -> impl IntoView {
         state.send(&ToWorker::Compare(Box::new(run)));
     };
     let text = move || if is_measuring(state) { t.compare.measuring } else { t.compare.measure };
-    view! { <div class="buttons"><button id="measure" type="button" disabled=is_busy on:click=measure>{text}</button></div> }
+    view! { <div class="buttons"><button id="measure" type="button" aria-describedby="lab-why-not" disabled=is_busy on:click=measure>{text}</button></div> }
 }
 
 pub fn table(t: T, plans: &Plans) -> impl IntoView {

@@ -6,6 +6,7 @@ mod roofline;
 
 use leptos::prelude::*;
 
+use super::components::why_not;
 use super::state::State;
 use crate::web::format::bytes;
 use crate::web::i18n::{T, fill};
@@ -29,6 +30,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <section class="compare" aria-labelledby="compare-title">
             <h2 id="compare-title">{t.compare.title}</h2>
             <p class="hint">{t.compare.about}</p>
+            {why_not::view(state, t, "lab-why-not")}
             {pictures}
             {roofline::view(state, t)}
             {proof::view(state, t)}

@@ -34,7 +34,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <div class="proof" id=PROOF>
             <h3>{t.compare.proof}</h3>
             <p class="hint">{t.compare.proof_about}</p>
-            <div class="buttons"><button id="prove" type="button" disabled=is_busy on:click=prove>{t.compare.prove}</button></div>
+            <div class="buttons"><button id="prove" type="button" aria-describedby="lab-why-not" disabled=is_busy on:click=prove>{t.compare.prove}</button></div>
             <p class="hint" id="proof-progress" role="status">{progress}</p>
             {outcome}
         </div>

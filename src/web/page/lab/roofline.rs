@@ -43,8 +43,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <div class="proof">
             <h3>{t.roofline.title}</h3>
             <p class="hint">{t.roofline.about}</p>
-            <div class="buttons"><button id="profile" type="button" disabled=is_busy on:click=measure>{text}</button>
-                <button id="search-kernels" type="button" disabled=cannot_search on:click=search>{t.roofline.search}</button>
+            <div class="buttons"><button id="profile" type="button" aria-describedby="lab-why-not" disabled=is_busy on:click=measure>{text}</button>
+                <button id="search-kernels" type="button" aria-describedby="lab-why-not" disabled=cannot_search on:click=search>{t.roofline.search}</button>
             </div>
             <p class="hint" id="kernels" role="status">{found}</p>
             {outcome}

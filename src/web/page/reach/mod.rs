@@ -46,7 +46,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 <p class="planning" class:hidden=move || !(is_out_of_date() && has_question.get())>{t.reach.computing}</p>
             </div>
             {slider::view(settings, t, planner, drawn)}
-            {values}
+            <div class:stale=is_out_of_date>{values}</div>
             {planner::view(state, t)}
             <details><summary>{t.reach.as_table}</summary>{lines_table}</details>
             {paper::view(t, planner)}

@@ -5,9 +5,11 @@ use leptos::prelude::*;
 use super::drawn::Drawn;
 use crate::step::StrategyKind;
 use crate::web::axis::{SIDE, short_bytes, spread, tokens};
+use crate::web::charts::{PlotFile, PlotLine};
 use crate::web::format::{bytes, whole};
 use crate::web::i18n::{T, fill};
 use crate::web::memory_curve::{Line, path};
+use crate::web::page::browser;
 use crate::web::page::components::axes;
 use crate::web::page::state::Planner;
 use crate::web::published::Mark;
@@ -18,6 +20,10 @@ const LABEL_GAP: f64 = 7.0;
 const LOWEST_LINE: f64 = 93.0;
 
 pub fn view(t: T, planner: Planner, drawn: &Drawn) -> impl IntoView {
+    let give_svg = {
+        let drawn = drawn.clone();
+        move |_| browser::download("sequence-length.svg", "image/svg+xml", file(t, &drawn).as_bytes())
+    };
     view! {
         <div class="reach-chart">
             <div class="plot" id="reach-chart">
@@ -34,7 +40,34 @@ pub fn view(t: T, planner: Planner, drawn: &Drawn) -> impl IntoView {
             <p class="axis-name" aria-hidden="true">{t.reach.axis}</p>
         </div>
         {key(t, drawn)}
+        <div class="buttons exports"><button id="reach-svg" type="button" on:click=give_svg>{t.step_grid.export_svg}</button></div>
     }
+}
+
+/// The chart as a file.
+fn file(t: T, drawn: &Drawn) -> String {
+    let Drawn { chart, axes, budget, .. } = drawn;
+    let line = |line: &Line| {
+        let (colour, dashes) = match line.kind {
+            StrategyKind::Standard => ("logits", "2 5"),
+            StrategyKind::Checkpoint => ("validation", "9 5"),
+            StrategyKind::Stream => ("training", ""),
+        };
+        let points = line.points.iter().map(|&(tokens, bytes)| (f64::from(tokens), bytes as f64)).collect();
+        PlotLine { points, colour, dashes, name: line.kind.name().to_owned() }
+    };
+    let level = [axes.x.low(), axes.x.high()].map(|tokens| (tokens, *budget as f64));
+    let level = PlotLine { points: level.to_vec(), colour: "ink", dashes: "", name: t.step_grid.budget.to_owned() };
+    let file = PlotFile {
+        title: t.reach.title.to_owned(),
+        about: fill(t.reach.budget_line, &[("bytes", &bytes(*budget))]),
+        axes,
+        labels: [tokens, short_bytes],
+        x_name: t.reach.axis.to_owned(),
+        lines: [level].into_iter().chain(chart.lines.iter().map(line)).collect(),
+        colour: &|name| browser::css_colour(name),
+    };
+    file.svg()
 }
 
 fn lines(t: T, drawn: &Drawn) -> impl IntoView + use<> {

@@ -6,6 +6,7 @@ use web_sys::KeyboardEvent;
 use crate::step::Granularity;
 use crate::web::format::digits;
 use crate::web::i18n::{T, fill};
+use crate::web::page::components::why_not;
 use crate::web::page::state::{Phase, State};
 use crate::web::protocol::{Go, ToWorker};
 
@@ -19,7 +20,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let buttons = STRIDES.map(|stride| {
         let name = fill(t.step_grid.by, &[("stride", &t.stride(stride))]);
         view! {
-            <button id=format!("by-{}", stride.name()) type="button" disabled=is_busy on:click=move |_| state.go(Go::Granularity(stride))>{name}</button>
+            <button id=format!("by-{}", stride.name()) type="button" aria-describedby="slow-why-not" disabled=is_busy on:click=move |_| state.go(Go::Granularity(stride))>{name}</button>
         }
     });
     let stride_option = |stride: Granularity| {
@@ -42,13 +43,14 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <h3 id="slow-title">{t.step_grid.slow}</h3>
             <p class="hint">{t.step_grid.slow_about}</p>
             <div class="buttons">{buttons}</div>
+            {why_not::view(state, t, "slow-why-not")}
             <div class="play">
                 {move || match state.run.phase.get() {
                     Phase::Stepping => view! {
                         <button id="pause-play" type="button" on:click=move |_| state.send(&ToWorker::Pause)>{t.controls.pause}</button>
                     }.into_any(),
                     _ => view! {
-                        <button id="play" type="button" disabled=is_busy on:click=move |_| play(state)>{t.step_grid.play}</button>
+                        <button id="play" type="button" aria-describedby="slow-why-not" disabled=is_busy on:click=move |_| play(state)>{t.step_grid.play}</button>
                     }.into_any(),
                 }}
                 <select id="stride" aria-label=t.step_grid.slow on:change=move |event| choose(event_target_value(&event))>

@@ -7,9 +7,10 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
 use crate::web::axis::Scale;
-use crate::web::charts::AttentionMap;
+use crate::web::charts::{AttentionMap, AttentionWords};
 use crate::web::format::{digits, whole};
 use crate::web::i18n::{T, fill};
+use crate::web::page::browser;
 use crate::web::page::components::axes::percent;
 use crate::web::page::components::heat::canvas;
 use crate::web::page::state::{RunState, Settings};
@@ -90,6 +91,20 @@ fn picture(t: T, map: &Arc<AttentionMap>) -> impl IntoView + use<> {
         let (map, said) = (map.clone(), said.clone());
         move || Some(tip(map.side(), cell.get()?, said()?))
     };
+    let give_svg = {
+        let map = map.clone();
+        move |_| {
+            let about = summary(t, &map);
+            let words = AttentionWords {
+                title: t.training.attention,
+                about: &about,
+                axes: [t.training.attention_columns, t.training.attention_rows],
+                cells: &browser::canvas_picture("attention-cells"),
+                colour: &|name| browser::css_colour(name),
+            };
+            browser::download("attention.svg", "image/svg+xml", map.file(&words).as_bytes());
+        }
+    };
     view! {
         <figure id="pattern" class="attention-map" data-side=side>
             <p class="axis-name rows" aria-hidden="true">{t.training.attention_rows}</p>
@@ -104,6 +119,7 @@ fn picture(t: T, map: &Arc<AttentionMap>) -> impl IntoView + use<> {
             <p class="axis-name" aria-hidden="true">{t.training.attention_columns}</p>
             {scale(map.full_colour())}
             <figcaption>{label}</figcaption>
+            <div class="buttons exports"><button id="attention-svg" type="button" on:click=give_svg>{t.step_grid.export_svg}</button></div>
             <p class="unseen" role="status">{said}</p>
             <p class="hint" id="attention-keys">{keys_hint(t, map)}</p>
         </figure>

@@ -4,7 +4,8 @@ use leptos::prelude::*;
 
 use super::saved_runs;
 use crate::web::i18n::T;
-use crate::web::page::state::{Phase, State};
+use crate::web::page::components::why_not;
+use crate::web::page::state::State;
 use crate::web::protocol::{Go, ToWorker};
 
 pub fn view(state: State, t: T) -> impl IntoView {
@@ -37,20 +38,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
                     {t.controls.reset}
                 </button>
             </div>
-            <p id="why-not" class="hint">{move || why_not(state, t)}</p>
+            {why_not::view(state, t, "why-not")}
+            {move || state.run.is_over.get().then(|| view! { <p class="hint">{t.controls.finished_about}</p> })}
             {move || state.device.adapter.get().map(|device| view! { <p id="device" class="hint">{device.name}</p> })}
         </section>
-    }
-}
-
-/// Why buttons are disabled, if they are.
-fn why_not(state: State, t: T) -> Option<&'static str> {
-    match state.run.phase.get() {
-        Phase::Loading | Phase::Resuming => None,
-        Phase::Training | Phase::Stepping => Some(t.controls.pause_first),
-        _ if state.settings.texts_being_read.get() > 0 => Some(t.controls.text_first),
-        _ if state.device.adapter.with(Option::is_none) => Some(t.controls.no_device),
-        _ if state.run.is_over.get() => Some(t.controls.finished_about),
-        _ => None,
     }
 }

@@ -6,6 +6,7 @@ use web_sys::PointerEvent;
 use super::positions;
 use crate::train::StepReport;
 use crate::web::axis::{SIDE, number};
+use crate::web::charts::{PlotFile, PlotLine};
 use crate::web::curve::{self, Point, polyline, smoothed};
 use crate::web::format::{digits, seconds, whole};
 use crate::web::i18n::{T, fill};
@@ -40,6 +41,10 @@ pub fn view(run: RunState, t: T) -> impl IntoView {
         }
     };
     let give_csv = move |_| browser::download("metrics.csv", "text/csv", run.history.with_untracked(csv).as_bytes());
+    let give_svg = move |_| {
+        let svg = untrack(|| file(run, t, run.look.get()));
+        browser::download("curve.svg", "image/svg+xml", svg.as_bytes());
+    };
     let nothing = move || run.history.with(|history| history.steps.is_empty());
     view! {
         <section aria-labelledby="curve-title">
@@ -54,7 +59,8 @@ pub fn view(run: RunState, t: T) -> impl IntoView {
             </div>
             <div id="history" data-losses=move || losses(run)>{move || curves(run, t)}</div>
             <div class="buttons exports">
-                <button id="export-csv" type="button" disabled=nothing on:click=give_csv>{t.training.export_csv}</button>
+                <button id="export-csv" type="button" class:hidden=nothing on:click=give_csv>{t.training.export_csv}</button>
+                <button id="curve-svg" type="button" on:click=give_svg>{t.step_grid.export_svg}</button>
             </div>
             <details><summary>{t.training.as_table}</summary>{move || table(run, t)}</details>
             {positions::view(run, t)}
@@ -143,6 +149,32 @@ fn curves(run: RunState, t: T) -> impl IntoView {
         <p class="axis-name" aria-hidden="true">{quantity}</p>
         <p class="hint reading">{move || reading.get()}</p>
     }
+}
+
+/// The curves as a file.
+fn file(run: RunState, t: T, look: CurveLook) -> String {
+    let lines = lines(run, t, look);
+    let points: Vec<&[Point]> = lines.iter().map(|line| &line.points[..]).collect();
+    let line = |line: &Line| {
+        let (colour, dashes) = match line.class {
+            "line-past" => ("soft", "2 4"),
+            "line-validation" => ("validation", "6 3"),
+            "line-training faint" => ("line", ""),
+            _ => ("training", ""),
+        };
+        let points = line.points.iter().map(|&(step, value)| (step as f64, value)).collect();
+        PlotLine { points, colour, dashes, name: line.name.clone() }
+    };
+    let file = PlotFile {
+        title: t.bar.title.to_owned(),
+        about: name(t, look.quantity),
+        axes: &curve::axes(&points, look.log),
+        labels: [|step| whole(step as u64), number],
+        x_name: t.training.step.to_owned(),
+        lines: lines.iter().map(line).collect(),
+        colour: &|name| browser::css_colour(name),
+    };
+    file.svg()
 }
 
 fn table(run: RunState, t: T) -> impl IntoView {

@@ -13,6 +13,7 @@ pub fn view(settings: Settings, run: RunState, t: T) -> impl IntoView {
         <section aria-labelledby="runs-title">
             <h2 id="runs-title">{t.training.runs}</h2>
             <p class="hint">{t.training.runs_about}</p>
+            <p class="hint">{move || run.has_run.get().then_some(t.data.locked)}</p>
             {move || run.past.with(|runs| table(settings, run, t, runs))}
         </section>
     }

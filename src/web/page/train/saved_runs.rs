@@ -22,6 +22,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             view! {
                 <details id="saved-runs" prop:open=move || !state.run.has_run.get()>
                     <summary>{title}</summary>
+                    <p class="hint">{move || state.run.has_run.get().then_some(t.saving.reset_first)}</p>
                     <ul>{runs.into_iter().map(|run| row(state, t, asked, run)).collect_view()}</ul>
                 </details>
             }

@@ -7,14 +7,20 @@ use crate::web::page::state::{Saves, State};
 use crate::web::protocol::Storage;
 
 pub fn view(state: State, t: T) -> impl IntoView {
+    let why_not = move || match state.run.phase.get() {
+        _ if !state.run.has_run.get() => Some(t.saving.needs_run),
+        phase if phase.is_busy() => Some(t.saving.pause_first),
+        _ => None,
+    };
     view! {
         <section aria-labelledby="keep-title">
             <h2 id="keep-title">{t.saving.title}</h2>
             <p class="hint">{t.saving.about} " " {move || saving(state.saves, t)}</p>
             <div class="buttons">
-                <button id="export" type="button" disabled=move || !state.run.has_run.get() || state.run.phase.get().is_busy()
+                <button id="export" type="button" aria-describedby="export-why-not" disabled=move || !state.run.has_run.get() || state.run.phase.get().is_busy()
                     on:click=move |_| state.export()>{t.saving.export}</button>
             </div>
+            <p id="export-why-not" class="hint">{why_not}</p>
         </section>
     }
 }
