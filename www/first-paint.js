@@ -9,7 +9,7 @@ try {
 }
 const embedded = new URLSearchParams(location.search).get('embed');
 if (embedded) root.dataset.embed = embedded;
-root.toggleAttribute('data-starts-elsewhere', !embedded && !/^(#\/?(\?.*)?)?$/.test(location.hash));
+root.toggleAttribute('data-starts-elsewhere', /[?&]length=/.test(location.hash) || !embedded && !/^(#\/?(\?.*)?)?$/.test(location.hash));
 
 requestAnimationFrame(look);
 
