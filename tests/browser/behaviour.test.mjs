@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
 import { serveInstrumented } from './server.mjs';
-import { audit } from './trainer.mjs';
+import { audit, tooltip } from './trainer.mjs';
 import { catchDownloads, caught, file, ownSources, pause, TINY, visit } from './visit.mjs';
 
 let server;
@@ -40,6 +40,7 @@ for (const { name, launch } of BROWSERS) {
     test('has an address for what it shows', () => visit(browser, server.url, followsTheAddress));
     test('fetches a text, and learns a task', () => visit(browser, server.url, fetchesAText));
     test('gives pictures, traces and metrics', () => visit(browser, server.url, givesFiles));
+    test('says what it waits for, and what is pointed at', () => visit(browser, server.url, saysWhatIsPointedAt, { view: 'step' }));
     test('is used by keyboard alone', () => visit(browser, server.url, usedByKeyboard));
     test('has no serious hindrance in any state', () => visit(browser, server.url, hasNoHindrance));
   });
@@ -255,9 +256,59 @@ async function givesFiles(trainer) {
   await trainer.press('export-trace');
   const trace = await caught(page);
   assert(trace.name.endsWith('.pickle') && trace.bytes[0] === 0x80 && trace.bytes.includes('device_traces'));
+  await trainer.press('curve-svg');
+  assert.match((await caught(page)).bytes.toString(), /^<svg.*<\/svg>$/s);
+  await page.click('#look');
+  await page.waitForSelector('#attention-svg');
+  await trainer.press('attention-svg');
+  assert.match((await caught(page)).bytes.toString(), /^<svg.*<image [^>]*href="data:image\/png;base64,.*<\/svg>$/s);
+  await trainer.show('reach');
+  await page.waitForSelector('#reach-svg');
+  await trainer.press('reach-svg');
+  assert.match((await caught(page)).bytes.toString(), /^<svg.*stream.*<\/svg>$/s);
   await trainer.press('export-csv');
   const csv = (await caught(page)).bytes.toString().trim().split('\n');
   assert(csv.length === 2 && csv[0].startsWith('step,loss,') && csv[1].startsWith('1,5.'), csv.join(' / '));
+}
+
+/** Kernels that compile have a progress; whatever has a tooltip shows it by pointer, by touch and by focus. */
+async function saysWhatIsPointedAt(trainer) {
+  const { page } = trainer;
+  await page.evaluate(() => {
+    globalThis.said = [];
+    const status = document.querySelector('#status');
+    new MutationObserver(() => {
+      const progress = document.querySelector('.chip progress');
+      if (progress) globalThis.said.push([status.textContent, progress.value, progress.max]);
+    }).observe(document.querySelector('.chip'), { childList: true, characterData: true, attributes: true, subtree: true });
+  });
+  await trainer.press('by-operation');
+  await trainer.waitForState('paused');
+  const said = await page.evaluate(() => globalThis.said);
+  const [text, , all] = said.at(-1);
+  assert(said.length > 5 && all > 5, JSON.stringify(said));
+  assert.match(text, new RegExp(`Compiling kernels: \\d+ of ${all}`));
+  assert.equal(await page.$('.chip progress'), null);
+
+  const centre = (selector) => page.$eval(selector, (element) => {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return [left + width / 2, top + height / 2];
+  });
+  await page.$eval('#memory', (grid) => grid.scrollIntoView({ block: 'center' }));
+  await page.mouse.move(...await centre('.cell'));
+  assert.match(await tooltip(page), /chunk 0.*[KM]iB|chunk 0.* B/);
+  await page.mouse.move(2, 2);
+  assert.equal(await tooltip(page), null);
+  await page.touchscreen.tap(...await centre('.cell'));
+  assert.match(await tooltip(page), /chunk 0/);
+  await page.keyboard.press('Escape');
+  assert.equal(await tooltip(page), null);
+  await trainer.show('lab');
+  await page.focus('.card .bar');
+  await page.keyboard.press('ArrowRight');
+  const first = await tooltip(page);
+  await page.keyboard.press('ArrowRight');
+  assert.notEqual(await tooltip(page), first);
 }
 
 /** Reaches controls of every view by Tab, and uses them with the keyboard instead of the mouse. */
@@ -314,10 +365,16 @@ async function usedByKeyboard(trainer) {
 async function hasNoHindrance(trainer) {
   const { page } = trainer;
   const check = async (state) => assert.deepEqual(await audit(trainer), [], state);
-  for (const view of ['see', 'learn', 'step', 'reach', 'lab', 'train']) {
-    await trainer.show(view);
-    await check(view);
+  for (const [theme, language] of [['dark', 'ko'], ['light', 'ko'], ['dark', 'en'], ['light', 'en']]) {
+    await page.select('#theme', theme);
+    await page.select('#language', language);
+    await page.waitForFunction((language) => document.documentElement.lang === language, {}, language);
+    for (const view of ['see', 'learn', 'step', 'reach', 'lab', 'train']) {
+      await trainer.show(view);
+      await check(`${view}, ${theme}, ${language}`);
+    }
   }
+  await page.select('#theme', 'system');
   await page.$$eval('details', (all) => all.forEach((details) => { details.open = true; }));
   await check('everything unfolded');
   await trainer.press('by-chunk');

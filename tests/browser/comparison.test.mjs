@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
+import { tooltip } from './trainer.mjs';
 import { pause, SMALL_LAYERS, TINY, visit } from './visit.mjs';
 
 const LONG_MS = 180_000;
@@ -201,7 +202,7 @@ async function plansPublishedModels(trainer) {
   for (const tokens of [checkpoint.longest, stream.longest, ...reported]) assert(row.includes(String(tokens)), `${tokens} in ${row}`);
 
   await page.focus('.pin.of-stream');
-  assert(await page.$eval('.pin.of-stream .tip', (tip) => tip.checkVisibility() && /142\u202f400 tokens in the paper/.test(tip.textContent)));
+  assert.match(await tooltip(page), /142\u202f400 tokens in the paper/);
 
   // Everything in f32 takes more than the memory for the weights alone.
   await page.select('#reach-trainable', 'all');
@@ -260,8 +261,8 @@ async function keepsRuns(trainer) {
   await trainer.waitForLosses(4);
   await trainer.waitForSample();
   const steps = await pause(trainer);
-  const written = await page.$$eval('.written span', (spans) => spans.map(({ title }) => title));
-  assert(written.length > 50 && written.every((title) => /\d %/.test(title)), 'every character has its probability');
+  const written = await page.$$eval('.written span', (spans) => spans.map(({ dataset }) => dataset.tip));
+  assert(written.length > 50 && written.every((tip) => /\d %/.test(tip)), 'every character has its probability');
   assert.match(await page.$eval('.numbers', ({ textContent }) => textContent), /GFLOP\/s/);
   assert(await page.$$eval('.curve polyline', ({ length }) => length) >= 3, 'raw, smoothed and validation');
   const ticks = (axis) => page.$$eval(`.curve ${axis}`, (labels) => labels.map(({ textContent }) => Number(textContent)));

@@ -220,7 +220,7 @@ async function dragsTheBudget(trainer) {
 
 async function fillsAndEmpties(trainer) {
   const { page } = trainer;
-  const passes = await page.$$eval('.passes span', (spans) => spans.map(({ title }) => title));
+  const passes = await page.$$eval('.passes span', (spans) => spans.map(({ dataset }) => dataset.tip.split(':')[0]));
   assert.deepEqual(passes, ['clear', 'forward', 'loss', 'backward', 'update']);
   const turns = await page.$eval('#timeline', ({ dataset }) => Number(dataset.turns));
   const filled = () => page.$$eval('.memory-bar', (bars) => bars.filter(({ dataset }) => Number(dataset.bytes) > 0).length);

@@ -51,6 +51,9 @@ for (const { name, launch } of BROWSERS) {
     test('names the parts of a mountain by pointer, by touch and by keyboard', () => see(browser, namesParts));
     test('gives the picture as a file', () => see(browser, givesAFile));
     test('is one picture in a frame of another page', () => see(browser, isEmbedded));
+    test('shows the grid of a step in a frame, with the settings of its address', () => see(browser, embedsTheGrid));
+    test('has its length in its address', () => see(browser, keepsItsLength));
+    test('is at most eight keys from the comparison', () => see(browser, reachesTheComparison));
     test('speaks Korean, and keeps the length', () => see(browser, speaksKorean));
     test('is not shown where another view is asked for', () => see(browser, startsElsewhere));
   });
@@ -219,6 +222,49 @@ async function isEmbedded(page) {
   await page.keyboard.press('End');
   assert.equal(await spokenLength(page), '32768tokens');
   assert.deepEqual(await audit({ page }), []);
+}
+
+async function embedsTheGrid(page) {
+  await page.goto(`${server.url}?embed=grid#/step?seq-len=1024&chunk=256&at=40`);
+  await page.waitForSelector('#memory .cell');
+  assert.equal(await page.$('#start, nav, #by-operation, .see'), null);
+  assert.equal(page.workers().length, 0, 'a picture needs no worker');
+  assert.equal(await page.$$eval('#memory .layer:first-child .cell', ({ length }) => length), 4);
+  const now = () => page.$eval('#now', ({ textContent }) => textContent);
+  assert.match(await page.$eval('#moment-number', ({ textContent }) => textContent), /^Operation 41 /);
+  const before = await now();
+  await page.focus('#moment');
+  await page.keyboard.press('End');
+  assert.notEqual(await now(), before);
+  assert.deepEqual(await audit({ page }), []);
+}
+
+async function keepsItsLength(page) {
+  await open(page, '#/?length=16384');
+  assert.equal(await spokenLength(page), '16384tokens');
+  await page.focus('#see-length');
+  await page.keyboard.press('End');
+  await page.waitForFunction(() => location.hash === '#/?length=32768');
+  await page.evaluate(() => { location.hash = '#/?length=1024'; });
+  await page.waitForFunction(() => document.querySelector('#see-length').ariaValueText.startsWith('1'));
+  assert.equal(await spokenLength(page), '1024tokens');
+}
+
+/** From the start of the page: each key is counted. */
+async function reachesTheComparison(page) {
+  await open(page);
+  let keys = 0;
+  const press = async (key) => {
+    keys += 1;
+    await page.keyboard.press(key);
+  };
+  while (!await page.evaluate(() => document.activeElement?.dataset.route === 'lab')) {
+    assert(keys < 20, 'the comparison is not reached');
+    await press('Tab');
+  }
+  await press('Enter');
+  await page.waitForFunction(() => document.querySelector('#peaks .card')?.checkVisibility());
+  assert(keys <= 8, `it takes ${keys} keys`);
 }
 
 async function speaksKorean(page) {

@@ -159,7 +159,7 @@ async function profile(trainer) {
     assert(rows.some(({ text }) => text.includes(op) && text.includes(`(${pass})`)), `${op} in the pass ${pass} is missing`);
   }
   assert(rows.every(({ text }) => !text.includes('(update)')), 'a measurement updates nothing');
-  const dots = await page.$$eval('.roofline .where-wide circle title', (titles) => titles.map(({ textContent }) => textContent));
+  const dots = await page.$$eval('.roofline .where-wide circle[data-tip]', (circles) => circles.map(({ dataset }) => dataset.tip));
   assert(dots.length > 25 && dots.every((dot) => /GFLOP\/s, \d.* %$/.test(dot)), dots.join('\n'));
   return sum / whole;
 }

@@ -35,11 +35,11 @@ function breakWorkers(fault) {
 
 /** The views of buttons and fields that are neither in every view nor among the settings. */
 const VIEW_OF = {
-  ...Object.fromEntries(['start', 'pause', 'step', 'reset', 'export', 'export-csv', 'look'].map((button) => [button, 'train'])),
+  ...Object.fromEntries(['start', 'pause', 'step', 'reset', 'export', 'export-csv', 'look', 'curve-svg', 'attention-svg'].map((button) => [button, 'train'])),
   ...Object.fromEntries(['operation', 'chunk', 'layer', 'pass'].map((stride) => [`by-${stride}`, 'step'])),
   ...Object.fromEntries(['export-svg', 'export-png', 'export-trace', 'play'].map((button) => [button, 'step'])),
   ...Object.fromEntries(['measure', 'prove', 'search-kernels', 'profile', 'roofline-svg', 'roofline-png'].map((button) => [button, 'lab'])),
-  ...Object.fromEntries(['longest', 'shortest'].map((button) => [button, 'reach'])),
+  ...Object.fromEntries(['longest', 'shortest', 'reach-svg'].map((button) => [button, 'reach'])),
   budget: 'step',
   'reach-budget': 'reach',
 };
@@ -259,6 +259,11 @@ class Trainer {
       .map((selector) => `${selector}: ${document.querySelector(selector)?.outerHTML ?? 'absent'}`).join('\n'));
     return new Error([what, shown, ...this.problems].join('\n'));
   }
+}
+
+/** The text of the tooltip that is shown; null if none is. */
+export function tooltip(page) {
+  return page.$eval('#tooltip', (tooltip) => tooltip.querySelector('p')?.textContent ?? null);
 }
 
 /** The serious and critical accessibility violations that axe-core finds in the page, a line for each element. */
