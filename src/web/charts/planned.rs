@@ -72,7 +72,7 @@ pub(super) mod tests {
     use crate::step::StrategyKind;
     use crate::web::form::{Field, Form};
 
-    pub(in crate::web::picture) fn planned(kind: StrategyKind, seq_len: u32) -> Planned {
+    pub(in crate::web::charts) fn planned(kind: StrategyKind, seq_len: u32) -> Planned {
         let mut form = Form::default();
         form.strategy = kind;
         form.set(Field::SeqLen, seq_len);
@@ -81,7 +81,7 @@ pub(super) mod tests {
     }
 
     /// Chunks of 128 tokens, and a window of 200 in all layers but the first.
-    pub(in crate::web::picture) fn with_windows(seq_len: u32) -> Planned {
+    pub(in crate::web::charts) fn with_windows(seq_len: u32) -> Planned {
         let mut spec = Form::default().plan().unwrap().spec;
         spec.config.sliding_window = 200;
         spec.config.sliding_layers = (0..spec.config.num_hidden_layers).map(|layer| layer > 0).collect();
@@ -89,7 +89,7 @@ pub(super) mod tests {
     }
 
     /// Every strategy, one between them, and layers with windows.
-    pub(in crate::web::picture) fn each(seq_len: u32) -> Vec<Planned> {
+    pub(in crate::web::charts) fn each(seq_len: u32) -> Vec<Planned> {
         let plan = Form::default().plan().unwrap();
         let strategy = Strategy::stream(128, 128).saving("attention,gate_up:2".parse().unwrap()).offloading(true);
         let between = Planned::new(&plan.spec, &BatchShape::uniform(1, seq_len), strategy, Limits::NONE);
