@@ -229,7 +229,7 @@ async function embedsTheGrid(page) {
   await page.waitForSelector('#memory .cell');
   assert.equal(await page.$('#start, nav, #by-operation, .see'), null);
   assert.equal(page.workers().length, 0, 'a picture needs no worker');
-  assert.equal(await page.$$eval('#memory .layer:first-child .cell', ({ length }) => length), 4);
+  assert.equal(await page.$$eval('.memory-bar[data-layer="0"]', ({ length }) => length), 4);
   const now = () => page.$eval('#now', ({ textContent }) => textContent);
   assert.match(await page.$eval('#moment-number', ({ textContent }) => textContent), /^Operation 41 /);
   const before = await now();
