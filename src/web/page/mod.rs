@@ -51,7 +51,8 @@ fn page() -> impl IntoView {
     addressing::follow(state);
     addressing::go_into(state, address.turn, address.section);
     wake_lock::keep_awake(state.run);
-    move || body(state, state.shell.texts.get())
+    // The tooltip listens to the window, and is not drawn anew in another language.
+    view! { {move || body(state, state.shell.texts.get())} {tooltip::view()} }
 }
 
 fn body(state: State, t: T) -> impl IntoView {
@@ -63,7 +64,6 @@ fn body(state: State, t: T) -> impl IntoView {
             <main id="main" tabindex="-1">{Route::ALL.map(|route| shown_once(state, t, route)).collect_view()}</main>
         </div>
         <footer><p>{t.bar.offline}</p></footer>
-        {tooltip::view()}
     }
 }
 
