@@ -73,10 +73,10 @@ pub struct Texts {
 }
 
 sections! {
-    Bar { title, views, skip, settings, close, run_keeps_settings, language, theme, theme_system, theme_light, theme_dark, link, link_copied, offline }
+    Bar { title, views, skip, settings, close, run_keeps_settings, language, theme, theme_system, theme_light, theme_dark, link, link_copied, present, offline }
     Learn {
-        title, bill, bill_about, bill_look, recompute, recompute_about, recompute_look, exact, exact_about, exact_look, further, further_about,
-        further_look, own, own_about, own_look,
+        title, chapter, previous, next, reveal, guess, guessed, truth, right, not_quite, notes, keys, recorded, measured, chance, whole, cut,
+        tokens_back, right_over_steps, looks,
     }
     See {
         sentence, standard, checkpoint, stream, standard_about, checkpoint_about, stream_about, over, under, budget, about, model, grows,

@@ -133,6 +133,21 @@ impl Line {
         Line { kind, points, longest, by_device }
     }
 
+    /// The same line in another budget. Its longest sequence is found between the lengths that were planned, and is exact in the budget of
+    /// the question.
+    pub fn within(&self, budget: u64, question: &Question) -> Line {
+        if budget == question.budget {
+            return self.clone();
+        }
+        let (mut fits, mut too_long) = (0, self.end() + 1);
+        while too_long - fits > 1 {
+            let middle = fits + (too_long - fits) / 2;
+            if self.bytes_at(middle) <= budget { fits = middle } else { too_long = middle }
+        }
+        // Below the first length that was planned nothing is known.
+        Line { longest: (fits >= START).then_some(fits), ..self.clone() }
+    }
+
     /// The longest sequence that was planned.
     pub fn end(&self) -> u32 {
         self.points.last().map_or(START, |&(tokens, _)| tokens)
@@ -289,6 +304,20 @@ mod tests {
                 let off = (line.bytes_at(tokens) as f64 - exact).abs() / exact;
                 assert!(off < 0.02, "{kind} at {tokens}: {off}");
             }
+        }
+    }
+
+    #[test]
+    fn in_another_budget_a_line_goes_as_far_as_its_bytes_say() {
+        let question = question();
+        for kind in StrategyKind::ALL {
+            let line = Line::plan(&question, kind, Some(1 << 15));
+            assert_eq!(line.within(question.budget, &question), line);
+            let other = Question { budget: 32 << 20, ..question.clone() };
+            let (exact, about) =
+                (Line::plan(&other, kind, Some(1 << 15)).longest.unwrap(), line.within(32 << 20, &question).longest.unwrap());
+            assert!(exact.abs_diff(about) <= exact / 25, "{kind}: {about} of {exact}");
+            assert_eq!(line.within(1, &question).longest, None);
         }
     }
 

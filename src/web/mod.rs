@@ -8,6 +8,7 @@ pub mod curve;
 pub mod form;
 pub mod format;
 pub mod i18n;
+pub mod lesson;
 pub mod memory_curve;
 pub mod metrics;
 pub mod model_protocol;

@@ -69,6 +69,11 @@ const TURN: &str = "at";
 const LENGTH: &str = "length";
 
 impl Address {
+    /// The place of the chapter in an address of [`Route::Learn`], as in `/learn/3`.
+    pub fn chapter(&self) -> usize {
+        self.section.as_ref().and_then(|section| section.parse::<usize>().ok()).map_or(0, |number| number.saturating_sub(1))
+    }
+
     /// Reads what stands behind the `#`. What is not known is left out. Settings without a view are those of a run: so were all addresses
     /// of a page that had one view.
     pub fn parse(fragment: &str) -> Address {
@@ -129,7 +134,8 @@ mod tests {
         for fragment in ["", "/", "/nowhere", "/?nothing", "see", "/?colour=red&at=soon"] {
             assert_eq!(Address::parse(fragment), Address::default(), "{fragment}");
         }
-        assert_eq!(Address::parse("/learn/3").route, Route::Learn);
+        assert_eq!((Address::parse("/learn/3").route, Address::parse("/learn/3").chapter()), (Route::Learn, 2));
+        assert_eq!(["/learn", "/learn/0", "/learn/x"].map(|fragment| Address::parse(fragment).chapter()), [0; 3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! In English and at the first length, the same markup stands in the page's HTML, so that it is painted before the program is there. The
 //! page then draws it by the same functions.
 
-use super::charts::{Mountain, MountainWords, Mountains, PASSES, axis, mountains_file, passes, plot};
+use super::charts::{Mountain, MountainWords, Mountains, PASSES, axis, mountains_file, passes, plot, single};
 use super::form::Form;
 use super::format::{bytes, whole};
 use super::i18n::{Texts, fill};
@@ -128,6 +128,19 @@ pub fn picture(t: &Texts, mountains: &Mountains) -> String {
         words.about,
         plot(mountains, &words),
         passes(&words)
+    )
+}
+
+/// One mountain with its axis.
+pub fn single_picture(t: &Texts, mountains: &Mountains, kind: StrategyKind) -> String {
+    let colour = |name: &str| format!("var(--{name})");
+    let words = words(t, mountains, &colour);
+    format!(
+        "<svg class=\"see-axis\" aria-hidden=\"true\">{}</svg>\n<svg class=\"mountains\" role=\"img\" aria-label=\"{}, {}\">{}</svg>\n",
+        axis(mountains, &words),
+        name(t, kind),
+        words.about,
+        single(mountains, &mountains.all[kind as usize], &words)
     )
 }
 

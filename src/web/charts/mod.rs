@@ -16,7 +16,7 @@ pub use attention::{AttentionCell, AttentionMap, AttentionWords, byte_text};
 pub use doing::Doing;
 pub use inspector::{Entry, entries};
 pub use mountains::{
-    Column as MountainColumn, Mountain, MountainWords, Mountains, PASSES, axis, model_bytes, mountains_file, passes, plot,
+    Column as MountainColumn, Mountain, MountainWords, Mountains, PASSES, axis, model_bytes, mountains_file, passes, plot, single,
 };
 pub use part::{Part, Parts};
 pub use planned::Planned;

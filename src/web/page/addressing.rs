@@ -60,8 +60,10 @@ pub fn write(state: State) -> String {
 fn shown(state: State) -> Address {
     let route = state.shell.route.get();
     let turn = state.step.cursor.get().filter(|_| route == Route::Step);
+    let chapter = state.lesson.chapter.get() + 1;
+    let section = (route == Route::Learn && chapter > 1).then(|| chapter.to_string());
     let length = Some(tokens_at(state.shell.see_place.get())).filter(|&length| route == Route::See && length != see::FIRST);
-    state.settings.form.with(|form| Address { route, section: None, form: form.clone(), turn, length })
+    state.settings.form.with(|form| Address { route, section, form: form.clone(), turn, length })
 }
 
 /// Shows what an address asks for. An address without settings leaves them as they are, and a run keeps its own.
@@ -76,6 +78,9 @@ fn go_to(state: State, fragment: &str) {
     state.shell.route.set(address.route);
     if let Some(length) = address.length {
         state.shell.see_place.set(place_of(see::within(length)));
+    }
+    if address.route == Route::Learn {
+        state.lesson.go_to(address.chapter());
     }
     go_into(state, address.turn, address.section);
 }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::state::State;
-use super::{addressing, browser, chip, preferences};
+use super::{addressing, browser, chip, learn, preferences};
 use crate::web::i18n::T;
 use crate::web::route::Route;
 
@@ -26,6 +26,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             {chip::view(state, t)}
             <div class="preferences">
                 {preferences::view(state, t)}
+                <button id="present" type="button" on:click=move |_| learn::begin(state)>{t.bar.present}</button>
                 <button id="copy-link" type="button" on:click=copy>
                     {move || if copied.get() { t.bar.link_copied } else { t.bar.link }}
                 </button>

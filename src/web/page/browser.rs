@@ -113,6 +113,17 @@ pub fn focus(id: &str) {
     });
 }
 
+/// The same once the next frame has been drawn, for an element that is still to come.
+pub fn focus_next_frame(id: &'static str) {
+    let later = Closure::once_into_js(move || focus(id));
+    let _ = window().request_animation_frame(later.unchecked_ref());
+}
+
+/// Is the focus on an element of these?
+pub fn focus_takes(tags: &[&str]) -> bool {
+    document().active_element().is_some_and(|element| tags.contains(&element.tag_name().as_str()))
+}
+
 /// Is there room for something beside a view?
 pub fn has_room_beside() -> bool {
     window().match_media("(min-width: 60rem)").ok().flatten().is_some_and(|query| query.matches())
@@ -205,4 +216,30 @@ pub fn language() -> String {
 pub fn set_root_attribute(name: &str, value: &str) {
     let root = document().document_element().expect("a document has a root");
     root.set_attribute(name, value).expect("the attribute has a name");
+}
+
+/// Sets an attribute of the whole document, or takes it away.
+pub fn toggle_root_attribute(name: &str, is_set: bool) {
+    let root = document().document_element().expect("a document has a root");
+    let _ = root.toggle_attribute_with_force(name, is_set);
+}
+
+/// Is the page on the whole screen?
+pub fn is_full_screen() -> bool {
+    document().fullscreen_element().is_some()
+}
+
+/// Shows the page on the whole screen, or no longer. A browser that refuses shows it in its window.
+pub fn set_full_screen(is_full: bool) {
+    let root = document().document_element().expect("a document has a root");
+    if !is_full && is_full_screen() {
+        document().exit_fullscreen();
+    } else if is_full
+        && let Ok(asked) = js_sys::Reflect::get(&root, &"requestFullscreen".into()).and_then(JsCast::dyn_into::<js_sys::Function>)
+        && let Ok(promise) = asked.call0(&root)
+    {
+        // Where it is refused nothing is lost.
+        let promise: js_sys::Promise = promise.unchecked_into();
+        wasm_bindgen_futures::spawn_local(async move { drop(JsFuture::from(promise).await) });
+    }
 }

@@ -1,11 +1,12 @@
-//! A picture of the page alone, for a frame in another page: `?embed=mountains`, `?embed=grid`. It takes what its address says, and needs
+//! A picture of the page alone, for a frame in another page: `?embed=mountains`, `?embed=grid`, `?embed=lesson-3`. It takes what its address says, and needs
 //! no device.
 
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use super::components::tooltip;
-use super::state::{Settings, StepState};
+use super::learn::{self, Lesson};
+use super::state::{LessonState, Settings, StepState};
 use super::{browser, language, see, step};
 use crate::web::i18n::{T, Texts};
 use crate::web::memory_curve::place_of;
@@ -26,9 +27,22 @@ pub fn show(name: &str) -> bool {
             step.cursor.set(address.turn);
             in_own_language(move |t| step::embedded(settings, step, t).into_any())
         }),
-        _ => return false,
+        _ => match name.strip_prefix("lesson-").and_then(|number| number.parse::<usize>().ok()) {
+            Some(number @ 1..) => mount_to_body(move || lesson(number - 1)),
+            _ => return false,
+        },
     }
     true
+}
+
+fn lesson(chapter: usize) -> impl IntoView {
+    let lesson = LessonState::new();
+    lesson.go_to(chapter);
+    let language = RwSignal::new("en");
+    in_own_language(move |t| {
+        language.set(if t.learn.title == Texts::english().learn.title { "en" } else { "ko" });
+        learn::article(Lesson::framed(lesson, language), t).into_any()
+    })
 }
 
 /// A view in the language that the visitor chose earlier, or the browser's.

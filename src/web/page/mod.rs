@@ -44,12 +44,14 @@ fn page() -> impl IntoView {
     let address = Address::parse(&browser::fragment());
     let state = State::new(&address, browser::has_room_beside());
     state.connect_trainer();
+    state.step.follow_changes();
     state.recover_when_changed();
     state.follow_planner();
     state.list_saved_when_shown();
     preferences::take_remembered(state);
     addressing::follow(state);
     addressing::go_into(state, address.turn, address.section);
+    learn::follow(state);
     wake_lock::keep_awake(state.run);
     // The tooltip listens to the window, and is not drawn anew in another language.
     view! { {move || body(state, state.shell.texts.get())} {tooltip::view()} }

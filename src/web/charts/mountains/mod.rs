@@ -2,7 +2,7 @@
 
 mod svg;
 
-pub use svg::{MountainWords, axis, mountains_file, passes, plot};
+pub use svg::{MountainWords, axis, mountains_file, passes, plot, single};
 
 use super::part::{Part, Parts};
 use super::planned::Planned;

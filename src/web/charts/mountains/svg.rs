@@ -71,6 +71,24 @@ pub fn plot(mountains: &Mountains, words: &MountainWords) -> String {
     svg
 }
 
+/// One mountain alone, as wide as there is room, with the y axis' lines and the budget.
+pub fn single(mountains: &Mountains, mountain: &Mountain, words: &MountainWords) -> String {
+    let colour = words.colour;
+    let mut svg = String::new();
+    for bytes in mountains.ticks() {
+        across(&mut svg, &percent_down(mountains, bytes), &format!("stroke=\"{}\"", colour("line")));
+    }
+    let _ = write!(svg, "<svg width=\"100%\" height=\"100%\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\">");
+    areas(&mut svg, mountain, mountains.top, colour);
+    svg += "</svg>";
+    across(
+        &mut svg,
+        &percent_down(mountains, mountains.budget),
+        &format!("stroke=\"{}\" stroke-width=\"2\" stroke-dasharray=\"7 5\"", colour("ink")),
+    );
+    svg
+}
+
 /// From the bottom, the model and the parts that grow. Each is drawn down to the ground and then covered by those below it, so that no gaps
 /// show between them.
 fn areas(svg: &mut String, mountain: &Mountain, top: u64, colour: &dyn Fn(&str) -> String) {

@@ -93,7 +93,8 @@ fn verdict(settings: Settings, t: T, planned: &Planned) -> impl IntoView {
     }
 }
 
-fn is_measuring(state: State) -> bool {
+/// Are the three strategies being timed?
+pub fn is_measuring(state: State) -> bool {
     state.lab.is_timed(state.settings)
         && state.lab.compared.with(Vec::len) < StrategyKind::ALL.len()
         && state.notices.trouble.with(Option::is_none)
@@ -118,16 +119,18 @@ fn longest_text(planner: Planner, t: T, kind: StrategyKind) -> String {
     }
 }
 
+/// Times a step of the form's run under every strategy.
+pub fn time_all(state: State) {
+    let Some(run) = state.new_run() else { return };
+    state.lab.compared.set(Vec::new());
+    state.lab.timed.set(state.settings.plan.get_untracked().ok());
+    state.send(&ToWorker::Compare(Box::new(run)));
+}
+
 pub fn measure(state: State, t: T) -> impl IntoView {
     let is_busy = move || state.run.phase.get().is_busy() || state.device.adapter.with(Option::is_none) || is_measuring(state);
-    let measure = move |_| {
-        let Some(run) = state.new_run() else { return };
-        state.lab.compared.set(Vec::new());
-        state.lab.timed.set(state.settings.plan.get_untracked().ok());
-        state.send(&ToWorker::Compare(Box::new(run)));
-    };
     let text = move || if is_measuring(state) { t.compare.measuring } else { t.compare.measure };
-    view! { <div class="buttons"><button id="measure" type="button" aria-describedby="lab-why-not" disabled=is_busy on:click=measure>{text}</button></div> }
+    view! { <div class="buttons"><button id="measure" type="button" aria-describedby="lab-why-not" disabled=is_busy on:click=move |_| time_all(state)>{text}</button></div> }
 }
 
 pub fn table(t: T, plans: &Plans) -> impl IntoView {

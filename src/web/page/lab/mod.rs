@@ -1,7 +1,7 @@
 //! What was measured on this device, and the proof: three strategies side by side, the roofline, the same bits.
 
-mod compare;
-mod proof;
+pub mod compare;
+pub mod proof;
 mod roofline;
 
 use leptos::prelude::*;

@@ -13,14 +13,6 @@ use crate::web::route::PROOF;
 pub fn view(state: State, t: T) -> impl IntoView {
     let is_busy =
         move || state.run.phase.get().is_busy() || state.device.adapter.with(Option::is_none) || state.lab.proving.with(Option::is_some);
-    let prove = move |_| {
-        let Some(run) = state.new_run() else { return };
-        state.ensure_models();
-        state.lab.proved.set(Some(run.spec.clone()));
-        state.lab.proof.set(None);
-        state.lab.proving.set(Some((0, 0)));
-        state.send(&ToWorker::Prove(Box::new(run)));
-    };
     let progress = move || {
         state.lab.proving.get().map_or_else(String::new, |(done, all)| match all {
             0 => t.compare.starting.to_owned(),
@@ -34,11 +26,21 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <div class="proof" id=PROOF>
             <h3>{t.compare.proof}</h3>
             <p class="hint">{t.compare.proof_about}</p>
-            <div class="buttons"><button id="prove" type="button" aria-describedby="lab-why-not" disabled=is_busy on:click=prove>{t.compare.prove}</button></div>
+            <div class="buttons"><button id="prove" type="button" aria-describedby="lab-why-not" disabled=is_busy on:click=move |_| prove(state)>{t.compare.prove}</button></div>
             <p class="hint" id="proof-progress" role="status">{progress}</p>
             {outcome}
         </div>
     }
+}
+
+/// Computes the gradients of the form's run by every strategy, and compares them.
+pub fn prove(state: State) {
+    let Some(run) = state.new_run() else { return };
+    state.ensure_models();
+    state.lab.proved.set(Some(run.spec.clone()));
+    state.lab.proof.set(None);
+    state.lab.proving.set(Some((0, 0)));
+    state.send(&ToWorker::Prove(Box::new(run)));
 }
 
 fn outcome(t: T, report: &VerifyReport) -> impl IntoView + use<> {
@@ -57,7 +59,7 @@ fn outcome(t: T, report: &VerifyReport) -> impl IntoView + use<> {
     }
 }
 
-fn run_name(t: T, run: &RunReport) -> String {
+pub fn run_name(t: T, run: &RunReport) -> String {
     if run.strategy == StrategyKind::Stream.name() {
         fill(t.compare.chunked, &[("strategy", &run.strategy), ("chunk", &run.chunk)])
     } else {

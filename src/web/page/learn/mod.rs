@@ -1,33 +1,140 @@
-//! How it works, in words, with a way to see each part for oneself.
+//! The lesson: a chapter at a time, with its picture, its question and, once there is a guess, the truth.
+
+mod keys;
+mod pictures;
+mod present;
+mod question;
+
+use std::sync::Arc;
 
 use leptos::prelude::*;
 
 use super::addressing;
-use super::state::State;
-use crate::web::i18n::T;
-use crate::web::route::Route;
+use super::browser;
+use super::state::{LessonState, State};
+use crate::web::i18n::{T, fill};
+use crate::web::lesson::{Chapter, Facts, chapters};
+
+pub use present::{begin, follow};
+
+/// The lesson, and what it may use: in a frame of another page, there is no device.
+#[derive(Clone, Copy)]
+pub struct Lesson {
+    lesson: LessonState,
+    language: RwSignal<&'static str>,
+    facts: Memo<Arc<Facts>>,
+    device: Option<State>,
+}
+
+impl Lesson {
+    /// The lesson of the page.
+    pub fn new(state: State) -> Self {
+        let times = move || {
+            let timed =
+                state.lab.compared.with(|compared| compared.iter().map(|(_, time)| time.clone().ok()).collect::<Option<Vec<f64>>>())?;
+            let times: [f64; 3] = timed.try_into().ok()?;
+            Some((times, state.device.adapter.with(|adapter| adapter.as_ref().map(|adapter| adapter.name.clone()))?))
+        };
+        Lesson::of(state.lesson, state.shell.language, Some(state), times)
+    }
+
+    /// The lesson without a device.
+    pub fn framed(lesson: LessonState, language: RwSignal<&'static str>) -> Self {
+        Lesson::of(lesson, language, None, || None)
+    }
+
+    fn of(
+        lesson: LessonState,
+        language: RwSignal<&'static str>,
+        device: Option<State>,
+        times: impl Fn() -> Option<([f64; 3], String)> + Send + Sync + 'static,
+    ) -> Self {
+        let facts = Memo::new(move |_| {
+            let facts = Facts { times: times(), ..(*lesson.planned.get()).clone() };
+            Arc::new(lesson.recorded.with(|recorded| recorded.iter().fold(facts, |facts, recorded| facts.with_recorded(recorded))))
+        });
+        Lesson { lesson, language, facts, device }
+    }
+}
 
 pub fn view(state: State, t: T) -> impl IntoView {
-    let texts = &t.learn;
-    let parts = [
-        (texts.bill, texts.bill_about, Route::See, texts.bill_look),
-        (texts.recompute, texts.recompute_about, Route::Step, texts.recompute_look),
-        (texts.exact, texts.exact_about, Route::Lab, texts.exact_look),
-        (texts.further, texts.further_about, Route::Reach, texts.further_look),
-        (texts.own, texts.own_about, Route::Train, texts.own_look),
-    ];
+    keys::listen(state);
+    article(Lesson::new(state), t)
+}
+
+/// A chapter after the other.
+pub fn article(lesson: Lesson, t: T) -> impl IntoView {
+    load_recorded(lesson.lesson);
+    let chapter = move || {
+        let place = lesson.lesson.chapter.get();
+        view! { <article class="lesson" data-chapter=place + 1 aria-labelledby="chapter-title">{chapter(lesson, t, place)}</article> }
+    };
+    view! { {chapter} }
+}
+
+/// The recorded run is small beside the program, and most chapters need none of it.
+fn load_recorded(lesson: LessonState) {
+    if lesson.recorded.with_untracked(Option::is_none) {
+        wasm_bindgen_futures::spawn_local(async move {
+            if let Some(file) = browser::fetch_file("lesson/recorded.json").await {
+                lesson.take_recorded(&file).await;
+            }
+        });
+    }
+}
+
+fn chapter(lesson: Lesson, t: T, place: usize) -> impl IntoView {
+    let chapter = &chapters()[place];
+    let words = chapter.words(lesson.language.get());
+    let number = fill(t.learn.chapter, &[("number", &(place + 1)), ("all", &chapters().len())]);
+    let notes = move || {
+        lesson
+            .lesson
+            .shows_notes
+            .get()
+            .then(|| view! { <aside class="notes" aria-label=t.learn.notes><p>{words.notes.clone()}</p></aside> })
+    };
     view! {
-        <section class="learn" aria-labelledby="learn-title">
-            <h1 id="learn-title">{texts.title}</h1>
-            <ol>
-                {parts.map(|(title, about, route, look)| view! {
-                    <li>
-                        <h2>{title}</h2>
-                        <p>{about}</p>
-                        <p><a href=move || addressing::link(state, route)>{look}</a></p>
-                    </li>
-                }).collect_view()}
-            </ol>
-        </section>
+        <header class="chapter">
+            <p class="number">{number}</p>
+            <h1 id="chapter-title" tabindex="-1">{words.title.clone()}</h1>
+            <p class="sentence">{words.sentence.clone()}</p>
+        </header>
+        <div class="lesson-picture">{pictures::view(lesson, t, chapter, words)}</div>
+        {question::view(lesson, t, chapter, words)}
+        {notes}
+        {foot(lesson, t, chapter, place)}
+    }
+}
+
+/// From one chapter to another, what more there is, and the teacher's notes.
+fn foot(lesson: Lesson, t: T, chapter: &'static Chapter, place: usize) -> impl IntoView {
+    let state = lesson.lesson;
+    let go = move |to: usize| {
+        state.go_to(to);
+        browser::focus_next_frame("chapter-title");
+    };
+    let dot = move |(at, other): (usize, &'static Chapter)| {
+        let title = other.words(lesson.language.get_untracked()).title.clone();
+        view! {
+            <li><button type="button" class="dot-button" aria-label=format!("{}. {title}", at + 1) data-tip=title.clone()
+                aria-current=(at == place).then_some("step") on:click=move |_| go(at)>{at + 1}</button></li>
+        }
+    };
+    let look = lesson.device.map(|device| {
+        let words = chapter.words(lesson.language.get());
+        view! { <p class="look-further"><a href=move || addressing::link(device, chapter.route())>{words.look.clone()}</a></p> }
+    });
+    view! {
+        {look}
+        <nav class="chapters" aria-label=t.learn.title>
+            <button id="previous-chapter" type="button" disabled={place == 0} on:click=move |_| go(place.saturating_sub(1))>{t.learn.previous}</button>
+            <ol>{chapters().iter().enumerate().map(dot).collect_view()}</ol>
+            <button id="next-chapter" type="button" class="primary" disabled={place + 1 == chapters().len()} on:click=move |_| go(place + 1)>{t.learn.next}</button>
+        </nav>
+        <p class="hint lesson-keys">{t.learn.keys} " "
+            <button id="notes-button" type="button" class="quiet" aria-pressed=move || state.shows_notes.get().to_string()
+                on:click=move |_| state.shows_notes.update(|shows| *shows = !*shows)>{t.learn.notes}</button>
+        </p>
     }
 }

@@ -1,10 +1,10 @@
 //! Memory against sequence length: the peak of each strategy, where it meets the budget, and what the paper reports.
 
 mod choice;
-mod drawn;
+pub mod drawn;
 mod paper;
 mod planner;
-mod plot;
+pub mod plot;
 mod readout;
 mod slider;
 

@@ -44,6 +44,23 @@ pub fn view(t: T, planner: Planner, drawn: &Drawn) -> impl IntoView {
     }
 }
 
+/// The chart without what the visitor looks at in it.
+pub fn plain(t: T, drawn: &Drawn) -> impl IntoView + use<> {
+    view! {
+        <div class="reach-chart">
+            <div class="plot">
+                {lines(t, drawn)}
+                <span class="level" style:top=axes::percent(drawn.axes.top(drawn.budget as f64))></span>
+                {axes::y_labels(&drawn.axes.y, short_bytes)}
+                {axes::x_labels(&drawn.axes.x, tokens)}
+                {names(t, drawn)}
+                {drawn.chart.lines.iter().map(|line| longest(t, drawn, line)).collect_view()}
+            </div>
+            <p class="axis-name" aria-hidden="true">{t.reach.axis}</p>
+        </div>
+    }
+}
+
 /// The chart as a file.
 fn file(t: T, drawn: &Drawn) -> String {
     let Drawn { chart, axes, budget, .. } = drawn;

@@ -2,6 +2,7 @@
 //! something takes all.
 
 mod lab;
+mod lesson;
 mod models;
 mod planner;
 mod run;
@@ -20,6 +21,7 @@ use crate::web::route::{Address, Route};
 use crate::web::see;
 
 pub use lab::Lab;
+pub use lesson::LessonState;
 pub use models::Models;
 pub use planner::Planner;
 pub use run::{CurveLook, PastRun, Phase, RunState, Wait, phase_of};
@@ -35,6 +37,7 @@ pub struct State {
     pub run: RunState,
     pub device: DeviceState,
     pub lab: Lab,
+    pub lesson: LessonState,
     pub saves: Saves,
     pub notices: Notices,
     /// Models in files.
@@ -109,6 +112,8 @@ impl State {
             found: RwSignal::new(None),
         };
         let run = RunState::new(settings);
+        let lesson = LessonState::new();
+        lesson.go_to(if address.route == Route::Learn { address.chapter() } else { 0 });
         State {
             shell: Shell {
                 texts: RwSignal::new(Texts::english()),
@@ -122,6 +127,7 @@ impl State {
             run,
             device,
             lab: Lab::new(),
+            lesson,
             saves: Saves { saved: RwSignal::new(Vec::new()), storage: RwSignal::new(None), saved_after: RwSignal::new(None) },
             notices: Notices { trouble: RwSignal::new(None), notice: RwSignal::new(None) },
             models: Models::new(),

@@ -77,7 +77,7 @@ impl StepState {
             (Err(_), Some(Ok(before))) => Ok(before.clone()),
             (Err(message), _) => Err(message),
         };
-        let step = StepState {
+        StepState {
             // Made anew only when the plan or the limits are others, and then it is another picture.
             plans: Memo::new_with_compare(plans, |_, _| true),
             change: RwSignal::new(None),
@@ -87,15 +87,18 @@ impl StepState {
             inspected: RwSignal::new(None),
             without_model: RwSignal::new(false),
             pace: RwSignal::new((Granularity::Operation, 3)),
-        };
+        }
+    }
+
+    /// Notes from now on by how much the visitor moves the peak.
+    pub fn follow_changes(self) {
         Effect::new(move |before: Option<Option<u64>>| {
-            let now = step.peak_bytes();
+            let now = self.peak_bytes();
             if let (Some(Some(before)), Some(now)) = (before, now) {
-                step.change.set(Some(now as i64 - before as i64));
+                self.change.set(Some(now as i64 - before as i64));
             }
             now
         });
-        step
     }
 
     /// The bytes of the chosen step at its peak.

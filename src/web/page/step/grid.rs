@@ -34,8 +34,10 @@ pub fn legend(t: T) -> impl IntoView {
     }
 }
 
-/// The grid, and above it what happens now. `on_key` is given the keys that are pressed on it.
-pub fn view(step: StepState, t: T, plans: &Arc<Plans>, states: States, on_key: impl Fn(KeyboardEvent) + 'static) -> impl IntoView {
+/// The grid, and above it what happens now. Where there are several of them on the page, one alone has `on_key`, which is given the keys that
+/// are pressed on it.
+pub fn view(step: StepState, t: T, plans: &Arc<Plans>, states: States, on_key: Option<Callback<KeyboardEvent>>) -> impl IntoView + use<> {
+    let own = |id: &'static str| on_key.is_some().then_some(id);
     let grid = &plans.grid;
     let largest_shared = grid.rows.iter().map(|row| row.shared.iter().sum::<u64>()).max().unwrap_or(0);
     let merged = grid.rows.iter().map(|row| row.chunks_per_cell).max().unwrap_or(1);
@@ -60,10 +62,10 @@ pub fn view(step: StepState, t: T, plans: &Arc<Plans>, states: States, on_key: i
         Memo::new(move |_| describe::now(t, &plans, step.shown_turn()))
     };
     view! {
-        <p id="now" class="now">{now}</p>
+        <p id=own("now") class="now">{now}</p>
         <div class="grid">
-            <div id="memory" role="group" tabindex="0" aria-label=t.step_grid.title aria-describedby="now keys"
-                data-tip-of=".cell.lit" on:keydown=on_key>
+            <div id=own("memory") role="group" tabindex=own("0") aria-label=t.step_grid.title aria-describedby=own("now keys")
+                data-tip-of=".cell.lit" on:keydown=move |event| on_key.iter().for_each(|on_key| on_key.run(event.clone()))>
                 {rows.collect_view()}
                 <div class="layer columns"><span></span><span>{t.step_grid.all_chunks}</span><span>{t.step_grid.chunk_axis}</span></div>
             </div>
@@ -72,7 +74,7 @@ pub fn view(step: StepState, t: T, plans: &Arc<Plans>, states: States, on_key: i
     }
 }
 
-fn view_cell(t: T, row: &GridRow, cell: &GridCell, (row_at, at): (usize, usize), states: States, densest: f64) -> impl IntoView {
+fn view_cell(t: T, row: &GridRow, cell: &GridCell, (row_at, at): (usize, usize), states: States, densest: f64) -> impl IntoView + use<> {
     let own = Memo::new(move |_| states.with(|states| states.get(row_at).and_then(|row| row.get(at)).cloned().unwrap_or_default()));
     let tokens = cell.tokens.end - cell.tokens.start;
     let height = move || {

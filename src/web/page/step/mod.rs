@@ -2,7 +2,7 @@
 
 pub mod describe;
 mod files;
-mod grid;
+pub mod grid;
 mod inspector;
 mod planned_bytes;
 mod stepping;
@@ -19,7 +19,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     let picture = move || {
         step.plans.with(|plans| match plans {
             Ok(plans) => view! {
-                {grid::view(step, t, plans, states, move |event| stepping::key(state, &event))}
+                {grid::view(step, t, plans, states, Some(Callback::new(move |event| stepping::key(state, &event))))}
                 <p class="hint" id="keys">{t.step_grid.keys}</p>
                 {timeline::view(settings, step, t, plans)}
                 {files::view(step, t, plans.clone())}
@@ -50,7 +50,7 @@ pub fn embedded(settings: Settings, step: StepState, t: T) -> impl IntoView {
             Ok(plans) => view! {
                 <section class="stage" aria-label=t.step_grid.title>
                     {grid::legend(t)}
-                    {grid::view(step, t, plans, states, |_| {})}
+                    {grid::view(step, t, plans, states, Some(Callback::new(|_| ())))}
                     {timeline::view(settings, step, t, plans)}
                 </section>
             }
