@@ -201,6 +201,8 @@ async function plansPublishedModels(trainer) {
   const row = await page.$eval('#paper-lengths [data-model="Qwen3 8B"][data-gib="80"]', ({ textContent }) => textContent.replace(/\u202f/g, ''));
   for (const tokens of [checkpoint.longest, stream.longest, ...reported]) assert(row.includes(String(tokens)), `${tokens} in ${row}`);
 
+  // Whoever goes by keyboard sees what has the focus.
+  await page.keyboard.press('Tab');
   await page.focus('.pin.of-stream');
   assert.match(await tooltip(page), /142\u202f400 tokens in the paper/);
 
