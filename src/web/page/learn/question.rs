@@ -93,7 +93,7 @@ fn number(lesson: Lesson, t: T, words: &'static Words, scale: Scale) -> impl Int
     let in_words = move |value: f64| fill(&words.unit, &[("value", &Facts::text(scale.truth, value))]);
     let drag = move |value: String| value.parse().into_iter().for_each(|value| state.set_guess(value));
     let mark = move |class: &'static str, name: &'static str, value: f64| {
-        view! { <span class=class style:left=scale.place(value)><b>{name}</b> {in_words(value)}</span> }
+        view! { <span class=class style:left=scale.place(value)><b>{name}</b>"\u{a0}"{in_words(value)}</span> }
     };
     let marks = move || {
         let truth = lesson.facts.with(|facts| facts.number(scale.truth)).filter(|_| state.is_revealed())?;

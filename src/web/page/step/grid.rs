@@ -62,7 +62,7 @@ pub fn view(step: StepState, t: T, plans: &Arc<Plans>, states: States, on_key: O
         Memo::new(move |_| describe::now(t, &plans, step.shown_turn()))
     };
     view! {
-        <p id=own("now") class="now">{now}</p>
+        {on_key.is_some().then(|| view! { <p id="now" class="now">{now}</p> })}
         <div class="grid">
             <div id=own("memory") role="group" tabindex=own("0") aria-label=t.step_grid.title aria-describedby=own("now keys")
                 data-tip-of=".cell.lit" on:keydown=move |event| on_key.iter().for_each(|on_key| on_key.run(event.clone()))>

@@ -18,8 +18,9 @@ pub fn view(lesson: LessonState, t: T, words: &'static Words) -> impl IntoView {
         let is_shown = move || lesson.length.get() >= at;
         view! {
             <li class:now=is_now>
-                <span class="size">{move || is_shown().then(|| bytes(size))}</span>
-                <i style:height=move || if is_shown() { percent(100.0 * size as f64 / most as f64) } else { percent(0.0) }></i>
+                <i style:height=move || if is_shown() { percent(88.0 * size as f64 / most as f64) } else { percent(0.0) }>
+                    <b>{move || is_shown().then(|| bytes(size))}</b>
+                </i>
                 <span>{tokens(f64::from(length))}</span>
             </li>
         }

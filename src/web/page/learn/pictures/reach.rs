@@ -30,7 +30,9 @@ pub fn view(lesson: LessonState, t: T, words: &'static Words) -> impl IntoView {
     let drawn = Memo::new(move |_| {
         let budget = lesson.budget.get() << 20;
         chart.with_value(|(chart, question)| {
-            let lines = chart.lines.iter().map(|line| line.within(budget, question)).collect();
+            // What is asked for is drawn once it is known.
+            let is_known = |line: &&Line| line.kind != StrategyKind::Stream || lesson.is_revealed();
+            let lines = chart.lines.iter().filter(is_known).map(|line| line.within(budget, question)).collect();
             // The axes stay while the budget moves.
             let fixed = Drawn::new(chart.clone(), question, "", Trainable::All);
             Drawn { chart: Arc::new(Chart { lines, ..chart.clone() }), budget, ..fixed }
