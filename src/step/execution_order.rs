@@ -128,6 +128,15 @@ impl Program {
         }
     }
 
+    /// The start of the granule that ends with the instance before `before`, or 0 if there is none.
+    pub fn granularity_start(&self, before: u64, granularity: Granularity) -> u64 {
+        if granularity == Granularity::Operation {
+            return before.saturating_sub(1);
+        }
+        let ends = std::iter::successors(Some(0), |&from| Some(self.granularity_end(from, granularity)));
+        ends.take_while(|&end| end < before).last().unwrap_or(0)
+    }
+
     fn first_chunk(&self, block: &Block) -> Chunk {
         block.chunk_order.chunks(self.tokens()).next().expect("a batch has a token")
     }
@@ -305,7 +314,10 @@ mod tests {
                 let end = program.granularity_end(from, granularity);
                 assert!((from..end).all(|number| key(number, granularity) == key(from, granularity)), "{granularity:?} from {from}");
                 assert!(end == program.instance_count() || key(end, granularity) != key(from, granularity), "{granularity:?} from {from}");
+                let start = program.granularity_start(end, granularity);
+                assert!(start <= from && program.granularity_end(start, granularity) == end, "{granularity:?} back from {end}");
             }
+            assert_eq!(program.granularity_start(0, granularity), 0);
         }
     }
 }

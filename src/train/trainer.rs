@@ -178,6 +178,36 @@ impl Trainer {
         }
     }
 
+    /// Goes back within the step in progress, to the operation instance `to` of the same batch: the step is begun again and runs up to it, to
+    /// the same bits. `start` is a snapshot of before the step, which the update, once it has begun, makes necessary. Without a step in
+    /// progress nothing changes.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or another error of the device. The step in progress is abandoned.
+    pub async fn go_back(&mut self, to: u64, start: &Snapshot) -> Result<()> {
+        let Some(StepInProgress { batches, next, .. }) = self.in_progress.take() else { return Ok(()) };
+        let gradients_end = self.executor.program().span(Pass::GRADIENTS).end;
+        if next > gradients_end {
+            self.restore(start).await?;
+        }
+        let mut again = self.begin(self.step);
+        while again.batches.len() > batches.len() {
+            self.executor.run_instances(again.next..gradients_end).await?;
+            self.after_gradients(&mut again);
+        }
+        if to >= gradients_end {
+            self.executor.run_instances(again.next..gradients_end).await?;
+            again.next = gradients_end;
+            self.after_gradients(&mut again);
+        }
+        self.executor.run_instances(again.next..to).await?;
+        self.executor.gpu().wait().await?;
+        again.next = to;
+        // Before its first operation a step is not in progress.
+        self.in_progress = (to > 0).then_some(again);
+        Ok(())
+    }
+
     /// The number of the next operation instance; 0 between steps.
     pub fn next_instance(&self) -> u64 {
         self.in_progress.as_ref().map_or(0, |in_progress| in_progress.next)

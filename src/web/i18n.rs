@@ -90,7 +90,7 @@ sections! {
     }
     StepGrid {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
-        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, does_clear, does_embed, does_forward, does_again, does_backward, does_loss, does_embedding_gradient, does_update, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
+        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, back, film, film_about, film_play, film_back, film_next, film_previous, film_speed, does_clear, does_embed, does_forward, does_again, does_backward, does_loss, does_embedding_gradient, does_update, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
         change, legend, export_svg, export_png, export_trace,
     }
     Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }

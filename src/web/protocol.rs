@@ -15,6 +15,8 @@ pub enum ToWorker {
     Begin(Box<Run>, Go),
     /// Go on with the run.
     Continue(Go),
+    /// Go back by a stride within the step.
+    Back(Granularity),
     /// Stop: at full speed behind the step that is running, in slow motion at once.
     Pause,
     /// Forget the run and give its memory back.

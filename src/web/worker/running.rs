@@ -48,6 +48,8 @@ pub struct Running {
     generator: Option<Generator>,
     good: Option<Rc<RunState>>,
     good_since: Instant,
+    /// The state before the step in slow motion, to which it can go back.
+    before_step: Option<Rc<RunState>>,
 }
 
 impl Running {
@@ -84,6 +86,7 @@ impl Running {
             generator: None,
             good,
             good_since: Instant::now(),
+            before_step: None,
         })
     }
 
@@ -119,8 +122,18 @@ impl Running {
         Ok(self.good.insert(Rc::new(RunState { snapshot, history: self.history.clone() })).clone())
     }
 
+    /// One stride back within the step in progress, to the bits that it had there.
+    pub async fn go_back(&mut self, stride: Granularity) -> Result<()> {
+        let Some(before) = self.before_step.clone() else { return Ok(()) };
+        let to = self.trainer.executor().program().granularity_start(self.trainer.next_instance(), stride);
+        self.trainer.go_back(to, &before.snapshot).await
+    }
+
     /// One stride, and behind a step what is due.
     pub async fn advance(&mut self, stride: Granularity) -> Result<Option<StepReport>> {
+        if self.trainer.next_instance() == 0 {
+            self.before_step = if stride == Granularity::Step { None } else { Some(self.state().await?) };
+        }
         let Some(report) = self.trainer.advance(stride).await? else { return Ok(None) };
         self.losses = 0;
         self.history.steps.push(report);

@@ -58,6 +58,7 @@ impl Worker {
         match message {
             ToWorker::Begin(run, go) => self.begin(*run, text, go).await?,
             ToWorker::Continue(go) => self.go(go),
+            ToWorker::Back(stride) => self.go_back(stride).await?,
             ToWorker::Pause => self.pause().await,
             ToWorker::Reset => {
                 self.drop_run().await;
@@ -200,6 +201,16 @@ impl Worker {
             self.save().await;
         }
         send(&FromWorker::Paused);
+    }
+
+    /// Goes back within a step that stands still.
+    async fn go_back(&mut self, stride: Granularity) -> Result<()> {
+        if let Some(running) = self.running.as_mut().filter(|running| running.go.is_none()) {
+            running.go_back(stride).await?;
+            send(&FromWorker::At(running.trainer.next_instance(), running.trainer.steps_done() + 1));
+        }
+        send(&FromWorker::Paused);
+        Ok(())
     }
 
     /// Goes on as far as the run was told to go.

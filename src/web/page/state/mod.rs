@@ -26,7 +26,7 @@ pub use models::Models;
 pub use planner::Planner;
 pub use run::{CurveLook, PastRun, Phase, RunState, Wait, phase_of};
 pub use settings::Settings;
-pub use step::{Plans, StepState};
+pub use step::{Direction, Plans, StepState};
 
 /// Everything that is shown, and the workers that do what the visitor asks.
 #[derive(Clone, Copy)]

@@ -44,6 +44,23 @@ impl Plans {
     }
 }
 
+/// How the plan is played.
+#[derive(Clone, Copy)]
+pub struct Film {
+    /// The way it goes, while it does.
+    pub playing: RwSignal<Option<Direction>>,
+    pub stride: RwSignal<Granularity>,
+    /// The place of the speed's slider.
+    pub speed: RwSignal<usize>,
+}
+
+/// Which way a film goes.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Direction {
+    Forward,
+    Back,
+}
+
 /// The pictures of the step.
 #[derive(Clone, Copy)]
 pub struct StepState {
@@ -63,6 +80,7 @@ pub struct StepState {
     pub without_model: RwSignal<bool>,
     /// How slow motion goes: the stride, and the place of the speed's slider.
     pub pace: RwSignal<(Granularity, usize)>,
+    pub film: Film,
 }
 
 impl StepState {
@@ -87,6 +105,7 @@ impl StepState {
             inspected: RwSignal::new(None),
             without_model: RwSignal::new(false),
             pace: RwSignal::new((Granularity::Operation, 3)),
+            film: Film { playing: RwSignal::new(None), stride: RwSignal::new(Granularity::Chunk), speed: RwSignal::new(2) },
         }
     }
 

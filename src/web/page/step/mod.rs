@@ -2,6 +2,7 @@
 
 pub mod describe;
 mod files;
+mod film;
 pub mod grid;
 mod inspector;
 mod planned_bytes;
@@ -35,6 +36,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             {grid::legend(t)}
             {picture}
             {move || planned_bytes::view(step, run, device, t)}
+            {film::view(step, t)}
             {stepping::view(state, t)}
             <details><summary>{t.step_grid.as_table}</summary>{move || grid::table(step, t, states)}</details>
         </section>
@@ -52,6 +54,7 @@ pub fn embedded(settings: Settings, step: StepState, t: T) -> impl IntoView {
                     {grid::legend(t)}
                     {grid::view(step, t, plans, states, Some(Callback::new(|_| ())))}
                     {timeline::view(settings, step, t, plans)}
+                    {film::view(step, t)}
                 </section>
             }
             .into_any(),

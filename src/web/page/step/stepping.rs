@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
+use super::film;
 use crate::step::Granularity;
 use crate::web::format::digits;
 use crate::web::i18n::{T, fill};
@@ -42,7 +43,11 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <div class="slow" role="group" aria-labelledby="slow-title">
             <h3 id="slow-title">{t.step_grid.slow}</h3>
             <p class="hint">{t.step_grid.slow_about}</p>
-            <div class="buttons">{buttons}</div>
+            <div class="buttons">
+                {buttons}
+                <button id="back" type="button" aria-describedby="slow-why-not" disabled=move || is_busy() || !state.run.stands_within_a_step()
+                    on:click=move |_| back(state)>{move || fill(t.step_grid.back, &[("stride", &t.stride(state.step.pace.get().0))])}</button>
+            </div>
             {why_not::view(state, t, "slow-why-not")}
             <div class="play">
                 {move || match state.run.phase.get() {
@@ -65,6 +70,16 @@ pub fn view(state: State, t: T) -> impl IntoView {
     }
 }
 
+/// Goes back by the stride that is chosen.
+fn back(state: State) {
+    if state.run.stands_within_a_step() {
+        state.run.phase.set(Phase::Stepping);
+        state.step.cursor.set(None);
+        state.step.inspected.set(None);
+        state.send(&ToWorker::Back(state.step.pace.get_untracked().0));
+    }
+}
+
 fn play(state: State) {
     let (stride, place) = state.step.pace.get_untracked();
     state.go(Go::Slow(stride, SPEEDS[place]));
@@ -79,6 +94,14 @@ fn keep_pace(state: State) {
 
 /// A key that was pressed with the grid in focus.
 pub fn key(state: State, event: &KeyboardEvent) {
+    // Without a device, or before a run, the keys move the film.
+    if state.device.adapter.with_untracked(Option::is_none) {
+        return film::key(state.step, event);
+    }
+    if event.key() == "ArrowLeft" {
+        event.prevent_default();
+        return untrack(|| back(state));
+    }
     let stride = match (event.key().as_str(), event.shift_key()) {
         ("ArrowRight", false) => Granularity::Operation,
         ("ArrowRight", true) => Granularity::Chunk,
