@@ -155,6 +155,44 @@ fn a_step_in_slow_motion_has_the_bits_of_one_at_full_speed() {
     });
 }
 
+/// From the gradients of the first and of the second batch, and from within the update, which has changed weights by then.
+#[test]
+fn a_step_that_goes_back_gives_the_same_bits() {
+    let settings = Settings { seq_len: 100, accumulate: 2, steps: 3, strategy: Strategy::stream(64, 64), ..Settings::default() };
+    let config = small(32, 2);
+    block_on(async {
+        let gpu = device::gpu();
+        let weights = Weights::init(&config, settings.seed);
+        let trainer = || {
+            let dataset = Dataset::own(settings.seq_len).unwrap();
+            model::trainer(&gpu, &ModelSpec::from(&config), settings.clone(), dataset, &weights)
+        };
+        let (mut straight, mut winding) = (trainer().await.unwrap(), trainer().await.unwrap());
+        let program = straight.executor().program();
+        let (forward, update, all) =
+            (program.span(Pass::Forward..=Pass::Forward).end, program.span(Pass::GRADIENTS).end, program.instance_count());
+        let backward = forward.midpoint(update);
+        for turns in [&[(backward, forward)][..], &[(forward, 0), (backward, 1)], &[(all - 1, update), (all - 1, backward)]] {
+            let start = winding.snapshot().await.unwrap();
+            for &(far, back) in turns {
+                while winding.next_instance() < far {
+                    winding.advance(Granularity::Operation).await.unwrap();
+                }
+                winding.go_back(back, &start).await.unwrap();
+                assert_eq!(winding.next_instance(), back);
+            }
+            let report = loop {
+                if let Some(report) = winding.advance(Granularity::Pass).await.unwrap() {
+                    break report;
+                }
+            };
+            assert_eq!(report.loss.to_bits(), straight.step().await.unwrap().loss.to_bits(), "{turns:?}");
+            let [after, expected] = [winding.snapshot().await.unwrap(), straight.snapshot().await.unwrap()];
+            assert!(after.step == expected.step && after.weights == expected.weights && after.moments == expected.moments, "{turns:?}");
+        }
+    });
+}
+
 #[test]
 fn attention_is_a_distribution_over_what_a_token_sees() {
     let settings = Settings { seq_len: 150, batch: 2, strategy: Strategy::stream(64, 64), ..Settings::default() };

@@ -75,8 +75,8 @@ pub struct Texts {
 sections! {
     Bar { title, views, skip, settings, close, run_keeps_settings, language, theme, theme_system, theme_light, theme_dark, link, link_copied, present, offline }
     Learn {
-        title, chapter, previous, next, reveal, guess, guessed, truth, right, not_quite, notes, keys, recorded, measured, chance, whole, cut,
-        tokens_back, right_over_steps, looks,
+        title, chapter, previous, next, reveal, guess, guessed, truth, right, not_quite, notes, keys, recorded, measured, whole, cut,
+        tokens_back, sure_over_steps, looks,
     }
     See {
         sentence, standard, checkpoint, stream, standard_about, checkpoint_about, stream_about, over, under, budget, about, model, grows,

@@ -28,6 +28,8 @@ for (const { name, launch } of BROWSERS) {
     test('shows any moment that is pointed at', () => visit(browser, server.url, pointsAtMoments, { view: 'step' }));
     test('has a budget that stands where its axis says', () => visit(browser, server.url, placesTheBudget, { settings: TINY, view: 'step' }));
     test('has a budget that can be dragged', () => visit(browser, server.url, dragsTheBudget, { settings: TINY, view: 'step' }));
+    test('is a film that agrees with the device at any moment', () => visit(browser, server.url, playsTheFilm, { view: 'step' }));
+    test('goes back in slow motion, to the same bits', () => visit(browser, server.url, goesBack, { view: 'step' }));
     test('is filled from below and emptied from the right', () => visit(browser, server.url, fillsAndEmpties, { settings: TINY, view: 'step' }));
   });
 }
@@ -216,6 +218,81 @@ async function dragsTheBudget(trainer) {
   await trainer.press('apply-suggestion');
   await trainer.press('start');
   await trainer.waitForState('training');
+}
+
+/** Moments of the run: on the device, and in the film. */
+const MOMENTS = 20;
+
+async function playsTheFilm(trainer) {
+  const { page } = trainer;
+  const turn = () => page.$eval('#inspector', ({ dataset }) => Number(dataset.turn));
+  const passed = (from) => page.waitForFunction((from) => Number(document.querySelector('#inspector').dataset.turn) > from, {}, from);
+  // Without a device at work it plays forward and back.
+  await page.click('#film-next');
+  const start = await turn();
+  await page.select('#film-stride', 'operation');
+  await page.$eval('#film-speed', (slider) => {
+    slider.value = slider.max;
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+  });
+  await page.click('#film-play');
+  await passed(start + 3);
+  await page.click('#film-back');
+  const far = await turn();
+  await page.waitForFunction((far) => Number(document.querySelector('#inspector').dataset.turn) < far - 3, {}, far);
+  await page.click('#film-back');
+  // On the device: strides of a fixed sequence that looks like chance, from a seed.
+  let seed = 7;
+  const strides = ['operation', 'chunk', 'operation', 'layer', 'operation', 'pass'];
+  for (let moment = 0; moment < MOMENTS; moment++) {
+    seed = (seed * 1103515245 + 12345) % 2147483648;
+    await trainer.press(`by-${strides[seed % strides.length]}`);
+    await trainer.waitForState('paused');
+    const onDevice = await inspector(trainer);
+    await goTo(trainer, onDevice.turn);
+    assert.deepEqual(await inspector(trainer), onDevice, `at ${onDevice.turn}`);
+    await page.click('#live');
+  }
+}
+
+/** The numbers of a tensor, as the device has them now. */
+async function numbers(trainer) {
+  const { page } = trainer;
+  await page.evaluate(() => document.querySelector('#values')?.remove());
+  await page.evaluate(() => Array.from(document.querySelectorAll('button.look')).find(({ textContent }) => textContent === 'hidden').click());
+  await page.waitForSelector('#values');
+  return page.$eval('#values dl', ({ textContent }) => textContent);
+}
+
+async function goesBack(trainer) {
+  const { page } = trainer;
+  const stride = async (button) => {
+    await page.click(`#${button}`);
+    await trainer.waitForState('paused');
+  };
+  await trainer.press('by-pass');
+  await trainer.waitForState('paused');
+  await stride('by-pass');
+  const before = [await page.$eval('#inspector', ({ dataset }) => dataset.turn), await numbers(trainer)];
+  await page.select('#stride', 'chunk');
+  await stride('by-chunk');
+  await stride('by-chunk');
+  assert.notEqual(await page.$eval('#inspector', ({ dataset }) => dataset.turn), before[0]);
+  await stride('back');
+  await stride('back');
+  assert.deepEqual([await page.$eval('#inspector', ({ dataset }) => dataset.turn), await numbers(trainer)], before);
+  // The step and those after it are as if it had gone straight on.
+  await trainer.show('train');
+  await trainer.press('step');
+  await trainer.waitForState('paused');
+  await trainer.press('step');
+  const wound = (await trainer.waitForLosses(2)).slice(0, 2);
+  await trainer.waitForState('paused');
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+  await trainer.press('start');
+  const straight = (await trainer.waitForLosses(2)).slice(0, 2);
+  assert.deepEqual(wound, straight);
 }
 
 async function fillsAndEmpties(trainer) {

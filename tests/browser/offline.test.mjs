@@ -13,7 +13,7 @@ test('every file of the page is kept', async () => {
   const script = await readFile(path.join(process.env.PAGE, 'service-worker.js'), 'utf8');
   const kept = script.match(/FILES = \[([^\]]*)\]/)[1].match(/[^', \n]+/g).map((name) => (name === './' ? 'index.html' : name));
   // These are cached on first use.
-  const later = ['model_worker.js', 'model_worker_bg.wasm', 'start-model-worker.js', 'texts'];
+  const later = ['model_worker.js', 'model_worker_bg.wasm', 'start-model-worker.js', 'texts', 'lesson'];
   const built = (await readdir(process.env.PAGE)).filter((name) => !['service-worker.js', ...later].includes(name));
   assert.deepEqual(kept.sort(), built.sort());
 });

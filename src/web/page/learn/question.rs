@@ -81,9 +81,10 @@ impl Scale {
         self.low + ((self.high - self.low) / 2.0 / self.step).round() * self.step
     }
 
-    /// A place along the slider, in percent.
+    /// A place along the slider, as far from its ends as a mark is wide.
     fn place(self, value: f64) -> String {
-        percent((100.0 * (value - self.low) / (self.high - self.low)).clamp(0.0, 100.0))
+        let place = percent((100.0 * (value - self.low) / (self.high - self.low)).clamp(0.0, 100.0));
+        format!("clamp(5.5rem, {place}, calc(100% - 5.5rem))")
     }
 }
 

@@ -42,10 +42,10 @@ pub fn view(step: StepState, t: T) -> impl IntoView {
             <h3 id="film-title">{t.step_grid.film}</h3>
             <p class="hint">{t.step_grid.film_about}</p>
             <div class="play">
-                <button id="film-previous" type="button" aria-label=t.step_grid.film_previous data-tip=t.step_grid.film_previous on:click=move |_| go(Direction::Back)>"⏮"</button>
+                <button id="film-previous" type="button" aria-label=t.step_grid.film_previous data-tip=t.step_grid.film_previous on:click=move |_| go(Direction::Back)>"‹"</button>
                 {way("film-back", Direction::Back, t.step_grid.film_back)}
                 {way("film-play", Direction::Forward, t.step_grid.film_play)}
-                <button id="film-next" type="button" aria-label=t.step_grid.film_next data-tip=t.step_grid.film_next on:click=move |_| go(Direction::Forward)>"⏭"</button>
+                <button id="film-next" type="button" aria-label=t.step_grid.film_next data-tip=t.step_grid.film_next on:click=move |_| go(Direction::Forward)>"›"</button>
                 <select id="film-stride" aria-label=t.step_grid.film on:change=move |event| choose(event_target_value(&event))>{STRIDES.map(option)}</select>
                 <input id="film-speed" type="range" min="0" max=SPEEDS.len() - 1 step="1" aria-label=t.step_grid.speed aria-valuetext=speed_text
                     prop:value=move || film.speed.get().to_string() on:input=move |event| speed(event_target_value(&event))/>

@@ -22,6 +22,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             Ok(plans) => view! {
                 {grid::view(step, t, plans, states, Some(Callback::new(move |event| stepping::key(state, &event))))}
                 <p class="hint" id="keys">{t.step_grid.keys}</p>
+                {film::view(step, t)}
                 {timeline::view(settings, step, t, plans)}
                 {files::view(step, t, plans.clone())}
             }
@@ -36,7 +37,6 @@ pub fn view(state: State, t: T) -> impl IntoView {
             {grid::legend(t)}
             {picture}
             {move || planned_bytes::view(step, run, device, t)}
-            {film::view(step, t)}
             {stepping::view(state, t)}
             <details><summary>{t.step_grid.as_table}</summary>{move || grid::table(step, t, states)}</details>
         </section>

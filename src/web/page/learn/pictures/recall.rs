@@ -1,4 +1,4 @@
-//! What is learned of facts that lie far back: the share of right answers over the steps, with the facts and without, and where the last
+//! What is learned of facts that lie far back: the share of answers that the model is sure of, over the steps, with the facts and without, and where the last
 //! question looks.
 
 use leptos::prelude::*;
@@ -10,9 +10,6 @@ use crate::web::i18n::{T, fill};
 use crate::web::lesson::{RecallRun, Words};
 use crate::web::page::components::axes;
 use crate::web::page::state::LessonState;
-
-/// The share of right answers of somebody who guesses.
-const CHANCE: f64 = 0.25;
 
 pub fn view(lesson: LessonState, t: T, words: &'static Words) -> impl IntoView {
     let run =
@@ -38,7 +35,6 @@ fn picture(t: T, run: &RecallRun) -> impl IntoView + use<> {
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
     let ends = [(&run.whole, t.learn.whole), (&run.cut, t.learn.cut)];
     let label = ends.map(|(points, name)| format!("{name}: {}", percent(points.last().map_or(0.0, |point| point.1)))).join("; ");
-    let chance = axes::percent(scales.top(CHANCE));
     let cell = |weight: &f32| view! { <i style:opacity=format!("{:.3}", weight.sqrt())></i> };
     view! {
         <ul class="legend"><li class="line-training">{t.learn.whole}</li><li class="line-validation">{t.learn.cut}</li></ul>
@@ -50,9 +46,8 @@ fn picture(t: T, run: &RecallRun) -> impl IntoView + use<> {
                 <polyline class="line-validation" points=line(&run.cut)/>
                 <polyline class="line-training" points=line(&run.whole)/>
             </svg>
-            <span class="level chance" style:top=chance><b>{t.learn.chance}</b></span>
         </div>
-        <p class="axis-name" aria-hidden="true">{t.learn.right_over_steps}</p>
+        <p class="axis-name" aria-hidden="true">{t.learn.sure_over_steps}</p>
         <figure class="strip"><div aria-hidden="true">{run.attention.iter().map(cell).collect_view()}</div><figcaption>{t.learn.looks}</figcaption></figure>
     }
 }
