@@ -135,7 +135,6 @@ async function measures(page) {
 }
 
 async function isEmbedded(page) {
-  await page.goto('about:blank');
   await page.goto(`${server.url}?embed=lesson-4`);
   await isChapter(page, 4);
   assert.equal(await page.$('body > header, #start'), null);
