@@ -11,7 +11,7 @@ pub const PREFIX_BYTES: usize = 12;
 
 /// Counts the layouts that the file has had. It goes into the header's checksum: in the file of an older page the same bytes could mean
 /// something else.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// What the file says before the state itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ fn checksum(parts: &[&[u8]]) -> u32 {
 mod tests {
     use super::*;
     use crate::model::{ModelSpec, PRESETS, Parameters, Weights};
-    use crate::train::{LossAtPositions, RunId, StepReport, Validation};
+    use crate::train::{AccuracyAtDistance, LossAtPositions, RunId, StepReport, Validation};
     use crate::web::form::Form;
     use crate::web::protocol::Start;
 
@@ -114,7 +114,8 @@ mod tests {
         let [loss, grad_norm, learning_rate, seconds, tokens_per_second] = [2.0, 1.0, 1e-3, 0.5, 128.0];
         history.steps.push(StepReport { step, loss, grad_norm, learning_rate, tokens: 64, seconds, tokens_per_second, peak_bytes });
         let by_position = vec![LossAtPositions { from: 1, to: 1, loss, perplexity: 7.0, labels: 4 }];
-        history.validations.push((step, Validation { loss, accuracy: Some(0.5), by_position }));
+        let accuracy_by_distance = vec![AccuracyAtDistance { from: 64, to: 127, answers: 8, right: 4 }];
+        history.validations.push((step, Validation { loss, accuracy: Some(0.5), accuracy_by_distance, by_position }));
         let parts = encode(1, about, Tuning::CPU, &history, &snapshot);
         // The order of the fields in the snapshot's own header is drawn anew in every process.
         let front = Header { checksum: 0, ..header(&parts[0]).unwrap() };
