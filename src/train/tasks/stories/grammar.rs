@@ -96,9 +96,11 @@ mod tests {
 
     #[test]
     fn particles_go_with_the_final_consonant() {
-        let sentence = |subject, value| fill("{s}은/는 {v}을/를, {s}이/가 {v}이다.", subject, value);
-        assert_eq!(sentence("미나", "빵"), ("미나는 빵을, 미나가 빵이다.".to_owned(), 10));
-        assert_eq!(sentence("지훈", "우유").0, "지훈은 우유를, 지훈이 우유이다.");
+        let fact = |subject, value| fill("{s}은/는 {v}을/를 좋아한다.", subject, value);
+        assert_eq!(fact("미나", "빵"), ("미나는 빵을 좋아한다.".to_owned(), 10));
+        assert_eq!(fact("지훈", "우유").0, "지훈은 우유를 좋아한다.");
+        assert_eq!(fill("{s}이/가 {v}에 있다.", "지훈", "공원").0, "지훈이 공원에 있다.");
+        assert_eq!(fill("{s}이/가 {v}에 있다.", "미나", "바다").0, "미나가 바다에 있다.");
         assert_eq!(fill("Where is {s}?", "Mia", "park"), ("Where is Mia?".to_owned(), 13));
     }
 }
