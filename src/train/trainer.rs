@@ -10,9 +10,8 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use super::accuracy::{AccuracyAtDistance, Counts};
-use super::dataset::HeldOut;
 use super::evaluate::Sums;
-use super::{Dataset, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
+use super::{Dataset, HeldOut, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
 use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
