@@ -5,10 +5,11 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::Task;
+use super::accuracy::Answer;
 use super::documents::Documents;
 use super::draw::{VALIDATION_BATCHES, needed, numbered};
 use super::summary::Summary;
+use super::tasks::Task;
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::model::fingerprint::hash;
@@ -25,6 +26,15 @@ enum Kind {
     Stream(Stream),
     Documents(Documents),
     Generated(Generated),
+}
+
+/// A held-out batch.
+#[derive(Clone, Debug)]
+pub struct HeldOut {
+    /// The batch.
+    pub batch: Batch,
+    /// Its answers, if its dataset is a task.
+    pub answers: Vec<Answer>,
 }
 
 /// The byte vocabulary.
@@ -134,11 +144,6 @@ impl Dataset {
         Ok(())
     }
 
-    /// Do the labels have right answers, so that accuracy is meaningful?
-    pub fn has_answers(&self) -> bool {
-        matches!(self.0, Kind::Generated(_))
-    }
-
     /// A hash of the data, to recognise the dataset of a run.
     pub fn fingerprint(&self) -> u64 {
         match &self.0 {
@@ -158,12 +163,13 @@ impl Dataset {
     }
 
     /// The held-out batches, which no training step uses.
-    pub fn validation(&self, sequences: u32) -> Vec<Batch> {
-        match &self.0 {
+    pub fn validation(&self, sequences: u32) -> Vec<HeldOut> {
+        let batches = match &self.0 {
             Kind::Stream(stream) => stream.validation(sequences),
             Kind::Documents(documents) => documents.validation(sequences),
-            Kind::Generated(generated) => generated.validation(sequences),
-        }
+            Kind::Generated(generated) => return generated.validation(sequences),
+        };
+        batches.into_iter().map(|batch| HeldOut { batch, answers: Vec::new() }).collect()
     }
 }
 
@@ -246,12 +252,25 @@ impl Generated {
     }
 
     fn batch(&self, rng: &mut ChaCha8Rng, sequences: u32) -> Batch {
-        Batch::new((0..sequences).map(|_| self.task.sequence(self.seq_len, rng)).collect())
+        self.held_out(rng, sequences).batch
     }
 
-    fn validation(&self, sequences: u32) -> Vec<Batch> {
+    fn validation(&self, sequences: u32) -> Vec<HeldOut> {
         let mut rng = ChaCha8Rng::seed_from_u64(u64::MAX);
-        (0..VALIDATION_BATCHES).map(|_| self.batch(&mut rng, sequences)).collect()
+        let batches = self.task.validation_sequences().div_ceil(sequences).max(VALIDATION_BATCHES);
+        (0..batches).map(|_| self.held_out(&mut rng, sequences)).collect()
+    }
+
+    /// A batch, and its answers at their positions in it.
+    fn held_out(&self, rng: &mut ChaCha8Rng, sequences: u32) -> HeldOut {
+        let (mut packed, mut answers, mut start) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..sequences {
+            let example = self.task.sequence(self.seq_len, rng);
+            answers.extend(example.answers.into_iter().map(|answer| answer.moved_by(start)));
+            start += example.ids.len() as u32;
+            packed.push((example.ids, example.labels));
+        }
+        HeldOut { batch: Batch::new(packed), answers }
     }
 }
 
@@ -278,7 +297,7 @@ mod tests {
         let text: Vec<u8> = (0..1000u32).map(|i| if i < 900 { b'a' } else { b'z' }).collect();
         let dataset = Dataset::text(text, 32).unwrap();
         assert!((0..50).all(|n| dataset.batch(0, n, 4).labels.iter().all(|&l| l == u32::from(b'a'))));
-        assert!(dataset.validation(2).iter().all(|b| b.input_ids.iter().all(|&l| l == u32::from(b'z'))));
+        assert!(dataset.validation(2).iter().all(|held_out| held_out.batch.input_ids.iter().all(|&l| l == u32::from(b'z'))));
     }
 
     #[test]
@@ -306,6 +325,16 @@ mod tests {
         assert!(dataset.check_vocab(&config(400)).is_ok());
         // A byte dataset requires all 256 bytes, even those that do not occur.
         assert!(Dataset::text(vec![b'a'; 100], 8).unwrap().check_vocab(&config(255)).is_err());
+    }
+
+    #[test]
+    fn answers_lie_in_their_sequences() {
+        let sum = Task::Sum(super::super::SumTask { distance: 3 });
+        let dataset = Dataset::task(sum, 8).unwrap();
+        for HeldOut { batch, answers } in dataset.validation(2) {
+            assert_eq!(answers.iter().map(|answer| answer.positions.start).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 11, 12, 13, 14, 15]);
+            assert_eq!(answers.len() as u64, batch.label_count());
+        }
     }
 
     #[test]

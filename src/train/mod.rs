@@ -1,5 +1,6 @@
 //! Training runs: datasets, the trainer, its schedule, checkpoints, planning, tuning, generation, evaluation, and verification of exactness.
 
+mod accuracy;
 mod attention;
 mod batch_file;
 #[cfg(not(target_arch = "wasm32"))]
@@ -21,11 +22,12 @@ mod trainer;
 mod tune;
 mod verify;
 
+pub use accuracy::{AccuracyAtDistance, Answer};
 pub use attention::AttentionPattern;
 pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};
-pub use dataset::Dataset;
+pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Generator, Sampled, Sampler};
@@ -35,7 +37,7 @@ pub use schedule::learning_rate;
 pub use settings::Settings;
 pub use snapshot::{RunId, Snapshot};
 pub use summary::Summary;
-pub use tasks::{CopyTask, RecallTask, SortTask, SumTask, Task};
+pub use tasks::{CopyTask, Language, RecallTask, SortTask, StoriesTask, SumTask, Task};
 pub use trainer::{StepReport, Trainer, Validation};
 pub use tune::{tune, tuning_key};
 pub use verify::{ParameterReport, RunReport, VerifyReport, errors_in_f64, verify};

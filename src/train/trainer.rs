@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
+use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
-use super::{Dataset, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
+use super::{Dataset, HeldOut, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
 use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, Granularity, IGNORED_LABEL, Pass};
+use crate::step::{Batch, Granularity, Pass};
 
 /// The report of a step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -43,8 +44,10 @@ pub struct StepReport {
 pub struct Validation {
     /// The mean loss over labels, in nats.
     pub loss: f64,
-    /// The fraction of labels with a probability above one half, for datasets with right answers.
+    /// The share of answers each of whose labels has a probability above one half, for datasets with answers.
     pub accuracy: Option<f64>,
+    /// The same by the distance of what the answers follow from, in powers of two.
+    pub accuracy_by_distance: Vec<AccuracyAtDistance>,
     /// The loss by the number of tokens that a label follows, in powers of two.
     pub by_position: Vec<LossAtPositions>,
 }
@@ -65,7 +68,7 @@ pub struct Trainer {
     data: u64,
     /// The fingerprint of the frozen weights.
     frozen: Option<u64>,
-    validation: Vec<Batch>,
+    validation: Vec<HeldOut>,
     step: u64,
     in_progress: Option<StepInProgress>,
     /// The next step, whose forward pass was submitted before the last one was complete.
@@ -305,19 +308,18 @@ impl Trainer {
     pub async fn validate(&mut self) -> Result<Validation> {
         assert!(self.in_progress.is_none(), "a validation within a step");
         self.prefetched = None;
-        let labels: u64 = self.validation.iter().map(Batch::label_count).sum();
-        let (mut loss, mut sure, mut sums) = (0.0, 0, Sums::default());
-        for batch in &self.validation {
+        let labels: u64 = self.validation.iter().map(|held_out| held_out.batch.label_count()).sum();
+        let (mut loss, mut counts, mut sums) = (0.0, Counts::default(), Sums::default());
+        for HeldOut { batch, answers } in &self.validation {
             self.executor.load_batch(&batch.clone().averaged_over(labels));
             self.executor.run(Pass::Clear..=Pass::Loss).await?;
             loss += f64::from(self.executor.metrics().await?[metrics::LOSS]);
             let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
             sums.add(batch, &log_probs);
-            let counted = log_probs.iter().zip(&batch.labels).filter(|(_, label)| **label != IGNORED_LABEL);
-            sure += counted.filter(|(log_prob, _)| log_prob.exp() > 0.5).count();
+            counts.add(answers, &log_probs);
         }
-        let accuracy = self.dataset.has_answers().then(|| sure as f64 / labels.max(1) as f64);
-        Ok(Validation { loss, accuracy, by_position: sums.by_position() })
+        let (accuracy, accuracy_by_distance) = (counts.accuracy(), counts.by_distance());
+        Ok(Validation { loss, accuracy, accuracy_by_distance, by_position: sums.by_position() })
     }
 
     /// Profiles the gradients of a held-out batch. The run is not affected.
@@ -330,13 +332,13 @@ impl Trainer {
     pub async fn profile(&mut self, ceilings: Ceilings) -> Result<Profile> {
         assert!(self.in_progress.is_none(), "a measurement within a step");
         self.prefetched = None;
-        self.executor.load_batch(&self.validation[0]);
+        self.executor.load_batch(self.validation_batch());
         Profile::of(&mut self.executor, ceilings).await
     }
 
     /// The first held-out batch.
     pub(super) fn validation_batch(&self) -> &Batch {
-        &self.validation[0]
+        &self.validation[0].batch
     }
 
     /// Runs operation instances of the step for their intermediate tensors.

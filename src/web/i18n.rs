@@ -241,7 +241,7 @@ mod tests {
                 .for_each(|choice| assert!(!texts.source(choice).is_empty() && !texts.source_about(choice).is_empty()));
             Vocabulary::ALL.into_iter().for_each(|vocabulary| assert!(!texts.vocabulary(vocabulary).is_empty()));
             StrategyKind::ALL.into_iter().for_each(|kind| assert!(!texts.strategy(kind).is_empty()));
-            step::SavedActivation::ALL.into_iter().for_each(|keep| assert!(!texts.kept(keep).is_empty()));
+            step::SavedActivation::ALL.into_iter().for_each(|keep| assert!(!texts.saved_activation(keep).is_empty()));
             Part::ALL.into_iter().for_each(|part| assert!(!texts.part(part).is_empty()));
             Granularity::ALL.into_iter().for_each(|stride| assert!(!texts.stride(stride).is_empty()));
             for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward, Pass::Update] {

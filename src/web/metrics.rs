@@ -97,7 +97,7 @@ mod tests {
             tokens_per_second: 128.0,
             peak_bytes: 1000,
         };
-        let validations = vec![(2, Validation { loss: 3.5, accuracy: None, by_position: Vec::new() })];
+        let validations = vec![(2, Validation { loss: 3.5, accuracy: None, accuracy_by_distance: Vec::new(), by_position: Vec::new() })];
         History { steps: vec![step(1, 5.0), step(2, 4.0)], validations }
     }
 

@@ -8,7 +8,8 @@ use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Wei
 use streambp::step::{BatchShape, Limits, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::{
-    CopyTask, Dataset, RecallTask, Settings, SortTask, SumTask, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
+    CopyTask, Dataset, Language, RecallTask, Settings, SortTask, StoriesTask, SumTask, Task, Trainer, fastest_strategy, load_snapshot,
+    plan_within,
 };
 
 use crate::options::{Adapters, ModelOptions, Opened, StrategyOptions, human_bytes, note_length, parse_bytes, strategy_words};
@@ -24,7 +25,8 @@ pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
     /// UTF-8 text file; or JSON lines or a JSON array of rows with `messages`, `text`, `prompt` and `completion`, or `conversations`; or
-    /// `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort` or `sum`
+    /// `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort`, `sum`,
+    /// `stories` or `stories-ko` (stories in English or Korean, with questions)
     #[arg(long)]
     data: String,
     #[command(flatten)]
@@ -111,6 +113,8 @@ impl Arguments {
             "copy" => Dataset::task(Task::Copy(CopyTask { distance }), self.seq_len),
             "sort" => Dataset::task(Task::Sort(SortTask { distance }), self.seq_len),
             "sum" => Dataset::task(Task::Sum(SumTask { distance }), self.seq_len),
+            "stories" => Dataset::task(Task::Stories(StoriesTask { language: Language::English }), self.seq_len),
+            "stories-ko" => Dataset::task(Task::Stories(StoriesTask { language: Language::Korean }), self.seq_len),
             path => {
                 let (dataset, tokenizer) = self.text.dataset(path, &self.model, config, self.seq_len)?;
                 return Ok((dataset, Some(tokenizer)));

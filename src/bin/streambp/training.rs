@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::train::{StepReport, Trainer, Validation, save_snapshot};
+use streambp::train::{AccuracyAtDistance, StepReport, Trainer, Validation, save_snapshot};
 
 use crate::out_directory::OutDirectory;
 use crate::output;
@@ -109,6 +109,7 @@ fn print_step(report: &StepReport, validation: Option<Validation>, json: bool) -
         if let Some(validation) = validation {
             line["validation_loss"] = json!(validation.loss);
             line["validation_accuracy"] = json!(validation.accuracy);
+            line["validation_accuracy_by_distance"] = json!(validation.accuracy_by_distance);
         }
         return output::json(&line);
     }
@@ -117,5 +118,12 @@ fn print_step(report: &StepReport, validation: Option<Validation>, json: bool) -
     output::line(format_args!(
         "step {:6}  loss {:.4}  validation {:.4}{accuracy}  |g| {:.3}  lr {:.1e}  {:.0} tokens/s",
         report.step, report.loss, validation.loss, report.grad_norm, report.learning_rate, report.tokens_per_second
-    ))
+    ))?;
+    // Most tasks have all their answers at one distance.
+    if validation.accuracy_by_distance.len() < 2 {
+        return Ok(());
+    }
+    let at = |at: &AccuracyAtDistance| format!("  {}–{}: {}/{}", at.from, at.to, at.right, at.answers);
+    let by_distance: String = validation.accuracy_by_distance.iter().map(at).collect();
+    output::line(format_args!("             right answers by distance{by_distance}"))
 }

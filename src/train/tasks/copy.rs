@@ -2,7 +2,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::below::below;
+use super::example::Example;
+use super::random::below;
 use crate::step::IGNORED_LABEL;
 
 /// The copy task: the label of every token is the letter `distance` tokens before it.
@@ -16,11 +17,14 @@ pub struct CopyTask {
 const LETTERS: u32 = 8;
 
 impl CopyTask {
-    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
+    /// The share of answers that a guess gets right.
+    pub(super) const CHANCE: f64 = 1.0 / LETTERS as f64;
+
+    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Example {
         let ids: Vec<u32> = (0..seq_len).map(|_| u32::from(b'a') + below(rng, LETTERS)).collect();
         let unknown = std::iter::repeat_n(IGNORED_LABEL, self.distance.min(seq_len) as usize);
         let labels = unknown.chain(ids.iter().copied()).take(ids.len()).collect();
-        (ids, labels)
+        Example::answered(ids, labels, |_| self.distance)
     }
 }
 
@@ -31,8 +35,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_the_letter_that_came_before() {
-        let (ids, labels) = CopyTask { distance: 7 }.sequence(50, &mut ChaCha8Rng::seed_from_u64(1));
+        let Example { ids, labels, answers } = CopyTask { distance: 7 }.sequence(50, &mut ChaCha8Rng::seed_from_u64(1));
         assert!(labels[..7].iter().all(|&label| label == IGNORED_LABEL));
         assert!((7..50).all(|at| labels[at] == ids[at - 7]));
+        assert!(answers.len() == 43 && answers.iter().all(|answer| answer.distance == 7));
     }
 }

@@ -1,18 +1,22 @@
 //! Generated tasks whose answers depend on tokens at a distance, so that they show the benefit of long sequences.
 //!
-//! Token ids are bytes. Only answers have labels; the others are ignored.
+//! Token ids are bytes. In stories every token has a label; in the other tasks only answers have.
 
-mod below;
 mod copy;
+mod example;
+mod random;
 mod recall;
 mod sort;
+mod stories;
 mod sum;
 
 use rand_chacha::ChaCha8Rng;
 
 pub use copy::CopyTask;
+pub(super) use example::Example;
 pub use recall::RecallTask;
 pub use sort::SortTask;
+pub use stories::{Language, StoriesTask};
 pub use sum::SumTask;
 
 use crate::error::{Error, Result};
@@ -28,6 +32,8 @@ pub enum Task {
     Sort(SortTask),
     /// Sum: add the digit at a distance.
     Sum(SumTask),
+    /// Stories: facts of a small world, and questions about them.
+    Stories(StoriesTask),
 }
 
 impl Task {
@@ -40,6 +46,7 @@ impl Task {
             Task::Recall(task) => task.check(seq_len),
             Task::Copy(CopyTask { distance }) | Task::Sum(SumTask { distance }) => fits("", *distance, distance.saturating_add(1), seq_len),
             Task::Sort(task) => fits("sort ", task.distance, task.instance(), seq_len),
+            Task::Stories(task) => task.check(seq_len),
         }
     }
 
@@ -47,17 +54,39 @@ impl Task {
     pub(super) fn visible(&self, seq_len: u32) -> u32 {
         match self {
             Task::Recall(task) => task.visible(seq_len),
-            Task::Copy(_) | Task::Sort(_) | Task::Sum(_) => seq_len,
+            Task::Copy(_) | Task::Sort(_) | Task::Sum(_) | Task::Stories(_) => seq_len,
         }
     }
 
-    /// The token ids and labels of a sequence. Only answers have labels.
-    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
+    /// The largest share of answers that a model gets right which does not look at what they follow from: one in the number of values that
+    /// are equally likely. `None` where this depends on the answer.
+    pub fn chance(&self) -> Option<f64> {
+        match self {
+            Task::Recall(_) => Some(RecallTask::CHANCE),
+            Task::Copy(_) => Some(CopyTask::CHANCE),
+            // The letters that are already in order narrow down the next.
+            Task::Sort(_) => None,
+            Task::Sum(_) => Some(SumTask::CHANCE),
+            Task::Stories(_) => Some(StoriesTask::CHANCE),
+        }
+    }
+
+    /// The fewest sequences whose answers make an accuracy.
+    pub(super) fn validation_sequences(&self) -> u32 {
+        match self {
+            Task::Recall(_) | Task::Copy(_) | Task::Sort(_) | Task::Sum(_) => 1,
+            Task::Stories(_) => StoriesTask::VALIDATION_SEQUENCES,
+        }
+    }
+
+    /// A sequence.
+    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Example {
         match self {
             Task::Recall(task) => task.sequence(seq_len, rng),
             Task::Copy(task) => task.sequence(seq_len, rng),
             Task::Sort(task) => task.sequence(seq_len, rng),
             Task::Sum(task) => task.sequence(seq_len, rng),
+            Task::Stories(task) => task.sequence(seq_len, rng),
         }
     }
 }
@@ -85,14 +114,17 @@ mod tests {
     fn every_task_fills_its_sequence_and_has_answers() {
         let tasks = [Task::Recall(RecallTask::default()), Task::Copy(CopyTask { distance: 20 })];
         let more = [Task::Sort(SortTask { distance: 20 }), Task::Sum(SumTask { distance: 20 })];
-        for task in tasks.into_iter().chain(more) {
-            task.check(101).unwrap();
-            let (ids, labels) = task.sequence(101, &mut ChaCha8Rng::seed_from_u64(7));
-            assert_eq!((ids.len(), labels.len()), (101, 101), "{task:?}");
+        let stories = [Language::English, Language::Korean].map(|language| Task::Stories(StoriesTask { language }));
+        for task in tasks.into_iter().chain(more).chain(stories) {
+            task.check(151).unwrap();
+            let Example { ids, labels, answers } = task.sequence(151, &mut ChaCha8Rng::seed_from_u64(7));
+            assert_eq!((ids.len(), labels.len()), (151, 151), "{task:?}");
             assert!(ids.iter().all(|&id| id < 256) && labels.iter().all(|&label| label < 256 || label == IGNORED_LABEL));
-            assert!(labels.iter().any(|&label| label != IGNORED_LABEL), "{task:?}");
-            let (again, _) = task.sequence(101, &mut ChaCha8Rng::seed_from_u64(7));
-            assert_eq!(ids, again);
+            assert!(!answers.is_empty() && answers.is_sorted_by_key(|answer| answer.positions.start), "{task:?}");
+            let mut labels = answers.iter().flat_map(|answer| &labels[answer.positions.start as usize..answer.positions.end as usize]);
+            assert!(labels.all(|&label| label != IGNORED_LABEL) && answers.iter().all(|answer| answer.distance > 0), "{task:?}");
+            assert!(task.chance().is_none_or(|chance| (0.1..0.3).contains(&chance)));
+            assert_eq!(ids, task.sequence(151, &mut ChaCha8Rng::seed_from_u64(7)).ids);
         }
     }
 

@@ -2,8 +2,9 @@
 //! the values of the keys.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 
+use super::example::Example;
+use super::random::{below, shuffled};
 use crate::error::{Error, Result};
 use crate::step::IGNORED_LABEL;
 
@@ -34,6 +35,9 @@ const FIRST_BINDING: u32 = 128;
 const FILLER: &[u8] = b" .,;:-";
 
 impl RecallTask {
+    /// The share of answers that a guess gets right.
+    pub(super) const CHANCE: f64 = 1.0 / VALUES as f64;
+
     /// Checks that a sequence of that length can hold the task.
     ///
     /// # Errors
@@ -56,34 +60,32 @@ impl RecallTask {
         if self.cut { seq_len - seq_len / 4 } else { seq_len }
     }
 
-    /// The token ids and labels of a sequence. Only answers have labels.
-    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
-        let mut below = |n: u32| (rng.next_u64() % u64::from(n)) as u32;
-        let keys = shuffled(KEYS, &mut below);
-        let bound: Vec<[u32; 2]> = keys.iter().take(self.bindings as usize).map(|&key| [key, below(VALUES)]).collect();
+    /// A sequence. Only answers have labels; their distance is that of the last binding of the key.
+    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Example {
+        let keys = shuffled(rng, KEYS);
+        let bound: Vec<[u32; 2]> = keys.iter().take(self.bindings as usize).map(|&key| [key, below(rng, VALUES)]).collect();
         let quarter = seq_len / 4;
         let binding = |i: u32| {
             let [key, value] = bound[(i % self.bindings) as usize];
             FIRST_BINDING + key * VALUES + value
         };
         let mut ids: Vec<u32> = (0..quarter).map(binding).collect();
-        ids.extend((0..seq_len - 2 * quarter).map(|_| u32::from(FILLER[below(FILLER.len() as u32) as usize])));
+        ids.extend((0..seq_len - 2 * quarter).map(|_| u32::from(FILLER[below(rng, FILLER.len() as u32) as usize])));
         let mut labels = vec![IGNORED_LABEL; ids.len()];
-        for _ in 0..quarter {
-            let [key, value] = bound[below(self.bindings) as usize];
+        let questions = ids.len() as u32;
+        let mut distances = Vec::new();
+        for at in questions..questions + quarter {
+            let asked = below(rng, self.bindings);
+            let [key, value] = bound[asked as usize];
+            let last_binding = quarter - 1 - (quarter - 1 - asked) % self.bindings;
+            distances.push(at - last_binding);
             ids.push(FIRST_KEY + key);
             labels.push(FIRST_VALUE + value);
         }
-        let hidden = (seq_len - self.visible(seq_len)) as usize;
-        (ids.split_off(hidden), labels.split_off(hidden))
+        let hidden = seq_len - self.visible(seq_len);
+        let distance = |at: u32| distances[(at + hidden - questions) as usize];
+        Example::answered(ids.split_off(hidden as usize), labels.split_off(hidden as usize), distance)
     }
-}
-
-/// The numbers below `n` in random order (Fisher-Yates).
-fn shuffled(n: u32, below: &mut impl FnMut(u32) -> u32) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..n).collect();
-    (1..n).rev().for_each(|i| order.swap(i as usize, below(i + 1) as usize));
-    order
 }
 
 #[cfg(test)]
@@ -94,21 +96,27 @@ mod tests {
     #[test]
     fn every_answer_is_bound_to_its_key_at_the_start() {
         let task = RecallTask::default();
-        let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
+        let Example { ids, labels, answers } = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
         assert_eq!((ids.len(), labels.len()), (100, 100));
-        let answers: Vec<usize> = (0..100).filter(|&i| labels[i] != IGNORED_LABEL).collect();
-        assert_eq!(answers, (75..100).collect::<Vec<_>>());
-        for at in answers {
+        assert!((0..75).all(|at| labels[at] == IGNORED_LABEL));
+        assert_eq!(
+            answers.iter().map(|answer| answer.positions.clone()).collect::<Vec<_>>(),
+            (75..100).map(|at| at..at + 1).collect::<Vec<_>>()
+        );
+        for (at, answer) in (75..).zip(answers) {
             let binding = FIRST_BINDING + (ids[at] - FIRST_KEY) * VALUES + labels[at] - FIRST_VALUE;
-            assert!(ids[..25].contains(&binding));
+            let last = ids[..25].iter().rposition(|&id| id == binding).unwrap();
+            assert_eq!(answer.distance as usize, at - last);
         }
     }
 
     #[test]
     fn a_cut_sequence_has_the_questions_and_not_the_bindings() {
         let task = RecallTask { cut: true, ..RecallTask::default() };
-        let (ids, labels) = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
+        let Example { ids, labels, answers } = task.sequence(100, &mut ChaCha8Rng::seed_from_u64(3));
         assert_eq!((ids.len(), labels.len()), (75, 75));
+        // The bindings would lie that far back.
+        assert!(answers.iter().zip(50..).all(|(answer, at)| answer.positions == (at..at + 1) && answer.distance > at));
         assert!(ids[..50].iter().all(|&id| FILLER.contains(&(id as u8))));
         assert!(task.check(15).is_err());
     }

@@ -2,7 +2,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::below::below;
+use super::example::Example;
+use super::random::below;
 use crate::step::IGNORED_LABEL;
 
 /// The sort task: `dacb … >abcd`. The labels after the mark are the letters in order; each letter is visible before the next.
@@ -25,8 +26,8 @@ impl SortTask {
         self.distance.saturating_add(2 * LETTERS)
     }
 
-    /// As many instances of the task as fit, then filler.
-    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
+    /// As many instances of the task as fit, then filler. The distance of an answer is that of the last of the letters, all of which it needs.
+    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Example {
         let (mut ids, mut labels) = (Vec::new(), Vec::new());
         for _ in 0..seq_len / self.instance() {
             let letters: Vec<u32> = (0..LETTERS).map(|_| u32::from(b'a') + below(rng, KINDS)).collect();
@@ -41,7 +42,7 @@ impl SortTask {
         }
         ids.resize(seq_len as usize, FILLER);
         labels.resize(seq_len as usize, IGNORED_LABEL);
-        (ids, labels)
+        Example::answered(ids, labels, |at| at % self.instance() - (LETTERS - 1))
     }
 }
 
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn the_answers_are_the_letters_in_order() {
         let task = SortTask { distance: 5 };
-        let (ids, labels) = task.sequence(50, &mut ChaCha8Rng::seed_from_u64(1));
+        let Example { ids, labels, answers } = task.sequence(50, &mut ChaCha8Rng::seed_from_u64(1));
         for start in [0, 21] {
             assert_eq!(ids[start + 13], MARK);
             let mut letters = ids[start..start + 8].to_vec();
@@ -62,6 +63,8 @@ mod tests {
             assert_eq!(ids[start + 14..start + 21], letters[..7]);
             assert!(labels[start..start + 13].iter().all(|&label| label == IGNORED_LABEL));
         }
+        // From the mark to the last letter, and from the last answer.
+        assert_eq!([answers[0].distance, answers[7].distance, answers[15].distance], [6, 13, 13]);
         assert!(ids[42..].iter().all(|&id| id == FILLER));
     }
 }

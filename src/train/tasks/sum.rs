@@ -2,7 +2,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::below::below;
+use super::example::Example;
+use super::random::below;
 use crate::step::IGNORED_LABEL;
 
 /// The sum task: the label of every token is the sum of its digit and the digit `distance` tokens before it.
@@ -18,11 +19,15 @@ const DIGITS: u32 = 5;
 const ZERO: u32 = b'0' as u32;
 
 impl SumTask {
-    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
+    /// The share of answers that a guess gets right which sees one of the two digits.
+    pub(super) const CHANCE: f64 = 1.0 / DIGITS as f64;
+
+    pub(super) fn sequence(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Example {
         let digits: Vec<u32> = (0..seq_len).map(|_| below(rng, DIGITS)).collect();
         let distance = self.distance as usize;
         let answer = |at: usize| at.checked_sub(distance).map_or(IGNORED_LABEL, |back| ZERO + digits[at] + digits[back]);
-        (digits.iter().map(|digit| ZERO + digit).collect(), (0..digits.len()).map(answer).collect())
+        let labels = (0..digits.len()).map(answer).collect();
+        Example::answered(digits.iter().map(|digit| ZERO + digit).collect(), labels, |_| self.distance)
     }
 }
 
@@ -33,7 +38,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_the_sum_of_two_digits() {
-        let (ids, labels) = SumTask { distance: 7 }.sequence(50, &mut ChaCha8Rng::seed_from_u64(1));
+        let Example { ids, labels, .. } = SumTask { distance: 7 }.sequence(50, &mut ChaCha8Rng::seed_from_u64(1));
         let digit = |id: u32| char::from_u32(id).unwrap().to_digit(10).unwrap();
         assert!(labels[..7].iter().all(|&label| label == IGNORED_LABEL));
         assert!((7..50).all(|at| digit(labels[at]) == digit(ids[at]) + digit(ids[at - 7])));
