@@ -96,7 +96,7 @@ sections! {
     Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
     Training {
         title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
-        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_position, by_position_about, tokens_before, perplexity, labels, sample, probability,
+        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_distance, by_distance_about, right_of, by_position, by_position_about, tokens_before, perplexity, labels, sample, probability,
         attention, attention_about, attention_look, attention_layer, attention_head, attention_text, attention_rows, attention_columns, attention_cell, attention_keys, attention_stride, runs, runs_about, run, settings, memory, overlay, forget_run, take,
     }
     Compare {

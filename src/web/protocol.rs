@@ -6,7 +6,7 @@ use super::model_protocol::{Origin, Vocabulary};
 use crate::model::ModelSpec;
 use crate::step::{Granularity, StrategyKind};
 use crate::text::is_named_as_rows;
-use crate::train::{AttentionPattern, Profile, Settings, StepReport, Suggestion, Summary, Validation, VerifyReport};
+use crate::train::{AttentionPattern, Language, Profile, Settings, StepReport, Suggestion, Summary, Validation, VerifyReport};
 
 /// What the page wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,6 +137,8 @@ pub enum Data {
     Task(TaskKind, u32),
     /// A text of the visitor's.
     Text(GivenText),
+    /// Generated stories with questions.
+    Stories(Language),
 }
 
 /// A text of the visitor's. The text itself stays in its file.
@@ -171,7 +173,7 @@ impl Run {
     /// Is its text encoded by the model worker?
     pub fn is_encoded(&self) -> bool {
         match &self.data {
-            Data::Task(..) => false,
+            Data::Task(..) | Data::Stories(_) => false,
             Data::OwnSource => self.vocabulary != Vocabulary::Bytes,
             Data::Text(given) => self.vocabulary != Vocabulary::Bytes || given.may_be_rows,
         }

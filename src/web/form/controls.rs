@@ -1,10 +1,13 @@
 //! The controls by name: what is typed, and where it stands on the page.
 
+use crate::train::Language;
 use crate::web::protocol::TaskKind;
 
 /// Where the text comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceChoice {
+    /// Generated stories with questions.
+    Stories(Language),
     /// This project's own shaders.
     OwnSource,
     /// The visitor's text.
@@ -15,7 +18,9 @@ pub enum SourceChoice {
 
 impl SourceChoice {
     /// All of them, in the order of the list.
-    pub const ALL: [SourceChoice; 6] = [
+    pub const ALL: [SourceChoice; 8] = [
+        SourceChoice::Stories(Language::English),
+        SourceChoice::Stories(Language::Korean),
         SourceChoice::OwnSource,
         SourceChoice::Task(TaskKind::Recall),
         SourceChoice::Task(TaskKind::Copy),
@@ -27,9 +32,21 @@ impl SourceChoice {
     /// The value in the page's list and link.
     pub fn name(self) -> &'static str {
         match self {
+            SourceChoice::Stories(Language::English) => "stories",
+            SourceChoice::Stories(Language::Korean) => "stories-ko",
             SourceChoice::OwnSource => "own-source",
             SourceChoice::Text => "text",
             SourceChoice::Task(task) => task.name(),
+        }
+    }
+
+    /// What samples begin with, as long as the visitor does not say: the start of a line of it.
+    pub fn prompt(self) -> &'static str {
+        match self {
+            SourceChoice::Stories(Language::English) => "Mia ",
+            SourceChoice::Stories(Language::Korean) => "미나",
+            SourceChoice::OwnSource => "fn ",
+            SourceChoice::Text | SourceChoice::Task(_) => "",
         }
     }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
 use crate::step::{BatchShape, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::Settings;
+use crate::train::{Language, Settings};
 use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
 
@@ -65,7 +65,7 @@ impl Default for Form {
     fn default() -> Self {
         let preset = &PRESETS[0];
         let mut form = Form {
-            source: SourceChoice::OwnSource,
+            source: SourceChoice::Stories(Language::English),
             vocabulary: Vocabulary::Bytes,
             preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
@@ -83,7 +83,13 @@ impl Default for Form {
         form.set_settings(&Settings { strategy: Strategy::stream(128, 128), ..Settings::default() });
         form.set_config(&preset.config);
         let fixed = [(Field::Distance, "128"), (Field::Chunk, "128"), (Field::LogitsChunk, "128"), (Field::ValidateEvery, "10")];
-        let more = [(Field::SampleEvery, "20"), (Field::Prompt, "fn "), (Field::Budget, "64"), (Field::Rank, "8"), (Field::Alpha, "16")];
+        let more = [
+            (Field::SampleEvery, "20"),
+            (Field::Prompt, form.source.prompt()),
+            (Field::Budget, "64"),
+            (Field::Rank, "8"),
+            (Field::Alpha, "16"),
+        ];
         fixed.into_iter().chain(more).for_each(|(field, value)| form.set(field, value));
         form
     }
@@ -100,6 +106,14 @@ impl Form {
         self.values[field as usize] = value.to_string();
     }
 
+    /// Learns from something else. Samples begin as it does, unless the visitor has said how.
+    pub fn set_source(&mut self, source: SourceChoice) {
+        if self.get(Field::Prompt) == self.source.prompt() {
+            self.set(Field::Prompt, source.prompt());
+        }
+        self.source = source;
+    }
+
     /// Takes a preset's sizes.
     pub fn take_preset(&mut self, preset: &Preset) {
         preset.name.clone_into(&mut self.preset);
@@ -109,6 +123,10 @@ impl Form {
     /// Takes a model in files, for its adapters to learn.
     pub fn take_model(&mut self, config: &Config, has_tokenizer: bool) {
         self.vocabulary = if has_tokenizer { Vocabulary::Model } else { Vocabulary::Bytes };
+        // The tokens of stories are bytes, which are not those of the model.
+        if matches!(self.source, SourceChoice::Stories(_)) {
+            self.set_source(SourceChoice::OwnSource);
+        }
         self.preset = String::new();
         self.set_config(config);
         self.has_adapters = true;
@@ -155,6 +173,7 @@ impl Form {
         let mut form = Form { vocabulary: run.vocabulary, ..Form::default() };
         form.source = match &run.data {
             Data::OwnSource => SourceChoice::OwnSource,
+            Data::Stories(language) => SourceChoice::Stories(*language),
             Data::Text(_) => SourceChoice::Text,
             Data::Task(kind, distance) => {
                 form.set(Field::Distance, distance);
@@ -276,6 +295,7 @@ impl Form {
     pub fn run(&self, text: Option<GivenText>, start: Start) -> Result<Run> {
         let data = match self.source {
             SourceChoice::OwnSource => Data::OwnSource,
+            SourceChoice::Stories(language) => Data::Stories(language),
             SourceChoice::Task(task) => Data::Task(task, self.positive(Field::Distance)?),
             SourceChoice::Text => Data::Text(text.ok_or_else(|| {
                 Error::Data("there is no text yet; drop a text file, choose one or paste some text, or take a built-in source".to_owned())
@@ -444,7 +464,7 @@ mod tests {
     #[test]
     fn the_first_form_makes_a_run_and_a_run_its_form() {
         let run = Form::default().run(None, Start::Seed).unwrap();
-        assert_eq!((run.settings.seq_len, &run.data), (512, &Data::OwnSource));
+        assert_eq!((run.settings.seq_len, &run.data), (512, &Data::Stories(Language::English)));
         assert_eq!(Form::of_run(&run), Form::default());
     }
 
@@ -456,6 +476,17 @@ mod tests {
         assert!(sentence(Field::Heads, "3").contains("num_key_value_heads"), "{}", sentence(Field::Heads, "3"));
         assert!(sentence(Field::Steps, "99999999999").contains("smaller"));
         assert!(Form { source: SourceChoice::Text, ..Form::default() }.run(None, Start::Seed).is_err());
+    }
+
+    #[test]
+    fn samples_begin_as_what_is_learned_does() {
+        let mut form = Form::default();
+        assert_eq!(form.get(Field::Prompt), "Mia ");
+        form.set_source(SourceChoice::Stories(Language::Korean));
+        assert_eq!(form.get(Field::Prompt), "미나");
+        form.set(Field::Prompt, "옛날에 ");
+        form.set_source(SourceChoice::OwnSource);
+        assert_eq!(form.get(Field::Prompt), "옛날에 ");
     }
 
     #[test]

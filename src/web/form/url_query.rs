@@ -47,7 +47,7 @@ impl Form {
         let mut form = Form::default();
         for (name, value) in pairs {
             match name.as_str() {
-                "source" => form.source = SourceChoice::named(&value).unwrap_or(form.source),
+                "source" => form.set_source(SourceChoice::named(&value).unwrap_or(form.source)),
                 "preset" => form.preset = value,
                 "strategy" => form.strategy = value.parse().unwrap_or(form.strategy),
                 "save_activations" => form.saved_activations = value.parse().unwrap_or(form.saved_activations),

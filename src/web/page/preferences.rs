@@ -5,6 +5,8 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::state::State;
 use super::{browser, language};
+use crate::train::Language;
+use crate::web::form::{Form, SourceChoice};
 use crate::web::i18n::{LANGUAGES, T};
 
 /// Themes there are, by what the style sheet knows them as.
@@ -28,9 +30,19 @@ fn speak(state: State, name: &'static str) {
         if let Some(texts) = language::texts(name).await {
             browser::set_root_attribute("lang", name);
             state.shell.language.set(name);
+            tell_stories_in(state, name);
             state.shell.texts.set(texts);
         }
     });
+}
+
+/// Stories are told in the language of the page, until a run is trained on them.
+fn tell_stories_in(state: State, name: &str) {
+    let language = if name == "ko" { Language::Korean } else { Language::English };
+    let tells = |form: &Form| matches!(form.source, SourceChoice::Stories(other) if other != language);
+    if !state.run.has_run.get_untracked() && state.settings.form.with_untracked(tells) {
+        state.settings.form.update(|form| form.set_source(SourceChoice::Stories(language)));
+    }
 }
 
 pub fn view(state: State, t: T) -> impl IntoView {

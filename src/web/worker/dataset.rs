@@ -5,7 +5,7 @@ use web_sys::Blob;
 use super::model_client::ModelClient;
 use crate::error::{Error, Result};
 use crate::text::Document;
-use crate::train::{CopyTask, Dataset, RecallTask, SortTask, SumTask, Task};
+use crate::train::{CopyTask, Dataset, RecallTask, SortTask, StoriesTask, SumTask, Task};
 use crate::web::blob;
 use crate::web::model_protocol::{Encoded, Request, Vocabulary};
 use crate::web::protocol::{Data, Run, Start, TaskKind};
@@ -16,6 +16,7 @@ pub async fn dataset(run: &Run, text: Option<&Blob>, models: &ModelClient) -> Re
     let given = || text.ok_or_else(|| Error::Data("the text is not at hand any more; choose it again".to_owned()));
     let (name, text, written) = match &run.data {
         Data::Task(kind, distance) => return Dataset::task(task(*kind, *distance), seq_len),
+        Data::Stories(language) => return Dataset::task(Task::Stories(StoriesTask { language: *language }), seq_len),
         Data::OwnSource if !run.is_encoded() => return Dataset::own(seq_len),
         Data::Text(about) if !run.is_encoded() => return Dataset::text(blob::read_whole(&about.name, given()?).await?, seq_len),
         Data::OwnSource => (String::new(), blob::of_bytes(crate::shaders::text().as_bytes()), 0),

@@ -22,7 +22,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     let choose = move |name: String| {
         let choice = SourceChoice::ALL.into_iter().find(|choice| choice.name() == name);
-        state.settings.form.update(|form| form.source = choice.unwrap_or(form.source));
+        state.settings.form.update(|form| form.set_source(choice.unwrap_or(form.source)));
     };
     let source = move || state.settings.form.with(|form| form.source);
     let is_far = move || matches!(source(), SourceChoice::Task(task) if task != TaskKind::Recall);
@@ -53,7 +53,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     }
 }
 
-/// How text becomes tokens. Generated tasks are made of bytes.
+/// How text becomes tokens. What is generated is made of bytes.
 fn vocabulary(settings: Settings, models: Models, t: T) -> impl IntoView {
     let chosen = move || settings.form.with(|form| form.vocabulary);
     let option = move |vocabulary: Vocabulary| {
@@ -61,7 +61,7 @@ fn vocabulary(settings: Settings, models: Models, t: T) -> impl IntoView {
         let is_chosen = move || chosen() == vocabulary;
         view! { <option value=vocabulary.name() prop:selected=is_chosen disabled=is_none>{t.vocabulary(vocabulary).to_owned()}</option> }
     };
-    let is_task = move || settings.form.with(|form| matches!(form.source, SourceChoice::Task(_)));
+    let is_task = move || settings.form.with(|form| matches!(form.source, SourceChoice::Task(_) | SourceChoice::Stories(_)));
     view! {
         <div class:hidden=is_task>
             <label class="field" for="vocabulary">{t.data.vocabulary}</label>

@@ -38,5 +38,5 @@ pub async fn take(state: State, t: T, name: String, file: Blob) {
     let written = file.dyn_ref().map_or_else(js_sys::Date::now, File::last_modified);
     state.settings.text.set(Some(GivenText { name, size: file.size() as u64, written: (written / 1000.0) as u64, may_be_rows }));
     state.settings.text_file.set_value(Some(file));
-    state.settings.form.update(|form| form.source = SourceChoice::Text);
+    state.settings.form.update(|form| form.set_source(SourceChoice::Text));
 }

@@ -31,7 +31,7 @@ pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceSt
             </div>
             {number(texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
             {number(texts.validation_perplexity, validation(|v| Some(digits(v.perplexity()))))}
-            {move || matches!(settings.form.with(|form| form.source), SourceChoice::Task(_)).then(|| {
+            {move || matches!(settings.form.with(|form| form.source), SourceChoice::Task(_) | SourceChoice::Stories(_)).then(|| {
                 number(t.training.accuracy, validation(|v| v.accuracy.map(|share| format!("{:.0} %", 100.0 * share))))
             })}
             {number(texts.tokens_per_second, of_step(|r| digits(r.tokens_per_second)))}

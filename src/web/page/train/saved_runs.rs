@@ -72,6 +72,7 @@ fn name(t: T, run: &Run) -> String {
     let model = run.start.origin().map_or_else(preset, Origin::name);
     let data = match &run.data {
         Data::OwnSource => t.source(SourceChoice::OwnSource),
+        Data::Stories(language) => t.source(SourceChoice::Stories(*language)),
         Data::Task(kind, _) => t.source(SourceChoice::Task(*kind)),
         Data::Text(given) => &given.name,
     };
