@@ -8,6 +8,7 @@ import { serve } from './server.mjs';
 import { audit } from './trainer.mjs';
 
 const PROJECTOR = { width: 1920, height: 1080 };
+const LAPTOP = { width: 1280, height: 720 };
 const PHONE = { width: 390, height: 844, hasTouch: true };
 const CHAPTERS = 8;
 
@@ -29,6 +30,7 @@ for (const { name, launch } of BROWSERS) {
         test(`is presented by keyboard alone (${language})`, () => learn(browser, language, PROJECTOR, presents));
       }
       test('is read on a phone by touch', () => learn(browser, 'en', PHONE, isTouched));
+      if (!webgpu) test('answers by what the page suggests', () => learn(browser, 'en', LAPTOP, answersQuestions));
       if (webgpu) test('measures on the device', () => learn(browser, 'en', PROJECTOR, measures));
       else test('is a picture in a frame of another page', () => learn(browser, 'en', PROJECTOR, isEmbedded));
     });
@@ -117,6 +119,35 @@ async function isTouched(page) {
     assert.equal(beyond, false, `chapter ${number} is wider than the phone`);
     if (number < CHAPTERS) await tap('#next-chapter');
   }
+}
+
+/**
+ * From See, by nothing but what the page offers as the next thing to do. With SHOTS, a directory, it leaves a picture of every answer there.
+ */
+async function answersQuestions(page) {
+  const started = performance.now();
+  await page.goto(server.url);
+  await page.waitForSelector('#to-learn');
+  await page.click('#to-learn');
+  const answers = {
+    1: ['why memory limits length', /left its activations/],
+    3: ['what checkpointing keeps', /One whole layer/],
+    4: ['what chunks change', /only a chunk’s activations exist at a time/],
+    5: ['whether it is exact', /same bits/],
+    6: ['what it costs', /× as|×, measured on/],
+  };
+  for (let number = 1; number <= 6; number++) {
+    await isChapter(page, number);
+    await page.click('#reveal');
+    const [question, expected] = answers[number] ?? [];
+    if (question) {
+      assert.match(await answer(page), expected, question);
+      if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${number}.png` });
+    }
+    await page.click('#next-chapter');
+  }
+  const seconds = (performance.now() - started) / 1000;
+  assert(seconds < 120, `it takes ${seconds} s`);
 }
 
 /** The proof and the clocks are this device's own. */

@@ -21,9 +21,9 @@ pub fn view(lesson: Lesson, t: T, words: &'static Words) -> impl IntoView {
         lesson,
         t,
         words,
-        |state| state.lab.proving.with(|proving| proving.is_some()),
-        |state| state.lab.proof.with(|proof| proof.is_some()) && state.lab.is_proved(state.settings),
-        move |state| proof::prove(state),
+        |state| state.lab.proving.with(Option::is_some),
+        |state| state.lab.proof.with(Option::is_some) && state.lab.is_proved(state.settings),
+        proof::prove,
     );
     view! {
         {move || report().map(|report| table(t, &report))}

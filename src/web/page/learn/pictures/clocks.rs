@@ -34,7 +34,7 @@ pub fn view(lesson: Lesson, t: T, words: &'static Words) -> impl IntoView {
         words,
         compare::is_measuring,
         |state| state.lab.compared.with(|compared| compared.len() == StrategyKind::ALL.len()),
-        move |state| compare::time_all(state),
+        compare::time_all,
     );
     view! {
         <ol class="clocks">{bars}</ol>
