@@ -163,10 +163,8 @@ fn a_step_that_goes_back_gives_the_same_bits() {
     block_on(async {
         let gpu = device::gpu();
         let weights = Weights::init(&config, settings.seed);
-        let trainer = || {
-            let dataset = Dataset::own(settings.seq_len).unwrap();
-            model::trainer(&gpu, &ModelSpec::from(&config), settings.clone(), dataset, &weights)
-        };
+        let spec = ModelSpec::from(&config);
+        let trainer = || model::trainer(&gpu, &spec, settings.clone(), Dataset::own(settings.seq_len).unwrap(), &weights);
         let (mut straight, mut winding) = (trainer().await.unwrap(), trainer().await.unwrap());
         let program = straight.executor().program();
         let (forward, update, all) =
