@@ -22,28 +22,30 @@ pub fn view(lesson: LessonState, t: T, words: &'static Words) -> impl IntoView {
         lesson.recorded.with(|recorded| recorded.as_ref().map(|recorded| fill(t.learn.recorded, &[("adapter", &recorded.adapter)])))
     };
     view! {
-        {move || run().map(|run| picture(t, &run))}
+        {move || run().map(|run| picture(t, &run, lesson.is_revealed()))}
         {move || slider(words, last(), move || lesson.distance.get(), text, move |place| lesson.distance.set(place))}
         <p class="hint" id="measured-where">{note}</p>
     }
 }
 
-fn picture(t: T, run: &RecallRun) -> impl IntoView + use<> {
+/// What is asked for is drawn once it is known.
+fn picture(t: T, run: &RecallRun, is_known: bool) -> impl IntoView + use<> {
     let steps = run.whole.last().map_or(1, |(step, _)| *step);
     let scales = Axes { x: Scale::counts(0, steps), y: Scale::linear(0.0, 1.0) };
     let line = |points: &[(u64, f64)]| points.iter().map(|&(step, share)| scales.point(step as f64, share)).collect::<Vec<_>>().join(" ");
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-    let ends = [(&run.whole, t.learn.whole), (&run.cut, t.learn.cut)];
-    let label = ends.map(|(points, name)| format!("{name}: {}", percent(points.last().map_or(0.0, |point| point.1)))).join("; ");
+    let end = |points: &[(u64, f64)], name: &str| format!("{name}: {}", percent(points.last().map_or(0.0, |point| point.1)));
+    let cut = is_known.then(|| end(&run.cut, t.learn.cut));
+    let label = [end(&run.whole, t.learn.whole)].into_iter().chain(cut).collect::<Vec<_>>().join("; ");
     let cell = |weight: &f32| view! { <i style:opacity=format!("{:.3}", weight.sqrt())></i> };
     view! {
-        <ul class="legend"><li class="line-training">{t.learn.whole}</li><li class="line-validation">{t.learn.cut}</li></ul>
+        <ul class="legend"><li class="line-training">{t.learn.whole}</li>{is_known.then(|| view! { <li class="line-validation">{t.learn.cut}</li> })}</ul>
         <div class="curve" role="img" aria-label=label>
             {axes::y_labels(&scales.y, |share| format!("{:.0} %", 100.0 * share))}
             {axes::x_labels(&scales.x, |step| whole(step as u64))}
             <svg viewBox=format!("0 0 {SIDE} {SIDE}") preserveAspectRatio="none" aria-hidden="true">
                 {axes::grid(Some(&scales.x), Some(&scales.y))}
-                <polyline class="line-validation" points=line(&run.cut)/>
+                {is_known.then(|| view! { <polyline class="line-validation" points=line(&run.cut)/> })}
                 <polyline class="line-training" points=line(&run.whole)/>
             </svg>
         </div>
