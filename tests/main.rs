@@ -20,6 +20,7 @@ mod ragged;
 mod resume;
 mod same_bits;
 mod shaders;
+mod terminal;
 mod training;
 mod transformers;
 mod tuning;

@@ -1,4 +1,5 @@
-//! A model or adapters as a zip in the layout of a Hugging Face directory, for downloads and uploads in a browser.
+//! A model or adapters as a zip in the layout of a Hugging Face directory, and a run as one in the layout of its directory, for downloads
+//! and uploads in a browser.
 
 use std::io::{Cursor, Read, Seek, Write};
 use std::ops::Range;
@@ -15,6 +16,10 @@ use crate::error::{Error, Result};
 
 /// The largest compressed entry in bytes that is unpacked into memory. An entry that claims more is an attack or a mistake.
 const MAX_UNPACKED_BYTES: u64 = 1 << 30;
+/// The state of a run, in the directory of the run.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Where the text of a run lies in its directory.
+pub const TEXT_FOLDER: &str = "data/";
 /// The suffixes of a model's files, and of files that help to explain what is wrong with it.
 const ENDINGS: [&str; 4] = [".json", ".safetensors", ".jinja", ".bin"];
 
@@ -25,6 +30,8 @@ pub enum Kind {
     Model,
     /// LoRA adapters of a model.
     Adapters,
+    /// The directory of a run.
+    Run,
 }
 
 /// A file in a zip.
@@ -79,12 +86,18 @@ pub fn to_zip(spec: &ModelSpec, base: &str, names: &TensorNames, weights: &Weigh
         (None, Some((tokenizer, ids))) => files_with(&spec.config, weights, names, tokenizer, &ids),
         (None, None) => files(&spec.config, weights, names, &SpecialTokenIds::default()),
     };
-    let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    zip(&files)
+}
+
+/// Packs files by name. Nothing is compressed.
+pub fn zip(files: &[(impl AsRef<str>, impl AsRef<[u8]>)]) -> Vec<u8> {
+    let bytes: usize = files.iter().map(|(_, bytes)| bytes.as_ref().len()).sum();
     let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(bytes + 1024)));
-    for (name, bytes) in &files {
+    for (name, bytes) in files {
+        let bytes = bytes.as_ref();
         let is_large = bytes.len() as u64 >= u64::from(u32::MAX);
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(is_large);
-        zip.start_file(*name, options).and_then(|()| Ok(zip.write_all(bytes)?)).expect("a zip in memory can be written");
+        zip.start_file(name.as_ref(), options).and_then(|()| Ok(zip.write_all(bytes)?)).expect("a zip in memory can be written");
     }
     zip.finish().expect("a zip in memory can be written").into_inner()
 }
@@ -99,20 +112,20 @@ fn has_magic(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 
-/// Selects the files of a model or of adapters from a folder, and returns them by their names within it.
+/// Selects the files of a model, of adapters or of a run from a folder, and returns them by their names within it.
 ///
 /// # Errors
-/// [`Error::Weights`] if `config.json` (or `adapter_config.json`) is missing.
+/// [`Error::Weights`] if `config.json` (or `adapter_config.json`, or `checkpoint.safetensors`) is missing.
 pub fn pick<T>(files: Vec<(String, T)>, kind: Kind) -> Result<Vec<(String, T)>> {
     let folder = folder(files.iter().map(|(name, _)| name.as_str()), kind)?;
-    let of_model = |(name, file): (String, T)| Some((name_in_folder(&folder, &name)?.to_owned(), file));
+    let of_model = |(name, file): (String, T)| Some((name_in_folder(&folder, &name, kind)?.to_owned(), file));
     Ok(files.into_iter().filter_map(of_model).collect())
 }
 
-/// The files of a model or adapters in a zip. Reads every byte of them once, in small pieces, to verify the checksums.
+/// The files of a model, of adapters or of a run in a zip. Reads every byte of them once, in small pieces, to verify the checksums.
 ///
 /// # Errors
-/// [`Error::Weights`] if the zip is damaged, encrypted or unsupported, or does not contain a model (or adapters).
+/// [`Error::Weights`] if the zip is damaged, encrypted or unsupported, or does not contain a model (or adapters, or a run).
 pub fn unpack(file: &str, mut zip: impl Read + Seek, kind: Kind) -> Result<Vec<(String, Entry)>> {
     let mut start = [0; 4];
     let is_readable = zip.read_exact(&mut start).and_then(|()| zip.rewind()).is_ok();
@@ -124,7 +137,7 @@ pub fn unpack(file: &str, mut zip: impl Read + Seek, kind: Kind) -> Result<Vec<(
     pick(names, kind)?.into_iter().map(|(name, index)| Ok((name, entry(&mut zip, index, file)?))).collect()
 }
 
-/// The folder of a model: that of its `config.json`. With several it takes the outermost; the others are its checkpoints.
+/// The folder of a model: that of its `config.json`; of a run: that of its checkpoint. With several it takes the outermost; the others are its checkpoints.
 fn folder<'a>(names: impl Iterator<Item = &'a str> + Clone, kind: Kind) -> Result<String> {
     let folder_with = |marker: &str| {
         let folder_of = |name: &'a str| {
@@ -134,6 +147,7 @@ fn folder<'a>(names: impl Iterator<Item = &'a str> + Clone, kind: Kind) -> Resul
         names.clone().filter_map(folder_of).min_by_key(|(depth, _)| *depth)
     };
     let (marker, other, confusion) = match kind {
+        Kind::Run => (CHECKPOINT, CONFIG, "this is no run: choose a directory that streambp train --out wrote, or its zip"),
         Kind::Model => (CONFIG, adapter_config::CONFIG, "these are adapters: open their base model first, and then them"),
         Kind::Adapters => (adapter_config::CONFIG, CONFIG, "this is a model: choose the folder of its adapters"),
     };
@@ -144,9 +158,13 @@ fn folder<'a>(names: impl Iterator<Item = &'a str> + Clone, kind: Kind) -> Resul
     }
 }
 
-/// The name of a file within the folder, if it may belong to the model.
-fn name_in_folder<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
+/// The name of a file within the folder, if it may belong to the model or to the run.
+fn name_in_folder<'a>(folder: &str, name: &'a str, kind: Kind) -> Option<&'a str> {
     let name = name.strip_prefix(folder)?;
+    if kind == Kind::Run {
+        let in_text_folder = name.strip_prefix(TEXT_FOLDER).unwrap_or(name);
+        return (!in_text_folder.contains(['/', '\\'])).then_some(name);
+    }
     (!name.contains(['/', '\\']) && ENDINGS.iter().any(|ending| name.ends_with(ending))).then_some(name)
 }
 

@@ -94,7 +94,7 @@ impl Model {
     }
 }
 
-/// Opens a model: a preset or a bare `config.json` with random weights from `seed`, or a directory with its weights.
+/// Opens a model: a preset, a bare `config.json` or its text with random weights from `seed`, or a directory with its weights.
 ///
 /// # Errors
 /// As [`load_config`], and [`Error::Weights`] if the weights do not match the configuration.
@@ -117,7 +117,12 @@ pub async fn open_adapter(directory: &Path, config: &Config) -> Result<StoredAda
     StoredAdapter::open(Directory(directory.to_owned()), config).await
 }
 
-/// The configuration of a model: a preset's name, a directory, or a `config.json`.
+/// Is a model given as the text of its `config.json`?
+pub fn is_config(model: &str) -> bool {
+    model.trim_start().starts_with('{')
+}
+
+/// The configuration of a model: a preset's name, a directory, a `config.json`, or its text.
 ///
 /// # Errors
 /// [`Error::Setting`] if there is no such model, [`Error::Config`] if its `config.json` is not supported, [`Error::Io`] if it cannot be
@@ -125,6 +130,9 @@ pub async fn open_adapter(directory: &Path, config: &Config) -> Result<StoredAda
 pub fn load_config(model: &str) -> Result<Config> {
     if let Some(preset) = Preset::named(model) {
         return Ok(preset.config.clone());
+    }
+    if is_config(model) {
+        return Config::from_json(model);
     }
     let file = location::config_of(model)?;
     let bytes = fs::read(&file).map_err(|e| Error::io(&file, e))?;

@@ -43,7 +43,7 @@ pub(crate) use config_file::CONFIG;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use config_file::ConfigFile;
 #[cfg(not(target_arch = "wasm32"))]
-pub use directory::{Directory, Model, load_config, open_adapter, open_model, save_adapter, save_model};
+pub use directory::{Directory, Model, is_config, load_config, open_adapter, open_model, save_adapter, save_model};
 #[cfg(not(target_arch = "wasm32"))]
 pub use directory_writer::{DirectoryWriter, is_model_file, model_files, remove_partial_files};
 pub use family::{Bias, Defaults, FAMILIES, Family, ModelType, Windows};

@@ -147,6 +147,11 @@ impl Strategy {
         Strategy { logits_bytes: Some(bytes), ..self }
     }
 
+    /// The most bytes of logits at a time; `None` if there is no limit.
+    pub fn logits_bytes(&self) -> Option<u64> {
+        self.logits_bytes
+    }
+
     /// The length of a range of the vocabulary, in token ids, for a batch of that many tokens.
     pub fn vocab_range_len(&self, tokens: u32, vocab_size: u32) -> u32 {
         let Some(bytes) = self.logits_bytes else { return vocab_size };

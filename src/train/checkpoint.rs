@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::Snapshot;
+use super::run_file::{CHECKPOINT, METRICS, RUN, RunFile};
 use crate::error::{Error, Result};
 use crate::model::directory_writer::write_atomically;
 use crate::model::weights::f32_safetensors;
@@ -14,6 +15,17 @@ use crate::model::weights::f32_safetensors;
 /// [`Error::Io`] with the path.
 pub fn save_snapshot(path: &Path, snapshot: &Snapshot) -> Result<()> {
     write_atomically(path, &snapshot.to_bytes())
+}
+
+/// Saves a run to its directory: how it was started, the lines of what it has done, and its state. The state comes last: what it does not
+/// know of is left out when the run is resumed.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn save_run(directory: &Path, started: &RunFile, metrics: &str, snapshot: &Snapshot) -> Result<()> {
+    write_atomically(&directory.join(RUN), started.to_json().as_bytes())?;
+    write_atomically(&directory.join(METRICS), metrics.as_bytes())?;
+    save_snapshot(&directory.join(CHECKPOINT), snapshot)
 }
 
 /// Loads a snapshot.

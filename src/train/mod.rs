@@ -13,6 +13,7 @@ mod evaluate;
 mod generate;
 mod planner;
 mod roofline;
+pub mod run_file;
 mod schedule;
 mod settings;
 mod snapshot;
@@ -26,7 +27,7 @@ pub use accuracy::{AccuracyAtDistance, Answer};
 pub use attention::AttentionPattern;
 pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
-pub use checkpoint::{load_snapshot, save_snapshot, tensors_to_file};
+pub use checkpoint::{load_snapshot, save_run, save_snapshot, tensors_to_file};
 pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};

@@ -86,7 +86,8 @@ sections! {
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls {
         title, about, start, go_on, pause, step, reset, loading, ready, resuming, preparing, preparing_label, training, stepping, waiting, paused, stopped, recovered, waiting_for_device,
-        no_adapter, no_device, no_gpu, pause_first, text_first, finished, finished_about, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion,
+        no_adapter, no_device, no_gpu, pause_first, text_first, finished, finished_about, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion, command, command_copied,
+        command_text, command_model, command_adapters,
     }
     StepGrid {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
@@ -117,7 +118,7 @@ sections! {
         differs, choose_other, choose_running,
     }
     Saving {
-        title, about, export, exported, saved_runs, saved_run, saved_elsewhere, saved_unreadable, resume, needs_run, pause_first, reset_first, forget, forget_now, storage_about,
+        title, about, export, exported, export_run, export_run_about, run_exported, open_run, open_run_about, open_run_zip, saved_runs, saved_run, saved_elsewhere, saved_unreadable, resume, needs_run, pause_first, reset_first, forget, forget_now, storage_about,
         saved_after, storage_refuses, storage_full,
     }
     Models {

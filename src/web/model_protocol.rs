@@ -11,7 +11,7 @@ use crate::model::{Config, Lora, ModelSpec};
 pub enum ToModelWorker {
     /// The port beside the message leads to the trainer.
     Trainer,
-    /// Open a model, or adapters on the model that is open, in the files beside the message. These are their names.
+    /// Open a model, adapters on the model that is open, or a run, in the files beside the message. These are their names.
     Open(Kind, Vec<String>),
     /// Open the model at that address, and fetch of it what is not kept yet.
     Fetch(String),
@@ -38,6 +38,10 @@ pub enum FromModelWorker {
     OpenedAdapters(Lora),
     /// What the run has learned by that step is in the bytes beside the message, as a zip.
     Packed(u64),
+    /// The directory of the run by that step is in the bytes beside the message, as a zip.
+    PackedRun(u64),
+    /// The files of a run are beside the message. These are their names in its directory.
+    RunFiles(Vec<String>),
     /// Something went wrong. What was open is still open.
     Failed(String),
 }
@@ -182,6 +186,15 @@ pub enum Request {
     Decode(Vec<u32>),
     /// Give the visitor what was learned by that step. The parameters that learn lie one behind the other in the bytes beside it.
     Pack(u64, Box<ModelSpec>, String),
+    /// Give the visitor the directory of a run.
+    PackRun {
+        /// Its steps.
+        step: u64,
+        /// The names and sizes of its files, which lie one behind the other in the bytes beside the message.
+        files: Vec<(String, u64)>,
+        /// The name of its text, which is the file beside the message.
+        text: Option<String>,
+    },
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model_protocol::{Origin, Vocabulary};
-use crate::model::ModelSpec;
+use crate::model::{Config, ModelSpec};
 use crate::step::{Granularity, StrategyKind};
 use crate::text::is_named_as_rows;
 use crate::train::{AttentionPattern, Language, Profile, Settings, StepReport, Suggestion, Summary, Validation, VerifyReport};
@@ -44,6 +44,10 @@ pub enum ToWorker {
     ModelWorker,
     /// Let the model worker give the visitor what the run has learned.
     Export,
+    /// Let the model worker give the visitor the directory of the run.
+    ExportRun,
+    /// Go on with the run in the files beside the message, which have these names. The visitor's text, if one was given, is the last of them.
+    OpenRun(Vec<String>, Box<AtHand>),
     /// Go on with the saved run of that id.
     Resume(String),
     /// Forget the saved run of that id.
@@ -141,6 +145,13 @@ pub enum Data {
     Stories(Language),
 }
 
+impl Data {
+    /// Is it generated rather than a text? Its tokens are bytes then.
+    pub fn is_generated(&self) -> bool {
+        matches!(self, Data::Task(..) | Data::Stories(_))
+    }
+}
+
 /// A text of the visitor's. The text itself stays in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenText {
@@ -152,6 +163,23 @@ pub struct GivenText {
     pub written: u64,
     /// Does it begin as JSON does, so that it may be rows?
     pub may_be_rows: bool,
+}
+
+/// What the page has for a run of the program: what the directory of such a run does not hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtHand {
+    /// Where a run starts: the model that is open, or else the seed.
+    pub start: Start,
+    /// The sizes of the model that is open.
+    pub config: Option<Config>,
+    /// The text that was given.
+    pub text: Option<GivenText>,
+    /// Steps between samples; 0 for none.
+    pub sample_every: u64,
+    /// What samples begin with.
+    pub prompt: String,
+    /// Bytes that the visitor allows.
+    pub budget: u64,
 }
 
 /// May a text be rows of JSON, by its name or its first bytes?

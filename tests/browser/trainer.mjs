@@ -35,7 +35,8 @@ function breakWorkers(fault) {
 
 /** The views of buttons and fields that are neither in every view nor among the settings. */
 const VIEW_OF = {
-  ...Object.fromEntries(['start', 'pause', 'step', 'reset', 'export', 'export-csv', 'look', 'curve-svg', 'attention-svg'].map((button) => [button, 'train'])),
+  ...Object.fromEntries(['start', 'pause', 'step', 'reset', 'export', 'export-run', 'copy-command', 'export-csv',
+    'look', 'curve-svg', 'attention-svg'].map((button) => [button, 'train'])),
   ...Object.fromEntries(['operation', 'chunk', 'layer', 'pass'].map((stride) => [`by-${stride}`, 'step'])),
   ...Object.fromEntries(['export-svg', 'export-png', 'export-trace', 'play'].map((button) => [button, 'step'])),
   ...Object.fromEntries(['measure', 'prove', 'search-kernels', 'profile', 'roofline-svg', 'roofline-png'].map((button) => [button, 'lab'])),

@@ -75,6 +75,13 @@ pub fn phase<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// The completed phases with their durations.
 static PHASES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+/// Builds the command-line program, and gives its path.
+pub fn program() -> Result<PathBuf> {
+    phase("the program", || run(&mut cargo(&["build", "--bin", "streambp"]), "fix the error above"))?;
+    let program = Path::new("target/debug/streambp").with_extension(std::env::consts::EXE_EXTENSION);
+    std::path::absolute(program).map_err(|error| error.to_string())
+}
+
 /// The durations of all phases, for the end of a long chore.
 pub fn durations() -> String {
     PHASES.lock().expect("no phase panics while it holds the lock").join("; ")

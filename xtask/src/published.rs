@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::process::{Result, cargo, phase, run};
+use crate::process::{Result, phase, program};
 use crate::python;
 
 /// The test of the page with it.
@@ -23,8 +23,7 @@ pub fn directory() -> Result<PathBuf> {
 /// The script that makes the model and checks the program with it, and all that it needs.
 pub fn script() -> Result<Command> {
     let python = phase("packages of the published model", || python::with_packages(&PACKAGES))?;
-    phase("the program", || run(&mut cargo(&["build", "--bin", "streambp"]), "fix the error above"))?;
-    let program = PathBuf::from("target/debug/streambp").with_extension(std::env::consts::EXE_EXTENSION);
+    let program = program()?;
     let mut script = Command::new(python);
     script.arg("tests/fixtures/published_model.py").arg(program).arg(directory()?);
     Ok(script)

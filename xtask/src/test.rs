@@ -7,7 +7,7 @@ use std::thread;
 use crate::chores;
 use crate::jobs::{Job, failed_lints, run_side_by_side};
 use crate::page;
-use crate::process::{Result, cargo, durations, phase, run, run_reading};
+use crate::process::{Result, cargo, durations, phase, program, run, run_reading};
 use crate::published;
 use crate::runtime::RuntimeDirectory;
 use crate::system::{self, Need};
@@ -190,6 +190,8 @@ fn published_model(runners: &Runners, tests: &BrowserTests) -> Result<Tally> {
 /// The page under test, and the programs that drive browsers.
 pub struct BrowserTests {
     page: PathBuf,
+    /// The command-line program, for runs that go there and back.
+    program: PathBuf,
 }
 
 impl BrowserTests {
@@ -207,7 +209,7 @@ impl BrowserTests {
             let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
             run(&mut in_browser_tests(system::npm()?, &install), "check that the package registry is reachable")
         })?;
-        Ok(BrowserTests { page })
+        Ok(BrowserTests { page, program: program()? })
     }
 
     /// Node's test runner on these test files in a browser.
@@ -220,7 +222,7 @@ impl BrowserTests {
     /// A command of Node.js on the page in a browser.
     pub fn node(&self, browser: &str, arguments: &[&str]) -> Result<Command> {
         let mut command = in_browser_tests(system::node()?, arguments);
-        command.env("PAGE", &self.page).env("BROWSER", browser);
+        command.env("PAGE", &self.page).env("PROGRAM", &self.program).env("BROWSER", browser);
         command.env("CHROMIUM", system::chromium()?).env("FIREFOX", system::firefox()?);
         Ok(command)
     }

@@ -13,6 +13,7 @@ mod options;
 mod out_directory;
 mod output;
 mod plan;
+mod record;
 mod session;
 mod signals;
 mod text;
@@ -20,13 +21,14 @@ mod train;
 mod training;
 mod verify;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use session::Session;
 use signals::Signals;
-use streambp::error::Error;
+use streambp::error::{Error, Result};
 
 /// Exact back-propagation for long sequences, chunk by chunk.
 #[derive(Parser)]
@@ -50,7 +52,7 @@ enum Command {
     /// List adapters, their limits, and the limits that they lack
     Devices,
     /// Train a model on a text, on conversations or on a generated task
-    Train(train::Arguments),
+    Train(Box<train::Arguments>),
     /// Write the gradient of one batch to a file
     Grad(grad::Arguments),
     /// Write a model with its adapters merged
@@ -67,15 +69,38 @@ enum Command {
     Generate(generate::Arguments),
 }
 
+impl Cli {
+    /// Reads a command line. What is wrong with its options ends the program.
+    ///
+    /// # Errors
+    /// Those of the file of a run that is to be resumed.
+    fn read(given: Vec<OsString>) -> Result<Cli> {
+        let mut command = Cli::command();
+        let completed = record::complete(command.clone(), given)?;
+        let matches = command.clone().get_matches_from(completed.arguments);
+        let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+        if let (Command::Train(arguments), Some((name, matches))) = (&mut cli.command, matches.subcommand()) {
+            arguments.record(command.find_subcommand(name).expect("it was just read"), matches, completed.written);
+        }
+        Ok(cli)
+    }
+}
+
 fn main() -> ExitCode {
     name_a_runtime_directory();
-    let Cli { adapter, no_tune, json, command } = Cli::parse();
+    let Cli { adapter, no_tune, json, command } = match Cli::read(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            output::say(format_args!("error: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let signals = Signals::default();
     let session = Session { adapter: adapter.as_deref(), no_tune, json, signals: &signals };
     let outcome = pollster::block_on(async {
         match command {
             Command::Devices => devices::run(session).await,
-            Command::Train(arguments) => train::run(arguments, session).await,
+            Command::Train(arguments) => train::run(*arguments, session).await,
             Command::Grad(arguments) => grad::run(arguments, session).await,
             Command::Merge(arguments) => merge::run(&arguments, session).await,
             Command::Plan(arguments) => plan::run(&arguments, session).await,
@@ -109,7 +134,6 @@ fn name_a_runtime_directory() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use streambp::model::Projection;
     use streambp::step::StrategyKind;
 

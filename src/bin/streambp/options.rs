@@ -12,6 +12,7 @@ use streambp::model::{
     WeightSource, WithAdapters, model_files, open_adapter, open_model,
 };
 use streambp::step::{SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+use streambp::train::run_file::CHUNK;
 
 use crate::output;
 
@@ -45,7 +46,7 @@ pub struct StrategyOptions {
 /// Options of the model and its adapters.
 #[derive(Args, Clone)]
 pub struct ModelOptions {
-    /// Preset, model directory, or config.json (with random weights from the seed)
+    /// Preset, model directory, or config.json or its text (with random weights from the seed)
     #[arg(long)]
     pub model: String,
     #[command(flatten)]
@@ -227,7 +228,7 @@ impl StrategyOptions {
     /// The strategy. Prints a note on standard error if a length is rounded.
     pub fn resolve(self) -> Strategy {
         let kind = self.strategy.unwrap_or(StrategyKind::Stream);
-        let chunk = self.chunk.unwrap_or(128);
+        let chunk = self.chunk.unwrap_or(CHUNK);
         let logits_chunk = self.logits_chunk.unwrap_or(chunk);
         if kind == StrategyKind::Stream {
             for (name, asked) in [("--chunk", self.chunk), ("--logits-chunk", self.logits_chunk)] {

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use streambp::error::{Error, Result};
 use streambp::model::{is_model_file, model_files, remove_partial_files};
+use streambp::train::run_file::CHECKPOINT;
 
 use crate::options::human_bytes;
 
-/// The state of a run.
-const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Locked as long as a process writes to the directory. It stays: removed, two processes could lock two files of that name.
 const LOCK: &str = ".streambp-lock";
 

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use streambp::error::{Error, Result};
 use streambp::model::archive::TokenizerParts;
-use streambp::model::{Config, ModelType, Preset};
+use streambp::model::{Config, ModelType, Preset, is_config};
+use streambp::shaders;
 use streambp::text::{
     ChatTemplate, Content, Conversation, Document, EncodedRows, Message, Tokenizer, TokenizerFiles, train_vocabulary, without_mark,
 };
@@ -15,6 +16,8 @@ use streambp::train::{Dataset, Summary};
 use crate::options::ModelOptions;
 use crate::output;
 
+/// This project's shaders as `--data`.
+pub const OWN: &str = "own";
 /// The largest vocabulary of a model whose vocabulary is not chosen yet.
 const MOST_TOKENS: u32 = 1 << 24;
 
@@ -41,7 +44,7 @@ impl TextOptions {
             None => match (adapters.map_or(Ok(None), TokenizerFiles::read)?, directory) {
                 (Some(files), _) => Some(files),
                 (None, Some(directory)) => of_model(directory, vocab_size)?,
-                (None, None) if is_preset => None,
+                (None, None) if is_preset || is_config(&model.model) => None,
                 (None, None) => {
                     let model = &model.model;
                     output::say(format_args!(
@@ -110,7 +113,10 @@ pub struct DataOptions {
     text: TextOptions,
     /// Train a BPE vocabulary of that size on the data first (for presets)
     #[arg(long, value_name = "SIZE", conflicts_with = "tokenizer")]
-    train_tokenizer: Option<u32>,
+    pub train_tokenizer: Option<u32>,
+    /// When the text was written, in seconds since 1970, if not when its file says: it may have been copied.
+    #[arg(skip)]
+    pub written: Option<u64>,
 }
 
 /// The tokens of a file.
@@ -130,7 +136,7 @@ enum Tokens {
 impl TextOptions {
     /// The documents of a file to evaluate a model on; a text is one of them. Says on standard error what was read.
     pub fn documents(self, data: &str, model: &ModelOptions, config: &mut Config, seq_len: u32) -> Result<Vec<Document>> {
-        let Encoded { tokens, read, .. } = DataOptions { text: self, train_tokenizer: None }.encode(data, model, config)?;
+        let Encoded { tokens, read, .. } = DataOptions { text: self, train_tokenizer: None, written: None }.encode(data, model, config)?;
         let whole = |ids: Vec<u32>| vec![Document { assistant_mask: vec![true; ids.len()], ids }];
         let documents = match tokens {
             Tokens::Bytes(bytes) => whole(bytes.into_iter().map(u32::from).collect()),
@@ -156,10 +162,15 @@ impl DataOptions {
         Ok((dataset, tokenizer))
     }
 
-    /// Reads a file, whatever it holds.
+    /// Reads a file, whatever it holds, or this project's shaders.
     fn encode(&self, data: &str, model: &ModelOptions, config: &mut Config) -> Result<Encoded> {
-        let text = std::fs::read(data).map_err(|e| Error::io(data, e))?;
-        let text = String::from_utf8(text).map_err(|_| Error::Data(format!("{data} is no UTF-8 text; give a text file")))?;
+        let text = match data {
+            OWN => shaders::text(),
+            path => {
+                let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+                String::from_utf8(text).map_err(|_| Error::Data(format!("{path} is no UTF-8 text; give a text file")))?
+            }
+        };
         let text = without_mark(&text);
         match Content::of(data, text)? {
             Content::Text(notice) => {
@@ -174,15 +185,15 @@ impl DataOptions {
             Content::Rows(rows) => {
                 let tokenizer = self.tokenizer(model, config, rows.texts())?;
                 // A template may write the date. It gets that of the data, so that a run that is resumed on another day sees the same text.
-                let written = std::fs::metadata(data).and_then(|file| file.modified()).map_err(|e| Error::io(data, e))?;
-                let EncodedRows { documents, tokenizer, notice } = rows.encode(tokenizer, config.model_type, seconds(written))?;
+                let written = self.written.map_or_else(|| written(data), Ok)?;
+                let EncodedRows { documents, tokenizer, notice } = rows.encode(tokenizer, config.model_type, written)?;
                 notice.into_iter().for_each(|notice| output::say(format_args!("note: {data}: {notice}")));
                 Ok(Encoded { tokens: Tokens::Documents(documents), tokenizer, read: rows.count() })
             }
         }
     }
 
-    /// Does the model keep the tokenizer that it came with?
+    /// Is no tokenizer given? A model keeps the one that it came with then.
     pub fn keeps_tokenizer(&self) -> bool {
         self.text.tokenizer.is_none() && self.train_tokenizer.is_none()
     }
@@ -192,7 +203,7 @@ impl DataOptions {
     /// # Errors
     /// [`Error::Setting`] if a tokenizer option was given.
     pub fn refuse(&self, data: &str) -> Result<()> {
-        if self.text.tokenizer.is_some() || self.train_tokenizer.is_some() {
+        if !self.keeps_tokenizer() {
             return Err(Error::Setting(format!("{data} is made of bytes; leave out --tokenizer and --train-tokenizer, or give a file")));
         }
         Ok(())
@@ -201,7 +212,7 @@ impl DataOptions {
     fn tokenizer<'a>(&self, model: &ModelOptions, config: &mut Config, texts: impl Iterator<Item = &'a str> + Send) -> Result<Tokenizer> {
         let is_preset = Preset::named(&model.model).is_some();
         let tokenizer = match self.train_tokenizer {
-            Some(_) if !is_preset => {
+            Some(_) if !is_preset && !is_config(&model.model) => {
                 return Err(Error::Setting(format!(
                     "{} was trained with a vocabulary of its own; --train-tokenizer goes with a preset, whose weights are fresh",
                     model.model
@@ -236,6 +247,11 @@ pub fn question(prompt: &str, tokenizer: &Tokenizer, model_type: ModelType) -> R
     let conversation = Conversation::new(vec![Message::new("user", prompt)]);
     let asked = template.render(&conversation, &conversation.messages, true, now)?;
     Ok((asked.text, template.end_of_reply(now)?))
+}
+
+/// When a file was written, in seconds since 1970.
+pub fn written(file: &str) -> Result<u64> {
+    std::fs::metadata(file).and_then(|file| file.modified()).map(seconds).map_err(|e| Error::io(file, e))
 }
 
 /// Seconds since 1970.

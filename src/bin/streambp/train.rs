@@ -1,12 +1,16 @@
+#[cfg(test)]
+mod of_page;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgMatches, Args, Command};
 use streambp::error::{Error, Result};
 use streambp::gpu::{Gpu, Kernels};
 use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, WithAdapters, adapter_files};
 use streambp::step::{BatchShape, Limits, Strategy};
 use streambp::text::Tokenizer;
+use streambp::train::run_file::{RunFile, TASK_DISTANCE, VALIDATION_INTERVAL};
 use streambp::train::{
     CopyTask, Dataset, Language, RecallTask, Settings, SortTask, StoriesTask, SumTask, Task, Trainer, fastest_strategy, load_snapshot,
     plan_within,
@@ -15,10 +19,11 @@ use streambp::train::{
 use crate::options::{Adapters, ModelOptions, Opened, StrategyOptions, human_bytes, note_length, parse_bytes, strategy_words};
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
+use crate::record::{self, MADE_UP};
 use crate::session::Session;
 use crate::signals::Signal;
-use crate::text::DataOptions;
-use crate::training::{Intervals, Training};
+use crate::text::{DataOptions, OWN, written};
+use crate::training::{Files, Intervals, Training};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -32,7 +37,7 @@ pub struct Arguments {
     #[command(flatten)]
     text: DataOptions,
     /// Distance of the answers of `copy`, `sort` and `sum`, in tokens
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = TASK_DISTANCE)]
     distance: u32,
     /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
@@ -63,11 +68,20 @@ pub struct Arguments {
     /// Maximum gradient norm
     #[arg(long, default_value_t = Settings::default().max_grad_norm)]
     clip: f64,
+    /// AdamW's decay of the first moment
+    #[arg(long, default_value_t = Settings::default().beta1)]
+    beta1: f64,
+    /// AdamW's decay of the second moment
+    #[arg(long, default_value_t = Settings::default().beta2)]
+    beta2: f64,
+    /// AdamW's epsilon
+    #[arg(long, default_value_t = Settings::default().epsilon)]
+    epsilon: f64,
     /// Seed of the initial weights and of the order of the data
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Steps between validations
-    #[arg(long, default_value_t = 50)]
+    /// Steps between validations; the last step is always followed by one, with 0 no other
+    #[arg(long, default_value_t = VALIDATION_INTERVAL)]
     val_every: u64,
     /// Directory for checkpoint.safetensors, and for the model at the end
     #[arg(long)]
@@ -75,15 +89,18 @@ pub struct Arguments {
     /// Steps between checkpoints
     #[arg(long, default_value_t = 50)]
     checkpoint_every: u64,
-    /// Resume from the checkpoint in --out
-    #[arg(long, requires = "out")]
-    resume: bool,
+    /// Resume the run in DIR, with its own options where no others are given; or, without DIR, from the checkpoint in --out
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    resume: Option<Option<PathBuf>>,
     /// Replace the run or the model in --out
     #[arg(long, requires = "out", conflicts_with = "resume")]
     overwrite: bool,
     /// Memory budget of the step, as 2GiB: without strategy options, the fastest strategy that fits is used
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
+    /// How the run was started, for its directory.
+    #[arg(skip)]
+    started: RunFile,
 }
 
 impl Arguments {
@@ -98,8 +115,34 @@ impl Arguments {
             steps: self.steps,
             weight_decay: self.weight_decay,
             max_grad_norm: self.clip,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
             seed: self.seed,
-            ..Settings::default()
+            strategy: Strategy::default(),
+        }
+    }
+
+    /// Notes how the run was started. `written` is when its text was, if a run's file says so.
+    pub fn record(&mut self, train: &Command, matches: &ArgMatches, written_before: Option<u64>) {
+        self.text.written = written_before;
+        let is_file = !MADE_UP.contains(&self.data.as_str());
+        let written = written_before.or_else(|| written(&self.data).ok()).filter(|_| is_file);
+        self.started = RunFile { arguments: record::arguments(train, matches, self.out_path().ok().flatten()), written };
+    }
+
+    /// The directory of the run: that of `--out`, or else that of `--resume`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if both are given and differ, or if neither is and a run is to be resumed.
+    fn out_path(&self) -> Result<Option<&Path>> {
+        let resumed = self.resume.as_ref().map(Option::as_deref);
+        match (resumed, self.out.as_deref()) {
+            (Some(Some(resumed)), Some(out)) if resumed != out => {
+                Err(Error::Setting(format!("a run in {} goes on there, and not in {}; leave out --out", resumed.display(), out.display())))
+            }
+            (Some(None), None) => Err(Error::Setting("--resume needs the directory of a run: give --resume DIR".to_owned())),
+            (resumed, out) => Ok(out.or(resumed.flatten())),
         }
     }
 
@@ -107,7 +150,7 @@ impl Arguments {
     fn dataset(&self, config: &mut Config) -> Result<(Dataset, Option<Tokenizer>)> {
         let distance = self.distance;
         let made_up = match self.data.as_str() {
-            "own" => Dataset::own(self.seq_len),
+            OWN if self.text.keeps_tokenizer() => Dataset::own(self.seq_len),
             "recall" => Dataset::task(Task::Recall(RecallTask::default()), self.seq_len),
             "recall-cut" => Dataset::task(Task::Recall(RecallTask { cut: true, ..RecallTask::default() }), self.seq_len),
             "copy" => Dataset::task(Task::Copy(CopyTask { distance }), self.seq_len),
@@ -133,9 +176,9 @@ impl Arguments {
 
     /// The directory of `--out`, if there is one. Whatever is wrong with it is said before anything else takes time.
     fn open_out(&self) -> Result<Option<OutDirectory>> {
-        let Some(out) = &self.out else { return Ok(None) };
+        let Some(out) = self.out_path()? else { return Ok(None) };
         refuse_to_replace("--out", out, self.model.paths())?;
-        let existing = match (self.resume, self.overwrite) {
+        let existing = match (self.resume.is_some(), self.overwrite) {
             (true, _) => Existing::Resume,
             (_, true) => Existing::Overwrite,
             _ => Existing::Refuse,
@@ -202,14 +245,15 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let settings = Settings { strategy, ..settings };
     let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;
     let saved = match &out {
-        Some(out) if arguments.resume => Some(resume(&mut trainer, out).await?),
+        Some(out) if arguments.resume.is_some() => Some(resume(&mut trainer, out).await?),
         _ => None,
     };
     if !session.json {
         print_run(&arguments.model.model, &gpu, &trainer)?;
     }
     let intervals = Intervals { validation: arguments.val_every, checkpoint: arguments.checkpoint_every };
-    let mut training = Training { trainer, out: out.as_ref(), intervals, session, saved };
+    let files = out.as_ref().map(|out| Files::new(out, arguments.started.clone(), saved));
+    let mut training = Training { trainer, files, intervals, session, saved };
     let signal = training.run().await?;
     let outcome = training.save().await;
     if let Some(signal) = signal {
@@ -249,9 +293,9 @@ fn print_run(model: &str, gpu: &Gpu, trainer: &Trainer) -> Result<()> {
 /// Where a run stopped, and how it goes on.
 fn stopped(signal: Signal, training: &Training<'_>) -> String {
     let (name, step) = (signal.name(), training.trainer.steps_done());
-    match (training.out, training.saved) {
-        (Some(out), Some(saved)) => {
-            format!("{name}: stopped after step {saved}, saved in {}; --resume continues from there", out.checkpoint().display())
+    match (&training.files, training.saved) {
+        (Some(files), Some(saved)) => {
+            format!("{name}: stopped after step {saved}, saved in {}; --resume continues from there", files.out.checkpoint().display())
         }
         (Some(_), None) => format!("{name}: stopped before the first step"),
         (None, _) => format!("{name}: stopped after step {step}, with nothing saved, since there is no --out"),

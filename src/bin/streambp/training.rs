@@ -1,9 +1,12 @@
 //! The loop of a training run: steps, validations and checkpoints, and an end at which nothing is lost.
 
+use std::fs;
+
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::train::{AccuracyAtDistance, StepReport, Trainer, Validation, save_snapshot};
+use streambp::train::run_file::{METRICS, Metrics, RunFile};
+use streambp::train::{AccuracyAtDistance, StepReport, Trainer, Validation, save_run};
 
 use crate::out_directory::OutDirectory;
 use crate::output;
@@ -17,10 +20,30 @@ pub struct Intervals {
     pub checkpoint: u64,
 }
 
+/// The files that are written during a run.
+pub struct Files<'a> {
+    pub out: &'a OutDirectory,
+    started: RunFile,
+    /// The lines of all steps.
+    metrics: String,
+}
+
+impl<'a> Files<'a> {
+    /// Those of a run that was started like that, and perhaps resumed from a step.
+    pub fn new(out: &'a OutDirectory, started: RunFile, resumed: Option<u64>) -> Files<'a> {
+        let before = resumed.map(|step| Metrics::read(&fs::read_to_string(out.path().join(METRICS)).unwrap_or_default(), step));
+        Files { out, started, metrics: before.iter().flatten().map(Metrics::to_line).collect() }
+    }
+
+    async fn save(&self, trainer: &Trainer) -> Result<()> {
+        save_run(self.out.path(), &self.started, &self.metrics, &trainer.snapshot().await?)
+    }
+}
+
 /// A run in progress.
 pub struct Training<'a> {
     pub trainer: Trainer,
-    pub out: Option<&'a OutDirectory>,
+    pub files: Option<Files<'a>>,
     pub intervals: Intervals,
     pub session: Session<'a>,
     /// The step of the checkpoint in `out`, if this run saved or loaded it.
@@ -42,10 +65,13 @@ impl Training<'_> {
             }
             let report = self.trainer.step().await.map_err(|error| self.advice(error))?;
             let is_last = report.step == steps;
-            let validation = match is_last || report.step.is_multiple_of(self.intervals.validation.max(1)) {
+            let validation = match is_last || report.step.is_multiple_of(self.intervals.validation) {
                 true => Some(self.trainer.validate().await?),
                 false => None,
             };
+            let metrics = Metrics { report, validation };
+            self.files.iter_mut().for_each(|files| files.metrics += &metrics.to_line());
+            let Metrics { report, validation } = metrics;
             if report.step.is_multiple_of(self.intervals.checkpoint.max(1)) && !is_last {
                 self.save_or_warn(&bar).await?;
             }
@@ -66,8 +92,8 @@ impl Training<'_> {
     /// [`Error::Io`], or if the device was lost.
     pub async fn save(&mut self) -> Result<()> {
         let step = self.trainer.steps_done();
-        let Some(out) = self.out.filter(|_| step > 0 && self.saved != Some(step)) else { return Ok(()) };
-        save_snapshot(&out.checkpoint(), &self.trainer.snapshot().await?)?;
+        let Some(files) = self.files.as_ref().filter(|_| step > 0 && self.saved != Some(step)) else { return Ok(()) };
+        files.save(&self.trainer).await?;
         self.saved = Some(step);
         Ok(())
     }
@@ -87,12 +113,14 @@ impl Training<'_> {
 
     /// Where a run can resume whose steps failed.
     fn advice(&self, error: Error) -> Error {
-        let Some(out) = self.out.filter(|_| matches!(error, Error::NonFinite { .. } | Error::DeviceLost { .. })) else { return error };
+        let is_resumable = matches!(error, Error::NonFinite { .. } | Error::DeviceLost { .. });
+        let Some(files) = self.files.as_ref().filter(|_| is_resumable) else { return error };
         let lower = if matches!(error, Error::NonFinite { .. }) { ", with a lower --lr if you like" } else { "" };
         match self.saved {
-            Some(step) => {
-                Error::Setting(format!("{error}. Step {step} is saved in {}: resume from it with --resume{lower}", out.path().display()))
-            }
+            Some(step) => Error::Setting(format!(
+                "{error}. Step {step} is saved in {}: resume from it with --resume{lower}",
+                files.out.path().display()
+            )),
             None => Error::Setting(format!("{error}. No step was saved before: start again{}", lower.replace(" if you like", ""))),
         }
     }

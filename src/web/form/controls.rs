@@ -50,7 +50,8 @@ impl SourceChoice {
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<SourceChoice> {
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<SourceChoice> {
         Self::ALL.into_iter().find(|choice| choice.name() == name)
     }
 }

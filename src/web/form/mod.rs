@@ -1,8 +1,10 @@
 //! What the visitor has set: texts as typed, and what they mean. The page's link carries the same.
 
+mod command;
 mod controls;
 mod url_query;
 
+pub use command::{Command, Need, arguments, file_name};
 pub use controls::{Field, Group, SourceChoice};
 
 use std::str::FromStr;

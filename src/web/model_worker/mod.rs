@@ -60,6 +60,10 @@ impl ModelWorker {
                 match kind {
                     Kind::Model => self.open(folder, Origin::Chosen(name)).await?,
                     Kind::Adapters => self.open_adapters(folder).await?,
+                    Kind::Run => {
+                        let (names, files): (Vec<String>, Vec<Blob>) = folder.0.into_iter().unzip();
+                        opened::send_files(&FromModelWorker::RunFiles(names), &files);
+                    }
                 }
             }
             ToModelWorker::Fetch(typed) => self.fetch(&typed).await?,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortController, DedicatedWorkerGlobalScope};
+use web_sys::{AbortController, Blob, DedicatedWorkerGlobalScope};
 
 use super::blob_files::BlobFiles;
 use crate::model::{Parameters, StoredAdapter, StoredModel};
@@ -40,6 +40,12 @@ pub struct Adapters {
 pub fn send(message: &FromModelWorker, bytes: &[u8]) {
     let (pair, handed_over) = codec::pack(message, bytes);
     scope().post_message_with_transfer(&pair, &handed_over).expect("messages can be posted");
+}
+
+/// Tells the page something about files.
+pub fn send_files(message: &FromModelWorker, files: &[Blob]) {
+    let (pair, handed_over) = codec::pack(message, &[]);
+    scope().post_message_with_transfer(&codec::with_files(&pair, files), &handed_over).expect("messages can be posted");
 }
 
 pub fn scope() -> DedicatedWorkerGlobalScope {

@@ -1,5 +1,6 @@
 //! What the trainer is given: rows of parameters, and zips of what it learned for the visitor.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
@@ -9,7 +10,7 @@ use web_sys::{Blob, MessageEvent, MessagePort};
 use super::opened::{Model, ModelWorker, send};
 use super::text::{Text, pieces};
 use crate::error::{Error, Result};
-use crate::model::archive::{Kind, to_zip};
+use crate::model::archive::{Kind, to_zip, zip};
 use crate::model::{ModelSpec, Parameter, Parameters, TensorNames, WeightSource, Weights};
 use crate::web::blob;
 use crate::web::codec;
@@ -49,6 +50,7 @@ impl ModelWorker {
                         let adapters = adapters.ok_or_else(what)?;
                         rows(&adapters.stored, &adapters.parameters, &name, first..end).await
                     }
+                    Kind::Run => unreachable!("a run is not open here"),
                 }
             }
             Request::Read { name, vocabulary, model, config, written } => {
@@ -67,6 +69,21 @@ impl ModelWorker {
                 let weights = Weights::of(trained(), values(bytes, trained()));
                 let tokenizer = self.tokenizer_parts();
                 send(&FromModelWorker::Packed(step), &to_zip(&spec, &base, &self.names(&spec), &weights, tokenizer));
+                Ok(Vec::new())
+            }
+            Request::PackRun { step, files, text } => {
+                let mut rest = bytes;
+                let mut packed: Vec<(String, Cow<'_, [u8]>)> = Vec::new();
+                for (name, size) in files {
+                    let (own, others) = rest.split_at(size as usize);
+                    packed.push((name, own.into()));
+                    rest = others;
+                }
+                if let Some((name, file)) = text.zip(file) {
+                    let text = blob::read_whole(&name, &file).await?;
+                    packed.push((name, text.into()));
+                }
+                send(&FromModelWorker::PackedRun(step), &zip(&packed));
                 Ok(Vec::new())
             }
         }

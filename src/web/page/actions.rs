@@ -1,12 +1,15 @@
 //! What the visitor does.
 
 use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::Blob;
 
 use super::browser;
 use super::state::{Phase, State, Trouble, phase_of};
+use crate::web::form::{Command, Field, Need};
 use crate::web::i18n::fill;
 use crate::web::model_protocol::{Origin, Vocabulary};
-use crate::web::protocol::{Data, Go, Run, Start, ToWorker};
+use crate::web::protocol::{AtHand, Data, Go, Run, Start, ToWorker};
 
 /// What the budget becomes if a model that is opened takes more, as a share of its peak.
 const ROOM: f64 = 1.25;
@@ -65,6 +68,53 @@ impl State {
     pub fn export(self) {
         self.ensure_models();
         self.send(&ToWorker::Export);
+    }
+
+    /// Lets the model worker give the visitor the directory of the run, with which the program goes on.
+    pub fn export_run(self) {
+        self.ensure_models();
+        self.send(&ToWorker::ExportRun);
+    }
+
+    /// Goes on with a run of the program, in the files of its directory.
+    pub fn open_run(self, names: Vec<String>, mut files: Vec<Blob>) {
+        if self.run.has_run.get_untracked() || self.run.phase.get_untracked().is_busy() {
+            return self.show_error(self.shell.texts.get_untracked().saving.reset_first);
+        }
+        let form = self.settings.form.get_untracked();
+        let budget = match form.budget() {
+            Ok(budget) => budget,
+            Err(error) => return self.show_error(&error.to_string()),
+        };
+        let text = self.settings.text.get_untracked();
+        files.extend(self.settings.text_file.get_value().filter(|_| text.is_some()));
+        let config = self.models.opened.with_untracked(|opened| opened.as_ref().map(|opened| opened.config.clone()));
+        let (sample_every, prompt) = (form.get(Field::SampleEvery).trim().parse().unwrap_or(0), form.get(Field::Prompt).to_owned());
+        let at_hand = AtHand { start: self.models.start(), config, text, sample_every, prompt, budget };
+        self.recover();
+        self.notices.notice.set(None);
+        self.run.phase.set(Phase::Resuming);
+        self.trainer.send_with(&ToWorker::OpenRun(names, Box::new(at_hand)), &files, None);
+    }
+
+    /// Copies the command that starts the run of the form in a terminal. Where the browser refuses, the visitor can copy it himself.
+    pub fn copy_command(self) {
+        let t = self.shell.texts.get_untracked();
+        let (text, start) = (self.settings.text.get_untracked(), self.models.start());
+        let Command { line, needs } = match self.settings.form.with_untracked(|form| form.command(text, start)) {
+            Ok(command) => command,
+            Err(error) => return self.show_error(&error.to_string()),
+        };
+        let hint = |need: Need| match need {
+            Need::Text(name) => fill(t.controls.command_text, &[("name", &name)]),
+            Need::Model(name) => fill(t.controls.command_model, &[("name", &name)]),
+            Need::Adapters(name) => fill(t.controls.command_adapters, &[("name", &name)]),
+        };
+        let hints = needs.into_iter().map(hint).collect::<Vec<_>>().join(" ");
+        spawn_local(async move {
+            let said = if browser::copy(&line).await { t.controls.command_copied.to_owned() } else { line };
+            self.notices.notice.set(Some(format!("{said} {hints}").trim_end().to_owned()));
+        });
     }
 
     /// Goes on with a saved run. Adapters alone are no model: the one that they are on has to be open, and so has the one whose tokenizer

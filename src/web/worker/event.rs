@@ -6,8 +6,8 @@ use crate::web::protocol::ToWorker;
 
 /// What wakes the worker.
 pub enum Event {
-    /// A message of the page's, and the text beside it.
-    Message(ToWorker, Option<Blob>),
+    /// A message of the page's, and the files beside it.
+    Message(ToWorker, Vec<Blob>),
     /// It is time for the next stride of slow motion.
     Tick,
     /// The device went away while nothing was asked of it.

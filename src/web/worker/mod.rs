@@ -8,6 +8,7 @@ mod kernels;
 mod locks;
 mod messages;
 mod model_client;
+mod opened_run;
 mod recovery;
 mod run_directory;
 mod running;
@@ -45,8 +46,7 @@ pub fn start() {
             ToWorker::ModelWorker => lent.connect(event.ports().get(0).dyn_into().ok()),
             ToWorker::SkipSearch => looked_for.skip(),
             message => {
-                let text = codec::files(&event.data()).pop();
-                sender.unbounded_send(Event::Message(message, text)).expect("the worker never stops listening");
+                sender.unbounded_send(Event::Message(message, codec::files(&event.data()))).expect("the worker never stops listening");
             }
         }
     });

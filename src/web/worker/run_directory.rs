@@ -99,6 +99,11 @@ impl RunDirectory {
         &self.id
     }
 
+    /// The file of the run's text.
+    pub fn text(&self) -> Option<&Blob> {
+        self.text.as_ref()
+    }
+
     /// The step after which the run was saved last.
     pub fn saved_step(&self) -> Option<u64> {
         self.saved_step

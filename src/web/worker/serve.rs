@@ -33,7 +33,7 @@ impl Worker {
             // Every step waits for the device once, and so lets messages in.
             let event = if at_full_speed { inbox.try_recv().ok() } else { inbox.recv().await.ok() };
             let outcome = match event {
-                Some(Event::Message(message, text)) => self.handle(message, text).await,
+                Some(Event::Message(message, files)) => self.handle(message, files).await,
                 // It may have been replaced since then.
                 Some(Event::Lost) if !self.is_lost() => Ok(()),
                 Some(Event::Lost) => Err(Error::DeviceLost { reason: "it went away while nothing was running".to_owned() }),
@@ -54,7 +54,12 @@ impl Worker {
         }
     }
 
-    async fn handle(&mut self, message: ToWorker, text: Option<Blob>) -> Result<()> {
+    async fn handle(&mut self, message: ToWorker, mut files: Vec<Blob>) -> Result<()> {
+        if let ToWorker::OpenRun(names, at_hand) = message {
+            self.open_run(names, files, *at_hand).await;
+            return Ok(());
+        }
+        let text = files.pop();
         match message {
             ToWorker::Begin(run, go) => self.begin(*run, text, go).await?,
             ToWorker::Continue(go) => self.go(go),
@@ -91,7 +96,9 @@ impl Worker {
                 self.kernels.search(&gpu, &run.spec).await?;
             }
             ToWorker::ModelWorker | ToWorker::SkipSearch => unreachable!("it is heard at once"),
+            ToWorker::OpenRun(..) => unreachable!("it has more files than a text"),
             ToWorker::Export => self.export().await?,
+            ToWorker::ExportRun => self.export_run().await?,
             ToWorker::Resume(id) => self.resume(&id).await?,
             ToWorker::Forget(id) => {
                 let outcome = saved_runs::forget(&id).await;

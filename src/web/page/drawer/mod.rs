@@ -8,6 +8,8 @@ mod open_model;
 pub mod saved_activations;
 mod text;
 
+pub use open_model::chooser;
+
 use leptos::prelude::*;
 
 use super::browser;

@@ -16,7 +16,9 @@ impl State {
         if self.models.worker.is_running() {
             return;
         }
-        self.models.worker.start(move |message, bytes, _| self.on_models(message, &bytes), move |reason| self.lose_models(&reason));
+        self.models
+            .worker
+            .start(move |message, bytes, files| self.on_models(message, &bytes, files), move |reason| self.lose_models(&reason));
         self.connect_models();
     }
 
@@ -72,7 +74,7 @@ impl State {
         }
     }
 
-    fn on_models(self, message: FromModelWorker, bytes: &[u8]) {
+    fn on_models(self, message: FromModelWorker, bytes: &[u8], files: Vec<Blob>) {
         let (models, texts) = (self.models, self.shell.texts.get_untracked());
         match message {
             FromModelWorker::Cached(cached) => models.cached.set(cached),
@@ -105,6 +107,14 @@ impl State {
             FromModelWorker::Packed(step) => {
                 browser::download(&format!("streambp-step-{step}.zip"), "application/zip", bytes);
                 self.notices.notice.set(Some(fill(texts.saving.exported, &[("step", &step)])));
+            }
+            FromModelWorker::PackedRun(step) => {
+                browser::download(&format!("streambp-run-step-{step}.zip"), "application/zip", bytes);
+                self.notices.notice.set(Some(fill(texts.saving.run_exported, &[("step", &step)])));
+            }
+            FromModelWorker::RunFiles(names) => {
+                models.rest();
+                self.open_run(names, files);
             }
             FromModelWorker::Failed(message) => {
                 models.rest();

@@ -39,6 +39,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
                 </button>
             </div>
             {why_not::view(state, t, "why-not")}
+            <div class="buttons">
+                <button id="copy-command" type="button" on:click=move |_| state.copy_command()>{t.controls.command}</button>
+            </div>
             {move || state.run.is_over.get().then(|| view! { <p class="hint">{t.controls.finished_about}</p> })}
             {move || state.device.adapter.get().map(|device| view! { <p id="device" class="hint">{device.name}</p> })}
         </section>

@@ -4,15 +4,39 @@ use js_sys::Date;
 use leptos::prelude::*;
 
 use crate::model::PRESETS;
+use crate::model::archive::Kind;
 use crate::web::form::SourceChoice;
 use crate::web::format::{bytes, whole};
 use crate::web::i18n::{T, fill};
 use crate::web::model_protocol::Origin;
+use crate::web::page::drawer::chooser;
 use crate::web::page::state::State;
 use crate::web::protocol::{About, Data, Run, SavedRun, ToWorker};
 
-/// Lists the saved runs. While a run is in progress they are folded away.
+/// Lists the saved runs, and opens those of the program. While a run is in progress they are folded away.
 pub fn view(state: State, t: T) -> impl IntoView {
+    view! {
+        {list(state, t)}
+        {move || (!state.run.has_run.get()).then(|| open(state, t))}
+    }
+}
+
+/// Opens a run of the program, from its directory or a zip.
+fn open(state: State, t: T) -> impl IntoView {
+    let is_busy = move || state.run.phase.get().is_busy() || state.models.is_busy.get();
+    view! {
+        <details id="open-run">
+            <summary>{t.saving.open_run}</summary>
+            <p class="hint">{t.saving.open_run_about}</p>
+            <fieldset disabled=is_busy>
+                {chooser(state, "open-run-folder", t.models.folder, Kind::Run, true)}
+                {chooser(state, "open-run-zip", t.saving.open_run_zip, Kind::Run, false)}
+            </fieldset>
+        </details>
+    }
+}
+
+fn list(state: State, t: T) -> impl IntoView {
     // The run that the visitor is asked about before it is forgotten.
     let asked = RwSignal::new(None::<String>);
     let list = move || {

@@ -19,7 +19,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <div class="buttons">
                 <button id="export" type="button" aria-describedby="export-why-not" disabled=move || !state.run.has_run.get() || state.run.phase.get().is_busy()
                     on:click=move |_| state.export()>{t.saving.export}</button>
+                <button id="export-run" type="button" aria-describedby="export-why-not" disabled=move || !state.run.has_run.get() || state.run.phase.get().is_busy()
+                    on:click=move |_| state.export_run()>{t.saving.export_run}</button>
             </div>
+            <p class="hint">{t.saving.export_run_about}</p>
             <p id="export-why-not" class="hint">{why_not}</p>
         </section>
     }

@@ -1,0 +1,241 @@
+//! A run as a command line of the program.
+
+use crate::error::Result;
+use crate::model::{BINDING_BYTES, Lora, PRESETS, Projection, Training};
+use crate::step::{Strategy, StrategyKind};
+use crate::train::Settings;
+use crate::train::run_file::{CHUNK, TASK_DISTANCE, VALIDATION_INTERVAL, parts};
+use crate::web::form::{Form, SourceChoice};
+use crate::web::model_protocol::Vocabulary;
+use crate::web::protocol::{Data, GivenText, Run, Start};
+
+/// What stands for the directory of adapters, whose name a browser does not tell.
+const ADAPTERS: &str = "ADAPTERS";
+
+/// A command line, and what it needs beside itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The line, quoted for a POSIX shell.
+    pub line: String,
+    /// Files that have to lie where it names them.
+    pub needs: Vec<Need>,
+}
+
+/// A file or a directory that a command needs, by its name there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The visitor's text.
+    Text(String),
+    /// The model's directory.
+    Model(String),
+    /// The directory of the adapters that are open.
+    Adapters(String),
+}
+
+impl Form {
+    /// The command that starts the run of the form. Options have their long names, and those that are as the program has them without are
+    /// left out.
+    ///
+    /// # Errors
+    /// As [`Form::run`].
+    pub fn command(&self, text: Option<GivenText>, start: Start) -> Result<Command> {
+        let run = self.run(text, start)?;
+        let opens_adapters = matches!(run.start, Start::Opened { has_adapters: true, .. }) && run.spec.adapters().is_some();
+        let text = match &run.data {
+            Data::Text(given) => Some(file_name(&given.name)),
+            _ => None,
+        };
+        let arguments = arguments(&run, text.as_deref().unwrap_or_default(), opens_adapters);
+        let words = arguments.iter().flat_map(|argument| match parts(argument) {
+            // Otherwise it would be taken for an option.
+            (name, Some(value)) if !value.starts_with('-') => vec![format!("--{name}"), quoted(value)],
+            _ => vec![quoted(argument)],
+        });
+        let line = ["streambp".to_owned(), "train".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ");
+        let model = run.start.origin().map(|origin| Need::Model(origin.name().to_owned()));
+        let adapters = opens_adapters.then(|| Need::Adapters(ADAPTERS.to_owned()));
+        Ok(Command { line, needs: text.map(Need::Text).into_iter().chain(model).chain(adapters).collect() })
+    }
+}
+
+/// The arguments of `streambp train` for a run, as `--name=value`. `text` is the path of its text, and new adapters are described unless
+/// those that are open are meant.
+pub fn arguments(run: &Run, text: &str, opens_adapters: bool) -> Vec<String> {
+    let model = model(run);
+    let mut options = vec![option("model", &model)];
+    options.extend(data(run, text));
+    options.extend(vocabulary(run, &model));
+    options.extend(match &run.spec.training {
+        Training::Lora { frozen, .. } if opens_adapters => vec![option("lora", ADAPTERS), option("frozen", frozen.name())],
+        Training::Lora { lora, frozen } => [adapters(lora), vec![option("frozen", frozen.name())]].concat(),
+        Training::Full => Vec::new(),
+    });
+    options.extend(optimizer(&run.settings));
+    options.extend(strategy(run.settings.strategy));
+    options.push(option("budget", bytes(run.budget)));
+    if run.validate_every != VALIDATION_INTERVAL {
+        options.push(option("val-every", run.validate_every));
+    }
+    options
+}
+
+/// The name of a text as a file: the last part of its path or address.
+pub fn file_name(name: &str) -> String {
+    let path = name.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    let plain: String = last.chars().map(|c| if c.is_control() || ":*\"<>|".contains(c) { '_' } else { c }).collect();
+    let plain = plain.trim().trim_start_matches('.');
+    if plain.is_empty() { "text.txt".to_owned() } else { plain.to_owned() }
+}
+
+fn option(name: &str, value: impl ToString) -> String {
+    format!("--{name}={}", value.to_string())
+}
+
+/// The option, if its value is another than the one without it.
+fn unless<T: PartialEq + ToString>(default: T, name: &str, value: T) -> Option<String> {
+    (value != default).then(|| option(name, value))
+}
+
+/// The model in files by its name, a preset, or the sizes themselves.
+fn model(run: &Run) -> String {
+    if let Some(origin) = run.start.origin() {
+        return origin.name().to_owned();
+    }
+    let preset = PRESETS.iter().find(|preset| preset.config == run.spec.config);
+    // The program would give a preset as many tokens as the vocabulary that is learned has.
+    let preset = preset.filter(|_| run.vocabulary != Vocabulary::Learned || run.data.is_generated());
+    preset.map_or_else(|| run.spec.config.to_json().lines().map(str::trim).collect(), |preset| preset.name.to_owned())
+}
+
+fn data(run: &Run, text: &str) -> Vec<String> {
+    match &run.data {
+        Data::OwnSource => vec![option("data", "own")],
+        Data::Stories(language) => vec![option("data", SourceChoice::Stories(*language).name())],
+        Data::Text(_) => vec![option("data", text)],
+        Data::Task(task, distance) => {
+            [Some(option("data", task.name())), unless(TASK_DISTANCE, "distance", *distance)].into_iter().flatten().collect()
+        }
+    }
+}
+
+/// How text becomes tokens. Without an option the program takes the tokenizer of the model in files, and bytes for the project's source.
+fn vocabulary(run: &Run, model: &str) -> Option<String> {
+    let is_in_files = run.start.origin().is_some();
+    match (run.vocabulary, &run.data) {
+        (_, data) if data.is_generated() => None,
+        (Vocabulary::Learned, _) => Some(option("train-tokenizer", run.spec.config.vocab_size)),
+        (Vocabulary::Bytes, Data::Text(_)) if is_in_files => Some(option("tokenizer", "bytes")),
+        (Vocabulary::Model, Data::OwnSource) => Some(option("tokenizer", model)),
+        _ => None,
+    }
+}
+
+fn adapters(lora: &Lora) -> Vec<String> {
+    let targets: Vec<&str> = lora.targets.iter().map(|target| target.name()).collect();
+    let options = [
+        Some(option("lora-rank", lora.rank)),
+        unless(2.0 * f64::from(lora.rank), "lora-alpha", lora.alpha),
+        (lora.targets != Projection::ALL).then(|| option("lora-targets", targets.join(","))),
+        lora.layers.as_ref().map(|layers| option("lora-layers", layers)),
+        lora.use_rslora.then(|| "--use-rslora".to_owned()),
+    ];
+    options.into_iter().flatten().collect()
+}
+
+fn optimizer(settings: &Settings) -> Vec<String> {
+    // All fields are named, so that whoever adds one has to say how the program is told.
+    #[rustfmt::skip]
+    let Settings {
+        seq_len, batch, accumulate, strategy: _, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
+        beta1, beta2, epsilon, seed,
+    } = settings;
+    let default = Settings::default();
+    let options = [
+        Some(option("seq-len", seq_len)),
+        Some(option("steps", steps)),
+        unless(1, "batch", *batch),
+        unless(1, "accumulate", *accumulate),
+        unless(default.learning_rate, "lr", *learning_rate),
+        unless(learning_rate / 10.0, "min-lr", *min_learning_rate),
+        unless(default.warmup, "warmup", *warmup),
+        unless(default.weight_decay, "weight-decay", *weight_decay),
+        unless(default.max_grad_norm, "clip", *max_grad_norm),
+        unless(default.beta1, "beta1", *beta1),
+        unless(default.beta2, "beta2", *beta2),
+        unless(default.epsilon, "epsilon", *epsilon),
+        unless(0, "seed", *seed),
+    ];
+    options.into_iter().flatten().collect()
+}
+
+/// The strategy by its name, too: with a budget and no strategy the program would choose one.
+fn strategy(strategy: Strategy) -> Vec<String> {
+    let (is_stream, saved) = (strategy.kind == StrategyKind::Stream, strategy.saved_activations().to_string());
+    let (chunk, logits_chunk) = (strategy.chunk(u32::MAX), strategy.logits_chunk(u32::MAX));
+    let logits_bytes = strategy.logits_bytes().filter(|_| is_stream);
+    let options = [
+        Some(option("strategy", strategy.kind)),
+        unless(CHUNK, "chunk", chunk).filter(|_| is_stream),
+        unless(chunk, "logits-chunk", logits_chunk).filter(|_| is_stream),
+        logits_bytes.and_then(|bytes| unless(BINDING_BYTES, "logits-bytes", bytes)),
+        (strategy.kind != StrategyKind::Standard && !saved.is_empty()).then(|| option("save-activations", saved)),
+        strategy.offloads().then(|| "--offload".to_owned()),
+        (is_stream && !strategy.has_adaptive_chunks()).then(|| "--fixed-chunks".to_owned()),
+    ];
+    options.into_iter().flatten().collect()
+}
+
+/// A size as the program reads it, to the byte.
+fn bytes(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) { format!("{}MiB", bytes >> 20) } else { bytes.to_string() }
+}
+
+/// A word of a POSIX shell's command.
+fn quoted(word: &str) -> String {
+    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,:/=+@%".contains(c));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::form::{Field, SourceChoice};
+    use crate::web::model_protocol::Origin;
+    use crate::web::protocol::TaskKind;
+
+    fn line(form: &Form) -> String {
+        form.command(None, Start::Seed).unwrap().line
+    }
+
+    #[test]
+    fn what_is_as_without_an_option_is_left_out() {
+        let mut form = Form::default();
+        form.set(Field::ValidateEvery, VALIDATION_INTERVAL);
+        // A tenth of 0.003 is not 0.0003 to the bit.
+        let options = "--model tiny --data own --seq-len 512 --steps 1000 --min-lr 0.0003 --strategy stream --fixed-chunks --budget 64MiB";
+        assert_eq!(line(&form), format!("streambp train {options}"));
+        form.source = SourceChoice::Task(TaskKind::Copy);
+        assert!(line(&form).contains("--data copy --distance 128 "), "{}", line(&form));
+        form.set(Field::VocabSize, 300);
+        assert!(line(&form).contains("--model '{\"architectures\": "), "{}", line(&form));
+    }
+
+    #[test]
+    fn what_is_in_files_is_named_and_needed() {
+        let mut form = Form { source: SourceChoice::Text, has_adapters: true, ..Form::default() };
+        form.vocabulary = Vocabulary::Model;
+        let text = GivenText { name: "it's mine.txt".to_owned(), size: 9, written: 1, may_be_rows: false };
+        let start = Start::Opened { origin: Origin::Chosen("a model".to_owned()), fingerprint: 1, has_adapters: true };
+        let Command { line, needs } = form.command(Some(text), start).unwrap();
+        assert!(line.starts_with(r"streambp train --model 'a model' --data 'it'\''s mine.txt' --lora ADAPTERS --frozen bf16 "), "{line}");
+        let named = [Need::Text("it's mine.txt".to_owned()), Need::Model("a model".to_owned()), Need::Adapters(ADAPTERS.to_owned())];
+        assert_eq!(needs, named);
+    }
+
+    #[test]
+    fn a_text_has_a_name_that_every_system_takes() {
+        let names = ["https://host/talks.jsonl?download=true", "C:\\a\\b.txt", "a:b\n?.txt", "", "..", "소설.txt"].map(file_name);
+        assert_eq!(names, ["talks.jsonl", "b.txt", "a_b_", "text.txt", "text.txt", "소설.txt"]);
+    }
+}

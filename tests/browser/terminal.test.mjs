@@ -1,0 +1,137 @@
+// A run from the tab to the terminal and back: it goes on with its steps, losses and settings. The program is that of the variable PROGRAM.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, describe, test } from 'node:test';
+
+import { BROWSERS } from './browsers.mjs';
+import { serve } from './server.mjs';
+import { catchDownloads, caught, file, ownSources, visit } from './visit.mjs';
+
+const program = process.env.PROGRAM;
+let server;
+let directory;
+
+before(async () => {
+  assert(process.env.PAGE && program, 'PAGE or PROGRAM is not set: run this test with `cargo xtask test --only browser`');
+  server = await serve(process.env.PAGE);
+  directory = await mkdtemp(path.join(tmpdir(), 'streambp-'));
+});
+after(async () => {
+  server?.close();
+  if (directory) await rm(directory, { recursive: true });
+});
+
+for (const { name, launch } of BROWSERS) {
+  describe(`${name}: a run and the terminal`, () => {
+    let browser;
+    before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
+    after(() => browser?.close());
+
+    test('it goes on there, and comes back', () => visit(browser, server.url, goesThereAndBack));
+  });
+}
+
+/** The files of a zip in which nothing is compressed, by name. */
+function unzipped(zip) {
+  const files = new Map();
+  for (let at = 0; zip.readUInt32LE(at) === 0x04034b50;) {
+    const [size, nameSize, extraSize] = [zip.readUInt32LE(at + 18), zip.readUInt16LE(at + 26), zip.readUInt16LE(at + 28)];
+    const start = at + 30 + nameSize + extraSize;
+    files.set(zip.subarray(at + 30, at + 30 + nameSize).toString(), zip.subarray(start, start + size));
+    at = start + size;
+  }
+  return files;
+}
+
+async function unpack(zip, folder) {
+  for (const [name, bytes] of unzipped(zip)) {
+    await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
+    await writeFile(path.join(folder, name), bytes);
+  }
+}
+
+async function steps(trainer, count) {
+  for (let done = (await trainer.waitForLosses(0)).length + 1; done <= count; done++) {
+    await trainer.press('step');
+    await trainer.waitForLosses(done);
+    await trainer.waitForState('paused');
+  }
+  return trainer.waitForLosses(count);
+}
+
+/** Resumes a run with the program, which is stopped after that step or a later one. Gives its complaints. */
+async function resume(folder, last) {
+  const child = spawn(program, ['train', '--resume', folder, '--checkpoint-every', '1', '--no-tune', '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (text) => { said += text; });
+  const ended = new Promise((resolve) => { child.on('close', resolve); });
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (JSON.parse(line).step >= last) child.kill('SIGINT');
+  }
+  await ended;
+  return said;
+}
+
+async function metrics(folder) {
+  const lines = await readFile(path.join(folder, 'metrics.jsonl'), 'utf8');
+  return lines.trim().split('\n').map((line) => JSON.parse(line));
+}
+
+/** Opens a run in the page: its files, as Firefox does not choose folders for a test, or its zip. */
+async function open(page, ...files) {
+  await page.$eval('#open-run', (fold) => { fold.open = true; });
+  await (await page.$('#open-run-zip')).uploadFile(...files);
+}
+
+async function goesThereAndBack(trainer) {
+  const { page } = trainer;
+  const folder = path.join(directory, 'run');
+  await catchDownloads(page);
+  await trainer.dropIn(await file(directory, 'a text.rs', (await ownSources()).slice(0, 30_000)));
+  await trainer.type('learning-rate', 0.002);
+  const before = await steps(trainer, 5);
+  const link = await page.evaluate(() => location.hash);
+  await trainer.press('copy-command');
+  await page.waitForFunction(() => /command is copied|^streambp train/.test(document.querySelector('#notice')?.textContent));
+  assert.match(await page.$eval('#notice', ({ textContent }) => textContent), /needs the text a text\.rs/);
+  await trainer.press('export-run');
+  const { name, bytes } = await caught(page);
+  assert.equal(name, 'streambp-run-step-5.zip');
+  await unpack(bytes, folder);
+  const files = [...unzipped(bytes).keys()].map((name) => path.join(folder, name));
+  assert.deepEqual((await metrics(folder)).map(({ loss }) => loss), before);
+
+  const said = await resume(folder, 10);
+  assert(!/ was .* is now /.test(said), `the program takes other settings: ${said}`);
+  const there = (await metrics(folder)).map(({ loss }) => loss);
+  assert(there.length >= 10 && there[9] < there[0], `${said}: ${there}`);
+  assert.deepEqual(there.slice(0, 5), before);
+
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+  await trainer.type('learning-rate', 0.003);
+  await open(page, ...files);
+  await trainer.waitForState('paused');
+  assert.deepEqual(await trainer.waitForLosses(there.length), there);
+  const after = await steps(trainer, there.length + 5);
+  assert(after.at(-1) < before[0], `${after}`);
+  // Its sizes are those of no preset.
+  assert.equal((await page.evaluate(() => location.hash)).replace('preset=&', ''), link);
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+
+  // The zip is still the run as it was exported.
+  await open(page, await file(directory, 'run.zip', bytes));
+  await trainer.waitForState('paused');
+  assert.deepEqual(await trainer.waitForLosses(5), before);
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+
+  await open(page, ...files.filter((name) => !name.endsWith('run.json')));
+  assert.match(await trainer.waitForError(), /run\.json is not there; choose the whole directory/);
+}
