@@ -1,5 +1,7 @@
 //! The run of the page as the directory of a run of the program, and the other way round.
 
+use std::path::Path;
+
 use super::form::{SourceChoice, arguments, file_name};
 use super::model_protocol::Vocabulary;
 use super::protocol::{AtHand, Data, GivenText, History, Run, Start};
@@ -124,7 +126,8 @@ fn needs_model(started: &RunFile, snapshot: &Snapshot) -> bool {
 
 /// Is the model one in files? A preset and the text of a `config.json` have weights from the seed.
 fn is_in_files(started: &RunFile) -> bool {
-    started.value("model").is_some_and(|model| !model.starts_with('{') && Preset::named(model).is_none() && !model.ends_with(".json"))
+    let is_json = |model: &str| Path::new(model).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    started.value("model").is_some_and(|model| !model.starts_with('{') && Preset::named(model).is_none() && !is_json(model))
 }
 
 fn vocabulary(started: &RunFile, data: &Data) -> Result<Vocabulary> {

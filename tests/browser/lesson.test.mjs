@@ -79,7 +79,7 @@ async function presents(page, language) {
     const isChoice = await page.$('.answers') !== null;
     await page.keyboard.press(isChoice ? '2' : 'ArrowUp');
     if (isChoice) assert.equal(await page.$eval('[data-answer="2"]', (button) => button.ariaPressed), 'true');
-    await page.keyboard.press('Space');
+    await page.keyboard.press(' ');
     const text = await answer(page);
     const guessed = { en: /^(Right|Not quite|You guessed)/, ko: /^(맞았습니다|아쉽습니다|예상은)/ }[language];
     assert.match(text, guessed);
