@@ -20,7 +20,7 @@ pub type T = &'static Texts;
 /// Texts by the names of what they are about.
 type Section = HashMap<String, String>;
 
-/// A text. A page reads few languages, and saved_activations those that it has read.
+/// A text. A page reads few languages, and keeps those that it has read.
 type Text = &'static str;
 
 fn kept<'de, D: Deserializer<'de>>(file: D) -> Result<Text, D::Error> {
