@@ -133,7 +133,7 @@ fn what_is_wrong_with_data_and_vocabularies_is_said_in_a_sentence() {
         (train(&model, &data, &["--tokenizer", text(&tokenizer)]), "and the model knows 0 to 255"),
         (train(tiny, &data, &["--tokenizer", text(&hostile)]), "tokenizer.json is broken"),
         (train(tiny, &data, &["--tokenizer", "nowhere.json"]), "no tokenizer nowhere.json"),
-        (train(tiny, Path::new("own"), &["--tokenizer", "bytes"]), "made of bytes"),
+        (train(tiny, Path::new("stories"), &["--tokenizer", "bytes"]), "made of bytes"),
     ] {
         assert!(message.contains(expected), "{expected}: {message}");
     }
