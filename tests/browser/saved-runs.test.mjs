@@ -139,7 +139,7 @@ async function goesOnAfterAReload(trainer) {
   await page.reload();
   assert.equal(await runsListedAtStart(page), 1);
   const [saved] = await trainer.savedRuns();
-  assert.match(saved.text, /shaders.*step 2 of 1.000 · .*\d.* · .*[KM]iB/);
+  assert.match(saved.text, /Stories.*step 2 of 1.000 · .*\d.* · .*[KM]iB/);
   assert.deepEqual(await audit(trainer), []);
 
   // Another run takes nothing from it.
