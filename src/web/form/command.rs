@@ -213,7 +213,8 @@ mod tests {
         let mut form = Form::default();
         form.set(Field::ValidateEvery, VALIDATION_INTERVAL);
         // A tenth of 0.003 is not 0.0003 to the bit.
-        let options = "--model tiny --data stories --seq-len 512 --steps 1000 --min-lr 0.0003 --strategy stream --fixed-chunks --budget 64MiB";
+        let options =
+            "--model tiny --data stories --seq-len 512 --steps 1000 --min-lr 0.0003 --strategy stream --fixed-chunks --budget 64MiB";
         assert_eq!(line(&form), format!("streambp train {options}"));
         form.source = SourceChoice::Task(TaskKind::Copy);
         assert!(line(&form).contains("--data copy --distance 128 "), "{}", line(&form));

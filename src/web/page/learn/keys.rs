@@ -4,8 +4,9 @@ use leptos::ev;
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
-use super::{browser, present, question};
+use super::{present, question};
 use crate::web::lesson::chapters;
+use crate::web::page::browser;
 use crate::web::page::state::State;
 use crate::web::route::Route;
 

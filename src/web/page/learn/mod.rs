@@ -1,11 +1,10 @@
 //! The lesson: a chapter at a time, with its picture, its question and, once there is a guess, the truth.
 
 mod keys;
+mod lesson;
 mod pictures;
 mod present;
 mod question;
-
-use std::sync::Arc;
 
 use leptos::prelude::*;
 
@@ -13,49 +12,10 @@ use super::addressing;
 use super::browser;
 use super::state::{LessonState, State};
 use crate::web::i18n::{T, fill};
-use crate::web::lesson::{Chapter, Facts, chapters};
+use crate::web::lesson::{Chapter, chapters};
 
+pub use lesson::Lesson;
 pub use present::{begin, follow};
-
-/// The lesson, and what it may use: in a frame of another page, there is no device.
-#[derive(Clone, Copy)]
-pub struct Lesson {
-    lesson: LessonState,
-    language: RwSignal<&'static str>,
-    facts: Memo<Arc<Facts>>,
-    device: Option<State>,
-}
-
-impl Lesson {
-    /// The lesson of the page.
-    pub fn new(state: State) -> Self {
-        let times = move || {
-            let timed =
-                state.lab.compared.with(|compared| compared.iter().map(|(_, time)| time.clone().ok()).collect::<Option<Vec<f64>>>())?;
-            let times: [f64; 3] = timed.try_into().ok()?;
-            Some((times, state.device.adapter.with(|adapter| adapter.as_ref().map(|adapter| adapter.name.clone()))?))
-        };
-        Lesson::of(state.lesson, state.shell.language, Some(state), times)
-    }
-
-    /// The lesson without a device.
-    pub fn framed(lesson: LessonState, language: RwSignal<&'static str>) -> Self {
-        Lesson::of(lesson, language, None, || None)
-    }
-
-    fn of(
-        lesson: LessonState,
-        language: RwSignal<&'static str>,
-        device: Option<State>,
-        times: impl Fn() -> Option<([f64; 3], String)> + Send + Sync + 'static,
-    ) -> Self {
-        let facts = Memo::new(move |_| {
-            let facts = Facts { times: times(), ..(*lesson.planned.get()).clone() };
-            Arc::new(lesson.recorded.with(|recorded| recorded.iter().fold(facts, |facts, recorded| facts.with_recorded(recorded))))
-        });
-        Lesson { lesson, language, facts, device }
-    }
-}
 
 pub fn view(state: State, t: T) -> impl IntoView {
     keys::listen(state);

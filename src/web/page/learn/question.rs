@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::Lesson;
+use super::lesson::Lesson;
 use crate::web::i18n::{T, fill};
 use crate::web::lesson::{Chapter, Facts, Question, Truth, Words};
 use crate::web::page::components::axes::percent;

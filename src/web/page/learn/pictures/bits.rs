@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::measure;
+use super::controls::measure;
 use crate::train::{RunReport, VerifyReport};
 use crate::web::format::bytes;
 use crate::web::i18n::T;
 use crate::web::lesson::Words;
 use crate::web::page::lab::proof;
-use crate::web::page::learn::Lesson;
+use crate::web::page::learn::lesson::Lesson;
 
 pub fn view(lesson: Lesson, t: T, words: &'static Words) -> impl IntoView {
     let report = move || -> Option<Arc<VerifyReport>> {

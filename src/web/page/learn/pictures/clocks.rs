@@ -2,14 +2,14 @@
 
 use leptos::prelude::*;
 
-use super::{measure, name};
+use super::controls::{measure, name};
 use crate::step::StrategyKind;
 use crate::web::format::seconds;
 use crate::web::i18n::T;
 use crate::web::lesson::Words;
 use crate::web::page::components::axes::percent;
 use crate::web::page::lab::compare;
-use crate::web::page::learn::Lesson;
+use crate::web::page::learn::lesson::Lesson;
 
 pub fn view(lesson: Lesson, t: T, words: &'static Words) -> impl IntoView {
     let bars = move || {

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::slider;
+use super::controls::slider;
 use crate::step::StrategyKind;
 use crate::web::format::bytes;
 use crate::web::i18n::{T, fill};

@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 
-use super::slider;
+use super::controls::slider;
 use crate::web::axis::{Axes, SIDE, Scale};
 use crate::web::format::whole;
 use crate::web::i18n::{T, fill};

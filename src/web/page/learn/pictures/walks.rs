@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{name, slider};
+use super::controls::{name, slider};
 use crate::step::StrategyKind;
 use crate::web::axis::{BudgetPlace, memory_scale};
 use crate::web::format::{bytes, whole};
