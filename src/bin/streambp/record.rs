@@ -19,7 +19,7 @@ const PLACE: [&str; 3] = ["out", "resume", "overwrite"];
 /// Options that may name a file or a directory.
 const PATHS: [&str; 4] = ["model", "data", "tokenizer", "lora"];
 /// Values of `--data` that name no file.
-pub const MADE_UP: [&str; 6] = [OWN, "recall", "recall-cut", "copy", "sort", "sum"];
+pub const MADE_UP: [&str; 8] = [OWN, "recall", "recall-cut", "copy", "sort", "sum", "stories", "stories-ko"];
 
 /// A command line with what the directory of a run adds to it.
 #[derive(Default)]
