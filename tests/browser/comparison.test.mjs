@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { BROWSERS } from './browsers.mjs';
 import { serve } from './server.mjs';
 import { tooltip } from './trainer.mjs';
-import { pause, SMALL_LAYERS, TINY, visit } from './visit.mjs';
+import { catchDownloads, caught, pause, SMALL_LAYERS, TINY, visit } from './visit.mjs';
 
 const LONG_MS = 180_000;
 const STRATEGIES = ['standard', 'checkpoint', 'stream'];
@@ -28,6 +28,7 @@ for (const { name, launch } of BROWSERS) {
     test('puts three strategies side by side, and times them', () => visit(browser, server.url, comparesStrategies));
     test('looks for the fastest kernels, and keeps them', () => visit(browser, server.url, looksForKernels));
     test('proves that the gradients are the same bits', () => visit(browser, server.url, provesTheBits));
+    test('times every operation, and trains on as if it had not', () => visit(browser, server.url, timesOperations));
     test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar, { settings: TINY, view: 'reach' }));
     test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget, { settings: TINY, view: 'reach' }));
     test('shows what is kept and what waits on the host', () => visit(browser, server.url, keepsWhatThereIsRoomFor, { settings: TINY, view: 'reach' }));
@@ -99,6 +100,48 @@ async function provesTheBits(trainer) {
   assert.equal(rows.length, 9 * SMALL_LAYERS + 2, 'a row for each parameter');
   assert(rows.every((row) => /same.*10⁻/.test(row)), rows.join('\n'));
   assert(await trainer.page.$$eval('#proof-runs tbody tr', ({ length }) => length) >= 5);
+}
+
+async function timesOperations(trainer) {
+  const { page } = trainer;
+  await trainer.press('start');
+  const undisturbed = (await trainer.waitForLosses(6)).slice(0, 6);
+  await pause(trainer);
+  await trainer.press('reset');
+  await trainer.waitForState('ready');
+
+  // Before a run, between its steps, and during training.
+  checkOperations(await trainer.profile());
+  await trainer.press('step');
+  await trainer.waitForLosses(1);
+  await trainer.waitForState('paused');
+  await trainer.profile();
+  await trainer.press('start');
+  await trainer.waitForLosses(3);
+  await trainer.profile();
+  const disturbed = (await trainer.waitForLosses(6)).slice(0, 6);
+  assert.deepEqual(disturbed, undisturbed, 'it did not go on to the same bits');
+  await pause(trainer);
+
+  await trainer.show('lab');
+  const dots = await page.$$eval('.roofline .where-wide circle[data-tip]', (circles) => circles.map(({ dataset }) => dataset.tip));
+  assert(dots.length > 25 && dots.every((dot) => /GFLOP\/s, \d.* %$/.test(dot)), dots.join('\n'));
+  await catchDownloads(page);
+  await trainer.press('roofline-svg');
+  const picture = await caught(page);
+  assert.equal(picture.name, 'roofline.svg');
+  const svg = picture.bytes.toString();
+  assert(svg.startsWith('<svg') && !/var\(|NaN/.test(svg), 'a file has no style sheet');
+  await trainer.press('roofline-png');
+  assert.equal((await caught(page)).bytes.toString('latin1', 1, 4), 'PNG');
+}
+
+function checkOperations({ rows }) {
+  assert(rows.length > 30 && rows.every(({ share, turns }) => share > 0 && turns > 0), JSON.stringify(rows));
+  for (const [op, pass] of [['linear weight grad', 'backward'], ['attention', 'forward'], ['cross entropy', 'loss']]) {
+    assert(rows.some(({ text }) => text.includes(op) && text.includes(`(${pass})`)), `${op} in the pass ${pass} is missing`);
+  }
+  assert(rows.every(({ text }) => !text.includes('(update)')), 'a measurement updates nothing');
 }
 
 async function saysHowFar(trainer) {

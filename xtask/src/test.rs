@@ -20,8 +20,15 @@ enum Part {
     Lints,
     Native,
     Browser,
+    /// Measurements of the page, which need a machine that does nothing else.
+    Timed,
     /// A published model, in the program and in the page.
     Published,
+}
+
+impl Part {
+    const DEFAULT: [Part; 3] = [Part::Lints, Part::Native, Part::Browser];
+    const ALL: [Part; 5] = [Part::Lints, Part::Native, Part::Browser, Part::Timed, Part::Published];
 }
 
 /// The selected tests.
@@ -44,8 +51,8 @@ impl Selection {
                 other => return Err(format!("`{other}` is no option of test: it takes --all and --only")),
             }
         }
-        let all = [Part::Lints, Part::Native, Part::Browser].into_iter().chain(is_exhaustive.then_some(Part::Published));
-        Ok(Selection { parts: only.map_or_else(|| all.collect(), |part| vec![part]), is_exhaustive })
+        let all: &[Part] = if is_exhaustive { &Part::ALL } else { &Part::DEFAULT };
+        Ok(Selection { parts: only.map_or_else(|| all.to_vec(), |part| vec![part]), is_exhaustive })
     }
 
     fn has(&self, part: Part) -> bool {
@@ -54,7 +61,7 @@ impl Selection {
 
     /// Is the page tested?
     fn has_page(&self) -> bool {
-        self.has(Part::Browser) || self.has(Part::Published)
+        [Part::Browser, Part::Timed, Part::Published].into_iter().any(|part| self.has(part))
     }
 }
 
@@ -63,8 +70,9 @@ fn part_named(name: &str) -> Result<Part> {
         "lints" => Ok(Part::Lints),
         "native" => Ok(Part::Native),
         "browser" => Ok(Part::Browser),
+        "timed" => Ok(Part::Timed),
         "published" => Ok(Part::Published),
-        _ => Err(format!("there are no tests called `{name}`: --only takes lints, native, browser or published")),
+        _ => Err(format!("there are no tests called `{name}`: --only takes lints, native, browser, timed or published")),
     }
 }
 
@@ -120,7 +128,7 @@ fn needs(selection: &Selection) -> Vec<Need> {
         // Firefox needs a Vulkan driver, as native tests do.
         Need::Vulkan => selection.has(Part::Native) || selection.has_page(),
         Need::Chromium | Need::Node => selection.has_page(),
-        Need::Firefox => selection.has(Part::Browser),
+        Need::Firefox => selection.has(Part::Browser) || selection.has(Part::Timed),
         Need::Python => selection.has(Part::Published),
     };
     [Need::Vulkan, Need::Chromium, Need::Firefox, Need::Node, Need::Python].into_iter().filter(is_needed).collect()
@@ -150,6 +158,9 @@ fn page(selection: &Selection, runners: &Runners, toolchain: Option<&Toolchain>)
     if selection.has(Part::Browser) {
         total += counted(browser(runners, &tests));
     }
+    if selection.has(Part::Timed) {
+        total += counted(timed(runners, &tests));
+    }
     if selection.has(Part::Published) {
         total += counted(published_model(runners, &tests));
     }
@@ -157,24 +168,25 @@ fn page(selection: &Selection, runners: &Runners, toolchain: Option<&Toolchain>)
 }
 
 fn browser(runners: &Runners, tests: &BrowserTests) -> Result<Tally> {
-    let (timed, others) =
-        browser_test_files(runners.is_exhaustive)?.into_iter().partition::<Vec<String>, _>(|file| file.starts_with(TIMED));
-    let mut total = phase("browser tests", || {
-        let (mut chromium, mut firefox) = (tests.run(BROWSERS[0], &others)?, tests.run(BROWSERS[1], &others)?);
+    let files = browser_test_files(runners.is_exhaustive)?;
+    phase("browser tests", || {
+        let (mut chromium, mut firefox) = (tests.run(BROWSERS[0], &files)?, tests.run(BROWSERS[1], &files)?);
         thread::scope(|scope| {
             let other = scope.spawn(|| runners.count(&mut firefox, Show::AtTheEnd));
             let mut tally = runners.count(&mut chromium, Show::Now)?;
             tally += other.join().expect("counting does not panic")?;
             Ok(tally)
         })
-    })?;
-    total += phase("timed browser tests", || {
+    })
+}
+
+fn timed(runners: &Runners, tests: &BrowserTests) -> Result<Tally> {
+    phase("timed browser tests", || {
         BROWSERS.iter().try_fold(Tally::default(), |mut tally, browser| {
-            tally += runners.count(&mut tests.run(browser, &timed)?, Show::Now)?;
+            tally += runners.count(&mut tests.run(browser, &[TIMED.to_owned()])?, Show::Now)?;
             Ok(tally)
         })
-    })?;
-    Ok(total)
+    })
 }
 
 fn published_model(runners: &Runners, tests: &BrowserTests) -> Result<Tally> {
@@ -230,8 +242,8 @@ impl BrowserTests {
 
 /// The names of the browsers in `tests/browser/browsers.mjs`. They are tested in parallel.
 pub const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
-/// The prefix of the file of measurements, which runs alone: without a GPU, browsers take all cores.
-const TIMED: &str = "timed.";
+/// The file of measurements, which runs alone: without a GPU, browsers take all cores.
+const TIMED: &str = "timed.test.mjs";
 /// The prefix of the file that tests the size of the shipped page.
 const SIZE: &str = "size.";
 
@@ -240,8 +252,9 @@ fn browser_test_files(is_exhaustive: bool) -> Result<Vec<String>> {
     let unreadable = |error: std::io::Error| format!("tests/browser cannot be listed: {error}");
     let entries = std::fs::read_dir("tests/browser").map_err(unreadable)?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<Vec<_>>>();
-    let is_included =
-        |name: &String| name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE)) && name != published::PAGE_TEST;
+    let is_included = |name: &String| {
+        name.ends_with(".test.mjs") && (is_exhaustive || !name.starts_with(SIZE)) && ![TIMED, published::PAGE_TEST].contains(&&**name)
+    };
     let mut names: Vec<String> = names.map_err(unreadable)?.into_iter().filter(is_included).collect();
     names.sort_unstable();
     Ok(names)
@@ -314,10 +327,12 @@ mod tests {
         let all = Selection::named(&[]).unwrap();
         assert_eq!((all.parts.len(), all.is_exhaustive), (3, false));
         let exhaustive = Selection::named(&["--all"]).unwrap();
-        assert_eq!((exhaustive.parts.len(), exhaustive.has(Part::Published)), (4, true));
+        assert_eq!((exhaustive.parts.len(), exhaustive.has(Part::Published)), (5, true));
+        let timed = Selection::named(&["--only", "timed"]).unwrap();
+        assert!(timed.has_page() && !timed.has(Part::Browser));
         let some = Selection::named(&["--all", "--only", "native"]).unwrap();
         assert_eq!(some, Selection { parts: vec![Part::Native], is_exhaustive: true });
-        assert!(Selection::named(&["--only"]).unwrap_err().contains("lints, native, browser or published"));
+        assert!(Selection::named(&["--only"]).unwrap_err().contains("lints, native, browser, timed or published"));
         assert!(Selection::named(&["--fast"]).unwrap_err().contains("`--fast`"));
     }
 }
