@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
+import { actUntil, centre } from './pointing.mjs';
 import { serveInstrumented } from './server.mjs';
 import { audit, tooltip } from './trainer.mjs';
 import { catchDownloads, caught, file, ownSources, pause, TINY, visit } from './visit.mjs';
@@ -290,16 +291,12 @@ async function saysWhatIsPointedAt(trainer) {
   assert.match(text, new RegExp(`Compiling kernels: \\d+ of ${all}`));
   assert.equal(await page.$('.chip progress'), null);
 
-  const centre = (selector) => page.$eval(selector, (element) => {
-    const { left, top, width, height } = element.getBoundingClientRect();
-    return [left + width / 2, top + height / 2];
-  });
   await page.$eval('#memory', (grid) => grid.scrollIntoView({ block: 'center' }));
-  await page.mouse.move(...await centre('.cell'));
+  const [x, y] = await centre(page, '.cell');
+  await actUntil(() => tooltip(page), (tries) => page.mouse.move(x + tries, y));
   assert.match(await tooltip(page), /chunk 0.*[KM]iB|chunk 0.* B/);
-  await page.mouse.move(2, 2);
-  assert.equal(await tooltip(page), null);
-  await page.touchscreen.tap(...await centre('.cell'));
+  await actUntil(async () => await tooltip(page) === null, (tries) => page.mouse.move(2 + tries, 2));
+  await actUntil(() => tooltip(page), () => page.touchscreen.tap(x, y));
   assert.match(await tooltip(page), /chunk 0/);
   await page.keyboard.press('Escape');
   assert.equal(await tooltip(page), null);

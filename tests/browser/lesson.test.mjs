@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
+import { actUntil, centre } from './pointing.mjs';
 import { serve } from './server.mjs';
 import { audit } from './trainer.mjs';
 
@@ -111,19 +112,21 @@ async function presents(page, language) {
 }
 
 async function isTouched(page) {
-  const tap = async (selector) => {
+  const tap = (selector, hasEffect) => actUntil(hasEffect, async () => {
     await page.$eval(selector, (element) => element.scrollIntoView({ block: 'center' }));
-    const { x, y, width, height } = await page.$eval(selector, (element) => element.getBoundingClientRect().toJSON());
-    await page.touchscreen.tap(x + width / 2, y + height / 2);
-  };
+    await page.touchscreen.tap(...await centre(page, selector));
+  });
+  const isPressed = () => page.$eval('[data-answer="1"]', (button) => button.ariaPressed === 'true');
+  const isAnswered = () => page.$eval('#answer', ({ textContent }) => textContent.length > 0);
+  const isAt = (number) => page.$eval('.lesson', ({ dataset }, number) => dataset.chapter === String(number), number);
   for (let number = 1; number <= CHAPTERS; number++) {
     await isChapter(page, number);
-    if (await page.$('.answers')) await tap('[data-answer="1"]');
-    await tap('#reveal');
+    if (await page.$('.answers')) await tap('[data-answer="1"]', isPressed);
+    await tap('#reveal', isAnswered);
     await answer(page);
     const beyond = await page.$eval('.lesson', (lesson) => lesson.scrollWidth > lesson.clientWidth + 1);
     assert.equal(beyond, false, `chapter ${number} is wider than the phone`);
-    if (number < CHAPTERS) await tap('#next-chapter');
+    if (number < CHAPTERS) await tap('#next-chapter', () => isAt(number + 1));
   }
 }
 

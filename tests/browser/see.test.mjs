@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
+import { actUntil } from './pointing.mjs';
 import { serve } from './server.mjs';
 import { audit } from './trainer.mjs';
 import { catchDownloads, caught } from './visit.mjs';
@@ -178,15 +179,12 @@ async function namesParts(page) {
   assert.equal(await tooltip(page), null);
   // By pointer.
   const { x, y, width, height } = await page.$eval('.mountain:nth-child(2)', (mountain) => mountain.getBoundingClientRect().toJSON());
-  await page.mouse.move(x + 0.1 * width, y + height / 2);
-  assert.match((await tooltip(page)).heading, /^forward: /);
-  await page.mouse.move(x + 0.6 * width, y + height / 2);
-  assert.match((await tooltip(page)).heading, /^backward: /);
-  await page.mouse.move(5, 5);
-  assert.equal(await tooltip(page), null);
+  const says = (heading) => async () => heading.test((await tooltip(page))?.heading);
+  await actUntil(says(/^forward: /), (tries) => page.mouse.move(x + 0.1 * width + tries, y + height / 2));
+  await actUntil(says(/^backward: /), (tries) => page.mouse.move(x + 0.6 * width + tries, y + height / 2));
+  await actUntil(async () => await tooltip(page) === null, (tries) => page.mouse.move(5 + tries, 5));
   // By touch: it stays when the finger is gone, until something else is touched.
-  await page.touchscreen.tap(x + 0.37 * width, y + height / 2);
-  assert.match((await tooltip(page)).heading, /^loss: /);
+  await actUntil(says(/^loss: /), () => page.touchscreen.tap(x + 0.37 * width, y + height / 2));
   const title = await page.$eval('.see h1', (title) => title.getBoundingClientRect().toJSON());
   await page.touchscreen.tap(title.x + 20, title.y + 20);
   await page.waitForFunction(() => !document.querySelector('.see-tooltip'));

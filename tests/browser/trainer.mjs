@@ -1,15 +1,11 @@
 // The page as a user sees it: its inputs, its buttons, and its outputs.
 
-import { setTimeout } from 'node:timers/promises';
-
 import axe from 'axe-core';
 
-const POLL_MS = 100;
+import { actUntil, trueWithin } from './pointing.mjs';
+
 const READY_MS = 60_000;
 const STEPS_MS = 240_000;
-/** A click that shows nothing after this time has missed; so many in a row do not. */
-const CLICK_MS = 10_000;
-const MOST_CLICKS = 3;
 
 /**
  * Opens the page, and collects everything that a visitor's developer console would show in red. `fault` is what is broken in its worker
@@ -61,16 +57,10 @@ class Trainer {
     return this.page.$eval('nav [aria-current=page]', ({ dataset }) => dataset.route);
   }
 
-  /**
-   * Goes to a view by the bar. Without a GPU, Firefox composes its windows in the thread that runs the shaders: while it is busy, a click
-   * can be aimed at what was there before. A person would click again.
-   */
+  /** Goes to a view by the bar. */
   async show(view) {
-    for (let clicks = 0; clicks < MOST_CLICKS && await this.view() !== view; clicks++) {
-      await this.page.locator(`nav [data-route=${view}]`).click();
-      await this.#isTrueWithin(CLICK_MS, (view) => document.querySelector('nav [aria-current=page]').dataset.route === view, view);
-    }
-    if (await this.view() !== view) throw await this.#failure(`the view ${view} is not shown after ${MOST_CLICKS} clicks`);
+    if (await this.view() === view) return;
+    await actUntil(async () => await this.view() === view, () => this.page.locator(`nav [data-route=${view}]`).click());
     await this.page.waitForSelector(`[data-view=${view}]:not(.hidden) > *`);
   }
 
@@ -270,18 +260,9 @@ class Trainer {
   }
 
   async #waitFor(timeout, what, condition, ...values) {
-    const result = await this.#isTrueWithin(timeout, condition, ...values);
+    const result = await trueWithin(timeout, () => this.page.evaluate(condition, ...values));
     if (!result) throw await this.#failure(`no ${what} within ${timeout / 1000} s`);
     return result;
-  }
-
-  /** What the condition in the page gives as soon as that is true; undefined if it is not within the time. */
-  async #isTrueWithin(timeout, condition, ...values) {
-    for (const end = Date.now() + timeout; Date.now() < end; await setTimeout(POLL_MS)) {
-      const result = await this.page.evaluate(condition, ...values);
-      if (result) return result;
-    }
-    return undefined;
   }
 
   /** An error with what the page shows now. */

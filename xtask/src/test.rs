@@ -226,7 +226,8 @@ impl BrowserTests {
 
     /// Node's test runner on these test files in a browser.
     fn run(&self, browser: &str, files: &[String]) -> Result<Command> {
-        let mut tests = self.node(browser, &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
+        let concurrency = format!("--test-concurrency={}", if browser == "Firefox" { FIREFOXES } else { 1 });
+        let mut tests = self.node(browser, &["--test", &concurrency, "--test-reporter=spec"])?;
         tests.args(files);
         Ok(tests)
     }
@@ -242,6 +243,8 @@ impl BrowserTests {
 
 /// The names of the browsers in `tests/browser/browsers.mjs`. They are tested in parallel.
 pub const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
+/// Firefox waits most of the time, for its own windows: so many of them run files of tests in parallel.
+const FIREFOXES: usize = 2;
 /// The file of measurements, which runs alone: without a GPU, browsers take all cores.
 const TIMED: &str = "timed.test.mjs";
 /// The prefix of the file that tests the size of the shipped page.
