@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{StepReport, Validation};
+use super::{StepReport, Task, Validation};
 
 pub use crate::model::archive::CHECKPOINT;
 
@@ -18,6 +18,14 @@ pub const CHUNK: u32 = 128;
 pub const VALIDATION_INTERVAL: u64 = 50;
 /// The distance of a generated task's answers in tokens, unless another is given.
 pub const TASK_DISTANCE: u32 = 64;
+
+/// The data that is this project's own text.
+pub const OWN: &str = "own";
+
+/// Is the data of a run a text of its user's, and not one that is made up?
+pub fn is_given_text(data: &str) -> bool {
+    data != OWN && !Task::NAMES.contains(&data)
+}
 
 /// How a run was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

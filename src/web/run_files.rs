@@ -10,7 +10,7 @@ use crate::model::Preset;
 use crate::model::archive::TEXT_FOLDER;
 use crate::step::StrategyKind;
 use crate::train::Snapshot;
-use crate::train::run_file::{CHECKPOINT, CHUNK, METRICS, Metrics, RUN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL};
+use crate::train::run_file::{CHECKPOINT, CHUNK, METRICS, Metrics, OWN, RUN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 
 /// The path of a run's text in its directory, if it has one.
 pub fn text_path(run: &Run) -> Option<String> {
@@ -55,11 +55,8 @@ pub fn history(metrics: &[u8], snapshot: &Snapshot) -> History {
 
 /// The name of the text in the directory of a run, if it is trained on one.
 pub fn text_name(started: &RunFile) -> Option<&str> {
-    started.value("data").filter(|data| *data != "own" && generated(data, 1).is_none() && *data != CUT_RECALL)
+    started.value("data").filter(|data| is_given_text(data))
 }
-
-/// A task that the page does not have.
-const CUT_RECALL: &str = "recall-cut";
 
 /// What is generated, by the program's name of it, which the page has as well.
 fn generated(name: &str, distance: u32) -> Option<Data> {
@@ -78,10 +75,10 @@ pub fn run(started: &RunFile, snapshot: &Snapshot, text: Option<GivenText>, at_h
     let distance = number(started, "distance", u64::from(TASK_DISTANCE))? as u32;
     let data = match (started.value("data"), text) {
         (None, _) => return Err(Error::Data(format!("{RUN} names no --data; continue the run with streambp train --resume"))),
-        (Some("own"), _) => Data::OwnSource,
-        (Some(CUT_RECALL), _) => return Err(not_here("the task recall-cut")),
+        (Some(OWN), _) => Data::OwnSource,
         (Some(name), text) => match (generated(name, distance), text) {
             (Some(data), _) => data,
+            (None, _) if !is_given_text(name) => return Err(not_here(&format!("the task {name}"))),
             (None, Some(given)) => Data::Text(given),
             (None, None) => {
                 return Err(Error::Data(format!(

@@ -8,9 +8,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
 use streambp::error::{Error, Result};
 use streambp::model::Preset;
-use streambp::train::run_file::{RUN, RunFile, parts};
-
-use crate::text::OWN;
+use streambp::train::run_file::{RUN, RunFile, is_given_text, parts};
 
 /// The command that runs.
 const TRAIN: &str = "train";
@@ -18,8 +16,6 @@ const TRAIN: &str = "train";
 const PLACE: [&str; 3] = ["out", "resume", "overwrite"];
 /// Options that may name a file or a directory.
 const PATHS: [&str; 4] = ["model", "data", "tokenizer", "lora"];
-/// Values of `--data` that name no file.
-pub const MADE_UP: [&str; 8] = [OWN, "recall", "recall-cut", "copy", "sort", "sum", "stories", "stories-ko"];
 
 /// A command line with what the directory of a run adds to it.
 #[derive(Default)]
@@ -95,7 +91,7 @@ fn placed(argument: &str, directory: &Path) -> OsString {
 }
 
 fn names_a_path(value: &str) -> bool {
-    !MADE_UP.contains(&value) && Preset::named(value).is_none()
+    is_given_text(value) && Preset::named(value).is_none()
 }
 
 /// The arguments that make a run, as its file has them. Paths in `out` begin there, so that the directory can be moved.

@@ -11,13 +11,12 @@ use streambp::shaders;
 use streambp::text::{
     ChatTemplate, Content, Conversation, Document, EncodedRows, Message, Tokenizer, TokenizerFiles, train_vocabulary, without_mark,
 };
+use streambp::train::run_file::OWN;
 use streambp::train::{Dataset, Summary};
 
 use crate::options::ModelOptions;
 use crate::output;
 
-/// This project's shaders as `--data`.
-pub const OWN: &str = "own";
 /// The largest vocabulary of a model whose vocabulary is not chosen yet.
 const MOST_TOKENS: u32 = 1 << 24;
 

@@ -10,19 +10,16 @@ use streambp::gpu::{Gpu, Kernels};
 use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, WithAdapters, adapter_files};
 use streambp::step::{BatchShape, Limits, Strategy};
 use streambp::text::Tokenizer;
-use streambp::train::run_file::{RunFile, TASK_DISTANCE, VALIDATION_INTERVAL};
-use streambp::train::{
-    CopyTask, Dataset, Language, RecallTask, Settings, SortTask, StoriesTask, SumTask, Task, Trainer, fastest_strategy, load_snapshot,
-    plan_within,
-};
+use streambp::train::run_file::{OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
+use streambp::train::{Dataset, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within};
 
 use crate::options::{Adapters, ModelOptions, Opened, StrategyOptions, human_bytes, note_length, parse_bytes, strategy_words};
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
-use crate::record::{self, MADE_UP};
+use crate::record;
 use crate::session::Session;
 use crate::signals::Signal;
-use crate::text::{DataOptions, OWN, written};
+use crate::text::{DataOptions, written};
 use crate::training::{Files, Intervals, Training};
 
 #[derive(Args)]
@@ -126,8 +123,7 @@ impl Arguments {
     /// Notes how the run was started. `written` is when its text was, if a run's file says so.
     pub fn record(&mut self, train: &Command, matches: &ArgMatches, written_before: Option<u64>) {
         self.text.written = written_before;
-        let is_file = !MADE_UP.contains(&self.data.as_str());
-        let written = written_before.or_else(|| written(&self.data).ok()).filter(|_| is_file);
+        let written = written_before.or_else(|| written(&self.data).ok()).filter(|_| is_given_text(&self.data));
         self.started = RunFile { arguments: record::arguments(train, matches, self.out_path().ok().flatten()), written };
     }
 
@@ -148,20 +144,15 @@ impl Arguments {
 
     /// The dataset, and its tokenizer if it is a file. A preset's vocabulary size is set to the tokenizer's.
     fn dataset(&self, config: &mut Config) -> Result<(Dataset, Option<Tokenizer>)> {
-        let distance = self.distance;
         let made_up = match self.data.as_str() {
             OWN if self.text.keeps_tokenizer() => Dataset::own(self.seq_len),
-            "recall" => Dataset::task(Task::Recall(RecallTask::default()), self.seq_len),
-            "recall-cut" => Dataset::task(Task::Recall(RecallTask { cut: true, ..RecallTask::default() }), self.seq_len),
-            "copy" => Dataset::task(Task::Copy(CopyTask { distance }), self.seq_len),
-            "sort" => Dataset::task(Task::Sort(SortTask { distance }), self.seq_len),
-            "sum" => Dataset::task(Task::Sum(SumTask { distance }), self.seq_len),
-            "stories" => Dataset::task(Task::Stories(StoriesTask { language: Language::English }), self.seq_len),
-            "stories-ko" => Dataset::task(Task::Stories(StoriesTask { language: Language::Korean }), self.seq_len),
-            path => {
-                let (dataset, tokenizer) = self.text.dataset(path, &self.model, config, self.seq_len)?;
-                return Ok((dataset, Some(tokenizer)));
-            }
+            name => match Task::named(name, self.distance) {
+                Some(task) => Dataset::task(task, self.seq_len),
+                None => {
+                    let (dataset, tokenizer) = self.text.dataset(name, &self.model, config, self.seq_len)?;
+                    return Ok((dataset, Some(tokenizer)));
+                }
+            },
         };
         self.text.refuse(&self.data)?;
         Ok((made_up?, None))

@@ -5,15 +5,13 @@ use indicatif::ProgressBar;
 use streambp::error::{Error, Result};
 use streambp::model::{Config, Parameters, Weights};
 use streambp::step::{Batch, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
+use streambp::train::run_file::OWN;
 use streambp::train::{Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, verify};
 
 use crate::options::{ModelOptions, Opened, human_bytes};
 use crate::output;
 use crate::session::Session;
 use crate::text::DataOptions;
-
-/// [`Arguments::data`] for the text of this project's shaders.
-const OWN: &str = "own";
 
 #[derive(Args)]
 pub struct Arguments {

@@ -37,6 +37,23 @@ pub enum Task {
 }
 
 impl Task {
+    /// The names of all tasks, as the program's `--data` takes them.
+    pub const NAMES: [&str; 7] = ["recall", "recall-cut", "copy", "sort", "sum", "stories", "stories-ko"];
+
+    /// The task of a name. `distance` is that of the answers of `copy`, `sort` and `sum`, in tokens.
+    pub fn named(name: &str, distance: u32) -> Option<Task> {
+        Some(match name {
+            "recall" => Task::Recall(RecallTask::default()),
+            "recall-cut" => Task::Recall(RecallTask { cut: true, ..RecallTask::default() }),
+            "copy" => Task::Copy(CopyTask { distance }),
+            "sort" => Task::Sort(SortTask { distance }),
+            "sum" => Task::Sum(SumTask { distance }),
+            "stories" => Task::Stories(StoriesTask { language: Language::English }),
+            "stories-ko" => Task::Stories(StoriesTask { language: Language::Korean }),
+            _ => return None,
+        })
+    }
+
     /// Checks that a sequence of that length can hold the task.
     ///
     /// # Errors
@@ -112,10 +129,8 @@ mod tests {
 
     #[test]
     fn every_task_fills_its_sequence_and_has_answers() {
-        let tasks = [Task::Recall(RecallTask::default()), Task::Copy(CopyTask { distance: 20 })];
-        let more = [Task::Sort(SortTask { distance: 20 }), Task::Sum(SumTask { distance: 20 })];
-        let stories = [Language::English, Language::Korean].map(|language| Task::Stories(StoriesTask { language }));
-        for task in tasks.into_iter().chain(more).chain(stories) {
+        for name in Task::NAMES {
+            let task = Task::named(name, 20).unwrap();
             task.check(151).unwrap();
             let Example { ids, labels, answers } = task.sequence(151, &mut ChaCha8Rng::seed_from_u64(7));
             assert_eq!((ids.len(), labels.len()), (151, 151), "{task:?}");
@@ -126,6 +141,12 @@ mod tests {
             assert!(task.chance().is_none_or(|chance| (0.1..0.3).contains(&chance)));
             assert_eq!(ids, task.sequence(151, &mut ChaCha8Rng::seed_from_u64(7)).ids);
         }
+    }
+
+    #[test]
+    fn only_tasks_have_names() {
+        assert_eq!(Task::named("sum", 9), Some(Task::Sum(SumTask { distance: 9 })));
+        assert_eq!(Task::named("summer", 9), None);
     }
 
     #[test]

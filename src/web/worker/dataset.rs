@@ -5,17 +5,17 @@ use web_sys::Blob;
 use super::model_client::ModelClient;
 use crate::error::{Error, Result};
 use crate::text::Document;
-use crate::train::{CopyTask, Dataset, RecallTask, SortTask, StoriesTask, SumTask, Task};
+use crate::train::{Dataset, StoriesTask, Task};
 use crate::web::blob;
 use crate::web::model_protocol::{Encoded, Request, Vocabulary};
-use crate::web::protocol::{Data, Run, Start, TaskKind};
+use crate::web::protocol::{Data, Run, Start};
 
 /// Reads the dataset of a run. `text` is the file of its text.
 pub async fn dataset(run: &Run, text: Option<&Blob>, models: &ModelClient) -> Result<Dataset> {
     let seq_len = run.settings.seq_len;
     let given = || text.ok_or_else(|| Error::Data("the text is not at hand any more; choose it again".to_owned()));
     let (name, text, written) = match &run.data {
-        Data::Task(kind, distance) => return Dataset::task(task(*kind, *distance), seq_len),
+        Data::Task(kind, distance) => return Dataset::task(Task::named(kind.name(), *distance).expect("every kind is a task"), seq_len),
         Data::Stories(language) => return Dataset::task(Task::Stories(StoriesTask { language: *language }), seq_len),
         Data::OwnSource if !run.is_encoded() => return Dataset::own(seq_len),
         Data::Text(about) if !run.is_encoded() => return Dataset::text(blob::read_whole(&about.name, given()?).await?, seq_len),
@@ -34,14 +34,5 @@ pub async fn dataset(run: &Run, text: Option<&Blob>, models: &ModelClient) -> Re
             let documents: Vec<Document> = documents.into_iter().map(|(ids, assistant_mask)| Document { ids, assistant_mask }).collect();
             Dataset::documents(&documents, seq_len)
         }
-    }
-}
-
-fn task(kind: TaskKind, distance: u32) -> Task {
-    match kind {
-        TaskKind::Recall => Task::Recall(RecallTask::default()),
-        TaskKind::Copy => Task::Copy(CopyTask { distance }),
-        TaskKind::Sort => Task::Sort(SortTask { distance }),
-        TaskKind::Sum => Task::Sum(SumTask { distance }),
     }
 }
