@@ -36,7 +36,7 @@ pub struct Facts {
 
 impl Facts {
     /// The places that texts have for facts.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 9] = [
         "truth",
         "standard-peak",
         "checkpoint-peak",
@@ -46,8 +46,6 @@ impl Facts {
         "published-checkpoint",
         "adapter",
         "steps",
-        "guess",
-        "value",
     ];
 
     /// Plans what can be planned.

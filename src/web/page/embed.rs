@@ -19,13 +19,13 @@ pub fn show(name: &str) -> bool {
     match name {
         "mountains" => mount_to_body(move || {
             let place = RwSignal::new(place_of(within(address.length.unwrap_or(FIRST))));
-            in_own_language(move |t| see::embedded(t, place).into_any())
+            in_own_language(move |t, _| see::embedded(t, place).into_any())
         }),
         "grid" => mount_to_body(move || {
             let settings = Settings::new(address.form.clone());
             let step = StepState::new(settings, RwSignal::new(None), RwSignal::new(0));
             step.cursor.set(address.turn);
-            in_own_language(move |t| step::embedded(settings, step, t).into_any())
+            in_own_language(move |t, _| step::embedded(settings, step, t).into_any())
         }),
         _ => match name.strip_prefix("lesson-").and_then(|number| number.parse::<usize>().ok()) {
             Some(number @ 1..) => mount_to_body(move || lesson(number - 1)),
@@ -38,23 +38,23 @@ pub fn show(name: &str) -> bool {
 fn lesson(chapter: usize) -> impl IntoView {
     let lesson = LessonState::new();
     lesson.go_to(chapter);
-    let language = RwSignal::new("en");
-    in_own_language(move |t| {
-        language.set(if t.learn.title == Texts::english().learn.title { "en" } else { "ko" });
-        learn::article(Lesson::framed(lesson, language), t).into_any()
-    })
+    in_own_language(move |t, language| learn::article(Lesson::framed(lesson, language), t).into_any())
 }
 
-/// A view in the language that the visitor chose earlier, or the browser's.
-fn in_own_language(view: impl Fn(T) -> AnyView + Send + 'static) -> impl IntoView {
-    let texts = RwSignal::new(Texts::english());
+/// A view in the language that the visitor chose earlier, or the browser's: it is given the texts and the language's name.
+fn in_own_language(view: impl Fn(T, &'static str) -> AnyView + Send + 'static) -> impl IntoView {
+    let shown = RwSignal::new((Texts::english(), "en"));
     if let Some(name) = language::preferred() {
         spawn_local(async move {
             if let Some(found) = language::texts(name).await {
                 browser::set_root_attribute("lang", name);
-                texts.set(found);
+                shown.set((found, name));
             }
         });
     }
-    view! { {move || view(texts.get())} {tooltip::view()} }
+    let view = move || {
+        let (texts, name) = shown.get();
+        view(texts, name)
+    };
+    view! { {view} {tooltip::view()} }
 }

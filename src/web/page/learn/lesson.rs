@@ -29,8 +29,8 @@ impl Lesson {
     }
 
     /// The lesson without a device.
-    pub fn framed(lesson: LessonState, language: RwSignal<&'static str>) -> Self {
-        Lesson::of(lesson, language, None, || None)
+    pub fn framed(lesson: LessonState, language: &'static str) -> Self {
+        Lesson::of(lesson, RwSignal::new(language), None, || None)
     }
 
     fn of(

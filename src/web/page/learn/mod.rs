@@ -32,12 +32,12 @@ pub fn article(lesson: Lesson, t: T) -> impl IntoView {
     view! { {chapter} }
 }
 
-/// The recorded run is small beside the program, and most chapters need none of it.
+/// Gets the recorded run, unless it is here. The chapters that show it are not the first.
 fn load_recorded(lesson: LessonState) {
     if lesson.recorded.with_untracked(Option::is_none) {
         wasm_bindgen_futures::spawn_local(async move {
-            if let Some(file) = browser::fetch_file("lesson/recorded.json").await {
-                lesson.take_recorded(&file).await;
+            if let Some(json) = browser::fetch_text("lesson/recorded.json").await {
+                lesson.take_recorded(&json);
             }
         });
     }

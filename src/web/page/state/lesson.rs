@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use web_sys::Blob;
 
 use super::settings::Settings;
 use super::step::StepState;
@@ -63,11 +62,9 @@ impl LessonState {
         }
     }
 
-    /// Takes the recorded run from its file, if that is whole.
-    pub async fn take_recorded(self, file: &Blob) {
-        let Ok(text) = wasm_bindgen_futures::JsFuture::from(file.text()).await else { return };
-        let recorded = text.as_string().and_then(|text| serde_json::from_str(&text).ok());
-        self.recorded.set(recorded.map(Arc::new));
+    /// Takes the recorded run from the text of its file, if that is whole.
+    pub fn take_recorded(self, json: &str) {
+        self.recorded.set(serde_json::from_str(json).ok().map(Arc::new));
     }
 
     /// Goes to a chapter, by its place. Whatever is beyond the ends stays at them.

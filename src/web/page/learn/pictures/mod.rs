@@ -7,7 +7,7 @@ mod growth;
 mod mountain;
 mod reach;
 mod recall;
-mod walks;
+mod steps;
 
 use leptos::prelude::*;
 
@@ -19,8 +19,8 @@ pub fn view(lesson: Lesson, t: T, chapter: &'static Chapter, words: &'static Wor
     match chapter.picture {
         Picture::Mountain => mountain::view(lesson.lesson, t, words).into_any(),
         Picture::Growth => growth::view(lesson.lesson, t, words).into_any(),
-        Picture::Strategies => walks::strategies(lesson.lesson, t, words).into_any(),
-        Picture::Chunks => walks::chunks(lesson.lesson, t, words).into_any(),
+        Picture::Strategies => steps::strategies(lesson.lesson, t, words).into_any(),
+        Picture::Chunks => steps::chunks(lesson.lesson, t, words).into_any(),
         Picture::Bits => bits::view(lesson, t, words).into_any(),
         Picture::Clocks => clocks::view(lesson, t, words).into_any(),
         Picture::Reach => reach::view(lesson.lesson, t, words).into_any(),
