@@ -34,7 +34,7 @@ var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let chunk_end = chunk.start + chunk.count;
-  let first_key = (first_in_window$(chunk.start) / TOKEN_TILE + workgroup_id.x) * TOKEN_TILE;
+  let first_key = (max(first_in_window$(chunk.start), chunk.first_key) / TOKEN_TILE + workgroup_id.x) * TOKEN_TILE;
   let last_key = min(first_key + TOKEN_TILE, chunk_end) - 1u;
   // The sequence of the chunk's queries may begin after these keys.
   if first_visible$(chunk.start) > last_key { return; }

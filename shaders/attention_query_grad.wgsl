@@ -62,8 +62,10 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
   let first_key = first_visible$(chunk.start + tile_start) / $STEPu * $STEPu;
   let first_key_row = first_key % params$.keys_row_modulus;
-  var block = first_key;
-  while block <= last_key {
+  // Of the blocks of keys, those that this dispatch is for. The bound depends on the workgroup, so that lavapipe does not specialise for it.
+  let end_key = min(last_key + 1u, chunk.end_key);
+  var block = max(first_key, chunk.first_key);
+  while block < end_key {
   let block_end = min((block / $BLOCKu + 1u) * $BLOCKu, last_key + 1u);
 #for t in 0..$TOKENS
 #for e in 0..$HEAD_VEC4S

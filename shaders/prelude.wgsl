@@ -1,8 +1,9 @@
 // Precedes every shader. Lines that start with # are directives of src/gpu/shader.rs, which unrolls the loops: registers must have names,
 // since many drivers put an array that is indexed by a loop variable into memory.
 
-// The chunk: the index of its first token in the batch, and its number of tokens.
-struct Chunk { start: u32, count: u32 }
+// The chunk, or the part of it that one dispatch is for: the index of its first token in the batch, and its number of tokens; the tokens of
+// the chunk before them; and the keys that an attention kernel goes through, from one multiple of SUM_BLOCK to another.
+struct Chunk { start: u32, count: u32, tokens_before: u32, first_key: u32, end_key: u32 }
 
 @group(0) @binding(1) var<uniform> chunk: Chunk;
 
@@ -16,10 +17,10 @@ fn flat_workgroup(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> u32 {
   return workgroup_id.y * num_workgroups.x + workgroup_id.x;
 }
 
-// The first row of the chunk in a tensor: its first token in a tensor of the whole batch (row modulus 2^32 − 1, longer than any batch), 0
-// in a tensor of one chunk (row modulus 1), and the token modulo the length of a ring.
+// The row of the first token in a tensor: that token in a tensor of the whole batch (row modulus 2^32 − 1, longer than any batch), the tokens
+// before it in a tensor of one chunk (row modulus 1), and the token modulo the length of a ring.
 fn first_row(row_modulus: u32) -> u32 {
-  return chunk.start % row_modulus;
+  return select(chunk.start % row_modulus, chunk.tokens_before, row_modulus == 1u);
 }
 
 // The number of token tiles of the chunk; the last one may be shorter.

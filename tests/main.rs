@@ -8,6 +8,7 @@ mod command_line;
 mod configs;
 mod conversations;
 mod decode;
+mod dispatch_length;
 mod evaluation;
 mod examples;
 mod fixtures;

@@ -124,6 +124,31 @@ fn every_family() {
     }
 }
 
+/// A dispatch that would take too long is cut into parts, which give the bits of the whole.
+#[test]
+fn cut_dispatches() {
+    let long = Config { num_hidden_layers: 1, ..model::odd_config() };
+    let windows = Config { sliding_window: 1500, sliding_layers: vec![true], ..long.clone() };
+    let cases = model::families().into_iter().map(|config| (config, vec![130, 1, 369], device::own_tuning()));
+    // Sequences with several blocks of keys, each of which may have a dispatch of its own.
+    let long = [
+        (long.clone(), vec![2200], device::own_tuning()),
+        (windows, vec![70, 2130], device::own_tuning()),
+        (long, vec![2200], Tuning::GPU),
+    ];
+    for (config, lengths, tuning) in cases.chain(long) {
+        let batch = model::batch(&config, &lengths, 7);
+        let program = Program::gradients(&config, batch.shape.clone(), Strategy::CHECKPOINT);
+        let mut executor = model::device_executor(&program, tuning, &model::weights(&config, 1), &batch);
+        let whole = model::device_step(&mut executor);
+        for work in [1_000_000, 50_000] {
+            executor.limit_dispatches(work);
+            let what = format!("{:?}, {lengths:?}, at most {work} in a dispatch", config.model_type);
+            assert_same_bits(&ModelSpec::from(&config), &what, &model::device_step(&mut executor), &whole);
+        }
+    }
+}
+
 #[test]
 fn windows() {
     for (number, config) in model::windows().into_iter().enumerate() {

@@ -10,8 +10,9 @@ use super::dispatch::{BindingAccess, Grid};
 use super::fusion::FusedDispatch;
 use super::kernels;
 use super::lowering::{CompiledDispatch, Kernels};
+use super::parts::{DispatchLimit, Part, Whole};
 use super::tuning::Tuning;
-use crate::step::{BINDING_ALIGNMENT, Chunk, OpInstance, Plan, Program, Storage, TensorId};
+use crate::step::{BINDING_ALIGNMENT, Chunk, Op, OpInstance, Plan, Program, Storage, TensorId};
 
 /// The kernels of a plan, bound to its memory.
 pub(super) struct BoundKernels {
@@ -81,14 +82,16 @@ impl BoundKernels {
         self.gpu.queue.write_buffer(self.memory.buffer(&self.plan, id), self.plan.allocation(id).offset + from, bytes);
     }
 
-    /// The table of chunks: for each chunk of each length, its first token and its number of tokens.
+    /// The table of chunks: for each chunk of each length, the uniforms of a dispatch for all of it.
     fn chunk_table(&self) -> Vec<u8> {
         let tokens = self.program().tokens();
-        let of_length = |&(len, _): &(u32, u32)| (0..tokens.div_ceil(len)).map(move |i| [i * len, len.min(tokens - i * len)]);
+        let chunks = |&(len, _): &(u32, u32)| {
+            (0..tokens.div_ceil(len)).map(move |index| Chunk { index, start: index * len, count: len.min(tokens - index * len) })
+        };
         let mut table = Vec::new();
-        for (slot, chunk) in self.chunk_slots.iter().flat_map(of_length).enumerate() {
+        for (slot, chunk) in self.chunk_slots.iter().flat_map(chunks).enumerate() {
             table.resize(slot * BINDING_ALIGNMENT as usize, 0);
-            table.extend_from_slice(bytemuck::cast_slice(&chunk));
+            table.extend_from_slice(bytemuck::cast_slice(&Part::whole(chunk).uniforms()));
         }
         table
     }
@@ -156,7 +159,7 @@ impl BoundKernels {
 
     /// Encodes operations into a compute pass.
     pub fn encode(&self, pass: &mut wgpu::ComputePass, instances: &[OpInstance]) {
-        self.spans(instances).for_each(|(dispatch, span)| self.encode_dispatch(pass, dispatch, span[0]));
+        self.spans(instances).for_each(|(dispatch, span)| self.encode_dispatch(pass, dispatch, span[0], &Part::whole(span[0].chunk)));
     }
 
     /// The operation of an instance alone, with the kernel of another tuning.
@@ -169,16 +172,67 @@ impl BoundKernels {
         self.bind(&CompiledDispatch::new(&self.gpu, FusedDispatch::alone(&dispatch), slot.params_offset))
     }
 
-    /// Encodes a dispatch for the chunk of an instance.
-    pub fn encode_dispatch(&self, pass: &mut wgpu::ComputePass, dispatch: &BoundDispatch, OpInstance { block, chunk, .. }: OpInstance) {
-        let [x, y, z] = dispatch.grid.workgroups(chunk);
+    /// Encodes a dispatch for a part of the chunk of an instance. The chunk's uniforms must be those of the part.
+    pub fn encode_dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass,
+        dispatch: &BoundDispatch,
+        OpInstance { block, chunk, .. }: OpInstance,
+        part: &Part,
+    ) {
+        let [x, y, z] = dispatch.grid.workgroups(part);
         pass.set_pipeline(&dispatch.pipeline);
         pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
         pass.dispatch_workgroups(x, y, z * dispatch.layers);
     }
 
-    /// Submits operations, followed by a copy of a range of bytes of a tensor to the start of another tensor.
-    pub fn submit(&self, instances: &[OpInstance], copy: Option<(TensorId, Range<u64>, TensorId)>) -> wgpu::SubmissionIndex {
+    /// The parts of a dispatch.
+    pub fn parts(&self, dispatch: &BoundDispatch, span: &[OpInstance], limit: DispatchLimit) -> Vec<Part> {
+        let ops: Vec<&Op> = span.iter().map(|instance| self.program().op(instance.block, instance.node)).collect();
+        Whole { program: self.program(), ops: &ops, chunk: span[0].chunk, grid: dispatch.grid, layers: dispatch.layers }.parts(limit)
+    }
+
+    /// The work of operations.
+    pub fn work(&self, instances: &[OpInstance]) -> u64 {
+        let program = self.program();
+        instances.iter().map(|instance| program.cost(program.op(instance.block, instance.node), instance.chunk).work()).sum()
+    }
+
+    /// Makes the uniforms of an instance's chunk those of a part, in submissions from now on.
+    pub fn write_part(&self, OpInstance { block, chunk, .. }: OpInstance, part: &Part) {
+        self.write(self.program().bindings.chunks, self.chunk_offset(block, chunk).into(), bytemuck::cast_slice(&part.uniforms()));
+    }
+
+    /// Submits operations, followed by a copy of a range of bytes of a tensor to the start of another tensor. A dispatch with more work than
+    /// the limit is cut into parts, with a submission for each.
+    pub fn submit(
+        &self,
+        instances: &[OpInstance],
+        limit: DispatchLimit,
+        copy: Option<(TensorId, Range<u64>, TensorId)>,
+    ) -> wgpu::SubmissionIndex {
+        let (mut submitted, mut passed) = (0, 0);
+        for (dispatch, span) in self.spans(instances) {
+            let parts = self.parts(dispatch, span, limit);
+            if parts.len() > 1 {
+                self.submit_whole(&instances[submitted..passed], None);
+                parts.iter().for_each(|part| self.submit_part(dispatch, span[0], part));
+                self.write_part(span[0], &Part::whole(span[0].chunk));
+                submitted = passed + span.len();
+            }
+            passed += span.len();
+        }
+        self.submit_whole(&instances[submitted..], copy)
+    }
+
+    fn submit_part(&self, dispatch: &BoundDispatch, instance: OpInstance, part: &Part) {
+        self.write_part(instance, part);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        self.encode_dispatch(&mut encoder.begin_compute_pass(&Default::default()), dispatch, instance, part);
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    fn submit_whole(&self, instances: &[OpInstance], copy: Option<(TensorId, Range<u64>, TensorId)>) -> wgpu::SubmissionIndex {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());

@@ -1,9 +1,10 @@
 //! The dispatch of an operation: its shader, bindings, uniforms and grid of workgroups.
 
+use super::parts::Part;
 use super::shader::{Constants, Shader};
 use super::tuning::{Sharing, TokenTile, Tuning};
 use crate::model::Dtype;
-use crate::step::{Chunk, Element, OpKind, Program, SUM_BLOCK, TOKEN_TILE, TensorId};
+use crate::step::{Element, OpKind, Program, SUM_BLOCK, TOKEN_TILE, TensorId};
 
 /// The access mode of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +43,8 @@ pub enum Grid {
     ThreadsPerToken(u32),
     /// One per 64 threads, with that many threads in total.
     Threads(u64),
+    /// That many along x and y, each of which goes through all tokens of the chunk, from the last to the first.
+    OverTokens(u32, u32),
     /// That many along x and y, independent of the chunk.
     Workgroups(u32, u32),
 }
@@ -56,19 +59,20 @@ const TOKENS_UNROLLED: u32 = 4;
 const MAX_WORKGROUPS: u64 = 65_535;
 
 impl Grid {
-    /// The number of workgroups along x, y and z for a chunk.
-    pub fn workgroups(self, chunk: Chunk) -> [u32; 3] {
+    /// The number of workgroups along x, y and z for a part of a chunk.
+    pub fn workgroups(self, part: &Part) -> [u32; 3] {
+        let chunk = part.chunk;
         let tokens = u64::from(chunk.count);
         match self {
             Grid::TokenTiles(others) => [chunk.count.div_ceil(TOKEN_TILE), others, 1],
             Grid::KeyTiles { window, others } => {
-                let first = chunk.start.saturating_sub(window - 1) / TOKEN_TILE;
-                [chunk.end().div_ceil(TOKEN_TILE) - first, others, 1]
+                let first = chunk.start.saturating_sub(window - 1).max(part.keys.start) / TOKEN_TILE;
+                [chunk.end().min(part.keys.end).div_ceil(TOKEN_TILE) - first, others, 1]
             }
             Grid::PerToken(others) => fold(tokens * u64::from(others)),
             Grid::ThreadsPerToken(threads) => fold((tokens * u64::from(threads)).div_ceil(64)),
             Grid::Threads(threads) => fold(threads.div_ceil(64)),
-            Grid::Workgroups(x, y) => [x, y, 1],
+            Grid::OverTokens(x, y) | Grid::Workgroups(x, y) => [x, y, 1],
         }
     }
 }
@@ -77,7 +81,7 @@ impl Grid {
     /// Workgroups along y, or `u32::MAX` where a fused shader need not check them.
     pub(super) fn rows(self) -> u32 {
         match self {
-            Grid::TokenTiles(rows) | Grid::Workgroups(_, rows) => rows,
+            Grid::TokenTiles(rows) | Grid::OverTokens(_, rows) | Grid::Workgroups(_, rows) => rows,
             _ => u32::MAX,
         }
     }
@@ -87,7 +91,7 @@ impl Grid {
         let few_are_idle = |a: u32, b: u32| a.max(b) <= 2 * a.min(b);
         match (self, other) {
             (Grid::TokenTiles(a), Grid::TokenTiles(b)) => few_are_idle(a, b),
-            (Grid::Workgroups(x, a), Grid::Workgroups(other_x, b)) => x == other_x && few_are_idle(a, b),
+            (Grid::OverTokens(x, a), Grid::OverTokens(other_x, b)) => x == other_x && few_are_idle(a, b),
             _ => self == other,
         }
     }
@@ -145,7 +149,7 @@ impl Dispatch {
     pub(super) fn over_tokens(kind: OpKind, columns: u32, tuning: &Tuning, loops_of_token: u32) -> Self {
         let token_threads = tuning.token_threads();
         let col_threads = tuning.row_threads / token_threads;
-        Dispatch::new(kind, Grid::Workgroups(columns.div_ceil(col_threads), 1))
+        Dispatch::new(kind, Grid::OverTokens(columns.div_ceil(col_threads), 1))
             .constant("WORKGROUP_SIZE", tuning.row_threads)
             .constant("COL_THREADS", col_threads)
             .constant("TOKEN_THREADS", token_threads)

@@ -8,7 +8,8 @@ use super::bound_kernels::BoundKernels;
 use super::device::Gpu;
 use super::device_memory::DeviceMemory;
 use super::lowering::Kernels;
-use super::offload::Offload;
+use super::offload::{Before, Offload};
+use super::parts::Part;
 use super::profiler::{self, OpTime};
 use super::throttle::{PendingMetrics, Throttle};
 use super::transfer;
@@ -40,6 +41,12 @@ impl Executor {
         bound.gpu.check()?;
         let offload = Offload::new(bound.program());
         Ok(Executor { bound, offload, throttle: Throttle::new(), done: Arc::default() })
+    }
+
+    /// Fixes the most work of a dispatch, whatever the device's speed: the results must be the same bits.
+    #[doc(hidden)]
+    pub fn limit_dispatches(&mut self, work: u64) {
+        self.throttle.fix(work);
     }
 
     /// The plan.
@@ -201,30 +208,32 @@ impl Executor {
         let plan = self.bound.plan.clone();
         let program = plan.program();
         let mut todo = Vec::new();
-        let mut flops = 0;
+        let mut work = 0;
         let mut all = 0;
+        let limit = self.throttle.dispatch_limit();
         let mut instances = (numbers.start + 1..).zip(program.instances(numbers.clone())).peekable();
         while let Some((number, instance)) = instances.next() {
             let op = program.op(instance.block, instance.node);
             if let Op::HostCopy(HostCopy { x, out }) = *op {
-                self.offload.copy(&mut self.bound, &std::mem::take(&mut todo), [x, out], instance.chunk).await?;
+                self.offload.copy(&mut self.bound, Before { instances: &todo, limit }, [x, out], instance.chunk).await?;
                 self.note_when_done(number);
-                flops = 0;
+                todo.clear();
+                work = 0;
                 continue;
             }
             todo.push(instance);
-            let cost = program.flops(op, instance.chunk);
-            flops += cost;
+            let cost = program.cost(op, instance.chunk).work();
+            work += cost;
             all += cost;
             let may_end = instances.peek().is_none_or(|(_, next)| self.bound.may_start_with(next));
-            if flops >= self.throttle.flops_per_submission && may_end {
-                self.bound.submit(&todo, None);
+            if work >= self.throttle.work_per_submission() && may_end {
+                self.bound.submit(&todo, limit, None);
                 self.note_when_done(number);
                 todo.clear();
-                flops = 0;
+                work = 0;
             }
         }
-        self.bound.submit(&todo, None);
+        self.bound.submit(&todo, limit, None);
         self.note_when_done(numbers.end);
         self.offload.take_all(&mut self.bound).await?;
         self.throttle.note(all);
@@ -252,11 +261,10 @@ impl Executor {
         let len = self.program().blocks[block].chunk_order.chunk_len(self.program().tokens());
         assert!(chunk.start % len + chunk.count <= len, "tokens {}..{} in chunks of {len}", chunk.start, chunk.end());
         let chunk = Chunk { index: 0, ..chunk };
-        let slot = self.bound.chunk_offset(block, chunk);
-        self.bound.write(self.program().bindings.chunks, u64::from(slot), bytemuck::cast_slice(&[chunk.start, chunk.count]));
         let node = |node| OpInstance { block, chunk, node };
         let instances: Vec<OpInstance> = (0..self.bound.node_count(block)).map(node).collect();
-        self.bound.submit(&instances, None);
+        self.bound.write_part(node(0), &Part::whole(chunk));
+        self.bound.submit(&instances, self.throttle.dispatch_limit(), None);
         self.gpu().check()
     }
 
@@ -266,7 +274,7 @@ impl Executor {
     /// # Errors
     /// If the device was lost or has reported an error.
     pub async fn profile(&self, numbers: Range<u64>) -> Result<Vec<OpTime>> {
-        profiler::profile(&self.bound, numbers).await
+        profiler::profile(&self.bound, numbers, self.throttle.dispatch_limit()).await
     }
 
     /// The least measured time in seconds of an operation with the kernel of another tuning. It overwrites the operation's outputs.

@@ -19,6 +19,7 @@ mod kernels;
 mod lowering;
 mod memory_counter;
 mod offload;
+mod parts;
 mod pipelines;
 mod profiler;
 mod shader;
@@ -45,5 +46,7 @@ pub use dispatch::{BindingAccess, Dispatch, Grid, Value};
 pub use fusion::{FusedDispatch, KernelSource};
 #[doc(hidden)]
 pub use kernels::dispatch;
+#[doc(hidden)]
+pub use parts::{Cut, DispatchLimit, Part, Whole};
 #[doc(hidden)]
 pub use shader::Shader;

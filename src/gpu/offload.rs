@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::bound_kernels::BoundKernels;
 use super::device::PendingWork;
+use super::parts::DispatchLimit;
 use crate::error::{Error, Result};
 use crate::step::{Chunk, OpInstance, Program, Storage, TensorId};
 
@@ -25,6 +26,13 @@ pub(super) struct Offload {
     writes: VecDeque<PendingWork>,
 }
 
+/// The operations before a copy, and the most work of their dispatches.
+#[derive(Clone, Copy)]
+pub(super) struct Before<'a> {
+    pub instances: &'a [OpInstance],
+    pub limit: DispatchLimit,
+}
+
 /// A chunk in flight to the host.
 struct Read {
     pending: PendingWork,
@@ -39,31 +47,31 @@ impl Offload {
         Offload { free: program.bindings.staging.clone(), reads: VecDeque::new(), writes: VecDeque::new() }
     }
 
-    /// Copies the chunk's rows of a tensor to the host or back, after the operations `before`.
+    /// Copies the chunk's rows of a tensor to the host or back, after the operations before it.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
-    pub async fn copy(&mut self, bound: &mut BoundKernels, before: &[OpInstance], [x, out]: [TensorId; 2], chunk: Chunk) -> Result<()> {
+    pub async fn copy(&mut self, bound: &mut BoundKernels, before: Before<'_>, [x, out]: [TensorId; 2], chunk: Chunk) -> Result<()> {
         match bound.program().tensor(out).storage {
             Storage::Host => self.copy_out(bound, before, [x, out], chunk).await,
             _ => self.copy_in(bound, before, [x, out], chunk).await,
         }
     }
 
-    async fn copy_out(&mut self, bound: &mut BoundKernels, before: &[OpInstance], [x, out]: [TensorId; 2], chunk: Chunk) -> Result<()> {
+    async fn copy_out(&mut self, bound: &mut BoundKernels, before: Before<'_>, [x, out]: [TensorId; 2], chunk: Chunk) -> Result<()> {
         if self.free.is_empty() {
             self.take_oldest(bound).await?;
         }
         let staging = self.free.pop().expect("a staging buffer was freed");
         let (from, bytes) = (rows_of(bound.program(), x, chunk), rows_of(bound.program(), out, chunk));
-        let submission = bound.submit(before, Some((x, from.start as u64..from.end as u64, staging)));
+        let submission = bound.submit(before.instances, before.limit, Some((x, from.start as u64..from.end as u64, staging)));
         let pending = bound.gpu.when_mapped(bound.memory.buffer(&bound.plan, staging), bytes.len() as u64, submission);
         self.reads.push_back(Read { pending, staging, tensor: out, bytes });
         Ok(())
     }
 
-    async fn copy_in(&mut self, bound: &mut BoundKernels, before: &[OpInstance], [x, out]: [TensorId; 2], chunk: Chunk) -> Result<()> {
-        let submission = bound.submit(before, None);
+    async fn copy_in(&mut self, bound: &mut BoundKernels, before: Before<'_>, [x, out]: [TensorId; 2], chunk: Chunk) -> Result<()> {
+        let submission = bound.submit(before.instances, before.limit, None);
         let from = rows_of(bound.program(), x, chunk);
         while self.reads.iter().any(|read| read.tensor == x && read.bytes == from) {
             self.take_oldest(bound).await?;

@@ -55,6 +55,16 @@ impl BatchShape {
         starts
     }
 
+    /// The first token that is visible to a token: in its sequence, and in its window.
+    pub fn first_visible(&self, token: u32, window: Option<u32>) -> u32 {
+        let ends = self.lengths.iter().scan(0, |end, &length| {
+            *end += length;
+            Some(*end)
+        });
+        let start = ends.take_while(|&end| end <= token).last().unwrap_or(0);
+        window.map_or(start, |window| start.max(token.saturating_sub(window - 1)))
+    }
+
     /// Pairs of a query in the range `tokens` and a key that is visible to it: at or before the query, in its sequence, and in its window.
     pub fn visible_pairs(&self, tokens: Range<u32>, window: Option<u32>) -> u64 {
         let window = window.map_or(u64::MAX, u64::from);

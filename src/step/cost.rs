@@ -22,6 +22,13 @@ const FLOPS_PER_BYTE: u64 = 8;
 /// Floating-point operations in the time of starting one operation instance.
 const FLOPS_PER_INSTANCE: u64 = 1_000_000;
 
+impl Cost {
+    /// Arithmetic and traffic together, in floating-point operations that take as long.
+    pub fn work(&self) -> u64 {
+        self.flops + FLOPS_PER_BYTE * self.bytes
+    }
+}
+
 impl AddAssign for Cost {
     fn add_assign(&mut self, other: Cost) {
         self.flops += other.flops;
@@ -45,8 +52,7 @@ impl Program {
 
     /// A rough estimate of a step's time, in equivalent floating-point operations, to compare plans by.
     pub fn step_effort(&self) -> u64 {
-        let Cost { flops, bytes } = self.step_cost();
-        flops + FLOPS_PER_BYTE * bytes + FLOPS_PER_INSTANCE * self.instance_count()
+        self.step_cost().work() + FLOPS_PER_INSTANCE * self.instance_count()
     }
 
     /// The cost of all chunks of a block.

@@ -23,7 +23,7 @@ impl Kernel for LinearWeightGrad {
         Some(
             Dispatch::new(
                 OpKind::LinearWeightGrad,
-                Grid::Workgroups(columns.div_ceil(tile.col_threads * tile.cols), rows.div_ceil(tile.row_threads * tile.vec4s)),
+                Grid::OverTokens(columns.div_ceil(tile.col_threads * tile.cols), rows.div_ceil(tile.row_threads * tile.vec4s)),
             )
             .write("d_out", d_out)
             .write("x", x)

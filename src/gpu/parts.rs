@@ -1,0 +1,186 @@
+//! Parts of operations: what one dispatch is for, so that none takes too long.
+//!
+//! Operating systems and browsers reset a device that is busy with one dispatch for seconds. So an operation with more work than a limit is
+//! cut where the same operation would be cut by shorter chunks or by its own blocks of a sum: between token tiles, and for attention between
+//! blocks of keys. Each part continues from what the one before has stored, so the results are the same bits for every limit.
+
+use std::ops::Range;
+
+use super::dispatch::Grid;
+use crate::step::{Chunk, Op, OpKind, Program, SUM_BLOCK, TOKEN_TILE};
+
+/// A part of an operation for a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its tokens; the index is that of the whole chunk.
+    pub chunk: Chunk,
+    /// Tokens of the whole chunk before these.
+    pub tokens_before: u32,
+    /// The keys that an attention kernel goes through: whole blocks, counted from the start of the batch.
+    pub keys: Range<u32>,
+}
+
+/// The most work of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DispatchLimit {
+    /// Of all workgroups together: see [`Cost::work`](crate::step::Cost::work).
+    pub work: u64,
+    /// Of one workgroup, which has only a part of the device for itself.
+    pub workgroup_work: u64,
+}
+
+/// Where an operation can be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Nowhere. Its work does not grow with the sequence, and its tensors fit into bindings.
+    Nowhere,
+    /// Between token tiles.
+    Tokens,
+    /// Between token tiles; and between blocks of keys, all of which a workgroup goes through.
+    TokensAndKeys,
+    /// Between blocks of keys, each of which has its own workgroups; and between the token tiles that these go through.
+    KeysAndTokens,
+}
+
+impl Part {
+    /// The whole operation.
+    pub fn whole(chunk: Chunk) -> Part {
+        Part { chunk, tokens_before: 0, keys: 0..u32::MAX }
+    }
+
+    /// Its uniforms: the fields of `Chunk` in `shaders/prelude.wgsl`.
+    pub fn uniforms(&self) -> [u32; 5] {
+        [self.chunk.start, self.chunk.count, self.tokens_before, self.keys.start, self.keys.end]
+    }
+}
+
+impl DispatchLimit {
+    /// No limit.
+    pub const NONE: DispatchLimit = DispatchLimit { work: u64::MAX, workgroup_work: u64::MAX };
+
+    /// Workgroups that run at the same time, at least: the most work of one of them is this part of the whole.
+    const WORKGROUPS: u64 = 128;
+    /// Work of a workgroup that no device spends longer on than it should on a dispatch.
+    const LITTLE_WORK: u64 = 1_000_000_000;
+
+    /// At most `work` in a dispatch.
+    pub fn of(work: u64) -> DispatchLimit {
+        DispatchLimit { work, workgroup_work: (work / Self::WORKGROUPS).max(work.min(Self::LITTLE_WORK)) }
+    }
+}
+
+impl Cut {
+    /// Where an operation with that grid can be cut.
+    pub fn of(kind: OpKind, grid: Grid) -> Cut {
+        match grid {
+            Grid::Threads(_) | Grid::Workgroups(..) => Cut::Nowhere,
+            Grid::KeyTiles { .. } => Cut::KeysAndTokens,
+            _ if matches!(kind, OpKind::Attention | OpKind::AttentionQueryGrad) => Cut::TokensAndKeys,
+            Grid::TokenTiles(_) | Grid::PerToken(_) | Grid::ThreadsPerToken(_) | Grid::OverTokens(..) => Cut::Tokens,
+        }
+    }
+}
+
+/// Operations that share a dispatch, for a chunk.
+pub struct Whole<'a> {
+    /// Their program.
+    pub program: &'a Program,
+    /// The operations.
+    pub ops: &'a [&'a Op],
+    /// Their chunk.
+    pub chunk: Chunk,
+    /// Their grid.
+    pub grid: Grid,
+    /// Workgroups along z.
+    pub layers: u32,
+}
+
+impl Whole<'_> {
+    /// Parts within a limit, as far as the operations can be cut. Sums over tokens go from the last token to the first, sums over keys from
+    /// the first key to the last.
+    pub fn parts(&self, limit: DispatchLimit) -> Vec<Part> {
+        let cut = Cut::of(self.ops[0].kind(), self.grid);
+        if cut == Cut::Nowhere || (self.work(self.chunk) <= limit.work && self.workgroup_work(self.chunk) <= limit.workgroup_work) {
+            return vec![Part::whole(self.chunk)];
+        }
+        let mut parts = Vec::new();
+        let mut rest = self.chunk;
+        while rest.count > 0 {
+            let tokens = self.last_tokens(rest, cut, limit);
+            rest.count -= tokens.count;
+            parts.extend(self.key_ranges(tokens, cut, limit).into_iter().map(|keys| self.part(tokens, keys)));
+        }
+        parts
+    }
+
+    fn part(&self, chunk: Chunk, keys: Range<u32>) -> Part {
+        Part { chunk, tokens_before: chunk.start - self.chunk.start, keys }
+    }
+
+    /// As many of the last tokens as one dispatch is for, at least a tile.
+    fn last_tokens(&self, all: Chunk, cut: Cut, limit: DispatchLimit) -> Chunk {
+        let tiles = all.count.div_ceil(TOKEN_TILE);
+        let last = |count: u32| {
+            let before = (tiles - count) * TOKEN_TILE;
+            Chunk { start: all.start + before, count: all.count - before, ..all }
+        };
+        let fits = |chunk: Chunk| match cut {
+            Cut::TokensAndKeys => self.work(chunk) / u64::from(self.key_parts(chunk, cut, limit)) <= limit.work,
+            Cut::KeysAndTokens => self.workgroup_work(chunk) <= limit.workgroup_work,
+            Cut::Tokens | Cut::Nowhere => self.work(chunk) <= limit.work && self.workgroup_work(chunk) <= limit.workgroup_work,
+        };
+        let (mut most, mut too_many) = (1, tiles + 1);
+        while too_many - most > 1 {
+            let count = most.midpoint(too_many);
+            if fits(last(count)) { most = count } else { too_many = count }
+        }
+        last(most)
+    }
+
+    /// The number of dispatches between which the keys of some tokens are dealt out.
+    fn key_parts(&self, tokens: Chunk, cut: Cut, limit: DispatchLimit) -> u32 {
+        let parts = match cut {
+            // The last tile sees the most keys. What is left of it alone is all that there is to cut.
+            Cut::TokensAndKeys => {
+                let before = (tokens.count - 1) / TOKEN_TILE * TOKEN_TILE;
+                let tile = Chunk { start: tokens.start + before, count: tokens.count - before, ..tokens };
+                self.workgroup_work(tile).div_ceil(limit.workgroup_work).max(self.work(tile).div_ceil(limit.work))
+            }
+            Cut::KeysAndTokens => self.work(tokens).div_ceil(limit.work),
+            Cut::Tokens | Cut::Nowhere => 1,
+        };
+        parts.clamp(1, u64::from(u32::MAX)) as u32
+    }
+
+    /// The ranges of keys of some tokens.
+    fn key_ranges(&self, tokens: Chunk, cut: Cut, limit: DispatchLimit) -> Vec<Range<u32>> {
+        if cut == Cut::Tokens {
+            return vec![Part::whole(tokens).keys];
+        }
+        let parts = self.key_parts(tokens, cut, limit);
+        let first = self.program.batch.first_visible(tokens.start, self.ops[0].window()) / SUM_BLOCK;
+        let blocks = tokens.end().div_ceil(SUM_BLOCK) - first;
+        let of_part = blocks.div_ceil(parts).max(1);
+        let ranges = (first..first + blocks).step_by(of_part as usize).map(|block| block * SUM_BLOCK..(block + of_part) * SUM_BLOCK);
+        let mut ranges: Vec<Range<u32>> = ranges.collect();
+        // Nothing is visible beyond the ends.
+        if let Some(first) = ranges.first_mut() {
+            first.start = 0;
+        }
+        if let Some(last) = ranges.last_mut() {
+            last.end = u32::MAX;
+        }
+        ranges
+    }
+
+    fn work(&self, chunk: Chunk) -> u64 {
+        self.ops.iter().map(|op| self.program.cost(op, chunk).work()).sum()
+    }
+
+    /// The work of a workgroup, on average.
+    fn workgroup_work(&self, chunk: Chunk) -> u64 {
+        let all: u64 = self.ops.iter().map(|op| self.program.flops(op, chunk)).sum();
+        let workgroups: u64 = self.grid.workgroups(&Part::whole(chunk)).into_iter().map(u64::from).product();
+        all / (workgroups * u64::from(self.layers)).max(1)
+    }
+}
