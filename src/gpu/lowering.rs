@@ -1,6 +1,7 @@
 //! Lowering: turns the operations of a plan into kernels. Each operation becomes a dispatch, adjacent dispatches are fused, and all are
 //! compiled.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::device::Gpu;
@@ -9,7 +10,7 @@ use super::fusion::FusedDispatch;
 use super::kernels;
 use super::pipelines::Pipeline;
 use crate::error::{Error, Result};
-use crate::step::{BINDING_ALIGNMENT, Block, Op, Plan, TOKEN_TILE, TensorId};
+use crate::step::{BINDING_ALIGNMENT, Block, Node, Op, Plan, TOKEN_TILE, TensorId};
 
 /// The kernels of a plan, compiled for an adapter.
 pub struct Kernels {
@@ -44,48 +45,89 @@ impl CompiledDispatch {
     }
 }
 
+/// Kernels that are being compiled at a time. Firefox tells only ten times a second what is done; natively, the program compiles itself.
+const MOST_COMPILING: usize = if cfg!(target_arch = "wasm32") { 8 } else { 1 };
+
 impl Kernels {
     /// Lowers, fuses and compiles all operations of a plan for the tuning of `gpu`.
     ///
     /// # Errors
-    /// If the device was lost or has reported an error.
+    /// If the device was lost or has reported an error, or if the driver would not run all iterations of a loop.
     pub fn new(gpu: &Gpu, plan: Plan) -> Result<Self> {
-        let tokens = plan.program().tokens();
-        let mut params = Vec::new();
-        let mut first = 0;
-        let lower = |block: &Block| {
-            let dispatches = dispatches(gpu, &plan, block);
-            dispatches.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(tokens)))?;
-            for (i, dispatch) in (first..).zip(&dispatches) {
-                params.resize(i * BINDING_ALIGNMENT as usize, 0);
-                dispatch.iter().for_each(|dispatch| params.extend(dispatch.param_bytes()));
-            }
-            let ops = lower_block(gpu, &plan, block, &dispatches, first as u32 * BINDING_ALIGNMENT as u32);
-            first += block.nodes.len();
-            Ok(ops)
-        };
-        let blocks = plan.program().blocks.iter().map(lower).collect::<Result<_>>()?;
-        gpu.check()?;
-        Ok(Kernels { gpu: gpu.clone(), plan: Arc::new(plan), blocks, params })
+        let blocks = lower(gpu, &plan)?;
+        assemble(gpu, plan, blocks)
     }
 
-    /// The same as [`Kernels::new`] for a program that has somebody waiting: the kernels are compiled one after the other, and `progress` is
-    /// given how many are compiled, of all.
+    /// The same as [`Kernels::new`] for a program that has somebody waiting: `progress` is given how many kernels are compiled, of all.
     ///
     /// # Errors
-    /// If the device was lost or has reported an error.
+    /// As [`Kernels::new`].
     pub async fn new_with_progress(gpu: &Gpu, plan: Plan, progress: impl Fn(u32, u32)) -> Result<Self> {
-        let blocks = plan.program().blocks.iter();
-        let all = blocks.flat_map(|block| fuse_block(gpu, &plan, block, &dispatches(gpu, &plan, block)));
-        let missing = gpu.pipelines.missing(all.map(|(_, dispatch)| dispatch));
+        let blocks = lower(gpu, &plan)?;
+        let missing = gpu.pipelines.missing(blocks.iter().flat_map(|block| &block.fused).map(|(_, dispatch)| dispatch));
         let count = missing.len() as u32;
-        for (done, dispatch) in (0..).zip(&missing) {
-            progress(done, count);
+        let mut missing = missing.into_iter();
+        let compile = |dispatch| {
             gpu.pipelines.get(&gpu.device, dispatch);
-            gpu.wait().await?;
+            gpu.when_done(gpu.queue.submit([]))
+        };
+        let mut compiling: VecDeque<_> = missing.by_ref().take(MOST_COMPILING).map(compile).collect();
+        let mut done = 0;
+        while let Some(next) = compiling.pop_front() {
+            progress(done, count);
+            gpu.wait_for(next).await?;
+            done += 1;
+            compiling.extend(missing.next().map(compile));
         }
-        Self::new(gpu, plan)
+        assemble(gpu, plan, blocks)
     }
+}
+
+/// The dispatches of a block, not compiled yet.
+struct LoweredBlock {
+    /// That of each operation, alone. Host copies have none.
+    single: Vec<Option<Dispatch>>,
+    /// Those that run, each with the index of its first operation.
+    fused: Vec<(usize, FusedDispatch)>,
+}
+
+/// The dispatches of all blocks.
+///
+/// # Errors
+/// If the driver would not run all iterations of a loop.
+fn lower(gpu: &Gpu, plan: &Plan) -> Result<Vec<LoweredBlock>> {
+    let tokens = plan.program().tokens();
+    let lower_block = |block: &Block| {
+        let dispatch = |node: &Node| kernels::dispatch(plan.program(), &node.op, gpu.tuning());
+        let single: Vec<Option<Dispatch>> = block.nodes.iter().map(dispatch).collect();
+        single.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(tokens)))?;
+        Ok(LoweredBlock { fused: fuse(gpu, plan, block, &single), single })
+    };
+    plan.program().blocks.iter().map(lower_block).collect()
+}
+
+/// Compiles what is not compiled yet, and gives every operation its slot of uniforms.
+fn assemble(gpu: &Gpu, plan: Plan, blocks: Vec<LoweredBlock>) -> Result<Kernels> {
+    let mut params = Vec::new();
+    let mut slot = 0;
+    let mut assemble_block = |LoweredBlock { single, fused }: LoweredBlock| {
+        let mut ops = Vec::with_capacity(single.len());
+        for dispatch in &single {
+            params.resize(slot * BINDING_ALIGNMENT as usize, 0);
+            dispatch.iter().for_each(|dispatch| params.extend(dispatch.param_bytes()));
+            let params_offset = slot as u32 * BINDING_ALIGNMENT as u32;
+            ops.push(dispatch.as_ref().map(|_| LoweredOp { params_offset, fused: None }));
+            slot += 1;
+        }
+        for (first, dispatch) in fused {
+            let op = ops[first].as_mut().expect("what is fused has a dispatch");
+            op.fused = Some(CompiledDispatch::new(gpu, dispatch, op.params_offset));
+        }
+        ops
+    };
+    let blocks = blocks.into_iter().map(&mut assemble_block).collect();
+    gpu.check()?;
+    Ok(Kernels { gpu: gpu.clone(), plan: Arc::new(plan), blocks, params })
 }
 
 /// Does the driver run all iterations of a dispatch's loops for a chunk of that many tokens?
@@ -102,9 +144,9 @@ fn check_loops(gpu: &Gpu, dispatch: &Dispatch, chunk_len: u32) -> Result<()> {
     Err(Error::LoopTooLong { adapter: gpu.name().to_owned(), operation: dispatch.shader.kind.stem(), advice })
 }
 
-/// The dispatches of a block: each with the index of its first operation. Lookahead operations are not fused with the rest, since they run
+/// Fuses the dispatches of a block: each with the index of its first operation. Lookahead operations are not fused with the rest, since they run
 /// for another chunk.
-fn fuse_block(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>]) -> Vec<(usize, FusedDispatch)> {
+fn fuse(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>]) -> Vec<(usize, FusedDispatch)> {
     let mut fused = Vec::new();
     let mut i = 0;
     while i < dispatches.len() {
@@ -121,22 +163,6 @@ fn fuse_block(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispat
         i = next;
     }
     fused
-}
-
-/// The kernels of a block, and nothing in the place of a host copy.
-fn lower_block(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>], first_offset: u32) -> Vec<Option<LoweredOp>> {
-    let offset = |i: usize| first_offset + i as u32 * BINDING_ALIGNMENT as u32;
-    let op = |(i, dispatch): (usize, &Option<Dispatch>)| dispatch.as_ref().map(|_| LoweredOp { params_offset: offset(i), fused: None });
-    let mut ops: Vec<Option<LoweredOp>> = dispatches.iter().enumerate().map(op).collect();
-    for (i, dispatch) in fuse_block(gpu, plan, block, dispatches) {
-        ops[i] = Some(LoweredOp { params_offset: offset(i), fused: Some(CompiledDispatch::new(gpu, dispatch, offset(i))) });
-    }
-    ops
-}
-
-/// The dispatches of a block's operations, each alone. Host copies have none.
-fn dispatches(gpu: &Gpu, plan: &Plan, block: &Block) -> Vec<Option<Dispatch>> {
-    block.nodes.iter().map(|node| kernels::dispatch(plan.program(), &node.op, gpu.tuning())).collect()
 }
 
 /// Do two tensors share memory?

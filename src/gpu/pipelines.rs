@@ -26,7 +26,7 @@ impl Pipelines {
     }
 
     /// Those of some dispatches that are not compiled yet, each kernel once.
-    pub fn missing(&self, dispatches: impl Iterator<Item = FusedDispatch>) -> Vec<FusedDispatch> {
+    pub fn missing<'a>(&self, dispatches: impl Iterator<Item = &'a FusedDispatch>) -> Vec<&'a FusedDispatch> {
         let pipelines = self.0.lock().expect("no holder panics");
         let mut seen = HashSet::new();
         dispatches.filter(|dispatch| !pipelines.contains_key(&dispatch.source.key()) && seen.insert(dispatch.source.key())).collect()
