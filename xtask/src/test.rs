@@ -243,8 +243,8 @@ impl BrowserTests {
 
 /// The names of the browsers in `tests/browser/browsers.mjs`. They are tested in parallel.
 pub const BROWSERS: [&str; 2] = ["Chromium", "Firefox"];
-/// Firefox waits most of the time, for its own windows: so many of them run files of tests in parallel.
-const FIREFOXES: usize = 2;
+/// Firefox tells ten times a second what the device has done, so its tests wait most of the time: so many of them run in parallel.
+const FIREFOXES: usize = 3;
 /// The file of measurements, which runs alone: without a GPU, browsers take all cores.
 const TIMED: &str = "timed.test.mjs";
 /// The prefix of the file that tests the size of the shipped page.
