@@ -14,11 +14,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;
   if i >= params$.vec4s || metrics$[3] != 0.0 { return; }
   let g = gradient$[i] * metrics$[2];
-  let m = adamw_params$.beta1 * moment1$[i] + (1.0 - adamw_params$.beta1) * g;
-  let v = adamw_params$.beta2 * moment2$[i] + (1.0 - adamw_params$.beta2) * g * g;
+  let m = fma(vec4(1.0 - adamw_params$.beta1), g, adamw_params$.beta1 * moment1$[i]);
+  let v = fma((1.0 - adamw_params$.beta2) * g, g, adamw_params$.beta2 * moment2$[i]);
   moment1$[i] = m;
   moment2$[i] = v;
   let direction = (m / adamw_params$.bias_correction1) / (sqrt(v / adamw_params$.bias_correction2) + adamw_params$.epsilon);
   let w = weight$[i];
-  weight$[i] = w - adamw_params$.learning_rate * (direction + params$.decay * adamw_params$.weight_decay * w);
+  let change = fma(vec4(params$.decay * adamw_params$.weight_decay), w, direction);
+  weight$[i] = fma(vec4(-adamw_params$.learning_rate), change, w);
 }

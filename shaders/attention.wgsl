@@ -109,7 +109,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let k$j_$e = floats(k$[at$j + $eu]);
 #end
 #for t in 0..$TOKENS
-    s$t_$j = multiply_add$(q$t_$e, k$j_$e, s$t_$j);
+    s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);
 #end
 #end
 #end
@@ -122,11 +122,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
     let rescale$t = exp(row_max$t - new_row_max$t);
     row_max$t = new_row_max$t;
-    row_sum$t *= rescale$t;
+    var of_keys$t = 0.0;
 #for j in 0..$UNROLL
     let p$t_$j = select(0.0, exp(s$t_$j - row_max$t), sees$t_$j);
-    row_sum$t += p$t_$j;
+    of_keys$t += p$t_$j;
 #end
+    row_sum$t = fma(row_sum$t, rescale$t, of_keys$t);
 #end
 #for e in 0..$HEAD_VEC4S
 #if SUBGROUP
@@ -165,9 +166,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let rescale = exp(row_max$t - new_row_max);
       let rescale_before = exp(before.x - new_row_max);
       row_max$t = new_row_max;
-      row_sum$t = row_sum$t * rescale + before.y * rescale_before;
+      row_sum$t = fma(row_sum$t, rescale, before.y * rescale_before);
 #for e in 0..$HEAD_VEC4S
-      o$t_$e = o$t_$e * rescale + floats(out$[out_at + $eu]) * rescale_before;
+      o$t_$e = fma(o$t_$e, vec4(rescale), floats(out$[out_at + $eu]) * rescale_before);
 #end
     }
     if block_end > last_key {

@@ -130,13 +130,13 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let d_out$j_$e = floats(d_out$[d_out_at$j + $eu]);
 #end
 #for t in 0..$TOKENS
-      s$t_$j = multiply_add$(q$j_$e, k$t_$e, s$t_$j);
-      d_p$t_$j = multiply_add$(d_out$j_$e, v$t_$e, d_p$t_$j);
+      s$t_$j = multiply_add(q$j_$e, k$t_$e, s$t_$j);
+      d_p$t_$j = multiply_add(d_out$j_$e, v$t_$e, d_p$t_$j);
 #end
 #end
 #for t in 0..$TOKENS
       let sees$t_$j = query$j == token$j && key$t <= token$j && key$t >= first_seen$j;
-      let p$t_$j = select(0.0, exp(min(score$(s$t_$j) - log_sum_and_delta$j.x, 0.0)), sees$t_$j);
+      let p$t_$j = select(0.0, weight$(s$t_$j, log_sum_and_delta$j.x), sees$t_$j);
       let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_delta$j.y) * params$.scale, sees$t_$j);
 #end
 #end

@@ -56,7 +56,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for e in 0..$HEAD_VEC4S
   let q$t_$e = floats(q$[q_at$t + $eu]);
   let d_out$t_$e = floats(d_out$[d_out_at$t + $eu]);
-  delta$t = multiply_add$(d_out$t_$e, floats(out$[out_at$t + $eu]), delta$t);
+  delta$t = multiply_add(d_out$t_$e, floats(out$[out_at$t + $eu]), delta$t);
 #end
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
@@ -116,13 +116,13 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let v$j_$e = floats(v$[at$j + $eu]);
 #end
 #for t in 0..$TOKENS
-    s$t_$j = multiply_add$(q$t_$e, k$j_$e, s$t_$j);
-    d_p$t_$j = multiply_add$(d_out$t_$e, v$j_$e, d_p$t_$j);
+    s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);
+    d_p$t_$j = multiply_add(d_out$t_$e, v$j_$e, d_p$t_$j);
 #end
 #end
 #for t in 0..$TOKENS
     let sees$t_$j = key + $ju >= first_key$t && key + $ju <= token$t;
-    let p$t_$j = exp(min(score$(s$t_$j) - log_sum$t, 0.0));
+    let p$t_$j = weight$(s$t_$j, log_sum$t);
     let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - delta$t) * params$.scale, sees$t_$j);
 #end
 #end

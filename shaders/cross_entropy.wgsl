@@ -25,9 +25,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 
   let at = (first_row(params$.logits_row_modulus) + row) * params$.row_vec4s + col;
   let weight = select(0.0, loss_weight$[chunk.start + row], is_counted);
-  let logit = capped$(logits$[at]);
   let is_label = 4u * col + vec4(0u, 1u, 2u, 3u) == vec4(label - params$.first_id);
-  let probability = exp(min(logit - log_sum, vec4(0.0)));
+  let probability = exp_of_negative(capped_less$(logits$[at], log_sum));
   var gradient = weight * (probability - select(vec4(0.0), vec4(1.0), is_label));
 #if SOFTCAP
   gradient *= tanh_slope(logits$[at] / params$.softcap);

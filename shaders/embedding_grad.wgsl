@@ -26,7 +26,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       part = vec4(0.0);
       tile = token / TOKEN_TILE;
     }
-    part += params$.scale * d_out$[token * params$.row_vec4s + col];
+    part = fma(vec4(params$.scale), d_out$[token * params$.row_vec4s + col], part);
   }
   d_weight$[i] = sum + part;
 }

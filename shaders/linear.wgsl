@@ -160,26 +160,35 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     if wanted$g_$q < params$.vec4s {
       let at = params$.first_col_vec4 + col$g_$q;
 #if ACCUMULATE
-      sum$t_$g_$q *= params$.scale;
+      var stored = fma(sum$t_$g_$q, vec4(params$.scale), floats(out$[out_start + at]));
 #else
       if block > 0u { sum$t_$g_$q += floats(out$[out_start + at]); }
+      var stored = sum$t_$g_$q;
 #end
       if end == params$.in_vec4s {
 #if ACCUMULATE
-#else
-        sum$t_$g_$q *= params$.scale;
-#end
 #if BIAS
-        sum$t_$g_$q += floats(bias$[at]);
+        stored += floats(bias$[at]);
 #end
 #if RESIDUAL
-        sum$t_$g_$q += floats(residual$[residual_start + at]);
+        stored += floats(residual$[residual_start + at]);
+#end
+#else
+#if BIAS
+        stored = fma(stored, vec4(params$.scale), floats(bias$[at]));
+#if RESIDUAL
+        stored += floats(residual$[residual_start + at]);
+#end
+#else
+#if RESIDUAL
+        stored = fma(stored, vec4(params$.scale), floats(residual$[residual_start + at]));
+#else
+        stored *= params$.scale;
+#end
+#end
 #end
       }
-#if ACCUMULATE
-      sum$t_$g_$q += floats(out$[out_start + at]);
-#end
-      out$[out_start + at] = quad(sum$t_$g_$q);
+      out$[out_start + at] = quad(stored);
     }
 #end
 #end

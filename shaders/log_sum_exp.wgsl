@@ -34,11 +34,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let top = workgroup_max(max(max(tops.x, tops.y), max(tops.z, tops.w)), local_invocation_index);
     var part = 0.0;
     for (var col = tile + local_invocation_index; col < end; col += $WORKGROUP_SIZEu) {
-      part += dot(select(vec4(0.0), exp(capped$(logits$[start + col]) - top), is_id$(col)), vec4(1.0));
+      let terms = select(vec4(0.0), exp(capped_less$(logits$[start + col], top)), is_id$(col));
+      part += (terms.x + terms.y) + (terms.z + terms.w);
     }
     let total = workgroup_sum(part, local_invocation_index);
     let new_max = max(row_max, top);
-    row_sum = row_sum * exp(row_max - new_max) + total * exp(top - new_max);
+    row_sum = fma(row_sum, exp(row_max - new_max), total * exp(top - new_max));
     row_max = new_max;
   }
   if local_invocation_index == 0u { stats$[stats_at] = vec4(row_max, row_sum, label_logit, 0.0); }

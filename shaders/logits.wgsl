@@ -7,6 +7,15 @@ fn is_id$(col: u32) -> vec4<bool> {
 }
 
 // The logits of four token ids, soft-capped if the model caps them.
+// The logit less a number.
+fn capped_less$(raw: vec4<f32>, less: f32) -> vec4<f32> {
+#if SOFTCAP
+  return fma(vec4(params$.softcap), tanh_of(raw / params$.softcap), vec4(-less));
+#else
+  return raw - less;
+#end
+}
+
 fn capped$(raw: vec4<f32>) -> vec4<f32> {
 #if SOFTCAP
   return params$.softcap * tanh_of(raw / params$.softcap);

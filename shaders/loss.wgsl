@@ -11,7 +11,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   var sum = 0.0;
   for (var block = local_invocation_index; block < params$.tokens; block += $BLOCKu) {
     var part = 0.0;
-    for (var i = block; i < min(block + $BLOCKu, params$.tokens); i += $WORKGROUP_SIZEu) { part += loss_weight$[i] * log_probs$[i]; }
+    for (var i = block; i < min(block + $BLOCKu, params$.tokens); i += $WORKGROUP_SIZEu) { part = fma(loss_weight$[i], log_probs$[i], part); }
     sum += part;
   }
   let total = workgroup_sum(sum, local_invocation_index);

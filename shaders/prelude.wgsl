@@ -23,6 +23,17 @@ fn first_row(row_modulus: u32) -> u32 {
   return select(chunk.start % row_modulus, chunk.tokens_before, row_modulus == 1u);
 }
 
+// sum + a · b, term by term in a fixed order. A product that is added is always an fma: otherwise each compiler decides for each kernel
+// whether it rounds the product first.
+fn multiply_add(a: vec4<f32>, b: vec4<f32>, sum: f32) -> f32 {
+  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+}
+
+// e to the power of what can only be positive by rounding. NaN stays NaN, which min would not promise.
+fn exp_of_negative(x: vec4<f32>) -> vec4<f32> {
+  return exp(select(x, vec4(0.0), x > vec4(0.0)));
+}
+
 // The number of token tiles of the chunk; the last one may be shorter.
 fn token_tiles() -> u32 {
   return (chunk.count + TOKEN_TILE - 1u) / TOKEN_TILE;

@@ -31,7 +31,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     var part = 0.0;
     for (var col = block; col < min(block + $BLOCKu, params$.row_vec4s); col += $WORKGROUP_SIZEu) {
       let v = x$[x_start + col];
-      part += dot(v, v);
+      part = multiply_add(v, v, part);
     }
     squares += part;
   }
@@ -42,11 +42,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let residual_start = (first_row(params$.residual_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #end
   for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
-    let normed = x$[x_start + col] * scale * norm_weight$(col);
+    let of_row = x$[x_start + col] * scale;
 #if RESIDUAL
-    out$[out_start + col] = residual$[residual_start + col] + normed;
+    out$[out_start + col] = fma(of_row, norm_weight$(col), residual$[residual_start + col]);
 #else
-    out$[out_start + col] = normed;
+    out$[out_start + col] = of_row * norm_weight$(col);
 #end
   }
 }

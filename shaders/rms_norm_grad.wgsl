@@ -32,7 +32,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
       let y = d_x$[d_x_start + col] * scale;
 #end
-      part += dot(d_out$[d_out_start + col] * norm_weight$(col), y);
+      part = multiply_add(d_out$[d_out_start + col] * norm_weight$(col), y, part);
     }
     products += part;
   }
@@ -45,6 +45,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let y = d_x$[d_x_start + col] * scale;
     let before = vec4(0.0);
 #end
-    d_x$[d_x_start + col] = before + scale * (d_out$[d_out_start + col] * norm_weight$(col) - y * mean);
+    let d_normed = fma(y, vec4(-mean), d_out$[d_out_start + col] * norm_weight$(col));
+    d_x$[d_x_start + col] = fma(vec4(scale), d_normed, before);
   }
 }

@@ -34,7 +34,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
           let x_at = (x_row + row$u) * params$.groups + group;
           let d_out_at = (d_out_row + row$u) * params$.groups + group;
           let rstd = rstd$[(rstd_row + row$u) * params$.groups + group];
-          of_token$u += d_out$[d_out_at * params$.row_vec4s + col] * (x$[x_at * params$.row_vec4s + col] * rstd);
+          of_token$u = fma(d_out$[d_out_at * params$.row_vec4s + col], x$[x_at * params$.row_vec4s + col] * rstd, of_token$u);
         }
 #end
 #end

@@ -39,15 +39,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let position = token - segment_start$[token];
   let fine = rotation_at$(position % TOKEN_TILE, e);
   let coarse = rotation_at$(TOKEN_TILE + position / TOKEN_TILE, e);
-  let cosine = coarse.cosine * fine.cosine - coarse.sine * fine.sine;
-  let sine = params$.direction * (coarse.sine * fine.cosine + coarse.cosine * fine.sine);
+  let cosine = fma(coarse.cosine, fine.cosine, -(coarse.sine * fine.sine));
+  let sine = params$.direction * fma(coarse.sine, fine.cosine, coarse.cosine * fine.sine);
   let heads = opaque_bound(params$.heads, workgroup_id);
   for (var head = 0u; head < heads; head++) {
     let first = (first_row(params$.x_row_modulus) + row) * params$.row_stride + head * params$.head_stride + e;
     let second = first + params$.half;
     let a = x$[first];
     let b = x$[second];
-    x$[first] = a * cosine - b * sine;
-    x$[second] = b * cosine + a * sine;
+    x$[first] = fma(a, cosine, -(b * sine));
+    x$[second] = fma(b, cosine, a * sine);
   }
 }

@@ -21,7 +21,7 @@ fn score$(product: f32) -> f32 {
   return product * params$.scale;
 }
 
-// sum + a · b, term by term in a fixed order.
-fn multiply_add$(a: vec4<f32>, b: vec4<f32>, sum: f32) -> f32 {
-  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+// The weight of a key whose product with the query is given: e to the power of its score less the logarithm of the row's sum.
+fn weight$(product: f32, log_sum: f32) -> f32 {
+  return exp_of_negative(vec4(fma(product, params$.scale, -log_sum))).x;
 }

@@ -6,6 +6,7 @@ mod adapters;
 mod broken_models;
 mod command_line;
 mod configs;
+mod contraction;
 mod conversations;
 mod decode;
 mod dispatch_length;

@@ -24,14 +24,14 @@ const MAX_WORKGROUP_BYTES: u32 = 16_384;
 const SLOT: u32 = 256;
 
 /// A dispatch with its parsed and validated shader.
-struct Checked {
-    dispatch: Dispatch,
-    module: Module,
-    info: ModuleInfo,
+pub struct Checked {
+    pub dispatch: Dispatch,
+    pub module: Module,
+    pub info: ModuleInfo,
 }
 
 /// All distinct shaders for models of these sizes on any class of adapter. All tests share them.
-fn shaders() -> &'static [Checked] {
+pub fn shaders() -> &'static [Checked] {
     static SHADERS: OnceLock<Vec<Checked>> = OnceLock::new();
     SHADERS.get_or_init(|| {
         let check = |dispatch| {
@@ -68,6 +68,13 @@ fn dispatches() -> Vec<Dispatch> {
 /// The source of an operation alone.
 fn code(dispatch: &Dispatch) -> KernelSource {
     FusedDispatch::alone(dispatch).source
+}
+
+/// A module of WGSL, parsed and validated.
+pub fn validated(text: &str) -> (Module, ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(text)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap();
+    (module, info)
 }
 
 fn validated_code(code: &KernelSource) -> (Module, ModuleInfo) {
@@ -149,7 +156,7 @@ fn fused_operations_are_valid_everywhere() {
                 let all: Vec<_> = dispatches.iter().map(|(op, dispatch)| (*op, dispatch)).collect();
                 let mut first = 0;
                 while first < all.len() {
-                    let fused = FusedDispatch::of(&all[first..], &tuning, |_, _| false);
+                    let fused = FusedDispatch::of(&all[first..], &tuning);
                     if seen.insert(fused.source.clone()) {
                         check_fused(&fused, subgroup_size);
                     }
@@ -229,7 +236,11 @@ fn uniforms_have_the_layout_that_rust_declares() {
             .collect();
         assert_eq!(fields, declared, "{:?}", dispatch.shader);
         assert!(4 * fields.len() as u32 <= SLOT);
-        assert_eq!(struct_fields(module, "Chunk").iter().map(|f| &f.0[..]).collect::<Vec<_>>(), ["start", "count"]);
+        let of_chunk = struct_fields(module, "Chunk");
+        assert_eq!(
+            of_chunk.iter().map(|field| &field.0[..]).collect::<Vec<_>>(),
+            ["start", "count", "tokens_before", "first_key", "end_key"]
+        );
     }
 }
 
