@@ -4,13 +4,14 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::cutting::{DispatchLimit, Whole};
 use super::device::Gpu;
 use super::device_memory::DeviceMemory;
 use super::dispatch::{BindingAccess, Grid};
 use super::fusion::FusedDispatch;
 use super::kernels;
 use super::lowering::{CompiledDispatch, Kernels};
-use super::parts::{DispatchLimit, Part, Whole};
+use super::part::Part;
 use super::tuning::Tuning;
 use crate::step::{BINDING_ALIGNMENT, Chunk, Op, OpInstance, Plan, Program, Storage, TensorId};
 

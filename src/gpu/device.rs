@@ -131,7 +131,7 @@ impl Gpu {
         let info = adapter.get_info();
         let subgroup_size =
             (features.contains(FOR_SUBGROUPS) && info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_max_size);
-        let tuning = tuning(&info, subgroup_size);
+        let tuning = tuning(&info, subgroup_size, vendor().await.as_deref());
         let watched = watch(&device);
         let (pipelines, memory_counter) = (Pipelines::default(), MemoryCounter::default());
         Ok(Gpu { device, queue, pipelines, memory_counter, used_for: "step", summary, subgroup_size, tuning, watched })
@@ -288,10 +288,26 @@ impl Gpu {
     }
 }
 
-/// The tuning for a class of adapter. Browsers do not always report that an adapter runs on the CPU, but no GPU has a largest subgroup of
-/// at most eight threads (0 means that the browser does not report it).
-fn tuning(info: &wgpu::AdapterInfo, subgroup_size: Option<u32>) -> Tuning {
-    let runs_on_cpu = info.device_type == wgpu::DeviceType::Cpu || (1..=8).contains(&info.subgroup_max_size);
+/// Makers of GPUs, as browsers name them.
+const GPU_VENDORS: [&str; 7] = ["amd", "apple", "arm", "img-tec", "intel", "nvidia", "qualcomm"];
+
+/// Does the adapter run on the CPU? Browsers do not always report it, but hardly a GPU has a largest subgroup of at most eight threads (0
+/// means that the browser does not report it): Mali has four to eight, and its maker.
+fn runs_on_cpu(info: &wgpu::AdapterInfo, vendor: Option<&str>) -> bool {
+    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+    match info.device_type {
+        Cpu => true,
+        DiscreteGpu | IntegratedGpu => false,
+        VirtualGpu | Other => {
+            (1..=8).contains(&info.subgroup_max_size)
+                && !vendor.is_some_and(|vendor| GPU_VENDORS.contains(&vendor.to_ascii_lowercase().as_str()))
+        }
+    }
+}
+
+/// The tuning for a class of adapter.
+fn tuning(info: &wgpu::AdapterInfo, subgroup_size: Option<u32>, vendor: Option<&str>) -> Tuning {
+    let runs_on_cpu = runs_on_cpu(info, vendor);
     match info.subgroup_max_size {
         _ if !runs_on_cpu => Tuning::GPU,
         8 if subgroup_size == Some(8) => match mesa(&info.driver_info) {
@@ -338,6 +354,27 @@ async fn choose(_wanted: Option<&str>) -> Result<wgpu::Adapter> {
     found.map_err(|_| if has_webgpu() { Error::NoBrowserAdapter } else { Error::NoWebGpu })
 }
 
+/// The maker of the adapter, if the browser names it. wgpu does not pass it on.
+#[cfg(target_arch = "wasm32")]
+async fn vendor() -> Option<String> {
+    use wasm_bindgen::JsCast;
+    let of = |object: &wasm_bindgen::JsValue, name: &str| js_sys::Reflect::get(object, &name.into()).ok();
+    let gpu = of(&of(&js_sys::global(), "navigator")?, "gpu")?;
+    let options = js_sys::Object::new();
+    js_sys::Reflect::set(&options, &"powerPreference".into(), &"high-performance".into()).ok()?;
+    let request: js_sys::Function = of(&gpu, "requestAdapter")?.dyn_into().ok()?;
+    let asked: js_sys::Promise = request.call1(&gpu, &options).ok()?.dyn_into().ok()?;
+    let adapter = wasm_bindgen_futures::JsFuture::from(asked).await.ok()?;
+    of(&of(&adapter, "info")?, "vendor")?.as_string()
+}
+
+/// Natively, adapters tell what they are.
+#[cfg(not(target_arch = "wasm32"))]
+#[expect(clippy::unused_async, reason = "a browser is asked")]
+async fn vendor() -> Option<String> {
+    None
+}
+
 /// Does the browser support WebGPU, whatever the machine has?
 #[cfg(target_arch = "wasm32")]
 fn has_webgpu() -> bool {
@@ -367,6 +404,18 @@ async fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_subgroups_are_of_cpus_unless_somebody_says_otherwise() {
+        use wgpu::DeviceType::{Cpu, IntegratedGpu, Other};
+        let info = |device_type, subgroup_max_size| wgpu::AdapterInfo {
+            subgroup_max_size,
+            ..wgpu::AdapterInfo::new(device_type, wgpu::Backend::Vulkan)
+        };
+        assert!(runs_on_cpu(&info(Cpu, 32), None) && runs_on_cpu(&info(Other, 4), None) && runs_on_cpu(&info(Other, 4), Some("google")));
+        assert!(!runs_on_cpu(&info(IntegratedGpu, 8), None) && !runs_on_cpu(&info(Other, 8), Some("ARM")));
+        assert!(!runs_on_cpu(&info(Other, 0), None) && !runs_on_cpu(&info(Other, 32), None));
+    }
 
     #[test]
     fn what_version_of_mesa_it_is() {

@@ -1,6 +1,6 @@
 //! The dispatch of an operation: its shader, bindings, uniforms and grid of workgroups.
 
-use super::parts::Part;
+use super::part::Part;
 use super::shader::{Constants, Shader};
 use super::tuning::{Sharing, TokenTile, Tuning};
 use crate::model::Dtype;

@@ -9,7 +9,7 @@ use super::device::Gpu;
 use super::device_memory::DeviceMemory;
 use super::lowering::Kernels;
 use super::offload::{Before, Offload};
-use super::parts::Part;
+use super::part::Part;
 use super::profiler::{self, OpTime};
 use super::throttle::{PendingMetrics, Throttle};
 use super::transfer;

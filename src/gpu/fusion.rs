@@ -8,9 +8,9 @@
 //! In both kinds every thread computes what it computes for the operation alone, in the same order, so results are bit-identical.
 
 use super::dispatch::{BindingAccess, Dispatch, Grid};
-use super::kernels::{self, Fusion};
 use super::shader::{self, Shader};
 use super::tuning::Tuning;
+use crate::step::ops::Fusion;
 use crate::step::{Op, TensorId};
 
 /// Base WebGPU's `maxStorageBuffersPerShaderStage`.
@@ -56,11 +56,10 @@ impl FusedDispatch {
         fused
     }
 
-    /// Fuses as many of the first operations of `all`, which are adjacent, as possible: at least one. `overlap` tells whether two tensors
-    /// share memory.
-    pub fn of(all: &[(&Op, &Dispatch)], tuning: &Tuning, overlap: impl Fn(TensorId, TensorId) -> bool) -> FusedDispatch {
+    /// Fuses as many of the first operations of a run as possible: at least one.
+    pub fn of(all: &[(&Op, &Dispatch)], tuning: &Tuning) -> FusedDispatch {
         let mut fused = FusedDispatch::alone(all[0].1);
-        let (most, is_sequential) = match kernels::fusion(all[0].0) {
+        let (most, is_sequential) = match all[0].0.fusion() {
             Fusion::None => (1, false),
             Fusion::Parallel { .. } => (tuning.max_parallel_fused, false),
             Fusion::Sequential { .. } => (tuning.max_sequential_fused, true),
@@ -69,7 +68,7 @@ impl FusedDispatch {
             let next = all[count];
             let mut larger = fused.clone();
             larger.add(next.1);
-            if !all[..count].iter().all(|&other| can_fuse(other, next)) || !larger.can_be_bound(&overlap) {
+            if !all[..count].iter().all(|&other| can_fuse(other, next)) || !larger.can_be_bound() {
                 break;
             }
             fused = larger;
@@ -102,30 +101,20 @@ impl FusedDispatch {
         self.grid = self.grid.larger(dispatch.grid);
     }
 
-    /// Are there few enough bindings, and do no two of them overlap in memory?
-    fn can_be_bound(&self, overlap: impl Fn(TensorId, TensorId) -> bool) -> bool {
-        let pairs = self.bindings.iter().enumerate().flat_map(|(i, a)| self.bindings[..i].iter().map(move |b| (a.2, b.2)));
-        self.bindings.len() <= MAX_STORAGE_BUFFERS && !pairs.into_iter().any(|(a, b)| a == b || overlap(a, b))
+    /// Are there few enough bindings, each of another tensor?
+    fn can_be_bound(&self) -> bool {
+        let mut pairs = self.bindings.iter().enumerate().flat_map(|(i, a)| self.bindings[..i].iter().map(move |b| (a.2, b.2)));
+        self.bindings.len() <= MAX_STORAGE_BUFFERS && pairs.all(|(a, b)| a != b)
     }
 }
 
-/// May two operations share a dispatch? The second comes after the first, not necessarily directly.
+/// May two operations of a run share a dispatch?
 fn can_fuse((first, dispatch): (&Op, &Dispatch), (second, other): (&Op, &Dispatch)) -> bool {
-    let fit = match (kernels::fusion(first), kernels::fusion(second)) {
-        (Fusion::Parallel { writes_own_part }, Fusion::Parallel { .. }) => {
-            (writes_own_part || are_independent(first, second)) && dispatch.grid.is_along(other.grid)
-        }
-        (Fusion::Sequential { into, .. }, Fusion::Sequential { into: same, accumulates: true }) => {
-            into == same && dispatch.grid == other.grid
-        }
-        _ => false,
+    let fits = match first.fusion() {
+        Fusion::Sequential { .. } => dispatch.grid == other.grid,
+        Fusion::Parallel { .. } | Fusion::None => dispatch.grid.is_along(other.grid),
     };
-    fit && first.kind() == second.kind() && share_threads(dispatch, other)
-}
-
-/// Does neither operation touch what the other writes?
-fn are_independent(a: &Op, b: &Op) -> bool {
-    a.written().all(|id| !b.touches(id)) && b.written().all(|id| !a.touches(id))
+    fits && first.may_share(second) && share_threads(dispatch, other)
 }
 
 /// Have both the same workgroup size and, if they use workgroup memory, the same layout of it?

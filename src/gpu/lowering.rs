@@ -10,7 +10,7 @@ use super::fusion::FusedDispatch;
 use super::kernels;
 use super::pipelines::Pipeline;
 use crate::error::{Error, Result};
-use crate::step::{BINDING_ALIGNMENT, Block, Node, Op, Plan, TOKEN_TILE, TensorId};
+use crate::step::{BINDING_ALIGNMENT, Block, Node, Op, Plan, TOKEN_TILE};
 
 /// The kernels of a plan, compiled for an adapter.
 pub struct Kernels {
@@ -101,7 +101,7 @@ fn lower(gpu: &Gpu, plan: &Plan) -> Result<Vec<LoweredBlock>> {
         let dispatch = |node: &Node| kernels::dispatch(plan.program(), &node.op, gpu.tuning());
         let single: Vec<Option<Dispatch>> = block.nodes.iter().map(dispatch).collect();
         single.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(tokens)))?;
-        Ok(LoweredBlock { fused: fuse(gpu, plan, block, &single), single })
+        Ok(LoweredBlock { fused: fuse(gpu, block, &single), single })
     };
     plan.program().blocks.iter().map(lower_block).collect()
 }
@@ -144,29 +144,19 @@ fn check_loops(gpu: &Gpu, dispatch: &Dispatch, chunk_len: u32) -> Result<()> {
     Err(Error::LoopTooLong { adapter: gpu.name().to_owned(), operation: dispatch.shader.kind.stem(), advice })
 }
 
-/// Fuses the dispatches of a block: each with the index of its first operation. Lookahead operations are not fused with the rest, since they run
-/// for another chunk.
-fn fuse(gpu: &Gpu, plan: &Plan, block: &Block, dispatches: &[Option<Dispatch>]) -> Vec<(usize, FusedDispatch)> {
+/// Fuses the dispatches of a block, as far as its runs go: each with the index of its first operation.
+fn fuse(gpu: &Gpu, block: &Block, dispatches: &[Option<Dispatch>]) -> Vec<(usize, FusedDispatch)> {
     let mut fused = Vec::new();
-    let mut i = 0;
-    while i < dispatches.len() {
-        let end = if i < block.lookahead.nodes { block.lookahead.nodes } else { dispatches.len() };
-        let neighbours = block.nodes[i..end].iter().zip(&dispatches[i..end]);
-        let neighbours: Vec<(&Op, &Dispatch)> = neighbours.map_while(|(node, dispatch)| Some((&node.op, dispatch.as_ref()?))).collect();
-        if neighbours.is_empty() {
-            i += 1;
-            continue;
+    for mut run in block.runs() {
+        // Host copies have no dispatch, and each is a run of its own.
+        while let Some(first) = run.clone().next().filter(|&first| dispatches[first].is_some()) {
+            let neighbours = block.nodes[run.clone()].iter().zip(&dispatches[run.clone()]);
+            let neighbours: Vec<(&Op, &Dispatch)> =
+                neighbours.filter_map(|(node, dispatch)| Some((&node.op, dispatch.as_ref()?))).collect();
+            let dispatch = FusedDispatch::of(&neighbours, gpu.tuning());
+            run.start += dispatch.len();
+            fused.push((first, dispatch));
         }
-        let dispatch = FusedDispatch::of(&neighbours, gpu.tuning(), |a, b| overlap(plan, a, b));
-        let next = i + dispatch.len();
-        fused.push((i, dispatch));
-        i = next;
     }
     fused
-}
-
-/// Do two tensors share memory?
-fn overlap(plan: &Plan, a: TensorId, b: TensorId) -> bool {
-    let [a, b] = [a, b].map(|id| (plan.allocation(id), plan.program().tensor(id).bytes()));
-    a.0.buffer == b.0.buffer && a.0.offset < b.0.offset + b.1 && b.0.offset < a.0.offset + a.1
 }

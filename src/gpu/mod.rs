@@ -9,6 +9,7 @@
 mod bound_kernels;
 mod buffers;
 mod ceilings;
+mod cutting;
 mod device;
 mod device_memory;
 mod dispatch;
@@ -19,7 +20,7 @@ mod kernels;
 mod lowering;
 mod memory_counter;
 mod offload;
-mod parts;
+mod part;
 mod pipelines;
 mod profiler;
 mod shader;
@@ -39,6 +40,8 @@ pub use tuning_candidates::TunableOp;
 
 // What tests look into.
 #[doc(hidden)]
+pub use cutting::{Cut, DispatchLimit, Whole};
+#[doc(hidden)]
 pub use device_memory::DeviceMemory;
 #[doc(hidden)]
 pub use dispatch::{BindingAccess, Dispatch, Grid, Value};
@@ -47,6 +50,6 @@ pub use fusion::{FusedDispatch, KernelSource};
 #[doc(hidden)]
 pub use kernels::dispatch;
 #[doc(hidden)]
-pub use parts::{Cut, DispatchLimit, Part, Whole};
+pub use part::Part;
 #[doc(hidden)]
 pub use shader::Shader;

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::bound_kernels::BoundKernels;
+use super::cutting::DispatchLimit;
 use super::device::PendingWork;
-use super::parts::DispatchLimit;
 use crate::error::{Error, Result};
 use crate::step::{Chunk, OpInstance, Program, Storage, TensorId};
 

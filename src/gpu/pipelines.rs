@@ -53,7 +53,8 @@ fn compile(device: &wgpu::Device, dispatch: &FusedDispatch) -> Pipeline {
         layout: Some(&layout),
         module: &module,
         entry_point: Some("main"),
-        compilation_options: Default::default(),
+        // Every element is written before it is read.
+        compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
         cache: None,
     });
     Pipeline { pipeline, bindings }

@@ -6,8 +6,9 @@ use web_time::{Duration, Instant};
 
 use super::bound_kernels::BoundKernels;
 use super::buffers::OwnedBuffer;
+use super::cutting::DispatchLimit;
 use super::device::Gpu;
-use super::parts::{DispatchLimit, Part};
+use super::part::Part;
 use super::tuning::Tuning;
 use crate::error::Result;
 use crate::step::{OpInstance, ProgramPoint};

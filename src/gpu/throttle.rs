@@ -2,8 +2,8 @@
 
 use web_time::{Duration, Instant};
 
+use super::cutting::DispatchLimit;
 use super::device::PendingWork;
-use super::parts::DispatchLimit;
 
 /// Limits the work of a submission, and of a dispatch. A submission or a dispatch of seconds makes the operating system reset the device, and
 /// a long one freezes a browser's window. Work is counted as in [`Cost::work`](crate::step::Cost::work).

@@ -93,7 +93,7 @@ fn reserved(tensor: &Tensor) -> u64 {
     }
 }
 
-/// The live range of each tensor, from the first to the last operation that touches it. A tensor that carries data from chunk to chunk is
+/// The live range of each tensor, from the first to the last run of operations that touches it. A tensor that carries data from chunk to chunk is
 /// alive during all of each block that touches it, because a chunk's last operation comes before the next chunk's first.
 fn live_ranges(program: &Program) -> Vec<Option<LiveRange>> {
     let mut ranges: Vec<Option<LiveRange>> = vec![None; program.tensors.len()];
@@ -101,14 +101,14 @@ fn live_ranges(program: &Program) -> Vec<Option<LiveRange>> {
     for block in &program.blocks {
         let last = first + block.nodes.len() as u32 - 1;
         let is_repeated = block.chunk_order.chunk_count(program.tokens()) > 1;
-        for (time, node) in (first..).zip(&block.nodes) {
+        for (run, node) in block.runs().into_iter().flat_map(|run| run.clone().map(move |node| (run.clone(), &block.nodes[node]))) {
             for id in node.op.operands().into_iter().map(|operand| operand.tensor) {
                 let tensor = program.tensor(id);
                 if tensor.storage != Storage::Arena {
                     continue;
                 }
                 let is_carried = is_repeated && tensor.rows != Rows::Chunk;
-                let (start, end) = if is_carried { (first, last) } else { (time, time) };
+                let (start, end) = if is_carried { (first, last) } else { (first + run.start as u32, first + run.end as u32 - 1) };
                 let range = ranges[id.0 as usize].get_or_insert((start, end));
                 *range = (range.0.min(start), range.1.max(end));
             }

@@ -172,6 +172,25 @@ pub struct Program {
     pub(super) slices: Vec<Vec<ParameterSlice>>,
 }
 
+impl Block {
+    /// Runs of adjacent operations that may share a dispatch, by the operations alone: which of them a device fuses is up to it. All that
+    /// they touch is alive during the whole run, so no two of its tensors share memory. Lookahead operations run for another chunk than the
+    /// rest, and have runs of their own.
+    pub fn runs(&self) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let joins = |run: &&mut Range<usize>| {
+                i != self.lookahead.nodes && self.nodes[(**run).clone()].iter().all(|other| other.op.may_share(&node.op))
+            };
+            match runs.last_mut().filter(joins) {
+                Some(run) => run.end = i + 1,
+                None => runs.push(i..i + 1),
+            }
+        }
+        runs
+    }
+}
+
 impl Program {
     /// The model's configuration.
     pub fn config(&self) -> &Config {

@@ -54,15 +54,23 @@ pub fn write(b: &mut Builder) {
     let (adamw_params, metrics) = (b.program.bindings.adamw_params, b.program.bindings.metrics);
     let trainable = trainable(&b.program);
     b.block(Pass::Update, "update", ChunkOrder::Whole, |b| {
-        let partials = b.tensor("square_sums", TensorKind::Scratch, Rows::Fixed(trainable.len() as u32), SQUARE_SUM_PARTIALS);
-        for (slot, slice) in (0..).zip(&trainable) {
-            b.push(SquareSum { x: slice.gradient, partials, slot });
+        let slots: Vec<u32> = trainable.iter().map(|slice| slots(b.program.tensor(slice.gradient).elements())).collect();
+        let partials = b.tensor("square_sums", TensorKind::Scratch, Rows::Fixed(slots.iter().sum()), SQUARE_SUM_PARTIALS);
+        let mut slot = 0;
+        for (slice, slots) in trainable.iter().zip(slots) {
+            b.push(SquareSum { x: slice.gradient, partials, slot, slots });
+            slot += slots;
         }
         b.push(Clip { partials, adamw_params, metrics });
         for &Trainable { weight, gradient, moments: [moment1, moment2], decay } in &trainable {
             b.push(AdamW { gradient, adamw_params, metrics, weight, moment1, moment2, decay });
         }
     });
+}
+
+/// Rows of partial sums for a gradient of that many elements: enough to give each thread of a GPU a few thousand of them.
+fn slots(elements: u64) -> u32 {
+    elements.div_ceil(1 << 20) as u32
 }
 
 fn trainable(program: &Program) -> Vec<Trainable> {

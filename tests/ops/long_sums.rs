@@ -179,7 +179,7 @@ fn of_squares() {
     let mut b = OpHarness::new(&model::odd_config(), &Shape::whole(&[1]));
     let x = b.matrix("x", Axis::flat(4096), Axis::flat(2048));
     let partials = b.matrix("partials", Axis::flat(4), Width::Exact(256));
-    b.op(SquareSum { x, partials, slot: 2 });
+    b.op(SquareSum { x, partials, slot: 2, slots: 1 });
     b.check(&[(partials, Tolerance::Norm(5e-7))]);
 
     let (b, metrics, _) = clip::harness(300, 1.0);

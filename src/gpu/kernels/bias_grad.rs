@@ -1,16 +1,12 @@
 //! A few threads per four columns, which go through all tokens of the chunk tile by tile.
 
-use super::kernel::{Fusion, Kernel, vec4s};
+use super::kernel::{Kernel, vec4s};
 use crate::gpu::dispatch::Dispatch;
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::BiasGrad;
 use crate::step::{OpKind, Program};
 
 impl Kernel for BiasGrad {
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
-    }
-
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let BiasGrad { d_out, d_bias } = *self;
         let row = vec4s(program, d_bias);

@@ -5,32 +5,8 @@ use crate::gpu::tuning::Tuning;
 use crate::step::ops::Operation;
 use crate::step::{Program, RowSlice, TensorId};
 
-/// How adjacent operations of one kind may be fused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fusion {
-    /// Not at all.
-    None,
-    /// In parallel, each with its own workgroups. None may touch what another writes.
-    Parallel {
-        /// Does each operation write its own slice of a tensor that all of them write?
-        writes_own_part: bool,
-    },
-    /// Sequentially, in the same threads. Each adds to what the one before it wrote.
-    Sequential {
-        /// The output tensor.
-        into: TensorId,
-        /// Is the result added to the contents of the tensor?
-        accumulates: bool,
-    },
-}
-
 /// The device side of an operation: how its shader is dispatched.
 pub(super) trait Kernel: Operation {
-    /// How it may be fused with its neighbours.
-    fn fusion(&self) -> Fusion {
-        Fusion::None
-    }
-
     /// Its dispatch for a tuning. `None` for host copies.
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch>;
 }

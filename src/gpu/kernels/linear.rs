@@ -1,6 +1,6 @@
 //! One workgroup per token tile and tile of output columns.
 
-use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
+use super::kernel::{Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::{Sharing, Tuning};
 use crate::step::ops::Linear;
@@ -12,10 +12,6 @@ fn together(subgroup_size: u32) -> u32 {
 }
 
 impl Kernel for Linear {
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
-    }
-
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let Linear { x, weight, out, bias, residual, slice, scale, accumulate } = *self;
         // The tile depends on the whole matrix, not on the slice, whose size depends on the strategy.

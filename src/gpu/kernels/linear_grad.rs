@@ -1,6 +1,6 @@
 //! One workgroup per token tile and tile of columns of `d_x`.
 
-use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
+use super::kernel::{Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::{Sharing, Tuning};
 use crate::step::ops::LinearGrad;
@@ -12,10 +12,6 @@ fn together(subgroup_size: u32) -> u32 {
 }
 
 impl Kernel for LinearGrad {
-    fn fusion(&self) -> Fusion {
-        Fusion::Sequential { into: self.d_x, accumulates: self.accumulate }
-    }
-
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let LinearGrad { d_out, weight, d_x, slice, scale, accumulate } = *self;
         let columns = vec4s(program, weight);

@@ -1,6 +1,6 @@
 //! A thread has a few groups of rows and columns of the weight, and goes through all tokens of the chunk.
 
-use super::kernel::{Fusion, Kernel, slice_vec4s, vec4s};
+use super::kernel::{Kernel, slice_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::LinearWeightGrad;
@@ -10,10 +10,6 @@ use crate::step::{OpKind, Program, TOKEN_TILE};
 const STAGED_TOKENS: u32 = 8;
 
 impl Kernel for LinearWeightGrad {
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
-    }
-
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let LinearWeightGrad { d_out, x, d_weight, slice } = *self;
         // The tile depends on the whole matrix, not on the slice, whose size depends on the strategy.

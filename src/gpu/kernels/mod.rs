@@ -6,7 +6,6 @@ use super::dispatch::Dispatch;
 use super::tuning::Tuning;
 use crate::for_each_op;
 use crate::step::{Op, Program};
-pub(super) use kernel::Fusion;
 use kernel::Kernel;
 
 macro_rules! kernels {
@@ -16,11 +15,6 @@ macro_rules! kernels {
         /// The dispatch of an operation for a tuning. `None` for host copies.
         pub fn dispatch(program: &Program, op: &Op, tuning: &Tuning) -> Option<Dispatch> {
             match op { $(Op::$name(op) => op.dispatch(program, tuning),)* }
-        }
-
-        /// How an operation may be fused with its neighbours.
-        pub(super) fn fusion(op: &Op) -> Fusion {
-            match op { $(Op::$name(op) => op.fusion(),)* }
         }
     };
 }

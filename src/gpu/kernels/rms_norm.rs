@@ -1,16 +1,12 @@
 //! One workgroup per token and group of its row.
 
-use super::kernel::{Fusion, Kernel, vec4s};
+use super::kernel::{Kernel, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::RmsNorm;
 use crate::step::{OpKind, Program};
 
 impl Kernel for RmsNorm {
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
-    }
-
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let RmsNorm { x, weight, out, rstd, residual, groups } = *self;
         Some(

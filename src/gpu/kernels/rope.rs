@@ -1,16 +1,12 @@
 //! One thread per token and one or four pairs, for all heads.
 
-use super::kernel::{Fusion, Kernel};
+use super::kernel::Kernel;
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::Rope;
 use crate::step::{OpKind, Program};
 
 impl Kernel for Rope {
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
-    }
-
     fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
         let Rope { x, segment_start, table, inverse, .. } = *self;
         let pairs = program.config().head_dim / 2;

@@ -1,6 +1,6 @@
-//! 256 threads per tensor.
+//! 256 threads for each row of partial sums.
 
-use super::kernel::{Fusion, Kernel, all_vec4s};
+use super::kernel::{Kernel, all_vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::SquareSum;
@@ -10,22 +10,18 @@ use crate::step::{OpKind, Program, SUM_BLOCK};
 const THREADS_TOGETHER: u32 = 8;
 
 impl Kernel for SquareSum {
-    fn fusion(&self) -> Fusion {
-        // Each operation writes its own row.
-        Fusion::Parallel { writes_own_part: true }
-    }
-
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
-        let SquareSum { x, partials, slot } = *self;
+        let SquareSum { x, partials, slot, slots } = *self;
         Some(
-            Dispatch::new(OpKind::SquareSum, Grid::Workgroups(program.tensor(partials).cols / tuning.row_threads, 1))
+            Dispatch::new(OpKind::SquareSum, Grid::Workgroups(slots * program.tensor(partials).cols / tuning.row_threads, 1))
                 .constant("WORKGROUP_SIZE", tuning.row_threads)
                 .constant("TOGETHER", THREADS_TOGETHER)
                 .constant("BLOCK", THREADS_TOGETHER * SUM_BLOCK / 4)
                 .read("x", x)
                 .write("partials", partials)
                 .u32("vec4s", all_vec4s(program, x) as u32)
-                .u32("slot", slot),
+                .u32("slot", slot)
+                .u32("slots", slots),
         )
     }
 }

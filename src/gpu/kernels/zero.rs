@@ -1,16 +1,12 @@
 //! One thread per four elements.
 
-use super::kernel::{Fusion, Kernel, all_vec4s, vec4s};
+use super::kernel::{Kernel, all_vec4s, vec4s};
 use crate::gpu::dispatch::{Dispatch, Grid};
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::Zero;
 use crate::step::{OpKind, Program, Rows};
 
 impl Kernel for Zero {
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
-    }
-
     fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
         let Zero { out } = *self;
         if let Rows::Fixed(_) = program.tensor(out).rows {

@@ -1,6 +1,6 @@
 //! The gradient of a projection's bias.
 
-use super::operation::{Operation, Sizes};
+use super::operation::{Fusion, Operation, Sizes};
 
 operation! {
     /// `d_bias += Σ d_out[i]` over tokens.
@@ -15,5 +15,9 @@ operation! {
 impl Operation for BiasGrad {
     fn flops(&self, sizes: &Sizes) -> u64 {
         sizes.chunk_elements(self.d_out)
+    }
+
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
     }
 }

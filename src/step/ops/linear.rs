@@ -1,6 +1,6 @@
 //! A linear projection.
 
-use super::operation::{Operation, Sizes};
+use super::operation::{Fusion, Operation, Sizes};
 use super::slices::RowSlice;
 
 operation! {
@@ -29,5 +29,9 @@ operation! {
 impl Operation for Linear {
     fn flops(&self, sizes: &Sizes) -> u64 {
         sizes.matmul(self.slice.rows, sizes.cols(self.x))
+    }
+
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
     }
 }

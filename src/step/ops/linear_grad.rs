@@ -1,6 +1,6 @@
 //! The gradient of a projection's input.
 
-use super::operation::{Operation, Sizes};
+use super::operation::{Fusion, Operation, Sizes};
 use super::slices::RowSlice;
 
 operation! {
@@ -25,5 +25,9 @@ operation! {
 impl Operation for LinearGrad {
     fn flops(&self, sizes: &Sizes) -> u64 {
         sizes.matmul(self.slice.rows, sizes.cols(self.d_x))
+    }
+
+    fn fusion(&self) -> Fusion {
+        Fusion::Sequential { into: self.d_x, accumulates: self.accumulate }
     }
 }

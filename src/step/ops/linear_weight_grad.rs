@@ -1,6 +1,6 @@
 //! The gradient of a projection's weight.
 
-use super::operation::{Operation, Sizes};
+use super::operation::{Fusion, Operation, Sizes};
 use super::slices::RowSlice;
 
 operation! {
@@ -21,5 +21,9 @@ operation! {
 impl Operation for LinearWeightGrad {
     fn flops(&self, sizes: &Sizes) -> u64 {
         sizes.matmul(self.slice.rows, sizes.cols(self.x))
+    }
+
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
     }
 }

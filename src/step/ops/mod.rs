@@ -8,7 +8,7 @@ pub(super) mod operation;
 mod slices;
 
 use super::tensor::TensorId;
-pub use operation::{Access, Operand, Operands, Operation, Sizes};
+pub use operation::{Access, Fusion, Operand, Operands, Operation, Sizes};
 pub use slices::{NormGroups, RowSlice, VocabRange};
 
 /// Calls a macro with the list of all operations: the name of the struct and the stem of its files.
@@ -123,5 +123,25 @@ impl Op {
     /// The sliding window in tokens, the query included. `None` unless it is an attention operation with a window.
     pub fn window(&self) -> Option<u32> {
         self.inner().window()
+    }
+
+    /// How it may be fused with its neighbours.
+    pub fn fusion(&self) -> Fusion {
+        self.inner().fusion()
+    }
+
+    /// May `later`, which comes after it but not necessarily directly, share a dispatch with it?
+    pub fn may_share(&self, later: &Op) -> bool {
+        let fit = match (self.fusion(), later.fusion()) {
+            (Fusion::Parallel { writes_own_part }, Fusion::Parallel { .. }) => writes_own_part || self.is_independent_of(later),
+            (Fusion::Sequential { into, .. }, Fusion::Sequential { into: same, accumulates: true }) => into == same,
+            _ => false,
+        };
+        fit && self.kind() == later.kind()
+    }
+
+    /// Does neither operation touch what the other writes?
+    fn is_independent_of(&self, other: &Op) -> bool {
+        self.written().all(|id| !other.touches(id)) && other.written().all(|id| !self.touches(id))
     }
 }

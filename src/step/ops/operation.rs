@@ -43,6 +43,25 @@ pub trait Operands {
     fn operands_mut(&mut self) -> Vec<&mut TensorId>;
 }
 
+/// How adjacent operations of one kind may be fused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fusion {
+    /// Not at all.
+    None,
+    /// In parallel, each with its own workgroups. None may touch what another writes.
+    Parallel {
+        /// Does each operation write its own slice of a tensor that all of them write?
+        writes_own_part: bool,
+    },
+    /// Sequentially, in the same threads. Each adds to what the one before it wrote.
+    Sequential {
+        /// The output tensor.
+        into: TensorId,
+        /// Is the result added to the contents of the tensor?
+        accumulates: bool,
+    },
+}
+
 /// An operation on named tensors.
 pub trait Operation: Operands {
     /// Floating-point operations for one chunk; a multiply-add counts as two.
@@ -51,6 +70,11 @@ pub trait Operation: Operands {
     /// The sliding window in tokens, the query included. `None` unless it is an attention operation with a window.
     fn window(&self) -> Option<u32> {
         None
+    }
+
+    /// How it may be fused with its neighbours.
+    fn fusion(&self) -> Fusion {
+        Fusion::None
     }
 }
 

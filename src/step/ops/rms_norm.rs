@@ -1,6 +1,6 @@
 //! RMSNorm.
 
-use super::operation::{Operation, Sizes};
+use super::operation::{Fusion, Operation, Sizes};
 use super::slices::NormGroups;
 
 operation! {
@@ -25,5 +25,9 @@ operation! {
 impl Operation for RmsNorm {
     fn flops(&self, sizes: &Sizes) -> u64 {
         4 * sizes.chunk_elements(self.x)
+    }
+
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
     }
 }

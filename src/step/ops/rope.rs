@@ -1,6 +1,6 @@
 //! The rotary position embedding.
 
-use super::operation::{Operation, Sizes};
+use super::operation::{Fusion, Operation, Sizes};
 
 operation! {
     /// Rotates the pairs (e, e + E/2) of every head of `x` by the angle of the token's position, by the negative angle if `inverse`, and
@@ -23,5 +23,9 @@ operation! {
 impl Operation for Rope {
     fn flops(&self, sizes: &Sizes) -> u64 {
         3 * sizes.chunk_elements(self.x)
+    }
+
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
     }
 }

@@ -1,22 +1,29 @@
 //! Sums of squares, for the norm of the gradient.
 
-use super::operation::{Operation, Sizes};
+use super::operation::{Fusion, Operation, Sizes};
 
 operation! {
-    /// `partials[slot]` = 256 partial sums of the squares of `x`.
+    /// `partials[slot]` and the rows after it = 256 partial sums each of the squares of `x`.
     SquareSum {
         /// Any shape.
         read x,
         /// (slots×256)
         write partials,
         ;
-        /// The row of `partials` to write.
+        /// The first row of `partials` to write.
         slot: u32,
+        /// The number of rows.
+        slots: u32,
     }
 }
 
 impl Operation for SquareSum {
     fn flops(&self, sizes: &Sizes) -> u64 {
         2 * sizes.elements(self.x)
+    }
+
+    fn fusion(&self) -> Fusion {
+        // Each operation writes its own row.
+        Fusion::Parallel { writes_own_part: true }
     }
 }

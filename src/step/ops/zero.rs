@@ -1,6 +1,6 @@
 //! Sets a tensor to zero.
 
-use super::operation::{Operation, Sizes};
+use super::operation::{Fusion, Operation, Sizes};
 
 operation! {
     /// `out = 0`: the chunk's rows, or all rows if the tensor has no row per token.
@@ -13,5 +13,9 @@ operation! {
 impl Operation for Zero {
     fn flops(&self, _: &Sizes) -> u64 {
         0
+    }
+
+    fn fusion(&self) -> Fusion {
+        Fusion::Parallel { writes_own_part: false }
     }
 }

@@ -1,4 +1,4 @@
-//! Parts of operations: what one dispatch is for, so that none takes too long.
+//! Cuts operations into parts, so that no dispatch takes too long.
 //!
 //! Operating systems and browsers reset a device that is busy with one dispatch for seconds. So an operation with more work than a limit is
 //! cut where the same operation would be cut by shorter chunks or by its own blocks of a sum: between token tiles, and for attention between
@@ -7,18 +7,8 @@
 use std::ops::Range;
 
 use super::dispatch::Grid;
+use super::part::Part;
 use crate::step::{Chunk, Op, OpKind, Program, SUM_BLOCK, TOKEN_TILE};
-
-/// A part of an operation for a chunk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Its tokens; the index is that of the whole chunk.
-    pub chunk: Chunk,
-    /// Tokens of the whole chunk before these.
-    pub tokens_before: u32,
-    /// The keys that an attention kernel goes through: whole blocks, counted from the start of the batch.
-    pub keys: Range<u32>,
-}
 
 /// The most work of a dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,22 +32,7 @@ pub enum Cut {
     KeysAndTokens,
 }
 
-impl Part {
-    /// The whole operation.
-    pub fn whole(chunk: Chunk) -> Part {
-        Part { chunk, tokens_before: 0, keys: 0..u32::MAX }
-    }
-
-    /// Its uniforms: the fields of `Chunk` in `shaders/prelude.wgsl`.
-    pub fn uniforms(&self) -> [u32; 5] {
-        [self.chunk.start, self.chunk.count, self.tokens_before, self.keys.start, self.keys.end]
-    }
-}
-
 impl DispatchLimit {
-    /// No limit.
-    pub const NONE: DispatchLimit = DispatchLimit { work: u64::MAX, workgroup_work: u64::MAX };
-
     /// Workgroups that run at the same time, at least: the most work of one of them is this part of the whole.
     const WORKGROUPS: u64 = 128;
     /// Work of a workgroup that no device spends longer on than it should on a dispatch.
