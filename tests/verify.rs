@@ -4,9 +4,10 @@ use std::cell::RefCell;
 
 use pollster::block_on;
 use streambp::error::Error;
+use streambp::gpu::Tuning;
 use streambp::model::{Config, Dtype, ModelSpec, PRESETS, Parameter, Projection, Role, Weights};
 use streambp::step::{Batch, OpKind, Pass, Plan, Program, Strategy};
-use streambp::train::{ALL_OPERATIONS, OperationError, errors_by_operation, errors_in_f64, verify};
+use streambp::train::{ALL_OPERATIONS, OperationError, SelfCheck, errors_by_operation, errors_in_f64, verify};
 
 use crate::support::{device, level, model};
 
@@ -175,4 +176,17 @@ fn a_report_by_operation_can_be_stopped() {
     for limit in [0, all / 2, all - 1] {
         assert!(matches!(stop_at(limit), Err(Error::Stopped)), "at {limit} of {all}");
     }
+}
+
+/// Which kernels run for a chunk length is what a driver decides that compiles sums anew for each.
+#[test]
+fn an_adapter_that_adds_in_another_order_is_found() {
+    let gpu = device::gpu();
+    let found = block_on(SelfCheck::of(&gpu)).unwrap();
+    assert!(found.same_bits && found.different.is_empty() && found.warning(gpu.name()).is_none(), "{found:?}");
+    let other = if gpu.tuning().is_for_cpu() { Tuning::GPU } else { Tuning::SMALL_CPU };
+    let runs = vec![(gpu.clone(), Strategy::stream(64, 64)), (gpu.clone().with_tuning(other), Strategy::stream(128, 128))];
+    let found = block_on(SelfCheck::comparing(runs)).unwrap();
+    assert!(!found.same_bits && !found.different.is_empty());
+    assert!(found.warning(gpu.name()).unwrap().contains(gpu.name()));
 }

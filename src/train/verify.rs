@@ -84,13 +84,26 @@ pub async fn verify(
     batch: &Batch,
     progress: impl Fn(usize, usize) -> Result<()>,
 ) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
-    let parameters = plans[0].program().parameters.clone();
+    verify_on(plans.into_iter().map(|plan| (gpu.clone(), plan)).collect(), values, batch, progress).await
+}
+
+/// The same with a device for each plan.
+///
+/// # Errors
+/// As [`verify`].
+pub(super) async fn verify_on(
+    plans: Vec<(Gpu, Plan)>,
+    values: &impl WeightSource,
+    batch: &Batch,
+    progress: impl Fn(usize, usize) -> Result<()>,
+) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
+    let parameters = plans[0].1.program().parameters.clone();
     let all = plans.len();
     let mut runs: Vec<RunReport> = Vec::new();
     let mut first = Vec::new();
-    for (done, plan) in plans.into_iter().enumerate() {
+    for (done, (gpu, plan)) in plans.into_iter().enumerate() {
         progress(done, all)?;
-        let (mut run, gradients) = gradients(gpu, plan, values, batch).await?;
+        let (mut run, gradients) = gradients(&gpu, plan, values, batch).await?;
         match runs.first() {
             Some(first_run) => compare(&mut run, &gradients, first_run, &first, &parameters),
             None => first = gradients,

@@ -54,6 +54,7 @@ pub struct Texts {
     pub training: Training,
     pub compare: Compare,
     pub roofline: Roofline,
+    pub report: Report,
     pub reach: Reach,
     pub saving: Saving,
     pub models: Models,
@@ -110,6 +111,7 @@ sections! {
         title, about, measure, measuring, search, searching, skip, found, summary, picture, picture_about, intensity, speed, arithmetic_roof,
         bytes_roof, matrices, attention, rest, operation, time, share, of_roof, bound, by_arithmetic, by_bytes,
     }
+    Report { title, about, copy, writing, copied, copy_by_hand, other_bits }
     Reach {
         title, about, model, own_model, published, trained, trained_lora, trained_all, lora_about, all_about, budget, budget_wrong, without_model, seq_len, seq_len_number, tokens, at,
         strategy, reaches, none, over, fits, device, device_limit, budget_line, model_line, picture, axis, shortest, longest,

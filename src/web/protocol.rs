@@ -36,6 +36,8 @@ pub enum ToWorker {
     Profile(Box<Run>),
     /// Show that the gradients are the same bits.
     Prove(Box<Run>),
+    /// Report on the device.
+    Report,
     /// Look for the fastest kernels for such a run.
     Search(Box<Run>),
     /// Look no further.
@@ -309,6 +311,10 @@ pub enum FromWorker {
     Searched(usize),
     /// What the device does at most, in 10⁹ operations a second.
     Peak(f64),
+    /// Are gradients the same bits on the device, for every chunk length and strategy?
+    SelfChecked(bool),
+    /// The report on the device.
+    Reported(String),
     /// The run stopped, since the loss or the gradient of a step is not finite. Nothing was updated.
     Diverged {
         /// The step.

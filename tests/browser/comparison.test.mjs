@@ -29,6 +29,7 @@ for (const { name, launch } of BROWSERS) {
     test('looks for the fastest kernels, and keeps them', () => visit(browser, server.url, looksForKernels));
     test('proves that the gradients are the same bits', () => visit(browser, server.url, provesTheBits));
     test('times every operation, and trains on as if it had not', () => visit(browser, server.url, timesOperations));
+    test('reports on the device', () => visit(browser, server.url, reportsOnTheDevice, { view: 'lab' }));
     test('says how far each strategy goes', () => visit(browser, server.url, saysHowFar, { settings: TINY, view: 'reach' }));
     test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget, { settings: TINY, view: 'reach' }));
     test('shows what is kept and what waits on the host', () => visit(browser, server.url, keepsWhatThereIsRoomFor, { settings: TINY, view: 'reach' }));
@@ -142,6 +143,22 @@ function checkOperations({ rows }) {
     assert(rows.some(({ text }) => text.includes(op) && text.includes(`(${pass})`)), `${op} in the pass ${pass} is missing`);
   }
   assert(rows.every(({ text }) => !text.includes('(update)')), 'a measurement updates nothing');
+}
+
+async function reportsOnTheDevice(trainer) {
+  const { page } = trainer;
+  await trainer.press('copy-report');
+  await page.waitForSelector('#report', { timeout: LONG_MS });
+  const report = await page.$eval('#report', ({ value }) => value);
+  for (const line of ['streambp', 'adapter', 'driver', 'limits', 'lacks', 'ceilings', 'self-check', 'kernels', 'gradients']) {
+    assert.match(report, new RegExp(`^${line} `, 'm'));
+  }
+  assert.match(report, /^streambp .*Mozilla/m, 'the browser is named');
+  assert.match(report, /^self-check +the same bits, in \d+\.\d s$/m);
+  assert(report.match(/^\| .* ×? *\|$/gm).length > 25, 'a row for each operation');
+  assert.equal(await page.$eval(':root', ({ dataset }) => dataset.bits), 'same');
+  assert.equal(await page.$('#other-bits'), null);
+  console.log(report.match(/^self-check.*$/m)[0]);
 }
 
 async function saysHowFar(trainer) {

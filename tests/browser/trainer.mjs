@@ -38,7 +38,7 @@ const VIEW_OF = {
     'look', 'curve-svg', 'attention-svg'].map((button) => [button, 'train'])),
   ...Object.fromEntries(['operation', 'chunk', 'layer', 'pass'].map((stride) => [`by-${stride}`, 'step'])),
   ...Object.fromEntries(['export-svg', 'export-png', 'export-trace', 'play'].map((button) => [button, 'step'])),
-  ...Object.fromEntries(['measure', 'prove', 'search-kernels', 'profile', 'roofline-svg', 'roofline-png'].map((button) => [button, 'lab'])),
+  ...Object.fromEntries(['measure', 'prove', 'search-kernels', 'profile', 'copy-report', 'roofline-svg', 'roofline-png'].map((button) => [button, 'lab'])),
   ...Object.fromEntries(['longest', 'shortest', 'reach-svg'].map((button) => [button, 'reach'])),
   budget: 'step',
   'reach-budget': 'reach',

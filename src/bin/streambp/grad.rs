@@ -38,6 +38,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let program = Program::gradients(&spec, batch.shape.clone(), arguments.strategy.resolve());
     let gpu = session.open().await?;
     let plan = Plan::new(program, gpu.limits())?;
+    session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
     let mut executor = Executor::new(Kernels::new(&gpu, plan)?).await?;
     executor.load(&values).await?;

@@ -49,8 +49,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List adapters, their limits, and the limits that they lack
-    Devices,
+    /// List adapters, their limits, and the limits that they lack; or report on one
+    Devices(devices::Arguments),
     /// Train a model on a text, on conversations or on a generated task
     Train(Box<train::Arguments>),
     /// Write the gradient of one batch to a file
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     let session = Session { adapter: adapter.as_deref(), no_tune, json, signals: &signals };
     let outcome = pollster::block_on(async {
         match command {
-            Command::Devices => devices::run(session).await,
+            Command::Devices(arguments) => devices::run(&arguments, session).await,
             Command::Train(arguments) => train::run(*arguments, session).await,
             Command::Grad(arguments) => grad::run(arguments, session).await,
             Command::Merge(arguments) => merge::run(&arguments, session).await,

@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use streambp::error::Result;
 use streambp::gpu::{Gpu, Tuning};
 use streambp::model::ModelSpec;
 use streambp::step::{Limits, Plan, Program};
-use streambp::train::{tune, tuning_key};
+use streambp::train::{SelfCheck, adapter_key, tune, tuning_key};
 
 use crate::options::progress_bar;
+use crate::output;
 use crate::signals::Signals;
 
 /// Options of all commands, and the signals that came.
@@ -33,12 +36,37 @@ impl Session<'_> {
         Gpu::open(self.adapter).await
     }
 
+    /// Warns if gradients are not the same bits for every chunk length and strategy on this adapter. It is checked once, and kept.
+    pub async fn check(self, gpu: &Gpu) -> Result<()> {
+        let kept = cache_file(SELF_CHECKS).and_then(|file| read(&file).remove(&adapter_key(gpu)));
+        let found: SelfCheck = match kept {
+            Some(found) => found,
+            None => self.check_again(gpu).await?,
+        };
+        if let Some(sentence) = found.warning(gpu.name()) {
+            output::say(format_args!("note: {sentence}"));
+        }
+        Ok(())
+    }
+
+    /// Checks the adapter, whatever was found before.
+    pub async fn check_again(self, gpu: &Gpu) -> Result<SelfCheck> {
+        let found = SelfCheck::of(gpu).await?;
+        if let Some(file) = cache_file(SELF_CHECKS) {
+            let mut cached = read(&file);
+            cached.insert(adapter_key(gpu), found.clone());
+            // Where it cannot be kept, it is checked again.
+            let _ = write(&file, &cached);
+        }
+        Ok(found)
+    }
+
     /// The device with the fastest kernels for the model, from the cache or by autotuning. A tuning that cannot be stored is not used: the
     /// next search might find another one, whose results differ in some bits.
     pub async fn tune(self, gpu: Gpu, spec: &ModelSpec) -> Result<Gpu> {
-        let Some(file) = file().filter(|_| !self.no_tune) else { return Ok(gpu) };
+        let Some(file) = cache_file(TUNINGS).filter(|_| !self.no_tune) else { return Ok(gpu) };
         let key = tuning_key(&gpu, spec);
-        let mut cached = read(&file);
+        let mut cached: BTreeMap<String, Tuning> = read(&file);
         if let Some(&tuning) = cached.get(&key) {
             return Ok(gpu.with_tuning(tuning));
         }
@@ -65,18 +93,22 @@ pub fn plan_all(programs: impl Iterator<Item = Program>, limits: Limits) -> Resu
     programs.map(|program| Plan::new(program, limits)).collect()
 }
 
-fn file() -> Option<PathBuf> {
-    dirs::cache_dir().map(|directory| directory.join("streambp").join("tuning.json"))
+/// The cache files: tunings, and what adapters were found to do.
+const TUNINGS: &str = "tuning.json";
+const SELF_CHECKS: &str = "self-checks.json";
+
+fn cache_file(name: &str) -> Option<PathBuf> {
+    dirs::cache_dir().map(|directory| directory.join("streambp").join(name))
 }
 
-/// The tunings in the cache file. Empty if it is missing, or was written by another version.
-fn read(file: &Path) -> BTreeMap<String, Tuning> {
+/// What a cache file has. Nothing if it is missing, or was written by another version.
+fn read<T: DeserializeOwned>(file: &Path) -> BTreeMap<String, T> {
     std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-fn write(file: &Path, cached: &BTreeMap<String, Tuning>) -> std::io::Result<()> {
+fn write<T: Serialize>(file: &Path, cached: &BTreeMap<String, T>) -> std::io::Result<()> {
     std::fs::create_dir_all(file.parent().expect("it lies in a directory"))?;
     let partial = file.with_extension(format!("{}.partial", std::process::id()));
-    std::fs::write(&partial, serde_json::to_vec_pretty(cached).expect("sizes are plain data"))?;
+    std::fs::write(&partial, serde_json::to_vec_pretty(cached).expect("it is plain data"))?;
     std::fs::rename(&partial, file)
 }

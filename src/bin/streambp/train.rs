@@ -232,6 +232,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let shape = settings.batch_shape(&dataset);
     let strategy = arguments.choose_strategy(&spec, &shape, gpu.limits());
     let plan = plan_within(&spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
+    session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
     let settings = Settings { strategy, ..settings };
     let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;

@@ -133,7 +133,8 @@ mod tests {
             let task = Task::named(name, 20).unwrap();
             task.check(151).unwrap();
             let Example { ids, labels, answers } = task.sequence(151, &mut ChaCha8Rng::seed_from_u64(7));
-            assert_eq!((ids.len(), labels.len()), (151, 151), "{task:?}");
+            let len = task.visible(151) as usize;
+            assert_eq!((ids.len(), labels.len()), (len, len), "{task:?}");
             assert!(ids.iter().all(|&id| id < 256) && labels.iter().all(|&label| label < 256 || label == IGNORED_LABEL));
             assert!(!answers.is_empty() && answers.is_sorted_by_key(|answer| answer.positions.start), "{task:?}");
             let mut labels = answers.iter().flat_map(|answer| &labels[answer.positions.start as usize..answer.positions.end as usize]);

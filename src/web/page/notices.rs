@@ -19,6 +19,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         <div class="notices">
             {move || state.run.wait.get().map(|wait| while_waiting(state, t, &wait))}
             {notice}
+            {move || other_bits(state, t).map(|sentence| view! { <p id="other-bits" class="note" role="status">{sentence}</p> })}
             {move || storage(state.saves, t).map(|sentence| view! { <p id="storage" class="note" role="status">{sentence}</p> })}
             {move || shown_error().map(|trouble| {
                 view! {
@@ -65,6 +66,13 @@ fn apply(state: State, t: T, suggestion: Suggestion) -> impl IntoView {
         });
     };
     view! { <button id="apply-suggestion" type="button" on:click=apply>{text}</button> }
+}
+
+/// What the visitor should know where gradients are not the same bits.
+fn other_bits(state: State, t: T) -> Option<String> {
+    state.device.same_bits.get().filter(|same| !same)?;
+    let adapter = state.device.adapter.with(|device| device.as_ref().map(|device| device.name.clone()))?;
+    Some(fill(t.report.other_bits, &[("adapter", &adapter)]))
 }
 
 /// What the visitor should know where runs cannot be saved.

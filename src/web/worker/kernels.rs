@@ -3,18 +3,15 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::keeping::{keep, kept};
 use super::messages::send;
 use crate::error::Result;
 use crate::gpu::{Gpu, TunableOp, Tuning};
 use crate::model::ModelSpec;
 use crate::train::{tune, tuning_key};
 use crate::web::protocol::FromWorker;
-use crate::web::storage;
 
 const FILE: &str = "kernels";
-
-/// What was found, by device and model.
-type Kept = Vec<(String, Tuning)>;
 
 /// Finds kernels.
 #[derive(Clone, Default)]
@@ -30,14 +27,14 @@ impl Kernels {
 
     /// The device with the kernels that were found for the model, if any were.
     pub async fn found(&self, gpu: &Gpu, spec: &ModelSpec) -> Gpu {
-        let kept = of(&read().await.unwrap_or_default(), &tuning_key(gpu, spec));
+        let kept = kept(FILE, &tuning_key(gpu, spec)).await.unwrap_or_default();
         gpu.clone().with_tuning(kept.unwrap_or(*gpu.tuning()))
     }
 
     /// The same, and a search before if there was none yet. Drivers that run on a CPU compile slowly, and the kernels of their class were
     /// measured on them: there it is left to the visitor.
     pub async fn for_run(&self, gpu: &Gpu, spec: &ModelSpec) -> Result<Gpu> {
-        if !gpu.tuning().is_for_cpu() && read().await.is_some_and(|kept| of(&kept, &tuning_key(gpu, spec)).is_none()) {
+        if !gpu.tuning().is_for_cpu() && kept::<Tuning>(FILE, &tuning_key(gpu, spec)).await == Ok(None) {
             self.search(gpu, spec).await?;
         }
         Ok(self.found(gpu, spec).await)
@@ -51,32 +48,10 @@ impl Kernels {
             !self.is_skipped.get()
         };
         let tuning = tune(&gpu.used_for("search"), spec, progress).await?;
-        if let Some(mut kept) = read().await {
-            let key = tuning_key(gpu, spec);
-            kept.retain(|(other, _)| *other != key);
-            kept.push((key, tuning));
-            write(&kept).await;
-        }
+        keep(FILE, tuning_key(gpu, spec), tuning).await;
         let found = *self.found(gpu, spec).await.tuning();
         let differs = |tunable: &TunableOp| gpu.tuning().with(*tunable, &found) != *gpu.tuning();
         send(&FromWorker::Searched(TunableOp::ALL.iter().filter(|tunable| differs(tunable)).count()));
         Ok(())
     }
-}
-
-fn of(kept: &Kept, key: &str) -> Option<Tuning> {
-    kept.iter().find(|(other, _)| other == key).map(|(_, tuning)| *tuning)
-}
-
-/// `None` if the browser keeps nothing. A file that is not there, or that another version wrote, holds nothing.
-async fn read() -> Option<Kept> {
-    let directory = storage::root().await.ok()?;
-    let bytes = storage::read(&directory, FILE).await.unwrap_or_default();
-    Some(postcard::from_bytes(&bytes).unwrap_or_default())
-}
-
-async fn write(kept: &Kept) {
-    let Ok(directory) = storage::root().await else { return };
-    // Who reads it again sees whether it was kept.
-    let _ = storage::write(&directory, FILE, &[&postcard::to_allocvec(kept).expect("sizes are plain data")]).await;
 }

@@ -4,6 +4,7 @@ mod benchmark;
 mod dataset;
 mod event;
 mod inspect;
+mod keeping;
 mod kernels;
 mod locks;
 mod messages;
@@ -14,6 +15,7 @@ mod run_directory;
 mod running;
 mod saved_runs;
 mod saving;
+mod self_check;
 mod serve;
 mod state;
 mod waiting;
@@ -62,6 +64,7 @@ pub fn start() {
         lists_again: false,
         models,
         kernels,
+        is_checked: false,
         ceilings: None,
         watch,
         to_itself,

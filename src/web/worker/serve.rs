@@ -12,7 +12,7 @@ use super::run_directory::RunDirectory;
 use super::running::Running;
 use super::state::Worker;
 use super::waiting::Waiting;
-use super::{benchmark, dataset, inspect, saved_runs};
+use super::{benchmark, dataset, inspect, saved_runs, self_check};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
 use crate::step::{BatchShape, Granularity, Limits};
@@ -87,6 +87,7 @@ impl Worker {
                 benchmark::compare(&gpu, &run, &dataset, &self.models).await?;
             }
             ToWorker::Profile(run) => self.profile(&run, text).await?,
+            ToWorker::Report => self.report().await?,
             ToWorker::Prove(run) => {
                 let (gpu, dataset) = (self.open_for(&run.spec).await?, self.dataset(&run, text).await?);
                 benchmark::prove(&gpu, &run, &dataset, &self.models).await?;
@@ -114,6 +115,10 @@ impl Worker {
     async fn begin(&mut self, run: Run, text: Option<Blob>, go: Go) -> Result<()> {
         self.drop_run().await;
         let gpu = self.open().await?;
+        if !self.is_checked {
+            self_check::check(&gpu).await?;
+            self.is_checked = true;
+        }
         match self.begun(&gpu, run.clone(), text.clone()).await {
             Ok(running) => {
                 self.directory = Some(RunDirectory::new(text).await);
@@ -275,6 +280,15 @@ impl Worker {
         };
         send(&FromWorker::Peak(ceilings.gflops));
         send(&FromWorker::Profiled(Box::new(profile)));
+        Ok(())
+    }
+
+    /// Reports on the device, which is checked anew.
+    async fn report(&mut self) -> Result<()> {
+        let gpu = self.open().await?;
+        let check = self_check::check(&gpu).await?;
+        let ceilings = self.ceilings().await?;
+        send(&FromWorker::Reported(train::device_report(&gpu, &self_check::browser(), ceilings, &check).await?));
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use super::messages::{Watch, send};
 use super::model_client::ModelClient;
 use super::run_directory::RunDirectory;
 use super::running::Running;
+use super::self_check;
 use super::waiting::Waiting;
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
@@ -30,6 +31,8 @@ pub struct Worker {
     pub lists_again: bool,
     pub models: ModelClient,
     pub kernels: Kernels,
+    /// Is it known whether gradients are the same bits on the device?
+    pub is_checked: bool,
     /// What the device does at most, once that is known.
     pub ceilings: Option<Ceilings>,
     pub watch: Watch,
@@ -46,6 +49,7 @@ impl Worker {
         let limits = gpu.limits();
         send(&FromWorker::Ready(Device { name: gpu.name().to_owned(), max_buffer: limits.buffer, max_binding: limits.binding }));
         self.watch.device(Some(gpu.clone()));
+        self.is_checked = self_check::tell(&gpu).await;
         Ok(self.gpu.insert(gpu).clone())
     }
 

@@ -1,7 +1,8 @@
-//! What was measured on this device, and the proof: three strategies side by side, the roofline, the same bits.
+//! What was measured on this device, and the proof: three strategies side by side, the roofline, the same bits, and a report.
 
 pub mod compare;
 pub mod proof;
+pub mod report;
 mod roofline;
 
 use leptos::prelude::*;
@@ -34,6 +35,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             {pictures}
             {roofline::view(state, t)}
             {proof::view(state, t)}
+            {report::view(state, t)}
         </section>
     }
 }

@@ -9,6 +9,8 @@ use crate::train::Suggestion;
 use crate::web::charts::AttentionMap;
 use crate::web::form::Form;
 use crate::web::i18n::{Texts, fill};
+use crate::web::page::browser;
+use crate::web::page::lab::report;
 use crate::web::page::state::{Phase, State, Trouble, Wait, phase_of};
 use crate::web::protocol::{Data, FromWorker, Go, History, Run};
 
@@ -85,6 +87,11 @@ impl State {
                 self.device.found.set(Some(found));
             }
             FromWorker::Peak(gflops) => self.device.peak_gflops.set(Some(gflops)),
+            FromWorker::SelfChecked(same_bits) => {
+                self.device.same_bits.set(Some(same_bits));
+                browser::set_root_attribute("data-bits", if same_bits { "same" } else { "other" });
+            }
+            FromWorker::Reported(text) => report::take(self, text),
             FromWorker::Diverged { step, is_gradient, saved } => {
                 self.fail(diverged(self.shell.texts.get_untracked(), step, is_gradient, saved), true, None);
             }
@@ -108,6 +115,7 @@ impl State {
     /// The run went back to a state that was good: what it did since then is done again.
     fn went_back(self, step: u64) {
         self.lab.is_profiling.set(false);
+        self.lab.is_reporting.set(false);
         self.device.search.set(None);
         self.run.history.update(|history| {
             history.steps.retain(|report| report.step <= step);
@@ -132,6 +140,7 @@ impl State {
         self.lab.proving.set(None);
         self.device.search.set(None);
         self.lab.is_profiling.set(false);
+        self.lab.is_reporting.set(false);
         // A run that waits for a device goes on waiting.
         if run_survives && self.run.wait.with_untracked(Option::is_some) {
             return;

@@ -18,6 +18,9 @@ pub struct Lab {
     pub profile: RwSignal<Option<Profile>>,
     /// The plan whose operations were timed last.
     pub profiled: RwSignal<Option<Plan>>,
+    pub is_reporting: RwSignal<bool>,
+    /// The report on the device, and whether it was copied.
+    pub report: RwSignal<Option<(String, bool)>>,
     /// Runs of the proof that are done, of all; of none while it begins.
     pub proving: RwSignal<Option<(usize, usize)>>,
     pub proof: RwSignal<Option<VerifyReport>>,
@@ -33,6 +36,8 @@ impl Lab {
             is_profiling: RwSignal::new(false),
             profile: RwSignal::new(None),
             profiled: RwSignal::new(None),
+            is_reporting: RwSignal::new(false),
+            report: RwSignal::new(None),
             proving: RwSignal::new(None),
             proof: RwSignal::new(None),
             proved: RwSignal::new(None),

@@ -68,6 +68,8 @@ pub struct DeviceState {
     pub buffers: RwSignal<Vec<(String, u64)>>,
     /// What the device does at most, in 10⁹ operations a second.
     pub peak_gflops: RwSignal<Option<f64>>,
+    /// Are gradients the same bits for every chunk length and strategy, if that was checked?
+    pub same_bits: RwSignal<Option<bool>>,
     /// The share that is done of a search for the fastest kernels.
     pub search: RwSignal<Option<f64>>,
     /// How many operations have others than those of the device's class, when that was last found out.
@@ -108,6 +110,7 @@ impl State {
             adapter: RwSignal::new(None),
             buffers: RwSignal::new(Vec::new()),
             peak_gflops: RwSignal::new(None),
+            same_bits: RwSignal::new(None),
             search: RwSignal::new(None),
             found: RwSignal::new(None),
         };
