@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use super::verify::verify_on;
 use crate::error::Result;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, HeadTile, Sharing, TokenTile, Tuning, WeightTile};
 use crate::model::{Config, ModelSpec, Weights};
 use crate::step::{Batch, IGNORED_LABEL, Plan, Program, Strategy};
 
@@ -22,12 +22,24 @@ pub struct SelfCheck {
     pub seconds: f64,
 }
 
-/// The sizes of the model: D, F, layers, H, K and E.
-const SIZES: [u32; 6] = [32, 48, 1, 2, 1, 16];
+/// The sizes of the model: D, F, layers, H, K and E. All matrices are 16×16, so they share kernels.
+const SIZES: [u32; 6] = [16, 16, 1, 2, 2, 8];
 /// V.
-const VOCAB_SIZE: u32 = 64;
+const VOCAB_SIZE: u32 = 16;
 /// Tokens of the batch: three tiles, the last of which is not whole.
 const TOKENS: u32 = 150;
+
+/// The least tiles.
+const QUICK: Tuning = Tuning {
+    linear: TokenTile { tokens: 4, vec4s: 1, ..Tuning::SMALL_CPU.linear },
+    linear_grad: TokenTile { tokens: 4, vec4s: 1, ..Tuning::SMALL_CPU.linear_grad },
+    linear_weight_grad: WeightTile { cols: 1, vec4s: 1, unroll: 1, ..Tuning::SMALL_CPU.linear_weight_grad },
+    attention: HEAD,
+    attention_query_grad: HEAD,
+    attention_key_value_grad: HEAD,
+    ..Tuning::SMALL_CPU
+};
+const HEAD: HeadTile = HeadTile { tokens: 1, vec4s: 16, unroll: 1, sharing: Sharing::Direct };
 
 impl SelfCheck {
     /// Checks an adapter.
@@ -35,7 +47,9 @@ impl SelfCheck {
     /// # Errors
     /// If the device was lost, or has no memory for a tiny model.
     pub async fn of(gpu: &Gpu) -> Result<SelfCheck> {
-        let gpu = gpu.used_for("self-check");
+        // What a driver does with sums does not depend on the size of a tile, and drivers that run on a CPU take long to compile large ones.
+        let tuning = if gpu.tuning().is_for_cpu() { QUICK } else { *gpu.tuning() };
+        let gpu = gpu.used_for("self-check").with_tuning(tuning);
         let strategies = [Strategy::stream(64, 64), Strategy::stream(128, 128), Strategy::CHECKPOINT];
         SelfCheck::comparing(strategies.map(|strategy| (gpu.clone(), strategy)).into()).await
     }
