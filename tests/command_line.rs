@@ -142,6 +142,18 @@ fn devices_names_an_adapter() {
     assert!(!devices[0]["name"].as_str().unwrap().is_empty());
 }
 
+#[test]
+fn a_report_tells_what_an_adapter_is_and_does() {
+    let output = run(&["devices", "--report"]);
+    let report = String::from_utf8(output.stdout).unwrap();
+    for name in ["streambp", "adapter", "driver", "limits", "lacks", "ceilings", "self-check", "kernels", "gradients"] {
+        assert!(report.lines().any(|line| line.starts_with(name)), "{name} is missing: {report}");
+    }
+    assert!(report.contains("the same bits, in ") && report.contains(" µs for a dispatch"), "{report}");
+    let row = |op: &str| report.lines().any(|line| line.starts_with(&format!("| {op} |")));
+    assert!(["attention", "linear", "linear_weight_grad", "cross_entropy"].into_iter().all(row), "{report}");
+}
+
 /// As in a container, where Mesa's driver would print an error.
 #[test]
 fn nobody_has_to_be_logged_in() {

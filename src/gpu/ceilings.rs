@@ -14,6 +14,8 @@ pub struct Ceilings {
     pub gflops: f64,
     /// Bandwidth of a copying shader, in 10⁹ bytes per second, read and written bytes together.
     pub gigabytes_per_second: f64,
+    /// The time in seconds of a dispatch that has nothing to do.
+    pub dispatch_seconds: f64,
 }
 
 impl Ceilings {
@@ -21,6 +23,11 @@ impl Ceilings {
     pub fn least_seconds(&self, flops: u64, bytes: u64) -> (f64, bool) {
         let (arithmetic, traffic) = (flops as f64 / self.gflops / 1e9, bytes as f64 / self.gigabytes_per_second / 1e9);
         (arithmetic.max(traffic), arithmetic >= traffic)
+    }
+
+    /// Floating-point operations that kernels do in the time of a dispatch: at a quarter of the peak, as they reach on CPUs and GPUs.
+    pub fn dispatch_work(&self) -> u64 {
+        ((self.dispatch_seconds * self.gflops * 1e9 / 4.0) as u64).clamp(100_000, 1_000_000_000)
     }
 }
 
@@ -37,11 +44,13 @@ const BYTES_PER_ROUND: f64 = 32.0;
 const COPIED_BYTES: u64 = 64 << 20;
 /// The intended duration of a measurement. A longer one would freeze a browser's window.
 const SECONDS: f64 = 0.04;
+/// Dispatches whose time is that of starting them.
+const DISPATCHES: u32 = 1024;
 /// Repetitions of each measurement.
 const TRIES: u32 = 6;
 
 impl Gpu {
-    /// Measures both ceilings, in about a second.
+    /// Measures the ceilings and the time of a dispatch, in about a second.
     ///
     /// # Errors
     /// If the device was lost.
@@ -52,8 +61,9 @@ impl Gpu {
             let rounds = Measurement::new(self, "peak", &vec![("UNROLL", unroll)], u64::from(THREADS) * 16).rounds_per_second().await?;
             gflops = gflops.max(rounds * of_all * f64::from(unroll * LINKS * 4 * 2));
         }
-        let copies = Measurement::new(self, "copy", &Vec::new(), COPIED_BYTES).rounds_per_second().await?;
-        Ok(Ceilings { gflops, gigabytes_per_second: copies * of_all * BYTES_PER_ROUND })
+        let copy = Measurement::new(self, "copy", &Vec::new(), COPIED_BYTES);
+        let gigabytes_per_second = copy.rounds_per_second().await? * of_all * BYTES_PER_ROUND;
+        Ok(Ceilings { gflops, gigabytes_per_second, dispatch_seconds: copy.seconds_per_dispatch().await? })
     }
 }
 
@@ -97,14 +107,25 @@ impl<'a> Measurement<'a> {
         let mut rounds = 16;
         let mut best: f64 = 0.0;
         for _ in 0..TRIES {
-            let seconds = self.time(rounds).await?;
+            let seconds = self.time(rounds, 1).await?;
             best = best.max(f64::from(rounds) / seconds);
             rounds = (f64::from(rounds) * (SECONDS / seconds).clamp(0.5, 8.0)).ceil() as u32;
         }
         Ok(best)
     }
 
-    async fn time(&self, rounds: u32) -> Result<f64> {
+    /// The least time of one more dispatch without an iteration, over several tries.
+    async fn seconds_per_dispatch(&self) -> Result<f64> {
+        let (mut one, mut many) = (f64::MAX, f64::MAX);
+        for _ in 0..TRIES {
+            one = one.min(self.time(0, 1).await?);
+            many = many.min(self.time(0, DISPATCHES).await?);
+        }
+        Ok((many - one).max(0.0) / f64::from(DISPATCHES - 1))
+    }
+
+    /// The time of so many dispatches, with so many iterations each.
+    async fn time(&self, rounds: u32, dispatches: u32) -> Result<f64> {
         self.gpu.queue.write_buffer(&self.params, 0, bytemuck::bytes_of(&rounds));
         let started = Instant::now();
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -112,7 +133,7 @@ impl<'a> Measurement<'a> {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&self.pipeline);
             pass.set_bind_group(0, &self.bind_group, &[]);
-            pass.dispatch_workgroups(THREADS / 64, 1, 1);
+            (0..dispatches).for_each(|_| pass.dispatch_workgroups(if rounds > 0 { THREADS / 64 } else { 1 }, 1, 1));
         }
         encoder.copy_buffer_to_buffer(&self.out, 0, &self.read_back, 0, 16);
         self.gpu.queue.submit([encoder.finish()]);

@@ -51,9 +51,9 @@ pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budg
 
 /// The strategy with the least [`Program::step_effort`] among those whose peak is at most `budget` bytes. It tries all chunk lengths, saves
 /// as many activations as fit, and uses adaptive chunks if they fit. It offloads layer inputs to the host only if nothing fits otherwise.
-/// `None` if nothing fits.
-pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits) -> Option<Strategy> {
-    let search = Search { spec, shape, budget, limits };
+/// `None` if nothing fits. `dispatch_work` is that of [`Program::step_effort`].
+pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits, dispatch_work: u64) -> Option<Strategy> {
+    let search = Search { spec, shape, budget, limits, dispatch_work };
     let order = search.worth_saving();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
@@ -71,6 +71,7 @@ struct Search<'a> {
     shape: &'a BatchShape,
     budget: u64,
     limits: Limits,
+    dispatch_work: u64,
 }
 
 impl Search<'_> {
@@ -80,7 +81,7 @@ impl Search<'_> {
 
     /// [`Program::step_effort`] of the planned program, whose adaptive chunks have their final lengths.
     fn effort(&self, strategy: Strategy) -> u64 {
-        Plan::new(self.program(strategy), self.limits).map_or(u64::MAX, |plan| plan.program().step_effort())
+        Plan::new(self.program(strategy), self.limits).map_or(u64::MAX, |plan| plan.program().step_effort(self.dispatch_work))
     }
 
     fn fits(&self, strategy: Strategy) -> bool {
@@ -97,7 +98,7 @@ impl Search<'_> {
         let cost = |strategy| {
             let program = self.program(strategy);
             let plan = Plan::new(program, self.limits).ok()?;
-            Some((plan.program().step_effort(), plan.peak_bytes()))
+            Some((plan.program().step_effort(self.dispatch_work), plan.peak_bytes()))
         };
         let base = Strategy::stream(TOKEN_TILE, TOKEN_TILE);
         let Some((effort, peak)) = cost(base) else { return Vec::new() };
@@ -170,6 +171,7 @@ fn fits(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, l
 mod tests {
     use super::*;
     use crate::model::PRESETS;
+    use crate::step::DISPATCH_WORK;
 
     const BUDGET: u64 = 64 << 20;
 
@@ -224,7 +226,7 @@ mod tests {
     fn the_fastest_strategy_saves_what_there_is_room_for() {
         let shape = BatchShape::uniform(1, 1024);
         let spec = &ModelSpec::from(&PRESETS[0].config);
-        let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE);
+        let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE, DISPATCH_WORK);
         assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
         assert_eq!(shortest(1000), None);
         let offloading = shortest(peak(&shape, Strategy::stream(64, 64)) - 1).unwrap();
@@ -237,7 +239,8 @@ mod tests {
             let budget = least + (most - least) * step / 12;
             let strategy = shortest(budget).unwrap();
             assert!(peak(&shape, strategy) <= budget);
-            let effort = Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap().program().step_effort();
+            let effort =
+                Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap().program().step_effort(DISPATCH_WORK);
             assert!(effort <= last, "more memory makes no step longer");
             last = effort;
             saved.push(strategy.saved_activations());
@@ -251,13 +254,24 @@ mod tests {
     }
 
     #[test]
+    fn chunks_are_longer_where_dispatches_are_dear() {
+        let shape = BatchShape::uniform(1, 4096);
+        let spec = &ModelSpec::from(&PRESETS[0].config);
+        // Between a chunk of one tile and one of a whole layer.
+        let budget = peak(&shape, Strategy::stream(512, 512));
+        let chunk = |dispatch_work| fastest_strategy(spec, &shape, budget, Limits::NONE, dispatch_work).unwrap();
+        let instances = |strategy| Program::train(spec, shape.clone(), strategy).instance_count();
+        assert!(instances(chunk(1_000_000_000)) < instances(chunk(1000)));
+    }
+
+    #[test]
     fn what_cannot_be_bound_is_not_saved() {
         let shape = BatchShape::uniform(1, 1024);
         let config = &PRESETS[0].config;
         let spec = &ModelSpec::from(config);
         let mlp = u64::from(4 * 1024 * config.intermediate_size);
         let limits = Limits { buffer: 1 << 30, binding: mlp - 1 };
-        let saved = fastest_strategy(spec, &shape, 1 << 30, limits).unwrap().saved_activations();
+        let saved = fastest_strategy(spec, &shape, 1 << 30, limits, DISPATCH_WORK).unwrap().saved_activations();
         assert_eq!((saved.layers(SavedActivation::GateUp), saved.layers(SavedActivation::Mlp)), (0, 0));
         assert_eq!(saved.layers(SavedActivation::Attention), config.num_hidden_layers);
     }

@@ -32,7 +32,15 @@ pub async fn device_report(gpu: &Gpu, place: &str, ceilings: Ceilings, check: &S
     line("driver", adapter.driver.clone());
     line("limits", format!("a binding of {}, a buffer of {}", mib(adapter.max_storage_buffer_binding_size), mib(adapter.max_buffer_size)));
     line("lacks", or_nothing(&adapter.missing));
-    line("ceilings", format!("{:.1} GFLOP/s, {:.1} GB/s", ceilings.gflops, ceilings.gigabytes_per_second));
+    line(
+        "ceilings",
+        format!(
+            "{:.1} GFLOP/s, {:.1} GB/s, {:.1} µs for a dispatch",
+            ceilings.gflops,
+            ceilings.gigabytes_per_second,
+            ceilings.dispatch_seconds * 1e6
+        ),
+    );
     line("self-check", format!("{bits}, in {:.1} s", check.seconds));
     line("kernels", format!("{:?}", gpu.tuning()));
     line("gradients", format!("{} at {TOKENS} tokens in {:.1} ms", PRESETS[0].name, profile.seconds * 1e3));

@@ -1,7 +1,7 @@
 //! Autotuning: measures which kernels are fastest for an adapter and a model's sizes.
 //!
-//! It measures one layer of the model on a batch of a fixed length, independent of chunk lengths and strategy, since all of them must use
-//! the same kernels. The caller should store the result, so that later runs are bit-identical.
+//! It measures one layer of the model on the last chunk of a batch, of fixed lengths whatever a run's are, since all chunk lengths and
+//! strategies must use the same kernels. The caller should store the result, so that later runs are bit-identical.
 
 use web_time::{Duration, Instant};
 
@@ -10,8 +10,10 @@ use crate::gpu::{Executor, Gpu, Kernels, TunableOp, Tuning};
 use crate::model::{Config, ModelSpec};
 use crate::step::{BatchShape, Op, OpInstance, Pass, Plan, Program, Strategy};
 
-/// Tokens of the batch.
-const TOKENS: u32 = 256;
+/// Tokens of the batch: with fewer keys attention is mostly overhead.
+const TOKENS: u32 = 2048;
+/// Tokens of a chunk.
+const CHUNK: u32 = 256;
 /// The largest vocabulary of the measured model: its LM head is a matrix like others.
 const WORDS: u32 = 1024;
 /// The time limit of the search.
@@ -26,7 +28,7 @@ const GAIN: f64 = 1.1;
 /// If the device was lost.
 pub async fn tune(gpu: &Gpu, spec: &ModelSpec, progress: impl Fn(f64) -> bool) -> Result<Tuning> {
     let started = Instant::now();
-    let program = Program::gradients(one_layer(spec), BatchShape::uniform(1, TOKENS), Strategy::CHECKPOINT);
+    let program = Program::gradients(one_layer(spec), BatchShape::uniform(1, TOKENS), Strategy::stream(CHUNK, CHUNK));
     let executor = Executor::new(Kernels::new(gpu, Plan::new(program, gpu.limits())?)?).await?;
     let mut tuning = *gpu.tuning();
     for (done, tunable) in TunableOp::ALL.into_iter().enumerate() {

@@ -63,8 +63,8 @@ pub enum Topic {
     Own,
     /// The chart that is shown, if that is another one.
     Shown,
-    /// The strategy with the shortest step for sequences of that length.
-    Shortest(u32),
+    /// The strategy with the shortest step for sequences of that length, on a device that could do so much work in the time of a dispatch.
+    Shortest(u32, u64),
     /// The strategy with the longest sequence.
     Longest,
 }
@@ -75,7 +75,7 @@ impl Topic {
         match self {
             Topic::Own => 0,
             Topic::Shown => 1,
-            Topic::Shortest(_) | Topic::Longest => 2,
+            Topic::Shortest(..) | Topic::Longest => 2,
         }
     }
 }

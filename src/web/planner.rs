@@ -49,7 +49,7 @@ impl Waiting {
             let ToPlanner { topic, number, question } = message;
             let answer = match topic {
                 Topic::Own | Topic::Shown => self.chart(&question, topic).await.map(|chart| FromPlanner::Charted(topic, number, chart)),
-                Topic::Shortest(seq_len) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len))),
+                Topic::Shortest(seq_len, dispatch_work) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len, dispatch_work))),
                 Topic::Longest => {
                     Some(FromPlanner::Chosen(number, longest(&question.spec, question.sequences, question.budget, limits(&question))))
                 }
@@ -79,9 +79,9 @@ impl Waiting {
     }
 }
 
-fn shortest(question: &Question, seq_len: u32) -> Option<(crate::step::Strategy, u32)> {
+fn shortest(question: &Question, seq_len: u32, dispatch_work: u64) -> Option<(crate::step::Strategy, u32)> {
     let shape = BatchShape::uniform(question.sequences, seq_len);
-    fastest_strategy(&question.spec, &shape, question.budget, limits(question)).map(|strategy| (strategy, seq_len))
+    fastest_strategy(&question.spec, &shape, question.budget, limits(question), dispatch_work).map(|strategy| (strategy, seq_len))
 }
 
 fn limits(question: &Question) -> Limits {

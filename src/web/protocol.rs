@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model_protocol::{Origin, Vocabulary};
+use crate::gpu::Ceilings;
 use crate::model::{Config, ModelSpec};
 use crate::step::{Granularity, StrategyKind};
 use crate::text::is_named_as_rows;
@@ -309,8 +310,8 @@ pub enum FromWorker {
     Searching(f64),
     /// They were: how many operations have others than those of the device's class.
     Searched(usize),
-    /// What the device does at most, in 10⁹ operations a second.
-    Peak(f64),
+    /// What the device does at most.
+    Ceilings(Ceilings),
     /// Are gradients the same bits on the device, for every chunk length and strategy?
     SelfChecked(bool),
     /// The report on the device.

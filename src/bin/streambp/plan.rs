@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use streambp::error::{Error, Result};
 use streambp::model::load_config;
-use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TensorKind};
+use streambp::step::{BatchShape, DISPATCH_WORK, Limits, Plan, Program, Strategy, TensorKind};
 use streambp::train::{fastest_strategy, longest_sequence};
 
 use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, strategy_words};
@@ -67,7 +67,7 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     let mut fastest = None;
     if let Some(budget) = arguments.budget {
         document["max_seq_len"] = json!(longest_sequence(&spec, arguments.batch, strategy, budget, Limits::NONE));
-        fastest = fastest_strategy(&spec, &program.batch, budget, Limits::NONE);
+        fastest = fastest_strategy(&spec, &program.batch, budget, Limits::NONE, DISPATCH_WORK);
         document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program.tokens()));
     }
     if session.json {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use streambp::error::Result;
-use streambp::gpu::{Gpu, Tuning};
+use streambp::gpu::{Ceilings, Gpu, Tuning};
 use streambp::model::ModelSpec;
 use streambp::step::{Limits, Plan, Program};
 use streambp::train::{SelfCheck, adapter_key, tune, tuning_key};
@@ -61,6 +61,20 @@ impl Session<'_> {
         Ok(found)
     }
 
+    /// What the adapter does at most: measured once, and kept.
+    pub async fn ceilings(self, gpu: &Gpu) -> Result<Ceilings> {
+        let (file, key) = (cache_file(CEILINGS), adapter_key(gpu));
+        let mut cached: BTreeMap<String, Ceilings> = file.as_deref().map(read).unwrap_or_default();
+        if let Some(&ceilings) = cached.get(&key) {
+            return Ok(ceilings);
+        }
+        let ceilings = gpu.ceilings().await?;
+        cached.insert(key, ceilings);
+        // Where it cannot be kept, it is measured again.
+        let _ = file.map(|file| write(&file, &cached));
+        Ok(ceilings)
+    }
+
     /// The device with the fastest kernels for the model, from the cache or by autotuning. A tuning that cannot be stored is not used: the
     /// next search might find another one, whose results differ in some bits.
     pub async fn tune(self, gpu: Gpu, spec: &ModelSpec) -> Result<Gpu> {
@@ -95,6 +109,7 @@ pub fn plan_all(programs: impl Iterator<Item = Program>, limits: Limits) -> Resu
 
 /// The cache files: tunings, and what adapters were found to do.
 const TUNINGS: &str = "tuning.json";
+const CEILINGS: &str = "ceilings.json";
 const SELF_CHECKS: &str = "self-checks.json";
 
 fn cache_file(name: &str) -> Option<PathBuf> {

@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, Command};
 use streambp::error::{Error, Result};
 use streambp::gpu::{Gpu, Kernels};
 use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, WithAdapters, adapter_files};
-use streambp::step::{BatchShape, Limits, Strategy};
+use streambp::step::{BatchShape, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::run_file::{OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use streambp::train::{Dataset, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within};
@@ -159,10 +159,10 @@ impl Arguments {
     }
 
     /// The strategy of the options. If none is given and there is a budget, the fastest that fits.
-    fn choose_strategy(&self, spec: &ModelSpec, shape: &BatchShape, limits: Limits) -> Strategy {
-        let budget = self.budget.filter(|_| self.strategy.is_open());
-        let fastest = budget.and_then(|budget| fastest_strategy(spec, shape, budget, limits));
-        fastest.unwrap_or_else(|| self.strategy.resolve())
+    async fn choose_strategy(&self, spec: &ModelSpec, shape: &BatchShape, gpu: &Gpu, session: Session<'_>) -> Result<Strategy> {
+        let Some(budget) = self.budget.filter(|_| self.strategy.is_open()) else { return Ok(self.strategy.resolve()) };
+        let dispatch_work = session.ceilings(gpu).await?.dispatch_work();
+        Ok(fastest_strategy(spec, shape, budget, gpu.limits(), dispatch_work).unwrap_or_else(|| self.strategy.resolve()))
     }
 
     /// The directory of `--out`, if there is one. Whatever is wrong with it is said before anything else takes time.
@@ -230,7 +230,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     let gpu = session.open().await?;
     let shape = settings.batch_shape(&dataset);
-    let strategy = arguments.choose_strategy(&spec, &shape, gpu.limits());
+    let strategy = arguments.choose_strategy(&spec, &shape, &gpu, session).await?;
     let plan = plan_within(&spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;

@@ -123,7 +123,7 @@ struct Axes {
 impl Axes {
     /// With room for all that do some arithmetic, and for the ridge of the roof.
     fn of(profile: &Profile) -> Axes {
-        let Ceilings { gflops, gigabytes_per_second } = profile.ceilings;
+        let Ceilings { gflops, gigabytes_per_second, .. } = profile.ceilings;
         let mut points: Vec<[f64; 2]> = placed(profile).map(|(.., point)| point).collect();
         points.extend([0.5, 4.0].map(|share| [share * gflops / gigabytes_per_second, gflops]));
         let ends = |which: usize| {
@@ -181,7 +181,7 @@ impl Plot {
 
     /// The dots, under what no operation can be above: the bytes hold it down on the left, the arithmetic on the right.
     fn operations(&self, svg: &mut String, profile: &Profile, words: &Words) {
-        let Ceilings { gflops, gigabytes_per_second } = profile.ceilings;
+        let Ceilings { gflops, gigabytes_per_second, .. } = profile.ceilings;
         let lowest = 10f64.powi(self.axes.x[0]).max(10f64.powi(self.axes.y[0]) / gigabytes_per_second);
         let start = self.at([lowest, lowest * gigabytes_per_second]);
         let ridge = self.at([gflops / gigabytes_per_second, gflops]);
@@ -260,7 +260,7 @@ mod tests {
             row("rms_norm", 2_000_000, 4_000_000, 0.001),
             row("zero", 0, 1_000_000, 0.0005),
         ];
-        Profile { ceilings: Ceilings { gflops: 60.0, gigabytes_per_second: 12.0 }, seconds: 2.9, rows }
+        Profile { ceilings: Ceilings { gflops: 60.0, gigabytes_per_second: 12.0, dispatch_seconds: 1e-6 }, seconds: 2.9, rows }
     }
 
     #[test]

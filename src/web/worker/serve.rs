@@ -258,7 +258,7 @@ impl Worker {
     async fn measure_once(&mut self) -> Result<()> {
         let steps = self.running.as_ref().map_or(0, |running| running.trainer.steps_done());
         if steps >= 2 && self.ceilings.is_none() {
-            send(&FromWorker::Peak(self.ceilings().await?.gflops));
+            send(&FromWorker::Ceilings(self.ceilings().await?));
         }
         Ok(())
     }
@@ -278,7 +278,7 @@ impl Worker {
             Some(running) => running.profile(ceilings).await?,
             None => benchmark::profile(&gpu, run, &*self.dataset(run, text).await?, &self.models, ceilings).await?,
         };
-        send(&FromWorker::Peak(ceilings.gflops));
+        send(&FromWorker::Ceilings(ceilings));
         send(&FromWorker::Profiled(Box::new(profile)));
         Ok(())
     }

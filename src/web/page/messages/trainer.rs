@@ -86,7 +86,7 @@ impl State {
                 self.device.search.set(None);
                 self.device.found.set(Some(found));
             }
-            FromWorker::Peak(gflops) => self.device.peak_gflops.set(Some(gflops)),
+            FromWorker::Ceilings(ceilings) => self.device.ceilings.set(Some(ceilings)),
             FromWorker::SelfChecked(same_bits) => {
                 self.device.same_bits.set(Some(same_bits));
                 browser::set_root_attribute("data-bits", if same_bits { "same" } else { "other" });

@@ -12,6 +12,7 @@ mod step;
 use leptos::prelude::*;
 
 use super::worker_client::WorkerClient;
+use crate::gpu::Ceilings;
 use crate::train::Suggestion;
 use crate::web::i18n::Texts;
 use crate::web::memory_curve::place_of;
@@ -66,8 +67,8 @@ pub struct DeviceState {
     pub adapter: RwSignal<Option<Device>>,
     /// All buffers on the device, by what they are for.
     pub buffers: RwSignal<Vec<(String, u64)>>,
-    /// What the device does at most, in 10⁹ operations a second.
-    pub peak_gflops: RwSignal<Option<f64>>,
+    /// What the device does at most.
+    pub ceilings: RwSignal<Option<Ceilings>>,
     /// Are gradients the same bits for every chunk length and strategy, if that was checked?
     pub same_bits: RwSignal<Option<bool>>,
     /// The share that is done of a search for the fastest kernels.
@@ -109,7 +110,7 @@ impl State {
         let device = DeviceState {
             adapter: RwSignal::new(None),
             buffers: RwSignal::new(Vec::new()),
-            peak_gflops: RwSignal::new(None),
+            ceilings: RwSignal::new(None),
             same_bits: RwSignal::new(None),
             search: RwSignal::new(None),
             found: RwSignal::new(None),

@@ -60,8 +60,8 @@ fn arithmetic(step: StepState, run: RunState, device: DeviceState, t: T) -> Stri
     // A step may be of several batches.
     let batches = (report.tokens / u64::from(tokens)).max(1);
     let gflops = digits((flops * batches) as f64 / report.seconds / 1e9);
-    match device.peak_gflops.get() {
-        Some(peak) => fill(t.training.flops_of, &[("gflops", &gflops), ("peak", &digits(peak))]),
+    match device.ceilings.get() {
+        Some(most) => fill(t.training.flops_of, &[("gflops", &gflops), ("peak", &digits(most.gflops))]),
         None => format!("{gflops} GFLOP/s"),
     }
 }
