@@ -75,7 +75,10 @@ impl Whole<'_> {
     /// the first key to the last.
     pub fn parts(&self, limit: DispatchLimit) -> Vec<Part> {
         let cut = Cut::of(self.ops[0].kind(), self.grid);
-        if cut == Cut::Nowhere || (self.work(self.chunk) <= limit.work && self.workgroup_work(self.chunk) <= limit.workgroup_work) {
+        let work = self.work(self.chunk);
+        // Most operations have less work than a workgroup may have.
+        let fits = || work <= limit.workgroup_work || self.workgroup_work(self.chunk) <= limit.workgroup_work;
+        if cut == Cut::Nowhere || (work <= limit.work && fits()) {
             return vec![Part::whole(self.chunk)];
         }
         let mut parts = Vec::new();
