@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { BROWSERS } from './browsers.mjs';
+import { BROWSERS, newPage } from './browsers.mjs';
 import { actUntil, centre } from './pointing.mjs';
 import { serveInstrumented } from './server.mjs';
 import { audit, tooltip } from './trainer.mjs';
@@ -128,7 +128,7 @@ async function takesItsModelBack(trainer) {
 async function trainsOnHidden(trainer) {
   await trainer.press('start');
   const before = (await trainer.waitForLosses(1)).length;
-  const other = await trainer.page.browser().newPage();
+  const other = await newPage(trainer.page.browser());
   await other.goto('about:blank');
   await other.bringToFront();
   await trainer.waitForLosses(before + 2);

@@ -19,6 +19,16 @@ const defaultViewport = { width: 1280, height: 800 };
 /** Does this run test all combinations, as with `cargo xtask test --all`? */
 export const IS_EXHAUSTIVE = Boolean(process.env.STREAMBP_TEST_ALL);
 
+/** What is waited for may take so long on a machine that does other things beside. */
+const PATIENCE_MS = 90_000;
+
+/** A new page. */
+export async function newPage(browser) {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  return page;
+}
+
 function launchChromium({ webgpu, scheme }) {
   return puppeteer.launch({
     browser: 'chrome',

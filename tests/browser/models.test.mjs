@@ -308,7 +308,7 @@ async function refusesBrokenOnes(trainer) {
 /** The page's error about broken files: on opening, or when their values are read. */
 async function refusal(trainer) {
   const { page } = trainer;
-  await page.waitForFunction(() => document.querySelector('#error') || document.querySelector('#opened-adapters'), { timeout: 30_000 });
+  await page.waitForFunction(() => document.querySelector('#error') || document.querySelector('#opened-adapters'));
   if (await page.$('#error')) return page.$eval('#error', ({ textContent }) => textContent);
   await trainer.press('step');
   const sentence = await trainer.waitForError();

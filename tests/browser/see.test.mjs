@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { BROWSERS } from './browsers.mjs';
+import { BROWSERS, newPage } from './browsers.mjs';
 import { actUntil } from './pointing.mjs';
 import { serve } from './server.mjs';
 import { audit } from './trainer.mjs';
@@ -62,7 +62,7 @@ for (const { name, launch } of BROWSERS) {
 
 /** Runs a test on a new page, and fails if its console shows an error. */
 async function see(browser, body) {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   const problems = [];
   page.on('pageerror', (error) => problems.push(`uncaught: ${error.message ?? error}`));
   page.on('console', (message) => message.type() === 'error' && problems.push(`console: ${message.text()}`));

@@ -2,6 +2,7 @@
 
 import axe from 'axe-core';
 
+import { newPage } from './browsers.mjs';
 import { actUntil, trueWithin } from './pointing.mjs';
 
 const READY_MS = 60_000;
@@ -12,7 +13,7 @@ const STEPS_MS = 240_000;
  * from the start, if the page comes from `serveInstrumented`.
  */
 export async function openTrainer(browser, url, { fault } = {}) {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   if (fault) await page.evaluateOnNewDocument(breakWorkers, fault);
   const problems = [];
   page.on('pageerror', (error) => problems.push(`uncaught: ${error.message ?? error}`));

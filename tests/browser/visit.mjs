@@ -70,7 +70,7 @@ export async function catchDownloads(page) {
 
 /** The next caught download. */
 export async function caught(page) {
-  await page.waitForFunction(() => globalThis.caught.length > 0, { timeout: 30_000 });
+  await page.waitForFunction(() => globalThis.caught.length > 0);
   const { name, base64 } = await page.evaluate(async () => {
     const { name, blob } = globalThis.caught.shift();
     const bytes = new Uint8Array(await blob.arrayBuffer());
