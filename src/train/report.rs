@@ -29,7 +29,7 @@ pub async fn device_report(gpu: &Gpu, place: &str, ceilings: Ceilings, check: &S
     let mut line = |name: &str, value: String| writeln!(text, "{name:<12}{value}").expect("a string takes everything");
     line("streambp", format!("{}, {place}", env!("CARGO_PKG_VERSION")));
     line("adapter", format!("{}, {} ({})", adapter.name, adapter.backend, adapter.device_type));
-    line("driver", adapter.driver.clone());
+    line("driver", if adapter.driver.is_empty() { "not told".to_owned() } else { adapter.driver.clone() });
     line("limits", format!("a binding of {}, a buffer of {}", mib(adapter.max_storage_buffer_binding_size), mib(adapter.max_buffer_size)));
     line("lacks", or_nothing(&adapter.missing));
     line(
@@ -42,13 +42,13 @@ pub async fn device_report(gpu: &Gpu, place: &str, ceilings: Ceilings, check: &S
         ),
     );
     line("self-check", format!("{bits}, in {:.1} s", check.seconds));
-    line("kernels", format!("{:?}", gpu.tuning()));
     line("gradients", format!("{} at {TOKENS} tokens in {:.1} ms", PRESETS[0].name, profile.seconds * 1e3));
     text.push_str("\n| operation | of | pass | times | ms | of its least time |\n|---|---|---|---|---|---|\n");
     for row in &profile.rows {
         let (pass, share) = (row.pass.name(), 1.0 / row.share().max(1e-9));
         let _ = writeln!(text, "| {} | {} | {pass} | {} | {:.2} | {share:.1} × |", row.op, row.of, row.instances, row.seconds * 1e3);
     }
+    let _ = writeln!(text, "\nkernels     {:?}", gpu.tuning());
     Ok(text)
 }
 
