@@ -1,6 +1,6 @@
 //! How the program was called, whatever the command: on which adapter, with which output, and the signals that ask it to stop.
 //!
-//! The fastest kernels for an adapter and a model are cached on disk.
+//! What was found out about an adapter is cached on disk: the fastest kernels for a model, its speed, and whether it keeps the bits.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use streambp::error::Result;
-use streambp::gpu::{Ceilings, Gpu, Tuning};
+use streambp::gpu::{Ceilings, Gpu};
 use streambp::model::ModelSpec;
 use streambp::step::{Limits, Plan, Program};
 use streambp::train::{SelfCheck, adapter_key, tune, tuning_key};
@@ -38,8 +38,7 @@ impl Session<'_> {
 
     /// Warns if gradients are not the same bits for every chunk length and strategy on this adapter. It is checked once, and kept.
     pub async fn check(self, gpu: &Gpu) -> Result<()> {
-        let kept = cache_file(SELF_CHECKS).and_then(|file| read(&file).remove(&adapter_key(gpu)));
-        let found: SelfCheck = match kept {
+        let found: SelfCheck = match kept(SELF_CHECKS, &adapter_key(gpu)) {
             Some(found) => found,
             None => self.check_again(gpu).await?,
         };
@@ -52,36 +51,29 @@ impl Session<'_> {
     /// Checks the adapter, whatever was found before.
     pub async fn check_again(self, gpu: &Gpu) -> Result<SelfCheck> {
         let found = SelfCheck::of(gpu).await?;
-        if let Some(file) = cache_file(SELF_CHECKS) {
-            let mut cached = read(&file);
-            cached.insert(adapter_key(gpu), found.clone());
-            // Where it cannot be kept, it is checked again.
-            let _ = write(&file, &cached);
-        }
+        keep(SELF_CHECKS, adapter_key(gpu), found.clone());
         Ok(found)
     }
 
     /// What the adapter does at most: measured once, and kept.
     pub async fn ceilings(self, gpu: &Gpu) -> Result<Ceilings> {
-        let (file, key) = (cache_file(CEILINGS), adapter_key(gpu));
-        let mut cached: BTreeMap<String, Ceilings> = file.as_deref().map(read).unwrap_or_default();
-        if let Some(&ceilings) = cached.get(&key) {
+        let key = adapter_key(gpu);
+        if let Some(ceilings) = kept(CEILINGS, &key) {
             return Ok(ceilings);
         }
         let ceilings = gpu.ceilings().await?;
-        cached.insert(key, ceilings);
-        // Where it cannot be kept, it is measured again.
-        let _ = file.map(|file| write(&file, &cached));
+        keep(CEILINGS, key, ceilings);
         Ok(ceilings)
     }
 
     /// The device with the fastest kernels for the model, from the cache or by autotuning. A tuning that cannot be stored is not used: the
     /// next search might find another one, whose results differ in some bits.
     pub async fn tune(self, gpu: Gpu, spec: &ModelSpec) -> Result<Gpu> {
-        let Some(file) = cache_file(TUNINGS).filter(|_| !self.no_tune) else { return Ok(gpu) };
+        if self.no_tune || cache_file(TUNINGS).is_none() {
+            return Ok(gpu);
+        }
         let key = tuning_key(&gpu, spec);
-        let mut cached: BTreeMap<String, Tuning> = read(&file);
-        if let Some(&tuning) = cached.get(&key) {
+        if let Some(tuning) = kept(TUNINGS, &key) {
             return Ok(gpu.with_tuning(tuning));
         }
         let bar = progress_bar(100, "looking for the fastest kernels");
@@ -93,8 +85,7 @@ impl Session<'_> {
         bar.finish_and_clear();
         // A search that was broken off has not found the fastest.
         self.signals.check()?;
-        cached.insert(key, tuning);
-        let is_stored = write(&file, &cached).is_ok();
+        let is_stored = keep(TUNINGS, key, tuning);
         Ok(if is_stored { gpu.with_tuning(tuning) } else { gpu })
     }
 }
@@ -114,6 +105,19 @@ const SELF_CHECKS: &str = "self-checks.json";
 
 fn cache_file(name: &str) -> Option<PathBuf> {
     dirs::cache_dir().map(|directory| directory.join("streambp").join(name))
+}
+
+/// The value of a key in a cache file.
+fn kept<T: DeserializeOwned>(name: &str, key: &str) -> Option<T> {
+    read(&cache_file(name)?).remove(key)
+}
+
+/// Adds a value to a cache file. Is it there now? What cannot be kept is found out again the next time.
+fn keep<T: Serialize + DeserializeOwned>(name: &str, key: String, value: T) -> bool {
+    let Some(file) = cache_file(name) else { return false };
+    let mut cached = read(&file);
+    cached.insert(key, value);
+    write(&file, &cached).is_ok()
 }
 
 /// What a cache file has. Nothing if it is missing, or was written by another version.
