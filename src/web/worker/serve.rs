@@ -16,7 +16,7 @@ use super::{benchmark, dataset, inspect, saved_runs, self_check};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
 use crate::step::{BatchShape, Granularity, Limits};
-use crate::train::{self, Dataset, Suggestion};
+use crate::train::{self, Dataset, SelfCheck, Suggestion};
 use crate::web::protocol::{FromWorker, Go, Run, ToWorker};
 
 impl Worker {
@@ -116,8 +116,7 @@ impl Worker {
         self.drop_run().await;
         let gpu = self.open().await?;
         if !self.is_checked {
-            self_check::check(&gpu).await?;
-            self.is_checked = true;
+            self.check(&gpu).await?;
         }
         match self.begun(&gpu, run.clone(), text.clone()).await {
             Ok(running) => {
@@ -283,10 +282,17 @@ impl Worker {
         Ok(())
     }
 
+    /// Checks whether gradients are the same bits on the device.
+    async fn check(&mut self, gpu: &Gpu) -> Result<SelfCheck> {
+        let found = self_check::check(gpu).await?;
+        self.is_checked = true;
+        Ok(found)
+    }
+
     /// Reports on the device, which is checked anew.
     async fn report(&mut self) -> Result<()> {
         let gpu = self.open().await?;
-        let check = self_check::check(&gpu).await?;
+        let check = self.check(&gpu).await?;
         let ceilings = self.ceilings().await?;
         send(&FromWorker::Reported(train::device_report(&gpu, &self_check::browser(), ceilings, &check).await?));
         Ok(())
