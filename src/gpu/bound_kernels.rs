@@ -13,7 +13,7 @@ use super::kernels;
 use super::lowering::{CompiledDispatch, Kernels};
 use super::part::Part;
 use super::tuning::Tuning;
-use crate::step::{BINDING_ALIGNMENT, Chunk, Op, OpInstance, Plan, Program, Storage, TensorId};
+use crate::step::{BINDING_ALIGNMENT, Chunk, ChunkOrder, Op, OpInstance, Plan, Program, Storage, TensorId};
 
 /// The kernels of a plan, bound to its memory.
 pub(super) struct BoundKernels {
@@ -86,9 +86,7 @@ impl BoundKernels {
     /// The table of chunks: for each chunk of each length, the uniforms of a dispatch for all of it.
     fn chunk_table(&self) -> Vec<u8> {
         let tokens = self.program().tokens();
-        let chunks = |&(len, _): &(u32, u32)| {
-            (0..tokens.div_ceil(len)).map(move |index| Chunk { index, start: index * len, count: len.min(tokens - index * len) })
-        };
+        let chunks = |&(len, _): &(u32, u32)| ChunkOrder::Ascending(len).chunks(tokens);
         let mut table = Vec::new();
         for (slot, chunk) in self.chunk_slots.iter().flat_map(chunks).enumerate() {
             table.resize(slot * BINDING_ALIGNMENT as usize, 0);

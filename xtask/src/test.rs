@@ -226,7 +226,7 @@ impl BrowserTests {
 
     /// Node's test runner on these test files in a browser.
     fn run(&self, browser: &str, files: &[String]) -> Result<Command> {
-        let concurrency = format!("--test-concurrency={}", if browser == "Firefox" { FIREFOXES } else { 1 });
+        let concurrency = format!("--test-concurrency={}", if browser == BROWSERS[1] { FIREFOXES } else { 1 });
         let mut tests = self.node(browser, &["--test", &concurrency, "--test-reporter=spec"])?;
         tests.args(files);
         Ok(tests)
