@@ -11,7 +11,7 @@ use streambp::model::archive::{Entry, Kind, unpack, zip};
 use streambp::model::{RandomInit, WithAdapters};
 use streambp::train::run_file::{CHECKPOINT, METRICS, RUN};
 use streambp::train::{Dataset, Snapshot, SumTask, Task, Trainer, load_snapshot, plan_within};
-use streambp::web::form::{Field, Form, SourceChoice};
+use streambp::web::form::{Adapter, Field, Form, SourceChoice};
 use streambp::web::protocol::{AtHand, Data, GivenText, History, Run, Start, TaskKind};
 use streambp::web::run_files;
 
@@ -109,7 +109,7 @@ fn a_run_of_the_page_goes_on_in_the_program_to_the_same_bits() {
     adapted.has_adapters = true;
     for (name, form) in [("text", form(SourceChoice::Text)), ("adapters", adapted)] {
         let out = directory("from_the_page").join(name);
-        let run_of_page = form.run(Some(given()), Start::Seed).unwrap();
+        let run_of_page = form.run(Some(given()), Start::Seed, &Adapter::default()).unwrap();
         let (mut trainer, mut history) = (begin(&run_of_page, None), History::default());
         advance(&run_of_page, &mut trainer, &mut history, HALF);
         let files = run_files::files(&run_of_page, &history, &snapshot(&trainer));
@@ -167,8 +167,8 @@ fn a_run_of_the_program_goes_on_in_the_page_to_the_same_bits() {
     assert!(snapshot(&trainer) == uninterrupted, "the states differ");
     assert_eq!(losses(&history), losses(&done));
     assert_eq!(
-        Form::of_run(&run).run(Some(given()), Start::Seed).unwrap().settings,
-        form.run(Some(given()), Start::Seed).unwrap().settings
+        Form::of_run(&run).run(Some(given()), Start::Seed, &Adapter::default()).unwrap().settings,
+        form.run(Some(given()), Start::Seed, &Adapter::default()).unwrap().settings
     );
 }
 

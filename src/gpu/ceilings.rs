@@ -16,6 +16,8 @@ pub struct Ceilings {
     pub gigabytes_per_second: f64,
     /// The time in seconds of a dispatch that has nothing to do.
     pub dispatch_seconds: f64,
+    /// Peak f32 throughput of a single workgroup of 64 threads, in 10⁹ operations per second: how many of them fill the device.
+    pub workgroup_gflops: f64,
 }
 
 impl Ceilings {
@@ -24,15 +26,12 @@ impl Ceilings {
         let (arithmetic, traffic) = (flops as f64 / self.gflops / 1e9, bytes as f64 / self.gigabytes_per_second / 1e9);
         (arithmetic.max(traffic), arithmetic >= traffic)
     }
-
-    /// Floating-point operations that kernels do in the time of a dispatch: at a quarter of the peak, as they reach on CPUs and GPUs.
-    pub fn dispatch_work(&self) -> u64 {
-        ((self.dispatch_seconds * self.gflops * 1e9 / 4.0) as u64).clamp(100_000, 1_000_000_000)
-    }
 }
 
 /// Threads of a measurement: enough to fill a large GPU.
 const THREADS: u32 = 64 * 1024;
+/// Threads of a workgroup.
+const WORKGROUP: u32 = 64;
 /// Unroll factors of the loop of `peak`. Some drivers have a cost per iteration, others suffer from code that exceeds the instruction
 /// cache, so the best factor counts.
 const UNROLLED: [u32; 3] = [4, 16, 64];
@@ -44,6 +43,8 @@ const BYTES_PER_ROUND: f64 = 32.0;
 const COPIED_BYTES: u64 = 64 << 20;
 /// The intended duration of a measurement. A longer one would freeze a browser's window.
 const SECONDS: f64 = 0.04;
+/// Workgroups of a dispatch that has nothing to do: as few as those of a short chunk, but enough to wake all cores of a CPU.
+const FEW_WORKGROUPS: u32 = 16;
 /// Dispatches whose time is that of starting them.
 const DISPATCHES: u32 = 1024;
 /// Repetitions of each measurement.
@@ -55,15 +56,21 @@ impl Gpu {
     /// # Errors
     /// If the device was lost.
     pub async fn ceilings(&self) -> Result<Ceilings> {
-        let of_all = f64::from(THREADS) / 1e9;
-        let mut gflops: f64 = 0.0;
+        let [of_all, of_workgroup] = [THREADS, WORKGROUP].map(|threads| f64::from(threads) / 1e9);
+        let (mut gflops, mut workgroup_gflops): (f64, f64) = (0.0, 0.0);
         for unroll in UNROLLED {
-            let rounds = Measurement::new(self, "peak", &vec![("UNROLL", unroll)], u64::from(THREADS) * 16).rounds_per_second().await?;
-            gflops = gflops.max(rounds * of_all * f64::from(unroll * LINKS * 4 * 2));
+            let peak = Measurement::new(self, "peak", &vec![("UNROLL", unroll)], u64::from(THREADS) * 16);
+            let of_round = f64::from(unroll * LINKS * 4 * 2);
+            let of_device = peak.rounds_per_second(THREADS / WORKGROUP).await? * of_all * of_round;
+            if of_device > gflops {
+                gflops = of_device;
+                workgroup_gflops = peak.rounds_per_second(1).await? * of_workgroup * of_round;
+            }
         }
         let copy = Measurement::new(self, "copy", &Vec::new(), COPIED_BYTES);
-        let gigabytes_per_second = copy.rounds_per_second().await? * of_all * BYTES_PER_ROUND;
-        Ok(Ceilings { gflops, gigabytes_per_second, dispatch_seconds: copy.seconds_per_dispatch().await? })
+        let gigabytes_per_second = copy.rounds_per_second(THREADS / WORKGROUP).await? * of_all * BYTES_PER_ROUND;
+        let dispatch_seconds = copy.seconds_per_dispatch().await?;
+        Ok(Ceilings { gflops, gigabytes_per_second, dispatch_seconds, workgroup_gflops: workgroup_gflops.min(gflops) })
     }
 }
 
@@ -102,12 +109,12 @@ impl<'a> Measurement<'a> {
         Measurement { gpu, pipeline, bind_group, params, out, read_back }
     }
 
-    /// The most iterations per second, each done by all threads, over several tries.
-    async fn rounds_per_second(&self) -> Result<f64> {
+    /// The most iterations per second, each done by all threads of so many workgroups, over several tries.
+    async fn rounds_per_second(&self, workgroups: u32) -> Result<f64> {
         let mut rounds = 16;
         let mut best: f64 = 0.0;
         for _ in 0..TRIES {
-            let seconds = self.time(rounds, 1).await?;
+            let seconds = self.time(rounds, workgroups, 1).await?;
             best = best.max(f64::from(rounds) / seconds);
             rounds = (f64::from(rounds) * (SECONDS / seconds).clamp(0.5, 8.0)).ceil() as u32;
         }
@@ -118,14 +125,14 @@ impl<'a> Measurement<'a> {
     async fn seconds_per_dispatch(&self) -> Result<f64> {
         let (mut one, mut many) = (f64::MAX, f64::MAX);
         for _ in 0..TRIES {
-            one = one.min(self.time(0, 1).await?);
-            many = many.min(self.time(0, DISPATCHES).await?);
+            one = one.min(self.time(0, FEW_WORKGROUPS, 1).await?);
+            many = many.min(self.time(0, FEW_WORKGROUPS, DISPATCHES).await?);
         }
         Ok((many - one).max(0.0) / f64::from(DISPATCHES - 1))
     }
 
-    /// The time of so many dispatches, with so many iterations each.
-    async fn time(&self, rounds: u32, dispatches: u32) -> Result<f64> {
+    /// The time of so many dispatches of so many workgroups, with so many iterations each.
+    async fn time(&self, rounds: u32, workgroups: u32, dispatches: u32) -> Result<f64> {
         self.gpu.queue.write_buffer(&self.params, 0, bytemuck::bytes_of(&rounds));
         let started = Instant::now();
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -133,7 +140,7 @@ impl<'a> Measurement<'a> {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&self.pipeline);
             pass.set_bind_group(0, &self.bind_group, &[]);
-            (0..dispatches).for_each(|_| pass.dispatch_workgroups(if rounds > 0 { THREADS / 64 } else { 1 }, 1, 1));
+            (0..dispatches).for_each(|_| pass.dispatch_workgroups(workgroups, 1, 1));
         }
         encoder.copy_buffer_to_buffer(&self.out, 0, &self.read_back, 0, 16);
         self.gpu.queue.submit([encoder.finish()]);

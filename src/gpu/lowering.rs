@@ -9,8 +9,9 @@ use super::dispatch::{Dispatch, Iterations};
 use super::fusion::FusedDispatch;
 use super::kernels;
 use super::pipelines::Pipeline;
+use super::tuning::Tuning;
 use crate::error::{Error, Result};
-use crate::step::{BINDING_ALIGNMENT, Block, Node, Op, Plan, TOKEN_TILE};
+use crate::step::{BINDING_ALIGNMENT, Block, Node, Op, Plan, Program, TOKEN_TILE};
 
 /// The kernels of a plan, compiled for an adapter.
 pub struct Kernels {
@@ -84,11 +85,11 @@ impl Kernels {
 }
 
 /// The dispatches of a block, not compiled yet.
-struct LoweredBlock {
+pub(super) struct LoweredBlock {
     /// That of each operation, alone. Host copies have none.
     single: Vec<Option<Dispatch>>,
     /// Those that run, each with the index of its first operation.
-    fused: Vec<(usize, FusedDispatch)>,
+    pub fused: Vec<(usize, FusedDispatch)>,
 }
 
 /// The dispatches of all blocks.
@@ -97,13 +98,19 @@ struct LoweredBlock {
 /// If the driver would not run all iterations of a loop.
 fn lower(gpu: &Gpu, plan: &Plan) -> Result<Vec<LoweredBlock>> {
     let tokens = plan.program().tokens();
-    let lower_block = |block: &Block| {
-        let dispatch = |node: &Node| kernels::dispatch(plan.program(), &node.op, gpu.tuning());
-        let single: Vec<Option<Dispatch>> = block.nodes.iter().map(dispatch).collect();
-        single.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(tokens)))?;
-        Ok(LoweredBlock { fused: fuse(gpu, block, &single), single })
+    let lower = |block: &Block| {
+        let lowered = lower_block(plan.program(), block, gpu.tuning());
+        lowered.single.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(tokens)))?;
+        Ok(lowered)
     };
-    plan.program().blocks.iter().map(lower_block).collect()
+    plan.program().blocks.iter().map(lower).collect()
+}
+
+/// The dispatches of a block for a tuning.
+pub(super) fn lower_block(program: &Program, block: &Block, tuning: &Tuning) -> LoweredBlock {
+    let dispatch = |node: &Node| kernels::dispatch(program, &node.op, tuning);
+    let single: Vec<Option<Dispatch>> = block.nodes.iter().map(dispatch).collect();
+    LoweredBlock { fused: fuse(block, &single, tuning), single }
 }
 
 /// Compiles what is not compiled yet, and gives every operation its slot of uniforms.
@@ -145,7 +152,7 @@ fn check_loops(gpu: &Gpu, dispatch: &Dispatch, chunk_len: u32) -> Result<()> {
 }
 
 /// Fuses the dispatches of a block, as far as its runs go: each with the index of its first operation.
-fn fuse(gpu: &Gpu, block: &Block, dispatches: &[Option<Dispatch>]) -> Vec<(usize, FusedDispatch)> {
+fn fuse(block: &Block, dispatches: &[Option<Dispatch>], tuning: &Tuning) -> Vec<(usize, FusedDispatch)> {
     let mut fused = Vec::new();
     for mut run in block.runs() {
         // Host copies have no dispatch, and each is a run of its own.
@@ -153,7 +160,7 @@ fn fuse(gpu: &Gpu, block: &Block, dispatches: &[Option<Dispatch>]) -> Vec<(usize
             let neighbours = block.nodes[run.clone()].iter().zip(&dispatches[run.clone()]);
             let neighbours: Vec<(&Op, &Dispatch)> =
                 neighbours.filter_map(|(node, dispatch)| Some((&node.op, dispatch.as_ref()?))).collect();
-            let dispatch = FusedDispatch::of(&neighbours, gpu.tuning());
+            let dispatch = FusedDispatch::of(&neighbours, tuning);
             run.start += dispatch.len();
             fused.push((first, dispatch));
         }

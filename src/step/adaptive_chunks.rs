@@ -10,8 +10,8 @@ use super::program::{Block, Program};
 use super::tensor::{Rows, Storage, TOKEN_TILE};
 use crate::model::BINDING_BYTES;
 
-/// The longest useful chunk, in tokens: one dispatch fills most devices, and its output still fits into caches.
-const LONGEST: u64 = 1024;
+/// The longest useful chunk, in tokens: with it, one dispatch fills most devices.
+const LONGEST: u64 = 2048;
 
 /// Lengthens the chunks of each block by a power of two, as far as the peak does not rise.
 pub(super) fn lengthen(program: &mut Program) {

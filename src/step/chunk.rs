@@ -49,7 +49,7 @@ impl ChunkOrder {
     }
 
     /// The chunk that runs after `order` others.
-    pub(super) fn chunk(self, order: u32, tokens: u32) -> Chunk {
+    pub fn chunk(self, order: u32, tokens: u32) -> Chunk {
         let (len, index) = (self.chunk_len(tokens), self.order(order, tokens));
         Chunk { index, start: index * len, count: len.min(tokens - index * len) }
     }

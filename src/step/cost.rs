@@ -19,8 +19,6 @@ pub struct Cost {
 
 /// Floating-point operations in the time of moving one byte to or from device memory: the order of magnitude on CPUs and GPUs.
 const FLOPS_PER_BYTE: u64 = 8;
-/// Work in the time of starting one operation instance, where it was not measured: the order of magnitude on CPUs.
-pub const DISPATCH_WORK: u64 = 1_000_000;
 
 impl Cost {
     /// Arithmetic and traffic together, in floating-point operations that take as long.
@@ -48,12 +46,6 @@ impl Program {
         let mut sum = Cost::default();
         self.blocks.iter().for_each(|block| sum += self.block_cost(block));
         sum
-    }
-
-    /// A rough estimate of a step's time, in equivalent floating-point operations, to compare plans by. `dispatch_work` is what could be done
-    /// in the time of starting one operation instance.
-    pub fn step_effort(&self, dispatch_work: u64) -> u64 {
-        self.step_cost().work() + dispatch_work * self.instance_count()
     }
 
     /// The cost of all chunks of a block.

@@ -35,7 +35,7 @@ mod training_step;
 pub use batch::{Batch, BatchShape, IGNORED_LABEL};
 pub use builder::Builder;
 pub use chunk::{Chunk, ChunkOrder};
-pub use cost::{Cost, DISPATCH_WORK};
+pub use cost::Cost;
 pub use execution_order::{Granularity, OpInstance};
 pub use memory_layout::{Allocation, Buffer, ProgramPoint};
 pub use ops::{NormGroups, Op, OpKind, RowSlice, VocabRange};

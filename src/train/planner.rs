@@ -1,6 +1,7 @@
 //! The planner: plans a training step within a memory budget, and searches for strategies and sequence lengths that fit.
 
 use crate::error::{Error, Result};
+use crate::gpu::{DeviceSpeed, Tuning};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
@@ -49,18 +50,18 @@ pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budg
     Some(Suggestion { chunk: TOKEN_TILE, seq_len: longest })
 }
 
-/// The strategy with the least [`Program::step_effort`] among those whose peak is at most `budget` bytes. It tries all chunk lengths, saves
-/// as many activations as fit, and uses adaptive chunks if they fit. It offloads layer inputs to the host only if nothing fits otherwise.
-/// `None` if nothing fits. `dispatch_work` is that of [`Program::step_effort`].
-pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits, dispatch_work: u64) -> Option<Strategy> {
-    let search = Search { spec, shape, budget, limits, dispatch_work };
+/// The strategy with the shortest step, as [`DeviceSpeed`] predicts it, among those whose peak is at most `budget` bytes. It tries all chunk
+/// lengths, saves as many activations as fit, and uses adaptive chunks if they fit. It offloads layer inputs to the host only if nothing fits
+/// otherwise. `None` if nothing fits.
+pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits, speed: &DeviceSpeed) -> Option<Strategy> {
+    let search = Search { spec, shape, budget, limits, speed };
     let order = search.worth_saving();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let shortest = |offload: bool| {
         let fitting = candidates.iter().map(|strategy| strategy.offloading(offload)).filter(|&strategy| search.fits(strategy));
         let filled = fitting.map(|strategy| search.with_adaptive_chunks(search.saving_most(strategy, &order)));
-        filled.min_by_key(|&strategy| search.effort(strategy))
+        filled.map(|strategy| (search.seconds(strategy), strategy)).min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, strategy)| strategy)
     };
     shortest(false).or_else(|| shortest(true))
 }
@@ -71,7 +72,7 @@ struct Search<'a> {
     shape: &'a BatchShape,
     budget: u64,
     limits: Limits,
-    dispatch_work: u64,
+    speed: &'a DeviceSpeed,
 }
 
 impl Search<'_> {
@@ -79,9 +80,14 @@ impl Search<'_> {
         Program::train(self.spec, self.shape.clone(), strategy)
     }
 
-    /// [`Program::step_effort`] of the planned program, whose adaptive chunks have their final lengths.
-    fn effort(&self, strategy: Strategy) -> u64 {
-        Plan::new(self.program(strategy), self.limits).map_or(u64::MAX, |plan| plan.program().step_effort(self.dispatch_work))
+    /// The predicted time of a step and its peak in bytes. `None` if a tensor exceeds a binding.
+    fn cost(&self, strategy: Strategy) -> Option<(f64, u64)> {
+        let plan = Plan::new(self.program(strategy), self.limits).ok()?;
+        Some((self.speed.step_seconds(plan.program(), &Tuning::GPU), plan.peak_bytes()))
+    }
+
+    fn seconds(&self, strategy: Strategy) -> f64 {
+        self.cost(strategy).map_or(f64::INFINITY, |(seconds, _)| seconds)
     }
 
     fn fits(&self, strategy: Strategy) -> bool {
@@ -93,19 +99,14 @@ impl Search<'_> {
         Some(strategy.with_adaptive_chunks(true)).filter(|&longer| self.fits(longer)).unwrap_or(strategy)
     }
 
-    /// The activations whose saving reduces the effort, by effort saved per byte of peak, the best first.
+    /// The activations whose saving shortens the step, by seconds saved per byte of peak, the best first.
     fn worth_saving(&self) -> Vec<SavedActivation> {
-        let cost = |strategy| {
-            let program = self.program(strategy);
-            let plan = Plan::new(program, self.limits).ok()?;
-            Some((plan.program().step_effort(self.dispatch_work), plan.peak_bytes()))
-        };
         let base = Strategy::stream(TOKEN_TILE, TOKEN_TILE);
-        let Some((effort, peak)) = cost(base) else { return Vec::new() };
+        let Some((seconds, peak)) = self.cost(base) else { return Vec::new() };
         let rate = |activation| {
-            let (less, more) = cost(base.saving(SavedActivations::NONE.with(activation, u32::MAX)))?;
-            let (saved, bytes) = (effort.saturating_sub(less), more.saturating_sub(peak).max(1));
-            (saved > 0).then_some((activation, saved as f64 / bytes as f64))
+            let (shorter, more) = self.cost(base.saving(SavedActivations::NONE.with(activation, u32::MAX)))?;
+            let (saved, bytes) = (seconds - shorter, more.saturating_sub(peak).max(1));
+            (saved > 0.0).then_some((activation, saved / bytes as f64))
         };
         let mut rates: Vec<(SavedActivation, f64)> = SavedActivation::ALL.into_iter().filter_map(rate).collect();
         rates.sort_by(|(_, a), (_, b)| b.total_cmp(a));
@@ -162,7 +163,7 @@ fn chunk_lengths(tokens: u32) -> impl Iterator<Item = u32> {
     (0..8).map(|doublings| TOKEN_TILE << doublings).take_while(move |&chunk| chunk == TOKEN_TILE || chunk < tokens)
 }
 
-fn fits(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
+pub(super) fn fits(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
     let plan = Plan::new(Program::train(spec, shape.clone(), strategy), limits);
     plan.is_ok_and(|plan| plan.peak_bytes() <= budget)
 }
@@ -171,7 +172,6 @@ fn fits(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, l
 mod tests {
     use super::*;
     use crate::model::PRESETS;
-    use crate::step::DISPATCH_WORK;
 
     const BUDGET: u64 = 64 << 20;
 
@@ -226,23 +226,23 @@ mod tests {
     fn the_fastest_strategy_saves_what_there_is_room_for() {
         let shape = BatchShape::uniform(1, 1024);
         let spec = &ModelSpec::from(&PRESETS[0].config);
-        let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE, DISPATCH_WORK);
+        let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE, &DeviceSpeed::TYPICAL);
         assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
         assert_eq!(shortest(1000), None);
         let offloading = shortest(peak(&shape, Strategy::stream(64, 64)) - 1).unwrap();
         assert_eq!((offloading.kind, offloading.offloads()), (StrategyKind::Stream, true), "the device alone has no room");
         let [most, least] = [Strategy::STANDARD, Strategy::stream(64, 64)].map(|strategy| peak(&shape, strategy));
         assert_eq!(shortest(least), Some(Strategy::stream(64, 64)));
-        let mut last = u64::MAX;
+        let mut last = f64::INFINITY;
         let mut saved = Vec::new();
         for step in 0..=12 {
             let budget = least + (most - least) * step / 12;
             let strategy = shortest(budget).unwrap();
             assert!(peak(&shape, strategy) <= budget);
-            let effort =
-                Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap().program().step_effort(DISPATCH_WORK);
-            assert!(effort <= last, "more memory makes no step longer");
-            last = effort;
+            let plan = Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap();
+            let seconds = DeviceSpeed::TYPICAL.step_seconds(plan.program(), &Tuning::GPU);
+            assert!(seconds <= last, "more memory makes no step longer");
+            last = seconds;
             saved.push(strategy.saved_activations());
         }
         let attention = |saved: &SavedActivations| saved.layers(SavedActivation::Attention).min(4);
@@ -259,9 +259,12 @@ mod tests {
         let spec = &ModelSpec::from(&PRESETS[0].config);
         // Between a chunk of one tile and one of a whole layer.
         let budget = peak(&shape, Strategy::stream(512, 512));
-        let chunk = |dispatch_work| fastest_strategy(spec, &shape, budget, Limits::NONE, dispatch_work).unwrap();
+        let chunk = |dispatch_seconds| {
+            let speed = DeviceSpeed { dispatch_seconds, ..DeviceSpeed::TYPICAL };
+            fastest_strategy(spec, &shape, budget, Limits::NONE, &speed).unwrap()
+        };
         let instances = |strategy| Program::train(spec, shape.clone(), strategy).instance_count();
-        assert!(instances(chunk(1_000_000_000)) < instances(chunk(1000)));
+        assert!(instances(chunk(1e-3)) < instances(chunk(1e-9)));
     }
 
     #[test]
@@ -271,7 +274,7 @@ mod tests {
         let spec = &ModelSpec::from(config);
         let mlp = u64::from(4 * 1024 * config.intermediate_size);
         let limits = Limits { buffer: 1 << 30, binding: mlp - 1 };
-        let saved = fastest_strategy(spec, &shape, 1 << 30, limits, DISPATCH_WORK).unwrap().saved_activations();
+        let saved = fastest_strategy(spec, &shape, 1 << 30, limits, &DeviceSpeed::TYPICAL).unwrap().saved_activations();
         assert_eq!((saved.layers(SavedActivation::GateUp), saved.layers(SavedActivation::Mlp)), (0, 0));
         assert_eq!(saved.layers(SavedActivation::Attention), config.num_hidden_layers);
     }

@@ -35,8 +35,9 @@ pub async fn device_report(gpu: &Gpu, place: &str, ceilings: Ceilings, check: &S
     line(
         "ceilings",
         format!(
-            "{:.1} GFLOP/s, {:.1} GB/s, {:.1} µs for a dispatch",
+            "{:.1} GFLOP/s ({:.1} of a workgroup), {:.1} GB/s, {:.1} µs for a dispatch",
             ceilings.gflops,
+            ceilings.workgroup_gflops,
             ceilings.gigabytes_per_second,
             ceilings.dispatch_seconds * 1e6
         ),

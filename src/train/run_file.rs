@@ -12,8 +12,6 @@ pub const RUN: &str = "run.json";
 /// What the run has done: a line of [`Metrics`] as JSON for each step.
 pub const METRICS: &str = "metrics.jsonl";
 
-/// Tokens of a chunk, unless others are given.
-pub const CHUNK: u32 = 128;
 /// Steps between validations, unless others are given.
 pub const VALIDATION_INTERVAL: u64 = 50;
 /// The distance of a generated task's answers in tokens, unless another is given.

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::axis::{Axes, Scale};
 use super::charts::Part;
+use crate::gpu::DeviceSpeed;
 use crate::model::ModelSpec;
-use crate::step::{BatchShape, Limits, Plan, Program, Strategy, StrategyKind};
+use crate::step::{BatchShape, Limits, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
+use crate::train::{ChunkLength, auto_chunk};
 
 /// What is planned, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +20,9 @@ pub struct Question {
     /// Sequences of a batch.
     pub sequences: u32,
     /// C and C' of the strategy `stream`.
-    pub chunks: [u32; 2],
+    pub chunks: [ChunkLength; 2],
+    /// The speed of the adapter, by which `auto` and the shortest step are found.
+    pub speed: DeviceSpeed,
     /// Bytes that are allowed.
     pub budget: u64,
     /// Bytes that a buffer and a binding of the device may have.
@@ -31,10 +35,9 @@ impl Question {
     /// The bytes of a step on sequences of that length, and whether the device could hold them.
     pub fn peak(&self, kind: StrategyKind, tokens: u32) -> (u64, bool) {
         let shape = BatchShape::uniform(self.sequences, tokens);
-        let strategy = Strategy::new(kind, self.chunks[0], self.chunks[1]);
+        let strategy = self.strategy(kind, &shape);
         let program = || Program::train(&self.spec, shape.clone(), strategy);
-        let [buffer, binding] = self.limits;
-        let (plan, is_possible) = match Plan::new(program(), Limits { buffer, binding }) {
+        let (plan, is_possible) = match Plan::new(program(), self.limits()) {
             Ok(plan) => (plan, true),
             Err(_) => (Plan::new(program(), Limits::NONE).expect("without limits every plan can be made"), false),
         };
@@ -42,6 +45,21 @@ impl Question {
         let tensors = plan.program().tensors();
         let left_out: u64 = tensors.filter(|(_, tensor)| is_the_models(tensor.kind)).map(|(id, _)| plan.reserved(id)).sum();
         (plan.peak_bytes() - left_out, is_possible)
+    }
+
+    /// The strategy for such batches.
+    fn strategy(&self, kind: StrategyKind, shape: &BatchShape) -> Strategy {
+        let [chunk, logits_chunk] = self.chunks;
+        let of = |chunk: u32| Strategy::new(kind, chunk, logits_chunk.or(chunk));
+        let choose = || auto_chunk(&self.spec, shape, of, self.budget, self.limits(), &self.speed).chunk;
+        let is_auto = kind == StrategyKind::Stream && chunk == ChunkLength::Auto;
+        of(if is_auto { choose() } else { chunk.or(TOKEN_TILE) })
+    }
+
+    /// The limits of the device.
+    pub fn limits(&self) -> Limits {
+        let [buffer, binding] = self.limits;
+        Limits { buffer, binding }
     }
 }
 
@@ -63,8 +81,8 @@ pub enum Topic {
     Own,
     /// The chart that is shown, if that is another one.
     Shown,
-    /// The strategy with the shortest step for sequences of that length, on a device that could do so much work in the time of a dispatch.
-    Shortest(u32, u64),
+    /// The strategy with the shortest step for sequences of that length.
+    Shortest(u32),
     /// The strategy with the longest sequence.
     Longest,
 }
@@ -270,7 +288,15 @@ mod tests {
 
     fn question() -> Question {
         let spec = ModelSpec::from(&PRESETS[0].config);
-        Question { spec, sequences: 1, chunks: [128, 128], budget: 64 << 20, limits: [u64::MAX; 2], without_model: false }
+        Question {
+            spec,
+            sequences: 1,
+            chunks: [ChunkLength::Tokens(128); 2],
+            speed: DeviceSpeed::TYPICAL,
+            budget: 64 << 20,
+            limits: [u64::MAX; 2],
+            without_model: false,
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use super::codec;
 use super::memory_curve::{Chart, FromPlanner, Line, Question, ToPlanner, Topic, model_bytes};
-use crate::step::{BatchShape, Limits, StrategyKind};
+use crate::step::{BatchShape, StrategyKind};
 use crate::train::{fastest_strategy, longest};
 
 /// The worker's name, by which it knows what it is for.
@@ -49,9 +49,9 @@ impl Waiting {
             let ToPlanner { topic, number, question } = message;
             let answer = match topic {
                 Topic::Own | Topic::Shown => self.chart(&question, topic).await.map(|chart| FromPlanner::Charted(topic, number, chart)),
-                Topic::Shortest(seq_len, dispatch_work) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len, dispatch_work))),
+                Topic::Shortest(seq_len) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len))),
                 Topic::Longest => {
-                    Some(FromPlanner::Chosen(number, longest(&question.spec, question.sequences, question.budget, limits(&question))))
+                    Some(FromPlanner::Chosen(number, longest(&question.spec, question.sequences, question.budget, question.limits())))
                 }
             };
             answer.iter().for_each(send);
@@ -79,14 +79,10 @@ impl Waiting {
     }
 }
 
-fn shortest(question: &Question, seq_len: u32, dispatch_work: u64) -> Option<(crate::step::Strategy, u32)> {
+fn shortest(question: &Question, seq_len: u32) -> Option<(crate::step::Strategy, u32)> {
     let shape = BatchShape::uniform(question.sequences, seq_len);
-    fastest_strategy(&question.spec, &shape, question.budget, limits(question), dispatch_work).map(|strategy| (strategy, seq_len))
-}
-
-fn limits(question: &Question) -> Limits {
-    let [buffer, binding] = question.limits;
-    Limits { buffer, binding }
+    let fastest = fastest_strategy(&question.spec, &shape, question.budget, question.limits(), &question.speed);
+    fastest.map(|strategy| (strategy, seq_len))
 }
 
 fn send(message: &FromPlanner) {

@@ -429,7 +429,7 @@ pub struct Device {
 mod tests {
     use super::*;
     use crate::model::{Dtype, Lora, Projection};
-    use crate::web::form::Form;
+    use crate::web::form::{Adapter, Form};
 
     #[test]
     fn rows_may_be_known_by_name_or_first_bytes() {
@@ -441,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_run_arrives_as_it_was_sent() {
-        let mut run = Form::default().run(None, Start::Seed).unwrap();
+        let mut run = Form::default().run(None, Start::Seed, &Adapter::default()).unwrap();
         run.data = Data::Text(GivenText { name: "„Text“\n\u{2028}\"".to_owned(), size: 1 << 40, written: 1, may_be_rows: true });
         let lora = Lora { rank: 2, alpha: 4.0, use_rslora: false, targets: vec![Projection::Query], layers: None };
         run.spec = ModelSpec::lora(&run.spec.config, lora, Dtype::F32).unwrap();

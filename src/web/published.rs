@@ -1,8 +1,10 @@
 //! The models of the paper as plans, and the sequence lengths that the paper reports for them.
 
 use super::memory_curve::Question;
+use crate::gpu::DeviceSpeed;
 use crate::model::{Dtype, Lora, ModelSpec, Preset, Projection};
 use crate::step::StrategyKind;
+use crate::train::ChunkLength;
 
 /// The address of the paper.
 pub const PAPER: &str = "https://arxiv.org/abs/2506.03077";
@@ -54,7 +56,15 @@ impl Trainable {
 
     /// The question of how long a sequence may be: one in a batch, on a device without other limits.
     pub fn question(self, model: &Preset, budget: u64, without_model: bool) -> Question {
-        Question { spec: self.spec(model), sequences: 1, chunks: [CHUNK; 2], budget, limits: [u64::MAX; 2], without_model }
+        Question {
+            spec: self.spec(model),
+            sequences: 1,
+            chunks: [ChunkLength::Tokens(CHUNK); 2],
+            speed: DeviceSpeed::TYPICAL,
+            budget,
+            limits: [u64::MAX; 2],
+            without_model,
+        }
     }
 }
 

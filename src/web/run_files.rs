@@ -9,8 +9,11 @@ use crate::error::{Error, Result};
 use crate::model::Preset;
 use crate::model::archive::TEXT_FOLDER;
 use crate::step::StrategyKind;
-use crate::train::Snapshot;
-use crate::train::run_file::{CHECKPOINT, CHUNK, METRICS, Metrics, OWN, RUN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
+use crate::train::run_file::{CHECKPOINT, METRICS, Metrics, OWN, RUN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
+use crate::train::{ChunkLength, Snapshot};
+
+/// Tokens of a chunk where `stream` is compared with the run's strategy.
+const COMPARED_CHUNK: u32 = 128;
 
 /// The path of a run's text in its directory, if it has one.
 pub fn text_path(run: &Run) -> Option<String> {
@@ -27,7 +30,7 @@ pub fn files(run: &Run, history: &History, snapshot: &Snapshot) -> Vec<(&'static
         Data::Text(given) => Some(given.written),
         _ => None,
     };
-    let started = RunFile { arguments: arguments(run, &text, false), written };
+    let started = RunFile { arguments: arguments(run, run.chunks.map(ChunkLength::Tokens), &text, false), written };
     let validation = |step| history.validations.iter().find(|(at, _)| *at == step).map(|(_, validation)| validation.clone());
     let metrics = history.steps.iter().map(|report| Metrics { report: *report, validation: validation(report.step) }.to_line());
     vec![(RUN, started.to_json().into_bytes()), (METRICS, metrics.collect::<String>().into_bytes()), (CHECKPOINT, snapshot.to_bytes())]
@@ -100,7 +103,7 @@ pub fn run(started: &RunFile, snapshot: &Snapshot, text: Option<GivenText>, at_h
     let strategy = snapshot.run.settings.strategy;
     let chunks = match strategy.kind {
         StrategyKind::Stream => [strategy.chunk(u32::MAX), strategy.logits_chunk(u32::MAX)],
-        _ => [CHUNK; 2],
+        _ => [COMPARED_CHUNK; 2],
     };
     Ok(Run {
         spec: snapshot.run.spec.clone(),
@@ -156,7 +159,7 @@ mod tests {
     use super::*;
     use crate::model::{Parameters, Weights};
     use crate::train::{Language, RunId, StepReport};
-    use crate::web::form::Form;
+    use crate::web::form::{Adapter, Form};
     use crate::web::protocol::TaskKind;
 
     fn snapshot(run: &Run) -> Snapshot {
@@ -176,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_directory_has_the_run_and_what_it_did() {
-        let mut run = Form::default().run(None, Start::Seed).unwrap();
+        let mut run = Form::default().run(None, Start::Seed, &Adapter::default()).unwrap();
         let given = GivenText { name: "my/book.txt".to_owned(), size: 9, written: 5, may_be_rows: false };
         for data in [Data::OwnSource, Data::Task(TaskKind::Sum, 5), Data::Stories(Language::Korean), Data::Text(given.clone())] {
             run.data = data;
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_the_page_does_not_have_is_named() {
-        let own = Form::default().run(None, Start::Seed).unwrap();
+        let own = Form::default().run(None, Start::Seed, &Adapter::default()).unwrap();
         let mut snapshot = snapshot(&own);
         let refused = |snapshot: &Snapshot, arguments: &[&str]| {
             let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
@@ -208,7 +211,7 @@ mod tests {
         assert!(refused(&snapshot, &["--model=tiny", "--data=own", "--tokenizer=/a/t.json"]).contains("/a/t.json"));
         let mut form = Form::default();
         form.has_adapters = true;
-        snapshot.run.spec = form.plan().unwrap().spec;
+        snapshot.run.spec = form.plan(&Adapter::default()).unwrap().spec;
         assert!(refused(&snapshot, &["--model=/models/Qwen", "--data=own"]).contains("open that under Model"));
 
         assert!(started(None).unwrap_err().to_string().contains(RUN));

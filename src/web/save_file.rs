@@ -78,11 +78,11 @@ mod tests {
     use super::*;
     use crate::model::{ModelSpec, PRESETS, Parameters, Weights};
     use crate::train::{AccuracyAtDistance, LossAtPositions, RunId, StepReport, Validation};
-    use crate::web::form::Form;
+    use crate::web::form::{Adapter, Form};
     use crate::web::protocol::Start;
 
     fn saved() -> (About, History, Snapshot) {
-        let run = Form::default().run(None, Start::Seed).unwrap();
+        let run = Form::default().run(None, Start::Seed, &Adapter::default()).unwrap();
         let spec = ModelSpec::from(&PRESETS[0].config);
         let parameters = Parameters::new(&spec);
         let weights = || {
@@ -109,7 +109,7 @@ mod tests {
         let (mut about, mut history, snapshot) = saved();
         let mut form = Form::default();
         form.has_adapters = true;
-        about.run = form.run(None, Start::Seed).unwrap();
+        about.run = form.run(None, Start::Seed, &Adapter::default()).unwrap();
         let (step, peak_bytes) = (1, 9);
         let [loss, grad_norm, learning_rate, seconds, tokens_per_second] = [2.0, 1.0, 1e-3, 0.5, 128.0];
         history.steps.push(StepReport { step, loss, grad_norm, learning_rate, tokens: 64, seconds, tokens_per_second, peak_bytes });

@@ -4,7 +4,7 @@
 //! page then draws it by the same functions.
 
 use super::charts::{Mountain, MountainWords, Mountains, PASSES, axis, mountains_file, passes, plot, single};
-use super::form::Form;
+use super::form::{Adapter, Form};
 use super::format::{bytes, whole};
 use super::i18n::{Texts, fill};
 use super::route::{Address, PROOF, Route};
@@ -25,7 +25,7 @@ pub fn within(tokens: u32) -> u32 {
 /// The mountains of the first form's model and budget.
 pub fn mountains(tokens: u32) -> Mountains {
     let form = Form::default();
-    let (plan, budget) = (form.plan(), form.budget());
+    let (plan, budget) = (form.plan(&Adapter::default()), form.budget());
     Mountains::of(&plan.expect("the first form makes sense"), budget.expect("so does its budget"), tokens)
 }
 

@@ -38,6 +38,8 @@ for (const { name, launch } of BROWSERS) {
     test('speaks Korean, and is light or dark as it is told', () => visit(browser, server.url, changesLanguageAndTheme));
     test('carries its settings in its link', () => visit(browser, server.url, carriesSettings));
     test('says what is missing where there is no GPU', () => visit(browser, server.url, saysThatNoGpu, { state: 'error', fault: 'no-adapter' }));
+    test('says where gradients are not the same bits', () => saysWhereBitsDiffer(launch));
+    test('fits chunks to the device', () => visit(browser, server.url, fitsChunks, { settings: { 'seq-len': 512 } }));
     test('has an address for what it shows', () => visit(browser, server.url, followsTheAddress));
     test('fetches a text, and learns a task', () => visit(browser, server.url, fetchesAText));
     test('gives pictures, traces and metrics', () => visit(browser, server.url, givesFiles));
@@ -57,6 +59,58 @@ async function survivesALostDevice(trainer) {
   assert.deepEqual(again.slice(0, 3), losses.slice(0, 3), 'it did not go on to the same bits');
   assert.equal(await trainer.page.$('#error'), null);
   await pause(trainer);
+}
+
+/** What was found is kept for an origin, so this has one of its own. */
+async function saysWhereBitsDiffer(launch) {
+  const own = await serveInstrumented(process.env.PAGE);
+  const browser = await launch({ webgpu: true, scheme: 'light' });
+  try {
+    await visit(browser, own.url, claimsNoEquality, { fault: 'other-rounding' });
+  } finally {
+    await browser.close();
+    own.close();
+  }
+}
+
+async function claimsNoEquality(trainer) {
+  const { page } = trainer;
+  const isClaimed = () => page.$eval('html', ({ dataset }) => dataset.bits);
+  assert.equal(await isClaimed(), undefined);
+  await trainer.press('start');
+  await trainer.waitForLosses(1);
+  assert.match(await page.$eval('#other-bits', ({ textContent }) => textContent), /^On .+ gradients differ in some bits/);
+  assert.equal(await isClaimed(), 'other');
+  await pause(trainer);
+  await trainer.press('prove');
+  await page.waitForSelector('#proof-verdict', { timeout: 120_000 });
+  assert.equal(await page.$eval('#proof-verdict', ({ dataset }) => dataset.sameBits), 'false');
+  assert(await page.$$eval('#proof-parameters tr[data-same-bits=false]', ({ length }) => length) > 0, 'the parameters that differ are named');
+}
+
+async function fitsChunks(trainer) {
+  const { page } = trainer;
+  const hint = (words) => page.waitForFunction((words) => new RegExp(words).test(document.querySelector('#chunk-hint').textContent), {}, words);
+  await trainer.showSettings();
+  assert.equal(await page.$eval('#chunk', ({ value }) => value), 'auto');
+  await hint('^Now 128, a quarter of the batch');
+  assert.equal((await trainer.memoryBars()).length, 16, 'four chunks in four layers');
+  await trainer.choose({ sequenceLength: 1024 });
+  await hint('^Now (256, a quarter|128: longer)');
+  await trainer.type('budget', 27);
+  await trainer.choose({ sequenceLength: 4096 });
+  await hint('^Now 256: longer chunks are over the budget');
+  assert.match(await page.$eval('#logits-chunk-hint', ({ textContent }) => textContent), /^Now 256, as in the layers/);
+  await trainer.choose({ strategy: 'checkpoint' });
+  await hint('^Only the strategy stream');
+  await trainer.choose({ strategy: 'stream', sequenceLength: 512, chunk: 64 });
+  await hint('^Tokens at work at once');
+  assert.equal((await trainer.memoryBars()).length, 32);
+  assert.match(await page.evaluate(() => location.hash), /chunk=64/);
+  await trainer.choose({ chunk: 'auto' });
+  await page.waitForFunction(() => !/[?&]chunk=/.test(location.hash));
+  await trainer.choose({ chunk: 'long' });
+  assert.match(await page.$eval('#chunk-problem', ({ textContent }) => textContent), /must be 1 or more, or auto/);
 }
 
 /** A browser with WebGPU on a machine without a GPU. What is only planned is shown all the same. */

@@ -30,7 +30,7 @@ impl Trainer {
         let gpu = Gpu::open(None).await?;
         let batch = task.batch(length);
         let strategy = match variant {
-            "fastest" => fastest_strategy(task.spec(), &batch.shape, BUDGET, gpu.limits()),
+            "fastest" => fastest_strategy(task.spec(), &batch.shape, BUDGET, gpu.limits(), &gpu.ceilings().await?.into()),
             "stream" => Some(Strategy::stream(CHUNK, CHUNK)),
             _ => return Err(Error::Setting(format!("there is no variant \"{variant}\"; there are fastest and stream"))),
         };

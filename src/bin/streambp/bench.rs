@@ -7,9 +7,9 @@ use streambp::error::Result;
 use streambp::gpu::{Ceilings, Executor, Gpu, Kernels};
 use streambp::model::WeightSource;
 use streambp::step::{Batch, Pass, Plan, Program, SavedActivations, Strategy, StrategyKind};
-use streambp::train::{RooflineRow, matmul_gflops, roofline, verify};
+use streambp::train::{ChunkLength, RooflineRow, matmul_gflops, roofline, verify};
 
-use crate::options::{ModelOptions, Opened, human_bytes, strategy_words};
+use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, strategy_words};
 use crate::output;
 use crate::session::{Session, plan_all};
 use crate::signals::Signals;
@@ -28,12 +28,12 @@ pub struct Arguments {
     /// Strategies to compare, as checkpoint,stream or checkpoint stream
     #[arg(long, num_args = 1.., value_delimiter = ',', default_values_t = StrategyKind::ALL)]
     strategies: Vec<StrategyKind>,
-    /// Chunk length in tokens (for stream): one, or several to compare, as 128,512 or 128 512
-    #[arg(long, num_args = 1.., value_delimiter = ',', default_value = "128", value_parser = clap::value_parser!(u32).range(1..))]
-    chunk: Vec<u32>,
-    /// Chunk length in the loss head, in tokens (for stream) [default: that of --chunk]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    logits_chunk: Option<u32>,
+    /// Chunk length in tokens or auto, as in `train` (for stream): one, or several to compare, as auto,512 or auto 512
+    #[arg(long, num_args = 1.., value_delimiter = ',', default_value = "auto")]
+    chunk: Vec<ChunkLength>,
+    /// Chunk length in the loss head, in tokens, or auto, as in `train` (for stream) [default: auto]
+    #[arg(long)]
+    logits_chunk: Option<ChunkLength>,
     /// Activations to save in addition to layer inputs (for checkpoint and stream), as in `train`
     #[arg(long)]
     save_activations: Option<SavedActivations>,
@@ -52,22 +52,25 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// All strategies to compare.
-    fn strategies(&self) -> Vec<Strategy> {
+    /// The options of all strategies to compare.
+    fn strategies(&self) -> Vec<StrategyOptions> {
+        let options = |kind, chunk, offload| StrategyOptions {
+            strategy: Some(kind),
+            chunk,
+            logits_chunk: self.logits_chunk,
+            logits_bytes: None,
+            save_activations: self.save_activations,
+            offload,
+            fixed_chunks: self.fixed_chunks,
+        };
         let of_kind = |&kind: &StrategyKind| match kind {
             StrategyKind::Stream => {
-                let stream =
-                    |&chunk: &u32| Strategy::stream(chunk, self.logits_chunk.unwrap_or(chunk)).with_adaptive_chunks(!self.fixed_chunks);
-                let streams = self.chunk.iter().map(stream);
-                streams.flat_map(|stream| [Some(stream), self.offload.then(|| stream.offloading(true))]).flatten().collect()
+                let offloads: &[bool] = if self.offload { &[false, true] } else { &[false] };
+                self.chunk.iter().flat_map(|&chunk| offloads.iter().map(move |&offload| options(kind, Some(chunk), offload))).collect()
             }
-            _ => vec![Strategy::new(kind, 0, 0)],
+            _ => vec![options(kind, None, false)],
         };
-        let saving = |strategy: Strategy| match self.save_activations {
-            Some(saved) if strategy.kind != StrategyKind::Standard => strategy.saving(saved),
-            _ => strategy,
-        };
-        self.strategies.iter().flat_map(of_kind).map(saving).collect()
+        self.strategies.iter().flat_map(of_kind).collect()
     }
 }
 
@@ -89,8 +92,11 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     session.signals.listen("step")?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let batch = own_batch(arguments.seq_len, arguments.batch, arguments.seed, &spec.config)?;
-    let strategies = arguments.strategies();
     let gpu = session.open().await?;
+    let mut strategies = Vec::new();
+    for options in arguments.strategies() {
+        strategies.push(session.strategy(&options, &spec, &batch.shape, None, &gpu).await?);
+    }
     let steps = strategies.iter().map(|&strategy| Program::train(&spec, batch.shape.clone(), strategy));
     let steps = plan_all(steps, gpu.limits())?;
     let gradients = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));

@@ -35,8 +35,9 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
     let batch = read_batch(&arguments.batch.display().to_string(), &bytes, spec.config.vocab_size)?;
-    let program = Program::gradients(&spec, batch.shape.clone(), arguments.strategy.resolve());
     let gpu = session.open().await?;
+    let strategy = session.strategy(&arguments.strategy, &spec, &batch.shape, None, &gpu).await?;
+    let program = Program::gradients(&spec, batch.shape.clone(), strategy);
     let plan = Plan::new(program, gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;

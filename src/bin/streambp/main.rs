@@ -136,6 +136,7 @@ fn name_a_runtime_directory() {
 mod tests {
     use streambp::model::Projection;
     use streambp::step::StrategyKind;
+    use streambp::train::ChunkLength;
 
     use super::*;
 
@@ -151,7 +152,7 @@ mod tests {
     fn lists_have_commas_or_blanks() {
         for chunks in ["512,128", "512 128", "512 --chunk 128"] {
             let line = format!("bench --model tiny --chunk {chunks} --seq-len 64");
-            assert_eq!(list::<u32>(&line, "chunk"), [512, 128]);
+            assert_eq!(list::<ChunkLength>(&line, "chunk"), [512, 128].map(ChunkLength::Tokens));
             let line = format!("verify --model tiny --chunks {} --seq-len 64", chunks.replace("chunk", "chunks"));
             assert_eq!(list::<u32>(&line, "chunks"), [512, 128]);
         }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use streambp::error::Result;
+use streambp::gpu::DeviceSpeed;
 use streambp::model::{
     Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames,
     WeightSource, WithAdapters, model_files, open_adapter, open_model,
 };
-use streambp::step::{SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
-use streambp::train::run_file::CHUNK;
+use streambp::step::{BatchShape, Limits, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+use streambp::train::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chunk_needs_speed};
 
 use crate::output;
 
@@ -22,12 +23,13 @@ pub struct StrategyOptions {
     /// Strategy: standard, checkpoint or stream [default: stream]
     #[arg(long)]
     pub strategy: Option<StrategyKind>,
-    /// Chunk length in the layers, in tokens, rounded up to a multiple of 64 (for stream) [default: 128]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub chunk: Option<u32>,
-    /// Chunk length in the loss head, in tokens, rounded up to a multiple of 64 (for stream) [default: that of --chunk]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub logits_chunk: Option<u32>,
+    /// Chunk length in the layers, in tokens, rounded up to a multiple of 64; or auto: as long as the adapter needs to be busy, as far as
+    /// --budget allows it, from 128 to 2048 (for stream) [default: auto]
+    #[arg(long)]
+    pub chunk: Option<ChunkLength>,
+    /// Chunk length in the loss head, in tokens, rounded up to a multiple of 64; or auto: that of the layers (for stream) [default: auto]
+    #[arg(long)]
+    pub logits_chunk: Option<ChunkLength>,
     /// Maximum bytes of a chunk's logits, as 64MiB; more are computed in ranges of the vocabulary (for stream) [default: 128MiB]
     #[arg(long, value_parser = parse_bytes)]
     pub logits_bytes: Option<u64>,
@@ -225,28 +227,76 @@ impl StrategyOptions {
         strategy.is_none() && save_activations.is_none() && !is_given
     }
 
-    /// The strategy. Prints a note on standard error if a length is rounded.
-    pub fn resolve(self) -> Strategy {
-        let kind = self.strategy.unwrap_or(StrategyKind::Stream);
-        let chunk = self.chunk.unwrap_or(CHUNK);
-        let logits_chunk = self.logits_chunk.unwrap_or(chunk);
-        if kind == StrategyKind::Stream {
-            for (name, asked) in [("--chunk", self.chunk), ("--logits-chunk", self.logits_chunk)] {
-                if let Some(asked) = asked.filter(|asked| !asked.is_multiple_of(TOKEN_TILE)) {
-                    let rounded = asked.next_multiple_of(TOKEN_TILE);
-                    output::say(format_args!(
-                        "note: {name} {asked} is rounded up to {rounded}, a multiple of the token tile of {TOKEN_TILE}"
-                    ));
-                }
+    /// Does the speed of the adapter decide about the chunk length of such batches?
+    pub fn needs_speed(&self, shape: &BatchShape) -> bool {
+        self.kind() == StrategyKind::Stream && self.chunk() == ChunkLength::Auto && auto_chunk_needs_speed(shape.tokens())
+    }
+
+    /// The strategy for such batches, and the chunk length of `auto` if that is asked for. Prints a note on standard error if a length is
+    /// rounded.
+    pub fn resolve(
+        self,
+        spec: &ModelSpec,
+        shape: &BatchShape,
+        budget: Option<u64>,
+        limits: Limits,
+        speed: &DeviceSpeed,
+    ) -> (Strategy, Option<AutoChunk>) {
+        let of = |chunk| self.with_chunk(chunk);
+        match self.chunk() {
+            _ if self.kind() != StrategyKind::Stream => (of(TOKEN_TILE), None),
+            ChunkLength::Auto => {
+                self.note_rounded();
+                let auto = auto_chunk(spec, shape, of, budget.unwrap_or(u64::MAX), limits, speed);
+                (of(auto.chunk), Some(auto))
+            }
+            ChunkLength::Tokens(chunk) => {
+                self.note_rounded();
+                (of(chunk), None)
             }
         }
-        let strategy = Strategy::new(kind, chunk, logits_chunk).saving(self.save_activations.unwrap_or_default());
+    }
+
+    /// The strategy with chunks of that many tokens.
+    pub fn with_chunk(&self, chunk: u32) -> Strategy {
+        let logits_chunk = self.logits_chunk.unwrap_or(ChunkLength::Auto).or(chunk);
+        let strategy = Strategy::new(self.kind(), chunk, logits_chunk).saving(self.save_activations.unwrap_or_default());
         let strategy = strategy.offloading(self.offload).with_adaptive_chunks(!self.fixed_chunks);
         match self.logits_bytes {
-            Some(bytes) if kind == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
+            Some(bytes) if self.kind() == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
             _ => strategy,
         }
     }
+
+    fn kind(&self) -> StrategyKind {
+        self.strategy.unwrap_or(StrategyKind::Stream)
+    }
+
+    /// The chunk length in the layers, as it is asked for.
+    pub fn chunk(&self) -> ChunkLength {
+        self.chunk.unwrap_or(ChunkLength::Auto)
+    }
+
+    fn note_rounded(&self) {
+        for (name, asked) in [("--chunk", self.chunk), ("--logits-chunk", self.logits_chunk)] {
+            if let Some(ChunkLength::Tokens(asked)) = asked
+                && let Some(rounded) = asked.checked_next_multiple_of(TOKEN_TILE).filter(|&rounded| rounded != asked)
+            {
+                output::say(format_args!("note: {name} {asked} is rounded up to {rounded}, a multiple of the token tile of {TOKEN_TILE}"));
+            }
+        }
+    }
+}
+
+/// What `auto` has taken, and why.
+pub fn auto_words(AutoChunk { chunk, bound }: AutoChunk) -> String {
+    let why = match bound {
+        ChunkBound::Adapter => "longer ones would hardly shorten the step",
+        ChunkBound::Batch => "a quarter of the batch; longer ones would save little memory",
+        ChunkBound::Most => "the longest that auto takes",
+        ChunkBound::Budget => "longer ones are over the budget or more than the adapter can bind",
+    };
+    format!("auto takes chunks of {chunk} tokens: {why}")
 }
 
 /// A description of a strategy, for a batch of that many tokens.

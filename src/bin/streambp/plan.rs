@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use streambp::error::{Error, Result};
+use streambp::gpu::DeviceSpeed;
 use streambp::model::load_config;
-use streambp::step::{BatchShape, DISPATCH_WORK, Limits, Plan, Program, Strategy, TensorKind};
+use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TOKEN_TILE, TensorKind};
 use streambp::train::{fastest_strategy, longest_sequence};
 
-use crate::options::{ModelOptions, StrategyOptions, human_bytes, parse_bytes, strategy_words};
+use crate::options::{ModelOptions, StrategyOptions, auto_words, human_bytes, parse_bytes, strategy_words};
 use crate::out_directory::refuse_to_replace;
 use crate::output;
 use crate::session::Session;
@@ -38,8 +39,9 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     if u64::from(arguments.batch) * u64::from(arguments.seq_len) > 1 << 31 {
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
     }
-    let strategy = arguments.strategy.resolve();
     let shape = BatchShape::uniform(arguments.batch, arguments.seq_len);
+    let speed = &DeviceSpeed::TYPICAL;
+    let (strategy, auto) = arguments.strategy.resolve(&spec, &shape, arguments.budget, Limits::NONE, speed);
     let plan = Plan::new(Program::train(&spec, shape, strategy), Limits::NONE)?;
     let program = plan.program();
     if let Some(path) = &arguments.trace {
@@ -66,14 +68,19 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     });
     let mut fastest = None;
     if let Some(budget) = arguments.budget {
-        document["max_seq_len"] = json!(longest_sequence(&spec, arguments.batch, strategy, budget, Limits::NONE));
-        fastest = fastest_strategy(&spec, &program.batch, budget, Limits::NONE, DISPATCH_WORK);
+        // In a tight budget `auto` goes down to a tile.
+        let furthest = if auto.is_some() { arguments.strategy.with_chunk(TOKEN_TILE) } else { strategy };
+        document["max_seq_len"] = json!(longest_sequence(&spec, arguments.batch, furthest, budget, Limits::NONE));
+        fastest = fastest_strategy(&spec, &program.batch, budget, Limits::NONE, speed);
         document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program.tokens()));
     }
     if session.json {
         output::json(&document)?;
     } else {
         print_table(&document, &kinds, arguments.budget)?;
+        if let Some(auto) = auto {
+            output::line(format_args!("chunk length    {}, on a laptop's GPU", auto_words(auto)))?;
+        }
         if let Some(strategy) = fastest {
             output::line(format_args!("fastest within   {}", strategy_words(strategy, program.tokens())))?;
         }

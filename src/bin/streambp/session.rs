@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use streambp::error::Result;
-use streambp::gpu::{Ceilings, Gpu};
+use streambp::gpu::{Ceilings, DeviceSpeed, Gpu};
 use streambp::model::ModelSpec;
-use streambp::step::{Limits, Plan, Program};
+use streambp::step::{BatchShape, Limits, Plan, Program, Strategy};
 use streambp::train::{SelfCheck, adapter_key, tune, tuning_key};
 
-use crate::options::progress_bar;
+use crate::options::{StrategyOptions, auto_words, progress_bar};
 use crate::output;
 use crate::signals::Signals;
 
@@ -64,6 +64,21 @@ impl Session<'_> {
         let ceilings = gpu.ceilings().await?;
         keep(CEILINGS, key, ceilings);
         Ok(ceilings)
+    }
+
+    /// The strategy of the options for such batches. The adapter is measured only where its speed decides.
+    pub async fn strategy(
+        self,
+        options: &StrategyOptions,
+        spec: &ModelSpec,
+        shape: &BatchShape,
+        budget: Option<u64>,
+        gpu: &Gpu,
+    ) -> Result<Strategy> {
+        let speed = if options.needs_speed(shape) { self.ceilings(gpu).await?.into() } else { DeviceSpeed::TYPICAL };
+        let (strategy, auto) = options.resolve(spec, shape, budget, gpu.limits(), &speed);
+        auto.iter().for_each(|&auto| output::say(format_args!("note: {}", auto_words(auto))));
+        Ok(strategy)
     }
 
     /// The device with the fastest kernels for the model, from the cache or by autotuning. A tuning that cannot be stored is not used: the

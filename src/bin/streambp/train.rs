@@ -160,9 +160,13 @@ impl Arguments {
 
     /// The strategy of the options. If none is given and there is a budget, the fastest that fits.
     async fn choose_strategy(&self, spec: &ModelSpec, shape: &BatchShape, gpu: &Gpu, session: Session<'_>) -> Result<Strategy> {
-        let Some(budget) = self.budget.filter(|_| self.strategy.is_open()) else { return Ok(self.strategy.resolve()) };
-        let dispatch_work = session.ceilings(gpu).await?.dispatch_work();
-        Ok(fastest_strategy(spec, shape, budget, gpu.limits(), dispatch_work).unwrap_or_else(|| self.strategy.resolve()))
+        if let Some(budget) = self.budget.filter(|_| self.strategy.is_open()) {
+            let speed = session.ceilings(gpu).await?.into();
+            if let Some(fastest) = fastest_strategy(spec, shape, budget, gpu.limits(), &speed) {
+                return Ok(fastest);
+            }
+        }
+        session.strategy(&self.strategy, spec, shape, self.budget, gpu).await
     }
 
     /// The directory of `--out`, if there is one. Whatever is wrong with it is said before anything else takes time.

@@ -70,19 +70,20 @@ pub(super) fn moment(turn: OpInstance) -> ProgramPoint {
 pub(super) mod tests {
     use super::*;
     use crate::step::StrategyKind;
-    use crate::web::form::{Field, Form};
+    use crate::web::form::{Adapter, Field, Form};
 
     pub(in crate::web::charts) fn planned(kind: StrategyKind, seq_len: u32) -> Planned {
         let mut form = Form::default();
         form.strategy = kind;
         form.set(Field::SeqLen, seq_len);
-        let plan = form.plan().unwrap();
+        form.set(Field::Chunk, 128);
+        let plan = form.plan(&Adapter::default()).unwrap();
         Planned::new(&plan.spec, &plan.shape, plan.strategy, Limits::NONE)
     }
 
     /// Chunks of 128 tokens, and a window of 200 in all layers but the first.
     pub(in crate::web::charts) fn with_windows(seq_len: u32) -> Planned {
-        let mut spec = Form::default().plan().unwrap().spec;
+        let mut spec = Form::default().plan(&Adapter::default()).unwrap().spec;
         spec.config.sliding_window = 200;
         spec.config.sliding_layers = (0..spec.config.num_hidden_layers).map(|layer| layer > 0).collect();
         Planned::new(&spec, &BatchShape::uniform(1, seq_len), Strategy::stream(128, 128), Limits::NONE)
@@ -90,7 +91,7 @@ pub(super) mod tests {
 
     /// Every strategy, one between them, and layers with windows.
     pub(in crate::web::charts) fn each(seq_len: u32) -> Vec<Planned> {
-        let plan = Form::default().plan().unwrap();
+        let plan = Form::default().plan(&Adapter::default()).unwrap();
         let strategy = Strategy::stream(128, 128).saving("attention,gate_up:2".parse().unwrap()).offloading(true);
         let between = Planned::new(&plan.spec, &BatchShape::uniform(1, seq_len), strategy, Limits::NONE);
         StrategyKind::ALL.map(|kind| planned(kind, seq_len)).into_iter().chain([between, with_windows(seq_len)]).collect()
@@ -110,7 +111,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_the_device_cannot_hold_is_shown_with_the_reason() {
-        let plan = Form::default().plan().unwrap();
+        let plan = Form::default().plan(&Adapter::default()).unwrap();
         let limits = Limits { buffer: 1 << 30, binding: 1 << 16 };
         let planned = Planned::new(&plan.spec, &plan.shape, plan.strategy, limits);
         assert!(planned.refusal.as_ref().is_some_and(|reason| reason.contains("binds at most")));

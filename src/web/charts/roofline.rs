@@ -260,7 +260,11 @@ mod tests {
             row("rms_norm", 2_000_000, 4_000_000, 0.001),
             row("zero", 0, 1_000_000, 0.0005),
         ];
-        Profile { ceilings: Ceilings { gflops: 60.0, gigabytes_per_second: 12.0, dispatch_seconds: 1e-6 }, seconds: 2.9, rows }
+        Profile {
+            ceilings: Ceilings { gflops: 60.0, gigabytes_per_second: 12.0, dispatch_seconds: 1e-6, workgroup_gflops: 20.0 },
+            seconds: 2.9,
+            rows,
+        }
     }
 
     #[test]

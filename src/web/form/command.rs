@@ -3,9 +3,9 @@
 use crate::error::Result;
 use crate::model::{BINDING_BYTES, Lora, PRESETS, Projection, Training};
 use crate::step::{Strategy, StrategyKind};
-use crate::train::Settings;
-use crate::train::run_file::{CHUNK, TASK_DISTANCE, VALIDATION_INTERVAL, parts};
-use crate::web::form::{Form, SourceChoice};
+use crate::train::run_file::{TASK_DISTANCE, VALIDATION_INTERVAL, parts};
+use crate::train::{ChunkLength, Settings};
+use crate::web::form::{Adapter, Form, SourceChoice};
 use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
 
@@ -39,13 +39,14 @@ impl Form {
     /// # Errors
     /// As [`Form::run`].
     pub fn command(&self, text: Option<GivenText>, start: Start) -> Result<Command> {
-        let run = self.run(text, start)?;
+        // The program chooses for its own adapter.
+        let (run, chunks) = (self.run(text, start, &Adapter::default())?, self.chunks()?);
         let opens_adapters = matches!(run.start, Start::Opened { has_adapters: true, .. }) && run.spec.adapters().is_some();
         let text = match &run.data {
             Data::Text(given) => Some(file_name(&given.name)),
             _ => None,
         };
-        let arguments = arguments(&run, text.as_deref().unwrap_or_default(), opens_adapters);
+        let arguments = arguments(&run, chunks, text.as_deref().unwrap_or_default(), opens_adapters);
         let words = arguments.iter().flat_map(|argument| match parts(argument) {
             // Otherwise it would be taken for an option.
             (name, Some(value)) if !value.starts_with('-') => vec![format!("--{name}"), quoted(value)],
@@ -58,9 +59,9 @@ impl Form {
     }
 }
 
-/// The arguments of `streambp train` for a run, as `--name=value`. `text` is the path of its text, and new adapters are described unless
-/// those that are open are meant.
-pub fn arguments(run: &Run, text: &str, opens_adapters: bool) -> Vec<String> {
+/// The arguments of `streambp train` for a run, as `--name=value`. `chunks` are C and C' as they are asked for, `text` is the path of its
+/// text, and new adapters are described unless those that are open are meant.
+pub fn arguments(run: &Run, chunks: [ChunkLength; 2], text: &str, opens_adapters: bool) -> Vec<String> {
     let model = model(run);
     let mut options = vec![option("model", &model)];
     options.extend(data(run, text));
@@ -71,7 +72,7 @@ pub fn arguments(run: &Run, text: &str, opens_adapters: bool) -> Vec<String> {
         Training::Full => Vec::new(),
     });
     options.extend(optimizer(&run.settings));
-    options.extend(strategy(run.settings.strategy));
+    options.extend(strategy(run.settings.strategy, chunks));
     options.push(option("budget", bytes(run.budget)));
     if run.validate_every != VALIDATION_INTERVAL {
         options.push(option("val-every", run.validate_every));
@@ -170,14 +171,13 @@ fn optimizer(settings: &Settings) -> Vec<String> {
 }
 
 /// The strategy by its name, too: with a budget and no strategy the program would choose one.
-fn strategy(strategy: Strategy) -> Vec<String> {
+fn strategy(strategy: Strategy, [chunk, logits_chunk]: [ChunkLength; 2]) -> Vec<String> {
     let (is_stream, saved) = (strategy.kind == StrategyKind::Stream, strategy.saved_activations().to_string());
-    let (chunk, logits_chunk) = (strategy.chunk(u32::MAX), strategy.logits_chunk(u32::MAX));
     let logits_bytes = strategy.logits_bytes().filter(|_| is_stream);
     let options = [
         Some(option("strategy", strategy.kind)),
-        unless(CHUNK, "chunk", chunk).filter(|_| is_stream),
-        unless(chunk, "logits-chunk", logits_chunk).filter(|_| is_stream),
+        unless(ChunkLength::Auto, "chunk", chunk).filter(|_| is_stream),
+        unless(ChunkLength::Auto, "logits-chunk", logits_chunk).filter(|_| is_stream && logits_chunk != chunk),
         logits_bytes.and_then(|bytes| unless(BINDING_BYTES, "logits-bytes", bytes)),
         (strategy.kind != StrategyKind::Standard && !saved.is_empty()).then(|| option("save-activations", saved)),
         strategy.offloads().then(|| "--offload".to_owned()),

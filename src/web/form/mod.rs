@@ -10,9 +10,10 @@ pub use controls::{Field, Group, SourceChoice};
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::gpu::DeviceSpeed;
 use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
-use crate::step::{BatchShape, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{Language, Settings};
+use crate::step::{BatchShape, Limits, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+use crate::train::{AutoChunk, ChunkLength, Language, Settings, auto_chunk};
 use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
 
@@ -57,8 +58,26 @@ pub struct Plan {
     pub shape: BatchShape,
     /// How the step is walked.
     pub strategy: Strategy,
-    /// C and C' as typed, for the strategies that were not chosen.
+    /// C and C', also for the strategies that were not chosen.
     pub chunks: [u32; 2],
+    /// The choice of `auto`, if the chunk length is that.
+    pub auto: Option<AutoChunk>,
+}
+
+/// What is known of the adapter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adapter {
+    /// What it can bind.
+    pub limits: Limits,
+    /// How fast it is.
+    pub speed: DeviceSpeed,
+}
+
+impl Default for Adapter {
+    /// Nothing: any memory, and the speed of a laptop's GPU.
+    fn default() -> Self {
+        Adapter { limits: Limits::NONE, speed: DeviceSpeed::TYPICAL }
+    }
 }
 
 const MIB: f64 = 1_048_576.0;
@@ -73,7 +92,7 @@ impl Default for Form {
             strategy: StrategyKind::Stream,
             saved_activations: SavedActivations::NONE,
             offload: false,
-            adaptive_chunks: true,
+            adaptive_chunks: false,
             tied: true,
             has_adapters: false,
             targets: Projection::ALL.to_vec(),
@@ -82,9 +101,9 @@ impl Default for Form {
             model: preset.config.clone(),
             values: vec![String::new(); Field::ALL.len()],
         };
-        form.set_settings(&Settings { strategy: Strategy::stream(128, 128), ..Settings::default() });
+        form.set_settings(&Settings::default());
         form.set_config(&preset.config);
-        let fixed = [(Field::Distance, "128"), (Field::Chunk, "128"), (Field::LogitsChunk, "128"), (Field::ValidateEvery, "10")];
+        let fixed = [(Field::Distance, "128"), (Field::Chunk, "auto"), (Field::LogitsChunk, "auto"), (Field::ValidateEvery, "10")];
         let more = [
             (Field::SampleEvery, "20"),
             (Field::Prompt, form.source.prompt()),
@@ -190,6 +209,7 @@ impl Form {
             form.frozen = *frozen;
         }
         form.set_settings(&run.settings);
+        form.set_strategy(run.settings.strategy);
         form.set(Field::ValidateEvery, run.validate_every);
         form.set(Field::SampleEvery, run.sample_every);
         form.set(Field::Prompt, &run.prompt);
@@ -246,7 +266,6 @@ impl Form {
     }
 
     fn set_settings(&mut self, s: &Settings) {
-        self.set_strategy(s.strategy);
         let whole = [(Field::SeqLen, s.seq_len), (Field::Batch, s.batch), (Field::Accumulate, s.accumulate)];
         whole.into_iter().for_each(|(field, value)| self.set(field, value));
         let long = [(Field::Warmup, s.warmup), (Field::Steps, s.steps), (Field::Seed, s.seed)];
@@ -263,15 +282,33 @@ impl Form {
         reals.into_iter().for_each(|(field, value)| self.set(field, value));
     }
 
-    /// What decides about memory.
+    /// What decides about memory. If the chunk length is `auto`, the adapter decides with.
     ///
     /// # Errors
     /// A sentence about the field that makes no sense.
-    pub fn plan(&self) -> Result<Plan> {
-        let settings = self.settings()?;
-        let chunks = [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?];
+    pub fn plan(&self, adapter: &Adapter) -> Result<Plan> {
+        let (spec, settings) = (self.spec()?, self.settings()?);
         let shape = BatchShape::uniform(settings.batch, settings.seq_len);
-        Ok(Plan { spec: self.spec()?, shape, strategy: settings.strategy, chunks })
+        let [chunk, logits_chunk] = self.chunks()?;
+        let both = |chunk: u32| [chunk, logits_chunk.or(chunk)];
+        let stream = |chunk: u32| self.strategy(StrategyKind::Stream, both(chunk));
+        let choose = || auto_chunk(&spec, &shape, stream, self.budget().unwrap_or(u64::MAX), adapter.limits, &adapter.speed);
+        let auto = (chunk == ChunkLength::Auto).then(choose);
+        let chunks = both(chunk.or(auto.map_or(TOKEN_TILE, |auto| auto.chunk)));
+        Ok(Plan { strategy: self.strategy(self.strategy, chunks), spec, shape, chunks, auto })
+    }
+
+    /// C and C' as they are asked for.
+    ///
+    /// # Errors
+    /// A sentence about the one that makes no sense.
+    pub fn chunks(&self) -> Result<[ChunkLength; 2]> {
+        Ok([self.chunk(Field::Chunk)?, self.chunk(Field::LogitsChunk)?])
+    }
+
+    fn chunk(&self, field: Field) -> Result<ChunkLength> {
+        let typed = self.get(field);
+        typed.trim().parse().map_err(|_| Error::Setting(format!("the {} is \"{typed}\"; it must be 1 or more, or auto", words(field))))
     }
 
     /// Bytes that the visitor allows.
@@ -294,7 +331,7 @@ impl Form {
     ///
     /// # Errors
     /// A sentence about the field that makes no sense, or that a text is missing.
-    pub fn run(&self, text: Option<GivenText>, start: Start) -> Result<Run> {
+    pub fn run(&self, text: Option<GivenText>, start: Start, adapter: &Adapter) -> Result<Run> {
         let data = match self.source {
             SourceChoice::OwnSource => Data::OwnSource,
             SourceChoice::Stories(language) => Data::Stories(language),
@@ -307,9 +344,10 @@ impl Form {
             let what = "the model was trained with a vocabulary of its own; take its tokenizer, or start from the seed";
             return Err(Error::Setting(what.to_owned()));
         }
+        let Plan { spec, strategy, chunks, .. } = self.plan(adapter)?;
         Ok(Run {
-            spec: self.spec()?,
-            settings: self.settings()?,
+            spec,
+            settings: Settings { strategy, ..self.settings()? },
             data,
             vocabulary: self.vocabulary,
             start,
@@ -317,11 +355,15 @@ impl Form {
             sample_every: self.whole(Field::SampleEvery)?,
             prompt: self.get(Field::Prompt).to_owned(),
             budget: self.budget()?,
-            chunks: [self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?],
+            chunks,
         })
     }
 
-    fn spec(&self) -> Result<ModelSpec> {
+    /// The model, and what of it learns.
+    ///
+    /// # Errors
+    /// A sentence about the field that makes no sense.
+    pub fn spec(&self) -> Result<ModelSpec> {
         let config = self.config()?;
         if !self.has_adapters {
             return Ok(ModelSpec::from(&config));
@@ -351,17 +393,18 @@ impl Form {
         Config::from_json(&config.to_json())
     }
 
-    fn strategy(&self) -> Result<Strategy> {
-        let strategy = Strategy::new(self.strategy, self.positive(Field::Chunk)?, self.positive(Field::LogitsChunk)?);
-        Ok(strategy.saving(self.saved_activations).offloading(self.offload).with_adaptive_chunks(self.adaptive_chunks))
+    fn strategy(&self, kind: StrategyKind, [chunk, logits_chunk]: [u32; 2]) -> Strategy {
+        let strategy = Strategy::new(kind, chunk, logits_chunk).saving(self.saved_activations);
+        strategy.offloading(self.offload).with_adaptive_chunks(self.adaptive_chunks)
     }
 
+    /// All settings but the strategy.
     fn settings(&self) -> Result<Settings> {
         let settings = Settings {
             seq_len: self.positive(Field::SeqLen)?,
             batch: self.positive(Field::Batch)?,
             accumulate: self.positive(Field::Accumulate)?,
-            strategy: self.strategy()?,
+            strategy: Strategy::STANDARD,
             learning_rate: self.number(Field::LearningRate)?,
             min_learning_rate: self.number(Field::MinLearningRate)?,
             warmup: self.whole(Field::Warmup)?,
@@ -393,10 +436,9 @@ impl Form {
             | Field::Beta1
             | Field::Beta2
             | Field::Epsilon => self.number(field).map(drop),
+            Field::Chunk | Field::LogitsChunk => self.chunk(field).map(drop),
             Field::SeqLen
             | Field::Batch
-            | Field::Chunk
-            | Field::LogitsChunk
             | Field::HiddenSize
             | Field::IntermediateSize
             | Field::Layers
@@ -465,19 +507,21 @@ mod tests {
 
     #[test]
     fn the_first_form_makes_a_run_and_a_run_its_form() {
-        let run = Form::default().run(None, Start::Seed).unwrap();
+        let run = Form::default().run(None, Start::Seed, &Adapter::default()).unwrap();
         assert_eq!((run.settings.seq_len, &run.data), (512, &Data::Stories(Language::English)));
-        assert_eq!(Form::of_run(&run), Form::default());
+        let mut form = Form::default();
+        [Field::Chunk, Field::LogitsChunk].into_iter().for_each(|field| form.set(field, 128));
+        assert_eq!(Form::of_run(&run), form, "what was chosen stays");
     }
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        let sentence = |field, value| with(field, value).plan().unwrap_err().to_string();
-        assert_eq!(sentence(Field::Chunk, "a"), "the chunk length is \"a\"; it must be a whole number");
+        let sentence = |field, value| with(field, value).plan(&Adapter::default()).unwrap_err().to_string();
+        assert_eq!(sentence(Field::Chunk, "a"), "the chunk length is \"a\"; it must be 1 or more, or auto");
         assert_eq!(sentence(Field::Batch, "0"), "the batch must be 1 or more");
         assert!(sentence(Field::Heads, "3").contains("num_key_value_heads"), "{}", sentence(Field::Heads, "3"));
         assert!(sentence(Field::Steps, "99999999999").contains("smaller"));
-        assert!(Form { source: SourceChoice::Text, ..Form::default() }.run(None, Start::Seed).is_err());
+        assert!(Form { source: SourceChoice::Text, ..Form::default() }.run(None, Start::Seed, &Adapter::default()).is_err());
     }
 
     #[test]
@@ -511,7 +555,7 @@ mod tests {
         let mut form = Form::default();
         form.save_in(SavedActivation::Attention, 4);
         form.save_in(SavedActivation::Mlp, 2);
-        assert_eq!(form.plan().unwrap().strategy.saved_activations().to_string(), "attention,mlp:2");
+        assert_eq!(form.plan(&Adapter::default()).unwrap().strategy.saved_activations().to_string(), "attention,mlp:2");
         form.set(Field::Layers, 6);
         assert_eq!(
             [SavedActivation::Attention, SavedActivation::Mlp, SavedActivation::Norms].map(|keep| form.saved_layers(keep)),
@@ -525,10 +569,10 @@ mod tests {
         form.take_model(&PUBLISHED[1].config, true);
         let again = Form::from_pairs(form.to_pairs().into_iter().map(|(name, value)| (name.to_owned(), value)));
         assert_eq!(again, form);
-        let spec = again.plan().unwrap().spec;
+        let spec = again.plan(&Adapter::default()).unwrap().spec;
         assert_eq!((spec.config.family().name, spec.adapters().unwrap().rank), ("qwen3", 8));
         form.targets.clear();
-        assert!(form.plan().unwrap_err().to_string().contains("q_proj"));
+        assert!(form.plan(&Adapter::default()).unwrap_err().to_string().contains("q_proj"));
     }
 
     #[test]
@@ -537,8 +581,8 @@ mod tests {
         form.take_model(&PUBLISHED[0].config, false);
         form.toggle_target(Projection::Gate);
         form.set_frozen("int8");
-        let run = form.run(None, Start::Seed).unwrap();
-        assert_eq!(Form::of_run(&run).run(None, Start::Seed).unwrap(), run);
+        let run = form.run(None, Start::Seed, &Adapter::default()).unwrap();
+        assert_eq!(Form::of_run(&run).run(None, Start::Seed, &Adapter::default()).unwrap(), run);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use super::chapter::Truth;
 use super::recorded::Recorded;
+use crate::gpu::DeviceSpeed;
 use crate::model::PRESETS;
 use crate::step::StrategyKind;
+use crate::train::ChunkLength;
 use crate::web::charts::{Mountains, model_bytes};
-use crate::web::form::Form;
+use crate::web::form::{Adapter, Form};
 use crate::web::format::{bytes, digits, whole};
 use crate::web::memory_curve::{Line, Question};
 use crate::web::published::COMPARISONS;
@@ -51,7 +53,7 @@ impl Facts {
     /// Plans what can be planned.
     pub fn planned() -> Facts {
         let form = Form::default();
-        let plan = form.plan().expect("the first form makes sense");
+        let plan = form.plan(&Adapter::default()).expect("the first form makes sense");
         let [short, long] = [SHORT, TOKENS].map(|tokens| Mountains::of(&plan, BUDGET, tokens));
         let growing = |mountains: &Mountains| {
             let standard = &mountains.all[StrategyKind::Standard as usize];
@@ -61,7 +63,8 @@ impl Facts {
         let question = Question {
             spec: plan.spec.clone(),
             sequences: 1,
-            chunks: plan.chunks,
+            chunks: plan.chunks.map(ChunkLength::Tokens),
+            speed: DeviceSpeed::TYPICAL,
             budget: BUDGET,
             limits: [u64::MAX; 2],
             without_model: false,
@@ -127,7 +130,15 @@ impl Facts {
 /// The bytes that grow with the sequence, at the peak of a standard step, at powers of two from 512 tokens on.
 pub fn growth_curve() -> Vec<(u32, u64)> {
     let spec = (&PRESETS[0].config).into();
-    let question = Question { spec, sequences: 1, chunks: [128; 2], budget: BUDGET, limits: [u64::MAX; 2], without_model: true };
+    let question = Question {
+        spec,
+        sequences: 1,
+        chunks: [ChunkLength::Tokens(128); 2],
+        speed: DeviceSpeed::TYPICAL,
+        budget: BUDGET,
+        limits: [u64::MAX; 2],
+        without_model: true,
+    };
     (0..5).map(|doublings| SHORT << doublings).map(|tokens| (tokens, question.peak(StrategyKind::Standard, tokens).0)).collect()
 }
 

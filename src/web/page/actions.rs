@@ -39,7 +39,8 @@ impl State {
     /// The run that the form says. If there is none, the visitor is told why.
     pub fn new_run(self) -> Option<Run> {
         let (text, start) = (self.settings.text.get_untracked(), self.models.start());
-        match self.settings.form.with_untracked(|form| form.run(text, start)) {
+        let adapter = self.settings.adapter.get_untracked();
+        match self.settings.form.with_untracked(|form| form.run(text, start, &adapter)) {
             Ok(run) if !self.models.fits(&run.spec) => {
                 self.show_error(self.shell.texts.get_untracked().models.other_sizes);
                 None

@@ -23,7 +23,7 @@ pub fn show(name: &str) -> bool {
         }),
         "grid" => mount_to_body(move || {
             let settings = Settings::new(address.form.clone());
-            let step = StepState::new(settings, RwSignal::new(None), RwSignal::new(0));
+            let step = StepState::new(settings, RwSignal::new(0));
             step.cursor.set(address.turn);
             in_own_language(move |t, _| step::embedded(settings, step, t).into_any())
         }),

@@ -45,6 +45,7 @@ fn page() -> impl IntoView {
     let state = State::new(&address, browser::has_room_beside());
     state.connect_trainer();
     state.step.follow_changes();
+    state.follow_adapter();
     state.recover_when_changed();
     state.follow_planner();
     state.list_saved_when_shown();

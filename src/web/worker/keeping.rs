@@ -3,7 +3,20 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::gpu::Gpu;
+use crate::train::adapter_key;
 use crate::web::storage;
+
+/// The browser, which is the driver as far as its pages know.
+pub fn browser() -> String {
+    let scope: web_sys::WorkerGlobalScope = wasm_bindgen::JsCast::unchecked_into(js_sys::global());
+    scope.navigator().user_agent().unwrap_or_default()
+}
+
+/// The key of what is known of a device.
+pub fn device_key(gpu: &Gpu) -> String {
+    format!("{} {}", adapter_key(gpu), browser())
+}
 
 /// The values of a file. `None` if the browser keeps nothing. A file that is not there, or that another version wrote, has none.
 async fn read<T: DeserializeOwned>(file: &str) -> Option<Vec<(String, T)>> {

@@ -1,6 +1,7 @@
 //! The worker's side: holds the device and the run, does what the page says, reports what comes of it.
 
 mod benchmark;
+mod ceilings;
 mod dataset;
 mod event;
 mod inspect;

@@ -12,7 +12,7 @@ use super::run_directory::RunDirectory;
 use super::running::Running;
 use super::state::Worker;
 use super::waiting::Waiting;
-use super::{benchmark, dataset, inspect, saved_runs, self_check};
+use super::{benchmark, ceilings, dataset, inspect, keeping, saved_runs, self_check};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu};
 use crate::step::{BatchShape, Granularity, Limits};
@@ -257,7 +257,7 @@ impl Worker {
     async fn measure_once(&mut self) -> Result<()> {
         let steps = self.running.as_ref().map_or(0, |running| running.trainer.steps_done());
         if steps >= 2 && self.ceilings.is_none() {
-            send(&FromWorker::Ceilings(self.ceilings().await?));
+            self.ceilings().await?;
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Worker {
         if let Some(ceilings) = self.ceilings {
             return Ok(ceilings);
         }
-        let ceilings = self.open().await?.ceilings().await?;
+        let ceilings = ceilings::measured(&self.open().await?).await?;
         Ok(*self.ceilings.insert(ceilings))
     }
 
@@ -277,7 +277,6 @@ impl Worker {
             Some(running) => running.profile(ceilings).await?,
             None => benchmark::profile(&gpu, run, &*self.dataset(run, text).await?, &self.models, ceilings).await?,
         };
-        send(&FromWorker::Ceilings(ceilings));
         send(&FromWorker::Profiled(Box::new(profile)));
         Ok(())
     }
@@ -294,7 +293,7 @@ impl Worker {
         let gpu = self.open().await?;
         let check = self.check(&gpu).await?;
         let ceilings = self.ceilings().await?;
-        send(&FromWorker::Reported(train::device_report(&gpu, &self_check::browser(), ceilings, &check).await?));
+        send(&FromWorker::Reported(train::device_report(&gpu, &keeping::browser(), ceilings, &check).await?));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use futures_channel::mpsc::UnboundedSender;
 
+use super::ceilings;
 use super::event::Event;
 use super::kernels::Kernels;
 use super::messages::{Watch, send};
@@ -50,6 +51,7 @@ impl Worker {
         send(&FromWorker::Ready(Device { name: gpu.name().to_owned(), max_buffer: limits.buffer, max_binding: limits.binding }));
         self.watch.device(Some(gpu.clone()));
         self.is_checked = self_check::tell(&gpu).await;
+        self.ceilings = ceilings::known(&gpu).await;
         Ok(self.gpu.insert(gpu).clone())
     }
 

@@ -25,6 +25,14 @@ GPU.prototype.requestAdapter = async function (...options) {
   return requestAdapter.apply(this, options);
 };
 
+// Some compilers take sums of numbers for sums of real ones. This one rounds otherwise where a chunk is long.
+const { createShaderModule } = GPUDevice.prototype;
+GPUDevice.prototype.createShaderModule = function (descriptor) {
+  if (location.hash !== '#other-rounding') return createShaderModule.call(this, descriptor);
+  const code = descriptor.code.replaceAll('inverseSqrt(', 'select(1.0, 1.0000002, chunk.count > 64u) * inverseSqrt(');
+  return createShaderModule.call(this, { label: descriptor.label, code });
+};
+
 let isFull = false;
 const { write } = FileSystemSyncAccessHandle.prototype;
 FileSystemSyncAccessHandle.prototype.write = function (...content) {

@@ -1,9 +1,10 @@
 //! The command of a form of the page means the run of the form.
 
 use clap::Parser;
+use streambp::gpu::DeviceSpeed;
 use streambp::model::{Dtype, Projection};
-use streambp::step::StrategyKind;
-use streambp::web::form::{Field, Form, SourceChoice};
+use streambp::step::{Limits, StrategyKind};
+use streambp::web::form::{Adapter, Field, Form, SourceChoice};
 use streambp::web::model_protocol::Vocabulary;
 use streambp::web::protocol::{Data, GivenText, Start, TaskKind};
 
@@ -95,13 +96,15 @@ fn forms() -> Vec<Form> {
 fn the_command_of_a_form_means_the_run_of_the_form() {
     let text = GivenText { name: "it's a\n\"book\" of $HOME.txt".to_owned(), size: 9, written: 1, may_be_rows: false };
     for form in forms() {
-        let run = form.run(Some(text.clone()), Start::Seed).unwrap();
+        let run = form.run(Some(text.clone()), Start::Seed, &Adapter::default()).unwrap();
         let line = form.command(Some(text.clone()), Start::Seed).unwrap().line;
         let words = words(&line);
         assert_eq!(words[..2], ["streambp", "train"]);
         let parsed = OfPage::try_parse_from(&words[1..]).unwrap_or_else(|error| panic!("{line}: {error}"));
         let arguments = parsed.arguments;
-        assert_eq!(Settings { strategy: arguments.strategy.resolve(), ..arguments.settings() }, run.settings, "{line}");
+        let (shape, speed) = (BatchShape::uniform(arguments.batch, arguments.seq_len), DeviceSpeed::TYPICAL);
+        let (strategy, _) = arguments.strategy.resolve(&run.spec, &shape, arguments.budget, Limits::NONE, &speed);
+        assert_eq!(Settings { strategy, ..arguments.settings() }, run.settings, "{line}");
         assert!(!arguments.strategy.is_open(), "{line}");
         assert_eq!(pollster::block_on(arguments.model.open(arguments.seed)).unwrap().spec, run.spec, "{line}");
         assert_eq!((arguments.budget, arguments.val_every), (Some(run.budget), run.validate_every), "{line}");

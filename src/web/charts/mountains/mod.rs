@@ -131,11 +131,11 @@ pub fn model_bytes(parts: &Parts) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::form::Form;
+    use crate::web::form::{Adapter, Form};
 
     fn mountains(tokens: u32) -> Mountains {
         let form = Form::default();
-        Mountains::of(&form.plan().unwrap(), form.budget().unwrap(), tokens)
+        Mountains::of(&form.plan(&Adapter::default()).unwrap(), form.budget().unwrap(), tokens)
     }
 
     fn bytes(column: &Column) -> u64 {

@@ -4,7 +4,8 @@ use leptos::prelude::*;
 
 use crate::model::PRESETS;
 use crate::step::StrategyKind;
-use crate::web::form::{Field, Group, rounded_up};
+use crate::train::{AutoChunk, ChunkBound, ChunkLength};
+use crate::web::form::{Field, Form, Group, rounded_up};
 use crate::web::format::sentence;
 use crate::web::i18n::{T, fill};
 use crate::web::page::state::Settings;
@@ -15,6 +16,26 @@ pub fn group(settings: Settings, t: T, group: Group) -> impl IntoView {
     view! { <div class="fields">{fields.map(|field| view(settings, t, field)).collect_view()}</div> }
 }
 
+/// What the chunk length `auto` is now, and why. `None` if the field has a number.
+fn chosen_chunk(settings: Settings, t: T, field: Field) -> Option<String> {
+    let [_, logits_chunk] = settings.form.with(Form::chunks).ok()?;
+    let plan = settings.plan.get().ok()?;
+    match field {
+        Field::Chunk => plan.auto.map(|AutoChunk { chunk, bound }| fill(why(t, bound), &[("length", &chunk)])),
+        _ if logits_chunk == ChunkLength::Auto => Some(fill(t.model.auto_logits, &[("length", &plan.chunks[1])])),
+        _ => None,
+    }
+}
+
+fn why(t: T, bound: ChunkBound) -> &'static str {
+    match bound {
+        ChunkBound::Adapter => t.model.auto_adapter,
+        ChunkBound::Batch => t.model.auto_batch,
+        ChunkBound::Most => t.model.auto_most,
+        ChunkBound::Budget => t.model.auto_budget,
+    }
+}
+
 /// A field with its name, what it is, and, for chunks, what it is rounded to.
 pub fn view(settings: Settings, t: T, field: Field) -> impl IntoView {
     let name = field.name();
@@ -22,19 +43,20 @@ pub fn view(settings: Settings, t: T, field: Field) -> impl IntoView {
     let problem = Memo::new(move |_| settings.form.with(|form| form.problem(field)));
     let described = format!("{problem_id} {hint_id}");
     let is_chunk = matches!(field, Field::Chunk | Field::LogitsChunk);
+    let chosen = Memo::new(move |_| if is_chunk { chosen_chunk(settings, t, field) } else { None });
     let hint = move || match settings.form.with(|form| (form.strategy, rounded_up(form.get(field)))) {
         (StrategyKind::Stream, Some(length)) if is_chunk => fill(t.model.rounded, &[("length", &length)]),
         (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_chunk => t.model.chunks_unused.to_owned(),
-        _ => t.field_about(field).to_owned(),
+        _ => chosen.get().unwrap_or_else(|| t.field_about(field).to_owned()),
     };
     // Browsers give out nothing of a number while it is typed ("0." is none yet), so that it could not be kept.
-    let mode = if field == Field::Prompt { "text" } else { "decimal" };
+    let mode = if field == Field::Prompt || is_chunk { "text" } else { "decimal" };
     let type_in = move |value: String| {
         settings.form.update(|form| {
             form.set(field, value);
             if field.group() == Group::Sizes {
                 form.preset =
-                    PRESETS.iter().find(|p| form.plan().is_ok_and(|plan| plan.spec.config == p.config)).map_or("", |p| p.name).to_owned();
+                    PRESETS.iter().find(|p| form.spec().is_ok_and(|spec| spec.config == p.config)).map_or("", |p| p.name).to_owned();
             }
         });
     };

@@ -2,7 +2,6 @@
 
 use leptos::prelude::*;
 
-use crate::step::DISPATCH_WORK;
 use crate::step::{SavedActivations, Strategy, StrategyKind};
 use crate::web::format::whole;
 use crate::web::i18n::{T, fill};
@@ -18,10 +17,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         () if state.run.has_run.get() => t.reach.choose_running,
         () => t.reach.choose_about,
     };
-    let shortest = move |_| {
-        let dispatch_work = state.device.ceilings.with_untracked(|ceilings| ceilings.map_or(DISPATCH_WORK, |most| most.dispatch_work()));
-        state.choose_strategy(Topic::Shortest(untrack(|| planner.shown_length()), dispatch_work));
-    };
+    let shortest = move |_| state.choose_strategy(Topic::Shortest(untrack(|| planner.shown_length())));
     let outcome = move || {
         let text = |strategy: Strategy| if strategy.kind == StrategyKind::Stream { t.reach.set_chunks } else { t.reach.set };
         match planner.chosen.get() {

@@ -56,7 +56,7 @@ impl LessonState {
             moment: RwSignal::new(0.0),
             length: RwSignal::new(0),
             settings,
-            step: StepState::new(settings, RwSignal::new(None), RwSignal::new(0)),
+            step: StepState::new(settings, RwSignal::new(0)),
             budget: RwSignal::new(64),
             distance: RwSignal::new(0),
         }

@@ -12,8 +12,10 @@ mod step;
 use leptos::prelude::*;
 
 use super::worker_client::WorkerClient;
-use crate::gpu::Ceilings;
+use crate::gpu::{Ceilings, DeviceSpeed};
+use crate::step::Limits;
 use crate::train::Suggestion;
+use crate::web::form::Adapter;
 use crate::web::i18n::Texts;
 use crate::web::memory_curve::place_of;
 use crate::web::planner::NAME;
@@ -127,7 +129,7 @@ impl State {
                 see_place: RwSignal::new(place_of(see::within(address.length.unwrap_or(see::FIRST)))),
             },
             settings,
-            step: StepState::new(settings, device.adapter, run.live),
+            step: StepState::new(settings, run.live),
             run,
             device,
             lab: Lab::new(),
@@ -135,9 +137,22 @@ impl State {
             saves: Saves { saved: RwSignal::new(Vec::new()), storage: RwSignal::new(None), saved_after: RwSignal::new(None) },
             notices: Notices { trouble: RwSignal::new(None), notice: RwSignal::new(None) },
             models: Models::new(),
-            planner: Planner::new(settings, run, device.adapter, WorkerClient::in_role(NAME)),
+            planner: Planner::new(settings, run, WorkerClient::in_role(NAME)),
             trainer: WorkerClient::in_role("trainer"),
         }
+    }
+
+    /// Lets what is known of the adapter decide about chunk lengths. A run keeps those that it began with.
+    pub fn follow_adapter(self) {
+        Effect::new(move |_| {
+            let limits = |device: &Device| Limits { buffer: device.max_buffer, binding: device.max_binding };
+            let limits = self.device.adapter.with(|device| device.as_ref().map_or(Limits::NONE, limits));
+            let speed = self.device.ceilings.get().map_or(DeviceSpeed::TYPICAL, DeviceSpeed::from);
+            let adapter = Adapter { limits, speed };
+            if !self.run.has_run.get() && self.settings.adapter.get_untracked() != adapter {
+                self.settings.adapter.set(adapter);
+            }
+        });
     }
 
     /// What is wrong, if anything is.

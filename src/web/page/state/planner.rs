@@ -6,10 +6,9 @@ use super::run::RunState;
 use super::settings::Settings;
 use crate::model::Preset;
 use crate::step::{Strategy, StrategyKind};
-use crate::web::form::Field;
+use crate::web::form::{Adapter, Field, Form};
 use crate::web::memory_curve::{Chart, Question, ToPlanner, Topic};
 use crate::web::page::worker_client::WorkerClient;
-use crate::web::protocol::Device;
 use crate::web::published::{self, Trainable};
 
 /// A chart, and which question it answers.
@@ -43,13 +42,12 @@ pub struct Planner {
 }
 
 impl Planner {
-    pub fn new(settings: Settings, run: RunState, adapter: RwSignal<Option<Device>>, worker: WorkerClient<ToPlanner>) -> Self {
+    pub fn new(settings: Settings, run: RunState, worker: WorkerClient<ToPlanner>) -> Self {
         let model: RwSignal<Option<&'static Preset>> = RwSignal::new(None);
         let trainable = RwSignal::new(Trainable::default());
         let (without_model, gib) = (RwSignal::new(false), RwSignal::new("80".to_owned()));
         // While a field is wrong, the pictures of the last question stay.
-        let own_question =
-            Memo::new(move |before: Option<&Option<Question>>| question_of(settings, adapter).or_else(|| before.cloned().flatten()));
+        let own_question = Memo::new(move |before: Option<&Option<Question>>| question_of(settings).or_else(|| before.cloned().flatten()));
         // While what is typed makes no sense, the last budget that did counts.
         let budget = Memo::new(move |before: Option<&u64>| gib.with(|gib| published::budget(gib)).or(before.copied()).unwrap_or(80 << 30));
         let question = Memo::new(move |_| match model.get() {
@@ -118,15 +116,16 @@ impl Planner {
 }
 
 /// What is asked of the form's model.
-fn question_of(settings: Settings, adapter: RwSignal<Option<Device>>) -> Option<Question> {
+fn question_of(settings: Settings) -> Option<Question> {
     let plan = settings.plan.get().ok()?;
-    let limits = |device: &Device| [device.max_buffer, device.max_binding];
+    let Adapter { limits, speed } = settings.adapter.get();
     Some(Question {
         sequences: plan.shape.lengths().len() as u32,
         spec: plan.spec,
-        chunks: plan.chunks,
+        chunks: settings.form.with(Form::chunks).ok()?,
+        speed,
         budget: settings.budget.get()?,
-        limits: adapter.with(|device| device.as_ref().map_or([u64::MAX; 2], limits)),
+        limits: [limits.buffer, limits.binding],
         without_model: false,
     })
 }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use web_sys::Blob;
 
-use crate::web::form::{Field, Form, Plan};
+use crate::web::form::{Adapter, Field, Form, Plan};
 use crate::web::protocol::GivenText;
 
 /// The form, and the text that the visitor gave.
@@ -15,6 +15,8 @@ pub struct Settings {
     pub texts_being_read: RwSignal<u32>,
     /// The file of the text.
     pub text_file: StoredValue<Option<Blob>, LocalStorage>,
+    /// What decides about the chunk length of `auto`. It stays while there is a run.
+    pub adapter: RwSignal<Adapter>,
     /// The step that the form says, or what is wrong with it.
     pub plan: Memo<Result<Plan, String>>,
     /// What is wrong with the fields of the form together. What is wrong with one of them stands beside it.
@@ -26,12 +28,14 @@ pub struct Settings {
 impl Settings {
     pub fn new(form: Form) -> Self {
         let form = RwSignal::new(form);
-        let plan = Memo::new(move |_| form.with(Form::plan).map_err(|error| error.to_string()));
+        let adapter = RwSignal::new(Adapter::default());
+        let plan = Memo::new(move |_| form.with(|form| adapter.with(|adapter| form.plan(adapter))).map_err(|error| error.to_string()));
         Settings {
             form,
             text: RwSignal::new(None),
             texts_being_read: RwSignal::new(0),
             text_file: StoredValue::new_local(None),
+            adapter,
             plan,
             contradiction: Memo::new(move |_| {
                 let is_of_field = || form.with(|form| Field::ALL.iter().any(|&field| form.problem(field).is_some()));

@@ -8,7 +8,7 @@ use super::settings::Settings;
 use crate::step::{Granularity, Limits, StrategyKind};
 use crate::web::charts::{Planned, StepGrid, Timeline};
 use crate::web::form::Plan;
-use crate::web::protocol::{Device, TensorView};
+use crate::web::protocol::TensorView;
 
 /// The step under every strategy, in the order of [`StrategyKind::ALL`], and the chosen one's grid.
 pub struct Plans {
@@ -84,11 +84,8 @@ pub struct StepState {
 }
 
 impl StepState {
-    pub fn new(settings: Settings, adapter: RwSignal<Option<Device>>, live: RwSignal<u64>) -> Self {
-        let limits = Memo::new(move |_| {
-            let of = |device: &Device| Limits { buffer: device.max_buffer, binding: device.max_binding };
-            adapter.with(|device| device.as_ref().map_or(Limits::NONE, of))
-        });
+    pub fn new(settings: Settings, live: RwSignal<u64>) -> Self {
+        let limits = Memo::new(move |_| settings.adapter.with(|adapter| adapter.limits));
         // While a field is wrong, the pictures of the last plan stay.
         let plans = move |before: Option<&Result<Arc<Plans>, String>>| match (settings.plan.get(), before) {
             (Ok(plan), _) => Ok(Arc::new(Plans::of(&plan, limits.get()))),

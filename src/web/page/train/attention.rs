@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
+use crate::model::ModelSpec;
 use crate::web::axis::Scale;
 use crate::web::charts::{AttentionMap, AttentionWords};
 use crate::web::format::{digits, whole};
@@ -22,8 +23,8 @@ const FAR: isize = 16;
 
 pub fn view(settings: Settings, run: RunState, trainer: WorkerClient<ToWorker>, t: T) -> impl IntoView {
     let sizes = move || {
-        let of = |plan: crate::web::form::Plan| [plan.spec.config.num_hidden_layers, plan.spec.config.num_attention_heads];
-        settings.form.with(|form| form.plan().map_or([1, 1], of))
+        let of = |spec: ModelSpec| [spec.config.num_hidden_layers, spec.config.num_attention_heads];
+        settings.form.with(|form| form.spec().map_or([1, 1], of))
     };
     let number = move |id: &'static str, name: &str, which: usize| {
         let options = move || {

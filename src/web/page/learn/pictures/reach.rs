@@ -5,7 +5,9 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::controls::slider;
+use crate::gpu::DeviceSpeed;
 use crate::step::StrategyKind;
+use crate::train::ChunkLength;
 use crate::web::format::bytes;
 use crate::web::i18n::T;
 use crate::web::lesson::{BUDGET, Words};
@@ -22,8 +24,15 @@ const BUDGETS: [u64; 6] = [16, 32, 64, 128, 256, 512];
 
 pub fn view(lesson: LessonState, t: T, words: &'static Words) -> impl IntoView {
     let plan = lesson.settings.plan.get_untracked().expect("the lesson's form makes sense");
-    let question =
-        Question { spec: plan.spec, sequences: 1, chunks: [128; 2], budget: BUDGET, limits: [u64::MAX; 2], without_model: false };
+    let question = Question {
+        spec: plan.spec,
+        sequences: 1,
+        chunks: [ChunkLength::Tokens(128); 2],
+        speed: DeviceSpeed::TYPICAL,
+        budget: BUDGET,
+        limits: [u64::MAX; 2],
+        without_model: false,
+    };
     let lines: Vec<Line> = StrategyKind::ALL.map(|kind| Line::plan(&question, kind, Some(END))).into();
     let model_bytes = crate::web::memory_curve::model_bytes(&question.spec);
     let chart = StoredValue::new((Chart { model_bytes, end: END, lines }, question));
