@@ -89,6 +89,24 @@ fn plan_tells_what_adapters_cost() {
 }
 
 #[test]
+fn a_plan_predicts_the_time_on_a_device_and_fits_chunks_to_it() {
+    let plan = |more: &[&str]| json(&[&["plan", "--model", "medium", "--seq-len", "16384", "--json"], more].concat());
+    let [h100, m1] = ["h100", "m1"].map(|device| plan(&["--device", device]));
+    assert_eq!((&h100["device"], &m1["device"]), (&"NVIDIA H100".into(), &"Apple M1".into()));
+    let seconds = |plan: &serde_json::Value| plan["predicted_seconds"].as_f64().unwrap();
+    assert!(0.1 < seconds(&h100) && 10.0 * seconds(&h100) < seconds(&m1), "{} {}", seconds(&h100), seconds(&m1));
+    assert_eq!(h100["chunk"], 2048);
+    assert!(m1["chunk"].as_u64() < Some(2048), "an M1 is busy with less");
+    assert!(plan(&[])["predicted_seconds"].is_null());
+    let budget = plan(&["--device", "h100", "--budget", m1["peak_bytes"].to_string().as_str()]);
+    assert!(budget["chunk"].as_u64() < Some(2048) && budget["peak_bytes"].as_u64() <= m1["peak_bytes"].as_u64());
+    assert_eq!(plan(&["--chunk", "auto", "--logits-chunk", "64", "--device", "h100"])["logits_chunk"], 64);
+    assert!(complaint(&["plan", "--model", "tiny", "--seq-len", "64", "--device", "abacus"]).contains("h100, rtx-4060, m1, iris-xe"));
+    let wrong = run(&["plan", "--model", "tiny", "--seq-len", "64", "--chunk", "0"]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("1 or more tokens, or auto"));
+}
+
+#[test]
 fn plan_tells_what_is_saved_and_what_would_be_fastest() {
     let plan = |more: &[&str]| json(&[&["plan", "--model", "tiny", "--seq-len", "2048", "--json"], more].concat());
     let plain = plan(&[]);

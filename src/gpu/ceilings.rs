@@ -18,6 +18,8 @@ pub struct Ceilings {
     pub dispatch_seconds: f64,
     /// Peak f32 throughput of a single workgroup of 64 threads, in 10⁹ operations per second: how many of them fill the device.
     pub workgroup_gflops: f64,
+    /// Is it a driver that runs on a CPU?
+    pub is_cpu: bool,
 }
 
 impl Ceilings {
@@ -70,7 +72,8 @@ impl Gpu {
         let copy = Measurement::new(self, "copy", &Vec::new(), COPIED_BYTES);
         let gigabytes_per_second = copy.rounds_per_second(THREADS / WORKGROUP).await? * of_all * BYTES_PER_ROUND;
         let dispatch_seconds = copy.seconds_per_dispatch().await?;
-        Ok(Ceilings { gflops, gigabytes_per_second, dispatch_seconds, workgroup_gflops: workgroup_gflops.min(gflops) })
+        let is_cpu = self.tuning().is_for_cpu();
+        Ok(Ceilings { gflops, gigabytes_per_second, dispatch_seconds, workgroup_gflops: workgroup_gflops.min(gflops), is_cpu })
     }
 }
 

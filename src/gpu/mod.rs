@@ -11,12 +11,14 @@ mod buffers;
 mod ceilings;
 mod cutting;
 mod device;
+mod device_class;
 mod device_memory;
 mod dispatch;
 mod executor;
 mod fusion;
 mod host_memory;
 mod kernels;
+mod launches;
 mod lowering;
 mod memory_counter;
 mod offload;
@@ -32,6 +34,7 @@ mod tuning_candidates;
 
 pub use ceilings::Ceilings;
 pub use device::{AdapterSummary, Gpu};
+pub use device_class::DeviceClass;
 pub use executor::Executor;
 pub use lowering::Kernels;
 pub use predictor::DeviceSpeed;
@@ -51,6 +54,8 @@ pub use dispatch::{BindingAccess, Dispatch, Grid, Value};
 pub use fusion::{FusedDispatch, KernelSource};
 #[doc(hidden)]
 pub use kernels::dispatch;
+#[doc(hidden)]
+pub use launches::{Launch, launches};
 #[doc(hidden)]
 pub use part::Part;
 #[doc(hidden)]

@@ -133,17 +133,9 @@ fn auto_chunks(tokens: u32) -> (ChunkBound, Vec<u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::Ceilings;
+    use crate::gpu::{Ceilings, DeviceClass};
     use crate::model::PRESETS;
     use crate::step::Plan;
-
-    /// What devices do at most: by their cores, clocks and memory, not measured.
-    const DEVICES: [(&str, Ceilings); 4] = [
-        ("H100", Ceilings { gflops: 65_000.0, gigabytes_per_second: 1500.0, dispatch_seconds: 6.4e-6, workgroup_gflops: 225.0 }),
-        ("RTX 4060", Ceilings { gflops: 15_100.0, gigabytes_per_second: 272.0, dispatch_seconds: 6.4e-6, workgroup_gflops: 315.0 }),
-        ("M1", Ceilings { gflops: 2617.0, gigabytes_per_second: 68.0, dispatch_seconds: 6.4e-6, workgroup_gflops: 164.0 }),
-        ("Iris Xe", Ceilings { gflops: 2074.0, gigabytes_per_second: 68.0, dispatch_seconds: 6.4e-6, workgroup_gflops: 60.0 }),
-    ];
 
     /// The time of a step with chunks of that length, in seconds.
     fn seconds(speed: &DeviceSpeed, spec: &ModelSpec, shape: &BatchShape, strategy: Strategy) -> f64 {
@@ -157,8 +149,10 @@ mod tests {
 
     #[test]
     fn auto_is_about_as_fast_as_the_fastest() {
-        let lavapipe = Ceilings { gflops: 123.0, gigabytes_per_second: 10.0, dispatch_seconds: 32e-6, workgroup_gflops: 61.0 };
-        for (name, ceilings) in DEVICES.into_iter().chain([("two cores", lavapipe)]) {
+        let lavapipe =
+            Ceilings { gflops: 123.0, gigabytes_per_second: 10.0, dispatch_seconds: 32e-6, workgroup_gflops: 61.0, is_cpu: true };
+        let classes = DeviceClass::ALL.map(|class| (class.name, class.ceilings));
+        for (name, ceilings) in classes.into_iter().chain([("two cores", lavapipe)]) {
             let speed = DeviceSpeed::from(ceilings);
             for (preset, tokens) in PRESETS.iter().flat_map(|preset| [4096, 16_384].map(|tokens| (preset, tokens))) {
                 let (spec, shape) = (ModelSpec::from(&preset.config), BatchShape::uniform(1, tokens));
@@ -175,8 +169,8 @@ mod tests {
     #[test]
     fn auto_is_as_long_as_the_adapter_the_batch_and_the_budget_ask() {
         let spec = ModelSpec::from(&PRESETS[0].config);
-        let (fast, slow) = (DeviceSpeed::from(DEVICES[0].1), DeviceSpeed { dispatch_seconds: 1e-9, ..DeviceSpeed::from(DEVICES[3].1) });
-        let slow = DeviceSpeed { flops: slow.flops / 100.0, ..slow };
+        let [fast, .., slow] = DeviceClass::ALL.map(|class| class.speed());
+        let slow = DeviceSpeed { dispatch_seconds: 1e-9, flops: slow.flops / 100.0, ..slow };
         let of = |tokens, speed| auto(&spec, &BatchShape::uniform(1, tokens), u64::MAX, speed);
         assert_eq!(of(16_384, &fast), AutoChunk { chunk: 2048, bound: ChunkBound::Most });
         assert_eq!(of(16_384, &slow), AutoChunk { chunk: 128, bound: ChunkBound::Adapter });

@@ -171,6 +171,7 @@ pub(super) fn fits(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, bud
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::DeviceClass;
     use crate::model::PRESETS;
 
     const BUDGET: u64 = 64 << 20;
@@ -226,7 +227,7 @@ mod tests {
     fn the_fastest_strategy_saves_what_there_is_room_for() {
         let shape = BatchShape::uniform(1, 1024);
         let spec = &ModelSpec::from(&PRESETS[0].config);
-        let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE, &DeviceSpeed::TYPICAL);
+        let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE, &DeviceClass::TYPICAL.speed());
         assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
         assert_eq!(shortest(1000), None);
         let offloading = shortest(peak(&shape, Strategy::stream(64, 64)) - 1).unwrap();
@@ -240,7 +241,7 @@ mod tests {
             let strategy = shortest(budget).unwrap();
             assert!(peak(&shape, strategy) <= budget);
             let plan = Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap();
-            let seconds = DeviceSpeed::TYPICAL.step_seconds(plan.program(), &Tuning::GPU);
+            let seconds = DeviceClass::TYPICAL.speed().step_seconds(plan.program(), &Tuning::GPU);
             assert!(seconds <= last, "more memory makes no step longer");
             last = seconds;
             saved.push(strategy.saved_activations());
@@ -260,7 +261,7 @@ mod tests {
         // Between a chunk of one tile and one of a whole layer.
         let budget = peak(&shape, Strategy::stream(512, 512));
         let chunk = |dispatch_seconds| {
-            let speed = DeviceSpeed { dispatch_seconds, ..DeviceSpeed::TYPICAL };
+            let speed = DeviceSpeed { dispatch_seconds, ..DeviceClass::TYPICAL.speed() };
             fastest_strategy(spec, &shape, budget, Limits::NONE, &speed).unwrap()
         };
         let instances = |strategy| Program::train(spec, shape.clone(), strategy).instance_count();
@@ -274,7 +275,7 @@ mod tests {
         let spec = &ModelSpec::from(config);
         let mlp = u64::from(4 * 1024 * config.intermediate_size);
         let limits = Limits { buffer: 1 << 30, binding: mlp - 1 };
-        let saved = fastest_strategy(spec, &shape, 1 << 30, limits, &DeviceSpeed::TYPICAL).unwrap().saved_activations();
+        let saved = fastest_strategy(spec, &shape, 1 << 30, limits, &DeviceClass::TYPICAL.speed()).unwrap().saved_activations();
         assert_eq!((saved.layers(SavedActivation::GateUp), saved.layers(SavedActivation::Mlp)), (0, 0));
         assert_eq!(saved.layers(SavedActivation::Attention), config.num_hidden_layers);
     }

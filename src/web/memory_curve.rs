@@ -283,6 +283,7 @@ pub fn tokens_at(place: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::DeviceClass;
     use crate::model::{PRESETS, PUBLISHED};
     use crate::train::longest_sequence;
 
@@ -292,7 +293,7 @@ mod tests {
             spec,
             sequences: 1,
             chunks: [ChunkLength::Tokens(128); 2],
-            speed: DeviceSpeed::TYPICAL,
+            speed: DeviceClass::TYPICAL.speed(),
             budget: 64 << 20,
             limits: [u64::MAX; 2],
             without_model: false,

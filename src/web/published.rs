@@ -1,7 +1,7 @@
 //! The models of the paper as plans, and the sequence lengths that the paper reports for them.
 
 use super::memory_curve::Question;
-use crate::gpu::DeviceSpeed;
+use crate::gpu::DeviceClass;
 use crate::model::{Dtype, Lora, ModelSpec, Preset, Projection};
 use crate::step::StrategyKind;
 use crate::train::ChunkLength;
@@ -60,7 +60,7 @@ impl Trainable {
             spec: self.spec(model),
             sequences: 1,
             chunks: [ChunkLength::Tokens(CHUNK); 2],
-            speed: DeviceSpeed::TYPICAL,
+            speed: DeviceClass::TYPICAL.speed(),
             budget,
             limits: [u64::MAX; 2],
             without_model,

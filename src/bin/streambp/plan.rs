@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use streambp::error::{Error, Result};
-use streambp::gpu::DeviceSpeed;
+use streambp::gpu::{DeviceClass, DeviceSpeed, Tuning};
 use streambp::model::load_config;
 use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TOKEN_TILE, TensorKind};
 use streambp::train::{fastest_strategy, longest_sequence};
@@ -29,9 +29,39 @@ pub struct Arguments {
     /// Memory budget, as 8GiB or in bytes: also prints the longest sequence that fits, and the fastest strategy
     #[arg(long, value_parser = parse_bytes)]
     budget: Option<u64>,
+    /// Device whose speed is assumed: h100, rtx-4060, m1 or iris-xe; or this, the adapter at hand. Also prints the predicted time of a step
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
     /// File for the memory of the step over time, to open at https://pytorch.org/memory_viz
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The name and the speed of the device, if one is named.
+    async fn device(&self, session: Session<'_>) -> Result<Option<(String, DeviceSpeed)>> {
+        Ok(match self.device.as_deref() {
+            None => None,
+            Some("this") => {
+                let gpu = session.open().await?;
+                Some((gpu.name().to_owned(), session.ceilings(&gpu).await?.into()))
+            }
+            Some(name) => {
+                let class: DeviceClass = name.parse()?;
+                Some((class.title.to_owned(), class.speed()))
+            }
+        })
+    }
+}
+
+/// A time in seconds or milliseconds, to three digits.
+fn human_seconds(seconds: f64) -> String {
+    match seconds {
+        ..0.1 => format!("{:.1} ms", seconds * 1e3),
+        0.1..1.0 => format!("{:.0} ms", seconds * 1e3),
+        1.0..10.0 => format!("{seconds:.2} s"),
+        _ => format!("{seconds:.1} s"),
+    }
 }
 
 pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode> {
@@ -40,7 +70,8 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
     }
     let shape = BatchShape::uniform(arguments.batch, arguments.seq_len);
-    let speed = &DeviceSpeed::TYPICAL;
+    let device = arguments.device(session).await?;
+    let speed = &device.as_ref().map_or_else(|| DeviceClass::TYPICAL.speed(), |(_, speed)| *speed);
     let (strategy, auto) = arguments.strategy.resolve(&spec, &shape, arguments.budget, Limits::NONE, speed);
     let plan = Plan::new(Program::train(&spec, shape, strategy), Limits::NONE)?;
     let program = plan.program();
@@ -66,6 +97,10 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
         "offload": strategy.offloads(),
         "fixed_chunks": !strategy.has_adaptive_chunks(),
     });
+    if let Some((name, speed)) = &device {
+        document["device"] = json!(name);
+        document["predicted_seconds"] = json!(speed.step_seconds(program, &Tuning::GPU));
+    }
     let mut fastest = None;
     if let Some(budget) = arguments.budget {
         // In a tight budget `auto` goes down to a tile.
@@ -79,7 +114,11 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     } else {
         print_table(&document, &kinds, arguments.budget)?;
         if let Some(auto) = auto {
-            output::line(format_args!("chunk length    {}, on a laptop's GPU", auto_words(auto)))?;
+            let place = device.as_ref().map_or_else(|| format!("{}, a laptop's GPU", DeviceClass::TYPICAL.title), |(name, _)| name.clone());
+            output::line(format_args!("chunk length    {}, on {place}", auto_words(auto)))?;
+        }
+        if let (Some((name, _)), Some(seconds)) = (&device, document["predicted_seconds"].as_f64()) {
+            output::line(format_args!("predicted       {} a step on {name}, not measured", human_seconds(seconds)))?;
         }
         if let Some(strategy) = fastest {
             output::line(format_args!("fastest within   {}", strategy_words(strategy, program.tokens())))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use streambp::error::Result;
-use streambp::gpu::{Ceilings, DeviceSpeed, Gpu};
+use streambp::gpu::{Ceilings, DeviceClass, Gpu};
 use streambp::model::ModelSpec;
 use streambp::step::{BatchShape, Limits, Plan, Program, Strategy};
 use streambp::train::{SelfCheck, adapter_key, tune, tuning_key};
@@ -75,7 +75,7 @@ impl Session<'_> {
         budget: Option<u64>,
         gpu: &Gpu,
     ) -> Result<Strategy> {
-        let speed = if options.needs_speed(shape) { self.ceilings(gpu).await?.into() } else { DeviceSpeed::TYPICAL };
+        let speed = if options.needs_speed(shape) { self.ceilings(gpu).await?.into() } else { DeviceClass::TYPICAL.speed() };
         let (strategy, auto) = options.resolve(spec, shape, budget, gpu.limits(), &speed);
         auto.iter().for_each(|&auto| output::say(format_args!("note: {}", auto_words(auto))));
         Ok(strategy)

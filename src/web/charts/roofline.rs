@@ -261,7 +261,7 @@ mod tests {
             row("zero", 0, 1_000_000, 0.0005),
         ];
         Profile {
-            ceilings: Ceilings { gflops: 60.0, gigabytes_per_second: 12.0, dispatch_seconds: 1e-6, workgroup_gflops: 20.0 },
+            ceilings: Ceilings { gflops: 60.0, gigabytes_per_second: 12.0, dispatch_seconds: 1e-6, workgroup_gflops: 20.0, is_cpu: true },
             seconds: 2.9,
             rows,
         }

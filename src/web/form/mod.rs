@@ -10,7 +10,7 @@ pub use controls::{Field, Group, SourceChoice};
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::gpu::DeviceSpeed;
+use crate::gpu::{DeviceClass, DeviceSpeed};
 use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
 use crate::step::{BatchShape, Limits, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{AutoChunk, ChunkLength, Language, Settings, auto_chunk};
@@ -76,7 +76,7 @@ pub struct Adapter {
 impl Default for Adapter {
     /// Nothing: any memory, and the speed of a laptop's GPU.
     fn default() -> Self {
-        Adapter { limits: Limits::NONE, speed: DeviceSpeed::TYPICAL }
+        Adapter { limits: Limits::NONE, speed: DeviceClass::TYPICAL.speed() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::chapter::Truth;
 use super::recorded::Recorded;
-use crate::gpu::DeviceSpeed;
+use crate::gpu::DeviceClass;
 use crate::model::PRESETS;
 use crate::step::StrategyKind;
 use crate::train::ChunkLength;
@@ -64,7 +64,7 @@ impl Facts {
             spec: plan.spec.clone(),
             sequences: 1,
             chunks: plan.chunks.map(ChunkLength::Tokens),
-            speed: DeviceSpeed::TYPICAL,
+            speed: DeviceClass::TYPICAL.speed(),
             budget: BUDGET,
             limits: [u64::MAX; 2],
             without_model: false,
@@ -134,7 +134,7 @@ pub fn growth_curve() -> Vec<(u32, u64)> {
         spec,
         sequences: 1,
         chunks: [ChunkLength::Tokens(128); 2],
-        speed: DeviceSpeed::TYPICAL,
+        speed: DeviceClass::TYPICAL.speed(),
         budget: BUDGET,
         limits: [u64::MAX; 2],
         without_model: true,

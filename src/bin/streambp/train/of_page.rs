@@ -1,7 +1,7 @@
 //! The command of a form of the page means the run of the form.
 
 use clap::Parser;
-use streambp::gpu::DeviceSpeed;
+use streambp::gpu::DeviceClass;
 use streambp::model::{Dtype, Projection};
 use streambp::step::{Limits, StrategyKind};
 use streambp::web::form::{Adapter, Field, Form, SourceChoice};
@@ -102,7 +102,7 @@ fn the_command_of_a_form_means_the_run_of_the_form() {
         assert_eq!(words[..2], ["streambp", "train"]);
         let parsed = OfPage::try_parse_from(&words[1..]).unwrap_or_else(|error| panic!("{line}: {error}"));
         let arguments = parsed.arguments;
-        let (shape, speed) = (BatchShape::uniform(arguments.batch, arguments.seq_len), DeviceSpeed::TYPICAL);
+        let (shape, speed) = (BatchShape::uniform(arguments.batch, arguments.seq_len), DeviceClass::TYPICAL.speed());
         let (strategy, _) = arguments.strategy.resolve(&run.spec, &shape, arguments.budget, Limits::NONE, &speed);
         assert_eq!(Settings { strategy, ..arguments.settings() }, run.settings, "{line}");
         assert!(!arguments.strategy.is_open(), "{line}");

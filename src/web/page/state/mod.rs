@@ -12,7 +12,7 @@ mod step;
 use leptos::prelude::*;
 
 use super::worker_client::WorkerClient;
-use crate::gpu::{Ceilings, DeviceSpeed};
+use crate::gpu::{Ceilings, DeviceClass, DeviceSpeed};
 use crate::step::Limits;
 use crate::train::Suggestion;
 use crate::web::form::Adapter;
@@ -147,7 +147,7 @@ impl State {
         Effect::new(move |_| {
             let limits = |device: &Device| Limits { buffer: device.max_buffer, binding: device.max_binding };
             let limits = self.device.adapter.with(|device| device.as_ref().map_or(Limits::NONE, limits));
-            let speed = self.device.ceilings.get().map_or(DeviceSpeed::TYPICAL, DeviceSpeed::from);
+            let speed = self.device.ceilings.get().map_or_else(|| DeviceClass::TYPICAL.speed(), DeviceSpeed::from);
             let adapter = Adapter { limits, speed };
             if !self.run.has_run.get() && self.settings.adapter.get_untracked() != adapter {
                 self.settings.adapter.set(adapter);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::controls::slider;
-use crate::gpu::DeviceSpeed;
+use crate::gpu::DeviceClass;
 use crate::step::StrategyKind;
 use crate::train::ChunkLength;
 use crate::web::format::bytes;
@@ -28,7 +28,7 @@ pub fn view(lesson: LessonState, t: T, words: &'static Words) -> impl IntoView {
         spec: plan.spec,
         sequences: 1,
         chunks: [ChunkLength::Tokens(128); 2],
-        speed: DeviceSpeed::TYPICAL,
+        speed: DeviceClass::TYPICAL.speed(),
         budget: BUDGET,
         limits: [u64::MAX; 2],
         without_model: false,
