@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::axis::{Axes, Scale};
 use super::charts::Part;
-use crate::gpu::DeviceSpeed;
+use crate::gpu::{DeviceSpeed, Tuning};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{ChunkLength, auto_chunk};
@@ -47,6 +47,13 @@ impl Question {
         (plan.peak_bytes() - left_out, is_possible)
     }
 
+    /// The predicted time of a step on sequences of that length, in seconds.
+    pub fn seconds(&self, kind: StrategyKind, tokens: u32, speed: &DeviceSpeed) -> f64 {
+        let shape = BatchShape::uniform(self.sequences, tokens);
+        let strategy = self.strategy(kind, &shape);
+        speed.step_seconds(&Program::train(&self.spec, shape, strategy), &Tuning::GPU)
+    }
+
     /// The strategy for such batches.
     fn strategy(&self, kind: StrategyKind, shape: &BatchShape) -> Strategy {
         let [chunk, logits_chunk] = self.chunks;
@@ -75,7 +82,7 @@ pub struct ToPlanner {
 }
 
 /// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Topic {
     /// The chart of the form's model.
     Own,
@@ -85,15 +92,23 @@ pub enum Topic {
     Shortest(u32),
     /// The strategy with the longest sequence.
     Longest,
+    /// The time of a step of each strategy for sequences of that length, on a device of that speed.
+    Times(u32, DeviceSpeed),
 }
 
 impl Topic {
+    /// The place of times.
+    pub const TIMES: usize = 3;
+    /// The number of places.
+    pub const SLOTS: usize = 4;
+
     /// Its place among the topics.
     pub fn slot(self) -> usize {
         match self {
             Topic::Own => 0,
             Topic::Shown => 1,
             Topic::Shortest(..) | Topic::Longest => 2,
+            Topic::Times(..) => Topic::TIMES,
         }
     }
 }
@@ -105,6 +120,8 @@ pub enum FromPlanner {
     Charted(Topic, u32, Chart),
     /// A strategy and the tokens of a sequence, with the number of the message that asked for them. `None` if nothing fits.
     Chosen(u32, Option<(Strategy, u32)>),
+    /// Seconds of a step, in the order of [`StrategyKind::ALL`], with the number of the message that asked for them.
+    Timed(u32, [f64; 3]),
 }
 
 /// The strategies' bytes over the length of a sequence.

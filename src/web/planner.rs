@@ -17,7 +17,7 @@ pub const NAME: &str = "planner";
 
 /// The newest message of every topic that has not been answered.
 #[derive(Clone, Default)]
-struct Waiting(Rc<RefCell<[Option<ToPlanner>; 3]>>);
+struct Waiting(Rc<RefCell<[Option<ToPlanner>; Topic::SLOTS]>>);
 
 /// Starts to listen.
 pub fn start() {
@@ -50,6 +50,10 @@ impl Waiting {
             let answer = match topic {
                 Topic::Own | Topic::Shown => self.chart(&question, topic).await.map(|chart| FromPlanner::Charted(topic, number, chart)),
                 Topic::Shortest(seq_len) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len))),
+                Topic::Times(seq_len, speed) => {
+                    let times = StrategyKind::ALL.map(|kind| question.seconds(kind, seq_len, &speed));
+                    Some(FromPlanner::Timed(number, times))
+                }
                 Topic::Longest => {
                     Some(FromPlanner::Chosen(number, longest(&question.spec, question.sequences, question.budget, question.limits())))
                 }

@@ -106,7 +106,7 @@ async function fitsChunks(trainer) {
   await trainer.choose({ strategy: 'stream', sequenceLength: 512, chunk: 64 });
   await hint('^Tokens at work at once');
   assert.equal((await trainer.memoryBars()).length, 32);
-  assert.match(await page.evaluate(() => location.hash), /chunk=64/);
+  await page.waitForFunction(() => /[?&]chunk=64/.test(location.hash));
   await trainer.choose({ chunk: 'auto' });
   await page.waitForFunction(() => !/[?&]chunk=/.test(location.hash));
   await trainer.choose({ chunk: 'long' });

@@ -179,6 +179,22 @@ async function saysHowFar(trainer) {
   const after = await reach(trainer);
   assert(STRATEGIES.every((strategy) => after[strategy].bytes > before[strategy].bytes));
   assert(!after.standard.fits, 'the longest sequence does not fit the standard way');
+  await predictsTimes(trainer.page);
+}
+
+/** Times of a step are predicted for devices, a laptop's first. In short chunks a large GPU is hardly faster. */
+async function predictsTimes(page) {
+  const times = async () => {
+    await page.waitForSelector('#reach-times[aria-busy=false]', { timeout: LONG_MS });
+    return page.$$eval('#reach-times td', (cells) => cells.map(({ textContent }) => {
+      const [, value, unit] = textContent.match(/^([\d.]+) (ms|s)$/);
+      return Number(value) * (unit === 's' ? 1000 : 1);
+    }));
+  };
+  const slow = await times();
+  await page.select('#reach-device', 'h100');
+  const fast = await times();
+  assert(slow.length === 3 && fast.every((time, at) => time < slow[at]) && 4 * fast[1] < slow[1], `${fast} against ${slow} ms`);
 }
 
 async function choosesForTheBudget(trainer) {

@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 
+use crate::gpu::DeviceSpeed;
 use crate::web::form::Field;
 use crate::web::memory_curve::{FromPlanner, Question, ToPlanner, Topic};
-use crate::web::page::state::{Phase, State};
+use crate::web::page::state::{Phase, Predicted, State};
 
 impl State {
     /// Asks the planner whenever the form or the model that is shown becomes another.
@@ -21,6 +22,15 @@ impl State {
             let own = planner.own_question.get();
             if let Some(question) = planner.question.get().filter(|question| is_open.get() && own.as_ref() != Some(question)) {
                 self.ask_planner(Topic::Shown, question);
+            }
+        });
+        Effect::new(move |_| {
+            let speed = match planner.predicted() {
+                Predicted::Here => self.device.ceilings.get().map(DeviceSpeed::from),
+                Predicted::Class(class) => Some(class.speed()),
+            };
+            if let (Some(question), Some(speed)) = (planner.question.get().filter(|_| is_open.get()), speed) {
+                self.ask_planner(Topic::Times(planner.shown_length(), speed), question);
             }
         });
         // A choice that was made is the form's until the visitor changes it.
@@ -68,6 +78,7 @@ impl State {
                 }
                 planner.chosen.set(Some(choice));
             }
+            FromPlanner::Timed(number, times) => planner.times.set(Some((number, times))),
             FromPlanner::Charted(..) | FromPlanner::Chosen(..) => {}
         }
     }

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::{PUBLISHED, Preset};
+use crate::train::ChunkLength;
 use crate::web::i18n::{T, fill};
 use crate::web::page::state::Planner;
 use crate::web::published::{BUDGETS, CHUNK, RANK, Trainable, budget};
@@ -80,7 +81,10 @@ fn budget_field(t: T, planner: Planner) -> impl IntoView {
 }
 
 fn about(t: T, planner: Planner) -> String {
-    let Some(model) = planner.model.get() else { return String::new() };
+    let Some(model) = planner.model.get() else {
+        let is_auto = planner.question.with(|question| question.as_ref().is_some_and(|own| own.chunks[0] == ChunkLength::Auto));
+        return if is_auto { t.reach.auto_about.to_owned() } else { String::new() };
+    };
     let text = match planner.trainable.get() {
         Trainable::Lora => t.reach.lora_about,
         Trainable::All => t.reach.all_about,

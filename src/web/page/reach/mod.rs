@@ -7,6 +7,7 @@ mod planner;
 pub mod plot;
 mod readout;
 mod slider;
+mod times;
 
 use leptos::prelude::*;
 
@@ -47,6 +48,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             </div>
             {slider::view(settings, t, planner, drawn)}
             <div class:stale=is_out_of_date>{values}</div>
+            {times::view(t, planner)}
             {planner::view(state, t)}
             <details><summary>{t.reach.as_table}</summary>{lines_table}</details>
             {paper::view(t, planner)}

@@ -26,7 +26,7 @@ use crate::web::see;
 pub use lab::Lab;
 pub use lesson::LessonState;
 pub use models::Models;
-pub use planner::Planner;
+pub use planner::{Planner, Predicted};
 pub use run::{CurveLook, PastRun, Phase, RunState, Wait, phase_of};
 pub use settings::Settings;
 pub use step::{Direction, Plans, StepState};
@@ -137,7 +137,7 @@ impl State {
             saves: Saves { saved: RwSignal::new(Vec::new()), storage: RwSignal::new(None), saved_after: RwSignal::new(None) },
             notices: Notices { trouble: RwSignal::new(None), notice: RwSignal::new(None) },
             models: Models::new(),
-            planner: Planner::new(settings, run, WorkerClient::in_role(NAME)),
+            planner: Planner::new(settings, run, device.ceilings, WorkerClient::in_role(NAME)),
             trainer: WorkerClient::in_role("trainer"),
         }
     }

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::run::RunState;
 use super::settings::Settings;
+use crate::gpu::{Ceilings, DeviceClass};
 use crate::model::Preset;
 use crate::step::{Strategy, StrategyKind};
 use crate::web::form::{Adapter, Field, Form};
@@ -13,6 +14,15 @@ use crate::web::published::{self, Trainable};
 
 /// A chart, and which question it answers.
 pub type Answer = RwSignal<Option<(u32, Chart)>>;
+
+/// The device for which times are predicted.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Predicted {
+    /// The adapter at hand.
+    Here,
+    /// One by its data sheet.
+    Class(DeviceClass),
+}
 
 /// What the sections on lengths know.
 #[derive(Clone, Copy)]
@@ -34,7 +44,13 @@ pub struct Planner {
     pub own: Answer,
     pub shown: Answer,
     /// The numbers of the newest questions: by the slots of their topics.
-    pub asked: RwSignal<[u32; 3]>,
+    pub asked: RwSignal<[u32; Topic::SLOTS]>,
+    /// The device that the visitor chose for predicted times.
+    chosen_device: RwSignal<Option<Predicted>>,
+    /// Is the adapter at hand measured?
+    pub is_measured: Memo<bool>,
+    /// Seconds of a step under every strategy, and which question they answer.
+    pub times: RwSignal<Option<(u32, [f64; 3])>>,
     /// What the planner chose last. `None` inside if nothing fits.
     pub chosen: RwSignal<Option<Option<(Strategy, u32)>>>,
     pub is_choosing: RwSignal<bool>,
@@ -42,7 +58,7 @@ pub struct Planner {
 }
 
 impl Planner {
-    pub fn new(settings: Settings, run: RunState, worker: WorkerClient<ToPlanner>) -> Self {
+    pub fn new(settings: Settings, run: RunState, ceilings: RwSignal<Option<Ceilings>>, worker: WorkerClient<ToPlanner>) -> Self {
         let model: RwSignal<Option<&'static Preset>> = RwSignal::new(None);
         let trainable = RwSignal::new(Trainable::default());
         let (without_model, gib) = (RwSignal::new(false), RwSignal::new("80".to_owned()));
@@ -66,11 +82,25 @@ impl Planner {
             question,
             own: RwSignal::new(None),
             shown: RwSignal::new(None),
-            asked: RwSignal::new([0; 3]),
+            asked: RwSignal::new([0; Topic::SLOTS]),
+            chosen_device: RwSignal::new(None),
+            is_measured: Memo::new(move |_| ceilings.with(Option::is_some)),
+            times: RwSignal::new(None),
             chosen: RwSignal::new(None),
             is_choosing: RwSignal::new(false),
             worker,
         }
+    }
+
+    /// The device for which times are predicted: the visitor's choice, or the adapter at hand as soon as it was measured.
+    pub fn predicted(self) -> Predicted {
+        let first = || if self.is_measured.get() { Predicted::Here } else { Predicted::Class(DeviceClass::TYPICAL) };
+        self.chosen_device.get().unwrap_or_else(first)
+    }
+
+    /// Predicts times for another device.
+    pub fn predict(self, device: Predicted) {
+        self.chosen_device.set(Some(device));
     }
 
     /// Does moving the slider change the form?

@@ -1,0 +1,45 @@
+//! How long a step takes under each strategy, predicted for a device.
+
+use leptos::prelude::*;
+
+use crate::gpu::DeviceClass;
+use crate::step::StrategyKind;
+use crate::web::format::{seconds, whole};
+use crate::web::i18n::{T, fill};
+use crate::web::memory_curve::Topic;
+use crate::web::page::state::{Planner, Predicted};
+
+/// The adapter at hand, in the list of devices.
+const THIS: &str = "this";
+
+pub fn view(t: T, planner: Planner) -> impl IntoView {
+    let named = |name: String| DeviceClass::ALL.into_iter().find(|class| class.name == name).map_or(Predicted::Here, Predicted::Class);
+    let is_here = move || planner.predicted() == Predicted::Here;
+    let here = move || planner.is_measured.get().then(|| view! { <option value=THIS prop:selected=is_here>{t.reach.this_device}</option> });
+    let option = move |class: DeviceClass| {
+        let is_chosen = move || planner.predicted() == Predicted::Class(class);
+        view! { <option value=class.name prop:selected=is_chosen>{class.title}</option> }
+    };
+    let is_old =
+        move || planner.times.with(|times| times.is_none_or(|(number, _)| number != planner.asked.with(|asked| asked[Topic::TIMES])));
+    let row = move |kind: StrategyKind| {
+        let time = move || planner.times.get().map(|(_, times)| seconds(times[kind as usize]));
+        view! { <tr data-strategy=kind.name()><th scope="row">{kind.name()}</th><td>{time}</td></tr> }
+    };
+    let caption = move || fill(t.reach.at, &[("tokens", &whole(u64::from(planner.shown_length())))]);
+    view! {
+        <div class="reach-times">
+            <label class="field" for="reach-device">{t.reach.predicted_on}</label>
+            <select id="reach-device" aria-describedby="reach-times-about"
+                on:change=move |event| planner.predict(named(event_target_value(&event)))>
+                {here}
+                {DeviceClass::ALL.map(option).collect_view()}
+            </select>
+            <table id="reach-times" class:stale=is_old aria-busy=move || is_old().to_string()>
+                <caption>{caption}</caption>
+                <tbody>{StrategyKind::ALL.map(row).collect_view()}</tbody>
+            </table>
+            <p class="hint" id="reach-times-about">{t.reach.predicted_about}</p>
+        </div>
+    }
+}
