@@ -1,7 +1,7 @@
 // out = softmax(q · kᵀ · scale) · v over the keys that are visible to a query (C×H·E); stats[i, h].x = log-sum-exp of the row (C×H×2).
 // A thread has $TOKENS query rows of one head. All threads of a workgroup process the same $UNROLL keys per iteration with a running
 // maximum (online softmax, as in FlashAttention, Dao et al. 2022), so no row of scores is ever in memory. With DIRECT each thread loads the
-// keys, with SUBGROUP each thread of a subgroup loads one and broadcasts it, with STAGED the workgroup stages many in workgroup memory.
+// keys, with SUBGROUP each thread of a subgroup loads one and broadcasts it. For GPUs there is attention_tiled.wgsl.
 // Each block of keys is summed on its own; out and stats hold the sums of the blocks so far, and the maximum that they refer to.
 #include scores
 #include packed_loads
@@ -27,11 +27,6 @@ const LOWEST$: f32 = -1e30;
 @group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
 @group(0) @binding(out$) var<storage, read_write> out$: array<Quad>; // (C×H·E)
 @group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
-
-#if STAGED
-var<workgroup> k_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
-var<workgroup> v_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
-#end
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let tile_start = workgroup_id.x * TOKEN_TILE;
@@ -66,27 +61,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   var o$t_$e = vec4(0.0);
 #end
 #end
-#if STAGED
-  for (var from_key = block; from_key < block_end; from_key += $STEPu) {
-    for (var i = local_invocation_index; i < $STEPu * $HEAD_VEC4Su; i += $WORKGROUP_SIZEu) {
-      let row = wrap$(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
-      let at = row * params$.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
-      k_tile[i] = floats(k$[at]);
-      v_tile[i] = floats(v$[at]);
-    }
-    workgroupBarrier();
-    for (var key = from_key; key < from_key + $STEPu; key += $UNROLLu) {
-#else
     for (var key = block; key < block_end; key += $UNROLLu) {
-#end
     // Keys past the last one come after every query of the tile, so they are masked.
 #if SUBGROUP
     let at = wrap$(first_key_row + min(key + subgroup_invocation_id, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
 #end
 #for j in 0..$UNROLL
-#if STAGED
-    let at$j = (key - from_key + $ju) * $HEAD_VEC4Su;
-#end
 #if DIRECT
     let at$j = wrap$(first_key_row + min(key + $ju, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
 #end
@@ -101,9 +81,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for j in 0..$UNROLL
 #if SUBGROUP
     let k$j_$e = subgroupBroadcast(my_k$e, $ju);
-#end
-#if STAGED
-    let k$j_$e = k_tile[at$j + $eu];
 #end
 #if DIRECT
     let k$j_$e = floats(k$[at$j + $eu]);
@@ -140,9 +117,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #if SUBGROUP
     let v$j_$e = subgroupBroadcast(my_v$e, $ju);
 #end
-#if STAGED
-    let v$j_$e = v_tile[at$j + $eu];
-#end
 #if DIRECT
     let v$j_$e = floats(v$[at$j + $eu]);
 #end
@@ -152,10 +126,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
     }
-#if STAGED
-    workgroupBarrier();
-  }
-#end
 #for t in 0..$TOKENS
   if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count {
     let out_at = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;

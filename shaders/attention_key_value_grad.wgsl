@@ -27,11 +27,6 @@ struct Params$ {
 @group(0) @binding(d_k$) var<storage, read_write> d_k$: array<Quad>; // (N×K·E, or a ring)
 @group(0) @binding(d_v$) var<storage, read_write> d_v$: array<Quad>; // (N×K·E, or a ring)
 
-#if STAGED
-var<workgroup> q_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
-var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
-#end
-
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let chunk_end = chunk.start + chunk.count;
   let first_key = (max(first_in_window$(chunk.start), chunk.first_key) / TOKEN_TILE + workgroup_id.x) * TOKEN_TILE;
@@ -83,14 +78,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let my_d_out$e = floats(d_out$[d_out_at + $eu]);
 #end
 #end
-#if STAGED
-      for (var j = local_invocation_index; j < $STEPu * $HEAD_VEC4Su; j += $WORKGROUP_SIZEu) {
-        let row = clamp(last - j / $HEAD_VEC4Su, chunk.start, chunk_end - 1u) - chunk.start;
-        q_tile[j] = floats(q$[((q_row + row) * params$.heads + head) * params$.head_vec4s + j % $HEAD_VEC4Su]);
-        d_out_tile[j] = floats(d_out$[((d_out_row + row) * params$.heads + head) * params$.head_vec4s + j % $HEAD_VEC4Su]);
-      }
-      workgroupBarrier();
-#end
 #if DIRECT
       {
       const begin = 0u;
@@ -121,10 +108,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let q$j_$e = subgroupShuffle(my_q$e, begin + $ju);
       let d_out$j_$e = subgroupShuffle(my_d_out$e, begin + $ju);
 #end
-#if STAGED
-      let q$j_$e = q_tile[(begin + $ju) * $HEAD_VEC4Su + $eu];
-      let d_out$j_$e = d_out_tile[(begin + $ju) * $HEAD_VEC4Su + $eu];
-#end
 #if DIRECT
       let q$j_$e = floats(q$[q_at$j + $eu]);
       let d_out$j_$e = floats(d_out$[d_out_at$j + $eu]);
@@ -149,9 +132,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
       }
-#if STAGED
-      workgroupBarrier();
-#end
     }
 #for t in 0..$TOKENS
 #for e in 0..$HEAD_VEC4S

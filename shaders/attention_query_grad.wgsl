@@ -28,11 +28,6 @@ struct Params$ {
 @group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
 @group(0) @binding(d_q$) var<storage, read_write> d_q$: array<Quad>; // (C×H·E)
 
-#if STAGED
-var<workgroup> k_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
-var<workgroup> v_tile: array<vec4<f32>, $STEPu * $HEAD_VEC4Su>;
-#end
-
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let tile_start = workgroup_id.x * TOKEN_TILE;
   let head = workgroup_id.y;
@@ -76,20 +71,10 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     for (var key = block; key < block_end; key += $UNROLLu) {
 #else
   for (var from_key = block; from_key < block_end; from_key += $STEPu) {
-#if STAGED
-    for (var i = local_invocation_index; i < $STEPu * $HEAD_VEC4Su; i += $WORKGROUP_SIZEu) {
-      let row = wrap$(first_key_row + min(from_key + i / $HEAD_VEC4Su, last_key) - first_key);
-      let at = row * params$.keys_row_vec4s + head_offset + i % $HEAD_VEC4Su;
-      k_tile[i] = floats(k$[at]);
-      v_tile[i] = floats(v$[at]);
-    }
-    workgroupBarrier();
-#else
     let at = wrap$(first_key_row + min(from_key + subgroup_invocation_id, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
 #for e in 0..$HEAD_VEC4S
     let my_k$e = floats(k$[at + $eu]);
     let my_v$e = floats(v$[at + $eu]);
-#end
 #end
     for (var key = from_key; key < min(from_key + $STEPu, block_end); key += $UNROLLu) {
 #end
@@ -106,10 +91,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #if SUBGROUP
     let k$j_$e = subgroupShuffle(my_k$e, key - from_key + $ju);
     let v$j_$e = subgroupShuffle(my_v$e, key - from_key + $ju);
-#end
-#if STAGED
-    let k$j_$e = k_tile[(key - from_key + $ju) * $HEAD_VEC4Su + $eu];
-    let v$j_$e = v_tile[(key - from_key + $ju) * $HEAD_VEC4Su + $eu];
 #end
 #if DIRECT
     let k$j_$e = floats(k$[at$j + $eu]);
@@ -134,9 +115,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
     }
-#if STAGED
-    workgroupBarrier();
-#end
 #if DIRECT
 #else
   }

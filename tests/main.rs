@@ -20,6 +20,7 @@ mod ops;
 mod predictor;
 mod program;
 mod ragged;
+mod registers;
 mod resume;
 mod same_bits;
 mod shaders;

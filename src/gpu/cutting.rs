@@ -104,7 +104,12 @@ impl Whole<'_> {
         };
         let fits = |chunk: Chunk| match cut {
             Cut::TokensAndKeys => self.work(chunk) / u64::from(self.key_parts(chunk, cut, limit)) <= limit.work,
-            Cut::KeysAndTokens => self.workgroup_work(chunk) <= limit.workgroup_work,
+            // A dispatch has at least a block of keys.
+            Cut::KeysAndTokens => {
+                let blocks = self.key_blocks(chunk);
+                let of_block = self.work(chunk) / u64::from(blocks.end - blocks.start);
+                self.workgroup_work(chunk) <= limit.workgroup_work && of_block <= limit.work
+            }
             Cut::Tokens | Cut::Nowhere => self.work(chunk) <= limit.work && self.workgroup_work(chunk) <= limit.workgroup_work,
         };
         let (mut most, mut too_many) = (1, tiles + 1);
@@ -136,10 +141,9 @@ impl Whole<'_> {
             return vec![Part::whole(tokens).keys];
         }
         let parts = self.key_parts(tokens, cut, limit);
-        let first = self.program.batch.first_visible(tokens.start, self.ops[0].window()) / SUM_BLOCK;
-        let blocks = tokens.end().div_ceil(SUM_BLOCK) - first;
-        let of_part = blocks.div_ceil(parts).max(1);
-        let ranges = (first..first + blocks).step_by(of_part as usize).map(|block| block * SUM_BLOCK..(block + of_part) * SUM_BLOCK);
+        let blocks = self.key_blocks(tokens);
+        let of_part = (blocks.end - blocks.start).div_ceil(parts).max(1);
+        let ranges = blocks.step_by(of_part as usize).map(|block| block * SUM_BLOCK..(block + of_part) * SUM_BLOCK);
         let mut ranges: Vec<Range<u32>> = ranges.collect();
         // Nothing is visible beyond the ends.
         if let Some(first) = ranges.first_mut() {
@@ -149,6 +153,12 @@ impl Whole<'_> {
             last.end = u32::MAX;
         }
         ranges
+    }
+
+    /// The blocks of keys that some tokens see, at least one.
+    fn key_blocks(&self, tokens: Chunk) -> Range<u32> {
+        let first = self.program.batch.first_visible(tokens.start, self.ops[0].window()) / SUM_BLOCK;
+        first..tokens.end().div_ceil(SUM_BLOCK)
     }
 
     fn work(&self, chunk: Chunk) -> u64 {

@@ -55,7 +55,7 @@ pub struct Shader {
 impl Shader {
     /// Expands the operation's file. `own_name` returns the replacement of each name that ends in `$`.
     pub(super) fn expand(&self, own_name: impl Fn(&str) -> OwnName) -> Expanded {
-        let Expanded { text, shared } = Expanded::new(shaders::code(self.kind.stem()), &self.constants);
+        let Expanded { text, shared } = Expanded::new(shaders::code(&self.file()), &self.constants);
         let mut pieces = text.split('$');
         let mut out = pieces.next().expect("a text has a first piece").to_owned();
         for piece in pieces {
@@ -69,6 +69,12 @@ impl Shader {
             out.extend([&name, piece]);
         }
         Expanded { text: out, shared }
+    }
+
+    /// The stem of its file: that of the operation, or of its variant in tiles of workgroup memory.
+    fn file(&self) -> String {
+        let variant = if self.constant("TILED").is_some() { "_tiled" } else { "" };
+        format!("{}{variant}", self.kind.stem())
     }
 
     /// The value of a constant, if it is defined.

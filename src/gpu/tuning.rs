@@ -106,7 +106,7 @@ pub struct WeightTile {
 /// The tile of attention: a thread has some tokens of one head, fewer for a wide head, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct HeadTile {
-    /// The most tokens per thread.
+    /// The most tokens per thread; in tiles of workgroup memory, of those that its workgroup has.
     pub tokens: u32,
     /// The most groups of four columns of all tokens of a thread.
     pub vec4s: u32,
@@ -134,6 +134,11 @@ fn fitted(most: u32, all: u32, step: u32) -> u32 {
 }
 
 impl HeadTile {
+    /// Do workgroups multiply tiles in workgroup memory? Otherwise each thread has whole rows of a head.
+    pub(super) fn is_tiled(self) -> bool {
+        self.sharing == Sharing::Workgroup
+    }
+
     /// Tokens per thread for heads of `head_vec4s` groups of four columns: a power of two.
     pub(super) fn tokens_of(self, head_vec4s: u32) -> u32 {
         1 << (self.vec4s / head_vec4s).clamp(1, self.tokens).ilog2()
@@ -165,9 +170,9 @@ impl Tuning {
         linear: TokenTile { tokens: 8, vec4s: 1, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
         linear_grad: TokenTile { tokens: 8, vec4s: 1, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
         linear_weight_grad: WeightTile { col_threads: 16, row_threads: 8, cols: 1, vec4s: 2, unroll: 1, sharing: Sharing::Workgroup },
-        attention: HeadTile { tokens: 2, vec4s: 16, unroll: 4, sharing: Sharing::Workgroup },
-        attention_query_grad: HeadTile { tokens: 2, vec4s: 16, unroll: 1, sharing: Sharing::Workgroup },
-        attention_key_value_grad: HeadTile { tokens: 1, vec4s: 16, unroll: 1, sharing: Sharing::Workgroup },
+        attention: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Workgroup },
+        attention_query_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Workgroup },
+        attention_key_value_grad: HeadTile { tokens: 2, vec4s: 16, unroll: 1, sharing: Sharing::Workgroup },
     };
 
     /// For drivers that run on a CPU: a workgroup is one SIMD vector of eight lanes, barriers are expensive, and a load costs as much as
@@ -239,6 +244,6 @@ mod tests {
     #[test]
     fn a_thread_of_attention_holds_what_fits() {
         assert_eq!([1, 3, 8, 9, 16, 64, 65].map(|head| Tuning::CPU.attention.tokens_of(head)), [8, 8, 8, 4, 4, 1, 1]);
-        assert_eq!([1, 4, 8, 32].map(|head| Tuning::GPU.attention.tokens_of(head)), [2, 2, 2, 1]);
+        assert_eq!([1, 8, 16, 32, 64].map(|head| Tuning::GPU.attention.tokens_of(head)), [4, 4, 2, 1, 1]);
     }
 }

@@ -72,8 +72,8 @@ const WEIGHT_TILES: [WeightTile; 9] = [
 ];
 
 const HEAD_TILES: [HeadTile; 5] = [
-    head_tile(Sharing::Workgroup, 1, 2),
-    head_tile(Sharing::Workgroup, 4, 2),
+    head_tile(Sharing::Workgroup, 1, 1),
+    head_tile(Sharing::Workgroup, 2, 1),
     head_tile(Sharing::Direct, 1, 2),
     head_tile(Sharing::Direct, 2, 2),
     head_tile(Sharing::Direct, 4, 1),

@@ -97,10 +97,10 @@ async function fitsChunks(trainer) {
   assert.equal((await trainer.memoryBars()).length, 16, 'four chunks in four layers');
   await trainer.choose({ sequenceLength: 1024 });
   await hint('^Now (256, a quarter|128: longer)');
-  await trainer.type('budget', 27);
+  await trainer.type('budget', 25.4);
   await trainer.choose({ sequenceLength: 4096 });
-  await hint('^Now 256: longer chunks are over the budget');
-  assert.match(await page.$eval('#logits-chunk-hint', ({ textContent }) => textContent), /^Now 256, as in the layers/);
+  await hint('^Now 64: longer chunks are over the budget');
+  assert.match(await page.$eval('#logits-chunk-hint', ({ textContent }) => textContent), /^Now 64, as in the layers/);
   await trainer.choose({ strategy: 'checkpoint' });
   await hint('^Only the strategy stream');
   await trainer.choose({ strategy: 'stream', sequenceLength: 512, chunk: 64 });

@@ -1,8 +1,8 @@
-//! One workgroup per token tile and query head; a thread has a few query rows.
+//! Workgroups and threads as those of [`attention`](super::attention).
 
-use super::attention::{heads, step, visible_keys};
+use super::attention::{TILE_QUERIES, heads, query_grid, step, visible_keys};
 use super::kernel::Kernel;
-use crate::gpu::dispatch::{Dispatch, Grid};
+use crate::gpu::dispatch::Dispatch;
 use crate::gpu::tuning::Tuning;
 use crate::step::ops::AttentionQueryGrad;
 use crate::step::{OpKind, Program, SUM_BLOCK};
@@ -10,7 +10,8 @@ use crate::step::{OpKind, Program, SUM_BLOCK};
 impl Kernel for AttentionQueryGrad {
     fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
         let AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } = *self;
-        let dispatch = Dispatch::new(OpKind::AttentionQueryGrad, Grid::TokenTiles(program.config().num_attention_heads))
+        let tile = tuning.attention_query_grad;
+        let dispatch = Dispatch::new(OpKind::AttentionQueryGrad, query_grid(program, tile))
             .write("q", q)
             .write("k", k)
             .write("v", v)
@@ -19,11 +20,10 @@ impl Kernel for AttentionQueryGrad {
             .write("d_out", d_out)
             .write("stats", stats)
             .write("d_q", d_q);
-        let tile = tuning.attention_query_grad;
-        let step = step(tile, program);
+        let step = step(tile);
         let keys = visible_keys(program, window);
         Some(
-            heads(dispatch, program, k, window, tile)
+            heads(dispatch, program, k, window, tile, TILE_QUERIES)
                 .iterations_of_batch(keys / SUM_BLOCK + keys / step + keys / tile.unroll)
                 .row_modulus("q_row_modulus", program, q)
                 .row_modulus("out_row_modulus", program, out)

@@ -214,8 +214,7 @@ impl Form {
         form.set(Field::SampleEvery, run.sample_every);
         form.set(Field::Prompt, &run.prompt);
         form.set(Field::Budget, run.budget as f64 / MIB);
-        form.set(Field::Chunk, run.chunks[0]);
-        form.set(Field::LogitsChunk, run.chunks[1]);
+        form.set_chunks(run.chunks);
         form
     }
 
@@ -244,9 +243,14 @@ impl Form {
         self.saved_activations =
             if strategy.kind == StrategyKind::Standard { SavedActivations::NONE } else { strategy.saved_activations() };
         if strategy.kind == StrategyKind::Stream {
-            self.set(Field::Chunk, strategy.chunk(u32::MAX));
-            self.set(Field::LogitsChunk, strategy.logits_chunk(u32::MAX));
+            self.set_chunks([strategy.chunk(u32::MAX), strategy.logits_chunk(u32::MAX)]);
         }
+    }
+
+    /// Sets C and C', which is left to be as in the layers if it is.
+    fn set_chunks(&mut self, [chunk, logits_chunk]: [u32; 2]) {
+        self.set(Field::Chunk, chunk);
+        self.set(Field::LogitsChunk, if logits_chunk == chunk { ChunkLength::Auto } else { ChunkLength::Tokens(logits_chunk) });
     }
 
     /// The layers of the model, as far as what was typed makes sense.
@@ -510,7 +514,7 @@ mod tests {
         let run = Form::default().run(None, Start::Seed, &Adapter::default()).unwrap();
         assert_eq!((run.settings.seq_len, &run.data), (512, &Data::Stories(Language::English)));
         let mut form = Form::default();
-        [Field::Chunk, Field::LogitsChunk].into_iter().for_each(|field| form.set(field, 128));
+        form.set(Field::Chunk, 128);
         assert_eq!(Form::of_run(&run), form, "what was chosen stays");
     }
 
