@@ -1,8 +1,10 @@
+use streambp::gpu::Tuning;
 use streambp::model::Config;
 use streambp::step::TensorId;
 use streambp::step::ops::{AttentionKeyValueGrad, AttentionQueryGrad};
 
 use super::attention::{self, Operands};
+use crate::support::model;
 use crate::support::op_harness::{self, OpHarness, Shape, Tolerance};
 
 /// The operations, and the tensors `d_out`, `d_q`, `d_k` and `d_v`.
@@ -23,6 +25,19 @@ fn kernel_and_reference_agree() {
         for shape in op_harness::shapes() {
             let (b, _, [_, _, d_k, d_v]) = harness(&shape, &config);
             b.check(&[(d_k, Tolerance::Norm(2e-6)), (d_v, Tolerance::Norm(2e-6))]);
+        }
+    }
+}
+
+/// The sizes of heads for which GPUs have tiles of other shapes, and many query heads for one of keys and values.
+#[test]
+fn tiles_of_every_shape_agree() {
+    for (head_dim, num_attention_heads, num_key_value_heads) in [(8, 8, 1), (36, 1, 1), (80, 2, 1), (128, 1, 1), (256, 1, 1)] {
+        let config = Config { head_dim, num_attention_heads, num_key_value_heads, ..model::odd_config() };
+        for shape in op_harness::few_shapes() {
+            let (b, Operands { out, stats, .. }, [_, d_q, d_k, d_v]) = harness(&shape, &config);
+            let outputs = [(out, 1e-6), (stats, 1e-6), (d_q, 2e-6), (d_k, 2e-6), (d_v, 2e-6)];
+            b.check_with(Tuning::GPU, &outputs.map(|(id, norm)| (id, Tolerance::Norm(norm))));
         }
     }
 }

@@ -243,7 +243,13 @@ impl OpHarness {
 
     /// Runs the operations in f64 and on the device, with the tunings of all classes of adapter, and compares the outputs.
     pub fn check(self, outputs: &[(TensorId, Tolerance)]) {
-        self.ready().check(outputs);
+        let ready = self.ready();
+        ready.check(&ready.classes(), outputs);
+    }
+
+    /// The same with one tuning.
+    pub fn check_with(self, tuning: Tuning, outputs: &[(TensorId, Tolerance)]) {
+        self.ready().check(&[tuning], outputs);
     }
 
     /// Runs the operations on the device and reads a tensor.
@@ -273,11 +279,11 @@ struct Ready {
 }
 
 impl Ready {
-    fn check(&self, outputs: &[(TensorId, Tolerance)]) {
+    fn check(&self, tunings: &[Tuning], outputs: &[(TensorId, Tolerance)]) {
         let expected = self.run_reference(|_, _, value| f64::from(value));
         let are_bounded_by_terms = outputs.iter().any(|(_, tolerance)| matches!(tolerance, Tolerance::Terms(_)));
         let magnitudes = are_bounded_by_terms.then(|| self.run_reference(|_, _, value| f64::from(value.abs())));
-        for tuning in self.classes() {
+        for &tuning in tunings {
             let executor = self.run_on_device(tuning);
             for &(id, tolerance) in outputs {
                 let actual = device::read_f64(&executor, id);
