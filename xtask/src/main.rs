@@ -2,7 +2,9 @@
 
 mod chores;
 mod circles;
+mod gpu;
 mod jobs;
+mod measurements;
 mod names;
 mod page;
 mod peers;
@@ -37,6 +39,8 @@ Usage: cargo xtask <command>
   fuzz [SECONDS]                   fuzz every parser for SECONDS seconds each [default: 300]
   torture [MINUTES [PART]...]      kill runs, fill disks, lose devices, try options at random, train for long and fuzz, for MINUTES in
                                    all [default: 100]; PART is memory, page, fuzz, kills, disks or options
+  gpu [--built | --tables]         test and measure the adapter at hand in five minutes, into docs/measurements and docs/performance.md;
+                                   --built takes what was built before, --tables only writes the tables again
   peers [ARGUMENTS]                benchmark against other trainers; see peers/README.md";
 
 fn main() -> ExitCode {
@@ -62,6 +66,9 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["fuzz"] => chores::fuzz("300")?,
         ["fuzz", seconds] => chores::fuzz(seconds)?,
         ["torture", rest @ ..] => torture::torture(rest)?,
+        ["gpu"] => gpu::gpu(false)?,
+        ["gpu", "--built"] => gpu::gpu(true)?,
+        ["gpu", "--tables"] => measurements::write_document()?,
         ["peers", rest @ ..] => peers::peers(rest)?,
         ["fixtures", rest @ ..] => chores::fixtures(rest)?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),
