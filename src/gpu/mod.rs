@@ -37,7 +37,7 @@ pub use device::{AdapterSummary, Gpu};
 pub use device_class::DeviceClass;
 pub use executor::Executor;
 pub use lowering::Kernels;
-pub use predictor::DeviceSpeed;
+pub use predictor::{DeviceSpeed, Predictor};
 pub use profiler::OpTime;
 pub use throttle::PendingMetrics;
 pub use tuning::{HeadTile, Sharing, TokenTile, Tuning, WeightTile};

@@ -1,9 +1,11 @@
 //! Predicts the time of a step from its dispatches, without a device.
 
+use std::collections::HashMap;
+
 use super::ceilings::Ceilings;
 use super::launches::{BlockLaunches, Launch};
 use super::tuning::Tuning;
-use crate::step::{OpKind, Program};
+use crate::step::{Block, ChunkOrder, Node, OpKind, Program};
 
 /// What a device does while it runs a step's kernels. A dispatch takes at least as long as starting it, and after that as long as the slowest
 /// of three: its longest workgroup, its arithmetic on the whole device, and its memory traffic.
@@ -50,10 +52,45 @@ impl From<Ceilings> for DeviceSpeed {
     }
 }
 
+/// Predicts the times of several steps of one model on batches of one length. Blocks that do the same, as most layers do and the update of all steps, take equally
+/// long.
+pub struct Predictor {
+    speed: DeviceSpeed,
+    tuning: Tuning,
+    known: HashMap<BlockWork, f64>,
+}
+
+/// What a block does: its chunks, and the kind and the floating-point operations of each operation, for the first chunk and for the last.
+type BlockWork = (ChunkOrder, Vec<(OpKind, [u64; 2])>);
+
+impl Predictor {
+    /// For a device of that speed, with kernels of that tuning.
+    pub fn new(speed: DeviceSpeed, tuning: Tuning) -> Predictor {
+        Predictor { speed, tuning, known: HashMap::new() }
+    }
+
+    /// The predicted time of a step in seconds.
+    pub fn step_seconds(&mut self, program: &Program) -> f64 {
+        let Predictor { speed, tuning, known } = self;
+        let seconds = |block| {
+            let seconds = || speed.block_seconds(&BlockLaunches::new(program, block, tuning));
+            *known.entry(work_of(program, block)).or_insert_with(seconds)
+        };
+        program.blocks.iter().map(seconds).sum()
+    }
+}
+
+fn work_of(program: &Program, block: &Block) -> BlockWork {
+    let (order, tokens) = (block.chunk_order, program.tokens());
+    let ends = [0, order.chunk_count(tokens) - 1].map(|number| order.chunk(number, tokens));
+    let work = |node: &Node| (node.op.kind(), ends.map(|chunk| program.flops(&node.op, chunk)));
+    (order, block.nodes.iter().map(work).collect())
+}
+
 impl DeviceSpeed {
     /// The predicted time of a step in seconds, with kernels of that tuning.
     pub fn step_seconds(&self, program: &Program, tuning: &Tuning) -> f64 {
-        program.blocks.iter().map(|block| self.block_seconds(&BlockLaunches::new(program, block, tuning))).sum()
+        Predictor::new(*self, *tuning).step_seconds(program)
     }
 
     /// The predicted time of a dispatch in seconds.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::planner::fits;
 use crate::error::Error;
-use crate::gpu::{DeviceSpeed, Tuning};
+use crate::gpu::{DeviceSpeed, Predictor, Tuning};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Program, Strategy, TOKEN_TILE};
 
@@ -95,10 +95,9 @@ pub fn auto_chunk(
     speed: &DeviceSpeed,
 ) -> AutoChunk {
     let (bound, lengths) = auto_chunks(shape.tokens());
-    let seconds = |chunk: u32| {
-        let program = Program::train(spec, shape.clone(), strategy(chunk).with_adaptive_chunks(false));
-        speed.step_seconds(&program, &Tuning::GPU)
-    };
+    let mut predictor = Predictor::new(*speed, Tuning::GPU);
+    let mut seconds =
+        |chunk: u32| predictor.step_seconds(&Program::train(spec, shape.clone(), strategy(chunk).with_adaptive_chunks(false)));
     let mut auto = AutoChunk { chunk: lengths[0], bound };
     if lengths.len() > 1 {
         let mut shortest = seconds(auto.chunk);

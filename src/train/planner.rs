@@ -1,7 +1,9 @@
 //! The planner: plans a training step within a memory budget, and searches for strategies and sequence lengths that fit.
 
+use std::cell::RefCell;
+
 use crate::error::{Error, Result};
-use crate::gpu::{DeviceSpeed, Tuning};
+use crate::gpu::{DeviceSpeed, Predictor, Tuning};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
@@ -54,7 +56,8 @@ pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budg
 /// lengths, saves as many activations as fit, and uses adaptive chunks if they fit. It offloads layer inputs to the host only if nothing fits
 /// otherwise. `None` if nothing fits.
 pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits, speed: &DeviceSpeed) -> Option<Strategy> {
-    let search = Search { spec, shape, budget, limits, speed };
+    let predictor = RefCell::new(Predictor::new(*speed, Tuning::GPU));
+    let search = Search { spec, shape, budget, limits, predictor };
     let order = search.worth_saving();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
@@ -72,7 +75,7 @@ struct Search<'a> {
     shape: &'a BatchShape,
     budget: u64,
     limits: Limits,
-    speed: &'a DeviceSpeed,
+    predictor: RefCell<Predictor>,
 }
 
 impl Search<'_> {
@@ -83,7 +86,7 @@ impl Search<'_> {
     /// The predicted time of a step and its peak in bytes. `None` if a tensor exceeds a binding.
     fn cost(&self, strategy: Strategy) -> Option<(f64, u64)> {
         let plan = Plan::new(self.program(strategy), self.limits).ok()?;
-        Some((self.speed.step_seconds(plan.program(), &Tuning::GPU), plan.peak_bytes()))
+        Some((self.predictor.borrow_mut().step_seconds(plan.program()), plan.peak_bytes()))
     }
 
     fn seconds(&self, strategy: Strategy) -> f64 {

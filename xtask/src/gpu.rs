@@ -89,7 +89,10 @@ fn test(runtime: &RuntimeDirectory) -> bool {
 fn bench(program: &Path, runtime: &RuntimeDirectory, model: &[&str], tokens: u32, time: Duration) -> Result<Option<Value>> {
     let mut command = Command::new(program);
     command.arg("bench").args(model).args(["--seq-len", &tokens.to_string(), "--strategies", "checkpoint,stream"]);
-    command.args(["--chunk", "auto,1024,512,128", "--steps", "3", "--json"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .args(["--chunk", "auto,1024,512,128", "--steps", "3", "--matmul", "512,1024,2048", "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let mut child = runtime.give_to(&mut command).spawn().map_err(|error| format!("the program cannot be run: {error}"))?;
     let output = child.stdout.take().expect("stdout is piped");
     let reader = std::thread::spawn(move || serde_json::from_reader::<_, Value>(output).ok());
@@ -113,7 +116,7 @@ fn add(document: &mut Value, name: &str, tokens: u32, mut measured: Value) {
     for strategy in measured["strategies"].as_array_mut().into_iter().flatten() {
         strategy["ops"].as_array_mut().into_iter().for_each(|ops| ops.truncate(OPS));
     }
-    for field in ["adapter", "matmul_1024"] {
+    for field in ["adapter", "matmul"] {
         document[field] = measured[field].clone();
     }
     document["fma_gflops"] = measured["strategies"][0]["adapter_peak_gflops"].clone();

@@ -43,6 +43,9 @@ pub struct Arguments {
     /// Use fixed chunks; by default chunks are longer wherever the step needs less memory than at its peak (for stream)
     #[arg(long)]
     fixed_chunks: bool,
+    /// Sizes of square matrices whose products are timed alone, as 512,1024
+    #[arg(long, num_args = 1.., value_delimiter = ',', default_value = "1024", value_parser = clap::value_parser!(u32).range(64..=8192))]
+    matmul: Vec<u32>,
     /// Timed steps per strategy
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -76,8 +79,6 @@ impl Arguments {
 
 /// The number of operations to list per strategy.
 const OPS: usize = 16;
-/// The size of the square matrices whose product is timed alone.
-const MATMUL: u32 = 1024;
 
 /// A strategy with its executor and timings.
 struct Contestant {
@@ -105,19 +106,32 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let (report, _) = verify(&gpu, gradients, &values, &batch, |_, _| session.signals.check()).await?;
     let contestants = time(&gpu, steps, &values, &batch, arguments.steps, session.signals).await?;
     let ceilings = gpu.ceilings().await?;
-    let matmul = matmul_gflops(&gpu, MATMUL).await?;
+    let mut matmul = Vec::new();
+    for &size in &arguments.matmul {
+        let forms = matmul_gflops(&gpu, size.next_multiple_of(64)).await?;
+        matmul.extend(forms.into_iter().map(|(form, gflops)| (size.next_multiple_of(64), form, gflops)));
+    }
     let mut rows = Vec::new();
     for contestant in &contestants {
         session.signals.check()?;
         rows.push(row(contestant, ceilings, &roofline(&contestant.executor, Pass::STEP, ceilings).await?));
     }
     if session.json {
-        let matmul: Vec<Value> = matmul.iter().map(|(form, gflops)| json!({ "form": form, "gflops": gflops })).collect();
-        output::json(&json!({ "adapter": gpu.summary(), "same_bits": report.same_bits, "matmul_1024": matmul, "strategies": rows }))?;
+        let of_form = |(size, form, gflops): &(u32, &str, f64)| json!({ "size": size, "form": form, "gflops": gflops });
+        // The key of the size that was timed before there were others.
+        let matmul_1024: Vec<Value> = matmul.iter().filter(|(size, ..)| *size == 1024).map(of_form).collect();
+        let matmul: Vec<Value> = matmul.iter().map(of_form).collect();
+        output::json(&json!({
+            "adapter": gpu.summary(),
+            "same_bits": report.same_bits,
+            "matmul": matmul,
+            "matmul_1024": matmul_1024,
+            "strategies": rows,
+        }))?;
     } else {
         output::line(format_args!("{}: gradients {}", gpu.name(), if report.same_bits { "are the same bits" } else { "DIFFER" }))?;
-        for (form, gflops) in matmul {
-            output::line(format_args!("{form} of {MATMUL} × {MATMUL} × {MATMUL}: {gflops:.1} of {:.1} GFLOP/s", ceilings.gflops))?;
+        for (size, form, gflops) in matmul {
+            output::line(format_args!("{form} of {size} × {size} × {size}: {gflops:.1} of {:.1} GFLOP/s", ceilings.gflops))?;
         }
         rows.iter().try_for_each(print_row)?;
     }
