@@ -59,6 +59,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   // Of the blocks of keys, those that this dispatch is for.
   let end_key = min(last_key + 1u, chunk.end_key);
   let begin_key = max(first_key, chunk.first_key);
+  if begin_key >= end_key { return; }
 #for t in 0..$ROWS
   var all_max$t = LOWEST$;
   var all_sum$t = 0.0;

@@ -1,6 +1,6 @@
 //! Loss, log-probabilities and all gradients are bit-identical for all strategies and chunk lengths.
 
-use streambp::gpu::Tuning;
+use streambp::gpu::{DispatchLimit, Tuning};
 use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
 use streambp::step::{Batch, Program, Strategy};
 
@@ -141,9 +141,11 @@ fn cut_dispatches() {
         let program = Program::gradients(&config, batch.shape.clone(), Strategy::CHECKPOINT);
         let mut executor = model::device_executor(&program, tuning, &model::weights(&config, 1), &batch);
         let whole = model::device_step(&mut executor);
-        for work in [1_000_000, 50_000] {
-            executor.limit_dispatches(work);
-            let what = format!("{:?}, {lengths:?}, at most {work} in a dispatch", config.model_type);
+        // The last cuts the keys of several tiles of queries at once.
+        let by_workgroup = DispatchLimit { work: 20_000_000, workgroup_work: 100_000 };
+        for limit in [DispatchLimit::of(1_000_000), DispatchLimit::of(50_000), by_workgroup] {
+            executor.limit_dispatches(limit);
+            let what = format!("{:?}, {lengths:?}, {limit:?}", config.model_type);
             assert_same_bits(&ModelSpec::from(&config), &what, &model::device_step(&mut executor), &whole);
         }
     }

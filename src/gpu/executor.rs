@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bound_kernels::BoundKernels;
+use super::cutting::DispatchLimit;
 use super::device::Gpu;
 use super::device_memory::DeviceMemory;
 use super::lowering::Kernels;
@@ -45,8 +46,8 @@ impl Executor {
 
     /// Fixes the most work of a dispatch, whatever the device's speed: the results must be the same bits.
     #[doc(hidden)]
-    pub fn limit_dispatches(&mut self, work: u64) {
-        self.throttle.fix(work);
+    pub fn limit_dispatches(&mut self, limit: DispatchLimit) {
+        self.throttle.fix(limit);
     }
 
     /// The plan.

@@ -10,7 +10,7 @@ use super::device::PendingWork;
 pub(super) struct Throttle {
     work_per_submission: u64,
     /// The most work of a dispatch, whatever was measured: for tests.
-    fixed: Option<u64>,
+    fixed: Option<DispatchLimit>,
     submitted: Work,
 }
 
@@ -37,8 +37,8 @@ impl Throttle {
     }
 
     /// Fixes the most work of a dispatch.
-    pub fn fix(&mut self, work: u64) {
-        self.fixed = Some(work);
+    pub fn fix(&mut self, limit: DispatchLimit) {
+        self.fixed = Some(limit);
     }
 
     /// The most work of a submission.
@@ -48,7 +48,7 @@ impl Throttle {
 
     /// The most work of a dispatch.
     pub fn dispatch_limit(&self) -> DispatchLimit {
-        DispatchLimit::of(self.fixed.unwrap_or(self.work_per_submission))
+        self.fixed.unwrap_or_else(|| DispatchLimit::of(self.work_per_submission))
     }
 
     /// Records submitted work.
