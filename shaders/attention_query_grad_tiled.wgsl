@@ -34,7 +34,8 @@ var<workgroup> weight_tile: array<array<vec4<f32>, COL_THREADS + 1u>, 32u>;
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let head = workgroup_id.y % params$.heads;
-  let tile_start = workgroup_id.x * TOKEN_TILE + workgroup_id.y / params$.heads * 32u;
+  // The last queries see the most keys, so they come first.
+  let tile_start = (num_workgroups.x - 1u - workgroup_id.x) * TOKEN_TILE + workgroup_id.y / params$.heads * 32u;
   if tile_start >= chunk.count { return; }
   let last_key = chunk.start + min(tile_start + 32u, chunk.count) - 1u;
   let col = local_invocation_index % COL_THREADS;

@@ -61,7 +61,7 @@ pub struct AutoChunk {
 pub enum ChunkBound {
     /// The adapter is busy with these: longer ones would shorten a step by a fiftieth at most.
     Adapter,
-    /// These are a quarter of a batch that is short. Its step takes little time anyway, and with fewer chunks it would need hardly less
+    /// These are a quarter of a batch that is short, or of the least length. Its step takes little time anyway, and with fewer chunks it would need hardly less
     /// memory than with `checkpoint`.
     Batch,
     /// `auto` takes none that are longer than [`MOST_AUTO_CHUNK`] tokens.

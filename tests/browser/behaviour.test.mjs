@@ -93,10 +93,10 @@ async function fitsChunks(trainer) {
   const hint = (words) => page.waitForFunction((words) => new RegExp(words).test(document.querySelector('#chunk-hint').textContent), {}, words);
   await trainer.showSettings();
   assert.equal(await page.$eval('#chunk', ({ value }) => value), 'auto');
-  await hint('^Now 128, a quarter of the batch');
+  await hint('^Now 128: in so short a batch');
   assert.equal((await trainer.memoryBars()).length, 16, 'four chunks in four layers');
   await trainer.choose({ sequenceLength: 1024 });
-  await hint('^Now (256, a quarter|128: longer)');
+  await hint('^Now (256: in so short|128: longer)');
   await trainer.type('budget', 25.4);
   await trainer.choose({ sequenceLength: 4096 });
   await hint('^Now 64: longer chunks are over the budget');

@@ -243,18 +243,13 @@ impl StrategyOptions {
         speed: &DeviceSpeed,
     ) -> (Strategy, Option<AutoChunk>) {
         let of = |chunk| self.with_chunk(chunk);
-        match self.chunk() {
-            _ if self.kind() != StrategyKind::Stream => (of(TOKEN_TILE), None),
-            ChunkLength::Auto => {
-                self.note_rounded();
-                let auto = auto_chunk(spec, shape, of, budget.unwrap_or(u64::MAX), limits, speed);
-                (of(auto.chunk), Some(auto))
-            }
-            ChunkLength::Tokens(chunk) => {
-                self.note_rounded();
-                (of(chunk), None)
-            }
+        if self.kind() != StrategyKind::Stream {
+            return (of(TOKEN_TILE), None);
         }
+        self.note_rounded();
+        let choose = || auto_chunk(spec, shape, of, budget.unwrap_or(u64::MAX), limits, speed);
+        let auto = (self.chunk() == ChunkLength::Auto).then(choose);
+        (of(self.chunk().or(auto.map_or(TOKEN_TILE, |auto| auto.chunk))), auto)
     }
 
     /// The strategy with chunks of that many tokens.
@@ -273,7 +268,7 @@ impl StrategyOptions {
     }
 
     /// The chunk length in the layers, as it is asked for.
-    pub fn chunk(&self) -> ChunkLength {
+    fn chunk(&self) -> ChunkLength {
         self.chunk.unwrap_or(ChunkLength::Auto)
     }
 
@@ -292,7 +287,7 @@ impl StrategyOptions {
 pub fn auto_words(AutoChunk { chunk, bound }: AutoChunk) -> String {
     let why = match bound {
         ChunkBound::Adapter => "longer ones would hardly shorten the step",
-        ChunkBound::Batch => "a quarter of the batch; longer ones would save little memory",
+        ChunkBound::Batch => "in so short a batch, longer ones would save little memory",
         ChunkBound::Most => "the longest that auto takes",
         ChunkBound::Budget => "longer ones are over the budget or more than the adapter can bind",
     };
