@@ -84,7 +84,7 @@ sections! {
         length, tokens, same_bits, explain, train, save, at, the_model, parts,
     }
     Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
-    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, auto_adapter, auto_batch, auto_most, auto_budget, auto_logits, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
+    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, auto_adapter, auto_unmeasured, auto_batch, auto_most, auto_budget, auto_logits, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls {
         title, about, start, go_on, pause, step, reset, loading, ready, resuming, preparing, preparing_label, training, stepping, waiting, paused, stopped, recovered, waiting_for_device,
         no_adapter, no_device, no_gpu, pause_first, text_first, finished, finished_about, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion, command, command_copied,

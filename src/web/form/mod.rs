@@ -291,15 +291,18 @@ impl Form {
     /// # Errors
     /// A sentence about the field that makes no sense.
     pub fn plan(&self, adapter: &Adapter) -> Result<Plan> {
-        let (spec, settings) = (self.spec()?, self.settings()?);
-        let shape = BatchShape::uniform(settings.batch, settings.seq_len);
+        let spec = self.spec()?;
+        let shape = BatchShape::uniform(self.positive(Field::Batch)?, self.positive(Field::SeqLen)?);
         let [chunk, logits_chunk] = self.chunks()?;
         let both = |chunk: u32| [chunk, logits_chunk.or(chunk)];
         let stream = |chunk: u32| self.strategy(StrategyKind::Stream, both(chunk));
         let choose = || auto_chunk(&spec, &shape, stream, self.budget().unwrap_or(u64::MAX), adapter.limits, &adapter.speed);
         let auto = (chunk == ChunkLength::Auto).then(choose);
         let chunks = both(chunk.or(auto.map_or(TOKEN_TILE, |auto| auto.chunk)));
-        Ok(Plan { strategy: self.strategy(self.strategy, chunks), spec, shape, chunks, auto })
+        let strategy = self.strategy(self.strategy, chunks);
+        // There is no step of settings that make no sense.
+        self.settings(strategy)?;
+        Ok(Plan { spec, shape, strategy, chunks, auto })
     }
 
     /// C and C' as they are asked for.
@@ -351,7 +354,7 @@ impl Form {
         let Plan { spec, strategy, chunks, .. } = self.plan(adapter)?;
         Ok(Run {
             spec,
-            settings: Settings { strategy, ..self.settings()? },
+            settings: self.settings(strategy)?,
             data,
             vocabulary: self.vocabulary,
             start,
@@ -402,13 +405,12 @@ impl Form {
         strategy.offloading(self.offload).with_adaptive_chunks(self.adaptive_chunks)
     }
 
-    /// All settings but the strategy.
-    fn settings(&self) -> Result<Settings> {
+    fn settings(&self, strategy: Strategy) -> Result<Settings> {
         let settings = Settings {
             seq_len: self.positive(Field::SeqLen)?,
             batch: self.positive(Field::Batch)?,
             accumulate: self.positive(Field::Accumulate)?,
-            strategy: Strategy::STANDARD,
+            strategy,
             learning_rate: self.number(Field::LearningRate)?,
             min_learning_rate: self.number(Field::MinLearningRate)?,
             warmup: self.whole(Field::Warmup)?,

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::gpu::DeviceClass;
 use crate::model::PRESETS;
 use crate::step::StrategyKind;
 use crate::train::{AutoChunk, ChunkBound, ChunkLength};
@@ -21,14 +22,15 @@ fn chosen_chunk(settings: Settings, t: T, field: Field) -> Option<String> {
     let [_, logits_chunk] = settings.form.with(Form::chunks).ok()?;
     let plan = settings.plan.get().ok()?;
     match field {
-        Field::Chunk => plan.auto.map(|AutoChunk { chunk, bound }| fill(why(t, bound), &[("length", &chunk)])),
+        Field::Chunk => plan.auto.map(|AutoChunk { chunk, bound }| fill(why(settings, t, bound), &[("length", &chunk)])),
         _ if logits_chunk == ChunkLength::Auto => Some(fill(t.model.auto_logits, &[("length", &plan.chunks[1])])),
         _ => None,
     }
 }
 
-fn why(t: T, bound: ChunkBound) -> &'static str {
+fn why(settings: Settings, t: T, bound: ChunkBound) -> &'static str {
     match bound {
+        ChunkBound::Adapter if settings.adapter.get().speed == DeviceClass::TYPICAL.speed() => t.model.auto_unmeasured,
         ChunkBound::Adapter => t.model.auto_adapter,
         ChunkBound::Batch => t.model.auto_batch,
         ChunkBound::Most => t.model.auto_most,
