@@ -3,30 +3,9 @@
 // maximum (online softmax, as in FlashAttention, Dao et al. 2022), so no row of scores is ever in memory. With DIRECT each thread loads the
 // keys, with SUBGROUP each thread of a subgroup loads one and broadcasts it. For GPUs there is attention_tiled.wgsl.
 // Each block of keys is summed on its own; out and stats hold the sums of the blocks so far, and the maximum that they refer to.
-#include scores
-#include packed_loads
-
-struct Params$ {
-  head_vec4s: u32,
-  heads: u32,
-  num_key_value_groups: u32,
-  keys_row_vec4s: u32,
-  keys_row_modulus: u32,
-  scale: f32,
-  window: u32,
-  q_row_modulus: u32,
-  out_row_modulus: u32,
-  stats_row_modulus: u32,
-}
+#include attention_operands
 
 const LOWEST$: f32 = -1e30;
-
-@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>; // (C×H·E)
-@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>; // (N×K·E, or a ring)
-@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>; // (N×K·E, or a ring)
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
-@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>; // (C×H·E)
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let tile_start = workgroup_id.x * TOKEN_TILE;

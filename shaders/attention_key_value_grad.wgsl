@@ -2,30 +2,7 @@
 // over the queries i to which key j is visible, from last to first, and over the query heads that share the key. A thread owns $TOKENS keys
 // of one key/value head. Threads share queries as attention.wgsl shares keys. Each tile of queries is summed on its own and then added to
 // d_k and d_v, so a chunk boundary is only one of these additions.
-#include scores
-#include packed_loads
-
-struct Params$ {
-  head_vec4s: u32,
-  heads: u32,
-  num_key_value_groups: u32,
-  keys_row_vec4s: u32,
-  keys_row_modulus: u32,
-  scale: f32,
-  window: u32,
-  q_row_modulus: u32,
-  d_out_row_modulus: u32,
-  stats_row_modulus: u32,
-}
-
-@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>; // (C×H·E)
-@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>; // (N×K·E, or a ring)
-@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>; // (N×K·E, or a ring)
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>; // (C×H·E)
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
-@group(0) @binding(d_k$) var<storage, read_write> d_k$: array<Quad>; // (N×K·E, or a ring)
-@group(0) @binding(d_v$) var<storage, read_write> d_v$: array<Quad>; // (N×K·E, or a ring)
+#include attention_key_value_grad_operands
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let chunk_end = chunk.start + chunk.count;

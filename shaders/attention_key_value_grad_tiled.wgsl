@@ -1,55 +1,44 @@
 // Adds the contributions of the chunk's queries to d_k and d_v (N×K·E): d_v[j] += sum of p · d_out[i], d_k[j] += scale · sum of d_s · q[i],
 // over the queries i to which key j is visible, from last to first, and over the query heads that share the key. For GPUs: a workgroup has
-// $KEYS keys of one key/value head, and goes through the queries 32 at a time, in tiles as those of attention_tiled.wgsl: rows are keys,
+// $TILE_ROWS keys of one key/value head, and goes through the queries 32 at a time, in tiles as those of attention_tiled.wgsl: rows are keys,
 // columns queries. Each tile of queries is summed on its own and then added to d_k and d_v, so a chunk boundary is only one of these
 // additions.
-#include scores
-#include tiled_head
-
-struct Params$ {
-  head_vec4s: u32,
-  heads: u32,
-  num_key_value_groups: u32,
-  keys_row_vec4s: u32,
-  keys_row_modulus: u32,
-  scale: f32,
-  window: u32,
-  q_row_modulus: u32,
-  d_out_row_modulus: u32,
-  stats_row_modulus: u32,
-}
-
-@group(0) @binding(q$) var<storage, read_write> q$: array<vec4<f32>>; // (C×H·E)
-@group(0) @binding(k$) var<storage, read_write> k$: array<vec4<f32>>; // (N×K·E, or a ring)
-@group(0) @binding(v$) var<storage, read_write> v$: array<vec4<f32>>; // (N×K·E, or a ring)
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×H·E)
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
-@group(0) @binding(d_k$) var<storage, read_write> d_k$: array<vec4<f32>>; // (N×K·E, or a ring)
-@group(0) @binding(d_v$) var<storage, read_write> d_v$: array<vec4<f32>>; // (N×K·E, or a ring)
+#include attention_key_value_grad_operands
 
 var<workgroup> query_tile: array<array<vec4<f32>, $STRIDEu>, $COLSu>;
 var<workgroup> d_out_tile: array<array<vec4<f32>, $STRIDEu>, $COLSu>;
 // p and d_s.
-var<workgroup> p_tile: array<array<vec4<f32>, COL_THREADS + 1u>, $KEYSu>;
-var<workgroup> d_s_tile: array<array<vec4<f32>, COL_THREADS + 1u>, $KEYSu>;
+var<workgroup> p_tile: array<array<vec4<f32>, $COL_THREADSu + 1u>, $TILE_ROWSu>;
+var<workgroup> d_s_tile: array<array<vec4<f32>, $COL_THREADSu + 1u>, $TILE_ROWSu>;
+
+// Stages a slice of a tile of queries and of their d_out, from the last query on.
+fn stage$(last: u32, head: u32, slice: u32, local_invocation_index: u32) {
+  let q_row = first_row(params$.q_row_modulus);
+  let d_out_row = first_row(params$.d_out_row_modulus);
+  for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
+    let row = clamp(last - i / $SLICE_VEC4Su, chunk.start, chunk.start + chunk.count - 1u) - chunk.start;
+    let e = slice + i % $SLICE_VEC4Su;
+    query_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = q$[((q_row + row) * params$.heads + head) * params$.head_vec4s + e];
+    d_out_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = d_out$[((d_out_row + row) * params$.heads + head) * params$.head_vec4s + e];
+  }
+}
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let key_heads = params$.heads / params$.num_key_value_groups;
   let key_head = workgroup_id.y % key_heads;
   let chunk_end = chunk.start + chunk.count;
   let key_tile = max(first_in_window$(chunk.start), chunk.first_key) / TOKEN_TILE + workgroup_id.x;
-  let first_key = key_tile * TOKEN_TILE + workgroup_id.y / key_heads * $KEYSu;
+  let first_key = key_tile * TOKEN_TILE + workgroup_id.y / key_heads * $TILE_ROWSu;
   if first_key >= chunk_end { return; }
-  let last_key = min(first_key + $KEYSu, chunk_end) - 1u;
+  let last_key = min(first_key + $TILE_ROWSu, chunk_end) - 1u;
   // The sequence of the chunk's queries may begin after these keys.
   if first_visible$(chunk.start) > last_key { return; }
-  let col = local_invocation_index % COL_THREADS;
+  let col = local_invocation_index % $COL_THREADSu;
   let out_col = min(col, $SLICE_VEC4Su - 1u);
   // A tile never wraps around the end of a ring.
   let first_key_row = first_key % params$.keys_row_modulus;
 #for t in 0..$ROWS
-  let in_tile$t = local_invocation_index / COL_THREADS + $tu * $ROW_THREADSu;
+  let in_tile$t = local_invocation_index / $COL_THREADSu + $tu * $ROW_THREADSu;
   let key$t = min(first_key + in_tile$t, last_key);
   let k_at$t = (first_key_row + key$t - first_key) * params$.keys_row_vec4s + key_head * params$.head_vec4s;
   let is_mine$t = col < $SLICE_VEC4Su && first_key + in_tile$t <= last_key;
@@ -60,8 +49,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
-  let q_row = first_row(params$.q_row_modulus);
-  let d_out_row = first_row(params$.d_out_row_modulus);
   let stats_row = first_row(params$.stats_row_modulus);
   let first_tile = max(first_key, chunk.start) / TOKEN_TILE;
   let last_tile = (chunk_end + TOKEN_TILE - 1u) / TOKEN_TILE;
@@ -87,16 +74,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
       for (var slice = 0u; slice < $HEAD_VEC4Su; slice += $SLICE_VEC4Su) {
-        for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
-          let row = clamp(last - i / $SLICE_VEC4Su, chunk.start, chunk_end - 1u) - chunk.start;
-          let e = slice + i % $SLICE_VEC4Su;
-          query_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = q$[((q_row + row) * params$.heads + head) * params$.head_vec4s + e];
-          d_out_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = d_out$[((d_out_row + row) * params$.heads + head) * params$.head_vec4s + e];
-        }
+        stage$(last, head, slice, local_invocation_index);
         workgroupBarrier();
 #for e in 0..$SLICE_VEC4S
 #for j in 0..4
-        let q$e_$j = query_tile[col + $ju * COL_THREADS][$e];
+        let q$e_$j = query_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
         let k$e_$t = k$[k_at$t + slice + $eu];
@@ -105,7 +87,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #for j in 0..4
-        let d_out$e_$j = d_out_tile[col + $ju * COL_THREADS][$e];
+        let d_out$e_$j = d_out_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
         let v$e_$t = v$[k_at$t + slice + $eu];
@@ -119,7 +101,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
       }
 #for j in 0..4
-      let query$j = last - col - $ju * COL_THREADS;
+      let query$j = last - col - $ju * $COL_THREADSu;
       let token$j = clamp(query$j, chunk.start, chunk_end - 1u);
       let first_seen$j = first_visible$(token$j);
       let log_sum_and_delta$j = stats$[(stats_row + token$j - chunk.start) * params$.heads + head];
@@ -139,22 +121,17 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #for s in 0..$SLICES
 #if SLICED
-      for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
-        let row = clamp(last - i / $SLICE_VEC4Su, chunk.start, chunk_end - 1u) - chunk.start;
-        let e = $su * $SLICE_VEC4Su + i % $SLICE_VEC4Su;
-        query_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = q$[((q_row + row) * params$.heads + head) * params$.head_vec4s + e];
-        d_out_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = d_out$[((d_out_row + row) * params$.heads + head) * params$.head_vec4s + e];
-      }
+      stage$(last, head, $su * $SLICE_VEC4Su, local_invocation_index);
       workgroupBarrier();
 #end
-      for (var c = 0u; c < COL_THREADS; c++) {
+      for (var c = 0u; c < $COL_THREADSu; c++) {
 #for t in 0..$ROWS
         let p$t = p_tile[in_tile$t][c];
         let d_s$t = d_s_tile[in_tile$t][c];
 #end
 #for j in 0..4
-        let q$j = query_tile[c + $ju * COL_THREADS][out_col];
-        let d_out$j = d_out_tile[c + $ju * COL_THREADS][out_col];
+        let q$j = query_tile[c + $ju * $COL_THREADSu][out_col];
+        let d_out$j = d_out_tile[c + $ju * $COL_THREADSu][out_col];
 #for t in 0..$ROWS
         d_v$t_$s = fma(vec4(p$t[$j]), d_out$j, d_v$t_$s);
         d_k$t_$s = fma(vec4(d_s$t[$j]), q$j, d_k$t_$s);

@@ -1,32 +1,7 @@
 // d_q (C×H·E), and stats[i, h].y = d_out · out of the row (C×H×2). With p = exp(s − log_sum) recomputed for every visible key:
 // d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. A thread has $TOKENS query rows of one head. Threads share keys, and
 // d_q holds the sum of the blocks of keys so far, as in attention.wgsl.
-#include scores
-#include packed_loads
-
-struct Params$ {
-  head_vec4s: u32,
-  heads: u32,
-  num_key_value_groups: u32,
-  keys_row_vec4s: u32,
-  keys_row_modulus: u32,
-  scale: f32,
-  window: u32,
-  q_row_modulus: u32,
-  out_row_modulus: u32,
-  d_out_row_modulus: u32,
-  stats_row_modulus: u32,
-  d_q_row_modulus: u32,
-}
-
-@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>; // (C×H·E)
-@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>; // (N×K·E, or a ring)
-@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>; // (N×K·E, or a ring)
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
-@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>; // (C×H·E)
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>; // (C×H·E)
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
-@group(0) @binding(d_q$) var<storage, read_write> d_q$: array<Quad>; // (C×H·E)
+#include attention_query_grad_operands
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let tile_start = workgroup_id.x * TOKEN_TILE;

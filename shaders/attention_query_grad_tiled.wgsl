@@ -1,44 +1,19 @@
 // d_q (C×H·E), and stats[i, h].y = d_out · out of the row (C×H×2). With p = exp(s − log_sum) recomputed for every visible key:
 // d_s = p · (d_out · v − stats.y), d_q = scale · sum of d_s · k. For GPUs: tiles as in attention_tiled.wgsl, of products q · k and
 // d_out · v, and then of d_s times keys. d_q holds the sum of the blocks of keys so far.
-#include scores
-#include tiled_head
-
-struct Params$ {
-  head_vec4s: u32,
-  heads: u32,
-  num_key_value_groups: u32,
-  keys_row_vec4s: u32,
-  keys_row_modulus: u32,
-  scale: f32,
-  window: u32,
-  q_row_modulus: u32,
-  out_row_modulus: u32,
-  d_out_row_modulus: u32,
-  stats_row_modulus: u32,
-  d_q_row_modulus: u32,
-}
-
-@group(0) @binding(q$) var<storage, read_write> q$: array<vec4<f32>>; // (C×H·E)
-@group(0) @binding(k$) var<storage, read_write> k$: array<vec4<f32>>; // (N×K·E, or a ring)
-@group(0) @binding(v$) var<storage, read_write> v$: array<vec4<f32>>; // (N×K·E, or a ring)
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
-@group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>; // (C×H·E)
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×H·E)
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
-@group(0) @binding(d_q$) var<storage, read_write> d_q$: array<vec4<f32>>; // (C×H·E)
+#include attention_query_grad_operands
 
 var<workgroup> key_tile: array<array<vec4<f32>, $STRIDEu>, $COLSu>;
 var<workgroup> value_tile: array<array<vec4<f32>, $STRIDEu>, $COLSu>;
-var<workgroup> weight_tile: array<array<vec4<f32>, COL_THREADS + 1u>, 32u>;
+var<workgroup> weight_tile: array<array<vec4<f32>, $COL_THREADSu + 1u>, $TILE_ROWSu>;
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let head = workgroup_id.y % params$.heads;
   // The last queries see the most keys, so they come first.
-  let tile_start = (num_workgroups.x - 1u - workgroup_id.x) * TOKEN_TILE + workgroup_id.y / params$.heads * 32u;
+  let tile_start = (num_workgroups.x - 1u - workgroup_id.x) * TOKEN_TILE + workgroup_id.y / params$.heads * $TILE_ROWSu;
   if tile_start >= chunk.count { return; }
-  let last_key = chunk.start + min(tile_start + 32u, chunk.count) - 1u;
-  let col = local_invocation_index % COL_THREADS;
+  let last_key = chunk.start + min(tile_start + $TILE_ROWSu, chunk.count) - 1u;
+  let col = local_invocation_index % $COL_THREADSu;
   let out_col = min(col, $SLICE_VEC4Su - 1u);
   let q_row = first_row(params$.q_row_modulus);
   let out_row = first_row(params$.out_row_modulus);
@@ -46,7 +21,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let stats_row = first_row(params$.stats_row_modulus);
   let d_q_row = first_row(params$.d_q_row_modulus);
 #for t in 0..$ROWS
-  let in_tile$t = local_invocation_index / COL_THREADS + $tu * $ROW_THREADSu;
+  let in_tile$t = local_invocation_index / $COL_THREADSu + $tu * $ROW_THREADSu;
   let row$t = min(tile_start + in_tile$t, chunk.count - 1u);
   let token$t = chunk.start + row$t;
   let first_key$t = first_visible$(token$t);
@@ -98,7 +73,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
         workgroupBarrier();
 #for e in 0..$SLICE_VEC4S
 #for j in 0..4
-        let k$e_$j = key_tile[col + $ju * COL_THREADS][$e];
+        let k$e_$j = key_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
         let q$e_$t = q$[q_at$t + slice + $eu];
@@ -107,7 +82,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #for j in 0..4
-        let v$e_$j = value_tile[col + $ju * COL_THREADS][$e];
+        let v$e_$j = value_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
         let d_out$e_$t = d_out$[d_out_at$t + slice + $eu];
@@ -123,7 +98,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       // Keys past the last one come after every query of the tile, so they are masked.
 #for t in 0..$ROWS
 #for j in 0..4
-      let key$t_$j = from_key + col + $ju * COL_THREADS;
+      let key$t_$j = from_key + col + $ju * $COL_THREADSu;
       let sees$t_$j = key$t_$j >= first_key$t && key$t_$j <= token$t;
       let d_s$t_$j = select(0.0, weight$(s$t_$j, log_sum$t) * (d_p$t_$j - delta$t) * params$.scale, sees$t_$j);
 #end
@@ -142,12 +117,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       }
       workgroupBarrier();
 #end
-      for (var c = 0u; c < COL_THREADS; c++) {
+      for (var c = 0u; c < $COL_THREADSu; c++) {
 #for t in 0..$ROWS
         let d_s$t = weight_tile[in_tile$t][c];
 #end
 #for j in 0..4
-        let k$j = key_tile[c + $ju * COL_THREADS][out_col];
+        let k$j = key_tile[c + $ju * $COL_THREADSu][out_col];
 #for t in 0..$ROWS
         sum$t_$s = fma(vec4(d_s$t[$j]), k$j, sum$t_$s);
 #end

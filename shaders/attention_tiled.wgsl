@@ -1,52 +1,32 @@
 // out = softmax(q · kᵀ · scale) · v over the keys that are visible to a query (C×H·E); stats[i, h].x = log-sum-exp of the row (C×H×2).
 // For GPUs: a workgroup has 32 queries of one head. For 32 keys at a time it multiplies two tiles twice: scores are queries times keys, and
 // sums are weights times values, with a running maximum (online softmax, as in FlashAttention, Dao et al. 2022). A thread has $ROWS rows of
-// both products: four columns of the scores, and one group of four columns of each slice of the head.
+// both products: four columns of the scores, and one group of four columns of each slice of the head. Its columns of the scores are as far apart
+// as there are threads of a row, so that threads that run together read different banks of workgroup memory.
 // Each block of keys is summed on its own; out and stats hold the sums of the blocks so far, and the maximum that they refer to.
-#include scores
-#include tiled_head
-
-struct Params$ {
-  head_vec4s: u32,
-  heads: u32,
-  num_key_value_groups: u32,
-  keys_row_vec4s: u32,
-  keys_row_modulus: u32,
-  scale: f32,
-  window: u32,
-  q_row_modulus: u32,
-  out_row_modulus: u32,
-  stats_row_modulus: u32,
-}
+#include attention_operands
 
 const LOWEST$: f32 = -1e30;
 
-@group(0) @binding(q$) var<storage, read_write> q$: array<vec4<f32>>; // (C×H·E)
-@group(0) @binding(k$) var<storage, read_write> k$: array<vec4<f32>>; // (N×K·E, or a ring)
-@group(0) @binding(v$) var<storage, read_write> v$: array<vec4<f32>>; // (N×K·E, or a ring)
-@group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
-@group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>; // (C×H·E)
-@group(0) @binding(stats$) var<storage, read_write> stats$: array<vec2<f32>>; // (C×H×2)
-
 // A slice of keys, and then of values.
 var<workgroup> key_tile: array<array<vec4<f32>, $STRIDEu>, $COLSu>;
-var<workgroup> weight_tile: array<array<vec4<f32>, COL_THREADS + 1u>, 32u>;
+var<workgroup> weight_tile: array<array<vec4<f32>, $COL_THREADSu + 1u>, $TILE_ROWSu>;
 // What each thread of a row has found: its maximum, and its sum.
-var<workgroup> of_threads: array<array<f32, COL_THREADS + 1u>, 32u>;
+var<workgroup> of_threads: array<array<f32, $COL_THREADSu + 1u>, $TILE_ROWSu>;
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let head = workgroup_id.y % params$.heads;
   // The last queries see the most keys, so they come first.
-  let tile_start = (num_workgroups.x - 1u - workgroup_id.x) * TOKEN_TILE + workgroup_id.y / params$.heads * 32u;
+  let tile_start = (num_workgroups.x - 1u - workgroup_id.x) * TOKEN_TILE + workgroup_id.y / params$.heads * $TILE_ROWSu;
   if tile_start >= chunk.count { return; }
-  let last_key = chunk.start + min(tile_start + 32u, chunk.count) - 1u;
-  let col = local_invocation_index % COL_THREADS;
+  let last_key = chunk.start + min(tile_start + $TILE_ROWSu, chunk.count) - 1u;
+  let col = local_invocation_index % $COL_THREADSu;
   let out_col = min(col, $SLICE_VEC4Su - 1u);
   let q_row = first_row(params$.q_row_modulus);
   let out_row = first_row(params$.out_row_modulus);
   let stats_row = first_row(params$.stats_row_modulus);
 #for t in 0..$ROWS
-  let in_tile$t = local_invocation_index / COL_THREADS + $tu * $ROW_THREADSu;
+  let in_tile$t = local_invocation_index / $COL_THREADSu + $tu * $ROW_THREADSu;
   let row$t = min(tile_start + in_tile$t, chunk.count - 1u);
   let token$t = chunk.start + row$t;
   let first_key$t = first_visible$(token$t);
@@ -99,7 +79,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
         workgroupBarrier();
 #for e in 0..$SLICE_VEC4S
 #for j in 0..4
-        let k$e_$j = key_tile[col + $ju * COL_THREADS][$e];
+        let k$e_$j = key_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
         let q$e_$t = q$[q_at$t + slice + $eu];
@@ -113,7 +93,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       // Keys past the last one come after every query of the tile, so they are masked.
 #for t in 0..$ROWS
 #for j in 0..4
-      let key$t_$j = from_key + col + $ju * COL_THREADS;
+      let key$t_$j = from_key + col + $ju * $COL_THREADSu;
       let sees$t_$j = key$t_$j >= first_key$t && key$t_$j <= token$t;
       s$t_$j = select(LOWEST$, score$(s$t_$j), sees$t_$j);
 #end
@@ -122,7 +102,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       workgroupBarrier();
 #for t in 0..$ROWS
       var new_max$t = row_max$t;
-#for c in 0..8
+#for c in 0..$COL_THREADS
       new_max$t = max(new_max$t, of_threads[in_tile$t][$c]);
 #end
       let rescale$t = exp(row_max$t - new_max$t);
@@ -143,12 +123,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
         key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = v$[at];
       }
       workgroupBarrier();
-      for (var c = 0u; c < COL_THREADS; c++) {
+      for (var c = 0u; c < $COL_THREADSu; c++) {
 #for t in 0..$ROWS
         let p$t = weight_tile[in_tile$t][c];
 #end
 #for j in 0..4
-        let v$j = key_tile[c + $ju * COL_THREADS][out_col];
+        let v$j = key_tile[c + $ju * $COL_THREADSu][out_col];
 #for t in 0..$ROWS
         sum$t_$s = fma(vec4(p$t[$j]), v$j, sum$t_$s);
 #end
@@ -163,7 +143,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     workgroupBarrier();
 #for t in 0..$ROWS
     row_sum$t = 0.0;
-#for c in 0..8
+#for c in 0..$COL_THREADS
     row_sum$t += of_threads[in_tile$t][$c];
 #end
     let new_max$t = max(all_max$t, row_max$t);

@@ -1,6 +1,5 @@
 //! Classes of devices whose speed is known from their data sheets, for plans without an adapter.
 
-use std::fmt;
 use std::str::FromStr;
 
 use super::ceilings::Ceilings;
@@ -10,7 +9,7 @@ use crate::error::Error;
 /// A device by its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DeviceClass {
-    /// The name on the command line and in links.
+    /// The name on the command line and in the page's list.
     pub name: &'static str,
     /// The name in sentences.
     pub title: &'static str,
@@ -38,12 +37,6 @@ impl DeviceClass {
     /// Its speed.
     pub fn speed(&self) -> DeviceSpeed {
         self.ceilings.into()
-    }
-}
-
-impl fmt::Display for DeviceClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name)
     }
 }
 

@@ -27,15 +27,6 @@ pub(super) struct BlockLaunches<'a> {
     lowered: LoweredBlock,
 }
 
-/// All dispatches of a step with kernels of that tuning, in the order in which they run.
-pub fn launches(program: &Program, tuning: &Tuning) -> Vec<Launch> {
-    let of_block = |block| {
-        let launches = BlockLaunches::new(program, block, tuning);
-        (0..launches.chunk_count()).flat_map(|order| launches.of_chunk(order).collect::<Vec<_>>()).collect::<Vec<_>>()
-    };
-    program.blocks.iter().flat_map(of_block).collect()
-}
-
 impl<'a> BlockLaunches<'a> {
     pub fn new(program: &'a Program, block: &'a Block, tuning: &Tuning) -> Self {
         BlockLaunches { program, block, lowered: lower_block(program, block, tuning) }

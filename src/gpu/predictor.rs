@@ -129,7 +129,6 @@ impl DeviceSpeed {
 #[cfg(test)]
 mod tests {
     use super::super::device_class::DeviceClass;
-    use super::super::launches::launches;
     use super::*;
     use crate::model::PRESETS;
     use crate::step::{BatchShape, Limits, Plan, Strategy};
@@ -145,7 +144,11 @@ mod tests {
         for chunk in [64, 192, 1024] {
             let program = medium_step(Strategy::stream(chunk, chunk));
             let speed = DeviceClass::ALL[0].speed();
-            let sum: f64 = launches(&program, &Tuning::GPU).iter().map(|launch| speed.seconds(launch)).sum();
+            let of_block = |block| {
+                let launches = BlockLaunches::new(&program, block, &Tuning::GPU);
+                (0..launches.chunk_count()).flat_map(|order| launches.of_chunk(order)).map(|launch| speed.seconds(&launch)).sum::<f64>()
+            };
+            let sum: f64 = program.blocks.iter().map(of_block).sum();
             let found = speed.step_seconds(&program, &Tuning::GPU);
             assert!((found / sum - 1.0).abs() < 0.005, "{chunk}: {found} instead of {sum}");
         }

@@ -11,7 +11,7 @@ use super::tensor::{Rows, Storage, TOKEN_TILE};
 use crate::model::BINDING_BYTES;
 
 /// The longest useful chunk, in tokens: with it, one dispatch fills most devices.
-const LONGEST: u64 = 2048;
+pub const LONGEST_CHUNK: u32 = 2048;
 
 /// Lengthens the chunks of each block by a power of two, as far as the peak does not rise.
 pub(super) fn lengthen(program: &mut Program) {
@@ -57,7 +57,7 @@ fn longest(program: &Program, memory: &MemoryLayout, fixed: &[u32]) -> Vec<u32> 
     fixed.iter().zip(times).map(|(length, times)| (length << times.ilog2()).min(program.tokens())).collect()
 }
 
-/// The factor by which a block's chunks may grow, memory aside: up to [`LONGEST`] tokens, and no tensor larger than a binding. Blocks with
+/// The factor by which a block's chunks may grow, memory aside: up to [`LONGEST_CHUNK`] tokens, and no tensor larger than a binding. Blocks with
 /// rings or host copies have chunks of fixed length.
 fn most_times(program: &Program, block: &Block) -> u32 {
     let tensors = || block.nodes.iter().flat_map(|node| node.op.operands()).map(|operand| program.tensor(operand.tensor));
@@ -66,7 +66,7 @@ fn most_times(program: &Program, block: &Block) -> u32 {
     let row_bytes = tensors().map(|tensor| if tensor.rows == Rows::Chunk { tensor.row_bytes() } else { 1 }).max();
     let bindable = BINDING_BYTES / row_bytes.unwrap_or(1);
     match block.chunk_order {
-        ChunkOrder::Ascending(_) | ChunkOrder::Descending(_) if !is_bound => (bindable.min(LONGEST) as u32 / length).max(1),
+        ChunkOrder::Ascending(_) | ChunkOrder::Descending(_) if !is_bound => (bindable.min(LONGEST_CHUNK.into()) as u32 / length).max(1),
         _ => 1,
     }
 }

@@ -32,6 +32,7 @@ mod tensor;
 mod trace;
 mod training_step;
 
+pub use adaptive_chunks::LONGEST_CHUNK;
 pub use batch::{Batch, BatchShape, IGNORED_LABEL};
 pub use builder::Builder;
 pub use chunk::{Chunk, ChunkOrder};

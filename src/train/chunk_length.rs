@@ -10,7 +10,7 @@ use super::planner::fits;
 use crate::error::Error;
 use crate::gpu::{DeviceSpeed, Predictor, Tuning};
 use crate::model::ModelSpec;
-use crate::step::{BatchShape, Limits, Program, Strategy, TOKEN_TILE};
+use crate::step::{BatchShape, LONGEST_CHUNK, Limits, Program, Strategy, TOKEN_TILE};
 
 /// A chunk length, as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -22,6 +22,17 @@ pub enum ChunkLength {
 }
 
 impl ChunkLength {
+    /// The tokens, or for `auto` those that `choose` chooses, with the choice.
+    pub fn resolve(self, choose: impl FnOnce() -> AutoChunk) -> (u32, Option<AutoChunk>) {
+        match self {
+            ChunkLength::Auto => {
+                let auto = choose();
+                (auto.chunk, Some(auto))
+            }
+            ChunkLength::Tokens(tokens) => (tokens, None),
+        }
+    }
+
     /// The tokens, or for `auto` those that were chosen.
     pub fn or(self, chosen: u32) -> u32 {
         if let ChunkLength::Tokens(tokens) = self { tokens } else { chosen }
@@ -64,14 +75,12 @@ pub enum ChunkBound {
     /// These are a quarter of a batch that is short, or of the least length. Its step takes little time anyway, and with fewer chunks it would need hardly less
     /// memory than with `checkpoint`.
     Batch,
-    /// `auto` takes none that are longer than [`MOST_AUTO_CHUNK`] tokens.
+    /// `auto` takes none that are longer than [`LONGEST_CHUNK`] tokens.
     Most,
     /// Longer ones are over the budget, or more than the adapter can bind.
     Budget,
 }
 
-/// The longest chunk of `auto`, in tokens.
-pub const MOST_AUTO_CHUNK: u32 = 2048;
 /// The shortest one, in tokens, where memory allows it.
 const LEAST: u32 = 128;
 /// Chunks of a short batch, at least. Short is what is shorter than two of the longest chunks.
@@ -114,15 +123,16 @@ pub fn auto_chunk(
     if fits(auto.chunk) {
         return auto;
     }
-    let shorter = lengths.into_iter().filter(|&chunk| chunk < auto.chunk && fits(TOKEN_TILE));
-    AutoChunk { chunk: shorter.into_iter().find(|&chunk| fits(chunk)).unwrap_or(TOKEN_TILE), bound: ChunkBound::Budget }
+    // Where a tile is too much, so is everything else.
+    let shorter = if fits(TOKEN_TILE) { lengths } else { Vec::new() };
+    let longest = shorter.into_iter().find(|&chunk| chunk < auto.chunk && fits(chunk));
+    AutoChunk { chunk: longest.unwrap_or(TOKEN_TILE), bound: ChunkBound::Budget }
 }
 
 /// The chunk lengths between which the adapter decides, the longest first, and why none is longer.
 fn auto_chunks(tokens: u32) -> (ChunkBound, Vec<u32>) {
-    let is_short = tokens < 2 * MOST_AUTO_CHUNK;
-    let (bound, most) =
-        if is_short { (ChunkBound::Batch, (tokens / FEWEST_CHUNKS).max(LEAST)) } else { (ChunkBound::Most, MOST_AUTO_CHUNK) };
+    let is_short = tokens < 2 * LONGEST_CHUNK;
+    let (bound, most) = if is_short { (ChunkBound::Batch, (tokens / FEWEST_CHUNKS).max(LEAST)) } else { (ChunkBound::Most, LONGEST_CHUNK) };
     let lengths = (0..).map(|doublings| LEAST << doublings).take_while(|&chunk| chunk <= most);
     let mut lengths: Vec<u32> = lengths.collect();
     lengths.reverse();

@@ -31,7 +31,7 @@ pub use attention::AttentionPattern;
 pub use batch_file::read_batch;
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_run, save_snapshot, tensors_to_file};
-pub use chunk_length::{AutoChunk, ChunkBound, ChunkLength, MOST_AUTO_CHUNK, auto_chunk, auto_chunk_needs_speed};
+pub use chunk_length::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chunk_needs_speed};
 pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};

@@ -58,9 +58,10 @@ impl Question {
     fn strategy(&self, kind: StrategyKind, shape: &BatchShape) -> Strategy {
         let [chunk, logits_chunk] = self.chunks;
         let of = |chunk: u32| Strategy::new(kind, chunk, logits_chunk.or(chunk));
-        let choose = || auto_chunk(&self.spec, shape, of, self.budget, self.limits(), &self.speed).chunk;
-        let is_auto = kind == StrategyKind::Stream && chunk == ChunkLength::Auto;
-        of(if is_auto { choose() } else { chunk.or(TOKEN_TILE) })
+        match kind {
+            StrategyKind::Stream => of(chunk.resolve(|| auto_chunk(&self.spec, shape, of, self.budget, self.limits(), &self.speed)).0),
+            _ => of(TOKEN_TILE),
+        }
     }
 
     /// The limits of the device.

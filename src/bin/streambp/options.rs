@@ -248,8 +248,8 @@ impl StrategyOptions {
         }
         self.note_rounded();
         let choose = || auto_chunk(spec, shape, of, budget.unwrap_or(u64::MAX), limits, speed);
-        let auto = (self.chunk() == ChunkLength::Auto).then(choose);
-        (of(self.chunk().or(auto.map_or(TOKEN_TILE, |auto| auto.chunk))), auto)
+        let (chunk, auto) = self.chunk().resolve(choose);
+        (of(chunk), auto)
     }
 
     /// The strategy with chunks of that many tokens.

@@ -8,6 +8,7 @@ use streambp::gpu::{DeviceClass, DeviceSpeed, Tuning};
 use streambp::model::load_config;
 use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TOKEN_TILE, TensorKind};
 use streambp::train::{fastest_strategy, longest_sequence};
+use streambp::web::format;
 
 use crate::options::{ModelOptions, StrategyOptions, auto_words, human_bytes, parse_bytes, strategy_words};
 use crate::out_directory::refuse_to_replace;
@@ -51,16 +52,6 @@ impl Arguments {
                 Some((class.title.to_owned(), class.speed()))
             }
         })
-    }
-}
-
-/// A time in seconds or milliseconds, to three digits.
-fn human_seconds(seconds: f64) -> String {
-    match seconds {
-        ..0.1 => format!("{:.1} ms", seconds * 1e3),
-        0.1..1.0 => format!("{:.0} ms", seconds * 1e3),
-        1.0..10.0 => format!("{seconds:.2} s"),
-        _ => format!("{seconds:.1} s"),
     }
 }
 
@@ -118,7 +109,7 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
             output::line(format_args!("chunk length    {}, on {place}", auto_words(auto)))?;
         }
         if let (Some((name, _)), Some(seconds)) = (&device, document["predicted_seconds"].as_f64()) {
-            output::line(format_args!("predicted       {} a step on {name}, not measured", human_seconds(seconds)))?;
+            output::line(format_args!("predicted       {} a step on {name}, not measured", format::seconds(seconds)))?;
         }
         if let Some(strategy) = fastest {
             output::line(format_args!("fastest within   {}", strategy_words(strategy, program.tokens())))?;

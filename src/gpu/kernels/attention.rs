@@ -10,7 +10,7 @@ use crate::step::{OpKind, Program, Rows, SUM_BLOCK, TOKEN_TILE, TensorId};
 pub(super) const TILE_QUERIES: u32 = 32;
 /// Keys, or in the gradient of keys queries, of a tile in workgroup memory.
 pub(super) const TILE_COLS: u32 = 32;
-/// The columns of a tile, by the threads of a row of it: `COL_THREADS` in `tiled_head.wgsl`.
+/// Threads along the columns of a tile.
 const COL_THREADS: u32 = 8;
 /// The most groups of four columns of a head that workgroup memory holds of each operand.
 const SLICE_VEC4S: u32 = 8;
@@ -81,9 +81,11 @@ fn tiled(dispatch: Dispatch, head_vec4s: u32, tile: HeadTile, rows: u32) -> Disp
     dispatch
         .condition("TILED", true)
         .constant("WORKGROUP_SIZE", rows / of_thread * COL_THREADS)
+        .constant("TILE_ROWS", rows)
         .constant("ROWS", of_thread)
         .constant("ROW_THREADS", rows / of_thread)
         .constant("COLS", TILE_COLS)
+        .constant("COL_THREADS", COL_THREADS)
         .constant("SLICE_VEC4S", slice)
         .constant("SLICES", slices)
         // An odd number, so that the same columns of several rows lie in different banks.

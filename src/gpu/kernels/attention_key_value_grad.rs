@@ -31,7 +31,6 @@ impl Kernel for AttentionKeyValueGrad {
         let steps = terms / step(tile);
         Some(
             heads(dispatch, program, k, window, tile, TILE_KEYS)
-                .constant("KEYS", TILE_KEYS)
                 .constant("PARTS", parts)
                 .constant("PART_STEPS", steps.div_ceil(parts))
                 .iterations_of_tile(parts + steps + terms / tile.unroll)

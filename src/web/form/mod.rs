@@ -297,8 +297,8 @@ impl Form {
         let both = |chunk: u32| [chunk, logits_chunk.or(chunk)];
         let stream = |chunk: u32| self.strategy(StrategyKind::Stream, both(chunk));
         let choose = || auto_chunk(&spec, &shape, stream, self.budget().unwrap_or(u64::MAX), adapter.limits, &adapter.speed);
-        let auto = (chunk == ChunkLength::Auto).then(choose);
-        let chunks = both(chunk.or(auto.map_or(TOKEN_TILE, |auto| auto.chunk)));
+        let (chunk, auto) = chunk.resolve(choose);
+        let chunks = both(chunk);
         let strategy = self.strategy(self.strategy, chunks);
         // There is no step of settings that make no sense.
         self.settings(strategy)?;

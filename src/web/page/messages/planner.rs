@@ -6,6 +6,7 @@ use crate::gpu::DeviceSpeed;
 use crate::web::form::Field;
 use crate::web::memory_curve::{FromPlanner, Question, ToPlanner, Topic};
 use crate::web::page::state::{Phase, Predicted, State};
+use crate::web::route::Route;
 
 impl State {
     /// Asks the planner whenever the form or the model that is shown becomes another.
@@ -29,7 +30,8 @@ impl State {
                 Predicted::Here => self.device.ceilings.get().map(DeviceSpeed::from),
                 Predicted::Class(class) => Some(class.speed()),
             };
-            if let (Some(question), Some(speed)) = (planner.question.get().filter(|_| is_open.get()), speed) {
+            let is_shown = self.shell.route.get() == Route::Reach;
+            if let (Some(question), Some(speed)) = (planner.question.get().filter(|_| is_shown && is_open.get()), speed) {
                 self.ask_planner(Topic::Times(planner.shown_length(), speed), question);
             }
         });
