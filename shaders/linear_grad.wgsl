@@ -1,27 +1,7 @@
 // d_x[i, k] (+)= scale · sum over n of d_out[i, n] · weight[n, k]. A thread has $TOKENS tokens and $GROUPS · $QUADS groups of four columns.
 // Threads share weights, and the slice of the matrix is defined, as in linear.wgsl. Every block of rows is summed on its own and then added
 // to d_x, so the result does not depend on where the matrix is split between blocks.
-#include weight
-
-struct Params$ {
-  in_vec4s: u32,
-  out_vec4s: u32,
-  vec4s: u32,
-  first_row: u32,
-  first_col_vec4: u32,
-  scale: f32,
-  d_out_row_modulus: u32,
-  d_x_row_modulus: u32,
-}
-
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>; // (C×M)
-@group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>; // (rows×K)
-@group(0) @binding(d_x$) var<storage, read_write> d_x$: array<Quad>; // (C×K)
-
-#if STAGED
-var<workgroup> d_out_tile: array<vec4<f32>, $STEPu * TOKEN_TILE>;
-var<workgroup> weight_tile: array<vec4<f32>, $STEPu * 4u * $QUADSu * $COL_THREADSu>;
-#end
+#include linear_grad_operands
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let d_out_row = first_row(params$.d_out_row_modulus);
@@ -56,25 +36,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
-#if STAGED
-  for (var from_n = block; from_n < end; from_n += $STEPu) {
-    for (var i = local_invocation_index; i < $STEPu * TOKEN_TILE; i += $WORKGROUP_SIZEu) {
-      let n = from_n + i % $STEPu;
-      let row = min(workgroup_id.x * TOKEN_TILE + i / $STEPu, chunk.count - 1u);
-      let value = floats(d_out$[(d_out_row + row) * params$.out_vec4s + params$.first_col_vec4 + min(n, params$.vec4s - 1u)]);
-      d_out_tile[i % $STEPu * TOKEN_TILE + i / $STEPu] = select(vec4(0.0), value, n < params$.vec4s);
-    }
-    for (var i = local_invocation_index; i < $STEPu * 4u * $QUADSu * $COL_THREADSu; i += $WORKGROUP_SIZEu) {
-      let n = 4u * from_n + i / ($QUADSu * $COL_THREADSu);
-      let col = min(first + i % ($QUADSu * $COL_THREADSu), params$.in_vec4s - 1u);
-      let value = weight_at$(weight_row$(params$.first_row + min(n, 4u * params$.vec4s - 1u)), col);
-      weight_tile[i] = select(vec4(0.0), value, n < 4u * params$.vec4s);
-    }
-    workgroupBarrier();
-    for (var begin = 0u; begin < $STEPu; begin += $UNROLLu) {
-#else
-    for (var begin = block; begin < end; begin += $UNROLLu) {
-#end
+  for (var begin = block; begin < end; begin += $UNROLLu) {
 #for u in 0..$UNROLL
       {
 #if RAGGED
@@ -83,24 +45,17 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let n = begin + $uu;
 #end
 #for t in 0..$TOKENS
-#if STAGED
-      var a$t = d_out_tile[n * TOKEN_TILE + $tu * $TOKEN_THREADSu + local_invocation_index / $COL_THREADSu];
-#else
 #if RAGGED
       var a$t = select(vec4(0.0), floats(d_out$[d_out$t + n]), begin + $uu < params$.vec4s);
 #else
       var a$t = floats(d_out$[d_out$t + n]);
-#end
 #end
 #if SCALED
       a$t *= params$.scale;
 #end
 #end
 #for c in 0..4
-#if STAGED
-#else
       let w$c = weight_row$(params$.first_row + 4u * n + $cu);
-#end
 #end
 #if SUBGROUP
       // All loads come before the additions, as in linear.wgsl.
@@ -115,9 +70,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for c in 0..4
 #if SUBGROUP
       let b$g_$q_$c = subgroupBroadcast(of_mine$g_$c, $qu);
-#end
-#if STAGED
-      let b$g_$q_$c = weight_tile[((n * 4u + $cu) * $QUADSu + $qu) * $COL_THREADSu + local_invocation_index % $COL_THREADSu];
 #end
 #if DIRECT
       let b$g_$q_$c = weight_at$(w$c, col$g_$q);
@@ -134,10 +86,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       }
 #end
     }
-#if STAGED
-    workgroupBarrier();
-  }
-#end
 #for t in 0..$TOKENS
   if token$t < chunk.count {
 #for g in 0..$GROUPS

@@ -32,7 +32,7 @@ impl Device {
 
     /// The longest time of the dispatches of an operation, and their number.
     fn longest(&self, program: &Program, op: &Op, chunk: Chunk) -> (f64, usize) {
-        let Some(of_op) = dispatch(program, op, &Tuning::GPU) else { return (0.0, 0) };
+        let Some(of_op) = dispatch(program, op, &Tuning::GPU, chunk.count) else { return (0.0, 0) };
         let whole = Whole { program, ops: &[op], chunk, grid: of_op.grid, layers: 1 };
         let parts = whole.parts(DispatchLimit::of((self.flops * AIM) as u64));
         assert_covers(&parts, chunk);

@@ -19,7 +19,7 @@ fn a_thread_has_few_floats() {
         let constant = |name: &str| dispatch.shader.constants.iter().any(|(known, _)| *known == name);
         let is_attention = matches!(dispatch.shader.kind, OpKind::Attention | OpKind::AttentionQueryGrad | OpKind::AttentionKeyValueGrad);
         // Other classes are for CPUs, whose drivers keep registers in memory anyway.
-        if !constant("STAGED") {
+        if !constant("TILED") {
             continue;
         }
         let of_function = |(handle, function)| live_floats(module, function, &info[handle]);
@@ -66,6 +66,7 @@ fn floats_of(inner: &TypeInner) -> usize {
     match inner {
         TypeInner::Scalar(scalar) if scalar.kind == ScalarKind::Float => 1,
         TypeInner::Vector { size, scalar } if scalar.kind == ScalarKind::Float => *size as usize,
+        TypeInner::Matrix { columns, rows, .. } => *columns as usize * *rows as usize,
         _ => 0,
     }
 }

@@ -20,6 +20,8 @@ const MAX_STORAGE_BUFFERS: usize = 8;
 const MAX_INVOCATIONS: u32 = 256;
 /// Base WebGPU's `max_compute_workgroup_storage_size`.
 const MAX_WORKGROUP_BYTES: u32 = 16_384;
+/// Tokens of a chunk.
+const CHUNK: u32 = 64;
 /// Bytes of an operation's uniform slot.
 const SLOT: u32 = 256;
 
@@ -51,13 +53,14 @@ fn dispatches() -> Vec<Dispatch> {
     let mut dispatches = Vec::new();
     for spec in specs {
         let shape = BatchShape::uniform(2, 100);
-        let strategies = [Strategy::STANDARD, Strategy::stream(64, 64)];
+        let strategies = [Strategy::STANDARD, Strategy::stream(CHUNK, CHUNK)];
         let programs = strategies.map(|strategy| Program::train(&spec, shape.clone(), strategy));
         let decode = Program::decode(&spec, 100).0;
         for program in programs.iter().chain([&decode]) {
-            for tuning in [Tuning::GPU, Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::CPU_SUBGROUP_LONG, Tuning::SMALL_CPU] {
+            let of_gpus = [1, 2, 3, u32::MAX].map(|busy_workgroups| Tuning { busy_workgroups, ..Tuning::GPU });
+            for tuning in [Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::CPU_SUBGROUP_LONG, Tuning::SMALL_CPU].into_iter().chain(of_gpus) {
                 let nodes = program.blocks.iter().flat_map(|block| &block.nodes);
-                let found = nodes.filter_map(|node| dispatch(program, &node.op, &tuning));
+                let found = nodes.filter_map(|node| dispatch(program, &node.op, &tuning, CHUNK));
                 dispatches.extend(found.filter(|dispatch| seen.insert(dispatch.shader.clone())));
             }
         }
@@ -116,7 +119,7 @@ fn tuning_candidates_are_valid_everywhere() {
             let candidates = own.candidates(tunable, subgroup_size);
             assert!(!candidates.is_empty() && !candidates.contains(&own), "{tunable:?}");
             let nodes = program.blocks.iter().flat_map(|block| &block.nodes).filter(|node| node.op.kind() == tunable.op());
-            for dispatch in nodes.flat_map(|node| candidates.iter().filter_map(|tuning| dispatch(&program, &node.op, tuning))) {
+            for dispatch in nodes.flat_map(|node| candidates.iter().filter_map(|tuning| dispatch(&program, &node.op, tuning, CHUNK))) {
                 if seen.insert(dispatch.shader.clone()) {
                     check_sizes(&code(&dispatch), subgroup_size);
                 }
@@ -146,12 +149,12 @@ fn fused_operations_are_valid_everywhere() {
     let adapted = model::lora(tiny, &Projection::ALL, Dtype::Bf16);
     let specs = model::families().into_iter().chain([tiny.clone()]).map(|config| ModelSpec::from(&config)).chain([adapted]);
     let mut seen = HashSet::new();
-    for program in specs.map(|spec| Program::train(&spec, BatchShape::uniform(2, 100), Strategy::stream(64, 64))) {
+    for program in specs.map(|spec| Program::train(&spec, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK))) {
         for (tuning, subgroup_size) in
             [(Tuning::GPU, None), (Tuning::CPU, None), (Tuning::CPU_SUBGROUP, Some(8)), (Tuning::SMALL_CPU, None)]
         {
             for block in &program.blocks {
-                let lower = |node: &Node| dispatch(&program, &node.op, &tuning).expect("every operation but a host copy has a dispatch");
+                let lower = |node: &Node| dispatch(&program, &node.op, &tuning, CHUNK).expect("every operation but a host copy has a dispatch");
                 let dispatches: Vec<_> = block.nodes.iter().map(|node| (&node.op, lower(node))).collect();
                 let all: Vec<_> = dispatches.iter().map(|(op, dispatch)| (*op, dispatch)).collect();
                 let mut first = 0;
@@ -211,7 +214,7 @@ fn shaders_write_what_the_operation_says() {
     }
     let mut declared: HashMap<OpKind, HashSet<String>> = HashMap::new();
     for config in model::families() {
-        let program = Program::train(&config, BatchShape::uniform(2, 100), Strategy::stream(64, 64));
+        let program = Program::train(&config, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK));
         for node in program.blocks.iter().flat_map(|block| &block.nodes) {
             let written = node.op.operands().into_iter().filter(Operand::is_written).map(|operand| operand.name.to_owned());
             declared.insert(node.op.kind(), written.collect());

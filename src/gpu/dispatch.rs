@@ -2,7 +2,7 @@
 
 use super::part::Part;
 use super::shader::{Constants, Shader};
-use super::tuning::{Sharing, TokenTile, Tuning};
+use super::tuning::{Sharing, TokenTile, Tuning, WeightTile};
 use crate::model::Dtype;
 use crate::step::{Element, OpKind, Program, SUM_BLOCK, TOKEN_TILE, TensorId};
 
@@ -49,11 +49,13 @@ pub enum Grid {
     Workgroups(u32, u32),
 }
 
-/// `vec4`s of each row that a workgroup stages in workgroup memory at a time.
-const STAGED_VEC4S: u32 = 4;
-
 /// Tokens per iteration of a thread that sums over the tokens of a tile.
 const TOKENS_UNROLLED: u32 = 4;
+
+/// Sizes of a tile of a product in workgroup memory, in groups of four: rows, columns at most, and terms of the sums.
+const MATMUL_ROW_VEC4S: u32 = 16;
+const MATMUL_COL_VEC4S: u32 = 32;
+const MATMUL_TERM_VEC4S: u32 = 2;
 
 /// WebGPU's `max_compute_workgroups_per_dimension`, on every adapter.
 const MAX_WORKGROUPS: u64 = 65_535;
@@ -217,13 +219,44 @@ impl Dispatch {
     /// Sets the constants of a tile of tokens and columns. `together(size)` is the number of groups of four columns that a subgroup of that
     /// size reads at once.
     pub(super) fn token_tile(self, tile: TokenTile, together: impl Fn(u32) -> u32) -> Self {
+        let row_threads = TOKEN_TILE / tile.tokens;
+        if tile.sharing == Sharing::Workgroup {
+            return self.matmul_tile([row_threads, tile.col_threads], [tile.tokens / 4, tile.vec4s]);
+        }
         self.shared(tile.sharing, tile.vec4s, together)
             .constant("WORKGROUP_SIZE", tile.workgroup_size())
-            .constant("TOKEN_THREADS", TOKEN_TILE / tile.tokens)
+            .constant("TOKEN_THREADS", row_threads)
             .constant("COL_THREADS", tile.col_threads)
             .constant("TOKENS", tile.tokens)
-            .constant("STEP", STAGED_VEC4S)
             .constant("UNROLL", tile.unroll)
+    }
+
+    /// Sets the constants of a tile of rows and columns of a matrix.
+    pub(super) fn weight_tile(self, tile: WeightTile) -> Self {
+        if tile.sharing == Sharing::Workgroup {
+            return self.matmul_tile([tile.row_threads, tile.col_threads], [tile.vec4s, tile.cols]);
+        }
+        self.shared(tile.sharing, tile.vec4s, |threads| threads)
+            .constant("WORKGROUP_SIZE", tile.col_threads * tile.row_threads)
+            .constant("COL_THREADS", tile.col_threads)
+            .constant("ROW_THREADS", tile.row_threads)
+            .constant("COLS", tile.cols)
+            .constant("UNROLL", tile.unroll)
+    }
+
+    /// Sets the constants of a tile in workgroup memory: its threads along rows and columns, and how many groups of four rows and columns
+    /// each of them has. See `matmul_tile.wgsl`.
+    fn matmul_tile(self, threads: [u32; 2], vec4s: [u32; 2]) -> Self {
+        let [rows, cols] = [0, 1].map(|i| threads[i] * vec4s[i]);
+        let size = threads[0] * threads[1];
+        let fits = rows == MATMUL_ROW_VEC4S && cols <= MATMUL_COL_VEC4S && size >= MATMUL_TERM_VEC4S * (rows + cols);
+        assert!(fits, "a tile of {threads:?} threads with {vec4s:?} groups of four");
+        self.condition("TILED", true)
+            .constant("WORKGROUP_SIZE", size)
+            .constant("ROW_THREADS", threads[0])
+            .constant("COL_THREADS", threads[1])
+            .constant("ROW_VEC4S", vec4s[0])
+            .constant("COL_VEC4S", vec4s[1])
     }
 
     /// Sets the constants of kernels in which a workgroup reduces a row. A block has so many elements, or groups of four of them, that a

@@ -72,3 +72,12 @@ fn longest_workgroup(program: &Program, op: &Op, grid: Grid, chunk: Chunk) -> f6
         _ => mean,
     }
 }
+
+/// All dispatches of a step.
+pub fn launches(program: &Program, tuning: &Tuning) -> Vec<Launch> {
+    let of_block = |block| {
+        let block = BlockLaunches::new(program, block, tuning);
+        (0..block.chunk_count()).flat_map(|order| block.of_chunk(order).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    program.blocks.iter().flat_map(of_block).collect()
+}

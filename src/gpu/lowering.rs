@@ -108,7 +108,8 @@ fn lower(gpu: &Gpu, plan: &Plan) -> Result<Vec<LoweredBlock>> {
 
 /// The dispatches of a block for a tuning.
 pub(super) fn lower_block(program: &Program, block: &Block, tuning: &Tuning) -> LoweredBlock {
-    let dispatch = |node: &Node| kernels::dispatch(program, &node.op, tuning);
+    let chunk_len = block.chunk_order.chunk_len(program.tokens());
+    let dispatch = |node: &Node| kernels::dispatch(program, &node.op, tuning, chunk_len);
     let single: Vec<Option<Dispatch>> = block.nodes.iter().map(dispatch).collect();
     LoweredBlock { fused: fuse(block, &single, tuning), single }
 }

@@ -55,7 +55,7 @@ pub use fusion::{FusedDispatch, KernelSource};
 #[doc(hidden)]
 pub use kernels::dispatch;
 #[doc(hidden)]
-pub use launches::Launch;
+pub use launches::{Launch, launches};
 #[doc(hidden)]
 pub use part::Part;
 #[doc(hidden)]

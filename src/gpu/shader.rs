@@ -1,7 +1,8 @@
 //! The preprocessor of shaders: a small dialect of WGSL.
 //!
-//! There are three directives, each on a line of its own: `#include name`, `#if NAME` (with an optional `#else`), and `#for i in 0..4`. The
-//! last two extend to `#end`. `$i` and `$NAME` stand for numbers. So neither WGSL compiler (naga or Tint) has to unroll loops.
+//! There are four directives, each on a line of its own: `#include name` (declarations), `#insert name` (lines of a function, where they
+//! stand), `#if NAME` (with an optional `#else`), and `#for i in 0..4`. The last two extend to `#end`. `$i` and `$NAME` stand for numbers. So
+//! neither WGSL compiler (naga or Tint) has to unroll loops.
 //!
 //! A name that ends in `$` belongs to one operation: `x$`, `params$`, `main$`. Several operations may share a dispatch
 //! ([`fusion`](super::fusion)), so each operation gets its own variant of such a name. Other names are those of `prelude.wgsl`, local
@@ -92,6 +93,8 @@ impl Expanded {
                 None => {}
                 Some(["include", stem]) if is_wanted => self.include(shaders::code(stem), values),
                 Some(["include", _]) => {}
+                Some(["insert", stem]) if is_wanted => self.text += &Expanded::new(shaders::code(stem), values).text,
+                Some(["insert", _]) => {}
                 Some(["if", name]) => {
                     let holds = values.iter().any(|(n, _)| n == name);
                     if self.expand(lines, values, is_wanted && holds) {

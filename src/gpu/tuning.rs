@@ -16,6 +16,8 @@ pub struct Tuning {
     pub max_parallel_fused: u32,
     /// The most operations that are fused sequentially: one on CPUs, whose compile time grows faster than the length of the code.
     pub max_sequential_fused: u32,
+    /// Workgroups of a matrix product that keep the device busy: of fewer, each has a smaller tile.
+    pub busy_workgroups: u32,
     /// Tile of [`Op::Linear`](crate::step::Op::Linear).
     pub linear: TokenTile,
     /// Tile of [`Op::LinearGrad`](crate::step::Op::LinearGrad).
@@ -80,6 +82,23 @@ impl TokenTile {
         TokenTile { vec4s, ..self }
     }
 
+    /// The largest tile with as many threads, of which chunks of `chunk_len` tokens have enough for a GPU. What a sum adds, and in which
+    /// order, is the same with each.
+    pub(super) fn busy(self, tuning: &Tuning, chunk_len: u32, matrix_vec4s: u32) -> TokenTile {
+        let workgroups = |tile: &TokenTile| chunk_len.div_ceil(TOKEN_TILE) * matrix_vec4s.div_ceil(tile.workgroup_vec4s());
+        largest(self, TokenTile::smaller, |tile| workgroups(tile) >= tuning.busy_workgroups)
+    }
+
+    fn smaller(self) -> Option<TokenTile> {
+        match self {
+            TokenTile { sharing: Sharing::Workgroup, vec4s: 2.., .. } => Some(TokenTile { vec4s: self.vec4s / 2, ..self }),
+            TokenTile { sharing: Sharing::Workgroup, tokens: 8.., col_threads: 16.., .. } => {
+                Some(TokenTile { tokens: self.tokens / 2, col_threads: self.col_threads / 2, ..self })
+            }
+            _ => None,
+        }
+    }
+
     /// Groups of four columns per workgroup.
     pub fn workgroup_vec4s(self) -> u32 {
         self.vec4s * self.col_threads
@@ -117,10 +136,32 @@ pub struct HeadTile {
     pub sharing: Sharing,
 }
 
+/// The first of a tile and ever smaller ones that is good, or the last.
+fn largest<T: Copy>(tile: T, smaller: impl Fn(T) -> Option<T>, is_good: impl Fn(&T) -> bool) -> T {
+    let tiles = || std::iter::successors(Some(tile), |&tile| smaller(tile));
+    tiles().find(is_good).or_else(|| tiles().last()).unwrap_or(tile)
+}
+
 impl WeightTile {
+    /// The largest tile with as many threads, of which a matrix has enough for a GPU.
+    pub(super) fn busy(self, tuning: &Tuning, row_vec4s: u32, col_vec4s: u32) -> WeightTile {
+        let workgroups =
+            |tile: &WeightTile| row_vec4s.div_ceil(tile.vec4s * tile.row_threads) * col_vec4s.div_ceil(tile.cols * tile.col_threads);
+        largest(self, WeightTile::smaller, |tile| workgroups(tile) >= tuning.busy_workgroups)
+    }
+
+    fn smaller(self) -> Option<WeightTile> {
+        let WeightTile { row_threads, col_threads, vec4s, .. } = self;
+        let can_be_halved = self.sharing == Sharing::Workgroup && vec4s >= 2 && col_threads >= 16;
+        can_be_halved.then_some(WeightTile { vec4s: vec4s / 2, row_threads: 2 * row_threads, col_threads: col_threads / 2, ..self })
+    }
+
     /// The same tile with up to half of the rows fewer if a matrix of `matrix_vec4s` groups of four rows would leave much of the last tile
     /// empty.
     pub(super) fn fitted(self, matrix_vec4s: u32) -> WeightTile {
+        if self.sharing == Sharing::Workgroup {
+            return self;
+        }
         let vec4s = fitted(self.vec4s, matrix_vec4s.div_ceil(self.row_threads), self.sharing.together(1, |threads| threads));
         WeightTile { vec4s, ..self }
     }
@@ -167,8 +208,10 @@ impl Tuning {
         row_is_subgroup: false,
         max_parallel_fused: 8,
         max_sequential_fused: 8,
-        linear: TokenTile { tokens: 8, vec4s: 1, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
-        linear_grad: TokenTile { tokens: 8, vec4s: 1, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
+        // Of 128 threads: four subgroups for each of the 96 schedulers of an RTX 4060.
+        busy_workgroups: 96,
+        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
+        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
         linear_weight_grad: WeightTile { col_threads: 16, row_threads: 8, cols: 1, vec4s: 2, unroll: 1, sharing: Sharing::Workgroup },
         attention: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Workgroup },
         attention_query_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Workgroup },
@@ -182,6 +225,7 @@ impl Tuning {
         row_is_subgroup: false,
         max_parallel_fused: 1,
         max_sequential_fused: 1,
+        busy_workgroups: 1,
         linear: TokenTile { tokens: 8, vec4s: 4, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { col_threads: 8, row_threads: 1, cols: 4, vec4s: 4, unroll: 2, sharing: Sharing::Direct },
@@ -197,6 +241,7 @@ impl Tuning {
         row_is_subgroup: true,
         max_parallel_fused: 1,
         max_sequential_fused: 1,
+        busy_workgroups: 1,
         linear: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8) },
         linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8) },
         linear_weight_grad: WeightTile { col_threads: 8, row_threads: 1, cols: 2, vec4s: 16, unroll: 4, sharing: Sharing::Subgroup(8) },
@@ -220,6 +265,7 @@ impl Tuning {
         row_is_subgroup: false,
         max_parallel_fused: 1,
         max_sequential_fused: 1,
+        busy_workgroups: 1,
         linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
         linear_weight_grad: WeightTile { col_threads: 4, row_threads: 1, cols: 2, vec4s: 4, unroll: 2, sharing: Sharing::Direct },

@@ -46,11 +46,11 @@ impl TunableOp {
 }
 
 const TOKEN_TILES: [TokenTile; 11] = [
+    token_tile(Sharing::Workgroup, 8, 1, 16),
+    token_tile(Sharing::Workgroup, 8, 2, 8),
     token_tile(Sharing::Workgroup, 8, 1, 8),
     token_tile(Sharing::Workgroup, 4, 2, 8),
-    token_tile(Sharing::Workgroup, 8, 2, 8),
-    token_tile(Sharing::Workgroup, 4, 1, 16),
-    token_tile(Sharing::Workgroup, 4, 2, 16),
+    token_tile(Sharing::Workgroup, 4, 1, 8),
     token_tile(Sharing::Direct, 2, 4, 1),
     token_tile(Sharing::Direct, 4, 4, 1),
     token_tile(Sharing::Direct, 8, 2, 1),
@@ -61,9 +61,9 @@ const TOKEN_TILES: [TokenTile; 11] = [
 
 const WEIGHT_TILES: [WeightTile; 9] = [
     weight_tile(Sharing::Workgroup, [8, 8], 1, 2, 1),
-    weight_tile(Sharing::Workgroup, [8, 8], 2, 2, 1),
     weight_tile(Sharing::Workgroup, [16, 16], 1, 1, 1),
-    weight_tile(Sharing::Workgroup, [8, 8], 1, 1, 1),
+    weight_tile(Sharing::Workgroup, [8, 16], 1, 1, 1),
+    weight_tile(Sharing::Workgroup, [8, 16], 2, 1, 1),
     weight_tile(Sharing::Direct, [32, 1], 1, 4, 1),
     weight_tile(Sharing::Direct, [32, 1], 1, 2, 2),
     weight_tile(Sharing::Direct, [8, 1], 2, 4, 2),

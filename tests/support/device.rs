@@ -14,8 +14,13 @@ pub fn gpu() -> Gpu {
 /// The tunings of the device and of other classes of adapter, as far as every compiler compiles them quickly.
 pub fn tunings() -> Vec<Tuning> {
     let own = own_tuning();
-    let others = [Tuning::SMALL_CPU, Tuning::GPU].into_iter().filter(|&tuning| tuning != own);
+    let others = [Tuning::SMALL_CPU].into_iter().chain(gpu_tunings()).filter(|&tuning| tuning != own);
     [own].into_iter().chain(others).collect()
+}
+
+/// The tunings of GPUs for short chunks of small matrices, and for long chunks of large ones.
+pub fn gpu_tunings() -> [Tuning; 2] {
+    [u32::MAX, 1].map(|busy_workgroups| Tuning { busy_workgroups, ..Tuning::GPU })
 }
 
 /// The tuning of the device.

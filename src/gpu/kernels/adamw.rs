@@ -7,7 +7,7 @@ use crate::step::ops::AdamW;
 use crate::step::{OpKind, Program};
 
 impl Kernel for AdamW {
-    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         let AdamW { gradient, adamw_params, metrics, weight, moment1, moment2, decay } = *self;
         let vec4s = all_vec4s(program, weight);
         Some(

@@ -18,7 +18,7 @@ const SLICE_VEC4S: u32 = 8;
 const SLICES_IN_REGISTERS: u32 = 2;
 
 impl Kernel for Attention {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let Attention { q, k, v, segment_start, out, stats, window } = *self;
         let tile = tuning.attention;
         let dispatch = Dispatch::new(OpKind::Attention, query_grid(program, tile))

@@ -12,7 +12,7 @@ use crate::step::{OpKind, Program, SUM_BLOCK, TOKEN_TILE};
 const TILE_KEYS: u32 = 16;
 
 impl Kernel for AttentionKeyValueGrad {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let AttentionKeyValueGrad { q, k, v, segment_start, d_out, stats, d_k, d_v, window } = *self;
         let tile = tuning.attention_key_value_grad;
         let parts_of_tile = if tile.is_tiled() { TOKEN_TILE / TILE_KEYS } else { 1 };

@@ -8,7 +8,7 @@ use crate::step::ops::AttentionQueryGrad;
 use crate::step::{OpKind, Program, SUM_BLOCK};
 
 impl Kernel for AttentionQueryGrad {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } = *self;
         let tile = tuning.attention_query_grad;
         let dispatch = Dispatch::new(OpKind::AttentionQueryGrad, query_grid(program, tile))

@@ -7,7 +7,7 @@ use crate::step::ops::BiasGrad;
 use crate::step::{OpKind, Program};
 
 impl Kernel for BiasGrad {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let BiasGrad { d_out, d_bias } = *self;
         let row = vec4s(program, d_bias);
         Some(

@@ -7,7 +7,7 @@ use crate::step::ops::Clip;
 use crate::step::{OpKind, Program};
 
 impl Kernel for Clip {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let Clip { partials, adamw_params, metrics } = *self;
         Some(
             Dispatch::new(OpKind::Clip, Grid::Workgroups(1, 1))

@@ -7,7 +7,7 @@ use crate::step::ops::CrossEntropy;
 use crate::step::{OpKind, Program};
 
 impl Kernel for CrossEntropy {
-    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         let CrossEntropy { logits, labels, loss_weight, stats, log_probs, range } = *self;
         let row = vec4s(program, logits);
         Some(

@@ -7,7 +7,7 @@ use crate::step::ops::Embedding;
 use crate::step::{OpKind, Program};
 
 impl Kernel for Embedding {
-    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         let Embedding { input_ids, weight, out, first_id } = *self;
         let row = vec4s(program, out);
         Some(

@@ -7,7 +7,7 @@ use crate::step::ops::EmbeddingGrad;
 use crate::step::{OpKind, Program, Rows};
 
 impl Kernel for EmbeddingGrad {
-    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         let EmbeddingGrad { d_out, token_order, token_start, d_weight, first_id } = *self;
         assert!(program.tensor(d_out).rows == Rows::Tokens, "the order of the tokens is that of the batch");
         Some(

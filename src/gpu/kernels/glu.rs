@@ -8,7 +8,7 @@ use crate::step::ops::Glu;
 use crate::step::{OpKind, Program};
 
 impl Kernel for Glu {
-    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         let Glu { gate, up, out } = *self;
         let row = vec4s(program, out);
         Some(

@@ -8,7 +8,7 @@ use crate::step::ops::GluGrad;
 use crate::step::{OpKind, Program};
 
 impl Kernel for GluGrad {
-    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         let GluGrad { d_out, gate, up } = *self;
         let row = vec4s(program, d_out);
         Some(

@@ -7,7 +7,7 @@ use crate::step::Program;
 use crate::step::ops::HostCopy;
 
 impl Kernel for HostCopy {
-    fn dispatch(&self, _: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, _: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         None
     }
 }

@@ -7,8 +7,8 @@ use crate::step::{Program, RowSlice, TensorId};
 
 /// The device side of an operation: how its shader is dispatched.
 pub(super) trait Kernel: Operation {
-    /// Its dispatch for a tuning. `None` for host copies.
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch>;
+    /// Its dispatch for a tuning, in a block with chunks of `chunk_len` tokens. `None` for host copies.
+    fn dispatch(&self, program: &Program, tuning: &Tuning, chunk_len: u32) -> Option<Dispatch>;
 }
 
 /// The number of groups of four rows of a slice.

@@ -12,10 +12,11 @@ fn together(subgroup_size: u32) -> u32 {
 }
 
 impl Kernel for Linear {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, chunk_len: u32) -> Option<Dispatch> {
         let Linear { x, weight, out, bias, residual, slice, scale, accumulate } = *self;
-        // The tile depends on the whole matrix, not on the slice, whose size depends on the strategy.
-        let tile = tuning.linear.fitted(program.tensor(weight).row_count.div_ceil(4), together);
+        // By the whole matrix, not by the slice, whose size depends on the strategy.
+        let all_rows = program.tensor(weight).row_count.div_ceil(4);
+        let tile = tuning.linear.fitted(all_rows, together).busy(tuning, chunk_len, all_rows);
         let rows = slice_vec4s(slice);
         let dispatch = Dispatch::new(OpKind::Linear, Grid::TokenTiles(rows.div_ceil(tile.workgroup_vec4s())))
             .write("x", x)

@@ -12,10 +12,10 @@ fn together(subgroup_size: u32) -> u32 {
 }
 
 impl Kernel for LinearGrad {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, chunk_len: u32) -> Option<Dispatch> {
         let LinearGrad { d_out, weight, d_x, slice, scale, accumulate } = *self;
         let columns = vec4s(program, weight);
-        let tile = tuning.linear_grad.fitted(columns, together);
+        let tile = tuning.linear_grad.fitted(columns, together).busy(tuning, chunk_len, columns);
         Some(
             Dispatch::new(OpKind::LinearGrad, Grid::TokenTiles(columns.div_ceil(tile.workgroup_vec4s())))
                 .write("d_out", d_out)

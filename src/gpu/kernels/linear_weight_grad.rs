@@ -6,15 +6,12 @@ use crate::gpu::tuning::Tuning;
 use crate::step::ops::LinearWeightGrad;
 use crate::step::{OpKind, Program, TOKEN_TILE};
 
-/// Tokens that a workgroup stages in workgroup memory at a time: a divisor of the token tile.
-const STAGED_TOKENS: u32 = 8;
-
 impl Kernel for LinearWeightGrad {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let LinearWeightGrad { d_out, x, d_weight, slice } = *self;
-        // The tile depends on the whole matrix, not on the slice, whose size depends on the strategy.
-        let tile = tuning.linear_weight_grad.fitted(program.tensor(d_weight).row_count.div_ceil(4));
-        let columns = vec4s(program, d_weight);
+        // By the whole matrix, not by the slice, whose size depends on the strategy.
+        let (all_rows, columns) = (program.tensor(d_weight).row_count.div_ceil(4), vec4s(program, d_weight));
+        let tile = tuning.linear_weight_grad.fitted(all_rows).busy(tuning, all_rows, columns);
         let rows = slice_vec4s(slice);
         Some(
             Dispatch::new(
@@ -31,13 +28,7 @@ impl Kernel for LinearWeightGrad {
             .u32("first_col_vec4", slice.col / 4)
             .row_modulus("d_out_row_modulus", program, d_out)
             .row_modulus("x_row_modulus", program, x)
-            .shared(tile.sharing, tile.vec4s, |threads| threads)
-            .constant("WORKGROUP_SIZE", tile.col_threads * tile.row_threads)
-            .constant("COL_THREADS", tile.col_threads)
-            .constant("ROW_THREADS", tile.row_threads)
-            .constant("COLS", tile.cols)
-            .constant("STEP", STAGED_TOKENS)
-            .constant("UNROLL", tile.unroll)
+            .weight_tile(tile)
             .iterations_of_tile(1 + TOKEN_TILE / tile.unroll),
         )
     }

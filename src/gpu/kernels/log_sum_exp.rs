@@ -7,7 +7,7 @@ use crate::step::ops::LogSumExp;
 use crate::step::{OpKind, Program, VOCAB_TILE};
 
 impl Kernel for LogSumExp {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let LogSumExp { logits, labels, stats, range } = *self;
         Some(
             Dispatch::new(OpKind::LogSumExp, Grid::PerToken(1))

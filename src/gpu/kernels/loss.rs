@@ -7,7 +7,7 @@ use crate::step::ops::Loss;
 use crate::step::{OpKind, Program};
 
 impl Kernel for Loss {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let Loss { log_probs, loss_weight, metrics } = *self;
         Some(
             Dispatch::new(OpKind::Loss, Grid::Workgroups(1, 1))

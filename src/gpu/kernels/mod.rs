@@ -12,9 +12,9 @@ macro_rules! kernels {
     ($($name:ident $stem:ident,)*) => {
         $(mod $stem;)*
 
-        /// The dispatch of an operation for a tuning. `None` for host copies.
-        pub fn dispatch(program: &Program, op: &Op, tuning: &Tuning) -> Option<Dispatch> {
-            match op { $(Op::$name(op) => op.dispatch(program, tuning),)* }
+        /// The dispatch of an operation for a tuning, in a block with chunks of `chunk_len` tokens. `None` for host copies.
+        pub fn dispatch(program: &Program, op: &Op, tuning: &Tuning, chunk_len: u32) -> Option<Dispatch> {
+            match op { $(Op::$name(op) => op.dispatch(program, tuning, chunk_len),)* }
         }
     };
 }

@@ -7,7 +7,7 @@ use crate::step::ops::RmsNorm;
 use crate::step::{OpKind, Program};
 
 impl Kernel for RmsNorm {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let RmsNorm { x, weight, out, rstd, residual, groups } = *self;
         Some(
             Dispatch::new(OpKind::RmsNorm, Grid::PerToken(groups.count))

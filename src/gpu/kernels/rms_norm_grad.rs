@@ -7,7 +7,7 @@ use crate::step::ops::RmsNormGrad;
 use crate::step::{OpKind, Program};
 
 impl Kernel for RmsNormGrad {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let RmsNormGrad { rstd, weight, d_out, d_x, x, groups } = *self;
         Some(
             Dispatch::new(OpKind::RmsNormGrad, Grid::PerToken(groups.count))

@@ -7,7 +7,7 @@ use crate::step::ops::RmsNormWeightGrad;
 use crate::step::{OpKind, Program};
 
 impl Kernel for RmsNormWeightGrad {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let RmsNormWeightGrad { x, rstd, d_out, d_weight, groups } = *self;
         let row = vec4s(program, d_weight);
         let together = 1 << groups.count.trailing_zeros().min(2);

@@ -7,7 +7,7 @@ use crate::step::ops::Rope;
 use crate::step::{OpKind, Program};
 
 impl Kernel for Rope {
-    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         let Rope { x, segment_start, table, inverse, .. } = *self;
         let pairs = program.config().head_dim / 2;
         let head = program.config().head_dim.next_multiple_of(4);

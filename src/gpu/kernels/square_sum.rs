@@ -10,7 +10,7 @@ use crate::step::{OpKind, Program, SUM_BLOCK};
 const THREADS_TOGETHER: u32 = 8;
 
 impl Kernel for SquareSum {
-    fn dispatch(&self, program: &Program, tuning: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
         let SquareSum { x, partials, slot, slots } = *self;
         Some(
             Dispatch::new(OpKind::SquareSum, Grid::Workgroups(slots * program.tensor(partials).cols / tuning.row_threads, 1))

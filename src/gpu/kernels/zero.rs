@@ -7,7 +7,7 @@ use crate::step::ops::Zero;
 use crate::step::{OpKind, Program, Rows};
 
 impl Kernel for Zero {
-    fn dispatch(&self, program: &Program, _: &Tuning) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
         let Zero { out } = *self;
         if let Rows::Fixed(_) = program.tensor(out).rows {
             let vec4s = all_vec4s(program, out);

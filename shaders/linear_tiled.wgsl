@@ -1,0 +1,76 @@
+// out[i, n] (+)= scale · sum over k of x[i, k] · weight[n, k] (+ bias[n]) (+ residual[i, n]), as linear.wgsl. For GPUs: a workgroup has a tile
+// of 64 tokens and 4 · $COL_VEC4S · $COL_THREADS columns of out, and stages both operands in workgroup memory, eight terms at a time. While
+// it multiplies, each thread has the next of them on their way.
+#include linear_operands
+#include matmul_tile
+
+// Four terms from 4 · k on of the tokens or of the columns that a thread carries.
+fn load$(what: Carried, first_token: u32, first_col: u32, k: u32) -> mat4x4<f32> {
+  var rows = mat4x4<f32>();
+  let at = min(k, params$.in_vec4s - 1u);
+  if what.is_of_cols {
+#for c in 0..4
+    rows[$c] = weight_at$(weight_row$(params$.first_row + min(4u * (first_col + what.group) + $cu, 4u * params$.vec4s - 1u)), at);
+#end
+  }
+  if what.is_of_rows {
+    let x_row = first_row(params$.x_row_modulus);
+#for c in 0..4
+    rows[$c] = floats(x$[(x_row + min(first_token + 4u * what.group + $cu, chunk.count - 1u)) * params$.in_vec4s + at]);
+#end
+  }
+  if k >= params$.in_vec4s { return mat4x4<f32>(); }
+  return transpose(rows);
+}
+
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  let row_thread = local_invocation_index / $COL_THREADSu;
+  let col_thread = local_invocation_index % $COL_THREADSu;
+  let first_token = workgroup_id.x * TOKEN_TILE;
+  let first_col = workgroup_id.y * $COL_VEC4Su * $COL_THREADSu;
+  let mine = carried($COL_VEC4Su * $COL_THREADSu, local_invocation_index);
+  var next = load$(mine, first_token, first_col, mine.terms);
+#if BLOCKED
+  for (var block = 0u; block < params$.in_vec4s; block += $BLOCK_VEC4Su) {
+  let end = min(block + $BLOCK_VEC4Su, params$.in_vec4s);
+#else
+  const block = 0u;
+  let end = params$.in_vec4s;
+#end
+#for r in 0..$ROW_VEC4S
+#for c in 0..4
+#for q in 0..$COL_VEC4S
+  var sum$r_$c_$q = vec4(0.0);
+#end
+#end
+#end
+  for (var k = block; k < end; k += TILE_VEC4S) {
+    carry(mine, next);
+    workgroupBarrier();
+    if k + TILE_VEC4S < params$.in_vec4s { next = load$(mine, first_token, first_col, k + TILE_VEC4S + mine.terms); }
+#insert matmul_tile_product
+    workgroupBarrier();
+  }
+  let out_row = first_row(params$.out_row_modulus);
+  let residual_row = first_row(params$.residual_row_modulus);
+#for r in 0..$ROW_VEC4S
+#for c in 0..4
+  {
+    let row = first_token + 4u * ($ru * $ROW_THREADSu + row_thread) + $cu;
+    if row < chunk.count {
+      let out_start = (out_row + row) * params$.out_vec4s;
+      let residual_start = (residual_row + row) * params$.out_vec4s;
+#for q in 0..$COL_VEC4S
+      let col$q = first_col + $qu * $COL_THREADSu + col_thread;
+      if col$q < params$.vec4s {
+        store$(sum$r_$c_$q, out_start, residual_start, params$.first_col_vec4 + col$q, block == 0u, end == params$.in_vec4s);
+      }
+#end
+    }
+  }
+#end
+#end
+#if BLOCKED
+  }
+#end
+}
