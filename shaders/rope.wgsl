@@ -1,6 +1,7 @@
 // Rotates the pairs (e, e + E/2) of every head by the angle of the token's position, by the negative angle if `direction` is -1. A position
 // is 64 · coarse + fine; its angle is the sum of their angles, which the table has. Coarse cosines and sines are multiplied by the
 // embedding's factor. A thread has one pair of a token, or four if E/2 is a multiple of four (WIDE), in all heads, which share the angle.
+// With TILE_VEC4S the workgroup goes on with its tile of x, which it has just computed, and has the heads in it.
 
 struct Params$ { half: u32, head_stride: u32, heads: u32, row_stride: u32, x_row_modulus: u32, direction: f32 }
 
@@ -30,19 +31,15 @@ fn rotation_at$(row: u32, e: u32) -> Rotation$ {
 #end
 }
 
-fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
-  let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;
-  let row = i / params$.half;
-  let e = i % params$.half;
-  if row >= chunk.count { return; }
+// Rotates the pairs from e on of some heads of a row of the chunk.
+fn rotate$(row: u32, e: u32, first_head: u32, heads: u32) {
   let token = chunk.start + row;
   let position = token - segment_start$[token];
   let fine = rotation_at$(position % TOKEN_TILE, e);
   let coarse = rotation_at$(TOKEN_TILE + position / TOKEN_TILE, e);
   let cosine = fma(coarse.cosine, fine.cosine, -(coarse.sine * fine.sine));
   let sine = params$.direction * fma(coarse.sine, fine.cosine, coarse.cosine * fine.sine);
-  let heads = opaque_bound(params$.heads, workgroup_id);
-  for (var head = 0u; head < heads; head++) {
+  for (var head = first_head; head < heads; head++) {
     let first = (first_row(params$.x_row_modulus) + row) * params$.row_stride + head * params$.head_stride + e;
     let second = first + params$.half;
     let a = x$[first];
@@ -50,4 +47,19 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     x$[first] = fma(a, cosine, -(b * sine));
     x$[second] = fma(b, cosine, a * sine);
   }
+}
+
+fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+#if TILE_VEC4S
+  let heads_of_tile = $TILE_VEC4Su / params$.head_stride;
+  let first_head = workgroup_id.y * heads_of_tile;
+  for (var i = local_invocation_index; i < TOKEN_TILE * params$.half; i += $TILE_THREADSu) {
+    let row = workgroup_id.x * TOKEN_TILE + i / params$.half;
+    if row < chunk.count { rotate$(row, i % params$.half, first_head, min(first_head + heads_of_tile, params$.heads)); }
+  }
+#else
+  let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;
+  let row = i / params$.half;
+  if row < chunk.count { rotate$(row, i % params$.half, 0u, opaque_bound(params$.heads, workgroup_id)); }
+#end
 }

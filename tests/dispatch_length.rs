@@ -1,6 +1,6 @@
 //! No dispatch takes too long, at any length and by every strategy: held on launch data, without a device.
 
-use streambp::gpu::{DispatchLimit, Part, Tuning, Whole, dispatch};
+use streambp::gpu::{DispatchLimit, Group, Part, Tuning, Whole, dispatch};
 use streambp::model::{Config, ModelType, PRESETS, Rope};
 use streambp::step::{BatchShape, Chunk, Op, Program, Strategy, TOKEN_TILE};
 
@@ -33,7 +33,8 @@ impl Device {
     /// The longest time of the dispatches of an operation, and their number.
     fn longest(&self, program: &Program, op: &Op, chunk: Chunk) -> (f64, usize) {
         let Some(of_op) = dispatch(program, op, &Tuning::GPU, chunk.count) else { return (0.0, 0) };
-        let whole = Whole { program, ops: &[op], chunk, grid: of_op.grid, layers: 1 };
+        let groups = [Group { grid: of_op.grid, ops: vec![0] }];
+        let whole = Whole { program, ops: &[op], chunk, groups: &groups };
         let parts = whole.parts(DispatchLimit::of((self.flops * AIM) as u64));
         assert_covers(&parts, chunk);
         let threads = of_op.shader.constants.iter().find(|(name, _)| *name == "WORKGROUP_SIZE").map_or(64, |&(_, threads)| threads);

@@ -17,6 +17,7 @@ mod foreign_files;
 mod interruptions;
 mod memory;
 mod ops;
+mod occupancy;
 mod predictor;
 mod program;
 mod ragged;

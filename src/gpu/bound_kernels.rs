@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::cutting::{DispatchLimit, Whole};
 use super::device::Gpu;
 use super::device_memory::DeviceMemory;
-use super::dispatch::{BindingAccess, Grid};
+use super::dispatch::{BindingAccess, Group};
 use super::fusion::FusedDispatch;
 use super::kernels;
 use super::lowering::{CompiledDispatch, Kernels};
@@ -40,8 +40,7 @@ pub(super) struct BoundDispatch {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     params_offset: u32,
-    grid: Grid,
-    layers: u32,
+    groups: Vec<Group>,
     /// The number of fused operations.
     len: usize,
 }
@@ -114,7 +113,7 @@ impl BoundKernels {
             entries: &entries,
         });
         let (pipeline, params_offset) = (pipeline.pipeline.clone(), *params_offset);
-        BoundDispatch { pipeline, bind_group, params_offset, grid: dispatch.grid, layers: dispatch.layers(), len: dispatch.len() }
+        BoundDispatch { pipeline, bind_group, params_offset, groups: dispatch.groups().to_vec(), len: dispatch.len() }
     }
 
     /// Is the operation a kernel rather than a host copy?
@@ -179,16 +178,16 @@ impl BoundKernels {
         OpInstance { block, chunk, .. }: OpInstance,
         part: &Part,
     ) {
-        let [x, y, z] = dispatch.grid.workgroups(part);
+        let [x, y, z] = Group::all_workgroups(&dispatch.groups, part);
         pass.set_pipeline(&dispatch.pipeline);
         pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
-        pass.dispatch_workgroups(x, y, z * dispatch.layers);
+        pass.dispatch_workgroups(x, y, z);
     }
 
     /// The parts of a dispatch.
     pub fn parts(&self, dispatch: &BoundDispatch, span: &[OpInstance], limit: DispatchLimit) -> Vec<Part> {
         let ops: Vec<&Op> = span.iter().map(|instance| self.program().op(instance.block, instance.node)).collect();
-        Whole { program: self.program(), ops: &ops, chunk: span[0].chunk, grid: dispatch.grid, layers: dispatch.layers }.parts(limit)
+        Whole { program: self.program(), ops: &ops, chunk: span[0].chunk, groups: &dispatch.groups }.parts(limit)
     }
 
     /// The work of operations.

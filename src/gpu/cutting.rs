@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::dispatch::Grid;
+use super::dispatch::{Grid, Group};
 use super::part::Part;
 use crate::step::{Chunk, Op, OpKind, Program, SUM_BLOCK, TOKEN_TILE};
 
@@ -64,17 +64,15 @@ pub struct Whole<'a> {
     pub ops: &'a [&'a Op],
     /// Their chunk.
     pub chunk: Chunk,
-    /// Their grid.
-    pub grid: Grid,
-    /// Workgroups along z.
-    pub layers: u32,
+    /// The same by the workgroups that run them. All can be cut in the same places.
+    pub groups: &'a [Group],
 }
 
 impl Whole<'_> {
     /// Parts within a limit, as far as the operations can be cut. Sums over tokens go from the last token to the first, sums over keys from
     /// the first key to the last.
     pub fn parts(&self, limit: DispatchLimit) -> Vec<Part> {
-        let cut = Cut::of(self.ops[0].kind(), self.grid);
+        let cut = Cut::of(self.ops[0].kind(), self.groups[0].grid);
         let work = self.work(self.chunk);
         // Most operations have less work than a workgroup may have.
         let fits = || work <= limit.workgroup_work || self.workgroup_work(self.chunk) <= limit.workgroup_work;
@@ -165,10 +163,12 @@ impl Whole<'_> {
         self.ops.iter().map(|op| self.program.cost(op, chunk).work()).sum()
     }
 
-    /// The work of a workgroup, on average.
+    /// The work of a workgroup: on average, of the group of operations where that is most.
     fn workgroup_work(&self, chunk: Chunk) -> u64 {
-        let all: u64 = self.ops.iter().map(|op| self.program.flops(op, chunk)).sum();
-        let workgroups: u64 = self.grid.workgroups(&Part::whole(chunk)).into_iter().map(u64::from).product();
-        all / (workgroups * u64::from(self.layers)).max(1)
+        let of_group = |group: &Group| {
+            let all: u64 = group.ops.iter().map(|&place| self.program.flops(self.ops[place], chunk)).sum();
+            all / group.workgroups(&Part::whole(chunk)).max(1)
+        };
+        self.groups.iter().map(of_group).max().unwrap_or(0)
     }
 }

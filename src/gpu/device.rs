@@ -98,6 +98,9 @@ impl AdapterSummary {
 const FOR_SUBGROUPS: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
 /// Optional features: timestamp queries, and subgroups.
 const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(FOR_SUBGROUPS);
+/// Storage buffers of a dispatch that the kernels can use: the weight gradients of queries, keys and values beside the gradient of their
+/// input. Base WebGPU has eight, browsers have ten on most adapters.
+const WANTED_STORAGE_BUFFERS: u32 = 11;
 
 impl Gpu {
     /// Opens a device on the adapter whose name contains `wanted`, or the environment variable `WGPU_ADAPTER_NAME` (natively). Without
@@ -118,6 +121,7 @@ impl Gpu {
         }
         required.max_buffer_size = limits.max_buffer_size;
         required.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size;
+        required.max_storage_buffers_per_shader_stage = limits.max_storage_buffers_per_shader_stage.min(WANTED_STORAGE_BUFFERS);
         let features = adapter.features() & WANTED;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("streambp"),
@@ -134,7 +138,8 @@ impl Gpu {
         let tuning = tuning(&info, subgroup_size, vendor().await.as_deref());
         let watched = watch(&device);
         let (pipelines, memory_counter) = (Pipelines::default(), MemoryCounter::default());
-        Ok(Gpu { device, queue, pipelines, memory_counter, used_for: "step", summary, subgroup_size, tuning, watched })
+        let gpu = Gpu { device, queue, pipelines, memory_counter, used_for: "step", summary, subgroup_size, tuning, watched };
+        Ok(gpu.with_tuning(tuning))
     }
 
     /// All adapters of this machine.
@@ -176,7 +181,8 @@ impl Gpu {
 
     /// The same device with kernels of another tuning.
     pub fn with_tuning(self, tuning: Tuning) -> Gpu {
-        Gpu { tuning, ..self }
+        let max_storage_buffers = self.device.limits().max_storage_buffers_per_shader_stage;
+        Gpu { tuning: Tuning { max_storage_buffers, ..tuning }, ..self }
     }
 
     /// The same device, with another name for its buffers in [`Gpu::buffers`].

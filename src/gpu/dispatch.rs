@@ -26,7 +26,7 @@ pub enum Value {
 }
 
 /// The grid: how many workgroups an operation has for a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grid {
     /// One per token tile of the chunk along x, and that many along y.
     TokenTiles(u32),
@@ -80,27 +80,40 @@ impl Grid {
 }
 
 impl Grid {
-    /// Workgroups along y, or `u32::MAX` where a fused shader need not check them.
-    pub(super) fn rows(self) -> u32 {
+    /// The number of workgroups along x and y in WGSL, for the chunk, or the part of it, that a dispatch is for.
+    pub(super) fn wgsl(self) -> String {
         match self {
-            Grid::TokenTiles(rows) | Grid::OverTokens(_, rows) | Grid::Workgroups(_, rows) => rows,
-            _ => u32::MAX,
+            Grid::TokenTiles(others) => format!("vec2(token_tiles(), {others}u)"),
+            Grid::KeyTiles { .. } => panic!("operations on key tiles have a dispatch of their own"),
+            Grid::PerToken(others) => format!("vec2(chunk.count * {others}u, 1u)"),
+            Grid::ThreadsPerToken(threads) => format!("vec2((chunk.count * {threads}u + 63u) / 64u, 1u)"),
+            Grid::Threads(threads) => format!("vec2({}u, 1u)", threads.div_ceil(64)),
+            Grid::OverTokens(x, y) | Grid::Workgroups(x, y) => format!("vec2({x}u, {y}u)"),
         }
     }
+}
 
-    /// Can operations with these grids run in parallel in one dispatch, with few idle workgroups?
-    pub(super) fn is_along(self, other: Grid) -> bool {
-        let few_are_idle = |a: u32, b: u32| a.max(b) <= 2 * a.min(b);
-        match (self, other) {
-            (Grid::TokenTiles(a), Grid::TokenTiles(b)) => few_are_idle(a, b),
-            (Grid::OverTokens(x, a), Grid::OverTokens(other_x, b)) => x == other_x && few_are_idle(a, b),
-            _ => self == other,
-        }
+/// Operations of a dispatch that the same workgroups run, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// The grid of the workgroups.
+    pub grid: Grid,
+    /// The places of its operations in the dispatch.
+    pub ops: Vec<usize>,
+}
+
+impl Group {
+    /// The number of its workgroups for a part of a chunk.
+    pub fn workgroups(&self, part: &Part) -> u64 {
+        self.grid.workgroups(part).into_iter().map(u64::from).product()
     }
 
-    /// The grid with more workgroups along y.
-    pub(super) fn larger(self, other: Grid) -> Grid {
-        if self.rows() < other.rows() { other } else { self }
+    /// The number of workgroups of a dispatch along x, y and z.
+    pub fn all_workgroups(groups: &[Group], part: &Part) -> [u32; 3] {
+        match groups {
+            [alone] => alone.grid.workgroups(part),
+            _ => fold(groups.iter().map(|group| group.workgroups(part)).sum()),
+        }
     }
 }
 
@@ -123,6 +136,10 @@ pub struct Dispatch {
     pub grid: Grid,
     /// How often a thread's loops run, where that grows with the tokens.
     pub iterations: Iterations,
+    /// Groups of four columns that a workgroup computes for a token tile, if the workgroups together compute all columns of the output.
+    pub(super) tile_vec4s: Option<u32>,
+    /// Adjacent groups of four columns that a thread needs all of, if the kernel can go on from the tile of a workgroup.
+    pub(super) follows_vec4s: Option<u32>,
 }
 
 /// Iterations of all loops of a thread together.
@@ -143,6 +160,8 @@ impl Dispatch {
             params: Vec::new(),
             grid,
             iterations: Iterations::default(),
+            tile_vec4s: None,
+            follows_vec4s: None,
         }
     }
 
@@ -158,6 +177,11 @@ impl Dispatch {
             .constant("UNROLL", TOKENS_UNROLLED)
             .iterations_of_tile(1 + TOKEN_TILE / (TOKENS_UNROLLED * token_threads) * (1 + loops_of_token))
             .condition("SPLIT", token_threads > 1)
+    }
+
+    /// Threads of a workgroup.
+    pub(super) fn workgroup_size(&self) -> u32 {
+        self.shader.workgroup_size()
     }
 
     pub(super) fn read(mut self, name: &'static str, tensor: TensorId) -> Self {
@@ -229,6 +253,17 @@ impl Dispatch {
             .constant("COL_THREADS", tile.col_threads)
             .constant("TOKENS", tile.tokens)
             .constant("UNROLL", tile.unroll)
+    }
+
+    /// Says that its workgroups together compute all columns of the output, if they do.
+    pub(super) fn computes_all(self, tile: TokenTile, holds: bool) -> Self {
+        let holds = holds && tile.sharing == Sharing::Workgroup;
+        Dispatch { tile_vec4s: holds.then(|| tile.workgroup_vec4s()), ..self }
+    }
+
+    /// Says that it can go on from the tile of a workgroup that has whole groups of so many groups of four columns.
+    pub(super) fn follows_tiles_of(self, vec4s: u32) -> Self {
+        Dispatch { follows_vec4s: Some(vec4s), ..self }
     }
 
     /// Sets the constants of a tile of rows and columns of a matrix.

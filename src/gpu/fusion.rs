@@ -1,78 +1,81 @@
-//! Kernel fusion: one dispatch for several adjacent operations of one kind.
+//! Kernel fusion: one dispatch for several adjacent operations.
 //!
 //! Every dispatch has a fixed cost, and while its last workgroups run, the rest of the device is idle. There are two kinds of fusion:
 //!
-//! - *parallel*: each operation has its own workgroups along z; none may touch what another writes;
-//! - *sequential*: each thread runs the operations one after the other; each adds to the sum of the one before.
+//! - *beside* one another: each operation has its own workgroups; none may touch what another writes;
+//! - *one after the other*: the same workgroups run operations that go on with what these workgroups have just computed.
 //!
-//! In both kinds every thread computes what it computes for the operation alone, in the same order, so results are bit-identical.
+//! In both kinds what is computed for the operation alone is computed, in the same order, so results are bit-identical.
 
-use super::dispatch::{BindingAccess, Dispatch, Grid};
+use super::cutting::Cut;
+use super::dispatch::{BindingAccess, Dispatch, Grid, Group};
 use super::shader::{self, Shader};
 use super::tuning::Tuning;
 use crate::step::ops::Fusion;
 use crate::step::{Op, TensorId};
-
-/// Base WebGPU's `maxStorageBuffersPerShaderStage`.
-const MAX_STORAGE_BUFFERS: usize = 8;
-/// Constants that change what a kernel computes, but not the workgroup memory that fused operations share.
-const OWN: [&str; 4] = ["ACCUMULATE", "BIAS", "RESIDUAL", "SCALED"];
 
 /// A dispatch of one operation or of several fused ones.
 #[derive(Clone, Debug)]
 pub struct FusedDispatch {
     /// The kernel to compile.
     pub source: KernelSource,
-    /// Bindings 2, 3, …: the name of the shaders' variable, its access mode, and the tensor. Operations that share a binding use the same
-    /// name.
+    /// Bindings 2, 3, …: the name of the shaders' variable, its access mode, and the tensor. Operations that share a binding use the name
+    /// that it has in the first of them.
     pub bindings: Vec<(&'static str, BindingAccess, TensorId)>,
-    /// The grid of the operation with the most workgroups.
-    pub grid: Grid,
 }
 
 /// The source of a kernel: the shaders of its operations. It is also the key of the pipeline cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KernelSource {
     ops: Vec<FusedOp>,
-    is_sequential: bool,
+    groups: Vec<Group>,
 }
 
 /// An operation of a fused dispatch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct FusedOp {
     shader: Shader,
-    /// The name and the number of each of its bindings.
-    slots: Vec<(&'static str, usize)>,
-    /// Its workgroups along y.
-    rows: u32,
+    slots: Vec<Slot>,
+}
+
+/// A binding of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Slot {
+    /// Its name in the shader of the operation.
+    name: &'static str,
+    /// Its name in the dispatch.
+    variable: &'static str,
+    number: usize,
+}
+
+/// The place of an operation in a dispatch.
+enum Place {
+    /// In workgroups of its own.
+    Beside,
+    /// After the others of a group.
+    After(usize),
 }
 
 impl FusedDispatch {
     /// The dispatch of an operation alone.
     pub fn alone(dispatch: &Dispatch) -> FusedDispatch {
-        let source = KernelSource { ops: Vec::new(), is_sequential: false };
-        let mut fused = FusedDispatch { source, bindings: Vec::new(), grid: dispatch.grid };
-        fused.add(dispatch);
+        let source = KernelSource { ops: Vec::new(), groups: Vec::new() };
+        let mut fused = FusedDispatch { source, bindings: Vec::new() };
+        fused.add(dispatch, &Place::Beside);
         fused
     }
 
     /// Fuses as many of the first operations of a run as possible: at least one.
     pub fn of(all: &[(&Op, &Dispatch)], tuning: &Tuning) -> FusedDispatch {
         let mut fused = FusedDispatch::alone(all[0].1);
-        let (most, is_sequential) = match all[0].0.fusion() {
-            Fusion::None => (1, false),
-            Fusion::Parallel { .. } => (tuning.max_parallel_fused, false),
-            Fusion::Sequential { .. } => (tuning.max_sequential_fused, true),
-        };
-        for count in 1..all.len().min(most as usize) {
-            let next = all[count];
+        for count in 1..all.len() {
+            let Some(place) = fused.place(&all[..count], all[count], tuning) else { break };
             let mut larger = fused.clone();
-            larger.add(next.1);
-            if !all[..count].iter().all(|&other| can_fuse(other, next)) || !larger.can_be_bound() {
+            larger.add(all[count].1, &place);
+            if !larger.can_be_bound(tuning) {
                 break;
             }
             fused = larger;
-            fused.source.is_sequential = is_sequential;
         }
         fused
     }
@@ -83,46 +86,70 @@ impl FusedDispatch {
         self.source.len()
     }
 
-    /// Workgroups along z: one per parallel operation.
-    pub fn layers(&self) -> u32 {
-        if self.source.is_parallel() { self.len() as u32 } else { 1 }
+    /// Its operations, by the workgroups that run them.
+    pub fn groups(&self) -> &[Group] {
+        &self.source.groups
     }
 
-    fn add(&mut self, dispatch: &Dispatch) {
-        let slot = |binding: &(&'static str, BindingAccess, TensorId)| {
-            let index = self.bindings.iter().position(|bound| bound == binding).unwrap_or_else(|| {
-                self.bindings.push(*binding);
+    /// The place of one more operation after those that are there, if it can have one.
+    fn place(&self, there: &[(&Op, &Dispatch)], (op, dispatch): (&Op, &Dispatch), tuning: &Tuning) -> Option<Place> {
+        let relations: Vec<Fusion> = there.iter().map(|(earlier, _)| earlier.fusion_with(op)).collect::<Option<_>>()?;
+        let follows = |group: &Group| group.ops.iter().any(|&place| relations[place] == Fusion::After);
+        let mut followed = (0..self.groups().len()).filter(|&group| follows(&self.groups()[group]));
+        match (followed.next(), followed.next()) {
+            (None, _) => {
+                let cut = |dispatch: &Dispatch| Cut::of(dispatch.shader.kind, dispatch.grid);
+                let fits = there.iter().all(|(_, other)| other.workgroup_size() == dispatch.workgroup_size() && cut(other) == cut(dispatch));
+                (fits && self.groups().len() < tuning.max_parallel_fused as usize).then_some(Place::Beside)
+            }
+            (Some(group), None) => {
+                let ops = &self.groups()[group].ops;
+                let last = there[*ops.last()?].1;
+                (ops.len() < tuning.max_sequential_fused as usize && can_follow(last, dispatch)).then_some(Place::After(group))
+            }
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    fn add(&mut self, dispatch: &Dispatch, place: &Place) {
+        let slot = |&(name, access, tensor): &(&'static str, BindingAccess, TensorId)| {
+            let index = self.bindings.iter().position(|bound| (bound.1, bound.2) == (access, tensor)).unwrap_or_else(|| {
+                self.bindings.push((name, access, tensor));
                 self.bindings.len() - 1
             });
-            (binding.0, 2 + index)
+            Slot { name, variable: self.bindings[index].0, number: 2 + index }
         };
         let slots = dispatch.bindings.iter().map(slot).collect();
-        self.source.ops.push(FusedOp { shader: dispatch.shader.clone(), slots, rows: dispatch.grid.rows() });
-        self.grid = self.grid.larger(dispatch.grid);
+        let mut shader = dispatch.shader.clone();
+        let KernelSource { ops, groups } = &mut self.source;
+        match *place {
+            Place::Beside => groups.push(Group { grid: dispatch.grid, ops: vec![ops.len()] }),
+            Place::After(group) => {
+                let before = &ops[groups[group].ops[0]].shader;
+                if dispatch.follows_vec4s.is_some() {
+                    let constant = |name| before.constant(name).expect("only tiles in workgroup memory are gone on from");
+                    shader.constants.push(("TILE_VEC4S", constant("COL_VEC4S") * constant("COL_THREADS")));
+                    shader.constants.push(("TILE_THREADS", constant("WORKGROUP_SIZE")));
+                }
+                groups[group].ops.push(ops.len());
+            }
+        }
+        ops.push(FusedOp { shader, slots });
     }
 
     /// Are there few enough bindings, each of another tensor?
-    fn can_be_bound(&self) -> bool {
+    fn can_be_bound(&self, tuning: &Tuning) -> bool {
         let mut pairs = self.bindings.iter().enumerate().flat_map(|(i, a)| self.bindings[..i].iter().map(move |b| (a.2, b.2)));
-        self.bindings.len() <= MAX_STORAGE_BUFFERS && pairs.all(|(a, b)| a != b)
+        self.bindings.len() <= tuning.max_storage_buffers as usize && pairs.all(|(a, b)| a != b)
     }
 }
 
-/// May two operations of a run share a dispatch?
-fn can_fuse((first, dispatch): (&Op, &Dispatch), (second, other): (&Op, &Dispatch)) -> bool {
-    let fits = match first.fusion() {
-        Fusion::Sequential { .. } => dispatch.grid == other.grid,
-        Fusion::Parallel { .. } | Fusion::None => dispatch.grid.is_along(other.grid),
-    };
-    fits && first.may_share(second) && share_threads(dispatch, other)
-}
-
-/// Have both the same workgroup size and, if they use workgroup memory, the same layout of it?
-fn share_threads(a: &Dispatch, b: &Dispatch) -> bool {
-    let [a, b] = [a, b].map(|dispatch| &dispatch.shader);
-    let mut sizes = a.constants.iter().chain(&b.constants).map(|(name, _)| *name).filter(|name| !OWN.contains(name));
-    let is_same = |name| a.constant(name) == b.constant(name);
-    is_same("WORKGROUP_SIZE") && (a.constant("STAGED").is_none() && b.constant("STAGED").is_none() || sizes.all(is_same))
+/// Can the workgroups of an operation go on with another one? Either it has the same tiles, or it needs no more than what lies in them.
+fn can_follow(last: &Dispatch, next: &Dispatch) -> bool {
+    match next.follows_vec4s {
+        Some(vec4s) => last.tile_vec4s.is_some_and(|tile| tile.is_multiple_of(vec4s)),
+        None => last.grid == next.grid && last.workgroup_size() == next.workgroup_size(),
+    }
 }
 
 impl KernelSource {
@@ -137,16 +164,11 @@ impl KernelSource {
         self.ops[0].shader.constant("SUBGROUP").is_some()
     }
 
-    /// Does it run several operations in parallel? Only then does its WGSL contain the workgroup counts of the operations.
-    fn is_parallel(&self) -> bool {
-        self.len() > 1 && !self.is_sequential
-    }
-
-    /// The key of the pipeline cache: equal for sources with the same WGSL.
+    /// The key of the pipeline cache: equal for sources with the same WGSL. Only with several groups does it contain their grids.
     pub(super) fn key(&self) -> KernelSource {
         let mut key = self.clone();
-        if !self.is_parallel() {
-            key.ops.iter_mut().for_each(|op| op.rows = 0);
+        if let [alone] = &mut key.groups[..] {
+            alone.grid = Grid::Workgroups(0, 0);
         }
         key
     }
@@ -159,11 +181,7 @@ impl KernelSource {
     /// The complete WGSL: the shader of each operation, with names of its own, and a `main` that calls theirs.
     pub fn wgsl(&self) -> String {
         let mut out = shader::part("prelude", &shader::Constants::new());
-        let [mut params, mut calls] = ["struct AllParams {", ""].map(String::from);
-        let (parameter, argument) = match self.has_subgroups() {
-            true => (", @builtin(subgroup_invocation_id) subgroup_invocation_id: u32", "subgroup_invocation_id"),
-            false => ("", "0"),
-        };
+        let mut params = String::from("struct AllParams {");
         let mut shared = Vec::new();
         for (i, op) in self.ops.iter().enumerate() {
             let expanded = op.expand(i);
@@ -173,37 +191,59 @@ impl KernelSource {
                     shared.push(text);
                 }
             }
-            // Operations share workgroup variables, and bindings that several of them use.
+            // Operations share bindings that several of them use.
             for line in expanded.text.lines() {
-                let is_common = line.starts_with('@') || line.starts_with("var<");
                 let variable = line.split_inclusive(": ").next().unwrap_or(line);
-                if !(is_common && out.contains(variable)) {
+                if !(line.starts_with('@') && out.contains(variable)) {
                     out.extend([line, "\n"]);
                 }
             }
             params += &format!("@align(256) @size(256) params_of{i}: Params_of{i},");
-            let call = format!("main_of{i}(workgroup_id, num_workgroups, local_invocation_index, {argument});\n");
-            calls += &match self.is_parallel() {
-                false => call,
-                true => format!("if workgroup_id.z == {i} && workgroup_id.y < {}u {{ {call} }}\n", op.rows),
-            };
         }
-        let workgroup_size = self.ops[0].shader.constant("WORKGROUP_SIZE").unwrap_or(64);
+        let subgroup = if self.has_subgroups() { ", @builtin(subgroup_invocation_id) subgroup_invocation_id: u32" } else { "" };
+        let workgroup_size = self.ops[0].shader.workgroup_size();
         out + &format!(
             "{params}}}
 @group(0) @binding(0) var<uniform> all_params: AllParams;
 @compute @workgroup_size({workgroup_size})
-fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(num_workgroups) num_workgroups: vec3<u32>, @builtin(local_invocation_index) local_invocation_index: u32{parameter}) {{
-{calls}}}"
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(num_workgroups) num_workgroups: vec3<u32>, @builtin(local_invocation_index) local_invocation_index: u32{subgroup}) {{
+{}}}",
+            self.calls()
         )
+    }
+
+    /// The body of `main`: each group of operations has the workgroups that follow those of the groups before it.
+    fn calls(&self) -> String {
+        if let [alone] = &self.groups[..] {
+            return self.calls_of(alone, "workgroup_id, num_workgroups");
+        }
+        let mut out = String::from("var at = flat_workgroup(workgroup_id, num_workgroups);\n");
+        for (i, group) in self.groups.iter().enumerate() {
+            let calls = self.calls_of(group, &format!("vec3(at % grid{i}.x, at / grid{i}.x, 0u), vec3(grid{i}, 1u)"));
+            out += &format!(
+                "let grid{i} = {};\nif at < grid{i}.x * grid{i}.y {{\n{calls}return;\n}}\nat -= grid{i}.x * grid{i}.y;\n",
+                group.grid.wgsl()
+            );
+        }
+        out
+    }
+
+    /// Calls the operations of a group. Before one that goes on with a tile, what the workgroup has stored is there for all its threads.
+    fn calls_of(&self, group: &Group, place: &str) -> String {
+        let subgroup = if self.has_subgroups() { "subgroup_invocation_id" } else { "0" };
+        let call = |&op: &usize| {
+            let barrier = self.ops[op].shader.constant("TILE_VEC4S").map_or("", |_| "storageBarrier();\n");
+            format!("{barrier}main_of{op}({place}, local_invocation_index, {subgroup});\n")
+        };
+        group.ops.iter().map(call).collect()
     }
 }
 
 impl FusedOp {
     /// The WGSL of operation `i`. Names that end in `$` become unique: bindings by their number, others by the operation's.
     fn expand(&self, i: usize) -> shader::Expanded {
-        self.shader.expand(|name| match self.slots.iter().find(|(binding, _)| *binding == name) {
-            Some((_, slot)) => shader::OwnName::Binding(*slot),
+        self.shader.expand(|name| match self.slots.iter().find(|slot| slot.name == name) {
+            Some(slot) => shader::OwnName::Binding(slot.variable, slot.number),
             None if name == "params" => shader::OwnName::Name(format!("all_params.params_of{i}")),
             None => shader::OwnName::Name(format!("{name}_of{i}")),
         })

@@ -1,6 +1,6 @@
 //! Launch data: the dispatches of a step, as far as their times depend on it. Nothing runs for it.
 
-use super::dispatch::Grid;
+use super::dispatch::{Grid, Group};
 use super::fusion::FusedDispatch;
 use super::lowering::{LoweredBlock, lower_block};
 use super::part::Part;
@@ -46,9 +46,11 @@ impl<'a> BlockLaunches<'a> {
         let nodes = &self.block.nodes[first..first + dispatch.len()];
         let mut cost = Cost::default();
         nodes.iter().for_each(|node| cost += self.program.cost(&node.op, chunk));
-        let op = &nodes[0].op;
-        let longest = longest_workgroup(self.program, op, dispatch.grid, chunk);
-        Launch { kind: op.kind(), flops: cost.flops as f64, bytes: cost.bytes as f64, longest }
+        let of_group = |group: &Group| {
+            group.ops.iter().map(|&place| longest_workgroup(self.program, &nodes[place].op, group.grid, chunk)).sum::<f64>()
+        };
+        let longest = dispatch.groups().iter().map(of_group).fold(0.0, f64::max);
+        Launch { kind: nodes[0].op.kind(), flops: cost.flops as f64, bytes: cost.bytes as f64, longest }
     }
 }
 
@@ -71,13 +73,4 @@ fn longest_workgroup(program: &Program, op: &Op, grid: Grid, chunk: Chunk) -> f6
         }
         _ => mean,
     }
-}
-
-/// All dispatches of a step.
-pub fn launches(program: &Program, tuning: &Tuning) -> Vec<Launch> {
-    let of_block = |block| {
-        let block = BlockLaunches::new(program, block, tuning);
-        (0..block.chunk_count()).flat_map(|order| block.of_chunk(order).collect::<Vec<_>>()).collect::<Vec<_>>()
-    };
-    program.blocks.iter().flat_map(of_block).collect()
 }

@@ -49,13 +49,13 @@ pub use cutting::{Cut, DispatchLimit, Whole};
 #[doc(hidden)]
 pub use device_memory::DeviceMemory;
 #[doc(hidden)]
-pub use dispatch::{BindingAccess, Dispatch, Grid, Value};
+pub use dispatch::{Group, BindingAccess, Dispatch, Grid, Value};
 #[doc(hidden)]
 pub use fusion::{FusedDispatch, KernelSource};
 #[doc(hidden)]
 pub use kernels::dispatch;
 #[doc(hidden)]
-pub use launches::{Launch, launches};
+pub use launches::Launch;
 #[doc(hidden)]
 pub use part::Part;
 #[doc(hidden)]

@@ -17,8 +17,8 @@ pub type Constants = Vec<(&'static str, u32)>;
 
 /// The replacement of a name that ends in `$`.
 pub(super) enum OwnName {
-    /// The name of the binding with this number.
-    Binding(usize),
+    /// The name of a binding, and its number.
+    Binding(&'static str, usize),
     /// This name.
     Name(String),
 }
@@ -62,8 +62,8 @@ impl Shader {
         for piece in pieces {
             let start = out.rfind(|c| !is_identifier(c)).map_or(0, |at| at + 1);
             let name = match own_name(&out[start..]) {
-                OwnName::Binding(slot) if out[..start].ends_with("@binding(") => slot.to_string(),
-                OwnName::Binding(slot) => format!("{}_bound{slot}", &out[start..]),
+                OwnName::Binding(_, number) if out[..start].ends_with("@binding(") => number.to_string(),
+                OwnName::Binding(name, number) => format!("{name}_bound{number}"),
                 OwnName::Name(name) => name,
             };
             out.truncate(start);
@@ -76,6 +76,11 @@ impl Shader {
     fn file(&self) -> String {
         let variant = if self.constant("TILED").is_some() { "_tiled" } else { "" };
         format!("{}{variant}", self.kind.stem())
+    }
+
+    /// Threads of a workgroup.
+    pub(super) fn workgroup_size(&self) -> u32 {
+        self.constant("WORKGROUP_SIZE").unwrap_or(64)
     }
 
     /// The value of a constant, if it is defined.
@@ -206,7 +211,7 @@ mod tests {
     fn names_of_an_operation_get_another_end() {
         let shader = Shader { kind: OpKind::Zero, constants: Constants::new() };
         let Expanded { text, .. } =
-            shader.expand(|name| if name == "out" { OwnName::Binding(7) } else { OwnName::Name(format!("{name}_3")) });
+            shader.expand(|name| if name == "out" { OwnName::Binding("out", 7) } else { OwnName::Name(format!("{name}_3")) });
         assert!(text.contains("@binding(7) var<storage, read_write> out_bound7: array") && text.contains("fn main_3("), "{text}");
     }
 }

@@ -12,11 +12,16 @@ pub struct Tuning {
     pub row_threads: u32,
     /// Are these threads one subgroup, which reduces without a barrier?
     pub row_is_subgroup: bool,
-    /// The most operations that are fused in parallel: one on CPUs, where a workgroup also spends time on skipping the other operations.
+    /// The most groups of operations beside one another in a dispatch: one on CPUs, where a workgroup also spends time on skipping the
+    /// others.
     pub max_parallel_fused: u32,
-    /// The most operations that are fused sequentially: one on CPUs, whose compile time grows faster than the length of the code.
+    /// The most operations after one another in a dispatch: one on CPUs, whose compile time grows faster than the length of the code.
     pub max_sequential_fused: u32,
+    /// The most storage buffers that a dispatch of several operations binds. It belongs to the device, not to what was measured.
+    #[serde(skip, default = "base_storage_buffers")]
+    pub max_storage_buffers: u32,
     /// Workgroups of a matrix product that keep the device busy: of fewer, each has a smaller tile.
+    #[serde(default)]
     pub busy_workgroups: u32,
     /// Tile of [`Op::Linear`](crate::step::Op::Linear).
     pub linear: TokenTile,
@@ -30,6 +35,11 @@ pub struct Tuning {
     pub attention_query_grad: HeadTile,
     /// Tile of [`Op::AttentionKeyValueGrad`](crate::step::Op::AttentionKeyValueGrad).
     pub attention_key_value_grad: HeadTile,
+}
+
+/// Base WebGPU's `maxStorageBuffersPerShaderStage`.
+const fn base_storage_buffers() -> u32 {
+    8
 }
 
 /// How the threads of a workgroup share operands that all of them need.
@@ -208,6 +218,7 @@ impl Tuning {
         row_is_subgroup: false,
         max_parallel_fused: 8,
         max_sequential_fused: 8,
+        max_storage_buffers: base_storage_buffers(),
         // Of 128 threads: four subgroups for each of the 96 schedulers of an RTX 4060.
         busy_workgroups: 96,
         linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
@@ -225,6 +236,7 @@ impl Tuning {
         row_is_subgroup: false,
         max_parallel_fused: 1,
         max_sequential_fused: 1,
+        max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
         linear: TokenTile { tokens: 8, vec4s: 4, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
@@ -241,6 +253,7 @@ impl Tuning {
         row_is_subgroup: true,
         max_parallel_fused: 1,
         max_sequential_fused: 1,
+        max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
         linear: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8) },
         linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8) },
@@ -265,6 +278,7 @@ impl Tuning {
         row_is_subgroup: false,
         max_parallel_fused: 1,
         max_sequential_fused: 1,
+        max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
         linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
         linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct },

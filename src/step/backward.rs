@@ -80,6 +80,8 @@ fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId) {
     let d_out = output_norm_backward(b, a.mlp_output, Role::MlpOutputNorm, d_hidden);
     let d_mlp = b.chunk_temporary("d_mlp", TensorKind::Activations, widths.mlp);
     let d_inner = weight_grads(b, Projection::Down, d_out, a.mlp, &a.adapted);
+    // The step may have its peak here, and `d_mlp` can lie where `mlp` did.
+    b.begin_run();
     input_grads(b, Projection::Down, (d_out, d_inner), d_mlp, false);
     b.push(GluGrad { d_out: d_mlp, gate: a.gate, up: a.up });
     let through = [(Projection::Gate, a.gate), (Projection::Up, a.up)].map(|(projection, d_out)| {

@@ -21,6 +21,8 @@ pub struct Builder {
     layer: Option<u32>,
     lowest_trainable_layer: u32,
     pub(super) recompute: Recompute,
+    /// Does the next operation begin a run?
+    begins_run: bool,
 }
 
 /// The LoRA adapter of a projection M×K, in the current layer.
@@ -49,7 +51,7 @@ impl Builder {
         let bindings = batch_tensors(&spec.config, &batch, &mut tensors);
         let lowest_trainable_layer = parameters.lowest_trainable_layer();
         let program = Program { spec, parameters, batch, strategy, tensors, blocks: Vec::new(), bindings, slices: Vec::new() };
-        let mut builder = Builder { program, layer: None, lowest_trainable_layer, recompute: Recompute::default() };
+        let mut builder = Builder { program, layer: None, lowest_trainable_layer, recompute: Recompute::default(), begins_run: false };
         builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
         builder.add_to_slices("", TensorKind::Weights, |_| true, |slice, id| slice.value = id);
         builder
@@ -298,9 +300,15 @@ impl Builder {
     pub fn push(&mut self, op: impl Into<Op>) {
         let op = op.into();
         if !self.recompute.is_done(&op) {
-            let node = Node { layer: self.layer, op };
+            let node = Node { layer: self.layer, op, begins_run: std::mem::take(&mut self.begins_run) };
             self.block_at_hand().nodes.push(node);
         }
+    }
+
+    /// Keeps the next operation out of the dispatches of earlier ones, so that what it writes can take memory that they free. Operations
+    /// that share a dispatch need their memory at the same time.
+    pub(super) fn begin_run(&mut self) {
+        self.begins_run = true;
     }
 
     fn nodes(&self) -> &[Node] {

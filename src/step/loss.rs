@@ -103,6 +103,8 @@ fn block_backward(b: &mut Builder, logits: TensorId, norm: &NormOutput, (stats, 
             b.push(LinearWeightGrad { d_out: d_logits, x: norm.out, d_weight, slice });
         }
     }
+    // Where the vocabulary is large the step has its peak here, and `d_norm` can lie where the norm's output did.
+    b.begin_run();
     for rows in b.slices(Role::LmHead) {
         if let Some(slice) = rows.within(range.first, padded) {
             let accumulate = range.first + slice.col > 0;

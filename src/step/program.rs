@@ -51,6 +51,8 @@ pub struct Node {
     pub layer: Option<u32>,
     /// The operation.
     pub op: Op,
+    /// Does it begin a run? It may take memory that earlier operations free.
+    pub begins_run: bool,
 }
 
 /// The first operations of a block, which run some chunks ahead of the others. When the others run for a chunk, the results that they need
@@ -179,8 +181,9 @@ impl Block {
     pub fn runs(&self) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
         for (i, node) in self.nodes.iter().enumerate() {
+            let begins = node.begins_run || i == self.lookahead.nodes;
             let joins = |run: &&mut Range<usize>| {
-                i != self.lookahead.nodes && self.nodes[(**run).clone()].iter().all(|other| other.op.may_share(&node.op))
+                !begins && self.nodes[(**run).clone()].iter().all(|other| other.op.fusion_with(&node.op).is_some())
             };
             match runs.last_mut().filter(joins) {
                 Some(run) => run.end = i + 1,

@@ -20,6 +20,7 @@ impl Kernel for GluGrad {
                 .row_modulus("d_out_row_modulus", program, d_out)
                 .row_modulus("gate_row_modulus", program, gate)
                 .row_modulus("up_row_modulus", program, up)
+                .follows_tiles_of(1)
                 .condition("GELU", program.config().hidden_act == Activation::GeluTanh),
         )
     }

@@ -32,6 +32,7 @@ impl Kernel for Linear {
             .row_modulus("out_row_modulus", program, out)
             .row_modulus("residual_row_modulus", program, residual.unwrap_or(out))
             .token_tile(tile, together)
+            .computes_all(tile, slice.col == 0 && rows == vec4s(program, out))
             .constant("BLOCK_VEC4S", SUM_BLOCK / 4)
             .condition("BLOCKED", program.tensor(weight).cols > SUM_BLOCK)
             .condition("RAGGED", tile.sharing != Sharing::Workgroup && !vec4s(program, weight).is_multiple_of(tile.unroll))

@@ -30,6 +30,7 @@ impl Kernel for LinearGrad {
                 .row_modulus("d_out_row_modulus", program, d_out)
                 .row_modulus("d_x_row_modulus", program, d_x)
                 .token_tile(tile, together)
+                .computes_all(tile, true)
                 .constant("BLOCK_VEC4S", SUM_BLOCK / 4)
                 .condition("BLOCKED", program.tensor(weight).row_count > SUM_BLOCK)
                 // The condition must not depend on the slice, whose size depends on the strategy.

@@ -13,8 +13,9 @@ impl Kernel for Rope {
         let head = program.config().head_dim.next_multiple_of(4);
         let row = program.tensor(x).cols;
         let wide = if pairs.is_multiple_of(4) { 4 } else { 1 };
+        let dispatch = Dispatch::new(OpKind::Rope, Grid::ThreadsPerToken(pairs / wide));
         Some(
-            Dispatch::new(OpKind::Rope, Grid::ThreadsPerToken(pairs / wide))
+            if wide > 1 { dispatch.follows_tiles_of(head / 4) } else { dispatch }
                 .write("x", x)
                 .read("segment_start", segment_start)
                 .read("table", table)

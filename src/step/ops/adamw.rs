@@ -28,4 +28,8 @@ impl Operation for AdamW {
     fn flops(&self, sizes: &Sizes) -> u64 {
         14 * sizes.elements(self.weight)
     }
+
+    fn has_siblings(&self) -> bool {
+        true
+    }
 }

@@ -1,6 +1,6 @@
 //! The gradient of a projection's bias.
 
-use super::operation::{Fusion, Operation, Sizes};
+use super::operation::{Operation, Sizes};
 
 operation! {
     /// `d_bias += Σ d_out[i]` over tokens.
@@ -17,7 +17,7 @@ impl Operation for BiasGrad {
         sizes.chunk_elements(self.d_out)
     }
 
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
+    fn has_siblings(&self) -> bool {
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! The gradients of the gated MLP activation.
 
 use super::operation::{Operation, Sizes};
+use crate::step::tensor::TensorId;
 
 operation! {
     /// `gate` and `up` are overwritten by their gradients.
@@ -17,5 +18,9 @@ operation! {
 impl Operation for GluGrad {
     fn flops(&self, sizes: &Sizes) -> u64 {
         12 * sizes.chunk_elements(self.d_out)
+    }
+
+    fn goes_on_with(&self) -> Option<TensorId> {
+        Some(self.d_out)
     }
 }

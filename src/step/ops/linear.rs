@@ -1,6 +1,6 @@
 //! A linear projection.
 
-use super::operation::{Fusion, Operation, Sizes};
+use super::operation::{Operation, Sizes};
 use super::slices::RowSlice;
 
 operation! {
@@ -31,7 +31,7 @@ impl Operation for Linear {
         sizes.matmul(self.slice.rows, sizes.cols(self.x))
     }
 
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
+    fn has_siblings(&self) -> bool {
+        true
     }
 }

@@ -1,7 +1,8 @@
 //! The gradient of a projection's input.
 
-use super::operation::{Fusion, Operation, Sizes};
+use super::operation::{Operation, Sizes};
 use super::slices::RowSlice;
+use crate::step::tensor::TensorId;
 
 operation! {
     /// `d_x[i] (+)= scale · weightᵀ · d_out[i]`.
@@ -27,7 +28,11 @@ impl Operation for LinearGrad {
         sizes.matmul(self.slice.rows, sizes.cols(self.d_x))
     }
 
-    fn fusion(&self) -> Fusion {
-        Fusion::Sequential { into: self.d_x, accumulates: self.accumulate }
+    fn has_siblings(&self) -> bool {
+        true
+    }
+
+    fn goes_on_with(&self) -> Option<TensorId> {
+        self.accumulate.then_some(self.d_x)
     }
 }

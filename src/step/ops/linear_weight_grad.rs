@@ -1,6 +1,6 @@
 //! The gradient of a projection's weight.
 
-use super::operation::{Fusion, Operation, Sizes};
+use super::operation::{Operation, Sizes};
 use super::slices::RowSlice;
 
 operation! {
@@ -23,7 +23,7 @@ impl Operation for LinearWeightGrad {
         sizes.matmul(self.slice.rows, sizes.cols(self.x))
     }
 
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
+    fn has_siblings(&self) -> bool {
+        true
     }
 }

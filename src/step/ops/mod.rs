@@ -94,6 +94,20 @@ macro_rules! list {
 
 for_each_op!(list);
 
+impl OpKind {
+    /// Do operations of these kinds run beside one another in a dispatch? Those of one kind do; the gradient of a weight with that of the
+    /// input that it multiplies, as both read the gradient of the output; and projections with a rotation that goes on with one of them.
+    fn is_sibling_of(self, other: OpKind) -> bool {
+        let family = |kind| match kind {
+            OpKind::LinearGrad => OpKind::LinearWeightGrad,
+            OpKind::RmsNormGrad => OpKind::RmsNormWeightGrad,
+            OpKind::Rope => OpKind::Linear,
+            _ => kind,
+        };
+        family(self) == family(other)
+    }
+}
+
 impl Op {
     /// Its operands: every tensor that it touches.
     pub fn operands(&self) -> Vec<Operand> {
@@ -125,19 +139,24 @@ impl Op {
         self.inner().window()
     }
 
-    /// How it may be fused with its neighbours.
-    pub fn fusion(&self) -> Fusion {
-        self.inner().fusion()
+    /// How `later`, which comes after it but not necessarily directly, may share a dispatch with it.
+    pub fn fusion_with(&self, later: &Op) -> Option<Fusion> {
+        if later.inner().goes_on_with().is_some_and(|tensor| self.is_gone_on_from(later, tensor)) {
+            return Some(Fusion::After);
+        }
+        let are_siblings = self.kind().is_sibling_of(later.kind()) && self.inner().has_siblings() && later.inner().has_siblings();
+        let is_apart = self.inner().writes_own_part() || self.is_independent_of(later);
+        (are_siblings && is_apart).then_some(Fusion::Beside)
     }
 
-    /// May `later`, which comes after it but not necessarily directly, share a dispatch with it?
-    pub fn may_share(&self, later: &Op) -> bool {
-        let fit = match (self.fusion(), later.fusion()) {
-            (Fusion::Parallel { writes_own_part }, Fusion::Parallel { .. }) => writes_own_part || self.is_independent_of(later),
-            (Fusion::Sequential { into, .. }, Fusion::Sequential { into: same, accumulates: true }) => into == same,
-            _ => false,
-        };
-        fit && self.kind() == later.kind()
+    /// Can `later` go on with what each workgroup has just written of the tensor? Nothing else may tie the two.
+    fn is_gone_on_from(&self, later: &Op, tensor: TensorId) -> bool {
+        let kinds = [(OpKind::LinearGrad, OpKind::LinearGrad), (OpKind::LinearGrad, OpKind::GluGrad), (OpKind::Linear, OpKind::Rope)];
+        let others = |op: &Op| op.written().filter(|&id| id != tensor).collect::<Vec<_>>();
+        kinds.contains(&(self.kind(), later.kind()))
+            && self.written().any(|id| id == tensor)
+            && others(self).into_iter().all(|id| !later.touches(id))
+            && others(later).into_iter().all(|id| !self.touches(id))
     }
 
     /// Does neither operation touch what the other writes?

@@ -43,23 +43,13 @@ pub trait Operands {
     fn operands_mut(&mut self) -> Vec<&mut TensorId>;
 }
 
-/// How adjacent operations of one kind may be fused.
+/// How an operation may share a dispatch with an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fusion {
-    /// Not at all.
-    None,
-    /// In parallel, each with its own workgroups. None may touch what another writes.
-    Parallel {
-        /// Does each operation write its own slice of a tensor that all of them write?
-        writes_own_part: bool,
-    },
-    /// Sequentially, in the same threads. Each adds to what the one before it wrote.
-    Sequential {
-        /// The output tensor.
-        into: TensorId,
-        /// Is the result added to the contents of the tensor?
-        accumulates: bool,
-    },
+    /// In workgroups of its own: neither touches what the other writes.
+    Beside,
+    /// In the same workgroups, which go on with what they have just written.
+    After,
 }
 
 /// An operation on named tensors.
@@ -72,9 +62,19 @@ pub trait Operation: Operands {
         None
     }
 
-    /// How it may be fused with its neighbours.
-    fn fusion(&self) -> Fusion {
-        Fusion::None
+    /// May it share a dispatch with others, each in workgroups of its own?
+    fn has_siblings(&self) -> bool {
+        false
+    }
+
+    /// Does it write its own part of a tensor that others of its kind write, too?
+    fn writes_own_part(&self) -> bool {
+        false
+    }
+
+    /// The tensor with which it goes on, tile by tile, where it was just written.
+    fn goes_on_with(&self) -> Option<TensorId> {
+        None
     }
 }
 

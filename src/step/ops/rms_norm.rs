@@ -1,6 +1,6 @@
 //! RMSNorm.
 
-use super::operation::{Fusion, Operation, Sizes};
+use super::operation::{Operation, Sizes};
 use super::slices::NormGroups;
 
 operation! {
@@ -27,7 +27,7 @@ impl Operation for RmsNorm {
         4 * sizes.chunk_elements(self.x)
     }
 
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
+    fn has_siblings(&self) -> bool {
+        true
     }
 }

@@ -26,4 +26,8 @@ impl Operation for RmsNormGrad {
     fn flops(&self, sizes: &Sizes) -> u64 {
         8 * sizes.chunk_elements(self.d_x)
     }
+
+    fn has_siblings(&self) -> bool {
+        true
+    }
 }

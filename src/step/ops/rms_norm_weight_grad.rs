@@ -24,4 +24,8 @@ impl Operation for RmsNormWeightGrad {
     fn flops(&self, sizes: &Sizes) -> u64 {
         3 * sizes.chunk_elements(self.x)
     }
+
+    fn has_siblings(&self) -> bool {
+        true
+    }
 }

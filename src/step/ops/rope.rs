@@ -1,6 +1,7 @@
 //! The rotary position embedding.
 
-use super::operation::{Fusion, Operation, Sizes};
+use super::operation::{Operation, Sizes};
+use crate::step::tensor::TensorId;
 
 operation! {
     /// Rotates the pairs (e, e + E/2) of every head of `x` by the angle of the token's position, by the negative angle if `inverse`, and
@@ -25,7 +26,11 @@ impl Operation for Rope {
         3 * sizes.chunk_elements(self.x)
     }
 
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
+    fn has_siblings(&self) -> bool {
+        true
+    }
+
+    fn goes_on_with(&self) -> Option<TensorId> {
+        Some(self.x)
     }
 }

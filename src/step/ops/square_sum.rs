@@ -1,6 +1,6 @@
 //! Sums of squares, for the norm of the gradient.
 
-use super::operation::{Fusion, Operation, Sizes};
+use super::operation::{Operation, Sizes};
 
 operation! {
     /// `partials[slot]` and the rows after it = 256 partial sums each of the squares of `x`.
@@ -22,8 +22,11 @@ impl Operation for SquareSum {
         2 * sizes.elements(self.x)
     }
 
-    fn fusion(&self) -> Fusion {
-        // Each operation writes its own row.
-        Fusion::Parallel { writes_own_part: true }
+    fn has_siblings(&self) -> bool {
+        true
+    }
+
+    fn writes_own_part(&self) -> bool {
+        true
     }
 }

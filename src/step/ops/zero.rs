@@ -1,6 +1,6 @@
 //! Sets a tensor to zero.
 
-use super::operation::{Fusion, Operation, Sizes};
+use super::operation::{Operation, Sizes};
 
 operation! {
     /// `out = 0`: the chunk's rows, or all rows if the tensor has no row per token.
@@ -15,7 +15,7 @@ impl Operation for Zero {
         0
     }
 
-    fn fusion(&self) -> Fusion {
-        Fusion::Parallel { writes_own_part: false }
+    fn has_siblings(&self) -> bool {
+        true
     }
 }

@@ -232,7 +232,7 @@ impl<'a> Writer<'a> {
             None => self.frame("step", instance, &text),
             Some(first) => {
                 let block = &self.program.blocks[first.block];
-                let Node { op, layer } = &block.nodes[first.node];
+                let Node { op, layer, .. } = &block.nodes[first.node];
                 let pass = if tensor.storage == Storage::Arena { block.pass.name() } else { "step" };
                 self.frame(pass, instance, &text);
                 let layer = layer.map_or(String::new(), |layer| format!(", layer {layer}"));
