@@ -1,6 +1,6 @@
 //! Loss, log-probabilities and all gradients are bit-identical for all strategies and chunk lengths.
 
-use streambp::gpu::{DispatchLimit, Tuning};
+use streambp::gpu::{DispatchLimit, TokenTile, Tuning};
 use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
 use streambp::step::{Batch, Program, Strategy};
 
@@ -88,6 +88,22 @@ fn kernels_for_other_classes_of_adapter() {
     let config = model::odd_config();
     for (number, tuning) in device::tunings().into_iter().enumerate() {
         check(number, &config, &model::batch(&config, &[130, 1, 369], 5), tuning);
+    }
+}
+
+/// Chunks of another length may have tiles of another size.
+#[test]
+fn tiles_of_every_size() {
+    let config = Config { hidden_size: 80, head_dim: 16, intermediate_size: 144, ..model::odd_config() };
+    let batch = model::batch(&config, &[130, 1, 369], 5);
+    let (program, weights) = (Program::gradients(&config, batch.shape.clone(), Strategy::stream(192, 192)), model::weights(&config, 1));
+    let [smallest, largest] = device::gpu_tunings();
+    let narrow = |tile| TokenTile { vec4s: 1, ..tile };
+    let between = Tuning { linear: narrow(largest.linear), linear_grad: narrow(largest.linear_grad), busy_workgroups: 12, ..largest };
+    let step = |tuning| model::device_step(&mut model::device_executor(&program, tuning, &weights, &batch));
+    let first = step(largest);
+    for tuning in [between, smallest] {
+        assert_same_bits(&(&config).into(), &format!("{tuning:?}"), &step(tuning), &first);
     }
 }
 

@@ -6,8 +6,8 @@ use crate::gpu::tuning::{HeadTile, Sharing, Tuning};
 use crate::step::ops::Attention;
 use crate::step::{OpKind, Program, Rows, SUM_BLOCK, TOKEN_TILE, TensorId};
 
-/// Queries of a workgroup with tiles in workgroup memory.
-pub(super) const TILE_QUERIES: u32 = 32;
+/// Queries of a workgroup with tiles in workgroup memory, where there are many: fewer need not change what is computed for each.
+const TILE_QUERIES: [u32; 3] = [32, 16, 8];
 /// Keys, or in the gradient of keys queries, of a tile in workgroup memory.
 pub(super) const TILE_COLS: u32 = 32;
 /// Threads along the columns of a tile.
@@ -18,10 +18,11 @@ const SLICE_VEC4S: u32 = 8;
 const SLICES_IN_REGISTERS: u32 = 2;
 
 impl Kernel for Attention {
-    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, chunk_len: u32) -> Option<Dispatch> {
         let Attention { q, k, v, segment_start, out, stats, window } = *self;
         let tile = tuning.attention;
-        let dispatch = Dispatch::new(OpKind::Attention, query_grid(program, tile))
+        let queries = queries_of_tile(program, tuning, chunk_len);
+        let dispatch = Dispatch::new(OpKind::Attention, query_grid(program, tile, queries))
             .write("q", q)
             .write("k", k)
             .write("v", v)
@@ -30,7 +31,7 @@ impl Kernel for Attention {
             .write("stats", stats);
         let keys = visible_keys(program, window);
         Some(
-            heads(dispatch, program, k, window, tile, TILE_QUERIES)
+            heads(dispatch, program, k, window, tile, queries)
                 .iterations_of_batch(keys / SUM_BLOCK + keys / tile.unroll)
                 .row_modulus("q_row_modulus", program, q)
                 .row_modulus("out_row_modulus", program, out)
@@ -39,10 +40,17 @@ impl Kernel for Attention {
     }
 }
 
-/// Workgroups along the queries: a token tile of a head each, or a part of one.
-pub(super) fn query_grid(program: &Program, tile: HeadTile) -> Grid {
+/// Queries of a workgroup with tiles in workgroup memory, so that a chunk has enough workgroups for a GPU.
+pub(super) fn queries_of_tile(program: &Program, tuning: &Tuning, chunk_len: u32) -> u32 {
+    let heads_of_chunk = chunk_len.next_multiple_of(TOKEN_TILE) * program.config().num_attention_heads;
+    let enough = TILE_QUERIES.into_iter().find(|queries| heads_of_chunk / queries >= tuning.busy_workgroups);
+    enough.unwrap_or(TILE_QUERIES[TILE_QUERIES.len() - 1])
+}
+
+/// Workgroups along the queries: a token tile of a head each, or `queries` of one.
+pub(super) fn query_grid(program: &Program, tile: HeadTile, queries: u32) -> Grid {
     let heads = program.config().num_attention_heads;
-    Grid::TokenTiles(if tile.is_tiled() { heads * (TOKEN_TILE / TILE_QUERIES) } else { heads })
+    Grid::TokenTiles(if tile.is_tiled() { heads * (TOKEN_TILE / queries) } else { heads })
 }
 
 /// Sets the constants and parameters that all three attention kernels share. The rows of the keys are tokens of the batch or of a ring. In
@@ -75,7 +83,8 @@ fn in_rows(dispatch: Dispatch, head_vec4s: u32, tile: HeadTile) -> Dispatch {
 
 /// A workgroup has `rows` tokens of a head, and multiplies tiles in workgroup memory.
 fn tiled(dispatch: Dispatch, head_vec4s: u32, tile: HeadTile, rows: u32) -> Dispatch {
-    let of_thread = tile.tokens_of(head_vec4s);
+    // At least 64 threads.
+    let of_thread = tile.tokens_of(head_vec4s).min(rows * COL_THREADS / 64);
     let slice = (1..=SLICE_VEC4S).rev().find(|slice| head_vec4s.is_multiple_of(*slice)).expect("one divides everything");
     let slices = head_vec4s / slice;
     dispatch

@@ -1,6 +1,6 @@
 //! Workgroups and threads as those of [`attention`](super::attention).
 
-use super::attention::{TILE_QUERIES, heads, query_grid, step, visible_keys};
+use super::attention::{heads, queries_of_tile, query_grid, step, visible_keys};
 use super::kernel::Kernel;
 use crate::gpu::dispatch::Dispatch;
 use crate::gpu::tuning::Tuning;
@@ -8,10 +8,11 @@ use crate::step::ops::AttentionQueryGrad;
 use crate::step::{OpKind, Program, SUM_BLOCK};
 
 impl Kernel for AttentionQueryGrad {
-    fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
+    fn dispatch(&self, program: &Program, tuning: &Tuning, chunk_len: u32) -> Option<Dispatch> {
         let AttentionQueryGrad { q, k, v, segment_start, out, d_out, stats, d_q, window } = *self;
         let tile = tuning.attention_query_grad;
-        let dispatch = Dispatch::new(OpKind::AttentionQueryGrad, query_grid(program, tile))
+        let queries = queries_of_tile(program, tuning, chunk_len);
+        let dispatch = Dispatch::new(OpKind::AttentionQueryGrad, query_grid(program, tile, queries))
             .write("q", q)
             .write("k", k)
             .write("v", v)
@@ -23,7 +24,7 @@ impl Kernel for AttentionQueryGrad {
         let step = step(tile);
         let keys = visible_keys(program, window);
         Some(
-            heads(dispatch, program, k, window, tile, TILE_QUERIES)
+            heads(dispatch, program, k, window, tile, queries)
                 .iterations_of_batch(keys / SUM_BLOCK + keys / step + keys / tile.unroll)
                 .row_modulus("q_row_modulus", program, q)
                 .row_modulus("out_row_modulus", program, out)
