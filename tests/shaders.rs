@@ -156,7 +156,8 @@ fn fused_operations_are_valid_everywhere() {
             [(Tuning::GPU, None), (MANY_BUFFERS, None), (Tuning::CPU, None), (Tuning::CPU_SUBGROUP, Some(8)), (Tuning::SMALL_CPU, None)]
         {
             for block in &program.blocks {
-                let lower = |node: &Node| dispatch(&program, &node.op, &tuning, CHUNK).expect("every operation but a host copy has a dispatch");
+                let lower =
+                    |node: &Node| dispatch(&program, &node.op, &tuning, CHUNK).expect("every operation but a host copy has a dispatch");
                 let dispatches: Vec<_> = block.nodes.iter().map(|node| (&node.op, lower(node))).collect();
                 let all: Vec<_> = dispatches.iter().map(|(op, dispatch)| (*op, dispatch)).collect();
                 let mut first = 0;

@@ -166,7 +166,15 @@ impl BoundKernels {
     /// If it is a host copy.
     pub fn dispatch_with(&self, instance: &OpInstance, tuning: &Tuning) -> BoundDispatch {
         let op = self.program().op(instance.block, instance.node);
-        let (slot, dispatch) = self.slot(instance).zip(kernels::dispatch(self.program(), op, tuning, self.program().blocks[instance.block].chunk_order.chunk_len(self.program().tokens()))).expect("copies have no kernel");
+        let (slot, dispatch) = self
+            .slot(instance)
+            .zip(kernels::dispatch(
+                self.program(),
+                op,
+                tuning,
+                self.program().blocks[instance.block].chunk_order.chunk_len(self.program().tokens()),
+            ))
+            .expect("copies have no kernel");
         self.bind(&CompiledDispatch::new(&self.gpu, FusedDispatch::alone(&dispatch), slot.params_offset))
     }
 

@@ -28,6 +28,11 @@ impl Ceilings {
         let (arithmetic, traffic) = (flops as f64 / self.gflops / 1e9, bytes as f64 / self.gigabytes_per_second / 1e9);
         (arithmetic.max(traffic), arithmetic >= traffic)
     }
+
+    /// Workgroups that keep the device busy: for each one that computes there is another while it waits for memory.
+    pub fn busy_workgroups(&self) -> u32 {
+        (2.0 * self.gflops / self.workgroup_gflops).ceil() as u32
+    }
 }
 
 /// Threads of a measurement: enough to fill a large GPU.

@@ -99,7 +99,8 @@ impl FusedDispatch {
         match (followed.next(), followed.next()) {
             (None, _) => {
                 let cut = |dispatch: &Dispatch| Cut::of(dispatch.shader.kind, dispatch.grid);
-                let fits = there.iter().all(|(_, other)| other.workgroup_size() == dispatch.workgroup_size() && cut(other) == cut(dispatch));
+                let fits =
+                    there.iter().all(|(_, other)| other.workgroup_size() == dispatch.workgroup_size() && cut(other) == cut(dispatch));
                 (fits && self.groups().len() < tuning.max_parallel_fused as usize).then_some(Place::Beside)
             }
             (Some(group), None) => {

@@ -49,7 +49,7 @@ pub use cutting::{Cut, DispatchLimit, Whole};
 #[doc(hidden)]
 pub use device_memory::DeviceMemory;
 #[doc(hidden)]
-pub use dispatch::{Group, BindingAccess, Dispatch, Grid, Value};
+pub use dispatch::{BindingAccess, Dispatch, Grid, Group, Value};
 #[doc(hidden)]
 pub use fusion::{FusedDispatch, KernelSource};
 #[doc(hidden)]

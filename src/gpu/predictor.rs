@@ -23,6 +23,8 @@ pub struct DeviceSpeed {
     pub key_value_workgroup: f64,
     /// FLOP/s of a workgroup of all other operations.
     pub other_workgroup: f64,
+    /// Workgroups that keep it busy: [`Tuning::busy_workgroups`].
+    pub busy_workgroups: u32,
 }
 
 /// The share of a device's peak that kernels reach on the whole device.
@@ -34,6 +36,9 @@ const WORKGROUP_SHARES: [f64; 3] = [0.23, 0.12, 0.53];
 /// A dispatch of a step on a CPU, in dispatches that have nothing to do: its cores wait for the last workgroup. Fitted to lavapipe on two
 /// cores, 95 µs to 32.
 const CPU_DISPATCH: f64 = 3.0;
+
+/// Storage buffers of a dispatch: as many as browsers have on most adapters.
+const STORAGE_BUFFERS: u32 = 10;
 
 /// Chunks of a block whose time is computed.
 const SAMPLED_CHUNKS: u32 = 4;
@@ -48,6 +53,7 @@ impl From<Ceilings> for DeviceSpeed {
             attention_workgroup: attention,
             key_value_workgroup: key_value,
             other_workgroup: other,
+            busy_workgroups: ceilings.busy_workgroups(),
         }
     }
 }
@@ -64,8 +70,10 @@ pub struct Predictor {
 type BlockWork = (ChunkOrder, Vec<(OpKind, [u64; 2])>);
 
 impl Predictor {
-    /// For a device of that speed, with kernels of that tuning.
-    pub fn new(speed: DeviceSpeed, tuning: Tuning) -> Predictor {
+    /// For a device of that speed, with the kernels for GPUs.
+    pub fn new(speed: DeviceSpeed) -> Predictor {
+        let (busy_workgroups, max_storage_buffers) = (speed.busy_workgroups, STORAGE_BUFFERS);
+        let tuning = Tuning { busy_workgroups, max_storage_buffers, ..Tuning::GPU };
         Predictor { speed, tuning, known: HashMap::new() }
     }
 
@@ -88,9 +96,9 @@ fn work_of(program: &Program, block: &Block) -> BlockWork {
 }
 
 impl DeviceSpeed {
-    /// The predicted time of a step in seconds, with kernels of that tuning.
-    pub fn step_seconds(&self, program: &Program, tuning: &Tuning) -> f64 {
-        Predictor::new(*self, *tuning).step_seconds(program)
+    /// The predicted time of a step in seconds.
+    pub fn step_seconds(&self, program: &Program) -> f64 {
+        Predictor::new(*self).step_seconds(program)
     }
 
     /// The predicted time of a dispatch in seconds.
@@ -144,13 +152,32 @@ mod tests {
         for chunk in [64, 192, 1024] {
             let program = medium_step(Strategy::stream(chunk, chunk));
             let speed = DeviceClass::ALL[0].speed();
+            let tuning = Predictor::new(speed).tuning;
             let of_block = |block| {
-                let launches = BlockLaunches::new(&program, block, &Tuning::GPU);
+                let launches = BlockLaunches::new(&program, block, &tuning);
                 (0..launches.chunk_count()).flat_map(|order| launches.of_chunk(order)).map(|launch| speed.seconds(&launch)).sum::<f64>()
             };
             let sum: f64 = program.blocks.iter().map(of_block).sum();
-            let found = speed.step_seconds(&program, &Tuning::GPU);
+            let found = speed.step_seconds(&program);
             assert!((found / sum - 1.0).abs() < 0.005, "{chunk}: {found} instead of {sum}");
+        }
+    }
+
+    /// What short chunks cost on GPUs, beside gradient checkpointing, by the rates of the kernels that were measured.
+    #[test]
+    fn chunks_of_512_tokens_cost_little_time() {
+        let seconds = |class: &DeviceClass, strategy| class.speed().step_seconds(&medium_step(strategy));
+        let adaptive = Strategy::stream(512, 512).with_adaptive_chunks(true);
+        for class in &DeviceClass::ALL {
+            let checkpoint = seconds(class, Strategy::CHECKPOINT);
+            let [fixed, adaptive] = [Strategy::stream(512, 512), adaptive].map(|strategy| seconds(class, strategy) / checkpoint);
+            eprintln!(
+                "{}: {:.0} ms, {fixed:.3} times as long in fixed chunks, {adaptive:.3} in adaptive ones",
+                class.title,
+                checkpoint * 1e3
+            );
+            let (most, found) = if class.name == "h100" { (1.15, adaptive) } else { (1.05, fixed) };
+            assert!(found <= most, "{}: {found}", class.title);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::planner::fits;
 use crate::error::Error;
-use crate::gpu::{DeviceSpeed, Predictor, Tuning};
+use crate::gpu::{DeviceSpeed, Predictor};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, LONGEST_CHUNK, Limits, Program, Strategy, TOKEN_TILE};
 
@@ -104,7 +104,7 @@ pub fn auto_chunk(
     speed: &DeviceSpeed,
 ) -> AutoChunk {
     let (bound, lengths) = auto_chunks(shape.tokens());
-    let mut predictor = Predictor::new(*speed, Tuning::GPU);
+    let mut predictor = Predictor::new(*speed);
     let mut seconds =
         |chunk: u32| predictor.step_seconds(&Program::train(spec, shape.clone(), strategy(chunk).with_adaptive_chunks(false)));
     let mut auto = AutoChunk { chunk: lengths[0], bound };
@@ -149,7 +149,7 @@ mod tests {
     /// The time of a step with chunks of that length, in seconds.
     fn seconds(speed: &DeviceSpeed, spec: &ModelSpec, shape: &BatchShape, strategy: Strategy) -> f64 {
         let plan = Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap();
-        speed.step_seconds(plan.program(), &Tuning::GPU)
+        speed.step_seconds(plan.program())
     }
 
     fn auto(spec: &ModelSpec, shape: &BatchShape, budget: u64, speed: &DeviceSpeed) -> AutoChunk {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::error::{Error, Result};
-use crate::gpu::{DeviceSpeed, Predictor, Tuning};
+use crate::gpu::{DeviceSpeed, Predictor};
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
@@ -56,7 +56,7 @@ pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budg
 /// lengths, saves as many activations as fit, and uses adaptive chunks if they fit. It offloads layer inputs to the host only if nothing fits
 /// otherwise. `None` if nothing fits.
 pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits, speed: &DeviceSpeed) -> Option<Strategy> {
-    let predictor = RefCell::new(Predictor::new(*speed, Tuning::GPU));
+    let predictor = RefCell::new(Predictor::new(*speed));
     let search = Search { spec, shape, budget, limits, predictor };
     let order = search.worth_saving();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
@@ -244,7 +244,7 @@ mod tests {
             let strategy = shortest(budget).unwrap();
             assert!(peak(&shape, strategy) <= budget);
             let plan = Plan::new(Program::train(spec, shape.clone(), strategy), Limits::NONE).unwrap();
-            let seconds = DeviceClass::TYPICAL.speed().step_seconds(plan.program(), &Tuning::GPU);
+            let seconds = DeviceClass::TYPICAL.speed().step_seconds(plan.program());
             assert!(seconds <= last, "more memory makes no step longer");
             last = seconds;
             saved.push(strategy.saved_activations());

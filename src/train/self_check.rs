@@ -47,11 +47,16 @@ impl SelfCheck {
     /// # Errors
     /// If the device was lost, or has no memory for a tiny model.
     pub async fn of(gpu: &Gpu) -> Result<SelfCheck> {
+        let gpu = gpu.used_for("self-check");
+        let of_tiles = |busy_workgroups| gpu.clone().with_tuning(Tuning { busy_workgroups, ..*gpu.tuning() });
         // What a driver does with sums does not depend on the size of a tile, and drivers that run on a CPU take long to compile large ones.
-        let tuning = if gpu.tuning().is_for_cpu() { QUICK } else { *gpu.tuning() };
-        let gpu = gpu.used_for("self-check").with_tuning(tuning);
+        // On a GPU chunks of another length have other tiles, so the smallest and the largest are compared.
+        let gpus = match gpu.tuning().is_for_cpu() {
+            true => [(); 3].map(|()| gpu.clone().with_tuning(QUICK)),
+            false => [u32::MAX, gpu.tuning().busy_workgroups, 1].map(of_tiles),
+        };
         let strategies = [Strategy::stream(64, 64), Strategy::stream(128, 128), Strategy::CHECKPOINT];
-        SelfCheck::comparing(strategies.map(|strategy| (gpu.clone(), strategy)).into()).await
+        SelfCheck::comparing(gpus.into_iter().zip(strategies).collect()).await
     }
 
     /// Compares strategies, each on a device of its own, with the first.

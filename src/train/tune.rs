@@ -12,8 +12,10 @@ use crate::step::{BatchShape, Op, OpInstance, Pass, Plan, Program, Strategy};
 
 /// Tokens of the batch: with fewer keys attention is mostly overhead.
 const TOKENS: u32 = 2048;
-/// Tokens of a chunk.
-const CHUNK: u32 = 256;
+/// Tokens of a chunk: on a GPU, enough for the largest tiles.
+const CHUNK: u32 = 1024;
+/// The same on a driver that runs on a CPU, where they would take the whole time of the search.
+const CPU_CHUNK: u32 = 256;
 /// The largest vocabulary of the measured model: its LM head is a matrix like others.
 const WORDS: u32 = 1024;
 /// The time limit of the search.
@@ -27,20 +29,36 @@ const GAIN: f64 = 1.1;
 /// # Errors
 /// If the device was lost.
 pub async fn tune(gpu: &Gpu, spec: &ModelSpec, progress: impl Fn(f64) -> bool) -> Result<Tuning> {
+    let is_cancelled = std::cell::Cell::new(false);
+    let goes_on = |share| {
+        is_cancelled.set(!progress(share));
+        !is_cancelled.get()
+    };
+    let tuning = fastest_tiles(gpu, spec, goes_on).await?;
+    if tuning.is_for_cpu() || is_cancelled.get() {
+        return Ok(tuning);
+    }
+    Ok(Tuning { busy_workgroups: gpu.ceilings().await?.busy_workgroups(), ..tuning })
+}
+
+async fn fastest_tiles(gpu: &Gpu, spec: &ModelSpec, goes_on: impl Fn(f64) -> bool) -> Result<Tuning> {
     let started = Instant::now();
-    let program = Program::gradients(one_layer(spec), BatchShape::uniform(1, TOKENS), Strategy::stream(CHUNK, CHUNK));
+    let chunk = if gpu.tuning().is_for_cpu() { CPU_CHUNK } else { CHUNK };
+    let program = Program::gradients(one_layer(spec), BatchShape::uniform(1, TOKENS), Strategy::stream(chunk, chunk));
     let executor = Executor::new(Kernels::new(gpu, Plan::new(program, gpu.limits())?)?).await?;
     let mut tuning = *gpu.tuning();
     for (done, tunable) in TunableOp::ALL.into_iter().enumerate() {
         let Some(instance) = most_expensive(executor.program(), tunable) else { continue };
-        let mut least = executor.seconds_with(instance, &tuning).await? / GAIN;
+        // Smaller tiles for short chunks follow from the one that is measured.
+        let seconds = async |tuning: &Tuning| executor.seconds_with(instance, &Tuning { busy_workgroups: 1, ..*tuning }).await;
+        let mut least = seconds(&tuning).await? / GAIN;
         let candidates = gpu.candidates(tunable);
         for (tried, candidate) in candidates.iter().enumerate() {
-            let goes_on = progress((done as f64 + tried as f64 / candidates.len() as f64) / TunableOp::ALL.len() as f64);
-            if !goes_on || started.elapsed() > LIMIT {
+            let share = (done as f64 + tried as f64 / candidates.len() as f64) / TunableOp::ALL.len() as f64;
+            if !goes_on(share) || started.elapsed() > LIMIT {
                 return Ok(tuning);
             }
-            let seconds = executor.seconds_with(instance, candidate).await?;
+            let seconds = seconds(candidate).await?;
             if seconds < least {
                 (least, tuning) = (seconds, tuning.with(tunable, candidate));
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::axis::{Axes, Scale};
 use super::charts::Part;
-use crate::gpu::{DeviceSpeed, Tuning};
+use crate::gpu::DeviceSpeed;
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{ChunkLength, auto_chunk};
@@ -51,7 +51,7 @@ impl Question {
     pub fn seconds(&self, kind: StrategyKind, tokens: u32, speed: &DeviceSpeed) -> f64 {
         let shape = BatchShape::uniform(self.sequences, tokens);
         let strategy = self.strategy(kind, &shape);
-        speed.step_seconds(&Program::train(&self.spec, shape, strategy), &Tuning::GPU)
+        speed.step_seconds(&Program::train(&self.spec, shape, strategy))
     }
 
     /// The strategy for such batches.

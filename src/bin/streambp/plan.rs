@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use streambp::error::{Error, Result};
-use streambp::gpu::{DeviceClass, DeviceSpeed, Tuning};
+use streambp::gpu::{DeviceClass, DeviceSpeed};
 use streambp::model::load_config;
 use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TOKEN_TILE, TensorKind};
 use streambp::train::{fastest_strategy, longest_sequence};
@@ -90,7 +90,7 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     });
     if let Some((name, speed)) = &device {
         document["device"] = json!(name);
-        document["predicted_seconds"] = json!(speed.step_seconds(program, &Tuning::GPU));
+        document["predicted_seconds"] = json!(speed.step_seconds(program));
     }
     let mut fastest = None;
     if let Some(budget) = arguments.budget {
