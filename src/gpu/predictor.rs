@@ -72,8 +72,7 @@ type BlockWork = (ChunkOrder, Vec<(OpKind, [u64; 2])>);
 impl Predictor {
     /// For a device of that speed, with the kernels for GPUs.
     pub fn new(speed: DeviceSpeed) -> Predictor {
-        let (busy_workgroups, max_storage_buffers) = (speed.busy_workgroups, STORAGE_BUFFERS);
-        let tuning = Tuning { busy_workgroups, max_storage_buffers, ..Tuning::GPU };
+        let tuning = Tuning { max_storage_buffers: STORAGE_BUFFERS, busy_workgroups: speed.busy_workgroups, ..Tuning::GPU };
         Predictor { speed, tuning, known: HashMap::new() }
     }
 
