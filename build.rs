@@ -1,4 +1,4 @@
-//! Embeds the shaders in the crate, without comments.
+//! Embeds the shaders in the crate, as they are written.
 
 use std::path::Path;
 use std::{env, fs};
@@ -11,15 +11,9 @@ fn main() {
     let entries = paths.iter().map(|path| {
         let stem = path.file_stem().expect("a shader has a name").to_str().expect("a shader's name is text");
         let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        format!("    ({stem:?}, {:?}),\n", code(&text))
+        format!("    ({stem:?}, {text:?}),\n")
     });
     let list = format!("&[\n{}]\n", entries.collect::<String>());
     let out = Path::new(&env::var("OUT_DIR").expect("cargo says where to write")).join("shaders.rs");
     fs::write(&out, list).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
-}
-
-/// The code of a shader without comments. WGSL has no string literals that could contain two slashes.
-fn code(text: &str) -> String {
-    let code = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim());
-    code.filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]).collect()
 }
