@@ -19,9 +19,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let token$t = chunk.start + row$t;
   let first_key$t = first_visible$(token$t);
   let q_at$t = ((q_row + row$t) * params$.heads + head) * params$.head_vec4s;
+//: load
 #for e in 0..$HEAD_VEC4S
   let q$t_$e = floats(q$[q_at$t + $eu]);
 #end
+//:
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
   // Keys are loaded from multiples of how many are loaded together, so that a row's sums are split in the same places wherever its chunk
@@ -54,6 +56,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #for e in 0..$HEAD_VEC4S
+//: load
 #if SUBGROUP
     let my_k$e = floats(k$[at + $eu]);
 #end
@@ -64,11 +67,14 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #if DIRECT
     let k$j_$e = floats(k$[at$j + $eu]);
 #end
+//: multiply
 #for t in 0..$TOKENS
     s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);
 #end
 #end
+//:
 #end
+//: reduce
 #for t in 0..$TOKENS
     var new_row_max$t = row_max$t;
 #for j in 0..$UNROLL
@@ -85,13 +91,18 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
     row_sum$t = fma(row_sum$t, rescale$t, of_keys$t);
 #end
+//:
 #for e in 0..$HEAD_VEC4S
 #if SUBGROUP
+//: load
     let my_v$e = floats(v$[at + $eu]);
+//:
 #end
+//: reduce
 #for t in 0..$TOKENS
     o$t_$e *= rescale$t;
 #end
+//: load
 #for j in 0..$UNROLL
 #if SUBGROUP
     let v$j_$e = subgroupBroadcast(my_v$e, $ju);
@@ -99,16 +110,19 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #if DIRECT
     let v$j_$e = floats(v$[at$j + $eu]);
 #end
+//: multiply
 #for t in 0..$TOKENS
     o$t_$e = fma(vec4(p$t_$j), v$j_$e, o$t_$e);
 #end
 #end
+//:
 #end
     }
 #for t in 0..$TOKENS
   if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count {
     let out_at = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
     let stats_at = (stats_row + row$t) * params$.heads + head;
+//: reduce
     if block > first_key {
       let before = stats$[stats_at];
       let new_row_max = max(before.x, row_max$t);
@@ -120,6 +134,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       o$t_$e = fma(o$t_$e, vec4(rescale), floats(out$[out_at + $eu]) * rescale_before);
 #end
     }
+//: store
     if block_end > last_key {
 #for e in 0..$HEAD_VEC4S
       o$t_$e /= row_sum$t;
@@ -129,6 +144,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     out$[out_at + $eu] = quad(o$t_$e);
 #end
     stats$[stats_at] = select(vec2(row_max$t, row_sum$t), vec2(row_max$t + log(row_sum$t), 0.0), block_end > last_key);
+//:
   }
 #end
   block = block_end;

@@ -15,12 +15,14 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for t in 0..$TOKENS
   let key$t = min(first_key + $tu * $WORKGROUP_SIZEu + local_invocation_index, last_key);
   let at$t = (first_key_row + key$t - first_key) * params$.keys_row_vec4s + workgroup_id.y * params$.head_vec4s;
+//: load
 #for e in 0..$HEAD_VEC4S
   let k$t_$e = floats(k$[at$t + $eu]);
   let v$t_$e = floats(v$[at$t + $eu]);
   var all_d_k$t_$e = floats(d_k$[at$t + $eu]);
   var all_d_v$t_$e = floats(d_v$[at$t + $eu]);
 #end
+//:
 #end
   let q_row = first_row(params$.q_row_modulus);
   let d_out_row = first_row(params$.d_out_row_modulus);
@@ -49,11 +51,13 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let my_first_key = first_visible$(my_token);
       let q_at = ((q_row + my_row) * params$.heads + head) * params$.head_vec4s;
       let d_out_at = ((d_out_row + my_row) * params$.heads + head) * params$.head_vec4s;
+//: load
       let my_stats = stats$[(stats_row + my_row) * params$.heads + head];
 #for e in 0..$HEAD_VEC4S
       let my_q$e = floats(q$[q_at + $eu]);
       let my_d_out$e = floats(d_out$[d_out_at + $eu]);
 #end
+//:
 #end
 #if DIRECT
       {
@@ -70,7 +74,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
       let row$j = token$j - chunk.start;
       let first_seen$j = first_visible$(token$j);
+//: load
       let log_sum_and_delta$j = stats$[(stats_row + row$j) * params$.heads + head];
+//:
 #end
 #if DIRECT
       let q_at$j = ((q_row + row$j) * params$.heads + head) * params$.head_vec4s;
@@ -81,6 +87,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       var d_p$t_$j = 0.0;
 #end
 #for e in 0..$HEAD_VEC4S
+//: load
 #if SUBGROUP
       let q$j_$e = subgroupShuffle(my_q$e, begin + $ju);
       let d_out$j_$e = subgroupShuffle(my_d_out$e, begin + $ju);
@@ -89,17 +96,22 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let q$j_$e = floats(q$[q_at$j + $eu]);
       let d_out$j_$e = floats(d_out$[d_out_at$j + $eu]);
 #end
+//: multiply
 #for t in 0..$TOKENS
       s$t_$j = multiply_add(q$j_$e, k$t_$e, s$t_$j);
       d_p$t_$j = multiply_add(d_out$j_$e, v$t_$e, d_p$t_$j);
 #end
+//:
 #end
 #for t in 0..$TOKENS
       let sees$t_$j = query$j == token$j && key$t <= token$j && key$t >= first_seen$j;
+//: multiply
       let p$t_$j = select(0.0, weight$(s$t_$j, log_sum_and_delta$j.x), sees$t_$j);
       let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_delta$j.y) * params$.scale, sees$t_$j);
 #end
+//:
 #end
+//: multiply
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS
 #for j in 0..$UNROLL
@@ -108,21 +120,26 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
+//:
       }
     }
+//: reduce
 #for t in 0..$TOKENS
 #for e in 0..$HEAD_VEC4S
     all_d_k$t_$e += d_k$t_$e;
     all_d_v$t_$e += d_v$t_$e;
 #end
 #end
+//:
   }
 #for t in 0..$TOKENS
   if first_key + $tu * $WORKGROUP_SIZEu + local_invocation_index <= last_key {
+//: store
 #for e in 0..$HEAD_VEC4S
     d_k$[at$t + $eu] = quad(all_d_k$t_$e);
     d_v$[at$t + $eu] = quad(all_d_v$t_$e);
 #end
+//:
   }
 #end
 }

@@ -15,12 +15,14 @@ var<workgroup> d_s_tile: array<array<vec4<f32>, $COL_THREADSu + 1u>, $TILE_ROWSu
 fn stage$(last: u32, head: u32, slice: u32, local_invocation_index: u32) {
   let q_row = first_row(params$.q_row_modulus);
   let d_out_row = first_row(params$.d_out_row_modulus);
+//: load
   for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
     let row = clamp(last - i / $SLICE_VEC4Su, chunk.start, chunk.start + chunk.count - 1u) - chunk.start;
     let e = slice + i % $SLICE_VEC4Su;
     query_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = q$[((q_row + row) * params$.heads + head) * params$.head_vec4s + e];
     d_out_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = d_out$[((d_out_row + row) * params$.heads + head) * params$.head_vec4s + e];
   }
+//:
 }
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
@@ -43,10 +45,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let k_at$t = (first_key_row + key$t - first_key) * params$.keys_row_vec4s + key_head * params$.head_vec4s;
   let is_mine$t = col < $SLICE_VEC4Su && first_key + in_tile$t <= last_key;
 #if REGISTERS
+//: load
 #for s in 0..$SLICES
   var all_d_k$t_$s = d_k$[k_at$t + out_col + $su * $SLICE_VEC4Su];
   var all_d_v$t_$s = d_v$[k_at$t + out_col + $su * $SLICE_VEC4Su];
 #end
+//:
 #end
 #end
   let stats_row = first_row(params$.stats_row_modulus);
@@ -74,6 +78,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
       for (var slice = 0u; slice < $HEAD_VEC4Su; slice += $SLICE_VEC4Su) {
+//: load
         stage$(last, head, slice, local_invocation_index);
         workgroupBarrier();
 #for e in 0..$SLICE_VEC4S
@@ -82,19 +87,23 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #for t in 0..$ROWS
         let k$e_$t = k$[k_at$t + slice + $eu];
+//: multiply
 #for j in 0..4
         s$t_$j = multiply_add(q$e_$j, k$e_$t, s$t_$j);
 #end
 #end
+//: load
 #for j in 0..4
         let d_out$e_$j = d_out_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
         let v$e_$t = v$[k_at$t + slice + $eu];
+//: multiply
 #for j in 0..4
         d_p$t_$j = multiply_add(d_out$e_$j, v$e_$t, d_p$t_$j);
 #end
 #end
+//:
 #end
 #if SLICED
         workgroupBarrier();
@@ -104,27 +113,34 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let query$j = last - col - $ju * $COL_THREADSu;
       let token$j = clamp(query$j, chunk.start, chunk_end - 1u);
       let first_seen$j = first_visible$(token$j);
+//: load
       let log_sum_and_delta$j = stats$[(stats_row + token$j - chunk.start) * params$.heads + head];
+//:
 #end
 #for t in 0..$ROWS
 #for j in 0..4
       let sees$t_$j = query$j == token$j && key$t <= token$j && key$t >= first_seen$j;
+//: multiply
       let p$t_$j = select(0.0, weight$(s$t_$j, log_sum_and_delta$j.x), sees$t_$j);
       let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - log_sum_and_delta$j.y) * params$.scale, sees$t_$j);
 #end
       p_tile[in_tile$t][col] = vec4(p$t_0, p$t_1, p$t_2, p$t_3);
       d_s_tile[in_tile$t][col] = vec4(d_s$t_0, d_s$t_1, d_s$t_2, d_s$t_3);
 #end
+//:
 #if SLICED
 #else
       workgroupBarrier();
 #end
 #for s in 0..$SLICES
 #if SLICED
+//: load
       stage$(last, head, $su * $SLICE_VEC4Su, local_invocation_index);
       workgroupBarrier();
+//:
 #end
       for (var c = 0u; c < $COL_THREADSu; c++) {
+//: load
 #for t in 0..$ROWS
         let p$t = p_tile[in_tile$t][c];
         let d_s$t = d_s_tile[in_tile$t][c];
@@ -132,25 +148,31 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for j in 0..4
         let q$j = query_tile[c + $ju * $COL_THREADSu][out_col];
         let d_out$j = d_out_tile[c + $ju * $COL_THREADSu][out_col];
+//: multiply
 #for t in 0..$ROWS
         d_v$t_$s = fma(vec4(p$t[$j]), d_out$j, d_v$t_$s);
         d_k$t_$s = fma(vec4(d_s$t[$j]), q$j, d_k$t_$s);
 #end
 #end
+//:
       }
       workgroupBarrier();
 #end
     }
+//: reduce
 #for t in 0..$ROWS
 #for s in 0..$SLICES
 #if REGISTERS
     all_d_k$t_$s += d_k$t_$s;
     all_d_v$t_$s += d_v$t_$s;
+//:
 #else
+//: store
     if is_mine$t {
       d_k$[k_at$t + out_col + $su * $SLICE_VEC4Su] += d_k$t_$s;
       d_v$[k_at$t + out_col + $su * $SLICE_VEC4Su] += d_v$t_$s;
     }
+//:
 #end
 #end
 #end
@@ -158,10 +180,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #if REGISTERS
 #for t in 0..$ROWS
   if is_mine$t {
+//: store
 #for s in 0..$SLICES
     d_k$[k_at$t + out_col + $su * $SLICE_VEC4Su] = all_d_k$t_$s;
     d_v$[k_at$t + out_col + $su * $SLICE_VEC4Su] = all_d_v$t_$s;
 #end
+//:
   }
 #end
 #end

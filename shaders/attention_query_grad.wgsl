@@ -21,12 +21,17 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let out_at$t = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
   let stats_at$t = (stats_row + row$t) * params$.heads + head;
   let d_q_at$t = ((d_q_row + row$t) * params$.heads + head) * params$.head_vec4s;
+//: load
   let log_sum$t = stats$[stats_at$t].x;
+//: reduce
   var delta$t = 0.0;
+//: load
 #for e in 0..$HEAD_VEC4S
   let q$t_$e = floats(q$[q_at$t + $eu]);
   let d_out$t_$e = floats(d_out$[d_out_at$t + $eu]);
+//: reduce
   delta$t = multiply_add(d_out$t_$e, floats(out$[out_at$t + $eu]), delta$t);
+//:
 #end
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
@@ -47,10 +52,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
   for (var from_key = block; from_key < block_end; from_key += $STEPu) {
     let at = wrap$(first_key_row + min(from_key + subgroup_invocation_id, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
+//: load
 #for e in 0..$HEAD_VEC4S
     let my_k$e = floats(k$[at + $eu]);
     let my_v$e = floats(v$[at + $eu]);
 #end
+//:
     for (var key = from_key; key < min(from_key + $STEPu, block_end); key += $UNROLLu) {
 #end
     // Keys past the last one come after every query of the tile, so they are masked.
@@ -63,6 +70,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     var d_p$t_$j = 0.0;
 #end
 #for e in 0..$HEAD_VEC4S
+//: load
 #if SUBGROUP
     let k$j_$e = subgroupShuffle(my_k$e, key - from_key + $ju);
     let v$j_$e = subgroupShuffle(my_v$e, key - from_key + $ju);
@@ -71,17 +79,22 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let k$j_$e = floats(k$[at$j + $eu]);
     let v$j_$e = floats(v$[at$j + $eu]);
 #end
+//: multiply
 #for t in 0..$TOKENS
     s$t_$j = multiply_add(q$t_$e, k$j_$e, s$t_$j);
     d_p$t_$j = multiply_add(d_out$t_$e, v$j_$e, d_p$t_$j);
 #end
+//:
 #end
 #for t in 0..$TOKENS
     let sees$t_$j = key + $ju >= first_key$t && key + $ju <= token$t;
+//: multiply
     let p$t_$j = weight$(s$t_$j, log_sum$t);
     let d_s$t_$j = select(0.0, p$t_$j * (d_p$t_$j - delta$t) * params$.scale, sees$t_$j);
 #end
+//:
 #end
+//: multiply
 #for e in 0..$HEAD_VEC4S
 #for t in 0..$TOKENS
 #for j in 0..$UNROLL
@@ -89,6 +102,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
+//:
     }
 #if DIRECT
 #else
@@ -97,14 +111,19 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for t in 0..$TOKENS
   if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count {
 #for e in 0..$HEAD_VEC4S
+//: reduce
     if block > first_key { d_q$t_$e += floats(d_q$[d_q_at$t + $eu]); }
+//: store
     d_q$[d_q_at$t + $eu] = quad(d_q$t_$e);
+//:
 #end
   }
 #end
   block = block_end;
   }
 #for t in 0..$TOKENS
+//: store
   if tile_start + $tu * $WORKGROUP_SIZEu + local_invocation_index < chunk.count { stats$[stats_at$t] = vec2(log_sum$t, delta$t); }
+//:
 #end
 }

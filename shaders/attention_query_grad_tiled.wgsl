@@ -29,12 +29,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let d_out_at$t = ((d_out_row + row$t) * params$.heads + head) * params$.head_vec4s;
   let d_q_at$t = ((d_q_row + row$t) * params$.heads + head) * params$.head_vec4s + out_col;
   let stats_at$t = (stats_row + row$t) * params$.heads + head;
+//: load
   let log_sum$t = stats$[stats_at$t].x;
   let out_at$t = ((out_row + row$t) * params$.heads + head) * params$.head_vec4s;
+//: reduce
   var delta$t = 0.0;
   for (var e = 0u; e < $HEAD_VEC4Su; e++) {
     delta$t = multiply_add(d_out$[d_out_at$t + e], out$[out_at$t + e], delta$t);
   }
+//:
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
   let first_key = first_visible$(chunk.start + tile_start) / $COLSu * $COLSu;
@@ -46,7 +49,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for t in 0..$ROWS
 #for s in 0..$SLICES
   var all$t_$s = vec4(0.0);
+//: load
   if begin_key > first_key { all$t_$s = d_q$[d_q_at$t + $su * $SLICE_VEC4Su]; }
+//:
 #end
 #end
   for (var block = begin_key; block < end_key; block = (block / $BLOCKu + 1u) * $BLOCKu) {
@@ -64,6 +69,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
       for (var slice = 0u; slice < $HEAD_VEC4Su; slice += $SLICE_VEC4Su) {
+//: load
         for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
           let row = wrap$(first_key_row + min(from_key + i / $SLICE_VEC4Su, last_key) - first_key);
           let at = row * params$.keys_row_vec4s + head_offset + slice + i % $SLICE_VEC4Su;
@@ -77,19 +83,23 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #for t in 0..$ROWS
         let q$e_$t = q$[q_at$t + slice + $eu];
+//: multiply
 #for j in 0..4
         s$t_$j = multiply_add(q$e_$t, k$e_$j, s$t_$j);
 #end
 #end
+//: load
 #for j in 0..4
         let v$e_$j = value_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
         let d_out$e_$t = d_out$[d_out_at$t + slice + $eu];
+//: multiply
 #for j in 0..4
         d_p$t_$j = multiply_add(d_out$e_$t, v$e_$j, d_p$t_$j);
 #end
 #end
+//:
 #end
 #if SLICED
         workgroupBarrier();
@@ -100,9 +110,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for j in 0..4
       let key$t_$j = from_key + col + $ju * $COL_THREADSu;
       let sees$t_$j = key$t_$j >= first_key$t && key$t_$j <= token$t;
+//: multiply
       let d_s$t_$j = select(0.0, weight$(s$t_$j, log_sum$t) * (d_p$t_$j - delta$t) * params$.scale, sees$t_$j);
 #end
       weight_tile[in_tile$t][col] = vec4(d_s$t_0, d_s$t_1, d_s$t_2, d_s$t_3);
+//:
 #end
 #if SLICED
 #else
@@ -110,44 +122,53 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #for s in 0..$SLICES
 #if SLICED
+//: load
       for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
         let row = wrap$(first_key_row + min(from_key + i / $SLICE_VEC4Su, last_key) - first_key);
         let at = row * params$.keys_row_vec4s + head_offset + $su * $SLICE_VEC4Su + i % $SLICE_VEC4Su;
         key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = k$[at];
       }
       workgroupBarrier();
+//:
 #end
       for (var c = 0u; c < $COL_THREADSu; c++) {
+//: load
 #for t in 0..$ROWS
         let d_s$t = weight_tile[in_tile$t][c];
 #end
 #for j in 0..4
         let k$j = key_tile[c + $ju * $COL_THREADSu][out_col];
+//: multiply
 #for t in 0..$ROWS
         sum$t_$s = fma(vec4(d_s$t[$j]), k$j, sum$t_$s);
 #end
 #end
+//:
       }
       workgroupBarrier();
 #end
     }
+//: reduce
 #for t in 0..$ROWS
 #for s in 0..$SLICES
     all$t_$s += sum$t_$s;
 #end
 #end
+//:
   }
   // Nobody writes what another thread of its row has yet to read.
   workgroupBarrier();
   storageBarrier();
 #for t in 0..$ROWS
   if tile_start + in_tile$t < chunk.count {
+//: store
     if col < $SLICE_VEC4Su {
 #for s in 0..$SLICES
       d_q$[d_q_at$t + $su * $SLICE_VEC4Su] = all$t_$s;
 #end
     }
     if col == 0u { stats$[stats_at$t] = vec2(log_sum$t, delta$t); }
+//:
   }
 #end
 }

@@ -48,12 +48,14 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   var all$t_$s = vec4(0.0);
 #end
   if begin_key > first_key {
+//: load
     let before = stats$[stats_at$t];
     all_max$t = before.x;
     all_sum$t = before.y;
 #for s in 0..$SLICES
     all$t_$s = out$[out_at$t + $su * $SLICE_VEC4Su];
 #end
+//:
   }
 #end
   for (var block = begin_key; block < end_key; block = (block / $BLOCKu + 1u) * $BLOCKu) {
@@ -72,6 +74,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
       for (var slice = 0u; slice < $HEAD_VEC4Su; slice += $SLICE_VEC4Su) {
+//: load
         for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
           let row = wrap$(first_key_row + min(from_key + i / $SLICE_VEC4Su, last_key) - first_key);
           key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = k$[row * params$.keys_row_vec4s + head_offset + slice + i % $SLICE_VEC4Su];
@@ -83,10 +86,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #for t in 0..$ROWS
         let q$e_$t = q$[q_at$t + slice + $eu];
+//: multiply
 #for j in 0..4
         s$t_$j = multiply_add(q$e_$t, k$e_$j, s$t_$j);
 #end
 #end
+//:
 #end
         workgroupBarrier();
       }
@@ -97,9 +102,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let sees$t_$j = key$t_$j >= first_key$t && key$t_$j <= token$t;
       s$t_$j = select(LOWEST$, score$(s$t_$j), sees$t_$j);
 #end
+//: reduce
       of_threads[in_tile$t][col] = max(max(s$t_0, s$t_1), max(s$t_2, s$t_3));
+//:
 #end
       workgroupBarrier();
+//: reduce
 #for t in 0..$ROWS
       var new_max$t = row_max$t;
 #for c in 0..$COL_THREADS
@@ -116,7 +124,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       sum$t_$s *= rescale$t;
 #end
 #end
+//:
 #for s in 0..$SLICES
+//: load
       for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
         let row = wrap$(first_key_row + min(from_key + i / $SLICE_VEC4Su, last_key) - first_key);
         let at = row * params$.keys_row_vec4s + head_offset + $su * $SLICE_VEC4Su + i % $SLICE_VEC4Su;
@@ -127,16 +137,19 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for t in 0..$ROWS
         let p$t = weight_tile[in_tile$t][c];
 #end
+//: multiply
 #for j in 0..4
         let v$j = key_tile[c + $ju * $COL_THREADSu][out_col];
 #for t in 0..$ROWS
         sum$t_$s = fma(vec4(p$t[$j]), v$j, sum$t_$s);
 #end
 #end
+//:
       }
       workgroupBarrier();
 #end
     }
+//: reduce
 #for t in 0..$ROWS
     of_threads[in_tile$t][col] = row_sum$t;
 #end
@@ -155,6 +168,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     all$t_$s = fma(sum$t_$s, vec4(rescale$t), all$t_$s * rescale_all$t);
 #end
 #end
+//:
     workgroupBarrier();
   }
   // Nobody writes what another thread of its row has yet to read.
@@ -162,12 +176,14 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let is_last = end_key > last_key;
 #for t in 0..$ROWS
   if tile_start + in_tile$t < chunk.count {
+//: store
     if col < $SLICE_VEC4Su {
 #for s in 0..$SLICES
       out$[out_at$t + $su * $SLICE_VEC4Su] = select(all$t_$s, all$t_$s / all_sum$t, is_last);
 #end
     }
     if col == 0u { stats$[stats_at$t] = select(vec2(all_max$t, all_sum$t), vec2(all_max$t + log(all_sum$t), 0.0), is_last); }
+//:
   }
 #end
 }

@@ -17,19 +17,26 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let row = i / params$.row_vec4s;
   let col = i % params$.row_vec4s;
   if row >= chunk.count { return; }
+//: load
   let label = labels$[chunk.start + row];
   let is_counted = label != IGNORED_LABEL$;
   let of_row = stats$[first_row(params$.stats_row_modulus) + row];
   let log_sum = of_row.x + log(of_row.y);
+//: store
   if col == 0u { log_probs$[chunk.start + row] = select(0.0, of_row.z - log_sum, is_counted); }
+//:
 
   let at = (first_row(params$.logits_row_modulus) + row) * params$.row_vec4s + col;
+//: load
   let weight = select(0.0, loss_weight$[chunk.start + row], is_counted);
+//: multiply
   let is_label = 4u * col + vec4(0u, 1u, 2u, 3u) == vec4(label - params$.first_id);
   let probability = exp_of_negative(capped_less$(logits$[at], log_sum));
   var gradient = weight * (probability - select(vec4(0.0), vec4(1.0), is_label));
 #if SOFTCAP
   gradient *= tanh_slope(logits$[at] / params$.softcap);
 #end
+//: store
   logits$[at] = select(vec4(0.0), gradient, is_id$(col));
+//:
 }

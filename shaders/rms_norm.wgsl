@@ -30,23 +30,31 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   for (var block = local_invocation_index; block < params$.row_vec4s; block += $BLOCKu) {
     var part = 0.0;
     for (var col = block; col < min(block + $BLOCKu, params$.row_vec4s); col += $WORKGROUP_SIZEu) {
+//: load
       let v = x$[x_start + col];
+//: multiply
       part = multiply_add(v, v, part);
+//: reduce
     }
     squares += part;
   }
   let scale = inverseSqrt(workgroup_sum(squares, local_invocation_index) / params$.size + params$.epsilon);
+//: store
   if local_invocation_index == 0u { rstd$[first_row(params$.rstd_row_modulus) * params$.groups + row] = scale; }
+//:
   let out_start = (first_row(params$.out_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #if RESIDUAL
   let residual_start = (first_row(params$.residual_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #end
   for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
+//: multiply
     let of_row = x$[x_start + col] * scale;
+//: store
 #if RESIDUAL
     out$[out_start + col] = fma(of_row, norm_weight$(col), residual$[residual_start + col]);
 #else
     out$[out_start + col] = of_row * norm_weight$(col);
 #end
+//:
   }
 }

@@ -73,13 +73,13 @@ impl Shader {
     }
 
     /// The stem of its file: that of the operation, or of its variant in tiles of workgroup memory.
-    fn file(&self) -> String {
+    pub fn file(&self) -> String {
         let variant = if self.constant("TILED").is_some() { "_tiled" } else { "" };
         format!("{}{variant}", self.kind.stem())
     }
 
-    /// Threads of a workgroup.
-    pub(super) fn workgroup_size(&self) -> u32 {
+    /// Threads of a workgroup: `WORKGROUP_SIZE` of `prelude.wgsl` unless the kernel has its own.
+    pub fn workgroup_size(&self) -> u32 {
         self.constant("WORKGROUP_SIZE").unwrap_or(64)
     }
 
