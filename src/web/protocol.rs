@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model_protocol::{Origin, Vocabulary};
-use crate::gpu::Ceilings;
+use crate::gpu::{Ceilings, Tuning};
 use crate::model::{Config, ModelSpec};
 use crate::step::{Granularity, StrategyKind};
 use crate::text::is_named_as_rows;
@@ -255,6 +255,8 @@ pub enum FromWorker {
         created_bytes: u64,
         /// What was read to learn from, if anything.
         read: Option<Summary>,
+        /// The tile sizes of its kernels.
+        tuning: Tuning,
     },
     /// The run's kernels are being compiled: so many are, of all.
     Preparing(u32, u32),
@@ -308,8 +310,8 @@ pub enum FromWorker {
     Proved(Box<VerifyReport>),
     /// The fastest kernels are being looked for: the share of the search that is done.
     Searching(f64),
-    /// They were: how many operations have others than those of the device's class.
-    Searched(usize),
+    /// They were: how many operations have others than those of the device's class, and the tile sizes of all.
+    Searched(usize, Tuning),
     /// What the device does at most.
     Ceilings(Ceilings),
     /// Are gradients the same bits on the device, for every chunk length and strategy?
@@ -423,6 +425,8 @@ pub struct Device {
     pub max_buffer: u64,
     /// Bytes that one binding may have.
     pub max_binding: u64,
+    /// The tile sizes of its class.
+    pub tuning: Tuning,
 }
 
 #[cfg(test)]

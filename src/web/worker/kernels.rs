@@ -51,7 +51,7 @@ impl Kernels {
         keep(FILE, tuning_key(gpu, spec), tuning).await;
         let found = *self.found(gpu, spec).await.tuning();
         let differs = |tunable: &TunableOp| gpu.tuning().with(*tunable, &found) != *gpu.tuning();
-        send(&FromWorker::Searched(TunableOp::ALL.iter().filter(|tunable| differs(tunable)).count()));
+        send(&FromWorker::Searched(TunableOp::ALL.iter().filter(|tunable| differs(tunable)).count(), found));
         Ok(())
     }
 }

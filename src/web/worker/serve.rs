@@ -185,6 +185,7 @@ impl Worker {
             planned_bytes: executor.plan().peak_bytes(),
             created_bytes: executor.created_bytes(),
             read: running.dataset().summary(),
+            tuning: running.tuning(),
         });
         self.watch.run(Some(executor.instances_done()));
         self.running = Some(running);

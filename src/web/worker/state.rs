@@ -48,7 +48,12 @@ impl Worker {
         }
         let gpu = Gpu::open(None).await?;
         let limits = gpu.limits();
-        send(&FromWorker::Ready(Device { name: gpu.name().to_owned(), max_buffer: limits.buffer, max_binding: limits.binding }));
+        send(&FromWorker::Ready(Device {
+            name: gpu.name().to_owned(),
+            max_buffer: limits.buffer,
+            max_binding: limits.binding,
+            tuning: *gpu.tuning(),
+        }));
         self.watch.device(Some(gpu.clone()));
         self.is_checked = self_check::tell(&gpu).await;
         self.ceilings = ceilings::known(&gpu).await;

@@ -35,6 +35,7 @@ impl State {
         }
         match message {
             FromWorker::Ready(device) => {
+                self.device.tuning.set(Some(device.tuning));
                 self.device.adapter.set(Some(device));
                 if self.run.phase.get_untracked() == Phase::Loading {
                     self.run.phase.set(Phase::Ready);
@@ -43,7 +44,8 @@ impl State {
             FromWorker::SavedRuns(runs) => self.saves.saved.set(runs),
             FromWorker::Storage(storage) => self.saves.storage.set(Some(storage)),
             FromWorker::SavedAfter(step) => self.saves.saved_after.set(Some(step)),
-            FromWorker::Began { planned_bytes, created_bytes, read } => {
+            FromWorker::Began { planned_bytes, created_bytes, read, tuning } => {
+                self.device.tuning.set(Some(tuning));
                 self.run.bytes.set(Some((planned_bytes, created_bytes)));
                 self.run.read.set(read);
             }
@@ -82,7 +84,11 @@ impl State {
                 self.lab.proof.set(Some(*report));
             }
             FromWorker::Searching(share) => self.device.search.set(Some(share)),
-            FromWorker::Searched(found) => {
+            FromWorker::Searched(found, tuning) => {
+                // A run keeps the kernels that it began with.
+                if !self.run.has_run.get_untracked() {
+                    self.device.tuning.set(Some(tuning));
+                }
                 self.device.search.set(None);
                 self.device.found.set(Some(found));
             }

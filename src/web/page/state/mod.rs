@@ -12,7 +12,7 @@ mod step;
 use leptos::prelude::*;
 
 use super::worker_client::WorkerClient;
-use crate::gpu::{Ceilings, DeviceClass, DeviceSpeed};
+use crate::gpu::{Ceilings, DeviceClass, DeviceSpeed, Tuning};
 use crate::step::Limits;
 use crate::train::Suggestion;
 use crate::web::form::Adapter;
@@ -67,6 +67,8 @@ pub struct Shell {
 #[derive(Clone, Copy)]
 pub struct DeviceState {
     pub adapter: RwSignal<Option<Device>>,
+    /// The tile sizes of the run's kernels, or else those that one would begin with.
+    pub tuning: RwSignal<Option<Tuning>>,
     /// All buffers on the device, by what they are for.
     pub buffers: RwSignal<Vec<(String, u64)>>,
     /// What the device does at most.
@@ -111,6 +113,7 @@ impl State {
         let settings = Settings::new(address.form.clone());
         let device = DeviceState {
             adapter: RwSignal::new(None),
+            tuning: RwSignal::new(None),
             buffers: RwSignal::new(Vec::new()),
             ceilings: RwSignal::new(None),
             same_bits: RwSignal::new(None),
