@@ -9,7 +9,8 @@ use super::charts::Part;
 use super::form::{Field, SourceChoice};
 use super::model_protocol::Vocabulary;
 use super::route::Route;
-use crate::step::{self, Granularity, Pass, StrategyKind};
+use crate::gpu::Mark;
+use crate::step::{self, Granularity, OpKind, Pass, StrategyKind};
 
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
@@ -51,6 +52,7 @@ pub struct Texts {
     pub controls: Controls,
     pub step_grid: StepGrid,
     pub inspector: Inspector,
+    pub kernel: Kernel,
     pub training: Training,
     pub compare: Compare,
     pub roofline: Roofline,
@@ -71,6 +73,8 @@ pub struct Texts {
     strides: Section,
     buffers: Section,
     routes: Section,
+    marks: Section,
+    kernel_lines: HashMap<String, Section>,
 }
 
 sections! {
@@ -96,6 +100,10 @@ sections! {
         change, legend, export_svg, export_png, export_trace,
     }
     Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
+    Kernel {
+        title, about, operation, next_use, none, workgroups, workgroup_size, threads, of_device, of_gpu, fused, bindings, binding, variable, use_of, reads, writes, access, access_about,
+        constants, conditions, source, source_about, included, left_out, marks, next_line, expand, collapse, expanded_about,
+    }
     Training {
         title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
         curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_distance, by_distance_about, right_of, by_position, by_position_about, tokens_before, perplexity, labels, sample, probability,
@@ -200,6 +208,16 @@ impl Texts {
         &self.strides[stride.name()]
     }
 
+    /// What marked lines of a kernel do, in a word.
+    pub fn mark(&self, mark: Mark) -> &str {
+        &self.marks[mark.name()]
+    }
+
+    /// What the marked lines of a kernel do, in a sentence.
+    pub fn kernel_line(&self, kind: OpKind, mark: Mark) -> &str {
+        self.kernel_lines.get(kind.stem()).and_then(|lines| lines.get(mark.name())).map_or("", String::as_str)
+    }
+
     /// What buffers are for; the device's own word if it is not known.
     pub fn buffer<'a>(&'a self, used_for: &'a str) -> &'a str {
         self.buffers.get(used_for).map_or(used_for, String::as_str)
@@ -213,7 +231,11 @@ pub fn fill(text: &str, values: &[(&str, &dyn std::fmt::Display)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::gpu::Shader;
+    use crate::shaders;
 
     /// The places for values in a text, sorted.
     fn places(text: &str) -> Vec<String> {
@@ -257,6 +279,27 @@ mod tests {
                 assert_eq!(path, english_path, "{name}");
                 assert_eq!(places(text), places(english_text), "{name}: {path}");
             }
+        }
+    }
+
+    /// Every marked line of every shader is explained in every language, and nothing else is.
+    #[test]
+    fn every_language_explains_the_marked_lines() {
+        let mut marked: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for (kind, constants) in OpKind::ALL.iter().flat_map(|&kind| [(kind, vec![]), (kind, vec![("TILED", 1)])]) {
+            let shader = Shader { kind, constants };
+            let is_there = shaders::FILES.iter().any(|(stem, _)| *stem == shader.file());
+            let lines = is_there.then(|| shader.listing()).into_iter().flatten().flat_map(|file| file.lines);
+            for mark in lines.filter_map(|line| line.mark) {
+                marked.entry(kind.stem()).or_default().insert(mark.name());
+            }
+        }
+        for (name, _) in LANGUAGES {
+            let texts = Texts::parse(&std::fs::read_to_string(format!("www/texts/{name}.json")).unwrap()).unwrap();
+            let explained = texts.kernel_lines.iter().map(|(stem, lines)| (stem.as_str(), lines.keys().map(String::as_str).collect()));
+            assert_eq!(explained.collect::<HashMap<_, HashSet<&str>>>(), marked, "{name}");
+            let first = |mark: Mark| texts.mark(mark).chars().next();
+            assert_eq!(Mark::ALL.map(first).into_iter().collect::<HashSet<_>>().len(), 4, "{name}: each has a letter of its own");
         }
     }
 

@@ -2,7 +2,9 @@
 
 mod attention;
 mod doing;
+mod formula;
 mod inspector;
+mod kernel;
 mod mountains;
 mod part;
 mod planned;
@@ -14,7 +16,9 @@ mod timeline;
 
 pub use attention::{AttentionCell, AttentionMap, AttentionWords, byte_text};
 pub use doing::Doing;
+pub use formula::formula;
 pub use inspector::{Entry, entries};
+pub use kernel::{Binding, KernelAtWork};
 pub use mountains::{
     Column as MountainColumn, Mountain, MountainWords, Mountains, PASSES, axis, model_bytes, mountains_file, passes, plot, single,
 };

@@ -194,6 +194,22 @@ pub fn focus_next(selector: &str, by: i32) -> bool {
     next.and_then(|next| elements().nth(next)).is_some_and(|element| element.focus().is_ok())
 }
 
+/// Scrolls within an element: the next group of adjacent children that match comes to its top, and the first one after the last.
+pub fn scroll_on(id: &str, selector: &str) {
+    let Some(around) = document().get_element_by_id(id) else { return };
+    let top = around.get_bounding_client_rect().top();
+    let is_first = |element: &Element| !element.previous_element_sibling().is_some_and(|before| before.matches(selector).unwrap_or(false));
+    let groups = elements_within(&around, selector).filter(is_first).map(|element| element.get_bounding_client_rect().top() - top);
+    let groups: Vec<f64> = groups.collect();
+    let Some(first) = groups.first() else { return };
+    let before = around.scroll_top();
+    // What is less than a pixel below the top is there.
+    around.scroll_by_with_x_and_y(0.0, *groups.iter().find(|below| **below > 1.0).unwrap_or(first));
+    if around.scroll_top() == before {
+        around.scroll_by_with_x_and_y(0.0, *first);
+    }
+}
+
 /// The elements within another that a selector finds.
 pub fn elements_within(element: &Element, selector: &str) -> impl Iterator<Item = Element> + use<> {
     let found = element.query_selector_all(selector).ok();

@@ -1,10 +1,11 @@
-//! The step, drawn: the grid of layers × chunks at a moment, slow motion, memory through the step, every byte.
+//! The step, drawn: the grid of layers × chunks at a moment, slow motion, memory through the step, every byte, the kernel at work.
 
 pub mod describe;
 mod files;
 mod film;
 pub mod grid;
 mod inspector;
+mod kernel;
 mod planned_bytes;
 mod stepping;
 mod timeline;
@@ -41,6 +42,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <details><summary>{t.step_grid.as_table}</summary>{move || grid::table(step, t, states)}</details>
         </section>
         {inspector::view(state, t)}
+        {kernel::view(state, t)}
     }
 }
 
