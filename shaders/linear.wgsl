@@ -52,6 +52,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
       let k = begin + $uu;
 #end
+//: load
 #for t in 0..$TOKENS
 #if RAGGED
       let a$t = select(vec4(0.0), floats(x$[x$t + k]), begin + $uu < params$.in_vec4s);
@@ -76,6 +77,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let b$g_$q_$c = weight_at$(w$g_$q_$c, k);
 #end
 #end
+//: multiply
 #for e in 0..4
       let e$g_$q_$e = vec4(b$g_$q_0[$eu], b$g_$q_1[$eu], b$g_$q_2[$eu], b$g_$q_3[$eu]);
 #end
@@ -86,6 +88,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
+//:
 #end
       }
 #end
@@ -96,9 +99,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let residual_start = (residual_row + row$t) * params$.out_vec4s;
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
+//: store
     if wanted$g_$q < params$.vec4s {
       store$(sum$t_$g_$q, out_start, residual_start, params$.first_col_vec4 + col$g_$q, block == 0u, end == params$.in_vec4s);
     }
+//:
 #end
 #end
   }

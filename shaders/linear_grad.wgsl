@@ -44,19 +44,24 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
       let n = begin + $uu;
 #end
+//: load
 #for t in 0..$TOKENS
 #if RAGGED
       var a$t = select(vec4(0.0), floats(d_out$[d_out$t + n]), begin + $uu < params$.vec4s);
 #else
       var a$t = floats(d_out$[d_out$t + n]);
 #end
+//:
 #if SCALED
+//: multiply
       a$t *= params$.scale;
+//:
 #end
 #end
 #for c in 0..4
       let w$c = weight_row$(params$.first_row + 4u * n + $cu);
 #end
+//: load
 #if SUBGROUP
       // All loads come before the additions, as in linear.wgsl.
 #for g in 0..$GROUPS
@@ -75,6 +80,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let b$g_$q_$c = weight_at$(w$c, col$g_$q);
 #end
 #end
+//: multiply
       // All additions to one sum are adjacent, as in linear.wgsl.
 #for t in 0..$TOKENS
 #for c in 0..4
@@ -82,6 +88,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
+//:
 #end
       }
 #end
@@ -91,12 +98,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
     if wanted$g_$q < params$.in_vec4s {
+//: reduce
 #if ACCUMULATE
       sum$t_$g_$q += floats(d_x$[d_x$t + col$g_$q]);
 #else
       if block > 0u { sum$t_$g_$q += floats(d_x$[d_x$t + col$g_$q]); }
 #end
+//: store
       d_x$[d_x$t + col$g_$q] = quad(sum$t_$g_$q);
+//:
     }
 #end
 #end

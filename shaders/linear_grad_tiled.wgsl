@@ -7,6 +7,7 @@
 fn load$(what: Carried, first_token: u32, first_col: u32, n: u32) -> mat4x4<f32> {
   var values = mat4x4<f32>();
   let at = min(n, params$.vec4s - 1u);
+//: load
   if what.is_of_cols {
     let col = min(first_col + what.group, params$.in_vec4s - 1u);
 #for c in 0..4
@@ -18,8 +19,11 @@ fn load$(what: Carried, first_token: u32, first_col: u32, n: u32) -> mat4x4<f32>
 #for c in 0..4
     let row$c = min(first_token + 4u * what.group + $cu, chunk.count - 1u);
     values[$c] = floats(d_out$[(d_out_row + row$c) * params$.out_vec4s + params$.first_col_vec4 + at]);
+//:
 #if SCALED
+//: multiply
     values[$c] *= params$.scale;
+//:
 #end
 #end
     values = transpose(values);
@@ -34,7 +38,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let first_token = workgroup_id.x * TOKEN_TILE;
   let first_col = workgroup_id.y * $COL_VEC4Su * $COL_THREADSu;
   let mine = carried($COL_VEC4Su * $COL_THREADSu, local_invocation_index);
+//: load
   var next = load$(mine, first_token, first_col, mine.terms);
+//:
 #if BLOCKED
   for (var block = 0u; block < params$.vec4s; block += $BLOCK_VEC4Su) {
   let end = min(block + $BLOCK_VEC4Su, params$.vec4s);
@@ -50,9 +56,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
   for (var n = block; n < end; n += TILE_VEC4S) {
+//: load
     carry(mine, next);
     workgroupBarrier();
     if n + TILE_VEC4S < params$.vec4s { next = load$(mine, first_token, first_col, n + TILE_VEC4S + mine.terms); }
+//:
 #insert matmul_tile_product
     workgroupBarrier();
   }
@@ -66,12 +74,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for q in 0..$COL_VEC4S
       let col$q = first_col + $qu * $COL_THREADSu + col_thread;
       if col$q < params$.in_vec4s {
+//: reduce
 #if ACCUMULATE
         sum$r_$c_$q += floats(d_x$[d_x_start + col$q]);
 #else
         if block > 0u { sum$r_$c_$q += floats(d_x$[d_x_start + col$q]); }
 #end
+//: store
         d_x$[d_x_start + col$q] = quad(sum$r_$c_$q);
+//:
       }
 #end
     }

@@ -25,12 +25,14 @@ struct Params$ {
 
 // Stores four columns after a block of the inner dimension: with the blocks before it, and after the last one with all that is added.
 fn store$(block_sum: vec4<f32>, out_start: u32, residual_start: u32, col: u32, is_first: bool, is_last: bool) {
+//: reduce
 #if ACCUMULATE
   let sum = fma(block_sum, vec4(params$.scale), floats(out$[out_start + col]));
 #else
   var sum = block_sum;
   if !is_first { sum += floats(out$[out_start + col]); }
 #end
+//: store
   var stored = sum;
   if is_last {
 #if ACCUMULATE
@@ -56,4 +58,5 @@ fn store$(block_sum: vec4<f32>, out_start: u32, residual_start: u32, col: u32, i
 #end
   }
   out$[out_start + col] = quad(stored);
+//:
 }

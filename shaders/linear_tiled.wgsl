@@ -8,6 +8,7 @@
 fn load$(what: Carried, first_token: u32, first_col: u32, k: u32) -> mat4x4<f32> {
   var rows = mat4x4<f32>();
   let at = min(k, params$.in_vec4s - 1u);
+//: load
   if what.is_of_cols {
 #for c in 0..4
     rows[$c] = weight_at$(weight_row$(params$.first_row + min(4u * (first_col + what.group) + $cu, 4u * params$.vec4s - 1u)), at);
@@ -19,6 +20,7 @@ fn load$(what: Carried, first_token: u32, first_col: u32, k: u32) -> mat4x4<f32>
     rows[$c] = floats(x$[(x_row + min(first_token + 4u * what.group + $cu, chunk.count - 1u)) * params$.in_vec4s + at]);
 #end
   }
+//:
   if k >= params$.in_vec4s { return mat4x4<f32>(); }
   return transpose(rows);
 }
@@ -29,7 +31,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let first_token = workgroup_id.x * TOKEN_TILE;
   let first_col = workgroup_id.y * $COL_VEC4Su * $COL_THREADSu;
   let mine = carried($COL_VEC4Su * $COL_THREADSu, local_invocation_index);
+//: load
   var next = load$(mine, first_token, first_col, mine.terms);
+//:
 #if BLOCKED
   for (var block = 0u; block < params$.in_vec4s; block += $BLOCK_VEC4Su) {
   let end = min(block + $BLOCK_VEC4Su, params$.in_vec4s);
@@ -45,9 +49,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
   for (var k = block; k < end; k += TILE_VEC4S) {
+//: load
     carry(mine, next);
     workgroupBarrier();
     if k + TILE_VEC4S < params$.in_vec4s { next = load$(mine, first_token, first_col, k + TILE_VEC4S + mine.terms); }
+//:
 #insert matmul_tile_product
     workgroupBarrier();
   }
@@ -62,9 +68,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let residual_start = (residual_row + row) * params$.out_vec4s;
 #for q in 0..$COL_VEC4S
       let col$q = first_col + $qu * $COL_THREADSu + col_thread;
+//: store
       if col$q < params$.vec4s {
         store$(sum$r_$c_$q, out_start, residual_start, params$.first_col_vec4 + col$q, block == 0u, end == params$.in_vec4s);
       }
+//:
 #end
     }
   }

@@ -22,9 +22,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let n$g_$q = min(wanted$g_$q, params$.vec4s - 1u);
 #for c in 0..4
   let at$g_$q_$c = (params$.first_row + 4u * n$g_$q + $cu) * params$.in_vec4s;
+//: load
 #for k in 0..$COLS
   var total$g_$q_$c_$k = floats(d_weight$[at$g_$q_$c + col$k]);
 #end
+//:
 #end
 #end
 #end
@@ -45,6 +47,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let row$u = min(token$u, chunk.count - 1u);
       let x_start$u = (x_row + row$u) * params$.in_vec4s;
       let d_out_start$u = (d_out_row + row$u) * params$.out_vec4s + params$.first_col_vec4;
+//: load
 #for k in 0..$COLS
       let b$u_$k = select(vec4(0.0), floats(x$[x_start$u + col$k]), token$u < chunk.count);
 #end
@@ -64,6 +67,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let a$u_$g_$q = floats(d_out$[d_out_start$u + n$g_$q]);
 #end
 #end
+//: multiply
 #for c in 0..4
 #for k in 0..$COLS
 #for u in 0..$UNROLL
@@ -72,8 +76,10 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
+//:
 #end
     }
+//: reduce
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
 #for c in 0..4
@@ -83,15 +89,18 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
+//:
   }
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
 #for k in 0..$COLS
+//: store
   if wanted$g_$q < params$.vec4s && wanted_col$k < params$.in_vec4s {
 #for c in 0..4
     d_weight$[at$g_$q_$c + col$k] = quad(total$g_$q_$c_$k);
 #end
   }
+//:
 #end
 #end
 #end

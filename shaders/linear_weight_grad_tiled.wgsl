@@ -8,6 +8,7 @@
 fn load$(what: Carried, first_row_vec4: u32, first_col: u32, behind: u32) -> mat4x4<f32> {
   var values = mat4x4<f32>();
   let last = behind - 1u - 4u * what.terms;
+//: load
   if what.is_of_cols {
     let x_row = first_row(params$.x_row_modulus);
     let col = min(first_col + what.group, params$.in_vec4s - 1u);
@@ -23,6 +24,7 @@ fn load$(what: Carried, first_row_vec4: u32, first_col: u32, behind: u32) -> mat
     values[$c] = floats(d_out$[(d_out_row + min(last - $cu, chunk.count - 1u)) * params$.out_vec4s + params$.first_col_vec4 + n]);
 #end
   }
+//:
   return values;
 }
 
@@ -41,13 +43,17 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let wanted$r = first_row_vec4 + $ru * $ROW_THREADSu + row_thread;
 #for c in 0..4
   let at$r_$c = (params$.first_row + 4u * min(wanted$r, params$.vec4s - 1u) + $cu) * params$.in_vec4s;
+//: load
 #for q in 0..$COL_VEC4S
   var total$r_$c_$q = floats(d_weight$[at$r_$c + col$q]);
 #end
+//:
 #end
 #end
   let tiles = token_tiles();
+//: load
   var next = load$(mine, first_row_vec4, first_col, tiles * TOKEN_TILE);
+//:
   for (var tile = tiles; tile > 0u; tile--) {
 #for r in 0..$ROW_VEC4S
 #for c in 0..4
@@ -58,12 +64,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
     // Always a whole tile, so that every tile runs the same code; tokens past the end count as zero.
     for (var behind = tile * TOKEN_TILE; behind > (tile - 1u) * TOKEN_TILE; behind -= 4u * TILE_VEC4S) {
+//: load
       carry(mine, next);
       workgroupBarrier();
       if behind > 4u * TILE_VEC4S { next = load$(mine, first_row_vec4, first_col, behind - 4u * TILE_VEC4S); }
+//:
 #insert matmul_tile_product
       workgroupBarrier();
     }
+//: reduce
 #for r in 0..$ROW_VEC4S
 #for c in 0..4
 #for q in 0..$COL_VEC4S
@@ -71,9 +80,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
+//:
   }
 #for r in 0..$ROW_VEC4S
   if wanted$r < params$.vec4s {
+//: store
 #for q in 0..$COL_VEC4S
     if wanted_col$q < params$.in_vec4s {
 #for c in 0..4
@@ -81,6 +92,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
     }
 #end
+//:
   }
 #end
 }

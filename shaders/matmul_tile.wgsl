@@ -23,6 +23,7 @@ fn carried(col_vec4s: u32, local_invocation_index: u32) -> Carried {
 
 // Puts them there: a vec4 of `values` for each term.
 fn carry(what: Carried, values: mat4x4<f32>) {
+//: load
   if what.is_of_cols {
 #for e in 0..4
     cols_tile[4u * what.terms + $eu][what.group] = values[$e];
@@ -33,4 +34,5 @@ fn carry(what: Carried, values: mat4x4<f32>) {
     rows_tile[4u * what.terms + $eu][what.group] = values[$e];
 #end
   }
+//:
 }

@@ -171,7 +171,10 @@ mod tests {
     use crate::step::OpKind;
 
     /// The kernels whose lines are marked, and what these do. The loss has its sums from `log_sum_exp`.
-    const MARKED: [(OpKind, &[Mark]); 5] = [
+    const MARKED: [(OpKind, &[Mark]); 8] = [
+        (OpKind::Linear, &Mark::ALL),
+        (OpKind::LinearGrad, &Mark::ALL),
+        (OpKind::LinearWeightGrad, &Mark::ALL),
         (OpKind::Attention, &Mark::ALL),
         (OpKind::AttentionQueryGrad, &Mark::ALL),
         (OpKind::AttentionKeyValueGrad, &Mark::ALL),
@@ -234,6 +237,7 @@ mod tests {
         let files = shader.listing();
         let stems: Vec<&str> = files.iter().map(|file| file.stem.as_str()).collect();
         assert_eq!(stems, ["linear_tiled", "linear_operands", "weight", "packed_loads", "matmul_tile"]);
+        assert!(files[0].lines.iter().any(|line| line.mark == Some(Mark::Multiply)), "what is inserted stands where it is");
         assert_eq!(shader.named(), Named { constants: vec![("ROW_VEC4S", 2)], conditions: vec![] });
     }
 

@@ -59,7 +59,7 @@ function kernel(trainer) {
 
 const MARKS = ['load', 'multiply', 'reduce', 'store'];
 const MARKED = [
-  'rms_norm', 'attention', 'cross_entropy', 'attention_query_grad', 'attention_key_value_grad',
+  'rms_norm', 'linear', 'attention', 'cross_entropy', 'linear_grad', 'linear_weight_grad', 'attention_query_grad', 'attention_key_value_grad',
 ];
 
 /** Tokens of a tile, in all kernels. */
