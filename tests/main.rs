@@ -19,6 +19,7 @@ mod memory;
 mod occupancy;
 mod ops;
 mod predictor;
+mod preferences;
 mod program;
 mod ragged;
 mod registers;

@@ -27,6 +27,8 @@ fn parts_and_whole() -> ([Batch; 2], Batch) {
         input_ids: both(|b| &b.input_ids),
         labels: both(|b| &b.labels),
         loss_weight: Vec::new(),
+        pairs: 0,
+        ref_log_probs: Vec::new(),
     };
     let labels = whole.label_count();
     assert!(parts[0].label_count() > 30 * parts[1].label_count() && parts[1].label_count() == 5);

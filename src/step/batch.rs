@@ -91,8 +91,12 @@ pub struct Batch {
     pub input_ids: Vec<u32>,
     /// The token to predict at each position, or [`IGNORED_LABEL`] (N).
     pub labels: Vec<u32>,
-    /// -∂loss/∂log_prob of each token (N).
+    /// -∂loss/∂log_prob of each token (N). For an objective of pairs, the weight of a pair in the mean at each of its labels.
     pub loss_weight: Vec<f32>,
+    /// P: pairs of sequences, for an objective that compares them; 0 for others.
+    pub pairs: u32,
+    /// The log-probability of every label by the reference (N), for an objective of pairs. Empty for others.
+    pub ref_log_probs: Vec<f32>,
 }
 
 impl Batch {
@@ -108,9 +112,21 @@ impl Batch {
         });
         let shape = BatchShape::packed(lengths.collect());
         let (input_ids, labels): (Vec<_>, Vec<_>) = sequences.into_iter().unzip();
-        let batch = Batch { shape, input_ids: input_ids.concat(), labels: labels.concat(), loss_weight: Vec::new() };
+        let (input_ids, labels) = (input_ids.concat(), labels.concat());
+        let batch = Batch { shape, input_ids, labels, loss_weight: Vec::new(), pairs: 0, ref_log_probs: Vec::new() };
         let labels = batch.label_count();
         batch.averaged_over(labels)
+    }
+
+    /// The same batch as pairs: sequences `2p` and `2p + 1` are the chosen and the rejected one of pair `p`, and any after them have no
+    /// labels. `ref_log_probs` has the log-probability of every label by the reference. The objective is the mean over the pairs.
+    ///
+    /// # Panics
+    /// If there are fewer sequences, or another number of log-probabilities than of tokens.
+    pub fn in_pairs(self, pairs: u32, ref_log_probs: Vec<f32>) -> Self {
+        assert!(2 * pairs as usize <= self.shape.lengths().len(), "{pairs} pairs of {} sequences", self.shape.lengths().len());
+        assert_eq!(ref_log_probs.len(), self.input_ids.len(), "log-probabilities by the reference, and tokens");
+        Batch { pairs, ref_log_probs, ..self.averaged_over(pairs.into()) }
     }
 
     /// Labels that count in the loss.
@@ -118,10 +134,10 @@ impl Batch {
         self.labels.iter().filter(|&&label| label != IGNORED_LABEL).count() as u64
     }
 
-    /// The same batch with its loss averaged over `labels` labels: for gradient accumulation, where `labels` counts those of all
+    /// The same batch with its loss averaged over that many labels, or pairs: for gradient accumulation, where they are those of all
     /// micro-batches.
-    pub fn averaged_over(mut self, labels: u64) -> Self {
-        let weight = if labels == 0 { 0.0 } else { (1.0 / labels as f64) as f32 };
+    pub fn averaged_over(mut self, count: u64) -> Self {
+        let weight = if count == 0 { 0.0 } else { (1.0 / count as f64) as f32 };
         self.loss_weight = self.labels.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { weight }).collect();
         self
     }

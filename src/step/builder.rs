@@ -6,8 +6,9 @@
 
 use super::batch::BatchShape;
 use super::chunk::ChunkOrder;
+use super::objective::Objective;
 use super::ops::{Op, RowSlice};
-use super::program::{Bindings, Block, Lookahead, Node, ParameterSlice, Pass, Program};
+use super::program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program};
 use super::recompute::Recompute;
 use super::saved_activations::SavedActivation;
 use super::strategy::Strategy;
@@ -50,11 +51,34 @@ impl Builder {
         let mut tensors = Vec::new();
         let bindings = batch_tensors(&spec.config, &batch, &mut tensors);
         let lowest_trainable_layer = parameters.lowest_trainable_layer();
-        let program = Program { spec, parameters, batch, strategy, tensors, blocks: Vec::new(), bindings, slices: Vec::new() };
+        let objective = Objective::default();
+        let program = Program { spec, parameters, batch, strategy, objective, tensors, blocks: Vec::new(), bindings, slices: Vec::new() };
         let mut builder = Builder { program, layer: None, lowest_trainable_layer, recompute: Recompute::default(), begins_run: false };
         builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
         builder.add_to_slices("", TensorKind::Weights, |_| true, |slice, id| slice.value = id);
         builder
+    }
+
+    /// Sets what the step minimises, and adds the tensors that it needs.
+    ///
+    /// # Panics
+    /// If it compares pairs, and the batch has an odd number of sequences.
+    pub fn minimise(&mut self, objective: Objective) {
+        self.program.objective = objective;
+        if let Objective::Dpo(_) = objective {
+            let sequences = self.program.batch.lengths().len() as u32;
+            assert!(sequences.is_multiple_of(2), "{sequences} sequences are no pairs");
+            let tokens = self.tokens();
+            let mut add = |name: &str, rows, cols, element| {
+                let (kind, row_count, name) = (TensorKind::Batch, row_count(rows, tokens), name.to_owned());
+                self.push_tensor(Tensor { name, kind, layer: None, rows, row_count, cols, element, storage: Storage::Own })
+            };
+            self.program.bindings.pairs = Some(PairBindings {
+                sequence_start: add("sequence_start", Rows::Fixed(sequences + 1), 1, Element::U32),
+                ref_log_probs: add("ref_log_probs", Rows::Tokens, 1, Element::F32),
+                sequence_log_probs: add("sequence_log_probs", Rows::Fixed(sequences), 2, Element::F32),
+            });
+        }
     }
 
     /// Adds a gradient of the same shape for every trainable parameter.
@@ -397,6 +421,7 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         loss_weight,
         token_order,
         log_probs,
+        pairs: None,
         token_start: fixed("token_start", config.vocab_size + 1, 1, Element::U32, Storage::Own),
         rope_table: table,
         local_rope_table,

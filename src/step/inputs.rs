@@ -1,6 +1,6 @@
 //! The host's inputs of a program: the tensors of a batch, and constants.
 
-use super::batch::Batch;
+use super::batch::{Batch, BatchShape};
 use super::program::Program;
 use super::tensor::{TOKEN_TILE, TensorId};
 use crate::model::Rope;
@@ -20,14 +20,19 @@ impl Program {
         let (order, start) = batch.tokens_by_id(self.config().vocab_size, self.config().pad_token_id);
         let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();
         let b = &self.bindings;
-        vec![
+        let mut inputs = vec![
             (b.input_ids, bytes(&batch.input_ids)),
             (b.labels, bytes(&batch.labels)),
             (b.segment_start, bytes(&found.segment_starts())),
             (b.loss_weight, bytemuck::cast_slice(&batch.loss_weight).to_vec()),
             (b.token_order, bytes(&order)),
             (b.token_start, bytes(&start)),
-        ]
+        ];
+        if let Some(pairs) = b.pairs {
+            inputs.push((pairs.sequence_start, bytes(&sequence_starts(found, 2 * batch.pairs as usize, planned))));
+            inputs.push((pairs.ref_log_probs, bytemuck::cast_slice(&batch.ref_log_probs).to_vec()));
+        }
+        inputs
     }
 
     /// The contents of the constant tensors, as little-endian bytes, to be written once after allocation.
@@ -59,3 +64,13 @@ impl Program {
         (0..rows).flat_map(row).collect()
     }
 }
+/// The first token of each sequence of the pairs, and the end of the last (2P+1).
+fn sequence_starts(found: &BatchShape, sequences: usize, planned: &BatchShape) -> Vec<u32> {
+    assert_eq!(sequences, planned.lengths().len(), "sequences of the pairs, and those that are planned for");
+    let ends = found.lengths()[..sequences].iter().scan(0, |end, &length| {
+        *end += length;
+        Some(*end)
+    });
+    [0].into_iter().chain(ends).collect()
+}
+

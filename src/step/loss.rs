@@ -4,23 +4,35 @@ use super::backward;
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
 use super::forward::{NormOutput, Widths, final_norm, whole_row};
-use super::ops::{CrossEntropy, Linear, LinearGrad, LinearWeightGrad, LogSumExp, Loss, VocabRange};
-use super::program::Pass;
+use super::objective::{DpoSettings, Objective};
+use super::ops::{CrossEntropy, Dpo, Linear, LinearGrad, LinearWeightGrad, LogSumExp, Loss, VocabRange};
+use super::program::{Bindings, PairBindings, Pass};
 use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::Role;
 
 /// Appends the loss. Chunk by chunk, last to first, `hidden` (N×D) is overwritten by its gradient.
 ///
 /// The logits have at most C' rows (a logits chunk) and as many columns as the strategy's range of the vocabulary. The batch's
-/// `loss_weight` defines the objective: −∂loss/∂log_prob of every token; for cross-entropy that is 1 / (labels of the whole batch).
+/// `loss_weight` defines the objective: −∂loss/∂log_prob of every token. For cross-entropy that is 1 / (labels of the whole batch), and the
+/// host knows it. Other objectives compute it of all log-probabilities, for which the head runs once before.
 pub fn write(b: &mut Builder, hidden: TensorId) {
+    if let Objective::Dpo(settings) = b.program.objective {
+        write_log_probs(b, hidden);
+        b.block(Pass::Loss, "objective", ChunkOrder::Whole, |b| dpo(b, settings));
+    }
     let chunk = b.program.strategy.logits_chunk(b.tokens());
     b.block(Pass::Loss, "loss", ChunkOrder::Descending(chunk), |b| head(b, hidden));
-    let (log_probs, loss_weight, metrics) = {
-        let bindings = &b.program.bindings;
-        (bindings.log_probs, bindings.loss_weight, bindings.metrics)
-    };
-    b.block(Pass::Loss, "loss sum", ChunkOrder::Whole, |b| b.push(Loss { log_probs, loss_weight, metrics }));
+    if b.program.objective == Objective::CrossEntropy {
+        let Bindings { log_probs, loss_weight, metrics, .. } = b.program.bindings;
+        b.block(Pass::Loss, "loss sum", ChunkOrder::Whole, |b| b.push(Loss { log_probs, loss_weight, metrics }));
+    }
+}
+
+fn dpo(b: &mut Builder, settings: DpoSettings) {
+    let Bindings { log_probs, loss_weight, metrics, pairs, .. } = b.program.bindings;
+    let PairBindings { sequence_start, ref_log_probs, sequence_log_probs } = pairs.expect("the objective has added them");
+    let pairs = b.program.batch.lengths().len() as u32 / 2;
+    b.push(Dpo { log_probs, sequence_start, ref_log_probs, loss_weight, sequence_log_probs, metrics, pairs, settings });
 }
 
 /// Goes through the vocabulary in ranges: first the log-sum-exp over all ranges, then the gradient of each range. With one range its logits
@@ -43,7 +55,7 @@ fn head(b: &mut Builder, hidden: TensorId) {
 /// Appends the log-probabilities of the labels, without a gradient.
 pub fn write_log_probs(b: &mut Builder, hidden: TensorId) {
     let chunk = b.program.strategy.logits_chunk(b.tokens());
-    b.block(Pass::Loss, "loss", ChunkOrder::Ascending(chunk), |b| {
+    b.block(Pass::Loss, "log-probabilities", ChunkOrder::Ascending(chunk), |b| {
         let ranges = ranges(b);
         let norm = final_norm(b, hidden);
         let (stats, logits) = log_sum_exp(b, norm.out, &ranges);

@@ -10,6 +10,7 @@
 pub mod backward;
 pub mod forward;
 pub mod loss;
+pub mod objective;
 pub mod ops;
 pub mod update;
 
@@ -39,9 +40,10 @@ pub use chunk::{Chunk, ChunkOrder};
 pub use cost::Cost;
 pub use execution_order::{Granularity, OpInstance};
 pub use memory_layout::{Allocation, Buffer, ProgramPoint};
+pub use objective::{DpoLossType, DpoSettings, Objective};
 pub use ops::{NormGroups, Op, OpKind, RowSlice, VocabRange};
 pub use plan::{Limits, LiveTensor, Plan};
-pub use program::{Bindings, Block, Lookahead, Node, ParameterSlice, Pass, Program};
+pub use program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program};
 pub use saved_activations::{SavedActivation, SavedActivations};
 pub use strategy::{Strategy, StrategyKind};
 pub use tensor::{BINDING_ALIGNMENT, Element, Rows, SUM_BLOCK, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};

@@ -5,6 +5,7 @@ use std::ops::{Range, RangeInclusive};
 
 use super::batch::BatchShape;
 use super::chunk::{Chunk, ChunkOrder};
+use super::objective::Objective;
 use super::ops::{Op, RowSlice, Sizes};
 use super::strategy::Strategy;
 use super::tensor::{Rows, Tensor, TensorId};
@@ -112,10 +113,23 @@ pub struct Bindings {
     pub op_params: TensorId,
     /// The uniforms of every chunk, a slot of 256 bytes each. Blocks with chunks of the same length share them.
     pub chunks: TensorId,
+    /// What an objective of pairs reads and writes.
+    pub pairs: Option<PairBindings>,
     /// The buffer into which `metrics` is copied for reading (4).
     pub read_back: TensorId,
     /// Staging buffers for chunks in flight to the host (C×D each).
     pub staging: Vec<TensorId>,
+}
+
+/// Tensors of an objective of P pairs of sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairBindings {
+    /// The first token of each sequence, and the end of the last (2P+1).
+    pub sequence_start: TensorId,
+    /// The log-probability of every label by the reference (N).
+    pub ref_log_probs: TensorId,
+    /// Of each sequence: the log-probability of its labels, and the same less that by the reference (2P×2).
+    pub sequence_log_probs: TensorId,
 }
 
 /// A slice of consecutive rows of a parameter, with its own tensors for values, gradient and moments.
@@ -164,6 +178,8 @@ pub struct Program {
     pub batch: BatchShape,
     /// Chunk lengths, and which activations are saved.
     pub strategy: Strategy,
+    /// What the step minimises.
+    pub objective: Objective,
     /// All tensors.
     pub tensors: Vec<Tensor>,
     /// All operations, in blocks.

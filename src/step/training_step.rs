@@ -3,6 +3,7 @@
 use super::batch::BatchShape;
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
+use super::objective::Objective;
 use super::ops::Zero;
 use super::program::{Pass, Program};
 use super::strategy::Strategy;
@@ -13,7 +14,16 @@ use crate::model::ModelSpec;
 impl Program {
     /// A program for a whole training step: loss, gradients and AdamW.
     pub fn train(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
+        Program::train_for(Objective::CrossEntropy, spec, batch, strategy)
+    }
+
+    /// The same for any objective.
+    ///
+    /// # Panics
+    /// If it compares pairs, and the batch has an odd number of sequences.
+    pub fn train_for(objective: Objective, spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
         let mut b = Builder::new(spec, batch, strategy);
+        b.minimise(objective);
         b.add_gradients();
         b.add_moments();
         gradients(&mut b);
@@ -23,7 +33,16 @@ impl Program {
 
     /// A program for the loss and the gradients alone.
     pub fn gradients(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
+        Program::gradients_for(Objective::CrossEntropy, spec, batch, strategy)
+    }
+
+    /// The same for any objective.
+    ///
+    /// # Panics
+    /// If it compares pairs, and the batch has an odd number of sequences.
+    pub fn gradients_for(objective: Objective, spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
         let mut b = Builder::new(spec, batch, strategy);
+        b.minimise(objective);
         b.add_gradients();
         gradients(&mut b);
         b.finish()

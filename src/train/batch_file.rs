@@ -1,5 +1,5 @@
 //! Reads a batch from a safetensors file: `input_ids` and `labels`, for packed sequences `position_ids`, for padded ones `attention_mask`, all
-//! int64 of shape B×T.
+//! int64 of shape B×T; for pairs `ref_log_probs`, f32 of the same shape.
 
 use std::ops::Range;
 
@@ -12,6 +12,8 @@ use crate::step::{Batch, IGNORED_LABEL};
 const HUGGING_FACE_IGNORED: i64 = -100;
 /// The tensors of a batch.
 const TENSORS: [&str; 4] = ["input_ids", "labels", "position_ids", "attention_mask"];
+/// What the reference says of each token, in a batch of pairs.
+const REF_LOG_PROBS: &str = "ref_log_probs";
 
 /// Reads a batch. As in Hugging Face models, label t belongs to token t and is the target of position t − 1. With `position_ids`, each 0
 /// starts a sequence; otherwise each row is one. The first label of a sequence is ignored. With `attention_mask`, the rows end where it
@@ -21,29 +23,77 @@ const TENSORS: [&str; 4] = ["input_ids", "labels", "position_ids", "attention_ma
 /// [`Error::Weights`] with the tensor and its problem.
 pub fn read_batch(file: &str, bytes: &[u8], vocab_size: u32) -> Result<Batch> {
     let refuse = |problem: String| Error::weights(file, problem);
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| refuse(format!("is no complete safetensors file ({e})")))?;
-    if let Some(name) = tensors.names().into_iter().find(|name| !TENSORS.contains(name)) {
-        return Err(refuse(format!("has the tensor {name}, which is not read; a batch has only {}", TENSORS.join(", "))));
+    let tensors = tensors(bytes, &TENSORS).map_err(refuse)?;
+    read_sequences(&tensors, vocab_size).map(|(batch, _)| batch).map_err(refuse)
+}
+
+/// Reads a batch of pairs: sequences `2p` and `2p + 1` are the chosen and the rejected one of pair `p`. Beside it stands the log-probability of
+/// every label by the reference, if the file has `ref_log_probs`, whose value t is that of token t.
+///
+/// # Errors
+/// [`Error::Weights`] with the tensor and its problem.
+pub fn read_pairs(file: &str, bytes: &[u8], vocab_size: u32) -> Result<(Batch, Option<Vec<f32>>)> {
+    let refuse = |problem: String| Error::weights(file, problem);
+    let known = [&TENSORS[..], &[REF_LOG_PROBS]].concat();
+    let tensors = tensors(bytes, &known).map_err(refuse)?;
+    let (batch, ranges) = read_sequences(&tensors, vocab_size).map_err(refuse)?;
+    if !ranges.len().is_multiple_of(2) {
+        let count = ranges.len();
+        return Err(refuse(format!("has {count} sequences; the chosen and the rejected one of each pair follow each other, so their number is even")));
     }
-    let ids = read(&tensors, "input_ids").map_err(refuse)?;
-    let labels = read_like(&tensors, "labels", &ids).map_err(refuse)?;
-    let sequences = sequences(&tensors, &ids, &labels).map_err(refuse)?;
+    let reference = read_reference(&tensors, &ranges, &batch).map_err(refuse)?;
+    Ok((batch, reference))
+}
+
+/// The tensors of a file, if it has no others than these.
+fn tensors<'a>(bytes: &'a [u8], known: &[&str]) -> Result<SafeTensors<'a>, String> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(|e| format!("is no complete safetensors file ({e})"))?;
+    match tensors.names().into_iter().find(|name| !known.contains(name)) {
+        Some(name) => Err(format!("has the tensor {name}, which is not read; a batch has only {}", known.join(", "))),
+        None => Ok(tensors),
+    }
+}
+
+/// The batch, and where its sequences lie in the tensors.
+fn read_sequences(tensors: &SafeTensors, vocab_size: u32) -> Result<(Batch, Vec<Range<usize>>), String> {
+    let ids = read(tensors, "input_ids")?;
+    let labels = read_like(tensors, "labels", &ids)?;
+    let ranges = sequences(tensors, &ids, &labels)?;
     let token = |name: &str, value: i64| match u32::try_from(value) {
         Ok(id) if id < vocab_size => Ok(id),
-        _ => Err(refuse(format!("{name} has the token {value}, and the model knows 0 to {}", vocab_size - 1))),
+        _ => Err(format!("{name} has the token {value}, and the model knows 0 to {}", vocab_size - 1)),
     };
     let label = |&value: &i64| if value == HUGGING_FACE_IGNORED { Ok(IGNORED_LABEL) } else { token("labels", value) };
-    let sequences = sequences.into_iter().map(|Range { start, end }| {
-        let ids = ids.values[start..end].iter().map(|&id| token("input_ids", id)).collect::<Result<Vec<u32>>>()?;
-        let mut shifted = labels.values[start + 1..end].iter().map(label).collect::<Result<Vec<u32>>>()?;
+    let sequences = ranges.iter().map(|&Range { start, end }| {
+        let ids = ids.values[start..end].iter().map(|&id| token("input_ids", id)).collect::<Result<Vec<u32>, String>>()?;
+        let mut shifted = labels.values[start + 1..end].iter().map(label).collect::<Result<Vec<u32>, String>>()?;
         shifted.push(IGNORED_LABEL);
         Ok((ids, shifted))
     });
-    let sequences = sequences.collect::<Result<Vec<_>>>()?;
+    let sequences = sequences.collect::<Result<Vec<_>, String>>()?;
     if sequences.iter().all(|(_, labels)| labels.iter().all(|&label| label == IGNORED_LABEL)) {
-        return Err(refuse("has nothing to learn: every label is -100 or the first of its sequence; give labels to predict".to_owned()));
+        return Err("has nothing to learn: every label is -100 or the first of its sequence; give labels to predict".to_owned());
     }
-    Ok(Batch::new(sequences))
+    Ok((Batch::new(sequences), ranges))
+}
+
+/// What the reference says of every label (N); 0 where it is ignored.
+fn read_reference(tensors: &SafeTensors, ranges: &[Range<usize>], batch: &Batch) -> Result<Option<Vec<f32>>, String> {
+    let Ok(view) = tensors.tensor(REF_LOG_PROBS) else { return Ok(None) };
+    let shape = tensors.tensor("input_ids").map(|ids| ids.shape().to_vec()).unwrap_or_default();
+    if view.dtype() != Dtype::F32 || view.shape() != shape {
+        return Err(format!("{REF_LOG_PROBS} is {:?} of shape {:?}; float32 of the shape {shape:?} of input_ids is expected", view.dtype(), view.shape()));
+    }
+    let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+    let shifted = ranges.iter().flat_map(|range| (range.start + 1..range.end).map(Some).chain([None]));
+    let of_label = |(at, &label): (Option<usize>, &u32)| match at {
+        Some(at) if label != IGNORED_LABEL => match values[at] {
+            value if value.is_finite() => Ok(value),
+            value => Err(format!("{REF_LOG_PROBS} has {value} at [{}, {}]; it must be a number where there is a label", at / shape[1], at % shape[1])),
+        },
+        _ => Ok(0.0),
+    };
+    shifted.zip(&batch.labels).map(of_label).collect::<Result<Vec<f32>, String>>().map(Some)
 }
 
 /// A tensor of whole numbers, row by row.
@@ -151,6 +201,30 @@ mod tests {
     use safetensors::tensor::TensorView;
 
     use super::*;
+
+    /// Three rows of pairs, with what the reference says.
+    #[test]
+    fn pairs_come_with_their_reference() {
+        let ids: Vec<u8> = [1i64, 2, 3, 4, 5, 6].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let labels: Vec<u8> = [-100i64, 2, 3, 4, -100, 6].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let reference = |values: [f32; 6]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let read = |values: [f32; 6], rows: usize| {
+            let (reference, cols) = (reference(values), 6 / rows);
+            let view = |dtype, bytes| TensorView::new(dtype, vec![rows, cols], bytes).unwrap();
+            let views = [("input_ids", view(Dtype::I64, &ids)), ("labels", view(Dtype::I64, &labels)), (REF_LOG_PROBS, view(Dtype::F32, &reference))];
+            read_pairs("f", &safetensors::serialize(views, None).unwrap(), 7)
+        };
+        let (batch, reference) = read([f32::NAN, -1.0, -2.0, -9.0, f32::NAN, -4.0], 2).unwrap();
+        assert_eq!(batch.labels, [2, 3, NONE, NONE, 6, NONE]);
+        assert_eq!(reference.unwrap(), [-1.0, -2.0, 0.0, 0.0, -4.0, 0.0]);
+        let said = read([0.0, f32::NAN, 0.0, 0.0, 0.0, 0.0], 2).unwrap_err().to_string();
+        assert!(said.contains("NaN at [0, 1]"), "{said}");
+        let said = read([0.0; 6], 1).unwrap_err().to_string();
+        assert!(said.contains("has 1 sequences"), "{said}");
+        assert!(read_pairs("f", &file(&[IDS, LABELS]), 7).unwrap().1.is_none());
+        let said = read_batch("f", &safetensors::serialize([("ref_log_probs", TensorView::new(Dtype::I64, vec![2, 3], &ids).unwrap())], None).unwrap(), 7);
+        assert!(said.unwrap_err().to_string().contains("ref_log_probs, which is not read"));
+    }
 
     /// A file of tensors with three columns.
     fn file(tensors: &[(&str, &[i64])]) -> Vec<u8> {

@@ -12,6 +12,7 @@ mod draw;
 mod error_by_operation;
 mod evaluate;
 mod generate;
+mod objectives;
 mod planner;
 mod report;
 mod roofline;
@@ -28,7 +29,7 @@ mod verify;
 
 pub use accuracy::{AccuracyAtDistance, Answer};
 pub use attention::AttentionPattern;
-pub use batch_file::read_batch;
+pub use batch_file::{read_batch, read_pairs};
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_run, save_snapshot, tensors_to_file};
 pub use chunk_length::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chunk_needs_speed};
@@ -36,6 +37,7 @@ pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Generator, Sampled, Sampler};
+pub use objectives::{AdaptersOff, DpoMetrics, reference_log_probs};
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use report::device_report;
 pub use roofline::{Profile, RooflineRow, matmul_gflops, roofline};

@@ -7,7 +7,7 @@ use streambp::gpu::{self, Tuning};
 use streambp::model::{Axis, Config, Dtype};
 use streambp::reference;
 use streambp::step::{
-    BatchShape, Builder, ChunkOrder, Element, NormGroups, Op, Pass, Program, RowSlice, Rows, Storage, Strategy, TensorId, TensorKind,
+    BatchShape, Builder, ChunkOrder, Element, NormGroups, Objective, Op, Pass, Program, RowSlice, Rows, Storage, Strategy, TensorId, TensorKind,
 };
 
 use super::{Random, compare, device, level};
@@ -128,6 +128,11 @@ impl OpHarness {
         let program = &builder.program;
         let indices = vec![(program.bindings.segment_start, program.batch.segment_starts())];
         OpHarness { builder, shape: shape.clone(), random: Random::new(1), operands: BTreeMap::new(), indices }
+    }
+
+    /// Adds the tensors of an objective.
+    pub fn minimise(&mut self, objective: Objective) {
+        self.builder.minimise(objective);
     }
 
     /// The program so far.

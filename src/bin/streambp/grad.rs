@@ -1,14 +1,15 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::gpu::{Executor, Kernels};
-use streambp::step::{Pass, Plan, Program, update::metrics};
-use streambp::train::{read_batch, tensors_to_file};
+use streambp::gpu::{Executor, Gpu, Kernels};
+use streambp::model::{ModelSpec, open_model};
+use streambp::step::{Batch, DpoSettings, Objective, Pass, Plan, Program, update::metrics};
+use streambp::train::{AdaptersOff, DpoMetrics, read_batch, read_pairs, reference_log_probs, tensors_to_file};
 
-use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes};
+use crate::options::{ModelOptions, ObjectiveOptions, Opened, StrategyOptions, human_bytes};
 use crate::out_directory::refuse_to_replace;
 use crate::output;
 use crate::session::Session;
@@ -17,9 +18,15 @@ use crate::session::Session;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// Safetensors file with input_ids, labels, position_ids (for packed sequences) and attention_mask (for padded ones), int64, [B, T]
+    /// Safetensors file with input_ids, labels, position_ids (for packed sequences) and attention_mask (for padded ones), int64, [B, T]; for
+    /// dpo rows 2p and 2p+1 are the chosen and the rejected answer of pair p, and there may be ref_log_probs, float32, [B, T]
     #[arg(long)]
     batch: PathBuf,
+    #[command(flatten)]
+    objective: ObjectiveOptions,
+    /// Model directory of the reference, where the batch has no ref_log_probs (for dpo) [default: the model without its adapters]
+    #[arg(long, value_name = "DIR")]
+    reference: Option<PathBuf>,
     #[command(flatten)]
     strategy: StrategyOptions,
     /// Safetensors file to write: the gradient of each trainable parameter, and loss
@@ -31,16 +38,34 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
-    refuse_to_replace("--out", &arguments.out, arguments.model.paths().chain([arguments.batch.as_path()]))?;
+    let objective = arguments.objective.objective()?;
+    let inputs = arguments.model.paths().chain([arguments.batch.as_path()]).chain(arguments.reference.as_deref());
+    refuse_to_replace("--out", &arguments.out, inputs)?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
-    let batch = read_batch(&arguments.batch.display().to_string(), &bytes, spec.config.vocab_size)?;
+    let file = arguments.batch.display().to_string();
+    let (batch, said_by_reference) = match objective {
+        Objective::CrossEntropy => (read_batch(&file, &bytes, spec.config.vocab_size)?, None),
+        Objective::Dpo(_) => read_pairs(&file, &bytes, spec.config.vocab_size)?,
+    };
+    check_reference(arguments.reference.as_deref(), objective, said_by_reference.is_some())?;
     let gpu = session.open().await?;
     let strategy = session.strategy(&arguments.strategy, &spec, &batch.shape, None, &gpu).await?;
-    let program = Program::gradients(&spec, batch.shape.clone(), strategy);
-    let plan = Plan::new(program, gpu.limits())?;
+    let plan = Plan::new(Program::gradients_for(objective, &spec, batch.shape.clone(), strategy), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
+    let batch = match (objective, said_by_reference, &arguments.reference) {
+        (Objective::CrossEntropy, ..) => batch,
+        (Objective::Dpo(_), Some(log_probs), _) => in_pairs(batch, log_probs),
+        (Objective::Dpo(_), None, Some(directory)) => {
+            let log_probs = by_another_model(&gpu, directory, &spec, &batch).await?;
+            in_pairs(batch, log_probs)
+        }
+        (Objective::Dpo(_), None, None) => {
+            let log_probs = reference_log_probs(&gpu, &spec, &AdaptersOff(&values), &batch).await?;
+            in_pairs(batch, log_probs)
+        }
+    };
     let mut executor = Executor::new(Kernels::new(&gpu, plan)?).await?;
     executor.load(&values).await?;
     executor.load_batch(&batch);
@@ -51,15 +76,63 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let parameters = executor.program().parameters.trainable().zip(gradients);
     tensors.extend(parameters.map(|((_, parameter), gradient)| (parameter.name.clone(), parameter.shape(), gradient)));
     tensors_to_file(&arguments.out, &tensors)?;
+    let of_pairs = match objective {
+        Objective::Dpo(settings) => Some(pair_metrics(&executor, &settings).await?),
+        Objective::CrossEntropy => None,
+    };
     let out = arguments.out.display();
     if session.json {
-        output::json(&json!({ "loss": loss, "tensors": tensors.len(), "peak_bytes": executor.created_bytes(), "out": out.to_string() }))?;
+        let mut document =
+            json!({ "loss": loss, "tensors": tensors.len(), "peak_bytes": executor.created_bytes(), "out": out.to_string() });
+        if let (Some(document), Some(of_pairs)) = (document.as_object_mut(), of_pairs) {
+            document.extend(json!(of_pairs).as_object().cloned().unwrap_or_default());
+        }
+        output::json(&document)?;
     } else {
+        let margin = of_pairs.map_or(String::new(), |pairs| format!(", margin {}, accuracy {}", pairs.margin, pairs.accuracy));
         output::line(format_args!(
-            "loss {loss}, {} gradients written to {out}, peak {}",
+            "loss {loss}{margin}, {} gradients written to {out}, peak {}",
             tensors.len() - 1,
             human_bytes(executor.created_bytes())
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a reference that nothing would ask.
+fn check_reference(directory: Option<&Path>, objective: Objective, is_in_batch: bool) -> Result<()> {
+    let Some(directory) = directory else { return Ok(()) };
+    let directory = directory.display();
+    match (objective, is_in_batch) {
+        (Objective::CrossEntropy, _) => {
+            Err(Error::Setting(format!("--reference {directory} belongs to --objective dpo; add that, or leave it out")))
+        }
+        (Objective::Dpo(_), true) => {
+            Err(Error::Setting(format!("the batch has ref_log_probs, and --reference {directory} would give others; leave out one of the two")))
+        }
+        (Objective::Dpo(_), false) => Ok(()),
+    }
+}
+
+async fn by_another_model(gpu: &Gpu, directory: &Path, spec: &ModelSpec, batch: &Batch) -> Result<Vec<f32>> {
+    let reference = open_model(&directory.display().to_string(), 0).await?;
+    let (known, needed) = (reference.config.vocab_size, spec.config.vocab_size);
+    if known < needed {
+        return Err(Error::Setting(format!(
+            "the reference {} knows {known} tokens, and the model {needed}; both need the same vocabulary",
+            directory.display()
+        )));
+    }
+    reference_log_probs(gpu, &ModelSpec::from(&reference.config), &reference, batch).await
+}
+
+fn in_pairs(batch: Batch, ref_log_probs: Vec<f32>) -> Batch {
+    let pairs = batch.shape.lengths().len() as u32 / 2;
+    batch.in_pairs(pairs, ref_log_probs)
+}
+
+async fn pair_metrics(executor: &Executor, settings: &DpoSettings) -> Result<DpoMetrics> {
+    let pairs = executor.program().bindings.pairs.expect("the objective compares pairs");
+    let bytes = executor.read(pairs.sequence_log_probs).await?;
+    Ok(DpoMetrics::of(settings, &bytemuck::pod_collect_to_vec::<u8, f32>(&bytes)))
 }

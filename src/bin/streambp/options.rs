@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use streambp::error::Result;
+use streambp::error::{Error, Result};
 use streambp::gpu::DeviceSpeed;
 use streambp::model::{
     Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames,
     WeightSource, WithAdapters, model_files, open_adapter, open_model,
 };
-use streambp::step::{BatchShape, Limits, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+use streambp::step::{
+    BatchShape, DpoLossType, DpoSettings, Limits, Objective, SavedActivations, Strategy, StrategyKind, TOKEN_TILE,
+};
 use streambp::train::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chunk_needs_speed};
 
 use crate::output;
@@ -43,6 +45,53 @@ pub struct StrategyOptions {
     /// Use fixed chunks; by default chunks are longer wherever the step needs less memory than at its peak (for stream)
     #[arg(long)]
     pub fixed_chunks: bool,
+}
+
+/// Options of the objective, with TRL's names and defaults.
+#[derive(Args, Clone)]
+pub struct ObjectiveOptions {
+    /// What to minimise: sft (the mean cross-entropy over labels) or dpo (preferences between two answers)
+    #[arg(long, default_value = "sft", value_parser = ["sft", "dpo"])]
+    pub objective: String,
+    /// How far the model may move from its reference (for dpo) [default: 0.1]
+    #[arg(long)]
+    pub beta: Option<f64>,
+    /// Loss of a pair: sigmoid, hinge or ipo (for dpo) [default: sigmoid]
+    #[arg(long, value_parser = parse_loss_type)]
+    pub loss_type: Option<DpoLossType>,
+    /// Share of pairs whose answers are taken for swapped (for dpo with sigmoid) [default: 0]
+    #[arg(long)]
+    pub label_smoothing: Option<f64>,
+}
+
+impl ObjectiveOptions {
+    /// The objective.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or belongs to another objective.
+    pub fn objective(&self) -> Result<Objective> {
+        let ObjectiveOptions { objective, beta, loss_type, label_smoothing } = self;
+        if objective == "sft" {
+            let given = [("--beta", beta.is_some()), ("--loss-type", loss_type.is_some()), ("--label-smoothing", label_smoothing.is_some())];
+            return match given.into_iter().find(|(_, is_given)| *is_given) {
+                Some((name, _)) => Err(Error::Setting(format!("{name} belongs to --objective dpo; add that, or leave it out"))),
+                None => Ok(Objective::CrossEntropy),
+            };
+        }
+        let default = DpoSettings::default();
+        let objective = Objective::Dpo(DpoSettings {
+            beta: beta.unwrap_or(default.beta),
+            loss_type: loss_type.unwrap_or(default.loss_type),
+            label_smoothing: label_smoothing.unwrap_or(default.label_smoothing),
+        });
+        objective.validate()?;
+        Ok(objective)
+    }
+}
+
+fn parse_loss_type(name: &str) -> Result<DpoLossType, String> {
+    let named = DpoLossType::ALL.into_iter().find(|loss_type| loss_type.name() == name);
+    named.ok_or_else(|| format!("there are {}", DpoLossType::ALL.map(DpoLossType::name).join(", ")))
 }
 
 /// Options of the model and its adapters.

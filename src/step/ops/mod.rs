@@ -37,6 +37,7 @@ macro_rules! for_each_op {
             LogSumExp log_sum_exp,
             CrossEntropy cross_entropy,
             Loss loss,
+            Dpo dpo,
             SquareSum square_sum,
             Clip clip,
             AdamW adamw,

@@ -1,6 +1,6 @@
 //! Formulas of operations, in the names of their operands, an equation on each line. An index `i` is a token.
 
-use crate::step::Op;
+use crate::step::{DpoLossType, DpoSettings, Op};
 
 /// What an operation computes. [`operation!`](crate::step::ops) says the same of each kind; this leaves out what the operation does not have.
 pub fn formula(op: &Op) -> String {
@@ -42,6 +42,7 @@ pub fn formula(op: &Op) -> String {
         Op::CrossEntropy(_) => {
             "log_probs[i] = log softmax(logits[i])[label]\nlogits[i] = loss_weight[i] · (softmax(logits[i]) − onehot(label))".to_owned()
         }
+        Op::Dpo(op) => dpo(&op.settings),
         Op::Loss(_) => "loss += −Σᵢ loss_weight[i] · log_probs[i]".to_owned(),
         Op::SquareSum(_) => "partials = Σ x²".to_owned(),
         Op::Clip(_) => "norm = √(Σ partials)\nscale = min(1, max_norm / norm)".to_owned(),
@@ -62,4 +63,18 @@ fn scaled(scale: f64) -> String {
 
 fn plus<T>(operand: Option<T>, name: &str) -> String {
     operand.map_or_else(String::new, |_| format!(" + {name}"))
+}
+
+fn dpo(settings: &DpoSettings) -> String {
+    let (mean, loss) = match settings.loss_type {
+        DpoLossType::Sigmoid if settings.label_smoothing > 0.0 => ("", "−(1 − ε) · log σ(βΔ) − ε · log σ(−βΔ)"),
+        DpoLossType::Sigmoid => ("", "−log σ(βΔ)"),
+        DpoLossType::Hinge => ("", "max(0, 1 − βΔ)"),
+        DpoLossType::Ipo => (" / labels", "(Δ − 1 / 2β)²"),
+    };
+    format!(
+        "sequence_log_probs[s] = Σᵢ (log_probs[i], log_probs[i] − ref_log_probs[i]){mean},  i in s\n\
+         Δ = sequence_log_probs[chosen, 1] − sequence_log_probs[rejected, 1]\n\
+         loss += mean of {loss}\nloss_weight[i] = −∂loss / ∂log_probs[i]"
+    )
 }

@@ -1,0 +1,53 @@
+//! Objectives of training: their settings, and what their steps report. What a step computes of them stands in
+//! [`step::objective`](crate::step::objective).
+
+mod dpo;
+mod reference;
+
+pub use dpo::DpoMetrics;
+pub use reference::{AdaptersOff, reference_log_probs};
+
+use crate::error::{Error, Result};
+use crate::step::{DpoLossType, Objective};
+
+impl Objective {
+    /// Checks its settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the setting and what it may be.
+    pub fn validate(&self) -> Result<()> {
+        let Objective::Dpo(dpo) = self else { return Ok(()) };
+        if !(dpo.beta > 0.0 && dpo.beta.is_finite()) {
+            return Err(Error::Setting(format!("beta is {}; it must be a positive number", dpo.beta)));
+        }
+        if !(0.0..0.5).contains(&dpo.label_smoothing) {
+            return Err(Error::Setting(format!("label smoothing is {}; it must be at least 0 and below 0.5", dpo.label_smoothing)));
+        }
+        if dpo.label_smoothing > 0.0 && dpo.loss_type != DpoLossType::Sigmoid {
+            let name = dpo.loss_type.name();
+            return Err(Error::Setting(format!("label smoothing belongs to the loss type sigmoid; leave it out with {name}")));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::DpoSettings;
+
+    #[test]
+    fn settings_out_of_range_are_refused_by_name() {
+        let of = |beta, loss_type, label_smoothing| Objective::Dpo(DpoSettings { beta, loss_type, label_smoothing }).validate();
+        assert!(of(0.1, DpoLossType::Sigmoid, 0.4).is_ok() && of(2.0, DpoLossType::Ipo, 0.0).is_ok() && Objective::CrossEntropy.validate().is_ok());
+        let refused = [
+            (of(0.0, DpoLossType::Hinge, 0.0), "beta is 0"),
+            (of(f64::NAN, DpoLossType::Hinge, 0.0), "beta is NaN"),
+            (of(0.1, DpoLossType::Sigmoid, 0.5), "label smoothing is 0.5"),
+            (of(0.1, DpoLossType::Hinge, 0.1), "with hinge"),
+        ];
+        for (result, said) in refused {
+            assert!(result.unwrap_err().to_string().contains(said), "{said}");
+        }
+    }
+}

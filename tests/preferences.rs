@@ -1,0 +1,179 @@
+//! Direct preference optimisation against PyTorch in float64. See `tests/fixtures/preferences.py`.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use streambp::gpu::Tuning;
+use streambp::model::{Config, ModelSpec, Parameters, Role, Weights};
+use streambp::step::update::metrics::LOSS;
+use streambp::step::{Batch, BatchShape, DpoSettings, IGNORED_LABEL, Limits, Objective, Pass, Plan, Program, Strategy};
+use streambp::train::{AdaptersOff, DpoMetrics, read_pairs, reference_log_probs};
+use streambp::{gpu, reference};
+
+use crate::support::fixture::{AdapterFixture, Fixture, LORA_NAMES};
+use crate::support::model::DeviceStep;
+use crate::support::{compare, device, level, model};
+
+/// A fixture of pairs.
+struct Preferences {
+    name: String,
+    spec: ModelSpec,
+    weights: Weights,
+    settings: DpoSettings,
+    /// The log-probabilities of the reference are zero unless the file has them.
+    batch: Batch,
+    has_reference: bool,
+    expected: Vec<u8>,
+}
+
+impl Preferences {
+    fn all() -> Vec<Preferences> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dpo");
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort_unstable();
+        assert!(paths.len() >= 6, "{paths:?}");
+        paths.iter().map(|path| Preferences::read(path)).collect()
+    }
+
+    fn read(path: &Path) -> Preferences {
+        let file = |name: &str| std::fs::read(path.join(name)).unwrap();
+        let objective: serde_json::Value = serde_json::from_slice(&file("objective.json")).unwrap();
+        let settings: DpoSettings = serde_json::from_value(objective.clone()).unwrap();
+        let of_model = objective["model"].as_str().unwrap();
+        let (spec, weights) = if LORA_NAMES.contains(&of_model) {
+            let AdapterFixture { spec, weights, .. } = AdapterFixture::read(of_model);
+            (spec, weights)
+        } else {
+            let Fixture { config, weights, .. } = Fixture::read(of_model);
+            (ModelSpec::from(&config), weights)
+        };
+        let (batch, said) = read_pairs("batch", &file("batch.safetensors"), spec.config.vocab_size).unwrap();
+        let has_reference = said.is_some();
+        let (pairs, tokens) = (batch.shape.lengths().len() as u32 / 2, batch.input_ids.len());
+        let batch = batch.in_pairs(pairs, said.unwrap_or_else(|| vec![0.0; tokens]));
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        Preferences { name, spec, weights, settings, batch, has_reference, expected: file("expected.safetensors") }
+    }
+
+    fn expected(&self, name: &str) -> Vec<f64> {
+        bytemuck::pod_collect_to_vec(SafeTensors::deserialize(&self.expected).unwrap().tensor(name).unwrap().data())
+    }
+
+    fn program(&self, strategy: Strategy) -> Program {
+        Program::gradients_for(Objective::Dpo(self.settings), &self.spec, self.batch.shape.clone(), strategy)
+    }
+
+    /// The expected gradients of the trainable parameters, with their names.
+    fn gradients(&self) -> Vec<(String, Vec<f64>)> {
+        let parameters = Parameters::new(&self.spec);
+        parameters.trainable().map(|(_, parameter)| (parameter.name.clone(), self.expected(&parameter.name))).collect()
+    }
+
+    fn check(&self, what: &str, (loss, pairs): (f64, &[f32]), gradients: &[Vec<f64>], tolerance: f64) {
+        compare::norm(&format!("{what} loss"), &[loss], &self.expected("loss"), tolerance).unwrap();
+        for ((name, expected), gradient) in self.gradients().iter().zip(gradients) {
+            compare::norm(&format!("{what} {name}"), gradient, expected, tolerance).unwrap();
+        }
+        let found = serde_json::to_value(DpoMetrics::of(&self.settings, pairs)).unwrap();
+        for (name, value) in found.as_object().unwrap() {
+            let expected = self.expected(name)[0];
+            let error = (value.as_f64().unwrap() - expected).abs();
+            assert!(error <= 1e-4 * expected.abs().max(0.1), "{what} {name}: {value}, and {expected} is expected");
+        }
+    }
+}
+
+/// What a model says of the labels, in f64.
+fn said_in_f64(spec: &ModelSpec, weights: &Weights, batch: &Batch) -> Vec<f64> {
+    let program = Program::evaluation(spec, batch.shape.clone(), Strategy::stream(64, 64));
+    let mut executor = reference::Executor::new(&program);
+    executor.load_weights(weights);
+    executor.load_batch(batch);
+    executor.run(Pass::Forward..=Pass::Loss);
+    executor.read(program.bindings.log_probs).to_vec()
+}
+
+/// The weights with adapters that change nothing.
+fn without_adapters(spec: &ModelSpec, weights: &Weights) -> Weights {
+    let parameters = Parameters::new(spec);
+    let values = parameters.iter().map(|(_, parameter)| match parameter.role {
+        Role::LoraB(_) => vec![0.0; parameter.elements() as usize],
+        _ => weights.get(&parameter.name).to_vec(),
+    });
+    let values: Vec<Vec<f32>> = values.collect();
+    Weights::of(parameters.iter().map(|(_, parameter)| parameter), values)
+}
+
+/// Both are float64, so they differ only by rounding.
+#[test]
+fn the_reference_computes_what_pytorch_computes() {
+    for fixture in Preferences::all() {
+        let Preferences { name, spec, weights, batch, .. } = &fixture;
+        let program = fixture.program(Strategy::stream(64, 64));
+        let mut executor = reference::Executor::new(&program);
+        executor.load_weights(weights);
+        executor.load_batch(batch);
+        let weight = 1.0 / f64::from(batch.pairs);
+        let exact: Vec<f64> = batch.labels.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { weight }).collect();
+        executor.write_f64(program.bindings.loss_weight, &exact);
+        let pairs = program.bindings.pairs.unwrap();
+        if !fixture.has_reference {
+            executor.write_f64(pairs.ref_log_probs, &said_in_f64(spec, &without_adapters(spec, weights), batch));
+        }
+        executor.run(Pass::GRADIENTS);
+        let gradients: Vec<Vec<f64>> = program.parameters.trainable().map(|(id, _)| executor.gradient(id)).collect();
+        let sums: Vec<f32> = executor.read(pairs.sequence_log_probs).iter().map(|&value| value as f32).collect();
+        fixture.check(name, (executor.read(program.bindings.metrics)[LOSS], &sums), &gradients, 1e-10);
+    }
+}
+
+#[test]
+fn the_device_computes_what_pytorch_computes_with_the_same_bits_in_every_strategy() {
+    let others = [Strategy::STANDARD, Strategy::CHECKPOINT, Strategy::stream(128, 64), Strategy::stream(192, 128)];
+    for (number, fixture) in Preferences::all().into_iter().enumerate() {
+        let step = |strategy, tuning| on_device(&fixture, strategy, tuning);
+        let [own, classes @ ..] = &device::tunings()[..] else { panic!("the device has a tuning") };
+        let (first, sums) = step(Strategy::stream(64, 64), *own);
+        check_device(&fixture, &first, &sums);
+        for tuning in level::share(classes, 2, number) {
+            let (other, sums) = step(Strategy::stream(64, 64), *tuning);
+            check_device(&fixture, &other, &sums);
+        }
+        for strategy in level::share(others, 2, number) {
+            assert!(step(strategy, *own).0.bits() == first.bits(), "{}, {strategy:?}", fixture.name);
+        }
+    }
+}
+
+/// A step, for which the same kernels have said what the reference does: where that is the model itself, nothing may differ.
+fn on_device(fixture: &Preferences, strategy: Strategy, tuning: Tuning) -> (DeviceStep, Vec<f32>) {
+    let Preferences { spec, weights, .. } = fixture;
+    let (program, mut batch) = (fixture.program(strategy), fixture.batch.clone());
+    if !fixture.has_reference {
+        let (gpu, values) = (device::gpu().with_tuning(tuning), AdaptersOff(weights));
+        batch.ref_log_probs = pollster::block_on(reference_log_probs(&gpu, spec, &values, &batch)).unwrap();
+    }
+    let mut executor: gpu::Executor = model::device_executor(&program, tuning, weights, &batch);
+    let step = model::device_step(&mut executor);
+    let sums = device::read(&executor, program.bindings.pairs.unwrap().sequence_log_probs);
+    (step, sums)
+}
+
+fn check_device(fixture: &Preferences, step: &DeviceStep, sums: &[f32]) {
+    let gradients: Vec<Vec<f64>> = step.gradients.iter().map(|values| values.iter().map(|&value| f64::from(value)).collect()).collect();
+    fixture.check(&fixture.name, (f64::from(step.loss), sums), &gradients, 2e-5);
+}
+
+/// An objective needs no memory that grows with the tokens but for what the reference says of each.
+#[test]
+fn pairs_take_as_much_memory_as_sequences() {
+    let config = Config { num_hidden_layers: 3, ..model::odd_config() };
+    let bytes = |objective, tokens: u32| {
+        let batch = BatchShape::uniform(2, tokens / 2);
+        let program = Program::train_for(objective, &config, batch, Strategy::stream(64, 64));
+        Plan::new(program, Limits::NONE).unwrap().peak_bytes()
+    };
+    let of_token = |objective| (bytes(objective, 8192) - bytes(objective, 4096)) as f64 / 4096.0;
+    let (sft, dpo) = (of_token(Objective::CrossEntropy), of_token(Objective::Dpo(DpoSettings::default())));
+    assert!((dpo - sft - 4.0).abs() < 0.1, "{dpo} bytes a token, {sft} without pairs");
+}
