@@ -10,6 +10,7 @@ use streambp::step::{Batch, BatchShape, DpoSettings, IGNORED_LABEL, Limits, Obje
 use streambp::train::{AdaptersOff, DpoMetrics, read_pairs, reference_log_probs};
 use streambp::{gpu, reference};
 
+use crate::command_line::{complaint, directory, json, text};
 use crate::support::fixture::{AdapterFixture, Fixture, LORA_NAMES};
 use crate::support::model::DeviceStep;
 use crate::support::{compare, device, level, model};
@@ -176,4 +177,38 @@ fn pairs_take_as_much_memory_as_sequences() {
     let of_token = |objective| (bytes(objective, 8192) - bytes(objective, 4096)) as f64 / 4096.0;
     let (sft, dpo) = (of_token(Objective::CrossEntropy), of_token(Objective::Dpo(DpoSettings::default())));
     assert!((dpo - sft - 4.0).abs() < 0.1, "{dpo} bytes a token, {sft} without pairs");
+}
+
+/// `grad` takes what PyTorch was given, and says the loss and the metrics that it computed.
+#[test]
+fn the_program_takes_pairs() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let here = directory("preferences");
+    let (model, pairs, out) = (fixtures.join("gqa_untied"), fixtures.join("dpo/sigmoid/batch.safetensors"), here.join("out.safetensors"));
+    let other = fixtures.join("tied_batch");
+    let grad = |batch: &Path, more: &[&str]| -> Vec<String> {
+        let fixed = ["grad", "--model", text(&model), "--batch", text(batch), "--out", text(&out), "--json"];
+        fixed.iter().chain(more).map(|&argument| argument.to_owned()).collect()
+    };
+    let answer = |batch: &Path, more: &[&str]| json(&grad(batch, more).iter().map(String::as_str).collect::<Vec<_>>());
+    let said = |batch: &Path, more: &[&str]| complaint(&grad(batch, more).iter().map(String::as_str).collect::<Vec<_>>());
+    let expected = Preferences::read(&fixtures.join("dpo/sigmoid"));
+    let found = answer(&pairs, &["--objective", "dpo", "--beta", "0.3"]);
+    for name in ["loss", "rewards/margins", "rewards/accuracies", "logps/rejected"] {
+        assert!((found[name].as_f64().unwrap() - expected.expected(name)[0]).abs() < 1e-4, "{name}: {found}");
+    }
+    // Without ref_log_probs the model is its own reference; another one may be named.
+    let without = fixtures.join("dpo/own_reference_packed/batch.safetensors");
+    let found = answer(&without, &["--objective", "dpo", "--loss-type", "hinge"]);
+    assert_eq!((found["loss"].as_f64(), found["rewards/margins"].as_f64()), (Some(1.0), Some(0.0)));
+    let refused = said(&without, &["--objective", "dpo", "--reference", text(&other)]);
+    assert!(refused.contains("knows 48 tokens, and the model 61"), "{refused}");
+
+    assert!(said(&pairs, &["--beta", "0.3"]).contains("--beta belongs to --objective dpo"));
+    assert!(said(&pairs, &["--objective", "dpo", "--beta", "0"]).contains("beta is 0; it must be a positive number"));
+    assert!(said(&pairs, &["--objective", "dpo", "--reference", text(&other)]).contains("leave out one of the two"));
+    assert!(said(&pairs, &[]).contains("ref_log_probs, which is not read"));
+    assert!(said(&without, &["--reference", text(&other)]).contains("belongs to --objective dpo"));
+    let odd = said(&fixtures.join("tied_batch/batch.safetensors"), &["--objective", "dpo"]);
+    assert!(odd.contains("has 3 sequences"), "{odd}");
 }

@@ -73,4 +73,3 @@ fn sequence_starts(found: &BatchShape, sequences: usize, planned: &BatchShape) -
     });
     [0].into_iter().chain(ends).collect()
 }
-

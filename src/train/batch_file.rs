@@ -39,7 +39,9 @@ pub fn read_pairs(file: &str, bytes: &[u8], vocab_size: u32) -> Result<(Batch, O
     let (batch, ranges) = read_sequences(&tensors, vocab_size).map_err(refuse)?;
     if !ranges.len().is_multiple_of(2) {
         let count = ranges.len();
-        return Err(refuse(format!("has {count} sequences; the chosen and the rejected one of each pair follow each other, so their number is even")));
+        return Err(refuse(format!(
+            "has {count} sequences; the chosen and the rejected one of each pair follow each other, so their number is even"
+        )));
     }
     let reference = read_reference(&tensors, &ranges, &batch).map_err(refuse)?;
     Ok((batch, reference))
@@ -82,14 +84,22 @@ fn read_reference(tensors: &SafeTensors, ranges: &[Range<usize>], batch: &Batch)
     let Ok(view) = tensors.tensor(REF_LOG_PROBS) else { return Ok(None) };
     let shape = tensors.tensor("input_ids").map(|ids| ids.shape().to_vec()).unwrap_or_default();
     if view.dtype() != Dtype::F32 || view.shape() != shape {
-        return Err(format!("{REF_LOG_PROBS} is {:?} of shape {:?}; float32 of the shape {shape:?} of input_ids is expected", view.dtype(), view.shape()));
+        return Err(format!(
+            "{REF_LOG_PROBS} is {:?} of shape {:?}; float32 of the shape {shape:?} of input_ids is expected",
+            view.dtype(),
+            view.shape()
+        ));
     }
     let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
     let shifted = ranges.iter().flat_map(|range| (range.start + 1..range.end).map(Some).chain([None]));
     let of_label = |(at, &label): (Option<usize>, &u32)| match at {
         Some(at) if label != IGNORED_LABEL => match values[at] {
             value if value.is_finite() => Ok(value),
-            value => Err(format!("{REF_LOG_PROBS} has {value} at [{}, {}]; it must be a number where there is a label", at / shape[1], at % shape[1])),
+            value => Err(format!(
+                "{REF_LOG_PROBS} has {value} at [{}, {}]; it must be a number where there is a label",
+                at / shape[1],
+                at % shape[1]
+            )),
         },
         _ => Ok(0.0),
     };
@@ -211,7 +221,11 @@ mod tests {
         let read = |values: [f32; 6], rows: usize| {
             let (reference, cols) = (reference(values), 6 / rows);
             let view = |dtype, bytes| TensorView::new(dtype, vec![rows, cols], bytes).unwrap();
-            let views = [("input_ids", view(Dtype::I64, &ids)), ("labels", view(Dtype::I64, &labels)), (REF_LOG_PROBS, view(Dtype::F32, &reference))];
+            let views = [
+                ("input_ids", view(Dtype::I64, &ids)),
+                ("labels", view(Dtype::I64, &labels)),
+                (REF_LOG_PROBS, view(Dtype::F32, &reference)),
+            ];
             read_pairs("f", &safetensors::serialize(views, None).unwrap(), 7)
         };
         let (batch, reference) = read([f32::NAN, -1.0, -2.0, -9.0, f32::NAN, -4.0], 2).unwrap();
@@ -222,7 +236,11 @@ mod tests {
         let said = read([0.0; 6], 1).unwrap_err().to_string();
         assert!(said.contains("has 1 sequences"), "{said}");
         assert!(read_pairs("f", &file(&[IDS, LABELS]), 7).unwrap().1.is_none());
-        let said = read_batch("f", &safetensors::serialize([("ref_log_probs", TensorView::new(Dtype::I64, vec![2, 3], &ids).unwrap())], None).unwrap(), 7);
+        let said = read_batch(
+            "f",
+            &safetensors::serialize([("ref_log_probs", TensorView::new(Dtype::I64, vec![2, 3], &ids).unwrap())], None).unwrap(),
+            7,
+        );
         assert!(said.unwrap_err().to_string().contains("ref_log_probs, which is not read"));
     }
 

@@ -7,7 +7,8 @@ use streambp::gpu::{self, Tuning};
 use streambp::model::{Axis, Config, Dtype};
 use streambp::reference;
 use streambp::step::{
-    BatchShape, Builder, ChunkOrder, Element, NormGroups, Objective, Op, Pass, Program, RowSlice, Rows, Storage, Strategy, TensorId, TensorKind,
+    BatchShape, Builder, ChunkOrder, Element, NormGroups, Objective, Op, Pass, Program, RowSlice, Rows, Storage, Strategy, TensorId,
+    TensorKind,
 };
 
 use super::{Random, compare, device, level};

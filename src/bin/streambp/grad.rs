@@ -107,9 +107,9 @@ fn check_reference(directory: Option<&Path>, objective: Objective, is_in_batch: 
         (Objective::CrossEntropy, _) => {
             Err(Error::Setting(format!("--reference {directory} belongs to --objective dpo; add that, or leave it out")))
         }
-        (Objective::Dpo(_), true) => {
-            Err(Error::Setting(format!("the batch has ref_log_probs, and --reference {directory} would give others; leave out one of the two")))
-        }
+        (Objective::Dpo(_), true) => Err(Error::Setting(format!(
+            "the batch has ref_log_probs, and --reference {directory} would give others; leave out one of the two"
+        ))),
         (Objective::Dpo(_), false) => Ok(()),
     }
 }

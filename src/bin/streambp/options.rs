@@ -12,9 +12,7 @@ use streambp::model::{
     Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames,
     WeightSource, WithAdapters, model_files, open_adapter, open_model,
 };
-use streambp::step::{
-    BatchShape, DpoLossType, DpoSettings, Limits, Objective, SavedActivations, Strategy, StrategyKind, TOKEN_TILE,
-};
+use streambp::step::{BatchShape, DpoLossType, DpoSettings, Limits, Objective, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 use streambp::train::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chunk_needs_speed};
 
 use crate::output;
@@ -72,7 +70,8 @@ impl ObjectiveOptions {
     pub fn objective(&self) -> Result<Objective> {
         let ObjectiveOptions { objective, beta, loss_type, label_smoothing } = self;
         if objective == "sft" {
-            let given = [("--beta", beta.is_some()), ("--loss-type", loss_type.is_some()), ("--label-smoothing", label_smoothing.is_some())];
+            let given =
+                [("--beta", beta.is_some()), ("--loss-type", loss_type.is_some()), ("--label-smoothing", label_smoothing.is_some())];
             return match given.into_iter().find(|(_, is_given)| *is_given) {
                 Some((name, _)) => Err(Error::Setting(format!("{name} belongs to --objective dpo; add that, or leave it out"))),
                 None => Ok(Objective::CrossEntropy),

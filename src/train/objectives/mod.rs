@@ -39,7 +39,11 @@ mod tests {
     #[test]
     fn settings_out_of_range_are_refused_by_name() {
         let of = |beta, loss_type, label_smoothing| Objective::Dpo(DpoSettings { beta, loss_type, label_smoothing }).validate();
-        assert!(of(0.1, DpoLossType::Sigmoid, 0.4).is_ok() && of(2.0, DpoLossType::Ipo, 0.0).is_ok() && Objective::CrossEntropy.validate().is_ok());
+        assert!(
+            of(0.1, DpoLossType::Sigmoid, 0.4).is_ok()
+                && of(2.0, DpoLossType::Ipo, 0.0).is_ok()
+                && Objective::CrossEntropy.validate().is_ok()
+        );
         let refused = [
             (of(0.0, DpoLossType::Hinge, 0.0), "beta is 0"),
             (of(f64::NAN, DpoLossType::Hinge, 0.0), "beta is NaN"),
