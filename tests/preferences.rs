@@ -98,7 +98,7 @@ fn said_in_f64(spec: &ModelSpec, weights: &Weights, batch: &Batch) -> Vec<f64> {
 fn without_adapters(spec: &ModelSpec, weights: &Weights) -> Weights {
     let parameters = Parameters::new(spec);
     let values = parameters.iter().map(|(_, parameter)| match parameter.role {
-        Role::LoraB(_) => vec![0.0; parameter.elements() as usize],
+        Role::LoraB(_) => vec![0.0; parameter.elements()],
         _ => weights.get(&parameter.name).to_vec(),
     });
     let values: Vec<Vec<f32>> = values.collect();
