@@ -1,6 +1,6 @@
 // metrics.loss += sum of w · loss(Δ) over pairs of sequences (Rafailov et al. 2023), where w is the weight of a pair in the mean, and Δ the
 // log-ratio of model to reference of the first sequence, minus that of the second. Overwrites the weight of each label (N) by −∂loss/∂log_prob.
-// A workgroup goes through all pairs. With IPO sums over a sequence are means.
+// A workgroup goes through all pairs. With IPO the log-ratios of Δ are means over labels.
 #include reduce
 
 struct Params$ { pairs: u32, beta: f32, label_smoothing: f32 }
@@ -35,18 +35,21 @@ fn labels_of$(sequence: u32, local_invocation_index: u32) -> Labels$ {
     log_prob += log_prob_part;
     log_ratio += log_ratio_part;
   }
-  count = workgroup_sum(count, local_invocation_index);
-#if IPO
-  let terms = max(count, 1.0);
-#else
-  let terms = 1.0;
-#end
   return Labels$(
-    workgroup_sum(log_prob, local_invocation_index) / terms,
-    workgroup_sum(log_ratio, local_invocation_index) / terms,
-    count,
+    workgroup_sum(log_prob, local_invocation_index),
+    workgroup_sum(log_ratio, local_invocation_index),
+    workgroup_sum(count, local_invocation_index),
     workgroup_max(weight, local_invocation_index),
   );
+}
+
+// What the loss divides a sequence's log-ratio by.
+fn terms_of$(labels: Labels$) -> f32 {
+#if IPO
+  return max(labels.count, 1.0);
+#else
+  return 1.0;
+#end
 }
 
 // −log σ(x). NaN stays NaN.
@@ -76,13 +79,8 @@ fn loss$(margin: f32) -> vec2<f32> {
 #end
 }
 
-// Writes −∂loss/∂log_prob of a sequence's labels: `slope` is that of the loss in their sum, or with IPO in their mean.
-fn write_weights$(sequence: u32, slope: f32, count: f32, local_invocation_index: u32) {
-#if IPO
-  let weight = -slope / max(count, 1.0);
-#else
-  let weight = -slope;
-#end
+// Writes the weight of a sequence's labels.
+fn write_weights$(sequence: u32, weight: f32, local_invocation_index: u32) {
   for (var i = sequence_start$[sequence] + local_invocation_index; i < sequence_start$[sequence + 1u]; i += $WORKGROUP_SIZEu) {
     loss_weight$[i] = select(0.0, weight, loss_weight$[i] != 0.0);
   }
@@ -93,11 +91,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   for (var pair = 0u; pair < params$.pairs; pair++) {
     let chosen = labels_of$(2u * pair, local_invocation_index);
     let rejected = labels_of$(2u * pair + 1u, local_invocation_index);
-    let loss = loss$(chosen.log_ratio - rejected.log_ratio);
+    let loss = loss$(chosen.log_ratio / terms_of$(chosen) - rejected.log_ratio / terms_of$(rejected));
     let weight = max(chosen.weight, rejected.weight);
     total = fma(weight, loss.x, total);
-    write_weights$(2u * pair, weight * loss.y, chosen.count, local_invocation_index);
-    write_weights$(2u * pair + 1u, -weight * loss.y, rejected.count, local_invocation_index);
+    write_weights$(2u * pair, -weight * loss.y / terms_of$(chosen), local_invocation_index);
+    write_weights$(2u * pair + 1u, weight * loss.y / terms_of$(rejected), local_invocation_index);
     if local_invocation_index == 0u {
       sequence_log_probs$[2u * pair] = vec2(chosen.log_prob, chosen.log_ratio);
       sequence_log_probs$[2u * pair + 1u] = vec2(rejected.log_prob, rejected.log_ratio);

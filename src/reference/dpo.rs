@@ -15,12 +15,12 @@ impl Reference for Dpo {
             let labels = tokens.clone().map(|tokens| tokens.filter(|&i| weight.scalar(i) != 0.0).collect::<Vec<usize>>());
             let of_pair = labels.iter().flatten().map(|&i| weight.scalar(i)).fold(0.0, f64::max);
             let terms = labels.each_ref().map(|labels| if settings.has_means() { labels.len().max(1) as f64 } else { 1.0 });
-            for (i, (labels, terms)) in labels.iter().zip(terms).enumerate() {
+            for (i, labels) in labels.iter().enumerate() {
                 let model: f64 = labels.iter().map(|&i| log_probs.scalar(i)).sum();
                 let less_reference: f64 = labels.iter().map(|&i| log_probs.scalar(i) - reference.scalar(i)).sum();
-                sums.row_mut(chosen + i).copy_from_slice(&[model / terms, less_reference / terms]);
+                sums.row_mut(chosen + i).copy_from_slice(&[model, less_reference]);
             }
-            let (loss, slope) = settings.loss(sums.row(chosen)[1] - sums.row(chosen + 1)[1]);
+            let (loss, slope) = settings.loss(sums.row(chosen)[1] / terms[0] - sums.row(chosen + 1)[1] / terms[1]);
             metrics.row_mut(0)[LOSS] += of_pair * loss;
             for (labels, (terms, sign)) in labels.iter().zip(terms.into_iter().zip([-1.0, 1.0])) {
                 labels.iter().for_each(|&i| weight.row_mut(i)[0] = sign * of_pair * slope / terms);

@@ -5,7 +5,7 @@ use crate::step::objective::DpoSettings;
 
 operation! {
     /// `metrics.loss += Σ w · loss(Δ)` over pairs, where `w` is the weight of a pair in the mean, and Δ the log-ratio of model to reference of
-    /// its first sequence, minus that of its second. Overwrites the weight of each label by −∂loss/∂log_prob.
+    /// its first sequence, minus that of its second: sums over labels, or with [`DpoSettings::has_means`] means. Overwrites the weight of each label by −∂loss/∂log_prob.
     Dpo {
         /// (N)
         read log_probs,
@@ -15,8 +15,7 @@ operation! {
         read ref_log_probs,
         /// (N)
         write loss_weight,
-        /// Of each sequence: the log-probability of its labels, and the same less that by the reference (2P×2). With
-        /// [`DpoSettings::has_means`] both are means over labels.
+        /// Of each sequence: the log-probability of its labels, and the same less that by the reference (2P×2).
         write sequence_log_probs,
         /// (4)
         write metrics,

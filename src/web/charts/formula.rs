@@ -66,15 +66,15 @@ fn plus<T>(operand: Option<T>, name: &str) -> String {
 }
 
 fn dpo(settings: &DpoSettings) -> String {
-    let (mean, loss) = match settings.loss_type {
+    let (terms, loss) = match settings.loss_type {
         DpoLossType::Sigmoid if settings.label_smoothing > 0.0 => ("", "−(1 − ε) · log σ(βΔ) − ε · log σ(−βΔ)"),
         DpoLossType::Sigmoid => ("", "−log σ(βΔ)"),
         DpoLossType::Hinge => ("", "max(0, 1 − βΔ)"),
         DpoLossType::Ipo => (" / labels", "(Δ − 1 / 2β)²"),
     };
     format!(
-        "sequence_log_probs[s] = Σᵢ (log_probs[i], log_probs[i] − ref_log_probs[i]){mean},  i in s\n\
-         Δ = sequence_log_probs[chosen, 1] − sequence_log_probs[rejected, 1]\n\
+        "sequence_log_probs[s] = Σᵢ (log_probs[i], log_probs[i] − ref_log_probs[i]),  i in s\n\
+         Δ = sequence_log_probs[chosen, 1]{terms} − sequence_log_probs[rejected, 1]{terms}\n\
          loss += mean of {loss}\nloss_weight[i] = −∂loss / ∂log_probs[i]"
     )
 }
