@@ -8,7 +8,7 @@ use pollster::block_on;
 use streambp::error::{Error, Result};
 use streambp::gpu::{Executor, Gpu, Kernels};
 use streambp::model::{Config, ModelSpec, PRESETS, Parameters, RandomInit, Weights};
-use streambp::step::{Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
+use streambp::step::{Objective, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
 use streambp::train::{Dataset, RecallTask, Settings, Task, Trainer, errors_in_f64, plan_within, verify};
 use streambp::web::lesson::{RecallRun, Recorded};
 
@@ -68,7 +68,7 @@ async fn times(gpu: &Gpu) -> Result<[f64; 3]> {
     let batch = Dataset::own(TIMED_TOKENS)?.batch(0, 0, 1);
     let mut executors = Vec::new();
     for kind in StrategyKind::ALL {
-        let plan = plan_within(&spec, &batch.shape, Strategy::new(kind, 128, 128), BUDGET, gpu.limits())?;
+        let plan = plan_within(Objective::CrossEntropy, &spec, &batch.shape, Strategy::new(kind, 128, 128), BUDGET, gpu.limits())?;
         let executor = Executor::new(Kernels::new(gpu, plan)?).await?;
         executor.load(&RandomInit { seed: 0 }).await?;
         executor.load_batch(&batch);
@@ -121,7 +121,7 @@ async fn curve(gpu: &Gpu, tokens: u32, cut: bool) -> Result<(Vec<(u64, f64)>, Ve
     };
     let dataset = Arc::new(Dataset::task(Task::Recall(RecallTask { cut, ..RecallTask::default() }), tokens)?);
     let spec = ModelSpec::from(&small());
-    let plan = plan_within(&spec, &settings.batch_shape(&dataset), settings.strategy, BUDGET, gpu.limits())?;
+    let plan = plan_within(settings.objective, &spec, &settings.batch_shape(&dataset), settings.strategy, BUDGET, gpu.limits())?;
     let mut trainer = Trainer::new(Kernels::new(gpu, plan)?, settings, dataset, &RandomInit { seed: 0 }).await?;
     let mut points = vec![(0, trainer.validate().await?.accuracy.unwrap_or(0.0))];
     while trainer.steps_done() < STEPS {

@@ -25,7 +25,7 @@ async fn train(settings: Settings, dataset: Dataset) -> Result<()> {
     let spec = ModelSpec::from(&PRESETS[0].config);
 
     // Every byte is known before one is allocated: here a gigabyte is allowed.
-    let plan = plan_within(&spec, &settings.batch_shape(&dataset), settings.strategy, 1 << 30, gpu.limits())?;
+    let plan = plan_within(settings.objective, &spec, &settings.batch_shape(&dataset), settings.strategy, 1 << 30, gpu.limits())?;
     println!("{}: a step takes {:.1} MiB", gpu.name(), plan.peak_bytes() as f64 / f64::from(1 << 20));
 
     let kernels = Kernels::new(&gpu, plan)?;

@@ -10,7 +10,7 @@ use streambp::step::{Batch, BatchShape, DpoSettings, IGNORED_LABEL, Limits, Obje
 use streambp::train::{AdaptersOff, DpoMetrics, read_pairs, reference_log_probs};
 use streambp::{gpu, reference};
 
-use crate::command_line::{complaint, directory, json, text};
+use crate::command_line::{complaint, directory, json, run, small_model, text};
 use crate::support::fixture::{AdapterFixture, Fixture, LORA_NAMES};
 use crate::support::model::DeviceStep;
 use crate::support::{compare, device, level, model};
@@ -211,4 +211,70 @@ fn the_program_takes_pairs() {
     assert!(said(&without, &["--reference", text(&other)]).contains("belongs to --objective dpo"));
     let odd = said(&fixtures.join("tied_batch/batch.safetensors"), &["--objective", "dpo"]);
     assert!(odd.contains("has 3 sequences"), "{odd}");
+}
+
+/// Rows of two right answers in two forms, of which one is chosen; and rows to learn both forms from.
+fn write_rows(here: &Path) -> [PathBuf; 2] {
+    let (names, things) = (["Ann", "Bob", "Cat", "Dan", "Eve"], ["hat", "key", "cup", "pen", "map"]);
+    let (mut both, mut compared) = (String::new(), String::new());
+    for (i, (name, thing)) in names.iter().flat_map(|name| things.map(|thing| (name, thing))).cycle().take(100).enumerate() {
+        let prompt = format!("{name} has the {thing}. Who has the {thing}?");
+        let answers = [format!(" It is {name}."), format!(" {name} has it.")];
+        both += &format!("{}\n", serde_json::json!({ "prompt": prompt, "completion": answers[i % 2] }));
+        let row = match i % 2 {
+            0 => serde_json::json!({ "prompt": prompt, "chosen": answers[0], "rejected": answers[1] }),
+            // The prompt is what both begin with.
+            _ => serde_json::json!({ "chosen": format!("{prompt}{}", answers[0]), "rejected": format!("{prompt}{}", answers[1]) }),
+        };
+        compared += &format!("{row}\n");
+    }
+    [("both.jsonl", both), ("pairs.jsonl", compared)].map(|(name, rows)| {
+        let path = here.join(name);
+        std::fs::write(&path, rows).unwrap();
+        path
+    })
+}
+
+/// A model that was trained on both forms learns which one is chosen, in pairs that it has not seen, too. A run that is interrupted ends in
+/// the same bits.
+#[test]
+fn a_preference_is_learned() {
+    let here = directory("preference-learned");
+    let [both, pairs] = write_rows(&here);
+    let (untrained, sft) = (small_model(&here), here.join("sft"));
+    let lines = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let output = run(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let fixed = ["--tokenizer", "bytes", "--seq-len", "64", "--json", "--warmup", "5"];
+    let of_both = ["train", "--model", text(&untrained), "--data", text(&both), "--out", text(&sft), "--batch", "8", "--steps", "60"];
+    lines(&[&of_both[..], &fixed].concat());
+    let dpo = |out: &Path, steps: &str, more: &[&str]| {
+        let of_pairs = ["train", "--model", text(&sft), "--data", text(&pairs), "--out", text(out), "--batch", "4", "--accumulate", "2"];
+        let objective = ["--objective", "dpo", "--beta", "0.2", "--lr", "1e-3", "--min-lr", "1e-3", "--steps", steps];
+        lines(&[&of_pairs[..], &fixed, &objective, more].concat())
+    };
+    let [straight, resumed] = ["straight", "resumed"].map(|name| here.join(name));
+    let steps = dpo(&straight, "30", &[]);
+    let at = |step: usize, name: &str| steps[step][name].as_f64().unwrap();
+    // Before the first update the model is its reference, which was asked in other batches.
+    assert!(
+        at(0, "rewards/margins").abs() < 1e-5 && (at(0, "loss") - 2f64.ln()).abs() < 1e-6 && at(29, "loss") < 0.5 * at(0, "loss"),
+        "{}",
+        steps[29]
+    );
+    assert!(at(29, "rewards/margins") > 1.0 && at(29, "rewards/chosen") > at(29, "rewards/rejected"), "{}", steps[29]);
+    assert!(at(29, "validation_accuracy") >= 0.95, "{}", steps[29]);
+
+    dpo(&resumed, "12", &[]);
+    dpo(&resumed, "30", &["--resume"]);
+    let weights = |out: &Path| std::fs::read(out.join("model.safetensors")).unwrap();
+    assert!(weights(&straight) == weights(&resumed), "the resumed run ends in other bits");
+
+    let refused = |arguments: &[&str]| complaint(&[arguments, &["--seq-len", "64", "--steps", "1"]].concat());
+    let sft = ["train", "--model", text(&sft), "--data"];
+    assert!(refused(&[&sft[..], &[text(&both), "--objective", "dpo"]].concat()).contains("line 1: has no \"chosen\" and \"rejected\""));
+    assert!(refused(&[&sft[..], &[text(&pairs)]].concat()).contains("line 1: has \"chosen\" and \"rejected\", which only --objective dpo"));
+    assert!(refused(&[&sft[..], &["stories", "--objective", "dpo"]].concat()).contains("stories"));
 }

@@ -49,7 +49,8 @@ fn dataset(run: &Run) -> Dataset {
 fn begin(run: &Run, state: Option<&Snapshot>) -> Trainer {
     block_on(async {
         let (gpu, settings, dataset) = (device::gpu(), run.settings.clone(), dataset(run));
-        let plan = plan_within(&run.spec, &settings.batch_shape(&dataset), settings.strategy, run.budget, gpu.limits()).unwrap();
+        let plan = plan_within(settings.objective, &run.spec, &settings.batch_shape(&dataset), settings.strategy, run.budget, gpu.limits())
+            .unwrap();
         let (kernels, fresh) = (Kernels::new(&gpu, plan).unwrap(), RandomInit { seed: settings.seed });
         let Some(state) = state else { return Trainer::new(kernels, settings, dataset, &fresh).await.unwrap() };
         let values = WithAdapters { base: &fresh, adapters: &state.weights };

@@ -134,6 +134,11 @@ impl Batch {
         self.labels.iter().filter(|&&label| label != IGNORED_LABEL).count() as u64
     }
 
+    /// What the objective is a mean over: pairs, or labels that count in the loss.
+    pub fn count(&self) -> u64 {
+        if self.pairs > 0 { self.pairs.into() } else { self.label_count() }
+    }
+
     /// The same batch with its loss averaged over that many labels, or pairs: for gradient accumulation, where they are those of all
     /// micro-batches.
     pub fn averaged_over(mut self, count: u64) -> Self {

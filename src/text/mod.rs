@@ -32,7 +32,7 @@ pub use decoder::{Decoder, StopSequence};
 pub use document::Document;
 pub use json_rows::is_named_as_rows;
 pub use row::Row;
-pub use rows::{Content, EncodedRows, Rows, without_mark};
+pub use rows::{Content, EncodedPairs, EncodedRows, Rows, without_mark};
 pub use template::{ChatTemplate, Rendered};
 pub use tokenizer::Tokenizer;
 pub use tokenizer_files::TokenizerFiles;

@@ -20,10 +20,12 @@ pub enum Row {
     Text(String),
     /// A row with a `prompt` and a `completion`, of which the latter is trained on.
     Completion(String, String),
+    /// A row with `chosen` and `rejected`: two completions or conversations with one prompt.
+    Preference(Box<[Row; 2]>),
 }
 
 /// The forms of rows, for error messages.
-const FORMS: &str = "a row has \"messages\", \"text\", \"prompt\" and \"completion\", or \"conversations\"";
+const FORMS: &str = "a row has \"messages\", \"text\", \"prompt\" and \"completion\", \"chosen\" and \"rejected\", or \"conversations\"";
 
 #[derive(Deserialize)]
 struct Fields {
@@ -31,6 +33,8 @@ struct Fields {
     conversations: Option<Vec<Turn>>,
     prompt: Option<Messages>,
     completion: Option<Messages>,
+    chosen: Option<Messages>,
+    rejected: Option<Messages>,
     text: Option<String>,
     #[serde(default)]
     tools: Value,
@@ -87,7 +91,16 @@ impl Row {
             return Err(format!("{} is no object; {FORMS}", shortened(json.trim(), 40)));
         }
         let fields: Fields = serde_json::from_str(json).map_err(|e| within(&e))?;
-        let Fields { messages, conversations, prompt, completion, text, tools, system, chat_template_kwargs } = fields;
+        let Fields { messages, conversations, prompt, completion, chosen, rejected, text, tools, system, chat_template_kwargs } = fields;
+        let tools = objects(tools, "tools")?.unwrap_or(Value::from(()));
+        let variables = chat_template_kwargs.unwrap_or_default();
+        let conversation = |messages: Vec<Message>| {
+            let conversation = Conversation { messages, tools: tools.clone(), variables: variables.clone() };
+            conversation.check().map(|()| Row::Conversation(conversation))
+        };
+        if let (Some(chosen), Some(rejected)) = (chosen, rejected) {
+            return preference(prompt, [chosen, rejected], conversation);
+        }
         let messages = match (messages, conversations, prompt, completion, text) {
             (Some(Messages::List(messages)), ..) => messages,
             (Some(Messages::Text(text)), ..) => serde_json::from_str(&text)
@@ -105,18 +118,77 @@ impl Row {
             (.., Some(text)) => return Ok(Row::Text(text)),
             _ => return Err(unknown(json)),
         };
-        let tools = objects(tools, "tools")?.unwrap_or(Value::from(()));
-        let conversation = Conversation { messages, tools, variables: chat_template_kwargs.unwrap_or_default() };
-        conversation.check()?;
-        Ok(Row::Conversation(conversation))
+        conversation(messages)
+    }
+
+    /// Its texts and message contents.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        match self {
+            Row::Text(text) => vec![text],
+            Row::Completion(prompt, completion) => vec![prompt, completion],
+            Row::Conversation(conversation) => conversation.messages.iter().filter_map(|m| m.content.as_deref()).collect(),
+            Row::Preference(answers) => answers.iter().flat_map(Row::texts).collect(),
+        }
+    }
+
+    /// Is it, or has it, a conversation?
+    pub(super) fn has_conversation(&self) -> bool {
+        match self {
+            Row::Conversation(_) => true,
+            Row::Preference(answers) => answers.iter().any(Row::has_conversation),
+            Row::Text(_) | Row::Completion(..) => false,
+        }
     }
 
     /// Is that the object of a row, in one of the forms?
     pub(super) fn is_known(json: &str) -> bool {
         let keys = keys(json);
         let has = |key: &str| keys.iter().any(|known| known == key);
-        has("messages") || has("conversations") || has("text") || has("prompt") && has("completion")
+        let is_preference = has("chosen") && has("rejected");
+        has("messages") || has("conversations") || has("text") || has("prompt") && has("completion") || is_preference
     }
+}
+
+/// A row of two answers. Without a prompt it is what both begin with, as in TRL.
+fn preference(
+    prompt: Option<Messages>,
+    answers: [Messages; 2],
+    conversation: impl Fn(Vec<Message>) -> Result<Row, String>,
+) -> Result<Row, String> {
+    let no_prompt =
+        || "\"chosen\" and \"rejected\" begin unlike, and there is no \"prompt\"; give what both answer as \"prompt\"".to_owned();
+    match (prompt, answers) {
+        (Some(Messages::Text(prompt)), [Messages::Text(chosen), Messages::Text(rejected)]) => {
+            Ok(Row::Preference(Box::new([chosen, rejected].map(|answer| Row::Completion(prompt.clone(), answer)))))
+        }
+        (None, [Messages::Text(chosen), Messages::Text(rejected)]) => {
+            let (prompt, answers) = common_beginning(&chosen, &rejected).ok_or_else(no_prompt)?;
+            Ok(Row::Preference(Box::new(answers.map(|answer| Row::Completion(prompt.to_owned(), answer.to_owned())))))
+        }
+        (prompt @ (None | Some(Messages::List(_))), [Messages::List(chosen), Messages::List(rejected)]) => {
+            let (prompt, chosen, rejected) = match prompt {
+                Some(Messages::List(prompt)) => (prompt, chosen, rejected),
+                _ => {
+                    let same = chosen.iter().zip(&rejected).take_while(|(a, b)| (&a.role, &a.content) == (&b.role, &b.content)).count();
+                    if same == 0 {
+                        return Err(no_prompt());
+                    }
+                    (chosen[..same].to_vec(), chosen[same..].to_vec(), rejected[same..].to_vec())
+                }
+            };
+            let context: Vec<Message> = prompt.into_iter().map(Message::into_context).collect();
+            let [chosen, rejected] = [chosen, rejected].map(|answer| conversation(context.iter().cloned().chain(answer).collect()));
+            Ok(Row::Preference(Box::new([chosen?, rejected?])))
+        }
+        _ => Err("\"prompt\", \"chosen\" and \"rejected\" are texts and lists of messages; they must be of one kind".to_owned()),
+    }
+}
+
+/// What two texts begin with, and how each goes on. A space before their difference belongs to what follows, where tokenizers have it.
+fn common_beginning<'a>(a: &'a str, b: &'a str) -> Option<(&'a str, [&'a str; 2])> {
+    let same: usize = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum();
+    let end = a[..same].strip_suffix(' ').map_or(same, str::len);
+    (end > 0).then(|| (&a[..end], [&a[end..], &b[end..]]))
 }
 
 /// An error within a line of JSON. The column locates it, and "line 1" would be confusing.

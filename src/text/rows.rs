@@ -27,6 +27,16 @@ pub struct EncodedRows {
     pub notice: Option<&'static str>,
 }
 
+/// Rows of two answers as token ids.
+pub struct EncodedPairs {
+    /// The chosen and the rejected document of each row.
+    pub pairs: Vec<[Document; 2]>,
+    /// The tokenizer, with the chat template that was used, if one was.
+    pub tokenizer: Tokenizer,
+    /// What is odd about the template.
+    pub notice: Option<&'static str>,
+}
+
 const ASKS_OTHERWISE: &str =
     "the chat template asks for a reply with a text that it does not write before one; replies are trained on from where both still agree";
 
@@ -90,6 +100,7 @@ impl Rows {
             (of(|row| matches!(row, Row::Conversation(_))), "conversation"),
             (of(|row| matches!(row, Row::Completion(..))), "completion"),
             (of(|row| matches!(row, Row::Text(_))), "text"),
+            (of(|row| matches!(row, Row::Preference(_))), "preference"),
         ];
         let kinds = kinds.into_iter().filter(|(count, _)| *count > 0);
         let words: Vec<String> = kinds.map(|(count, kind)| format!("{count} {kind}{}", if count == 1 { "" } else { "s" })).collect();
@@ -98,32 +109,59 @@ impl Rows {
 
     /// All texts and message contents, for training a vocabulary.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.rows.iter().flat_map(|(_, row)| match row {
-            Row::Text(text) => vec![text.as_str()],
-            Row::Completion(prompt, completion) => vec![prompt.as_str(), completion.as_str()],
-            Row::Conversation(conversation) => conversation.messages.iter().filter_map(|m| m.content.as_deref()).collect(),
-        })
+        self.rows.iter().flat_map(|(_, row)| row.texts())
     }
 
     /// Encodes the rows, by the chat template of the tokenizer or a built-in one. `now` is the time in seconds since 1970, for templates that
     /// write the date.
     ///
     /// # Errors
-    /// [`Error::Data`] with the line that the template cannot render or the tokenizer cannot encode; or if there are conversations, and no
-    /// template that can be used.
+    /// [`Error::Data`] with the line that the template cannot render or the tokenizer cannot encode, or that has two answers; or if there are
+    /// conversations, and no template that can be used.
     pub fn encode(&self, tokenizer: Tokenizer, model_type: ModelType, now: u64) -> Result<EncodedRows> {
-        if !self.rows.iter().any(|(_, row)| matches!(row, Row::Conversation(_))) {
-            let documents = self.documents_by(&tokenizer, |_| unreachable!("there is no conversation"))?;
-            return Ok(EncodedRows { documents, tokenizer, notice: None });
+        let (documents, tokenizer, notice) =
+            self.encode_by(tokenizer, model_type, now, |tokenizer, of_conversation| self.documents_by(tokenizer, of_conversation))?;
+        Ok(EncodedRows { documents, tokenizer, notice })
+    }
+
+    /// The same for rows of two answers each.
+    ///
+    /// # Errors
+    /// As [`Rows::encode`]; [`Error::Data`] with the line that has no two answers.
+    pub fn encode_pairs(&self, tokenizer: Tokenizer, model_type: ModelType, now: u64) -> Result<EncodedPairs> {
+        let (pairs, tokenizer, notice) = self.encode_by(tokenizer, model_type, now, |tokenizer, of_conversation| {
+            self.each(|row| match row {
+                Row::Preference(answers) => {
+                    let [chosen, rejected] = answers.each_ref().map(|answer| one_document(answer, tokenizer, &of_conversation));
+                    Ok(vec![[chosen?, rejected?]])
+                }
+                _ => Err(Error::Data("has no \"chosen\" and \"rejected\", which --objective dpo compares".to_owned())),
+            })
+        })?;
+        Ok(EncodedPairs { pairs, tokenizer, notice })
+    }
+
+    /// Encodes by a function of the tokenizer, and of what makes documents of a conversation.
+    #[allow(clippy::type_complexity, reason = "a function of functions")]
+    fn encode_by<T>(
+        &self,
+        tokenizer: Tokenizer,
+        model_type: ModelType,
+        now: u64,
+        encode: impl Fn(&Tokenizer, &dyn Fn(&Conversation) -> Result<Vec<Document>>) -> Result<T>,
+    ) -> Result<(T, Tokenizer, Option<&'static str>)> {
+        if !self.rows.iter().any(|(_, row)| row.has_conversation()) {
+            let encoded = encode(&tokenizer, &|_| unreachable!("there is no conversation"))?;
+            return Ok((encoded, tokenizer, None));
         }
         let template = ChatTemplate::of(&tokenizer, model_type)?;
-        let documents = self.documents(&tokenizer, &template, now)?;
+        let encoded = encode(&tokenizer, &|conversation| template.documents(&tokenizer, conversation, now))?;
         let tokenizer = match template.source() {
             Some(source) => tokenizer.with_chat_template(source, &template.end_of_reply(now).unwrap_or_default()),
             None => tokenizer,
         };
         let notice = template.asks_otherwise(now).then_some(ASKS_OTHERWISE);
-        Ok(EncodedRows { documents, tokenizer, notice })
+        Ok((encoded, tokenizer, notice))
     }
 
     /// Encodes the rows with a chat template. `now` is the time in seconds since 1970, for templates that write the date.
@@ -139,18 +177,43 @@ impl Rows {
         tokenizer: &Tokenizer,
         of_conversation: impl Fn(&Conversation) -> Result<Vec<Document>>,
     ) -> Result<Vec<Document>> {
-        let mut documents = Vec::new();
+        self.each(|row| documents_of(row, tokenizer, &of_conversation))
+    }
+
+    /// What all rows come to. An error names the line.
+    fn each<T>(&self, of_row: impl Fn(&Row) -> Result<Vec<T>>) -> Result<Vec<T>> {
+        let mut all = Vec::new();
         for (number, row) in &self.rows {
-            let found = match row {
-                Row::Text(text) => Document::of_text(tokenizer, text).map(|document| vec![document]),
-                Row::Completion(prompt, completion) => {
-                    Document::of_completion(tokenizer, prompt, completion).map(|document| vec![document])
-                }
-                Row::Conversation(conversation) => of_conversation(conversation),
-            };
-            documents.extend(found.map_err(|error| Error::Data(format!("{}, line {number}: {error}", self.file)))?);
+            all.extend(of_row(row).map_err(|error| Error::Data(format!("{}, line {number}: {error}", self.file)))?);
         }
-        Ok(documents)
+        Ok(all)
+    }
+}
+
+fn documents_of(
+    row: &Row,
+    tokenizer: &Tokenizer,
+    of_conversation: &impl Fn(&Conversation) -> Result<Vec<Document>>,
+) -> Result<Vec<Document>> {
+    match row {
+        Row::Text(text) => Document::of_text(tokenizer, text).map(|document| vec![document]),
+        Row::Completion(prompt, completion) => Document::of_completion(tokenizer, prompt, completion).map(|document| vec![document]),
+        Row::Conversation(conversation) => of_conversation(conversation),
+        Row::Preference(_) => Err(Error::Data("has \"chosen\" and \"rejected\", which only --objective dpo compares".to_owned())),
+    }
+}
+
+/// The document of an answer.
+fn one_document(
+    answer: &Row,
+    tokenizer: &Tokenizer,
+    of_conversation: &impl Fn(&Conversation) -> Result<Vec<Document>>,
+) -> Result<Document> {
+    let mut documents = documents_of(answer, tokenizer, of_conversation)?;
+    match (documents.pop(), documents.is_empty()) {
+        (Some(document), true) if document.assistant_mask.iter().skip(1).any(|&is_label| is_label) => Ok(document),
+        (Some(_), true) => Err(Error::Data("an answer has no token; \"chosen\" and \"rejected\" need some text".to_owned())),
+        _ => Err(Error::Data("the chat template takes an answer apart; leave one reply in \"chosen\" and \"rejected\"".to_owned())),
     }
 }
 

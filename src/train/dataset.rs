@@ -8,6 +8,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::accuracy::Answer;
 use super::documents::Documents;
 use super::draw::{VALIDATION_BATCHES, needed, numbered};
+use super::objectives::ReferenceModel;
+use super::pairs::Pairs;
 use super::summary::Summary;
 use super::tasks::Task;
 use crate::error::{Error, Result};
@@ -25,6 +27,7 @@ pub struct Dataset(Kind);
 enum Kind {
     Stream(Stream),
     Documents(Documents),
+    Pairs(Pairs),
     Generated(Generated),
 }
 
@@ -90,6 +93,41 @@ impl Dataset {
         Ok(Dataset(Kind::Documents(Documents::new(documents, seq_len)?)))
     }
 
+    /// Pairs of a chosen and a rejected answer. A tenth of them (at least one) is held out for validation. What is longer than a sequence is
+    /// cut at its end.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are fewer than two pairs.
+    pub fn pairs(documents: &[[Document; 2]], seq_len: u32) -> Result<Self> {
+        Ok(Dataset(Kind::Pairs(Pairs::new(documents, seq_len)?)))
+    }
+
+    /// Does it consist of pairs, which [`Objective::Dpo`](crate::step::Objective::Dpo) compares?
+    pub fn has_pairs(&self) -> bool {
+        matches!(self.0, Kind::Pairs(_))
+    }
+
+    /// Asks the reference of what it finds of the labels of all pairs, if it consists of these, in batches of `batch` pairs. `progress` is told
+    /// how many of how many batches are done, and can stop it.
+    ///
+    /// # Errors
+    /// Errors of the device and of `progress`.
+    pub async fn ask_reference(
+        &mut self,
+        reference: &mut ReferenceModel,
+        batch: u32,
+        progress: impl Fn(usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let Kind::Pairs(pairs) = &mut self.0 else { return Ok(()) };
+        let batches: Vec<Batch> = pairs.batches(batch).collect();
+        for (number, of_pairs) in batches.iter().enumerate() {
+            progress(number, batches.len())?;
+            let log_probs = reference.log_probs(of_pairs).await?;
+            pairs.keep_reference(number, batch, &log_probs);
+        }
+        Ok(())
+    }
+
     /// The source of this project's shaders, a text that is always available.
     ///
     /// # Errors
@@ -112,6 +150,7 @@ impl Dataset {
         match &self.0 {
             Kind::Stream(stream) => Some(Summary::of_text((stream.training.len() + stream.validation.len()) as u64)),
             Kind::Documents(documents) => Some(documents.summary()),
+            Kind::Pairs(pairs) => Some(pairs.summary()),
             Kind::Generated(_) => None,
         }
     }
@@ -121,6 +160,7 @@ impl Dataset {
         match &self.0 {
             Kind::Stream(stream) => stream.seq_len,
             Kind::Documents(documents) => documents.seq_len,
+            Kind::Pairs(pairs) => pairs.seq_len,
             Kind::Generated(generated) => generated.task.visible(generated.seq_len),
         }
     }
@@ -133,6 +173,7 @@ impl Dataset {
         let (unit, needed) = match &self.0 {
             Kind::Stream(stream) => stream.vocabulary,
             Kind::Documents(documents) => ("the documents", documents.vocab_size()),
+            Kind::Pairs(pairs) => ("the answers", pairs.vocab_size()),
             Kind::Generated(_) => BYTES,
         };
         if config.vocab_size < needed {
@@ -149,15 +190,17 @@ impl Dataset {
         match &self.0 {
             Kind::Stream(stream) => stream.fingerprint(),
             Kind::Documents(documents) => documents.fingerprint(),
+            Kind::Pairs(pairs) => pairs.fingerprint(),
             Kind::Generated(generated) => generated.fingerprint(),
         }
     }
 
-    /// The batch with that number, of `sequences`×T tokens.
+    /// The batch with that number, of `sequences`×T tokens; of as many pairs, and twice as many tokens, if it consists of these.
     pub fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
         match &self.0 {
             Kind::Stream(stream) => stream.batch(seed, number, sequences),
             Kind::Documents(documents) => documents.batch(seed, number, sequences),
+            Kind::Pairs(pairs) => pairs.batch(seed, number, sequences),
             Kind::Generated(generated) => generated.batch(&mut numbered(seed, number), sequences),
         }
     }
@@ -167,6 +210,7 @@ impl Dataset {
         let batches = match &self.0 {
             Kind::Stream(stream) => stream.validation(sequences),
             Kind::Documents(documents) => documents.validation(sequences),
+            Kind::Pairs(pairs) => pairs.validation(sequences),
             Kind::Generated(generated) => return generated.validation(sequences),
         };
         batches.into_iter().map(|batch| HeldOut { batch, answers: Vec::new() }).collect()

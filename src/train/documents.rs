@@ -20,7 +20,7 @@ use crate::text::Document;
 const LOOK_AHEAD: usize = 64;
 
 /// Consecutive tokens of a document, and their labels.
-type Piece = (Vec<u32>, Vec<u32>);
+pub(super) type Piece = (Vec<u32>, Vec<u32>);
 
 /// The indices of the pieces of every batch.
 type Plan = Vec<Vec<usize>>;
@@ -135,15 +135,19 @@ fn vocab_size<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> u32 {
 
 /// The batch of the pieces with those indices, filled up with sequences without labels.
 fn batch_of(pieces: &[Piece], places: &[usize], seq_len: u32, sequences: u32) -> Batch {
-    let mut packed: Vec<Piece> = places.iter().map(|&place| pieces[place].clone()).collect();
-    let seq_len = seq_len as usize;
-    let mut left = sequences as usize * seq_len - packed.iter().map(|(ids, _)| ids.len()).sum::<usize>();
+    let packed: Vec<Piece> = places.iter().map(|&place| pieces[place].clone()).collect();
+    Batch::new(filled_up(packed, seq_len as usize, sequences as usize))
+}
+
+/// Pieces, and sequences without labels for what they leave of `sequences`×`seq_len` tokens.
+pub(super) fn filled_up(mut packed: Vec<Piece>, seq_len: usize, sequences: usize) -> Vec<Piece> {
+    let mut left = sequences * seq_len - packed.iter().map(|(ids, _)| ids.len()).sum::<usize>();
     while left > 0 {
         let len = left.min(seq_len);
         packed.push((vec![0; len], vec![IGNORED_LABEL; len]));
         left -= len;
     }
-    Batch::new(packed)
+    packed
 }
 
 /// Splits a document into pieces of at most `seq_len` tokens. The last token of the document is only a label. Pieces without labels are
@@ -184,7 +188,7 @@ fn pack(pieces: &[Piece], order: Vec<usize>, tokens: usize) -> Plan {
 }
 
 /// Shuffles uniformly (Fisher-Yates).
-fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
+pub(super) fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
     for i in (1..order.len()).rev() {
         order.swap(i, (rng.next_u64() % (i as u64 + 1)) as usize);
     }

@@ -5,14 +5,21 @@ use std::cell::RefCell;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceSpeed, Predictor};
 use crate::model::ModelSpec;
-use crate::step::{BatchShape, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{BatchShape, Limits, Objective, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
 /// The plan of a training step on batches of that shape, with a peak of at most `budget` bytes, on a device with those limits.
 ///
 /// # Errors
 /// [`Error::OverBudget`] with the peak and a suggestion that fits; [`Error::BindingTooLarge`] if a tensor exceeds a binding.
-pub fn plan_within(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Result<Plan> {
-    let plan = Plan::new(Program::train(spec, shape.clone(), strategy), limits)?;
+pub fn plan_within(
+    objective: Objective,
+    spec: &ModelSpec,
+    shape: &BatchShape,
+    strategy: Strategy,
+    budget: u64,
+    limits: Limits,
+) -> Result<Plan> {
+    let plan = Plan::new(Program::train_for(objective, spec, shape.clone(), strategy), limits)?;
     if plan.peak_bytes() <= budget {
         return Ok(plan);
     }
@@ -206,7 +213,7 @@ mod tests {
         let spec = &ModelSpec::from(&PRESETS[0].config);
         let sentence = |seq_len, strategy| {
             let shape = BatchShape::uniform(1, seq_len);
-            let error = plan_within(spec, &shape, strategy, BUDGET, Limits::NONE).unwrap_err();
+            let error = plan_within(Objective::CrossEntropy, spec, &shape, strategy, BUDGET, Limits::NONE).unwrap_err();
             (error.to_string(), suggestion(spec, &shape, strategy, BUDGET, Limits::NONE))
         };
         let (error, suggestion) = sentence(8192, Strategy::STANDARD);

@@ -2,19 +2,22 @@
 
 use super::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::step::{BatchShape, Strategy};
+use crate::step::{BatchShape, Objective, Strategy};
 
 /// The settings of a training run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// T: tokens of a sequence.
     pub seq_len: u32,
-    /// Sequences per batch.
+    /// Sequences per batch; pairs of them, if the objective compares these.
     pub batch: u32,
     /// Batches per step: gradient accumulation.
     pub accumulate: u32,
     /// The strategy of the step.
     pub strategy: Strategy,
+    /// What a step minimises.
+    #[serde(default)]
+    pub objective: Objective,
     /// The peak learning rate.
     pub learning_rate: f64,
     /// The final learning rate.
@@ -44,6 +47,7 @@ impl Default for Settings {
             batch: 1,
             accumulate: 1,
             strategy: Strategy::default(),
+            objective: Objective::default(),
             learning_rate: 3e-3,
             min_learning_rate: 3e-4,
             warmup: 20,
@@ -61,7 +65,7 @@ impl Default for Settings {
 impl Settings {
     /// The shape of the batches of a run on a dataset.
     pub fn batch_shape(&self, dataset: &Dataset) -> BatchShape {
-        BatchShape::uniform(self.batch, dataset.seq_len())
+        BatchShape::uniform(self.batch * if dataset.has_pairs() { 2 } else { 1 }, dataset.seq_len())
     }
 
     /// Checks the settings.
@@ -69,6 +73,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`] with the invalid setting.
     pub fn validate(&self) -> Result<()> {
+        self.objective.validate()?;
         let whole = [("sequence length", self.seq_len), ("batch", self.batch), ("number of accumulated batches", self.accumulate)];
         if let Some((name, _)) = whole.into_iter().find(|&(_, value)| value == 0) {
             return Err(Error::Setting(format!("the {name} must be 1 or more")));

@@ -114,7 +114,7 @@ fn changes(before: &RunId, now: &RunId) -> (Vec<String>, Vec<String>) {
     #[rustfmt::skip]
     let Settings {
         seq_len, batch, accumulate, strategy, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
-        beta1, beta2, epsilon, seed,
+        beta1, beta2, epsilon, seed, objective,
     } = &before.settings;
     let s = &now.settings;
     let fixed = [
@@ -128,6 +128,9 @@ fn changes(before: &RunId, now: &RunId) -> (Vec<String>, Vec<String>) {
         difference("an epsilon of", epsilon, &s.epsilon),
         difference("a seed of", seed, &s.seed),
     ];
+    if *objective != s.objective {
+        refused.push("another objective, or other settings of it".to_owned());
+    }
     refused.extend(fixed.into_iter().flatten().map(|(name, before, now)| format!("{name} {before} (now {now})")));
     let schedule = [
         difference("the number of steps", steps, &s.steps),

@@ -11,12 +11,12 @@ use web_time::Instant;
 
 use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
-use super::{Dataset, HeldOut, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
+use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
 use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, Granularity, Pass};
+use crate::step::{Batch, Granularity, Objective, Pass};
 
 /// The report of a step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -44,7 +44,8 @@ pub struct StepReport {
 pub struct Validation {
     /// The mean loss over labels, in nats.
     pub loss: f64,
-    /// The share of answers each of whose labels has a probability above one half, for datasets with answers.
+    /// The share of answers each of whose labels has a probability above one half, for datasets with answers; or of pairs whose chosen
+    /// sequence has the larger reward.
     pub accuracy: Option<f64>,
     /// The same by the distance of what the answers follow from, in powers of two.
     pub accuracy_by_distance: Vec<AccuracyAtDistance>,
@@ -73,6 +74,19 @@ pub struct Trainer {
     in_progress: Option<StepInProgress>,
     /// The next step, whose forward pass was submitted before the last one was complete.
     prefetched: Option<StepInProgress>,
+    /// What the last step has found of its pairs.
+    of_pairs: Option<DpoMetrics>,
+}
+
+/// An objective of pairs needs them, and another one cannot tell the rejected sequence from the chosen one.
+fn check_objective(objective: Objective, dataset: &Dataset) -> Result<()> {
+    match (objective, dataset.has_pairs()) {
+        (Objective::Dpo(_), false) => {
+            Err(Error::Data("the data has no pairs of answers; give rows with \"chosen\" and \"rejected\" to --objective dpo".to_owned()))
+        }
+        (Objective::CrossEntropy, true) => Err(Error::Data("the data has pairs of answers, which --objective dpo compares".to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// The fingerprint of the frozen parameters, if there are any.
@@ -89,6 +103,8 @@ struct StepInProgress {
     batches: VecDeque<Batch>,
     /// The number of the next operation instance.
     next: u64,
+    /// Log-probabilities and log-ratios of the sequences of all pairs so far.
+    pairs: Vec<f32>,
 }
 
 impl Trainer {
@@ -107,13 +123,16 @@ impl Trainer {
         let executor = Executor::new(kernels).await?;
         let program = executor.program();
         assert_eq!(program.strategy, settings.strategy, "the strategy of the kernels, and that of the settings");
+        assert_eq!(program.objective, settings.objective, "the objective of the kernels, and that of the settings");
         assert_eq!(program.batch, settings.batch_shape(&dataset), "the batches of the kernels, and those of the data");
         dataset.check_vocab(program.config())?;
+        check_objective(settings.objective, &dataset)?;
         executor.load(values).await?;
         let frozen = frozen_fingerprint(&program.parameters, values).await?;
         let validation = dataset.validation(settings.batch);
         let data = dataset.fingerprint();
-        Ok(Trainer { executor, settings, dataset, data, frozen, validation, step: 0, in_progress: None, prefetched: None })
+        let (in_progress, prefetched, of_pairs) = (None, None, None);
+        Ok(Trainer { executor, settings, dataset, data, frozen, validation, step: 0, in_progress, prefetched, of_pairs })
     }
 
     /// The executor of the step's program.
@@ -129,6 +148,11 @@ impl Trainer {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What the last step has found of its pairs, if the objective compares these.
+    pub fn of_pairs(&self) -> Option<DpoMetrics> {
+        self.of_pairs
     }
 
     /// The number of completed steps.
@@ -167,7 +191,7 @@ impl Trainer {
             self.executor.run_instances(in_progress.next..end).await?;
             in_progress.next = end;
             if end == gradients_end {
-                self.after_gradients(&mut in_progress);
+                self.after_gradients(&mut in_progress).await?;
             }
             if end == all {
                 let goes_on = granularity == Granularity::Step && self.step + 1 < self.settings.steps;
@@ -196,12 +220,12 @@ impl Trainer {
         let mut again = self.begin(self.step);
         while again.batches.len() > batches.len() {
             self.executor.run_instances(again.next..gradients_end).await?;
-            self.after_gradients(&mut again);
+            self.after_gradients(&mut again).await?;
         }
         if to >= gradients_end {
             self.executor.run_instances(again.next..gradients_end).await?;
             again.next = gradients_end;
-            self.after_gradients(&mut again);
+            self.after_gradients(&mut again).await?;
         }
         self.executor.run_instances(again.next..to).await?;
         self.executor.gpu().wait().await?;
@@ -222,15 +246,16 @@ impl Trainer {
         let first = steps_before * u64::from(self.settings.accumulate);
         let batch = |i| self.dataset.batch(self.settings.seed, first + u64::from(i), self.settings.batch);
         let batches: Vec<Batch> = (0..self.settings.accumulate).map(batch).collect();
-        let labels = batches.iter().map(Batch::label_count).sum();
+        let count = batches.iter().map(Batch::count).sum();
         let tokens = batches.iter().map(|b| u64::from(b.shape.tokens())).sum();
-        let mut batches: VecDeque<Batch> = batches.into_iter().map(|batch| batch.averaged_over(labels)).collect();
+        let mut batches: VecDeque<Batch> = batches.into_iter().map(|batch| batch.averaged_over(count)).collect();
         self.executor.load_batch(&batches.pop_front().expect("a step has a batch"));
-        StepInProgress { started, tokens, batches, next: 0 }
+        StepInProgress { started, tokens, batches, next: 0, pairs: Vec::new() }
     }
 
     /// After the gradients of a batch: loads the next batch, whose gradients are accumulated, or, after the last one, prepares the update.
-    fn after_gradients(&self, in_progress: &mut StepInProgress) {
+    async fn after_gradients(&self, in_progress: &mut StepInProgress) -> Result<()> {
+        in_progress.pairs.extend(self.sequence_log_probs().await?);
         match in_progress.batches.pop_front() {
             Some(batch) => {
                 self.executor.load_batch(&batch);
@@ -240,6 +265,15 @@ impl Trainer {
                 let settings = self.adamw_params(self.step + 1);
                 self.executor.write(self.executor.program().bindings.adamw_params, bytemuck::bytes_of(&settings));
             }
+        }
+        Ok(())
+    }
+
+    /// Log-probability and log-ratio of each sequence of the batch's pairs; nothing, if the objective compares none.
+    async fn sequence_log_probs(&self) -> Result<Vec<f32>> {
+        match self.executor.program().bindings.pairs {
+            Some(pairs) => Ok(bytemuck::pod_collect_to_vec(&self.executor.read(pairs.sequence_log_probs).await?)),
+            None => Ok(Vec::new()),
         }
     }
 
@@ -270,6 +304,7 @@ impl Trainer {
             return Err(Error::NonFinite { step: number, what });
         }
         self.step = number;
+        self.of_pairs = self.settings.objective.metrics(&in_progress.pairs);
         let seconds = in_progress.started.elapsed().as_secs_f64();
         Ok(StepReport {
             step: number,
@@ -308,17 +343,19 @@ impl Trainer {
     pub async fn validate(&mut self) -> Result<Validation> {
         assert!(self.in_progress.is_none(), "a validation within a step");
         self.prefetched = None;
-        let labels: u64 = self.validation.iter().map(|held_out| held_out.batch.label_count()).sum();
-        let (mut loss, mut counts, mut sums) = (0.0, Counts::default(), Sums::default());
+        let count: u64 = self.validation.iter().map(|held_out| held_out.batch.count()).sum();
+        let (mut loss, mut counts, mut sums, mut pairs) = (0.0, Counts::default(), Sums::default(), Vec::new());
         for HeldOut { batch, answers } in &self.validation {
-            self.executor.load_batch(&batch.clone().averaged_over(labels));
+            self.executor.load_batch(&batch.clone().averaged_over(count));
             self.executor.run(Pass::Clear..=Pass::Loss).await?;
             loss += f64::from(self.executor.metrics().await?[metrics::LOSS]);
             let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
             sums.add(batch, &log_probs);
             counts.add(answers, &log_probs);
+            pairs.extend(self.sequence_log_probs().await?);
         }
-        let (accuracy, accuracy_by_distance) = (counts.accuracy(), counts.by_distance());
+        let of_pairs = self.settings.objective.metrics(&pairs).map(|pairs| pairs.accuracy);
+        let (accuracy, accuracy_by_distance) = (of_pairs.or(counts.accuracy()), counts.by_distance());
         Ok(Validation { loss, accuracy, accuracy_by_distance, by_position: sums.by_position() })
     }
 

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use streambp::error::{Error, Result};
-use streambp::gpu::{Executor, Gpu, Kernels};
-use streambp::model::{ModelSpec, open_model};
+use streambp::gpu::{Executor, Kernels};
+use streambp::model::ModelSpec;
 use streambp::step::{Batch, DpoSettings, Objective, Pass, Plan, Program, update::metrics};
 use streambp::train::{AdaptersOff, DpoMetrics, read_batch, read_pairs, reference_log_probs, tensors_to_file};
 
-use crate::options::{ModelOptions, ObjectiveOptions, Opened, StrategyOptions, human_bytes};
+use crate::options::{ModelOptions, ObjectiveOptions, Opened, StrategyOptions, human_bytes, open_reference, refuse_reference};
 use crate::out_directory::refuse_to_replace;
 use crate::output;
 use crate::session::Session;
@@ -48,7 +48,8 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
         Objective::CrossEntropy => (read_batch(&file, &bytes, spec.config.vocab_size)?, None),
         Objective::Dpo(_) => read_pairs(&file, &bytes, spec.config.vocab_size)?,
     };
-    check_reference(arguments.reference.as_deref(), objective, said_by_reference.is_some())?;
+    refuse_reference(arguments.reference.as_deref(), objective)?;
+    refuse_second(arguments.reference.as_deref(), said_by_reference.is_some())?;
     let gpu = session.open().await?;
     let strategy = session.strategy(&arguments.strategy, &spec, &batch.shape, None, &gpu).await?;
     let plan = Plan::new(Program::gradients_for(objective, &spec, batch.shape.clone(), strategy), gpu.limits())?;
@@ -58,7 +59,8 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
         (Objective::CrossEntropy, ..) => batch,
         (Objective::Dpo(_), Some(log_probs), _) => in_pairs(batch, log_probs),
         (Objective::Dpo(_), None, Some(directory)) => {
-            let log_probs = by_another_model(&gpu, directory, &spec, &batch).await?;
+            let reference = open_reference(directory, &spec).await?;
+            let log_probs = reference_log_probs(&gpu, &ModelSpec::from(&reference.config), &reference, &batch).await?;
             in_pairs(batch, log_probs)
         }
         (Objective::Dpo(_), None, None) => {
@@ -99,31 +101,15 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses a reference that nothing would ask.
-fn check_reference(directory: Option<&Path>, objective: Objective, is_in_batch: bool) -> Result<()> {
-    let Some(directory) = directory else { return Ok(()) };
-    let directory = directory.display();
-    match (objective, is_in_batch) {
-        (Objective::CrossEntropy, _) => {
-            Err(Error::Setting(format!("--reference {directory} belongs to --objective dpo; add that, or leave it out")))
-        }
-        (Objective::Dpo(_), true) => Err(Error::Setting(format!(
-            "the batch has ref_log_probs, and --reference {directory} would give others; leave out one of the two"
-        ))),
-        (Objective::Dpo(_), false) => Ok(()),
-    }
-}
-
-async fn by_another_model(gpu: &Gpu, directory: &Path, spec: &ModelSpec, batch: &Batch) -> Result<Vec<f32>> {
-    let reference = open_model(&directory.display().to_string(), 0).await?;
-    let (known, needed) = (reference.config.vocab_size, spec.config.vocab_size);
-    if known < needed {
-        return Err(Error::Setting(format!(
-            "the reference {} knows {known} tokens, and the model {needed}; both need the same vocabulary",
+/// Refuses a second reference.
+fn refuse_second(directory: Option<&Path>, is_in_batch: bool) -> Result<()> {
+    match directory {
+        Some(directory) if is_in_batch => Err(Error::Setting(format!(
+            "the batch has ref_log_probs, and --reference {} would give others; leave out one of the two",
             directory.display()
-        )));
+        ))),
+        _ => Ok(()),
     }
-    reference_log_probs(gpu, &ModelSpec::from(&reference.config), &reference, batch).await
 }
 
 fn in_pairs(batch: Batch, ref_log_probs: Vec<f32>) -> Batch {

@@ -88,6 +88,35 @@ impl ObjectiveOptions {
     }
 }
 
+/// Refuses a reference that nothing would ask.
+///
+/// # Errors
+/// If the objective has none.
+pub fn refuse_reference(directory: Option<&Path>, objective: Objective) -> Result<()> {
+    match (directory, objective) {
+        (Some(directory), Objective::CrossEntropy) => {
+            Err(Error::Setting(format!("--reference {} belongs to --objective dpo; add that, or leave it out", directory.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens another model as the reference.
+///
+/// # Errors
+/// If it knows fewer tokens than the model, and errors of reading it.
+pub async fn open_reference(directory: &Path, spec: &ModelSpec) -> Result<Model> {
+    let reference = open_model(&directory.display().to_string(), 0).await?;
+    let (known, needed) = (reference.config.vocab_size, spec.config.vocab_size);
+    match known < needed {
+        true => Err(Error::Setting(format!(
+            "the reference {} knows {known} tokens, and the model {needed}; both need the same vocabulary",
+            directory.display()
+        ))),
+        false => Ok(reference),
+    }
+}
+
 fn parse_loss_type(name: &str) -> Result<DpoLossType, String> {
     let named = DpoLossType::ALL.into_iter().find(|loss_type| loss_type.name() == name);
     named.ok_or_else(|| format!("there are {}", DpoLossType::ALL.map(DpoLossType::name).join(", ")))

@@ -9,7 +9,8 @@ use streambp::model::archive::TokenizerParts;
 use streambp::model::{Config, ModelType, Preset, is_config};
 use streambp::shaders;
 use streambp::text::{
-    ChatTemplate, Content, Conversation, Document, EncodedRows, Message, Tokenizer, TokenizerFiles, train_vocabulary, without_mark,
+    ChatTemplate, Content, Conversation, Document, EncodedPairs, EncodedRows, Message, Tokenizer, TokenizerFiles, train_vocabulary,
+    without_mark,
 };
 use streambp::train::run_file::OWN;
 use streambp::train::{Dataset, Summary};
@@ -130,19 +131,29 @@ enum Tokens {
     Bytes(Vec<u8>),
     Ids(Vec<u32>),
     Documents(Vec<Document>),
+    Pairs(Vec<[Document; 2]>),
+}
+
+/// What rows are read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Documents,
+    Pairs,
 }
 
 impl TextOptions {
     /// The documents of a file to evaluate a model on; a text is one of them. Says on standard error what was read.
     pub fn documents(self, data: &str, model: &ModelOptions, config: &mut Config, seq_len: u32) -> Result<Vec<Document>> {
-        let Encoded { tokens, read, .. } = DataOptions { text: self, train_tokenizer: None, written: None }.encode(data, model, config)?;
+        let options = DataOptions { text: self, train_tokenizer: None, written: None };
+        let Encoded { tokens, read, .. } = options.encode(data, model, config, Purpose::Documents)?;
         let whole = |ids: Vec<u32>| vec![Document { assistant_mask: vec![true; ids.len()], ids }];
         let documents = match tokens {
             Tokens::Bytes(bytes) => whole(bytes.into_iter().map(u32::from).collect()),
             Tokens::Ids(ids) => whole(ids),
             Tokens::Documents(documents) => documents,
+            Tokens::Pairs(pairs) => pairs.into_iter().flatten().collect(),
         };
-        say_what_was_read(data, &read, Summary::of(&documents, seq_len), seq_len);
+        say_what_was_read(data, &read, Summary::of(&documents, seq_len), seq_len, Purpose::Documents);
         Ok(documents)
     }
 }
@@ -151,18 +162,28 @@ impl DataOptions {
     /// The dataset of a file, and its tokenizer. A preset's vocabulary size is set to the tokenizer's. Says on standard error what was
     /// read.
     pub fn dataset(&self, data: &str, model: &ModelOptions, config: &mut Config, seq_len: u32) -> Result<(Dataset, Tokenizer)> {
-        let Encoded { tokens, tokenizer, read } = self.encode(data, model, config)?;
+        self.read(data, model, config, seq_len, Purpose::Documents)
+    }
+
+    /// The same for pairs of answers.
+    pub fn pairs(&self, data: &str, model: &ModelOptions, config: &mut Config, seq_len: u32) -> Result<(Dataset, Tokenizer)> {
+        self.read(data, model, config, seq_len, Purpose::Pairs)
+    }
+
+    fn read(&self, data: &str, model: &ModelOptions, config: &mut Config, seq_len: u32, purpose: Purpose) -> Result<(Dataset, Tokenizer)> {
+        let Encoded { tokens, tokenizer, read } = self.encode(data, model, config, purpose)?;
         let dataset = match tokens {
             Tokens::Bytes(bytes) => Dataset::text(bytes, seq_len)?,
             Tokens::Ids(ids) => Dataset::tokens(ids, seq_len)?,
             Tokens::Documents(documents) => Dataset::documents(&documents, seq_len)?,
+            Tokens::Pairs(pairs) => Dataset::pairs(&pairs, seq_len)?,
         };
-        say_what_was_read(data, &read, dataset.summary().unwrap_or_default(), seq_len);
+        say_what_was_read(data, &read, dataset.summary().unwrap_or_default(), seq_len, purpose);
         Ok((dataset, tokenizer))
     }
 
     /// Reads a file, whatever it holds, or this project's shaders.
-    fn encode(&self, data: &str, model: &ModelOptions, config: &mut Config) -> Result<Encoded> {
+    fn encode(&self, data: &str, model: &ModelOptions, config: &mut Config, purpose: Purpose) -> Result<Encoded> {
         let text = match data {
             OWN => shaders::text(),
             path => {
@@ -172,6 +193,9 @@ impl DataOptions {
         };
         let text = without_mark(&text);
         match Content::of(data, text)? {
+            Content::Text(_) if purpose == Purpose::Pairs => Err(Error::Data(format!(
+                "{data} has no rows; --objective dpo compares rows with \"chosen\" and \"rejected\", as JSON lines or a JSON array"
+            ))),
             Content::Text(notice) => {
                 notice.into_iter().for_each(|notice| output::say(format_args!("note: {data} {notice}")));
                 let tokenizer = self.tokenizer(model, config, [text].into_iter())?;
@@ -185,9 +209,18 @@ impl DataOptions {
                 let tokenizer = self.tokenizer(model, config, rows.texts())?;
                 // A template may write the date. It gets that of the data, so that a run that is resumed on another day sees the same text.
                 let written = self.written.map_or_else(|| written(data), Ok)?;
-                let EncodedRows { documents, tokenizer, notice } = rows.encode(tokenizer, config.model_type, written)?;
+                let (tokens, tokenizer, notice) = match purpose {
+                    Purpose::Documents => {
+                        let EncodedRows { documents, tokenizer, notice } = rows.encode(tokenizer, config.model_type, written)?;
+                        (Tokens::Documents(documents), tokenizer, notice)
+                    }
+                    Purpose::Pairs => {
+                        let EncodedPairs { pairs, tokenizer, notice } = rows.encode_pairs(tokenizer, config.model_type, written)?;
+                        (Tokens::Pairs(pairs), tokenizer, notice)
+                    }
+                };
                 notice.into_iter().for_each(|notice| output::say(format_args!("note: {data}: {notice}")));
-                Ok(Encoded { tokens: Tokens::Documents(documents), tokenizer, read: rows.count() })
+                Ok(Encoded { tokens, tokenizer, read: rows.count() })
             }
         }
     }
@@ -228,11 +261,12 @@ impl DataOptions {
 }
 
 /// One line on what data came to.
-fn say_what_was_read(data: &str, read: &str, summary: Summary, seq_len: u32) {
+fn say_what_was_read(data: &str, read: &str, summary: Summary, seq_len: u32, purpose: Purpose) {
     let Summary { documents, tokens, labels, cut, without_labels } = summary;
     let documents = if documents == 1 { String::new() } else { format!("{documents} documents of ") };
-    let cut = match cut {
-        0 => String::new(),
+    let cut = match (cut, purpose) {
+        (0, _) => String::new(),
+        (_, Purpose::Pairs) => format!("; {cut} answers end after --seq-len {seq_len}, and what follows is left out"),
         _ => format!("; {cut} longer than --seq-len {seq_len} are cut, and what follows a cut does not see what precedes it"),
     };
     let left_out = if without_labels == 0 { String::new() } else { format!("; {without_labels} without labels are left out") };

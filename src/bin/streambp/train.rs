@@ -8,12 +8,15 @@ use clap::{ArgMatches, Args, Command};
 use streambp::error::{Error, Result};
 use streambp::gpu::{Gpu, Kernels};
 use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, WithAdapters, adapter_files};
-use streambp::step::{BatchShape, Strategy};
+use streambp::step::{BatchShape, Objective, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::run_file::{OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
-use streambp::train::{Dataset, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within};
+use streambp::train::{AdaptersOff, Dataset, ReferenceModel, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within};
 
-use crate::options::{Adapters, ModelOptions, Opened, StrategyOptions, human_bytes, note_length, parse_bytes, strategy_words};
+use crate::options::{
+    Adapters, ModelOptions, ObjectiveOptions, Opened, StrategyOptions, human_bytes, note_length, open_reference, parse_bytes, progress_bar,
+    refuse_reference, strategy_words,
+};
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
 use crate::record;
@@ -26,8 +29,8 @@ use crate::training::{Files, Intervals, Training};
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// UTF-8 text file; or JSON lines or a JSON array of rows with `messages`, `text`, `prompt` and `completion`, or `conversations`; or
-    /// `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort`, `sum`,
+    /// UTF-8 text file; or JSON lines or a JSON array of rows with `messages`, `text`, `prompt` and `completion`, or `conversations`, for
+    /// dpo with `chosen` and `rejected`, with or without `prompt`; or `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort`, `sum`,
     /// `stories` or `stories-ko` (stories in English or Korean, with questions)
     #[arg(long)]
     data: String,
@@ -42,12 +45,17 @@ pub struct Arguments {
     /// Number of steps
     #[arg(long)]
     steps: u64,
-    /// Sequences per batch
+    /// Sequences per batch; for dpo pairs of them
     #[arg(long, default_value_t = 1)]
     batch: u32,
     /// Batches per step (gradient accumulation)
     #[arg(long, default_value_t = 1)]
     accumulate: u32,
+    #[command(flatten)]
+    objective: ObjectiveOptions,
+    /// Model directory of the reference (for dpo) [default: the model before training, without its adapters]
+    #[arg(long, value_name = "DIR")]
+    reference: Option<PathBuf>,
     #[command(flatten)]
     strategy: StrategyOptions,
     /// Peak learning rate
@@ -101,8 +109,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn settings(&self) -> Settings {
-        Settings {
+    fn settings(&self) -> Result<Settings> {
+        Ok(Settings {
             seq_len: self.seq_len,
             batch: self.batch,
             accumulate: self.accumulate,
@@ -117,7 +125,8 @@ impl Arguments {
             epsilon: self.epsilon,
             seed: self.seed,
             strategy: Strategy::default(),
-        }
+            objective: self.objective.objective()?,
+        })
     }
 
     /// Notes how the run was started. `written` is when its text was, if a run's file says so.
@@ -143,7 +152,11 @@ impl Arguments {
     }
 
     /// The dataset, and its tokenizer if it is a file. A preset's vocabulary size is set to the tokenizer's.
-    fn dataset(&self, config: &mut Config) -> Result<(Dataset, Option<Tokenizer>)> {
+    fn dataset(&self, config: &mut Config, objective: Objective) -> Result<(Dataset, Option<Tokenizer>)> {
+        if let Objective::Dpo(_) = objective {
+            let (dataset, tokenizer) = self.text.pairs(&self.data, &self.model, config, self.seq_len)?;
+            return Ok((dataset, Some(tokenizer)));
+        }
         let made_up = match self.data.as_str() {
             OWN if self.text.keeps_tokenizer() => Dataset::own(self.seq_len),
             name => match Task::named(name, self.distance) {
@@ -214,13 +227,14 @@ impl Arguments {
 }
 
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
-    let settings = arguments.settings();
+    let settings = arguments.settings()?;
     settings.validate()?;
+    refuse_reference(arguments.reference.as_deref(), settings.objective)?;
     session.signals.listen("step")?;
     let out = arguments.open_out()?;
     let mut base = arguments.model.base(arguments.seed).await?;
     note_length(&base, arguments.seq_len);
-    let (dataset, tokenizer) = arguments.dataset(&mut base.config)?;
+    let (mut dataset, tokenizer) = arguments.dataset(&mut base.config, settings.objective)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
     match &out {
         Some(out) => arguments.check_room(out, &spec)?,
@@ -235,10 +249,13 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let gpu = session.open().await?;
     let shape = settings.batch_shape(&dataset);
     let strategy = arguments.choose_strategy(&spec, &shape, &gpu, session).await?;
-    let plan = plan_within(&spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
+    let plan = plan_within(settings.objective, &spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
     let settings = Settings { strategy, ..settings };
+    if let Objective::Dpo(_) = settings.objective {
+        ask_reference(&mut dataset, &arguments, (&spec, &values), &shape, &gpu, session).await?;
+    }
     let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;
     let saved = match &out {
         Some(out) if arguments.resume.is_some() => Some(resume(&mut trainer, out).await?),
@@ -264,6 +281,33 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     outcome?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the reference of all pairs, before the training needs the memory.
+async fn ask_reference(
+    dataset: &mut Dataset,
+    arguments: &Arguments,
+    (spec, values): (&ModelSpec, &WithAdapters<Model, Adapters>),
+    shape: &BatchShape,
+    gpu: &Gpu,
+    session: Session<'_>,
+) -> Result<()> {
+    let mut reference = match &arguments.reference {
+        None => ReferenceModel::new(gpu, spec, &AdaptersOff(values), shape).await?,
+        Some(directory) => {
+            let other = open_reference(directory, spec).await?;
+            ReferenceModel::new(gpu, &ModelSpec::from(&other.config), &other, shape).await?
+        }
+    };
+    let bar = progress_bar(0, "asking the reference");
+    let progress = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        session.signals.check()
+    };
+    let asked = dataset.ask_reference(&mut reference, arguments.batch, progress).await;
+    bar.finish_and_clear();
+    asked
 }
 
 /// Resumes from the checkpoint. Returns its step.

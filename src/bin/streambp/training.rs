@@ -3,10 +3,10 @@
 use std::fs;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 use streambp::error::{Error, Result};
 use streambp::train::run_file::{METRICS, Metrics, RunFile};
-use streambp::train::{AccuracyAtDistance, StepReport, Trainer, Validation, save_run};
+use streambp::train::{AccuracyAtDistance, DpoMetrics, StepReport, Trainer, Validation, save_run};
 
 use crate::out_directory::OutDirectory;
 use crate::output;
@@ -77,7 +77,8 @@ impl Training<'_> {
             }
             bar.set_message(format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second));
             bar.inc(1);
-            if let Err(error) = bar.suspend(|| print_step(&report, validation, self.session.json)) {
+            let of_pairs = self.trainer.of_pairs();
+            if let Err(error) = bar.suspend(|| print_step(&report, validation, of_pairs, self.session.json)) {
                 self.save().await?;
                 return Err(error);
             }
@@ -131,9 +132,12 @@ fn progress_bar(steps: u64, done: u64) -> ProgressBar {
     ProgressBar::new(steps).with_style(style).with_position(done)
 }
 
-fn print_step(report: &StepReport, validation: Option<Validation>, json: bool) -> Result<()> {
+fn print_step(report: &StepReport, validation: Option<Validation>, of_pairs: Option<DpoMetrics>, json: bool) -> Result<()> {
     if json {
         let mut line = json!(report);
+        if let (Some(line), Some(Value::Object(of_pairs))) = (line.as_object_mut(), of_pairs.map(|of_pairs| json!(of_pairs))) {
+            line.extend(of_pairs);
+        }
         if let Some(validation) = validation {
             line["validation_loss"] = json!(validation.loss);
             line["validation_accuracy"] = json!(validation.accuracy);
@@ -142,9 +146,11 @@ fn print_step(report: &StepReport, validation: Option<Validation>, json: bool) -
         return output::json(&line);
     }
     let Some(validation) = validation else { return Ok(()) };
-    let accuracy = validation.accuracy.map_or(String::new(), |a| format!("  answers {:.1} %", 100.0 * a));
+    let name = if of_pairs.is_some() { "pairs" } else { "answers" };
+    let accuracy = validation.accuracy.map_or(String::new(), |a| format!("  {name} {:.1} %", 100.0 * a));
+    let margin = of_pairs.map_or(String::new(), |of_pairs| format!("  margin {:.3}", of_pairs.margin));
     output::line(format_args!(
-        "step {:6}  loss {:.4}  validation {:.4}{accuracy}  |g| {:.3}  lr {:.1e}  {:.0} tokens/s",
+        "step {:6}  loss {:.4}{margin}  validation {:.4}{accuracy}  |g| {:.3}  lr {:.1e}  {:.0} tokens/s",
         report.step, report.loss, validation.loss, report.grad_norm, report.learning_rate, report.tokens_per_second
     ))?;
     // Most tasks have all their answers at one distance.

@@ -5,12 +5,20 @@ mod dpo;
 mod reference;
 
 pub use dpo::DpoMetrics;
-pub use reference::{AdaptersOff, reference_log_probs};
+pub use reference::{AdaptersOff, ReferenceModel, reference_log_probs};
 
 use crate::error::{Error, Result};
 use crate::step::{DpoLossType, Objective};
 
 impl Objective {
+    /// What pairs have left, if it compares these: log-probability and log-ratio of each sequence (2P×2).
+    pub fn metrics(&self, sequence_log_probs: &[f32]) -> Option<DpoMetrics> {
+        match self {
+            Objective::CrossEntropy => None,
+            Objective::Dpo(settings) => Some(DpoMetrics::of(settings, sequence_log_probs)),
+        }
+    }
+
     /// Checks its settings.
     ///
     /// # Errors

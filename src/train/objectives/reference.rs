@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, Kernels};
 use crate::model::{ModelSpec, Parameter, Role, WeightSource};
-use crate::step::{Batch, Pass, Plan, Program, Strategy};
+use crate::step::{Batch, BatchShape, Pass, Plan, Program, Strategy};
 
 /// A weight source of adapters that change nothing: their second matrix is zero.
 pub struct AdaptersOff<'a, S>(pub &'a S);
@@ -20,18 +20,40 @@ impl<S: WeightSource> WeightSource for AdaptersOff<'_, S> {
     }
 }
 
-/// The log-probability of every label of a batch (N); 0 where it is ignored. Nothing of it stays on the device.
+/// A model on a device that says what it finds of labels. Nothing of it stays there when it is dropped.
+pub struct ReferenceModel {
+    executor: Executor,
+}
+
+impl ReferenceModel {
+    /// For batches of that shape.
+    ///
+    /// # Errors
+    /// Errors of the weight source and of the device; [`Error::BindingTooLarge`](crate::error::Error::BindingTooLarge).
+    pub async fn new(gpu: &Gpu, spec: &ModelSpec, values: &impl WeightSource, shape: &BatchShape) -> Result<ReferenceModel> {
+        let program = Program::evaluation(spec, shape.clone(), Strategy::default());
+        let gpu = gpu.used_for("reference");
+        let executor = Executor::new(Kernels::new(&gpu, Plan::new(program, gpu.limits())?)?).await?;
+        executor.load(values).await?;
+        Ok(ReferenceModel { executor })
+    }
+
+    /// The log-probability of every label of a batch (N); 0 where it is ignored.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub async fn log_probs(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        self.executor.load_batch(batch);
+        self.executor.run(Pass::Forward..=Pass::Loss).await?;
+        let log_probs = self.executor.read(self.executor.program().bindings.log_probs).await?;
+        Ok(bytemuck::pod_collect_to_vec(&log_probs))
+    }
+}
+
+/// What a model says of the labels of one batch.
 ///
 /// # Errors
-/// Errors of the weight source and of the device; [`Error::BindingTooLarge`](crate::error::Error::BindingTooLarge).
+/// As [`ReferenceModel::new`].
 pub async fn reference_log_probs(gpu: &Gpu, spec: &ModelSpec, values: &impl WeightSource, batch: &Batch) -> Result<Vec<f32>> {
-    let program = Program::evaluation(spec, batch.shape.clone(), Strategy::default());
-    let gpu = gpu.used_for("reference");
-    let kernels = Kernels::new(&gpu, Plan::new(program, gpu.limits())?)?;
-    let mut executor = Executor::new(kernels).await?;
-    executor.load(values).await?;
-    executor.load_batch(batch);
-    executor.run(Pass::Forward..=Pass::Loss).await?;
-    let log_probs = executor.read(executor.program().bindings.log_probs).await?;
-    Ok(bytemuck::pod_collect_to_vec(&log_probs))
+    ReferenceModel::new(gpu, spec, values, &batch.shape).await?.log_probs(batch).await
 }

@@ -149,7 +149,7 @@ fn optimizer(settings: &Settings) -> Vec<String> {
     #[rustfmt::skip]
     let Settings {
         seq_len, batch, accumulate, strategy: _, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
-        beta1, beta2, epsilon, seed,
+        beta1, beta2, epsilon, seed, objective: _,
     } = settings;
     let default = Settings::default();
     let options = [

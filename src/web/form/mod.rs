@@ -12,7 +12,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceClass, DeviceSpeed};
 use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
-use crate::step::{BatchShape, Limits, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{BatchShape, Limits, Objective, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{AutoChunk, ChunkLength, Language, Settings, auto_chunk};
 use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
@@ -411,6 +411,7 @@ impl Form {
             batch: self.positive(Field::Batch)?,
             accumulate: self.positive(Field::Accumulate)?,
             strategy,
+            objective: Objective::CrossEntropy,
             learning_rate: self.number(Field::LearningRate)?,
             min_learning_rate: self.number(Field::MinLearningRate)?,
             warmup: self.whole(Field::Warmup)?,

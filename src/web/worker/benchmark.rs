@@ -7,7 +7,7 @@ use super::model_client::ModelClient;
 use crate::error::Result;
 use crate::gpu::{Ceilings, Executor, Gpu, Kernels};
 use crate::model::{Parameters, WeightSource, Weights};
-use crate::step::{Batch, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{Batch, Objective, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{Dataset, Profile, errors_in_f64, plan_within, verify};
 use crate::web::protocol::{FromWorker, Run};
 
@@ -41,7 +41,7 @@ pub async fn profile(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClie
 
 /// A step on its device, with its weights and its batch.
 async fn ready(gpu: &Gpu, run: &Run, values: &impl WeightSource, strategy: Strategy, batch: &Batch) -> Result<Executor> {
-    let plan = plan_within(&run.spec, &batch.shape, strategy, run.budget, gpu.limits())?;
+    let plan = plan_within(Objective::CrossEntropy, &run.spec, &batch.shape, strategy, run.budget, gpu.limits())?;
     let executor = Executor::new(Kernels::new(&gpu.used_for("comparison"), plan)?).await?;
     executor.load(values).await?;
     executor.load_batch(batch);

@@ -56,7 +56,8 @@ impl Running {
     /// Plans, allocates and compiles a run, and goes back to a state of it, if there is one.
     pub async fn begin(gpu: &Gpu, run: Run, dataset: Arc<Dataset>, models: &ModelClient, good: Option<Rc<RunState>>) -> Result<Self> {
         let settings = run.settings.clone();
-        let plan = plan_within(&run.spec, &settings.batch_shape(&dataset), settings.strategy, run.budget, gpu.limits())?;
+        let plan =
+            plan_within(settings.objective, &run.spec, &settings.batch_shape(&dataset), settings.strategy, run.budget, gpu.limits())?;
         let kernels = Kernels::new_with_progress(gpu, plan, |done, all| send(&FromWorker::Preparing(done, all))).await?;
         let values = models.first_values(&run);
         let mut trainer = match good.as_ref().map(|good| &good.snapshot.weights) {

@@ -104,7 +104,7 @@ fn the_command_of_a_form_means_the_run_of_the_form() {
         let arguments = parsed.arguments;
         let (shape, speed) = (BatchShape::uniform(arguments.batch, arguments.seq_len), DeviceClass::TYPICAL.speed());
         let (strategy, _) = arguments.strategy.resolve(&run.spec, &shape, arguments.budget, Limits::NONE, &speed);
-        assert_eq!(Settings { strategy, ..arguments.settings() }, run.settings, "{line}");
+        assert_eq!(Settings { strategy, ..arguments.settings().unwrap() }, run.settings, "{line}");
         assert!(!arguments.strategy.is_open(), "{line}");
         assert_eq!(pollster::block_on(arguments.model.open(arguments.seed)).unwrap().spec, run.spec, "{line}");
         assert_eq!((arguments.budget, arguments.val_every), (Some(run.budget), run.validate_every), "{line}");
