@@ -417,4 +417,50 @@ mod tests {
         let thinks = PLAIN.replace("assistant\\n' }}{% endif", "assistant\\n<think>' }}{% endif");
         assert_eq!(rows(TALK).encode(with(&thinks), ModelType::Llama, 0).unwrap().notice, Some(ASKS_OTHERWISE));
     }
+
+    /// What is learned of the two answers of each row, and what precedes it.
+    fn answers(rows: &Rows) -> Result<Vec<[(String, String); 2]>> {
+        let tokenizer = train_vocabulary([include_str!("conversation.rs")].into_iter(), 400, ModelType::Llama).unwrap();
+        let EncodedPairs { pairs, tokenizer, .. } = rows.encode_pairs(tokenizer, ModelType::Llama, 0)?;
+        let parts = |document: &Document| {
+            let start = document.assistant_mask.iter().position(|&learned| learned).unwrap();
+            (tokenizer.decode(&document.ids[..start]), tokenizer.decode(&document.ids[start..]))
+        };
+        Ok(pairs.iter().map(|pair| pair.each_ref().map(parts)).collect())
+    }
+
+    #[test]
+    fn answers_are_compared_after_one_prompt() {
+        let pair = |prompt: &str, chosen: &str, rejected: &str| {
+            [chosen, rejected].map(|answer| (prompt.to_owned(), format!("{answer}<|eot_id|>")))
+        };
+        let given = rows(r#"{"prompt": "Sun or rain?", "chosen": " Sun.", "rejected": " Snow."}"#);
+        assert_eq!((given.count(), answers(&given).unwrap()), ("1 preference".to_owned(), vec![pair("Sun or rain?", " Sun.", " Snow.")]));
+        // The space before the answers belongs to them.
+        let implicit = rows(r#"{"chosen": "Sun or rain? Sun.", "rejected": "Sun or rain? Rain."}"#);
+        assert_eq!(answers(&implicit).unwrap(), [pair("Sun or rain?", " Sun.", " Rain.")]);
+        let user = r#"{"role": "user", "content": "Sun or rain?"}"#;
+        let reply = |text: &str| format!(r#"{{"role": "assistant", "content": "{text}"}}"#);
+        let lists = [
+            format!(r#"{{"prompt": [{user}], "chosen": [{}], "rejected": [{}]}}"#, reply("Sun."), reply("Snow.")),
+            format!(r#"{{"chosen": [{user}, {}], "rejected": [{user}, {}]}}"#, reply("Sun."), reply("Snow.")),
+        ];
+        let [explicit, implicit] = lists.map(|row| answers(&rows(&row)).unwrap());
+        assert_eq!(explicit, implicit);
+        assert!(explicit[0][0].1.starts_with("Sun.") && explicit[0][1].1.starts_with("Snow.") && explicit[0][0].0 == explicit[0][1].0);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_compared_say_why() {
+        let read = |row: &str| Rows::read("f", row).unwrap_err().to_string();
+        assert!(read(r#"{"chosen": "a", "rejected": "b"}"#).contains("begin unlike"));
+        assert!(read(r#"{"prompt": "p", "chosen": [], "rejected": "b"}"#).contains("of one kind"));
+        assert!(read(r#"{"prompt": "p", "chosen": "a"}"#).contains("\"chosen\" and \"rejected\""));
+        let said = |row: &str| answers(&rows(row)).unwrap_err().to_string();
+        assert!(said(r#"{"text": "a"}"#).contains("line 1: has no \"chosen\" and \"rejected\""));
+        let tokenizer = Tokenizer::bytes();
+        let one = rows(r#"{"prompt": "p", "chosen": "a", "rejected": "b"}"#);
+        let refused = one.encode(tokenizer, ModelType::Llama, 0).err().unwrap().to_string();
+        assert!(refused.contains("only --objective dpo"), "{refused}");
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{StepReport, Task, Validation};
+use super::{DpoMetrics, StepReport, Task, Validation};
 
 pub use crate::model::archive::CHECKPOINT;
 
@@ -60,6 +60,9 @@ pub struct Metrics {
     /// The step.
     #[serde(flatten)]
     pub report: StepReport,
+    /// What it found of its pairs, if the objective compares these.
+    #[serde(flatten)]
+    pub of_pairs: Option<DpoMetrics>,
     /// The validation, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
@@ -78,7 +81,8 @@ impl Metrics {
             let mut line: Value = serde_json::from_str(line).ok()?;
             // A perplexity that is not finite cannot be written as JSON.
             let validation = line.get_mut("validation").and_then(|validation| serde_json::from_value(validation.take()).ok());
-            Some(Metrics { report: serde_json::from_value(line).ok()?, validation })
+            let of_pairs = serde_json::from_value(line.clone()).ok();
+            Some(Metrics { report: serde_json::from_value(line).ok()?, of_pairs, validation })
         };
         lines.lines().filter_map(read).filter(|metrics| metrics.report.step <= steps).collect()
     }
@@ -93,8 +97,10 @@ mod tests {
         let [loss, grad_norm, learning_rate, seconds, tokens_per_second] = [0.1 + 0.2, 1.0 / 3.0, 3e-3, 0.5, 128.0];
         let by_position = vec![LossAtPositions { from: 1, to: 1, loss, perplexity, labels: 4 }];
         let report = StepReport { step, loss, grad_norm, learning_rate, tokens: 64, seconds, tokens_per_second, peak_bytes: 9 };
+        let of_pairs = (step == 1).then(|| DpoMetrics { margin: 1.0 / 7.0, ..DpoMetrics::default() });
         Metrics {
             report,
+            of_pairs,
             validation: (step == 2).then_some(Validation { loss, accuracy: None, accuracy_by_distance: Vec::new(), by_position }),
         }
     }

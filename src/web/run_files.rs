@@ -8,7 +8,7 @@ use super::protocol::{AtHand, Data, GivenText, History, Run, Start};
 use crate::error::{Error, Result};
 use crate::model::Preset;
 use crate::model::archive::TEXT_FOLDER;
-use crate::step::StrategyKind;
+use crate::step::{Objective, StrategyKind};
 use crate::train::run_file::{CHECKPOINT, METRICS, Metrics, OWN, RUN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use crate::train::{ChunkLength, Snapshot};
 
@@ -32,7 +32,8 @@ pub fn files(run: &Run, history: &History, snapshot: &Snapshot) -> Vec<(&'static
     };
     let started = RunFile { arguments: arguments(run, run.chunks.map(ChunkLength::Tokens), &text, false), written };
     let validation = |step| history.validations.iter().find(|(at, _)| *at == step).map(|(_, validation)| validation.clone());
-    let metrics = history.steps.iter().map(|report| Metrics { report: *report, validation: validation(report.step) }.to_line());
+    let metrics =
+        history.steps.iter().map(|report| Metrics { report: *report, of_pairs: None, validation: validation(report.step) }.to_line());
     vec![(RUN, started.to_json().into_bytes()), (METRICS, metrics.collect::<String>().into_bytes()), (CHECKPOINT, snapshot.to_bytes())]
 }
 
@@ -49,7 +50,7 @@ pub fn started(json: Option<&[u8]>) -> Result<RunFile> {
 /// What the run has done by its snapshot.
 pub fn history(metrics: &[u8], snapshot: &Snapshot) -> History {
     let mut history = History::default();
-    for Metrics { report, validation } in Metrics::read(&String::from_utf8_lossy(metrics), snapshot.step) {
+    for Metrics { report, validation, .. } in Metrics::read(&String::from_utf8_lossy(metrics), snapshot.step) {
         history.steps.push(report);
         history.validations.extend(validation.map(|validation| (report.step, validation)));
     }
@@ -75,6 +76,9 @@ fn generated(name: &str, distance: u32) -> Option<Data> {
 /// # Errors
 /// [`Error::Data`] names what the page does not have, and says what to do.
 pub fn run(started: &RunFile, snapshot: &Snapshot, text: Option<GivenText>, at_hand: AtHand) -> Result<Run> {
+    if snapshot.run.settings.objective != Objective::CrossEntropy {
+        return Err(not_here("preferences (--objective dpo)"));
+    }
     let distance = number(started, "distance", u64::from(TASK_DISTANCE))? as u32;
     let data = match (started.value("data"), text) {
         (None, _) => return Err(Error::Data(format!("{RUN} names no --data; continue the run with streambp train --resume"))),
@@ -158,6 +162,7 @@ fn not_here(what: &str) -> Error {
 mod tests {
     use super::*;
     use crate::model::{Parameters, Weights};
+    use crate::step::DpoSettings;
     use crate::train::{Language, RunId, StepReport};
     use crate::web::form::{Adapter, Form};
     use crate::web::protocol::TaskKind;
@@ -209,6 +214,9 @@ mod tests {
         assert!(refused(&snapshot, &["--model=tiny", "--data=recall-cut"]).contains("recall-cut"));
         assert!(refused(&snapshot, &["--model=tiny", "--data=/a/book.txt"]).contains("/a/book.txt"));
         assert!(refused(&snapshot, &["--model=tiny", "--data=own", "--tokenizer=/a/t.json"]).contains("/a/t.json"));
+        let mut of_pairs = snapshot.clone();
+        of_pairs.run.settings.objective = Objective::Dpo(DpoSettings::default());
+        assert!(refused(&of_pairs, &["--model=tiny", "--data=own"]).contains("--objective dpo"));
         let mut form = Form::default();
         form.has_adapters = true;
         snapshot.run.spec = form.plan(&Adapter::default()).unwrap().spec;

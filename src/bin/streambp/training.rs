@@ -69,15 +69,14 @@ impl Training<'_> {
                 true => Some(self.trainer.validate().await?),
                 false => None,
             };
-            let metrics = Metrics { report, validation };
+            let metrics = Metrics { report, of_pairs: self.trainer.of_pairs(), validation };
             self.files.iter_mut().for_each(|files| files.metrics += &metrics.to_line());
-            let Metrics { report, validation } = metrics;
+            let Metrics { report, of_pairs, validation } = metrics;
             if report.step.is_multiple_of(self.intervals.checkpoint.max(1)) && !is_last {
                 self.save_or_warn(&bar).await?;
             }
             bar.set_message(format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second));
             bar.inc(1);
-            let of_pairs = self.trainer.of_pairs();
             if let Err(error) = bar.suspend(|| print_step(&report, validation, of_pairs, self.session.json)) {
                 self.save().await?;
                 return Err(error);
