@@ -3,8 +3,8 @@
 #include linear_grad_operands
 #include matmul_tile
 
-// Four terms from 4 · n on of the tokens or of the columns that a thread carries.
-fn load$(what: Carried, first_token: u32, first_col: u32, n: u32) -> mat4x4<f32> {
+// Four terms from 4 · n on of the tokens or of the columns that a thread stages.
+fn load$(what: Staged, first_token: u32, first_col: u32, n: u32) -> mat4x4<f32> {
   var values = mat4x4<f32>();
   let at = min(n, params$.vec4s - 1u);
 //: load
@@ -33,37 +33,8 @@ fn load$(what: Carried, first_token: u32, first_col: u32, n: u32) -> mat4x4<f32>
 }
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
-  let row_thread = local_invocation_index / $COL_THREADSu;
-  let col_thread = local_invocation_index % $COL_THREADSu;
-  let first_token = workgroup_id.x * TOKEN_TILE;
-  let first_col = workgroup_id.y * $COL_VEC4Su * $COL_THREADSu;
-  let mine = carried($COL_VEC4Su * $COL_THREADSu, local_invocation_index);
-//: load
-  var next = load$(mine, first_token, first_col, mine.terms);
-//:
-#if BLOCKED
-  for (var block = 0u; block < params$.vec4s; block += $BLOCK_VEC4Su) {
-  let end = min(block + $BLOCK_VEC4Su, params$.vec4s);
-#else
-  const block = 0u;
-  let end = params$.vec4s;
-#end
-#for r in 0..$ROW_VEC4S
-#for c in 0..4
-#for q in 0..$COL_VEC4S
-  var sum$r_$c_$q = vec4(0.0);
-#end
-#end
-#end
-  for (var n = block; n < end; n += TILE_VEC4S) {
-//: load
-    carry(mine, next);
-    workgroupBarrier();
-    if n + TILE_VEC4S < params$.vec4s { next = load$(mine, first_token, first_col, n + TILE_VEC4S + mine.terms); }
-//:
-#insert matmul_tile_product
-    workgroupBarrier();
-  }
+  let all_terms = params$.vec4s;
+#insert matmul_tile_blocks
   let d_x_row = first_row(params$.d_x_row_modulus);
 #for r in 0..$ROW_VEC4S
 #for c in 0..4

@@ -4,8 +4,8 @@
 #include linear_operands
 #include matmul_tile
 
-// Four terms from 4 · k on of the tokens or of the columns that a thread carries.
-fn load$(what: Carried, first_token: u32, first_col: u32, k: u32) -> mat4x4<f32> {
+// Four terms from 4 · k on of the tokens or of the columns that a thread stages.
+fn load$(what: Staged, first_token: u32, first_col: u32, k: u32) -> mat4x4<f32> {
   var rows = mat4x4<f32>();
   let at = min(k, params$.in_vec4s - 1u);
 //: load
@@ -26,37 +26,8 @@ fn load$(what: Carried, first_token: u32, first_col: u32, k: u32) -> mat4x4<f32>
 }
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
-  let row_thread = local_invocation_index / $COL_THREADSu;
-  let col_thread = local_invocation_index % $COL_THREADSu;
-  let first_token = workgroup_id.x * TOKEN_TILE;
-  let first_col = workgroup_id.y * $COL_VEC4Su * $COL_THREADSu;
-  let mine = carried($COL_VEC4Su * $COL_THREADSu, local_invocation_index);
-//: load
-  var next = load$(mine, first_token, first_col, mine.terms);
-//:
-#if BLOCKED
-  for (var block = 0u; block < params$.in_vec4s; block += $BLOCK_VEC4Su) {
-  let end = min(block + $BLOCK_VEC4Su, params$.in_vec4s);
-#else
-  const block = 0u;
-  let end = params$.in_vec4s;
-#end
-#for r in 0..$ROW_VEC4S
-#for c in 0..4
-#for q in 0..$COL_VEC4S
-  var sum$r_$c_$q = vec4(0.0);
-#end
-#end
-#end
-  for (var k = block; k < end; k += TILE_VEC4S) {
-//: load
-    carry(mine, next);
-    workgroupBarrier();
-    if k + TILE_VEC4S < params$.in_vec4s { next = load$(mine, first_token, first_col, k + TILE_VEC4S + mine.terms); }
-//:
-#insert matmul_tile_product
-    workgroupBarrier();
-  }
+  let all_terms = params$.in_vec4s;
+#insert matmul_tile_blocks
   let out_row = first_row(params$.out_row_modulus);
   let residual_row = first_row(params$.residual_row_modulus);
 #for r in 0..$ROW_VEC4S

@@ -4,8 +4,8 @@
 #include linear_weight_grad_operands
 #include matmul_tile
 
-// Four tokens, from the one before `behind` on to the first, of the rows or of the columns that a thread carries.
-fn load$(what: Carried, first_row_vec4: u32, first_col: u32, behind: u32) -> mat4x4<f32> {
+// Four tokens, from the one before `behind` on to the first, of the rows or of the columns that a thread stages.
+fn load$(what: Staged, first_row_vec4: u32, first_col: u32, behind: u32) -> mat4x4<f32> {
   var values = mat4x4<f32>();
   let last = behind - 1u - 4u * what.terms;
 //: load
@@ -33,7 +33,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let col_thread = local_invocation_index % $COL_THREADSu;
   let first_row_vec4 = workgroup_id.y * TILE_ROW_VEC4S;
   let first_col = workgroup_id.x * $COL_VEC4Su * $COL_THREADSu;
-  let mine = carried($COL_VEC4Su * $COL_THREADSu, local_invocation_index);
+  let mine = staged_by($COL_VEC4Su * $COL_THREADSu, local_invocation_index);
 #for q in 0..$COL_VEC4S
   // Threads past the last row or column have another one's, and do not store it.
   let wanted_col$q = first_col + $qu * $COL_THREADSu + col_thread;
@@ -65,7 +65,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     // Always a whole tile, so that every tile runs the same code; tokens past the end count as zero.
     for (var behind = tile * TOKEN_TILE; behind > (tile - 1u) * TOKEN_TILE; behind -= 4u * TILE_VEC4S) {
 //: load
-      carry(mine, next);
+      stage(mine, next);
       workgroupBarrier();
       if behind > 4u * TILE_VEC4S { next = load$(mine, first_row_vec4, first_col, behind - 4u * TILE_VEC4S); }
 //:

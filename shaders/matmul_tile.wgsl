@@ -10,19 +10,19 @@ const TILE_ROW_VEC4S: u32 = 16u;
 var<workgroup> rows_tile: array<array<vec4<f32>, 17>, 8>;
 var<workgroup> cols_tile: array<array<vec4<f32>, 33>, 8>;
 
-// Four terms of four rows or columns, which a thread carries into the tile: its group of terms, its group of rows or columns, and which of
+// Four terms of four rows or columns, which a thread stages: its group of terms, its group of rows or columns, and which of
 // the two; or neither, if there are more threads than groups.
-struct Carried { terms: u32, group: u32, is_of_cols: bool, is_of_rows: bool }
+struct Staged { terms: u32, group: u32, is_of_cols: bool, is_of_rows: bool }
 
-fn carried(col_vec4s: u32, local_invocation_index: u32) -> Carried {
+fn staged_by(col_vec4s: u32, local_invocation_index: u32) -> Staged {
   let group = local_invocation_index / TILE_VEC4S;
   let is_of_cols = group < col_vec4s;
   let is_of_rows = !is_of_cols && group < col_vec4s + TILE_ROW_VEC4S;
-  return Carried(local_invocation_index % TILE_VEC4S, select(group - col_vec4s, group, is_of_cols), is_of_cols, is_of_rows);
+  return Staged(local_invocation_index % TILE_VEC4S, select(group - col_vec4s, group, is_of_cols), is_of_cols, is_of_rows);
 }
 
 // Puts them there: a vec4 of `values` for each term.
-fn carry(what: Carried, values: mat4x4<f32>) {
+fn stage(what: Staged, values: mat4x4<f32>) {
 //: load
   if what.is_of_cols {
 #for e in 0..4
