@@ -166,15 +166,8 @@ impl BoundKernels {
     /// If it is a host copy.
     pub fn dispatch_with(&self, instance: &OpInstance, tuning: &Tuning) -> BoundDispatch {
         let op = self.program().op(instance.block, instance.node);
-        let (slot, dispatch) = self
-            .slot(instance)
-            .zip(kernels::dispatch(
-                self.program(),
-                op,
-                tuning,
-                self.program().blocks[instance.block].chunk_order.chunk_len(self.program().tokens()),
-            ))
-            .expect("copies have no kernel");
+        let dispatch = kernels::dispatch(self.program(), op, tuning, self.chunk_len(instance.block));
+        let (slot, dispatch) = self.slot(instance).zip(dispatch).expect("copies have no kernel");
         self.bind(&CompiledDispatch::new(&self.gpu, FusedDispatch::alone(&dispatch), slot.params_offset))
     }
 
@@ -252,9 +245,14 @@ impl BoundKernels {
         self.gpu.queue.submit([encoder.finish()])
     }
 
+    /// Tokens of the chunks of a block.
+    fn chunk_len(&self, block: usize) -> u32 {
+        self.program().blocks[block].chunk_order.chunk_len(self.program().tokens())
+    }
+
     /// The offset in bytes of a chunk's uniforms in the table of chunks.
     pub fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {
-        let len = self.program().blocks[block].chunk_order.chunk_len(self.program().tokens());
+        let len = self.chunk_len(block);
         let (_, first) = self.chunk_slots.iter().find(|(l, _)| *l == len).expect("every length has its slots");
         (first + chunk.index) * BINDING_ALIGNMENT as u32
     }
