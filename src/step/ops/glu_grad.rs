@@ -20,7 +20,7 @@ impl Operation for GluGrad {
         12 * sizes.chunk_elements(self.d_out)
     }
 
-    fn goes_on_with(&self) -> Option<TensorId> {
+    fn continues(&self) -> Option<TensorId> {
         Some(self.d_out)
     }
 }

@@ -32,7 +32,7 @@ impl Operation for LinearGrad {
         true
     }
 
-    fn goes_on_with(&self) -> Option<TensorId> {
+    fn continues(&self) -> Option<TensorId> {
         self.accumulate.then_some(self.d_x)
     }
 }

@@ -142,7 +142,7 @@ impl Op {
 
     /// How `later`, which comes after it but not necessarily directly, may share a dispatch with it.
     pub fn fusion_with(&self, later: &Op) -> Option<Fusion> {
-        if later.inner().goes_on_with().is_some_and(|tensor| self.is_gone_on_from(later, tensor)) {
+        if later.inner().continues().is_some_and(|tensor| self.is_continued_by(later, tensor)) {
             return Some(Fusion::After);
         }
         let are_siblings = self.kind().is_sibling_of(later.kind()) && self.inner().has_siblings() && later.inner().has_siblings();
@@ -151,7 +151,7 @@ impl Op {
     }
 
     /// Can `later` go on with what each workgroup has just written of the tensor? Nothing else may tie the two.
-    fn is_gone_on_from(&self, later: &Op, tensor: TensorId) -> bool {
+    fn is_continued_by(&self, later: &Op, tensor: TensorId) -> bool {
         let kinds = [(OpKind::LinearGrad, OpKind::LinearGrad), (OpKind::LinearGrad, OpKind::GluGrad), (OpKind::Linear, OpKind::Rope)];
         let others = |op: &Op| op.written().filter(|&id| id != tensor).collect::<Vec<_>>();
         kinds.contains(&(self.kind(), later.kind()))

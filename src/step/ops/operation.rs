@@ -73,7 +73,7 @@ pub trait Operation: Operands {
     }
 
     /// The tensor with which it goes on, tile by tile, where it was just written.
-    fn goes_on_with(&self) -> Option<TensorId> {
+    fn continues(&self) -> Option<TensorId> {
         None
     }
 }

@@ -30,7 +30,7 @@ impl Operation for Rope {
         true
     }
 
-    fn goes_on_with(&self) -> Option<TensorId> {
+    fn continues(&self) -> Option<TensorId> {
         Some(self.x)
     }
 }
