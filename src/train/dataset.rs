@@ -112,7 +112,7 @@ impl Dataset {
     ///
     /// # Errors
     /// Errors of the device and of `progress`.
-    pub async fn ask_reference(
+    pub async fn precompute_ref_log_probs(
         &mut self,
         reference: &mut ReferenceModel,
         batch: u32,
@@ -123,7 +123,7 @@ impl Dataset {
         for (number, of_pairs) in batches.iter().enumerate() {
             progress(number, batches.len())?;
             let log_probs = reference.log_probs(of_pairs).await?;
-            pairs.keep_reference(number, batch, &log_probs);
+            pairs.set_ref_log_probs(number, batch, &log_probs);
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Generator, Sampled, Sampler};
-pub use objectives::{AdaptersOff, DpoMetrics, ReferenceModel, reference_log_probs};
+pub use objectives::{AdaptersOff, DpoMetrics, ReferenceModel, reference_log_probs, sequence_log_probs};
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use report::device_report;
 pub use roofline::{Profile, RooflineRow, matmul_gflops, roofline};

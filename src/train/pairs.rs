@@ -111,7 +111,7 @@ impl Pairs {
     }
 
     /// Keeps what the reference says of the labels of a batch of [`Pairs::batches`] with that number.
-    pub fn keep_reference(&mut self, batch: usize, pairs: u32, log_probs: &[f32]) {
+    pub fn set_ref_log_probs(&mut self, batch: usize, pairs: u32, log_probs: &[f32]) {
         let (count, mut start) = (self.all.len(), 0);
         for i in 0..pairs as usize {
             for of_sequence in &mut self.all[(batch * pairs as usize + i) % count].ref_log_probs {
@@ -190,7 +190,7 @@ mod tests {
                 .zip(&batch.labels)
                 .map(|(&id, &label)| if label == IGNORED_LABEL { 0.0 } else { -(id as f32) })
                 .collect();
-            pairs.keep_reference(number, 3, &said);
+            pairs.set_ref_log_probs(number, 3, &said);
         }
         let batch = pairs.batch(0, 1, 2);
         for ((said, &id), &label) in batch.ref_log_probs.iter().zip(&batch.input_ids).zip(&batch.labels) {

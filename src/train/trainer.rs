@@ -11,6 +11,7 @@ use web_time::Instant;
 
 use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
+use super::objectives::sequence_log_probs;
 use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
@@ -255,7 +256,7 @@ impl Trainer {
 
     /// After the gradients of a batch: loads the next batch, whose gradients are accumulated, or, after the last one, prepares the update.
     async fn after_gradients(&self, in_progress: &mut StepInProgress) -> Result<()> {
-        in_progress.pairs.extend(self.sequence_log_probs().await?);
+        in_progress.pairs.extend(sequence_log_probs(&self.executor).await?);
         match in_progress.batches.pop_front() {
             Some(batch) => {
                 self.executor.load_batch(&batch);
@@ -267,14 +268,6 @@ impl Trainer {
             }
         }
         Ok(())
-    }
-
-    /// Log-probability and log-ratio of each sequence of the batch's pairs; nothing, if the objective compares none.
-    async fn sequence_log_probs(&self) -> Result<Vec<f32>> {
-        match self.executor.program().bindings.pairs {
-            Some(pairs) => Ok(bytemuck::pod_collect_to_vec(&self.executor.read(pairs.sequence_log_probs).await?)),
-            None => Ok(Vec::new()),
-        }
     }
 
     /// Submits the next step's forward pass, which changes no persistent state. Not with offloading, whose copies would have to be waited
@@ -352,7 +345,7 @@ impl Trainer {
             let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
             sums.add(batch, &log_probs);
             counts.add(answers, &log_probs);
-            pairs.extend(self.sequence_log_probs().await?);
+            pairs.extend(sequence_log_probs(&self.executor).await?);
         }
         let of_pairs = self.settings.objective.metrics(&pairs).map(|pairs| pairs.accuracy);
         let (accuracy, accuracy_by_distance) = (of_pairs.or(counts.accuracy()), counts.by_distance());

@@ -2,12 +2,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 use streambp::error::{Error, Result};
 use streambp::gpu::{Executor, Kernels};
 use streambp::model::ModelSpec;
-use streambp::step::{Batch, DpoSettings, Objective, Pass, Plan, Program, update::metrics};
-use streambp::train::{AdaptersOff, DpoMetrics, read_batch, read_pairs, reference_log_probs, tensors_to_file};
+use streambp::step::{Objective, Pass, Plan, Program, update::metrics};
+use streambp::train::{AdaptersOff, DpoMetrics, read_batch, read_pairs, reference_log_probs, sequence_log_probs, tensors_to_file};
 
 use crate::options::{ModelOptions, ObjectiveOptions, Opened, StrategyOptions, human_bytes, open_reference, refuse_reference};
 use crate::out_directory::refuse_to_replace;
@@ -37,6 +37,17 @@ pub struct Arguments {
     seed: u64,
 }
 
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Found {
+    loss: f32,
+    tensors: usize,
+    peak_bytes: u64,
+    out: String,
+    #[serde(flatten)]
+    of_pairs: Option<DpoMetrics>,
+}
+
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
     let objective = arguments.objective.objective()?;
     let inputs = arguments.model.paths().chain([arguments.batch.as_path()]).chain(arguments.reference.as_deref());
@@ -44,28 +55,30 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;
     let bytes = std::fs::read(&arguments.batch).map_err(|e| Error::io(&arguments.batch, e))?;
     let file = arguments.batch.display().to_string();
-    let (batch, said_by_reference) = match objective {
+    let (batch, ref_log_probs) = match objective {
         Objective::CrossEntropy => (read_batch(&file, &bytes, spec.config.vocab_size)?, None),
         Objective::Dpo(_) => read_pairs(&file, &bytes, spec.config.vocab_size)?,
     };
     refuse_reference(arguments.reference.as_deref(), objective)?;
-    refuse_second(arguments.reference.as_deref(), said_by_reference.is_some())?;
+    refuse_second(arguments.reference.as_deref(), ref_log_probs.is_some())?;
     let gpu = session.open().await?;
     let strategy = session.strategy(&arguments.strategy, &spec, &batch.shape, None, &gpu).await?;
     let plan = Plan::new(Program::gradients_for(objective, &spec, batch.shape.clone(), strategy), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
-    let batch = match (objective, said_by_reference, &arguments.reference) {
-        (Objective::CrossEntropy, ..) => batch,
-        (Objective::Dpo(_), Some(log_probs), _) => in_pairs(batch, log_probs),
-        (Objective::Dpo(_), None, Some(directory)) => {
-            let reference = open_reference(directory, &spec).await?;
-            let log_probs = reference_log_probs(&gpu, &ModelSpec::from(&reference.config), &reference, &batch).await?;
-            in_pairs(batch, log_probs)
-        }
-        (Objective::Dpo(_), None, None) => {
-            let log_probs = reference_log_probs(&gpu, &spec, &AdaptersOff(&values), &batch).await?;
-            in_pairs(batch, log_probs)
+    let batch = match objective {
+        Objective::CrossEntropy => batch,
+        Objective::Dpo(_) => {
+            let ref_log_probs = match (ref_log_probs, &arguments.reference) {
+                (Some(given), _) => given,
+                (None, Some(directory)) => {
+                    let reference = open_reference(directory, &spec).await?;
+                    reference_log_probs(&gpu, &ModelSpec::from(&reference.config), &reference, &batch).await?
+                }
+                (None, None) => reference_log_probs(&gpu, &spec, &AdaptersOff(&values), &batch).await?,
+            };
+            let pairs = batch.shape.lengths().len() as u32 / 2;
+            batch.in_pairs(pairs, ref_log_probs)
         }
     };
     let mut executor = Executor::new(Kernels::new(&gpu, plan)?).await?;
@@ -78,18 +91,11 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let parameters = executor.program().parameters.trainable().zip(gradients);
     tensors.extend(parameters.map(|((_, parameter), gradient)| (parameter.name.clone(), parameter.shape(), gradient)));
     tensors_to_file(&arguments.out, &tensors)?;
-    let of_pairs = match objective {
-        Objective::Dpo(settings) => Some(pair_metrics(&executor, &settings).await?),
-        Objective::CrossEntropy => None,
-    };
+    let of_pairs = objective.metrics(&sequence_log_probs(&executor).await?);
     let out = arguments.out.display();
     if session.json {
-        let mut document =
-            json!({ "loss": loss, "tensors": tensors.len(), "peak_bytes": executor.created_bytes(), "out": out.to_string() });
-        if let (Some(document), Some(of_pairs)) = (document.as_object_mut(), of_pairs) {
-            document.extend(json!(of_pairs).as_object().cloned().unwrap_or_default());
-        }
-        output::json(&document)?;
+        let (tensors, peak_bytes, out) = (tensors.len(), executor.created_bytes(), out.to_string());
+        output::json(&Found { loss, tensors, peak_bytes, out, of_pairs })?;
     } else {
         let margin = of_pairs.map_or(String::new(), |pairs| format!(", margin {}, accuracy {}", pairs.margin, pairs.accuracy));
         output::line(format_args!(
@@ -110,15 +116,4 @@ fn refuse_second(directory: Option<&Path>, is_in_batch: bool) -> Result<()> {
         ))),
         _ => Ok(()),
     }
-}
-
-fn in_pairs(batch: Batch, ref_log_probs: Vec<f32>) -> Batch {
-    let pairs = batch.shape.lengths().len() as u32 / 2;
-    batch.in_pairs(pairs, ref_log_probs)
-}
-
-async fn pair_metrics(executor: &Executor, settings: &DpoSettings) -> Result<DpoMetrics> {
-    let pairs = executor.program().bindings.pairs.expect("the objective compares pairs");
-    let bytes = executor.read(pairs.sequence_log_probs).await?;
-    Ok(DpoMetrics::of(settings, &bytemuck::pod_collect_to_vec::<u8, f32>(&bytes)))
 }

@@ -30,8 +30,8 @@ pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
     /// UTF-8 text file; or JSON lines or a JSON array of rows with `messages`, `text`, `prompt` and `completion`, or `conversations`, for
-    /// dpo with `chosen` and `rejected`, with or without `prompt`; or `own` (this project's shaders); or a generated task: `recall`, `recall-cut`, `copy`, `sort`, `sum`,
-    /// `stories` or `stories-ko` (stories in English or Korean, with questions)
+    /// dpo with `chosen` and `rejected`, with or without `prompt`; or `own` (this project's shaders); or a generated task: `recall`,
+    /// `recall-cut`, `copy`, `sort`, `sum`, `stories` or `stories-ko` (stories in English or Korean, with questions)
     #[arg(long)]
     data: String,
     #[command(flatten)]
@@ -254,7 +254,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let gpu = session.tune(gpu, &spec).await?;
     let settings = Settings { strategy, ..settings };
     if let Objective::Dpo(_) = settings.objective {
-        ask_reference(&mut dataset, &arguments, (&spec, &values), &shape, &gpu, session).await?;
+        precompute_ref_log_probs(&mut dataset, &arguments, (&spec, &values), &shape, &gpu, session).await?;
     }
     let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;
     let saved = match &out {
@@ -284,7 +284,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
 }
 
 /// Asks the reference of all pairs, before the training needs the memory.
-async fn ask_reference(
+async fn precompute_ref_log_probs(
     dataset: &mut Dataset,
     arguments: &Arguments,
     (spec, values): (&ModelSpec, &WithAdapters<Model, Adapters>),
@@ -299,15 +299,15 @@ async fn ask_reference(
             ReferenceModel::new(gpu, &ModelSpec::from(&other.config), &other, shape).await?
         }
     };
-    let bar = progress_bar(0, "asking the reference");
+    let bar = progress_bar(0, "reference log-probabilities");
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
         session.signals.check()
     };
-    let asked = dataset.ask_reference(&mut reference, arguments.batch, progress).await;
+    let outcome = dataset.precompute_ref_log_probs(&mut reference, arguments.batch, progress).await;
     bar.finish_and_clear();
-    asked
+    outcome
 }
 
 /// Resumes from the checkpoint. Returns its step.

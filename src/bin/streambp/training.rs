@@ -3,10 +3,10 @@
 use std::fs;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 use streambp::error::{Error, Result};
 use streambp::train::run_file::{METRICS, Metrics, RunFile};
-use streambp::train::{AccuracyAtDistance, DpoMetrics, StepReport, Trainer, Validation, save_run};
+use streambp::train::{AccuracyAtDistance, Trainer, save_run};
 
 use crate::out_directory::OutDirectory;
 use crate::output;
@@ -71,13 +71,13 @@ impl Training<'_> {
             };
             let metrics = Metrics { report, of_pairs: self.trainer.of_pairs(), validation };
             self.files.iter_mut().for_each(|files| files.metrics += &metrics.to_line());
-            let Metrics { report, of_pairs, validation } = metrics;
+            let report = metrics.report;
             if report.step.is_multiple_of(self.intervals.checkpoint.max(1)) && !is_last {
                 self.save_or_warn(&bar).await?;
             }
             bar.set_message(format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second));
             bar.inc(1);
-            if let Err(error) = bar.suspend(|| print_step(&report, validation, of_pairs, self.session.json)) {
+            if let Err(error) = bar.suspend(|| print_step(metrics, self.session.json)) {
                 self.save().await?;
                 return Err(error);
             }
@@ -131,12 +131,10 @@ fn progress_bar(steps: u64, done: u64) -> ProgressBar {
     ProgressBar::new(steps).with_style(style).with_position(done)
 }
 
-fn print_step(report: &StepReport, validation: Option<Validation>, of_pairs: Option<DpoMetrics>, json: bool) -> Result<()> {
+fn print_step(metrics: Metrics, json: bool) -> Result<()> {
+    let Metrics { report, of_pairs, validation } = metrics;
     if json {
-        let mut line = json!(report);
-        if let (Some(line), Some(Value::Object(of_pairs))) = (line.as_object_mut(), of_pairs.map(|of_pairs| json!(of_pairs))) {
-            line.extend(of_pairs);
-        }
+        let mut line = json!(Metrics { report, of_pairs, validation: None });
         if let Some(validation) = validation {
             line["validation_loss"] = json!(validation.loss);
             line["validation_accuracy"] = json!(validation.accuracy);

@@ -8,7 +8,19 @@ pub use dpo::DpoMetrics;
 pub use reference::{AdaptersOff, ReferenceModel, reference_log_probs};
 
 use crate::error::{Error, Result};
+use crate::gpu::Executor;
 use crate::step::{DpoLossType, Objective};
+
+/// Log-probability and log-ratio of each sequence of the batch's pairs (2P×2), of a program that has run; nothing, if it compares none.
+///
+/// # Errors
+/// Errors of the device.
+pub async fn sequence_log_probs(executor: &Executor) -> Result<Vec<f32>> {
+    match executor.program().bindings.pairs {
+        Some(pairs) => Ok(bytemuck::pod_collect_to_vec(&executor.read(pairs.sequence_log_probs).await?)),
+        None => Ok(Vec::new()),
+    }
+}
 
 impl Objective {
     /// What pairs have left, if it compares these: log-probability and log-ratio of each sequence (2P×2).
