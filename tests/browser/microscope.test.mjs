@@ -63,6 +63,16 @@ async function goTo(trainer, turn) {
   await trainer.page.waitForFunction((turn) => document.querySelector('#inspector').dataset.turn === String(turn), {}, turn);
 }
 
+/** Does one stride, and waits until the page shows where it stopped. */
+async function stride(trainer, name) {
+  const { page } = trainer;
+  const before = await page.$eval('#inspector', ({ dataset }) => dataset.turn);
+  await trainer.press(name);
+  // Until the worker hears of it, the page shows the state of before.
+  await page.waitForFunction((before) => document.querySelector('#inspector').dataset.turn !== before, {}, before);
+  await trainer.waitForState('paused');
+}
+
 async function addsUp(trainer) {
   await trainer.press('start');
   await trainer.waitForLosses(1);
@@ -85,17 +95,15 @@ async function addsUp(trainer) {
 
 async function stepsByEveryStride(trainer) {
   let before = -1;
-  for (const stride of ['operation', 'operation', 'chunk', 'layer', 'pass', 'operation', 'chunk']) {
-    await trainer.press(`by-${stride}`);
-    await trainer.waitForState('paused');
-    await trainer.page.waitForFunction((before) => Number(document.querySelector('#inspector').dataset.turn) > before, {}, before);
+  for (const size of ['operation', 'operation', 'chunk', 'layer', 'pass', 'operation', 'chunk']) {
+    await stride(trainer, `by-${size}`);
     const list = await inspector(trainer);
-    assert.equal(list.sum, list.total, stride);
+    assert.equal(list.sum, list.total, size);
+    assert(list.turn > before, `${list.turn} is not after ${before}`);
     before = list.turn;
   }
   const clear = (await inspector(trainer)).names;
-  await trainer.press('by-pass');
-  await trainer.page.waitForFunction((before) => Number(document.querySelector('#inspector').dataset.turn) > before, {}, before);
+  await stride(trainer, 'by-pass');
   assert.notDeepEqual((await inspector(trainer)).names, clear, 'the list of living tensors does not change');
 
   await trainer.page.click('button.look');
@@ -246,8 +254,7 @@ async function playsTheFilm(trainer) {
   const strides = ['operation', 'chunk', 'operation', 'layer', 'operation', 'pass'];
   for (let moment = 0; moment < MOMENTS; moment++) {
     seed = (seed * 1103515245 + 12345) % 2147483648;
-    await trainer.press(`by-${strides[seed % strides.length]}`);
-    await trainer.waitForState('paused');
+    await stride(trainer, `by-${strides[seed % strides.length]}`);
     const onDevice = await inspector(trainer);
     await goTo(trainer, onDevice.turn);
     assert.deepEqual(await inspector(trainer), onDevice, `at ${onDevice.turn}`);
@@ -266,20 +273,15 @@ async function numbers(trainer) {
 
 async function goesBack(trainer) {
   const { page } = trainer;
-  const stride = async (button) => {
-    await page.click(`#${button}`);
-    await trainer.waitForState('paused');
-  };
-  await trainer.press('by-pass');
-  await trainer.waitForState('paused');
-  await stride('by-pass');
+  await stride(trainer, 'by-pass');
+  await stride(trainer, 'by-pass');
   const before = [await page.$eval('#inspector', ({ dataset }) => dataset.turn), await numbers(trainer)];
   await page.select('#stride', 'chunk');
-  await stride('by-chunk');
-  await stride('by-chunk');
+  await stride(trainer, 'by-chunk');
+  await stride(trainer, 'by-chunk');
   assert.notEqual(await page.$eval('#inspector', ({ dataset }) => dataset.turn), before[0]);
-  await stride('back');
-  await stride('back');
+  await stride(trainer, 'back');
+  await stride(trainer, 'back');
   assert.deepEqual([await page.$eval('#inspector', ({ dataset }) => dataset.turn), await numbers(trainer)], before);
   // The step and those after it are as if it had gone straight on.
   await trainer.show('train');

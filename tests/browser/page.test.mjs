@@ -9,6 +9,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { BROWSERS } from './browsers.mjs';
+import { trueWithin } from './pointing.mjs';
 import { serve } from './server.mjs';
 import { openTrainer } from './trainer.mjs';
 import { ownSources, pause, SMALL, SMALL_LAYERS, visit } from './visit.mjs';
@@ -76,7 +77,8 @@ async function noticesFaults(browser) {
   const faults = ['console', 'throw', 'reject', 'missing'];
   for (const fault of [...faults, ...faults.map((fault) => `worker-${fault}`)]) {
     const trainer = await openTrainer(browser, `${broken.url}#${fault}`);
-    for (let waited = 0; trainer.problems.length === 0 && waited < 10_000; waited += 50) await setTimeout(50);
+    // A missing file is told twice, by the console without its name first.
+    await trueWithin(10_000, () => /broken/.test(trainer.problems.join()));
     assert.match(trainer.problems.join(), /broken/, fault);
     await trainer.close();
   }
