@@ -4,7 +4,7 @@
 
 use streambp::error::Result;
 use streambp::model::{ModelSpec, PUBLISHED};
-use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, StrategyKind};
+use streambp::step::{BatchShape, Limits, Objective, Plan, Program, Strategy, StrategyKind};
 use streambp::train::longest_sequence;
 
 fn main() -> Result<()> {
@@ -21,7 +21,7 @@ fn main() -> Result<()> {
         // The plan tells what is alive at every operation of the step; the peak is one of them.
         let peak = plan.peak();
         let node = &plan.program().blocks[peak.block].nodes[peak.node];
-        let longest = longest_sequence(&spec, 1, strategy, budget, Limits::NONE);
+        let longest = longest_sequence(Objective::CrossEntropy, &spec, 1, strategy, budget, Limits::NONE);
         println!(
             "{:10}  peak {:7.2} GiB at {} of layer {:?}, {:.1} TFLOP; fits up to {} tokens",
             strategy.kind,

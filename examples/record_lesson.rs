@@ -57,7 +57,7 @@ async fn proof(gpu: &Gpu) -> Result<streambp::train::VerifyReport> {
     let values = RandomInit { seed: 0 };
     let (mut report, gradients) = verify(gpu, plans, &values, &batch, |_, _| Ok(())).await?;
     let weights = Weights::read(&values, Parameters::new(&spec).iter().map(|(_, parameter)| parameter)).await?;
-    report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients));
+    report.set_errors(&errors_in_f64(Objective::CrossEntropy, &spec, &weights, &batch, &gradients));
     Ok(report)
 }
 
@@ -69,7 +69,7 @@ async fn times(gpu: &Gpu) -> Result<[f64; 3]> {
     let mut executors = Vec::new();
     for kind in StrategyKind::ALL {
         let plan = plan_within(Objective::CrossEntropy, &spec, &batch.shape, Strategy::new(kind, 128, 128), BUDGET, gpu.limits())?;
-        let executor = Executor::new(Kernels::new(gpu, plan)?).await?;
+        let mut executor = Executor::new(Kernels::new(gpu, plan)?).await?;
         executor.load(&RandomInit { seed: 0 }).await?;
         executor.load_batch(&batch);
         executors.push(executor);

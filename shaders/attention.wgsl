@@ -9,6 +9,7 @@ const LOWEST$: f32 = -1e30;
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let tile_start = workgroup_id.x * TOKEN_TILE;
+  if is_left_out(labelled_only$, tile_start) { return; }
   let head = workgroup_id.y;
   let last_key = chunk.start + min(tile_start + TOKEN_TILE, chunk.count) - 1u;
   let q_row = first_row(params$.q_row_modulus);

@@ -32,7 +32,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   // A tile of queries has several parts if so many heads share a key that it has more terms than a sum may have.
   for (var part = last_tile * $PARTSu; part > first_tile * $PARTSu; part--) {
     let tile = (part - 1u) / $PARTSu + 1u;
-    if first_visible$(max((tile - 1u) * TOKEN_TILE, chunk.start)) > last_key { continue; }
+    let first_query = max((tile - 1u) * TOKEN_TILE, chunk.start);
+    if first_visible$(first_query) > last_key || is_left_out(labelled_only$, first_query - chunk.start) { continue; }
 #for t in 0..$TOKENS
 #for e in 0..$HEAD_VEC4S
     var d_k$t_$e = vec4(0.0);

@@ -18,7 +18,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let head = workgroup_id.y % params$.heads;
   // The last queries see the most keys, so they come first.
   let tile_start = (num_workgroups.x - 1u - workgroup_id.x) * TOKEN_TILE + workgroup_id.y / params$.heads * $TILE_ROWSu;
-  if tile_start >= chunk.count { return; }
+  if tile_start >= chunk.count || is_left_out(labelled_only$, tile_start) { return; }
   let last_key = chunk.start + min(tile_start + $TILE_ROWSu, chunk.count) - 1u;
   let col = local_invocation_index % $COL_THREADSu;
   let out_col = min(col, $SLICE_VEC4Su - 1u);

@@ -18,6 +18,10 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let col = i % params$.row_vec4s;
   if row >= chunk.count { return; }
 //: load
+  if is_left_out(labelled_only$, row) {
+    if col == 0u { log_probs$[chunk.start + row] = 0.0; }
+    return;
+  }
   let label = labels$[chunk.start + row];
   let is_counted = label != IGNORED_LABEL$;
   let of_row = stats$[first_row(params$.stats_row_modulus) + row];

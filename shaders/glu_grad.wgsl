@@ -20,6 +20,7 @@ fn at$(i: u32) {
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
 #if TILE_VEC4S
+  if is_left_out(labelled_only$, workgroup_id.x * TOKEN_TILE) { return; }
   for (var i = local_invocation_index; i < TOKEN_TILE * $TILE_VEC4Su; i += $TILE_THREADSu) {
     let row = workgroup_id.x * TOKEN_TILE + i / $TILE_VEC4Su;
     let col = workgroup_id.y * $TILE_VEC4Su + i % $TILE_VEC4Su;
@@ -27,6 +28,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   }
 #else
   let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;
-  if i < chunk.count * params$.row_vec4s { at$(i); }
+  if i < chunk.count * params$.row_vec4s && !is_left_out(labelled_only$, i / params$.row_vec4s) { at$(i); }
 #end
 }

@@ -6,6 +6,7 @@
 #include linear_operands
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  if is_left_out(labelled_only$, workgroup_id.x * TOKEN_TILE) { return; }
   let x_row = first_row(params$.x_row_modulus);
   let out_row = first_row(params$.out_row_modulus);
   let residual_row = first_row(params$.residual_row_modulus);

@@ -4,6 +4,7 @@
 #include linear_grad_operands
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  if is_left_out(labelled_only$, workgroup_id.x * TOKEN_TILE) { return; }
   let d_out_row = first_row(params$.d_out_row_modulus);
   let d_x_row = first_row(params$.d_x_row_modulus);
 #for t in 0..$TOKENS

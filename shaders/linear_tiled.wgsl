@@ -26,6 +26,7 @@ fn load$(what: Staged, first_token: u32, first_col: u32, k: u32) -> mat4x4<f32> 
 }
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
+  if is_left_out(labelled_only$, workgroup_id.x * TOKEN_TILE) { return; }
   let all_terms = params$.in_vec4s;
 #insert matmul_tile_blocks
   let out_row = first_row(params$.out_row_modulus);

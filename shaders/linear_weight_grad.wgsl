@@ -30,7 +30,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 #end
-  for (var tile = token_tiles(); tile > 0u; tile--) {
+  for (var tile = tiles_with_work(labelled_only$, token_tiles()); tile > 0u; tile = tiles_with_work(labelled_only$, tile - 1u)) {
 #for g in 0..$GROUPS
 #for q in 0..$QUADS
 #for c in 0..4

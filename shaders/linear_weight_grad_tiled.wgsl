@@ -50,11 +50,13 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 //:
 #end
 #end
-  let tiles = token_tiles();
+  var tile = tiles_with_work(labelled_only$, token_tiles());
+  if tile == 0u { return; }
 //: load
-  var next = load$(mine, first_row_vec4, first_col, tiles * TOKEN_TILE);
+  var next = load$(mine, first_row_vec4, first_col, tile * TOKEN_TILE);
 //:
-  for (var tile = tiles; tile > 0u; tile--) {
+  while tile > 0u {
+    let next_tile = tiles_with_work(labelled_only$, tile - 1u);
 #for r in 0..$ROW_VEC4S
 #for c in 0..4
 #for q in 0..$COL_VEC4S
@@ -67,7 +69,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 //: load
       stage(mine, next);
       workgroupBarrier();
-      if behind > 4u * TILE_VEC4S { next = load$(mine, first_row_vec4, first_col, behind - 4u * TILE_VEC4S); }
+      let is_end_of_tile = behind == (tile - 1u) * TOKEN_TILE + 4u * TILE_VEC4S;
+      let next_behind = select(behind - 4u * TILE_VEC4S, next_tile * TOKEN_TILE, is_end_of_tile);
+      if next_behind > 0u { next = load$(mine, first_row_vec4, first_col, next_behind); }
 //:
 #insert matmul_tile_product
       workgroupBarrier();
@@ -81,6 +85,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
 #end
 //:
+    tile = next_tile;
   }
 #for r in 0..$ROW_VEC4S
   if wanted$r < params$.vec4s {

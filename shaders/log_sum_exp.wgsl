@@ -13,7 +13,7 @@ const LOWEST$: f32 = -1e30;
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let row = flat_workgroup(workgroup_id, num_workgroups);
-  if row >= chunk.count { return; }
+  if row >= chunk.count || is_left_out(labelled_only$, row) { return; }
   let start = (first_row(params$.logits_row_modulus) + row) * params$.row_vec4s;
   let stats_at = first_row(params$.stats_row_modulus) + row;
   let before = select(vec4(LOWEST$, 0.0, 0.0, 0.0), stats$[stats_at], params$.first_id > 0u);

@@ -2,8 +2,17 @@
 // since many drivers put an array that is indexed by a loop variable into memory.
 
 // The chunk, or the part of it that one dispatch is for: the index of its first token in the batch, and its number of tokens; the tokens of
-// the chunk before them; and the keys that an attention kernel goes through, from one multiple of SUM_BLOCK to another.
-struct Chunk { start: u32, count: u32, tokens_before: u32, first_key: u32, end_key: u32 }
+// the chunk before them; the keys that an attention kernel goes through, from one multiple of SUM_BLOCK to another; and a bit for each token
+// tile of the chunk, or for so many at once: has it a label?
+struct Chunk {
+  start: u32,
+  count: u32,
+  tokens_before: u32,
+  first_key: u32,
+  end_key: u32,
+  tiles_of_bit: u32,
+  labelled: array<vec4<u32>, 14>,
+}
 
 @group(0) @binding(1) var<uniform> chunk: Chunk;
 
@@ -32,6 +41,20 @@ fn multiply_add(a: vec4<f32>, b: vec4<f32>, sum: f32) -> f32 {
 // e to the power of what can only be positive by rounding. NaN stays NaN, which min would not promise.
 fn exp_of_negative(x: vec4<f32>) -> vec4<f32> {
   return exp(select(x, vec4(0.0), x > vec4(0.0)));
+}
+
+// Does an operation that is for tokens with labels only leave out the token tile of a row? Rows are counted from the first of the dispatch.
+fn is_left_out(labelled_only: u32, row: u32) -> bool {
+  if labelled_only == 0u { return false; }
+  let bit = (chunk.tokens_before + row) / TOKEN_TILE / chunk.tiles_of_bit;
+  return (chunk.labelled[bit / 128u][bit / 32u % 4u] & (1u << (bit % 32u))) == 0u;
+}
+
+// Of the first `count` token tiles, those up to the last one that is not left out.
+fn tiles_with_work(labelled_only: u32, count: u32) -> u32 {
+  var tiles = count;
+  while tiles > 0u && is_left_out(labelled_only, (tiles - 1u) * TOKEN_TILE) { tiles--; }
+  return tiles;
 }
 
 // The number of token tiles of the chunk; the last one may be shorter.

@@ -24,7 +24,7 @@ struct Params$ {
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
   let row = flat_workgroup(workgroup_id, num_workgroups);
-  if row >= chunk.count * params$.groups { return; }
+  if row >= chunk.count * params$.groups || is_left_out(labelled_only$, row / params$.groups) { return; }
   let x_start = (first_row(params$.x_row_modulus) * params$.groups + row) * params$.row_vec4s;
   var squares = 0.0;
   for (var block = local_invocation_index; block < params$.row_vec4s; block += $BLOCKu) {

@@ -22,6 +22,13 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let d_x_start = (first_row(params$.d_x_row_modulus) * params$.groups + row) * params$.row_vec4s;
 #if X
   let x_start = (first_row(params$.x_row_modulus) * params$.groups + row) * params$.row_vec4s;
+  if is_left_out(labelled_only$, row / params$.groups) { return; }
+#else
+  // What it does not compute is zero, and no longer x.
+  if is_left_out(labelled_only$, row / params$.groups) {
+    for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) { d_x$[d_x_start + col] = vec4(0.0); }
+    return;
+  }
 #end
   var products = 0.0;
   for (var block = local_invocation_index; block < params$.row_vec4s; block += $BLOCKu) {

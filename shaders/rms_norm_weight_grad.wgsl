@@ -17,7 +17,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let d_out_row = first_row(params$.d_out_row_modulus);
   let groups = opaque_bound(params$.groups, workgroup_id);
   var sum = d_weight$[col];
-  for (var tile = opaque_bound(token_tiles(), workgroup_id); tile > 0u; tile--) {
+  var tile = tiles_with_work(labelled_only$, opaque_bound(token_tiles(), workgroup_id));
+  for (; tile > 0u; tile = tiles_with_work(labelled_only$, tile - 1u)) {
     var part = vec4(0.0);
     // Always a whole tile, so that every tile runs the same code; tokens past the end count as zero.
     for (var i = 1u + local_invocation_index / $COL_THREADSu; i <= TOKEN_TILE; i += $UNROLLu * $TOKEN_THREADSu) {

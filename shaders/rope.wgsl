@@ -51,6 +51,7 @@ fn rotate$(row: u32, e: u32, first_head: u32, heads: u32) {
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
 #if TILE_VEC4S
+  if is_left_out(labelled_only$, workgroup_id.x * TOKEN_TILE) { return; }
   let heads_of_tile = $TILE_VEC4Su / params$.head_stride;
   let first_head = workgroup_id.y * heads_of_tile;
   for (var i = local_invocation_index; i < TOKEN_TILE * params$.half; i += $TILE_THREADSu) {
@@ -60,6 +61,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
   let i = flat_workgroup(workgroup_id, num_workgroups) * WORKGROUP_SIZE + local_invocation_index;
   let row = i / params$.half;
-  if row < chunk.count { rotate$(row, i % params$.half, 0u, opaque_bound(params$.heads, workgroup_id)); }
+  if row < chunk.count && !is_left_out(labelled_only$, row) { rotate$(row, i % params$.half, 0u, opaque_bound(params$.heads, workgroup_id)); }
 #end
 }

@@ -15,6 +15,7 @@ mod examples;
 mod fixtures;
 mod foreign_files;
 mod interruptions;
+mod labels;
 mod memory;
 mod occupancy;
 mod ops;

@@ -6,7 +6,7 @@ use pollster::block_on;
 use streambp::error::Error;
 use streambp::gpu::Tuning;
 use streambp::model::{Config, Dtype, ModelSpec, PRESETS, Parameter, Projection, Role, Weights};
-use streambp::step::{Batch, OpKind, Pass, Plan, Program, Strategy};
+use streambp::step::{Batch, Objective, OpKind, Pass, Plan, Program, Strategy};
 use streambp::train::{ALL_OPERATIONS, OperationError, SelfCheck, errors_by_operation, errors_in_f64, verify};
 
 use crate::support::{device, level, model};
@@ -31,11 +31,11 @@ fn verification_reports_its_progress_and_errors() {
     assert!(report.same_bits && report.runs.len() == 2);
     assert!(report.parameters.iter().all(|parameter| parameter.error.is_none()), "the f64 reference has not run yet");
     assert_eq!(calls.into_inner(), [(0, 2), (1, 2), (2, 2)]);
-    report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients));
+    report.set_errors(&errors_in_f64(Objective::CrossEntropy, &spec, &weights, &batch, &gradients));
     assert!(report.parameters.iter().all(|parameter| parameter.error.is_some_and(|error| error < 1e-5)));
     let mut wrong = gradients;
     wrong[0][0] += 1.0;
-    report.set_errors(&errors_in_f64(&spec, &weights, &batch, &wrong));
+    report.set_errors(&errors_in_f64(Objective::CrossEntropy, &spec, &weights, &batch, &wrong));
     assert!(report.parameters[0].error.unwrap() > 1e-2, "a wrong gradient should have a large error");
 }
 
@@ -48,7 +48,7 @@ fn a_long_sequence_is_as_accurate_as_a_short_one() {
     let program = Program::gradients(&config, batch.shape.clone(), Strategy::stream(512, 512));
     let plan = Plan::new(program, device::gpu().limits()).unwrap();
     let (_, gradients) = block_on(verify(&device::gpu(), vec![plan], &weights, &batch, |_, _| Ok(()))).unwrap();
-    let errors = errors_in_f64(&ModelSpec::from(&config), &weights, &batch, &gradients);
+    let errors = errors_in_f64(Objective::CrossEntropy, &ModelSpec::from(&config), &weights, &batch, &gradients);
     let worst = errors.into_iter().fold(0.0, f64::max);
     assert!(worst <= 5e-6, "the worst parameter is off by {worst:.1e}");
 }
@@ -64,7 +64,7 @@ fn program(spec: &ModelSpec, batch: &Batch) -> (Program, Vec<OpKind>) {
 }
 
 fn report(spec: &ModelSpec, weights: &Weights, batch: &Batch) -> Vec<OperationError> {
-    block_on(errors_by_operation(&device::gpu(), spec, weights, batch, |_, _| Ok(()))).unwrap()
+    block_on(errors_by_operation(&device::gpu(), Objective::CrossEntropy, spec, weights, batch, |_, _| Ok(()))).unwrap()
 }
 
 /// Each kind of operation has a row; the largest error stands first, the whole step last.
@@ -149,7 +149,7 @@ fn all_operations_have_the_error_of_the_step() {
         check_sums(&rows[..rows.len() - 1], &all);
         let plan = Plan::new(program, device::gpu().limits()).unwrap();
         let (mut found, gradients) = block_on(verify(&device::gpu(), vec![plan], &weights, &batch, |_, _| Ok(()))).unwrap();
-        let errors = errors_in_f64(&spec, &weights, &batch, &gradients);
+        let errors = errors_in_f64(Objective::CrossEntropy, &spec, &weights, &batch, &gradients);
         assert_eq!(errors, all.on_device.errors);
         found.set_errors_by_operation(rows.clone());
         assert!(found.parameters.iter().map(|parameter| parameter.error.unwrap()).eq(errors));
@@ -168,7 +168,7 @@ fn a_report_by_operation_can_be_stopped() {
             calls.borrow_mut().push((done, all));
             if done == limit { Err(Error::Stopped) } else { Ok(()) }
         };
-        block_on(errors_by_operation(&device::gpu(), &(&config).into(), &weights, &batch, progress))
+        block_on(errors_by_operation(&device::gpu(), Objective::CrossEntropy, &(&config).into(), &weights, &batch, progress))
     };
     assert!(stop_at(usize::MAX).is_ok());
     let all = calls.borrow().len();

@@ -13,7 +13,7 @@ use super::kernels;
 use super::lowering::{CompiledDispatch, Kernels};
 use super::part::Part;
 use super::tuning::Tuning;
-use crate::step::{BINDING_ALIGNMENT, Chunk, ChunkOrder, Op, OpInstance, Plan, Program, Storage, TensorId};
+use crate::step::{BINDING_ALIGNMENT, Chunk, ChunkOrder, Cost, LabelledTiles, Op, OpInstance, Plan, Program, Storage, TensorId};
 
 /// The kernels of a plan, bound to its memory.
 pub(super) struct BoundKernels {
@@ -22,6 +22,8 @@ pub(super) struct BoundKernels {
     pub memory: DeviceMemory,
     /// The operations of each block. Host copies have no kernel.
     blocks: Vec<Vec<Option<Slot>>>,
+    /// The token tiles that operations for tokens with labels do not leave out.
+    tiles: LabelledTiles,
     /// Each chunk length in tokens, with the index of its first slot in the table of chunks.
     chunk_slots: Vec<(u32, u32)>,
 }
@@ -50,7 +52,8 @@ impl BoundKernels {
     pub fn new(kernels: Kernels, memory: DeviceMemory) -> Self {
         let Kernels { gpu, plan, blocks, params } = kernels;
         let chunk_slots = chunk_slots(plan.program());
-        let mut bound = BoundKernels { gpu, plan, memory, blocks: Vec::new(), chunk_slots };
+        let tiles = LabelledTiles::all(plan.program().tokens());
+        let mut bound = BoundKernels { gpu, plan, memory, blocks: Vec::new(), tiles, chunk_slots };
         for ops in blocks {
             let slot = |op: super::lowering::LoweredOp| Slot {
                 params_offset: op.params_offset,
@@ -82,6 +85,14 @@ impl BoundKernels {
         self.gpu.queue.write_buffer(self.memory.buffer(&self.plan, id), self.plan.allocation(id).offset + from, bytes);
     }
 
+    /// Sets the token tiles that operations for tokens with labels do not leave out, in submissions from now on.
+    pub fn set_tiles(&mut self, tiles: LabelledTiles) {
+        if self.tiles != tiles {
+            self.tiles = tiles;
+            self.write(self.program().bindings.chunks, 0, &self.chunk_table());
+        }
+    }
+
     /// The table of chunks: for each chunk of each length, the uniforms of a dispatch for all of it.
     fn chunk_table(&self) -> Vec<u8> {
         let tokens = self.program().tokens();
@@ -89,7 +100,7 @@ impl BoundKernels {
         let mut table = Vec::new();
         for (slot, chunk) in self.chunk_slots.iter().flat_map(chunks).enumerate() {
             table.resize(slot * BINDING_ALIGNMENT as usize, 0);
-            table.extend_from_slice(bytemuck::cast_slice(&Part::whole(chunk).uniforms()));
+            table.extend_from_slice(bytemuck::cast_slice(&Part::whole(chunk).uniforms(&self.tiles)));
         }
         table
     }
@@ -191,15 +202,24 @@ impl BoundKernels {
         Whole { program: self.program(), ops: &ops, chunk: span[0].chunk, groups: &dispatch.groups }.parts(limit)
     }
 
+    /// The cost of an operation, for a batch with labels in those tiles.
+    pub fn cost(&self, &OpInstance { block, chunk, node }: &OpInstance) -> Cost {
+        let program = self.program();
+        program.cost_with(&program.blocks[block].nodes[node], chunk, &self.tiles)
+    }
+
     /// The work of operations.
     pub fn work(&self, instances: &[OpInstance]) -> u64 {
-        let program = self.program();
-        instances.iter().map(|instance| program.cost(program.op(instance.block, instance.node), instance.chunk).work()).sum()
+        instances.iter().map(|instance| self.cost(instance).work()).sum()
     }
 
     /// Makes the uniforms of an instance's chunk those of a part, in submissions from now on.
     pub fn write_part(&self, OpInstance { block, chunk, .. }: OpInstance, part: &Part) {
-        self.write(self.program().bindings.chunks, self.chunk_offset(block, chunk).into(), bytemuck::cast_slice(&part.uniforms()));
+        self.write(
+            self.program().bindings.chunks,
+            self.chunk_offset(block, chunk).into(),
+            bytemuck::cast_slice(&part.uniforms(&self.tiles)),
+        );
     }
 
     /// Submits operations, followed by a copy of a range of bytes of a tensor to the start of another tensor. A dispatch with more work than

@@ -4,7 +4,10 @@ use super::part::Part;
 use super::shader::{Constants, Shader};
 use super::tuning::{Sharing, TokenTile, Tuning, WeightTile};
 use crate::model::Dtype;
-use crate::step::{Element, OpKind, Program, SUM_BLOCK, TOKEN_TILE, TensorId};
+use crate::step::{BINDING_ALIGNMENT, Element, OpKind, Program, SUM_BLOCK, TOKEN_TILE, TensorId};
+
+/// Where in the uniform slot of an operation it stands whether it is for tokens with labels only, in bytes: behind the fields of `Params`.
+pub(super) const LABELLED_ONLY_AT: u64 = BINDING_ALIGNMENT - 4;
 
 /// The access mode of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -330,11 +333,15 @@ impl Dispatch {
     }
 
     /// The contents of the uniform slot, in bytes.
-    pub(super) fn param_bytes(&self) -> Vec<u8> {
+    pub(super) fn param_bytes(&self, labelled_only: bool) -> Vec<u8> {
         let bytes = |(_, value): &(_, Value)| match value {
             Value::U32(v) => v.to_le_bytes(),
             Value::F32(v) => v.to_le_bytes(),
         };
-        self.params.iter().flat_map(bytes).collect()
+        let mut slot: Vec<u8> = self.params.iter().flat_map(bytes).collect();
+        assert!(slot.len() as u64 <= LABELLED_ONLY_AT, "{:?} has {} bytes of parameters", self.shader.kind, slot.len());
+        slot.resize(LABELLED_ONLY_AT as usize, 0);
+        slot.extend(u32::from(labelled_only).to_le_bytes());
+        slot
     }
 }

@@ -18,7 +18,7 @@ use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::model::{Parameter, WeightSource, Weights};
 use crate::step::ops::HostCopy;
-use crate::step::{Batch, Chunk, Op, OpInstance, ParameterSlice, Pass, Plan, Program, TensorId};
+use crate::step::{Batch, Chunk, LabelledTiles, Op, OpInstance, ParameterSlice, Pass, Plan, Program, TensorId};
 
 /// A plan with its memory and kernels on a device.
 pub struct Executor {
@@ -183,11 +183,24 @@ impl Executor {
         Ok(metrics)
     }
 
-    /// Writes the tensors of a batch.
+    /// Writes the tensors of a batch. Until the next one is loaded, what nobody needs of token tiles without labels is not computed.
     ///
     /// # Panics
     /// As [`Program::inputs`] does.
-    pub fn load_batch(&self, batch: &Batch) {
+    pub fn load_batch(&mut self, batch: &Batch) {
+        self.load_inputs(batch, LabelledTiles::of(batch));
+    }
+
+    /// The same, but everything is computed of all tokens, for those who look at the numbers. The results are the same bits.
+    ///
+    /// # Panics
+    /// As [`Program::inputs`] does.
+    pub fn load_batch_in_full(&mut self, batch: &Batch) {
+        self.load_inputs(batch, LabelledTiles::all(self.program().tokens()));
+    }
+
+    fn load_inputs(&mut self, batch: &Batch, tiles: LabelledTiles) {
+        self.bound.set_tiles(tiles);
         for (id, bytes) in self.program().inputs(batch) {
             self.write(id, &bytes);
         }
@@ -223,7 +236,7 @@ impl Executor {
                 continue;
             }
             todo.push(instance);
-            let cost = program.cost(op, instance.chunk).work();
+            let cost = self.bound.cost(&instance).work();
             work += cost;
             all += cost;
             let may_end = instances.peek().is_none_or(|(_, next)| self.bound.may_start_with(next));

@@ -8,7 +8,7 @@
 //! In both kinds what is computed for the operation alone is computed, in the same order, so results are bit-identical.
 
 use super::cutting::Cut;
-use super::dispatch::{BindingAccess, Dispatch, Grid, Group};
+use super::dispatch::{BindingAccess, Dispatch, Grid, Group, LABELLED_ONLY_AT};
 use super::shader::{self, Shader};
 use super::tuning::Tuning;
 use crate::step::ops::Fusion;
@@ -199,7 +199,7 @@ impl KernelSource {
                     out.extend([line, "\n"]);
                 }
             }
-            params += &format!("@align(256) @size(256) params_of{i}: Params_of{i},");
+            params += &format!("@align(256) @size({LABELLED_ONLY_AT}) params_of{i}: Params_of{i}, labelled_only_of{i}: u32,");
         }
         let subgroup = if self.has_subgroups() { ", @builtin(subgroup_invocation_id) subgroup_invocation_id: u32" } else { "" };
         let workgroup_size = self.ops[0].shader.workgroup_size();
@@ -245,7 +245,7 @@ impl FusedOp {
     fn expand(&self, i: usize) -> shader::Expanded {
         self.shader.expand(|name| match self.slots.iter().find(|slot| slot.name == name) {
             Some(slot) => shader::OwnName::Binding(slot.variable, slot.number),
-            None if name == "params" => shader::OwnName::Name(format!("all_params.params_of{i}")),
+            None if ["params", "labelled_only"].contains(&name) => shader::OwnName::Name(format!("all_params.{name}_of{i}")),
             None => shader::OwnName::Name(format!("{name}_of{i}")),
         })
     }

@@ -88,6 +88,8 @@ impl Kernels {
 pub(super) struct LoweredBlock {
     /// That of each operation, alone. Host copies have none.
     single: Vec<Option<Dispatch>>,
+    /// Of each operation: is it for tokens with labels only?
+    labelled_only: Vec<bool>,
     /// Those that run, each with the index of its first operation.
     pub fused: Vec<(usize, FusedDispatch)>,
 }
@@ -111,18 +113,19 @@ pub(super) fn lower_block(program: &Program, block: &Block, tuning: &Tuning) -> 
     let chunk_len = block.chunk_order.chunk_len(program.tokens());
     let dispatch = |node: &Node| kernels::dispatch(program, &node.op, tuning, chunk_len);
     let single: Vec<Option<Dispatch>> = block.nodes.iter().map(dispatch).collect();
-    LoweredBlock { fused: fuse(block, &single, tuning), single }
+    let labelled_only = block.nodes.iter().map(|node| node.labelled_only).collect();
+    LoweredBlock { fused: fuse(block, &single, tuning), single, labelled_only }
 }
 
 /// Compiles what is not compiled yet, and gives every operation its slot of uniforms.
 fn assemble(gpu: &Gpu, plan: Plan, blocks: Vec<LoweredBlock>) -> Result<Kernels> {
     let mut params = Vec::new();
     let mut slot = 0;
-    let mut assemble_block = |LoweredBlock { single, fused }: LoweredBlock| {
+    let mut assemble_block = |LoweredBlock { single, labelled_only, fused }: LoweredBlock| {
         let mut ops = Vec::with_capacity(single.len());
-        for dispatch in &single {
+        for (dispatch, labelled_only) in single.iter().zip(labelled_only) {
             params.resize(slot * BINDING_ALIGNMENT as usize, 0);
-            dispatch.iter().for_each(|dispatch| params.extend(dispatch.param_bytes()));
+            dispatch.iter().for_each(|dispatch| params.extend(dispatch.param_bytes(labelled_only)));
             let params_offset = slot as u32 * BINDING_ALIGNMENT as u32;
             ops.push(dispatch.as_ref().map(|_| LoweredOp { params_offset, fused: None }));
             slot += 1;

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::step::Chunk;
+use crate::step::{Chunk, LabelledTiles};
+
+/// The field `labelled`: behind the others, at a multiple of 16 bytes.
+const LABELLED: Range<usize> = 8..64;
 
 /// A part of an operation for a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +24,17 @@ impl Part {
         Part { chunk, tokens_before: 0, keys: 0..u32::MAX }
     }
 
-    /// Its uniforms: the fields of `Chunk` in `shaders/prelude.wgsl`.
-    pub fn uniforms(&self) -> [u32; 5] {
-        [self.chunk.start, self.chunk.count, self.tokens_before, self.keys.start, self.keys.end]
+    /// Its uniforms: the fields of `Chunk` in `shaders/prelude.wgsl`. `tiles` are those of the batch.
+    pub fn uniforms(&self, tiles: &LabelledTiles) -> [u32; 64] {
+        let whole = Chunk { start: self.chunk.start - self.tokens_before, count: self.tokens_before + self.chunk.count, ..self.chunk };
+        let tiles = tiles.of_chunk(whole);
+        let tiles_of_bit = tiles.len().div_ceil(32 * LABELLED.len()).max(1);
+        let mut uniforms = [0; 64];
+        let fields = [self.chunk.start, self.chunk.count, self.tokens_before, self.keys.start, self.keys.end, tiles_of_bit as u32];
+        uniforms[..fields.len()].copy_from_slice(&fields);
+        for (bit, _) in tiles.chunks(tiles_of_bit).enumerate().filter(|(_, tiles)| tiles.contains(&true)) {
+            uniforms[LABELLED][bit / 32] |= 1 << (bit % 32);
+        }
+        uniforms
     }
 }

@@ -70,7 +70,7 @@ fn clear_key_value_gradients(b: &mut Builder) -> [TensorId; 2] {
 /// The backward pass of one chunk of a layer.
 fn chunk_backward(b: &mut Builder, input: LayerInput, d_kv: [TensorId; 2], d_hidden: TensorId) {
     let (x, activations) = recompute(b, input);
-    mlp_backward(b, &activations, d_hidden);
+    b.for_labels(|b| mlp_backward(b, &activations, d_hidden));
     attention_backward(b, &activations, x, d_kv, d_hidden);
 }
 
@@ -99,39 +99,49 @@ fn mlp_backward(b: &mut Builder, a: &Activations, d_hidden: TensorId) {
 /// The backward pass of the attention, its norms and its residual connection. All later chunks are done, so once this chunk's queries have
 /// added their contributions, its `d_k` and `d_v` are complete and go through their projections immediately.
 fn attention_backward(b: &mut Builder, a: &Activations, x: TensorId, [d_k, d_v]: [TensorId; 2], d_hidden: TensorId) {
-    let widths = Widths::of(b.config());
-    let (segment_start, window) = (b.program.bindings.segment_start, b.config().window(b.layer()));
-    let d_output = output_norm_backward(b, a.attention_output, Role::AttentionOutputNorm, d_hidden);
-    let d_out = b.chunk_temporary("d_attention", TensorKind::Activations, widths.queries);
-    let d_inner = weight_grads(b, Projection::Output, d_output, a.attention, &a.adapted);
-    input_grads(b, Projection::Output, (d_output, d_inner), d_out, false);
-
-    let d_q = b.chunk_temporary("d_q", TensorKind::Activations, widths.queries);
-    let KeysValues { k, v, .. } = a.kv;
-    b.push(AttentionQueryGrad { q: a.q, k, v, segment_start, out: a.attention, d_out, stats: a.stats, d_q, window });
-    b.push(AttentionKeyValueGrad { q: a.q, k, v, segment_start, d_out, stats: a.stats, d_k, d_v, window });
-    forward::rope(b, d_q, true);
+    let d_q = b.for_labels(|b| queries_backward(b, a, [d_k, d_v], d_hidden));
+    b.for_labels(|b| forward::rope(b, d_q, true));
     forward::rope(b, d_k, true);
     let [d_q, d_k] = head_norms_backward(b, a, [d_q, d_k]);
-
-    let projections = [(Projection::Query, d_q), (Projection::Key, d_k), (Projection::Value, d_v)];
+    // Queries come last: where they have no gradient, those of keys and values stand already.
+    let projections = [(Projection::Key, d_k), (Projection::Value, d_v), (Projection::Query, d_q)];
     let through = projections.map(|(projection, d_out)| {
-        let d_inner = weight_grads(b, projection, d_out, a.attention_norm.out, &a.adapted);
+        let d_inner = of_projection(b, projection, |b| weight_grads(b, projection, d_out, a.attention_norm.out, &a.adapted));
         (projection, (d_out, d_inner))
     });
-    let d_norm = b.chunk_temporary("d_attention_norm", TensorKind::Activations, widths.hidden);
+    let d_norm = b.chunk_temporary("d_attention_norm", TensorKind::Activations, Widths::of(b.config()).hidden);
     for (i, (projection, d_out)) in through.into_iter().enumerate() {
-        input_grads(b, projection, d_out, d_norm, i > 0);
+        of_projection(b, projection, |b| input_grads(b, projection, d_out, d_norm, i > 0));
     }
     let groups = forward::whole_row(b);
     norm_backward(b, a.attention_norm.of(x), Role::AttentionNorm, d_norm, Some(d_hidden), groups);
+}
+
+/// Queries are needed for tokens with labels only, keys and values for all that those see.
+fn of_projection<T>(b: &mut Builder, projection: Projection, write: impl FnOnce(&mut Builder) -> T) -> T {
+    if projection == Projection::Query { b.for_labels(write) } else { write(b) }
+}
+
+/// From the output of the attention to its operands: returns `d_q`, and adds to `d_k` and `d_v` of all tokens that the queries see.
+fn queries_backward(b: &mut Builder, a: &Activations, [d_k, d_v]: [TensorId; 2], d_hidden: TensorId) -> TensorId {
+    let queries = Widths::of(b.config()).queries;
+    let (segment_start, window) = (b.program.bindings.segment_start, b.config().window(b.layer()));
+    let d_output = output_norm_backward(b, a.attention_output, Role::AttentionOutputNorm, d_hidden);
+    let d_out = b.chunk_temporary("d_attention", TensorKind::Activations, queries);
+    let d_inner = weight_grads(b, Projection::Output, d_output, a.attention, &a.adapted);
+    input_grads(b, Projection::Output, (d_output, d_inner), d_out, false);
+    let d_q = b.chunk_temporary("d_q", TensorKind::Activations, queries);
+    let KeysValues { k, v, .. } = a.kv;
+    b.push(AttentionQueryGrad { q: a.q, k, v, segment_start, out: a.attention, d_out, stats: a.stats, d_q, window });
+    b.push(AttentionKeyValueGrad { q: a.q, k, v, segment_start, d_out, stats: a.stats, d_k, d_v, window });
+    d_q
 }
 
 /// The backward pass of the norms of queries and keys, if the family has them. The gradients overwrite the outputs of the projections.
 fn head_norms_backward(b: &mut Builder, a: &Activations, [d_q, d_k]: [TensorId; 2]) -> [TensorId; 2] {
     let (Some(raw_q), Some(raw_k), Some(k_rstd)) = (a.raw_q, a.raw_k, a.kv.k_rstd) else { return [d_q, d_k] };
     let [q_groups, k_groups] = [b.config().num_attention_heads, b.config().num_key_value_heads].map(|count| forward::heads(b, count));
-    norm_backward(b, raw_q, Role::QueryNorm, d_q, None, q_groups);
+    b.for_labels(|b| norm_backward(b, raw_q, Role::QueryNorm, d_q, None, q_groups));
     norm_backward(b, NormInput { x: raw_k, rstd: k_rstd }, Role::KeyNorm, d_k, None, k_groups);
     [raw_q.x, raw_k]
 }

@@ -129,6 +129,15 @@ impl Batch {
         Batch { pairs, ref_log_probs, ..self.averaged_over(pairs.into()) }
     }
 
+    /// The shape to plan a step on this batch for: the sequences that fill up a batch of pairs are not among its pairs.
+    pub fn planned_shape(&self) -> BatchShape {
+        let sequences = 2 * self.pairs;
+        match sequences > 0 && self.shape.lengths().len() as u32 > sequences {
+            true => BatchShape::uniform(sequences, self.shape.tokens() / sequences),
+            false => self.shape.clone(),
+        }
+    }
+
     /// Labels that count in the loss.
     pub fn label_count(&self) -> u64 {
         self.labels.iter().filter(|&&label| label != IGNORED_LABEL).count() as u64

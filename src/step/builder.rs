@@ -24,6 +24,10 @@ pub struct Builder {
     pub(super) recompute: Recompute,
     /// Does the next operation begin a run?
     begins_run: bool,
+    /// Has the program a loss, for which only tokens with labels count?
+    has_loss: bool,
+    /// Is what is pushed needed for tokens with labels only?
+    labelled_only: bool,
 }
 
 /// The LoRA adapter of a projection M×K, in the current layer.
@@ -53,10 +57,23 @@ impl Builder {
         let lowest_trainable_layer = parameters.lowest_trainable_layer();
         let objective = Objective::default();
         let program = Program { spec, parameters, batch, strategy, objective, tensors, blocks: Vec::new(), bindings, slices: Vec::new() };
-        let mut builder = Builder { program, layer: None, lowest_trainable_layer, recompute: Recompute::default(), begins_run: false };
+        let mut builder = Builder {
+            program,
+            layer: None,
+            lowest_trainable_layer,
+            recompute: Recompute::default(),
+            begins_run: false,
+            has_loss: false,
+            labelled_only: false,
+        };
         builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
         builder.add_to_slices("", TensorKind::Weights, |_| true, |slice, id| slice.value = id);
         builder
+    }
+
+    /// Says that the program ends with a loss, for which only tokens with labels count.
+    pub(super) fn add_loss(&mut self) {
+        self.has_loss = true;
     }
 
     /// Sets what the step minimises, and adds the tensors that it needs.
@@ -324,7 +341,8 @@ impl Builder {
     pub fn push(&mut self, op: impl Into<Op>) {
         let op = op.into();
         if !self.recompute.is_done(&op) {
-            let node = Node { layer: self.layer, op, begins_run: std::mem::take(&mut self.begins_run) };
+            let (begins_run, labelled_only) = (std::mem::take(&mut self.begins_run), self.labelled_only);
+            let node = Node { layer: self.layer, op, begins_run, labelled_only };
             self.block_at_hand().nodes.push(node);
         }
     }
@@ -333,6 +351,16 @@ impl Builder {
     /// that share a dispatch need their memory at the same time.
     pub(super) fn begin_run(&mut self) {
         self.begins_run = true;
+    }
+
+    /// In the last layer and in the loss head: says that nobody needs what `write` pushes for token tiles without a label. What such an
+    /// operation has not computed, only operations of the same kind may read.
+    pub(super) fn for_labels<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
+        let is_behind_the_last_attention = self.layer.is_none_or(|layer| layer + 1 == self.config().num_hidden_layers);
+        let outer = std::mem::replace(&mut self.labelled_only, self.has_loss && is_behind_the_last_attention);
+        let result = write(self);
+        self.labelled_only = outer;
+        result
     }
 
     fn nodes(&self) -> &[Node] {

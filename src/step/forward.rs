@@ -194,37 +194,40 @@ pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Acti
 
     let attention_norm = layer_norm(b, "attention_norm", x, Role::AttentionNorm);
     let (raw_q, q, raw_k, kv) = queries_keys_values(b, attention_norm.out, &mut adapted);
-    let attention = b.activation(SavedActivation::Attention, "attention", widths.queries);
-    let stats = b.activation(SavedActivation::Attention, "attention.stats", 2 * widths.heads);
-    b.push(Attention { q, k: kv.k, v: kv.v, segment_start, out: attention, stats, window });
-    let post_attention = b.activation(SavedActivation::PostAttention, "post_attention", widths.hidden);
-    let attention_output = add_to_residual(b, attention, (Projection::Output, Role::AttentionOutputNorm), x, post_attention, &mut adapted);
+    b.for_labels(|b| {
+        let attention = b.activation(SavedActivation::Attention, "attention", widths.queries);
+        let stats = b.activation(SavedActivation::Attention, "attention.stats", 2 * widths.heads);
+        b.push(Attention { q, k: kv.k, v: kv.v, segment_start, out: attention, stats, window });
+        let post_attention = b.activation(SavedActivation::PostAttention, "post_attention", widths.hidden);
+        let attention_output =
+            add_to_residual(b, attention, (Projection::Output, Role::AttentionOutputNorm), x, post_attention, &mut adapted);
 
-    let mlp_norm = layer_norm(b, "mlp_norm", post_attention, Role::MlpNorm);
-    let gate = b.activation(SavedActivation::GateUp, "gate", widths.mlp);
-    let up = b.activation(SavedActivation::GateUp, "up", widths.mlp);
-    let mlp = b.activation(SavedActivation::Mlp, "mlp", widths.mlp);
-    project(b, mlp_norm.out, Projection::Gate, gate, None, &mut adapted);
-    project(b, mlp_norm.out, Projection::Up, up, None, &mut adapted);
-    b.push(Glu { gate, up, out: mlp });
-    let mlp_output = add_to_residual(b, mlp, (Projection::Down, Role::MlpOutputNorm), post_attention, out, &mut adapted);
-    Activations {
-        attention_norm,
-        raw_q,
-        raw_k,
-        kv,
-        q,
-        attention,
-        stats,
-        attention_output,
-        post_attention,
-        mlp_norm,
-        gate,
-        up,
-        mlp,
-        mlp_output,
-        adapted,
-    }
+        let mlp_norm = layer_norm(b, "mlp_norm", post_attention, Role::MlpNorm);
+        let gate = b.activation(SavedActivation::GateUp, "gate", widths.mlp);
+        let up = b.activation(SavedActivation::GateUp, "up", widths.mlp);
+        let mlp = b.activation(SavedActivation::Mlp, "mlp", widths.mlp);
+        project(b, mlp_norm.out, Projection::Gate, gate, None, &mut adapted);
+        project(b, mlp_norm.out, Projection::Up, up, None, &mut adapted);
+        b.push(Glu { gate, up, out: mlp });
+        let mlp_output = add_to_residual(b, mlp, (Projection::Down, Role::MlpOutputNorm), post_attention, out, &mut adapted);
+        Activations {
+            attention_norm,
+            raw_q,
+            raw_k,
+            kv,
+            q,
+            attention,
+            stats,
+            attention_output,
+            post_attention,
+            mlp_norm,
+            gate,
+            up,
+            mlp,
+            mlp_output,
+            adapted,
+        }
+    })
 }
 
 /// A tensor with the chunk's rows of a layer's input: looks up the embedding or copies the rows from the host, if need be.
@@ -296,7 +299,7 @@ fn queries_keys_values(
     let raw_q = is_normed.then(|| b.activation(SavedActivation::Queries, "raw_q", queries));
     project(b, normed, Projection::Key, raw_k.unwrap_or(k), None, adapted);
     project(b, normed, Projection::Value, v, None, adapted);
-    project(b, normed, Projection::Query, raw_q.unwrap_or(q), None, adapted);
+    b.for_labels(|b| project(b, normed, Projection::Query, raw_q.unwrap_or(q), None, adapted));
     let k_rstd = raw_k.map(|x| {
         let groups = heads(b, b.config().num_key_value_heads);
         let rstd = b.of_layer(SavedActivation::KeysValues, "k.rstd", TensorKind::KeysValues, rows, groups.count);
@@ -306,11 +309,11 @@ fn queries_keys_values(
     let raw_q = raw_q.map(|x| {
         let groups = heads(b, b.config().num_attention_heads);
         let rstd = b.activation(SavedActivation::Queries, "q.rstd", groups.count);
-        b.push(RmsNorm { x, weight: b.vector(Role::QueryNorm), out: q, rstd, residual: None, groups });
+        b.for_labels(|b| b.push(RmsNorm { x, weight: b.vector(Role::QueryNorm), out: q, rstd, residual: None, groups }));
         NormInput { x, rstd }
     });
     rope(b, k, false);
-    rope(b, q, false);
+    b.for_labels(|b| rope(b, q, false));
     (raw_q, q, raw_k, KeysValues { k, v, k_rstd })
 }
 

@@ -21,7 +21,7 @@ pub fn write(b: &mut Builder, hidden: TensorId) {
         b.block(Pass::Loss, "objective", ChunkOrder::Whole, |b| dpo(b, settings));
     }
     let chunk = b.program.strategy.logits_chunk(b.tokens());
-    b.block(Pass::Loss, "loss", ChunkOrder::Descending(chunk), |b| head(b, hidden));
+    b.block(Pass::Loss, "loss", ChunkOrder::Descending(chunk), |b| b.for_labels(|b| head(b, hidden)));
     if b.program.objective == Objective::CrossEntropy {
         let Bindings { log_probs, loss_weight, metrics, .. } = b.program.bindings;
         b.block(Pass::Loss, "loss sum", ChunkOrder::Whole, |b| b.push(Loss { log_probs, loss_weight, metrics }));
@@ -55,14 +55,15 @@ fn head(b: &mut Builder, hidden: TensorId) {
 /// Appends the log-probabilities of the labels, without a gradient.
 pub fn write_log_probs(b: &mut Builder, hidden: TensorId) {
     let chunk = b.program.strategy.logits_chunk(b.tokens());
-    b.block(Pass::Loss, "log-probabilities", ChunkOrder::Ascending(chunk), |b| {
+    let write = |b: &mut Builder| {
         let ranges = ranges(b);
         let norm = final_norm(b, hidden);
         let (stats, logits) = log_sum_exp(b, norm.out, &ranges);
         // The statistics are those of the whole vocabulary now, so that any range gives the log-probabilities.
         let (Some(&logits), Some(&range)) = (logits.last(), ranges.last()) else { unreachable!("there is a vocabulary") };
         cross_entropy(b, logits, stats, range);
-    });
+    };
+    b.block(Pass::Loss, "log-probabilities", ChunkOrder::Ascending(chunk), |b| b.for_labels(write));
 }
 
 /// The log-sum-exp over all ranges of the vocabulary (C'×4), and the logits of each range.

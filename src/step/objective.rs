@@ -11,6 +11,16 @@ pub enum Objective {
     Dpo(DpoSettings),
 }
 
+impl Objective {
+    /// Sequences that belong together: a pair has two.
+    pub fn sequences(&self) -> u32 {
+        match self {
+            Objective::CrossEntropy => 1,
+            Objective::Dpo(_) => 2,
+        }
+    }
+}
+
 /// The settings of direct preference optimisation, with TRL's names and defaults. Source: Rafailov et al. 2023.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct DpoSettings {

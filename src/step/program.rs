@@ -54,6 +54,8 @@ pub struct Node {
     pub op: Op,
     /// Does it begin a run? It may take memory that earlier operations free.
     pub begins_run: bool,
+    /// Does it leave out token tiles without a label? Nobody needs what it would compute for them.
+    pub labelled_only: bool,
 }
 
 /// The first operations of a block, which run some chunks ahead of the others. When the others run for a chunk, the results that they need

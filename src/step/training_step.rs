@@ -51,6 +51,7 @@ impl Program {
     /// A program for the log-probabilities of the labels alone. Nothing is kept for a backward pass.
     pub fn evaluation(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
         let mut b = Builder::new(spec, batch, strategy);
+        b.add_loss();
         let hidden = forward::write(&mut b).hidden;
         loss::write_log_probs(&mut b, hidden);
         b.finish()
@@ -58,6 +59,7 @@ impl Program {
 }
 
 fn gradients(b: &mut Builder) {
+    b.add_loss();
     clear(b);
     let state = forward::write(b);
     loss::write(b, state.hidden);

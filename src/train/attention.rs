@@ -51,7 +51,7 @@ impl Trainer {
         let (stride, queries) = queries_of(&sequence);
         let window = config.window(layer);
         let mut next = self.executor().program().span(Pass::Forward..=Pass::Forward).start;
-        self.executor().load_batch(&batch);
+        self.load_in_full(&batch);
         let mut weights = Vec::with_capacity(queries.len());
         for (number, chunk, [q, k]) in self.attention_instances(layer, &sequence) {
             self.run_instances(next..number + 1).await?;

@@ -10,7 +10,7 @@ use super::planner::fits;
 use crate::error::Error;
 use crate::gpu::{DeviceSpeed, Predictor};
 use crate::model::ModelSpec;
-use crate::step::{BatchShape, LONGEST_CHUNK, Limits, Program, Strategy, TOKEN_TILE};
+use crate::step::{BatchShape, LONGEST_CHUNK, Limits, Objective, Program, Strategy, TOKEN_TILE};
 
 /// A chunk length, as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -96,6 +96,7 @@ pub fn auto_chunk_needs_speed(tokens: u32) -> bool {
 /// The chunk length that `auto` takes: the shortest with which a step takes hardly longer than with any other, as far as the adapter's
 /// speed predicts it; and a shorter one where the peak would be over `budget`. `strategy` gives the strategy with chunks of some length.
 pub fn auto_chunk(
+    objective: Objective,
     spec: &ModelSpec,
     shape: &BatchShape,
     strategy: impl Fn(u32) -> Strategy,
@@ -105,8 +106,9 @@ pub fn auto_chunk(
 ) -> AutoChunk {
     let (bound, lengths) = auto_chunks(shape.tokens());
     let mut predictor = Predictor::new(*speed);
-    let mut seconds =
-        |chunk: u32| predictor.step_seconds(&Program::train(spec, shape.clone(), strategy(chunk).with_adaptive_chunks(false)));
+    let mut seconds = |chunk: u32| {
+        predictor.step_seconds(&Program::train_for(objective, spec, shape.clone(), strategy(chunk).with_adaptive_chunks(false)))
+    };
     let mut auto = AutoChunk { chunk: lengths[0], bound };
     if lengths.len() > 1 {
         let mut shortest = seconds(auto.chunk);
@@ -119,7 +121,7 @@ pub fn auto_chunk(
             auto = AutoChunk { chunk, bound: ChunkBound::Adapter };
         }
     }
-    let fits = |chunk: u32| fits(spec, shape, strategy(chunk), budget, limits);
+    let fits = |chunk: u32| fits(objective, spec, shape, strategy(chunk), budget, limits);
     if fits(auto.chunk) {
         return auto;
     }
@@ -153,7 +155,7 @@ mod tests {
     }
 
     fn auto(spec: &ModelSpec, shape: &BatchShape, budget: u64, speed: &DeviceSpeed) -> AutoChunk {
-        auto_chunk(spec, shape, |chunk| Strategy::stream(chunk, chunk), budget, Limits::NONE, speed)
+        auto_chunk(Objective::CrossEntropy, spec, shape, |chunk| Strategy::stream(chunk, chunk), budget, Limits::NONE, speed)
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::gpu::{self, Gpu, Kernels};
 use crate::model::{ModelSpec, Parameter, ParameterId, Parameters, Weights};
 use crate::reference;
-use crate::step::{Batch, Op, OpInstance, OpKind, ParameterSlice, Pass, Plan, Program, SavedActivations, Strategy, TensorId};
+use crate::step::{Batch, Objective, Op, OpInstance, OpKind, ParameterSlice, Pass, Plan, Program, SavedActivations, Strategy, TensorId};
 
 /// [`OperationError::operation`] of the row that has all operations in f32.
 pub const ALL_OPERATIONS: &str = "all";
@@ -68,12 +68,13 @@ pub(super) fn relative_error<V: Copy + Into<f64>>(values: &[V], exact: &[f64]) -
 /// What `progress` returns, such as [`Error::Stopped`](crate::error::Error::Stopped); errors of the plan and of the device.
 pub async fn errors_by_operation(
     gpu: &Gpu,
+    objective: Objective,
     spec: &ModelSpec,
     weights: &Weights,
     batch: &Batch,
     progress: impl Fn(usize, usize) -> Result<()>,
 ) -> Result<Vec<OperationError>> {
-    let mut step = MixedStep::new(gpu, spec, weights, batch).await?;
+    let mut step = MixedStep::new(gpu, objective, spec, weights, batch).await?;
     let kinds = step.kinds();
     // In f64, each kind in two ways, and all of them rounded.
     let all = step.instances.len() * (2 * kinds.len() + 2);
@@ -147,14 +148,15 @@ struct MixedStep {
 }
 
 impl MixedStep {
-    async fn new(gpu: &Gpu, spec: &ModelSpec, weights: &Weights, batch: &Batch) -> Result<Self> {
+    async fn new(gpu: &Gpu, objective: Objective, spec: &ModelSpec, weights: &Weights, batch: &Batch) -> Result<Self> {
         let tokens = batch.shape.tokens();
         // One chunk, and nothing is computed twice but logits that exceed a binding.
         let strategy = Strategy::stream(tokens, tokens).saving(SavedActivations::ALL);
-        let program = Program::gradients(spec, batch.shape.clone(), strategy);
-        let device = gpu::Executor::new(Kernels::new(gpu, Plan::new(program.clone(), gpu.limits())?)?).await?;
+        let program = Program::gradients_for(objective, spec, batch.planned_shape(), strategy);
+        let mut device = gpu::Executor::new(Kernels::new(gpu, Plan::new(program.clone(), gpu.limits())?)?).await?;
         device.load(weights).await?;
-        device.load_batch(batch);
+        // Operations of the reference, which leaves nothing out, go on with what the device has done.
+        device.load_batch_in_full(batch);
         let mut reference = reference::Executor::new(&program);
         reference.load_weights(weights);
         reference.load_batch(batch);

@@ -23,7 +23,7 @@ pub fn plan_within(
     if plan.peak_bytes() <= budget {
         return Ok(plan);
     }
-    let suggestion = match suggestion(spec, shape, strategy, budget, limits) {
+    let suggestion = match suggestion(objective, spec, shape, strategy, budget, limits) {
         Some(Suggestion { chunk, seq_len }) if seq_len == shape.longest() => {
             format!("the strategy stream with chunks of {chunk} tokens fits")
         }
@@ -44,7 +44,14 @@ pub struct Suggestion {
 
 /// A suggestion for a step that does not fit: the longest chunks that fit and are shorter than now, without saved activations; or, if none
 /// fits, also shorter sequences. Offloading and adaptive chunks stay as in `strategy`. `None` if not even one token fits.
-pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> Option<Suggestion> {
+pub fn suggestion(
+    objective: Objective,
+    spec: &ModelSpec,
+    shape: &BatchShape,
+    strategy: Strategy,
+    budget: u64,
+    limits: Limits,
+) -> Option<Suggestion> {
     let (sequences, seq_len) = (shape.lengths().len() as u32, shape.longest());
     let shape = BatchShape::uniform(sequences, seq_len);
     let stream =
@@ -52,19 +59,26 @@ pub fn suggestion(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budg
     let is_bare = strategy.kind == StrategyKind::Stream && strategy.saved_activations() == SavedActivations::NONE;
     let now = if is_bare { strategy.chunk(shape.tokens()) } else { u32::MAX };
     let chunks: Vec<u32> = chunk_lengths(shape.tokens()).filter(|&chunk| chunk < now).collect();
-    if let Some(&chunk) = chunks.iter().rev().find(|&&chunk| fits(spec, &shape, stream(chunk), budget, limits)) {
+    if let Some(&chunk) = chunks.iter().rev().find(|&&chunk| fits(objective, spec, &shape, stream(chunk), budget, limits)) {
         return Some(Suggestion { chunk, seq_len });
     }
-    let longest = longest_sequence(spec, sequences, stream(TOKEN_TILE), budget, limits)?;
+    let longest = longest_sequence(objective, spec, sequences, stream(TOKEN_TILE), budget, limits)?;
     Some(Suggestion { chunk: TOKEN_TILE, seq_len: longest })
 }
 
 /// The strategy with the shortest step, as [`DeviceSpeed`] predicts it, among those whose peak is at most `budget` bytes. It tries all chunk
 /// lengths, saves as many activations as fit, and uses adaptive chunks if they fit. It offloads layer inputs to the host only if nothing fits
 /// otherwise. `None` if nothing fits.
-pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limits: Limits, speed: &DeviceSpeed) -> Option<Strategy> {
+pub fn fastest_strategy(
+    objective: Objective,
+    spec: &ModelSpec,
+    shape: &BatchShape,
+    budget: u64,
+    limits: Limits,
+    speed: &DeviceSpeed,
+) -> Option<Strategy> {
     let predictor = RefCell::new(Predictor::new(*speed));
-    let search = Search { spec, shape, budget, limits, predictor };
+    let search = Search { objective, spec, shape, budget, limits, predictor };
     let order = search.worth_saving();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
@@ -78,6 +92,7 @@ pub fn fastest_strategy(spec: &ModelSpec, shape: &BatchShape, budget: u64, limit
 
 /// A search for a strategy.
 struct Search<'a> {
+    objective: Objective,
     spec: &'a ModelSpec,
     shape: &'a BatchShape,
     budget: u64,
@@ -87,7 +102,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn program(&self, strategy: Strategy) -> Program {
-        Program::train(self.spec, self.shape.clone(), strategy)
+        Program::train_for(self.objective, self.spec, self.shape.clone(), strategy)
     }
 
     /// The predicted time of a step and its peak in bytes. `None` if a tensor exceeds a binding.
@@ -101,7 +116,7 @@ impl Search<'_> {
     }
 
     fn fits(&self, strategy: Strategy) -> bool {
-        fits(self.spec, self.shape, strategy, self.budget, self.limits)
+        fits(self.objective, self.spec, self.shape, strategy, self.budget, self.limits)
     }
 
     /// The strategy with adaptive chunks, if it still fits: the table of chunks grows.
@@ -143,8 +158,8 @@ impl Search<'_> {
 
 /// The longest sequence, in tokens, that fits with the strategy `stream`, and the strategy. It takes the longest chunks that shorten the
 /// sequence by at most a fiftieth. `None` if not even one token fits.
-pub fn longest(spec: &ModelSpec, sequences: u32, budget: u64, limits: Limits) -> Option<(Strategy, u32)> {
-    let reach = |chunk: u32| longest_sequence(spec, sequences, Strategy::stream(chunk, chunk), budget, limits);
+pub fn longest(objective: Objective, spec: &ModelSpec, sequences: u32, budget: u64, limits: Limits) -> Option<(Strategy, u32)> {
+    let reach = |chunk: u32| longest_sequence(objective, spec, sequences, Strategy::stream(chunk, chunk), budget, limits);
     let furthest = reach(TOKEN_TILE)?;
     let reaches = chunk_lengths(furthest.saturating_mul(sequences)).map(|chunk| (chunk, reach(chunk).unwrap_or(0)));
     let good_enough = reaches.take_while(|&(_, length)| u64::from(length) * 50 >= u64::from(furthest) * 49);
@@ -153,8 +168,15 @@ pub fn longest(spec: &ModelSpec, sequences: u32, budget: u64, limits: Limits) ->
 }
 
 /// The longest sequence, in tokens, whose training step fits into `budget` bytes. `None` if not even one token does.
-pub fn longest_sequence(spec: &ModelSpec, sequences: u32, strategy: Strategy, budget: u64, limits: Limits) -> Option<u32> {
-    let fits = |seq_len: u32| fits(spec, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
+pub fn longest_sequence(
+    objective: Objective,
+    spec: &ModelSpec,
+    sequences: u32,
+    strategy: Strategy,
+    budget: u64,
+    limits: Limits,
+) -> Option<u32> {
+    let fits = |seq_len: u32| fits(objective, spec, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
     let most = (1u32 << 30) / sequences.max(1);
     let mut too_long = 1;
     while too_long <= most && fits(too_long) {
@@ -173,8 +195,8 @@ fn chunk_lengths(tokens: u32) -> impl Iterator<Item = u32> {
     (0..8).map(|doublings| TOKEN_TILE << doublings).take_while(move |&chunk| chunk == TOKEN_TILE || chunk < tokens)
 }
 
-pub(super) fn fits(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
-    let plan = Plan::new(Program::train(spec, shape.clone(), strategy), limits);
+pub(super) fn fits(objective: Objective, spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
+    let plan = Plan::new(Program::train_for(objective, spec, shape.clone(), strategy), limits);
     plan.is_ok_and(|plan| plan.peak_bytes() <= budget)
 }
 
@@ -194,17 +216,19 @@ mod tests {
     fn one_token_more_than_the_longest_does_not_fit() {
         let spec = &ModelSpec::from(&PRESETS[0].config);
         for strategy in [Strategy::STANDARD, Strategy::stream(128, 128)] {
-            let longest = longest_sequence(spec, 2, strategy, BUDGET, Limits::NONE).unwrap();
+            let longest = longest_sequence(Objective::CrossEntropy, spec, 2, strategy, BUDGET, Limits::NONE).unwrap();
             assert!(peak(&BatchShape::uniform(2, longest), strategy) <= BUDGET);
             assert!(peak(&BatchShape::uniform(2, longest + 1), strategy) > BUDGET);
         }
-        assert_eq!(longest_sequence(spec, 1, Strategy::STANDARD, 1000, Limits::NONE), None);
+        assert_eq!(longest_sequence(Objective::CrossEntropy, spec, 1, Strategy::STANDARD, 1000, Limits::NONE), None);
     }
 
     #[test]
     fn what_a_device_cannot_bind_does_not_fit() {
         let limits = Limits { buffer: 1 << 30, binding: 1 << 20 };
-        let longest = longest_sequence(&ModelSpec::from(&PRESETS[0].config), 1, Strategy::stream(64, 64), u64::MAX, limits).unwrap();
+        let longest =
+            longest_sequence(Objective::CrossEntropy, &ModelSpec::from(&PRESETS[0].config), 1, Strategy::stream(64, 64), u64::MAX, limits)
+                .unwrap();
         assert_eq!(longest, (1 << 20) / (4 * 128), "one layer's input fills a binding");
     }
 
@@ -214,7 +238,7 @@ mod tests {
         let sentence = |seq_len, strategy| {
             let shape = BatchShape::uniform(1, seq_len);
             let error = plan_within(Objective::CrossEntropy, spec, &shape, strategy, BUDGET, Limits::NONE).unwrap_err();
-            (error.to_string(), suggestion(spec, &shape, strategy, BUDGET, Limits::NONE))
+            (error.to_string(), suggestion(Objective::CrossEntropy, spec, &shape, strategy, BUDGET, Limits::NONE))
         };
         let (error, suggestion) = sentence(8192, Strategy::STANDARD);
         let chunk = suggestion.unwrap().chunk;
@@ -237,7 +261,8 @@ mod tests {
     fn the_fastest_strategy_saves_what_there_is_room_for() {
         let shape = BatchShape::uniform(1, 1024);
         let spec = &ModelSpec::from(&PRESETS[0].config);
-        let shortest = |budget| fastest_strategy(spec, &shape, budget, Limits::NONE, &DeviceClass::TYPICAL.speed());
+        let shortest =
+            |budget| fastest_strategy(Objective::CrossEntropy, spec, &shape, budget, Limits::NONE, &DeviceClass::TYPICAL.speed());
         assert_eq!(shortest(1 << 30), Some(Strategy::STANDARD));
         assert_eq!(shortest(1000), None);
         let offloading = shortest(peak(&shape, Strategy::stream(64, 64)) - 1).unwrap();
@@ -272,7 +297,7 @@ mod tests {
         let budget = peak(&shape, Strategy::stream(512, 512));
         let chunk = |dispatch_seconds| {
             let speed = DeviceSpeed { dispatch_seconds, ..DeviceClass::TYPICAL.speed() };
-            fastest_strategy(spec, &shape, budget, Limits::NONE, &speed).unwrap()
+            fastest_strategy(Objective::CrossEntropy, spec, &shape, budget, Limits::NONE, &speed).unwrap()
         };
         let instances = |strategy| Program::train(spec, shape.clone(), strategy).instance_count();
         assert!(instances(chunk(1e-3)) < instances(chunk(1e-9)));
@@ -285,17 +310,27 @@ mod tests {
         let spec = &ModelSpec::from(config);
         let mlp = u64::from(4 * 1024 * config.intermediate_size);
         let limits = Limits { buffer: 1 << 30, binding: mlp - 1 };
-        let saved = fastest_strategy(spec, &shape, 1 << 30, limits, &DeviceClass::TYPICAL.speed()).unwrap().saved_activations();
+        let saved = fastest_strategy(Objective::CrossEntropy, spec, &shape, 1 << 30, limits, &DeviceClass::TYPICAL.speed())
+            .unwrap()
+            .saved_activations();
         assert_eq!((saved.layers(SavedActivation::GateUp), saved.layers(SavedActivation::Mlp)), (0, 0));
         assert_eq!(saved.layers(SavedActivation::Attention), config.num_hidden_layers);
     }
 
     #[test]
     fn the_longest_sequence_has_chunks_that_cost_it_little() {
-        let (strategy, length) = longest(&ModelSpec::from(&PRESETS[0].config), 1, BUDGET, Limits::NONE).unwrap();
-        let furthest = longest_sequence(&ModelSpec::from(&PRESETS[0].config), 1, Strategy::stream(64, 64), BUDGET, Limits::NONE).unwrap();
+        let (strategy, length) = longest(Objective::CrossEntropy, &ModelSpec::from(&PRESETS[0].config), 1, BUDGET, Limits::NONE).unwrap();
+        let furthest = longest_sequence(
+            Objective::CrossEntropy,
+            &ModelSpec::from(&PRESETS[0].config),
+            1,
+            Strategy::stream(64, 64),
+            BUDGET,
+            Limits::NONE,
+        )
+        .unwrap();
         assert!(u64::from(length) * 50 >= u64::from(furthest) * 49 && length <= furthest);
         assert!(peak(&BatchShape::uniform(1, length), strategy) <= BUDGET);
-        assert_eq!(longest(&ModelSpec::from(&PRESETS[0].config), 1, 1000, Limits::NONE), None);
+        assert_eq!(longest(Objective::CrossEntropy, &ModelSpec::from(&PRESETS[0].config), 1, 1000, Limits::NONE), None);
     }
 }

@@ -106,6 +106,8 @@ struct StepInProgress {
     next: u64,
     /// Log-probabilities and log-ratios of the sequences of all pairs so far.
     pairs: Vec<f32>,
+    /// Is everything computed of all tokens?
+    in_full: bool,
 }
 
 impl Trainer {
@@ -182,7 +184,7 @@ impl Trainer {
         let prefetched = self.prefetched.take().filter(|_| granularity == Granularity::Step).map(restarted);
         let mut in_progress = match self.in_progress.take().or(prefetched) {
             Some(in_progress) => in_progress,
-            None => self.begin(self.step),
+            None => self.begin(self.step, granularity != Granularity::Step),
         };
         let gradients_end = self.executor.program().span(Pass::GRADIENTS).end;
         let all = self.executor.program().instance_count();
@@ -218,7 +220,7 @@ impl Trainer {
         if next > gradients_end {
             self.restore(start).await?;
         }
-        let mut again = self.begin(self.step);
+        let mut again = self.begin(self.step, true);
         while again.batches.len() > batches.len() {
             self.executor.run_instances(again.next..gradients_end).await?;
             self.after_gradients(&mut again).await?;
@@ -241,8 +243,9 @@ impl Trainer {
         self.in_progress.as_ref().map_or(0, |in_progress| in_progress.next)
     }
 
-    /// Begins the step after `steps_before` others: draws its batches, and loads the first.
-    fn begin(&self, steps_before: u64) -> StepInProgress {
+    /// Begins the step after `steps_before` others: draws its batches, and loads the first. In full, nothing is left out of what nobody but a
+    /// reader needs.
+    fn begin(&mut self, steps_before: u64, in_full: bool) -> StepInProgress {
         let started = Instant::now();
         let first = steps_before * u64::from(self.settings.accumulate);
         let batch = |i| self.dataset.batch(self.settings.seed, first + u64::from(i), self.settings.batch);
@@ -250,16 +253,26 @@ impl Trainer {
         let count = batches.iter().map(Batch::count).sum();
         let tokens = batches.iter().map(|b| u64::from(b.shape.tokens())).sum();
         let mut batches: VecDeque<Batch> = batches.into_iter().map(|batch| batch.averaged_over(count)).collect();
-        self.executor.load_batch(&batches.pop_front().expect("a step has a batch"));
-        StepInProgress { started, tokens, batches, next: 0, pairs: Vec::new() }
+        let first = batches.pop_front().expect("a step has a batch");
+        self.load(&first, in_full);
+        StepInProgress { started, tokens, batches, next: 0, pairs: Vec::new(), in_full }
+    }
+
+    fn load(&mut self, batch: &Batch, in_full: bool) {
+        if in_full { self.executor.load_batch_in_full(batch) } else { self.executor.load_batch(batch) }
+    }
+
+    /// Loads a batch for those who look at the numbers of its tokens.
+    pub(super) fn load_in_full(&mut self, batch: &Batch) {
+        self.load(batch, true);
     }
 
     /// After the gradients of a batch: loads the next batch, whose gradients are accumulated, or, after the last one, prepares the update.
-    async fn after_gradients(&self, in_progress: &mut StepInProgress) -> Result<()> {
+    async fn after_gradients(&mut self, in_progress: &mut StepInProgress) -> Result<()> {
         in_progress.pairs.extend(sequence_log_probs(&self.executor).await?);
         match in_progress.batches.pop_front() {
             Some(batch) => {
-                self.executor.load_batch(&batch);
+                self.load(&batch, in_progress.in_full);
                 in_progress.next = self.executor.program().span(Pass::Forward..=Pass::Forward).start;
             }
             None => {
@@ -276,7 +289,7 @@ impl Trainer {
         if self.executor.plan().host_bytes() > 0 {
             return Ok(());
         }
-        let mut prefetched = self.begin(self.step + 1);
+        let mut prefetched = self.begin(self.step + 1, false);
         prefetched.next = self.executor.program().span(Pass::Clear..=Pass::Forward).end;
         self.executor.run_instances(0..prefetched.next).await?;
         self.prefetched = Some(prefetched);
@@ -362,7 +375,7 @@ impl Trainer {
     pub async fn profile(&mut self, ceilings: Ceilings) -> Result<Profile> {
         assert!(self.in_progress.is_none(), "a measurement within a step");
         self.prefetched = None;
-        self.executor.load_batch(self.validation_batch());
+        self.executor.load_batch_in_full(&self.validation[0].batch);
         Profile::of(&mut self.executor, ceilings).await
     }
 

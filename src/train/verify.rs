@@ -6,7 +6,7 @@ use crate::gpu::{Executor, Gpu, Kernels};
 use crate::model::{ModelSpec, Parameter, ParameterId, Parameters, WeightSource, Weights};
 use crate::reference;
 use crate::step::update::metrics;
-use crate::step::{Batch, Pass, Plan, Program, Strategy};
+use crate::step::{Batch, Objective, Pass, Plan, Program, Strategy};
 
 /// The result of a verification.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -153,8 +153,8 @@ fn compare(run: &mut RunReport, gradients: &[Vec<f32>], first_run: &RunReport, f
 }
 
 /// The relative error of the gradient of every trainable parameter, against the reference implementation in f64 on the CPU.
-pub fn errors_in_f64(spec: &ModelSpec, weights: &Weights, batch: &Batch, gradients: &[Vec<f32>]) -> Vec<f64> {
-    let program = Program::gradients(spec, batch.shape.clone(), Strategy::STANDARD);
+pub fn errors_in_f64(objective: Objective, spec: &ModelSpec, weights: &Weights, batch: &Batch, gradients: &[Vec<f32>]) -> Vec<f64> {
+    let program = Program::gradients_for(objective, spec, batch.planned_shape(), Strategy::STANDARD);
     let mut executor = reference::Executor::new(&program);
     executor.load_weights(weights);
     executor.load_batch(batch);

@@ -9,7 +9,7 @@ use super::axis::{Axes, Scale};
 use super::charts::Part;
 use crate::gpu::DeviceSpeed;
 use crate::model::ModelSpec;
-use crate::step::{BatchShape, Limits, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{BatchShape, Limits, Objective, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{ChunkLength, auto_chunk};
 
 /// What is planned, and what is allowed.
@@ -59,7 +59,9 @@ impl Question {
         let [chunk, logits_chunk] = self.chunks;
         let of = |chunk: u32| Strategy::new(kind, chunk, logits_chunk.or(chunk));
         match kind {
-            StrategyKind::Stream => of(chunk.resolve(|| auto_chunk(&self.spec, shape, of, self.budget, self.limits(), &self.speed)).0),
+            StrategyKind::Stream => {
+                of(chunk.resolve(|| auto_chunk(Objective::default(), &self.spec, shape, of, self.budget, self.limits(), &self.speed)).0)
+            }
             _ => of(TOKEN_TILE),
         }
     }
@@ -325,7 +327,10 @@ mod tests {
             for kind in StrategyKind::ALL {
                 let line = Line::plan(&question, kind, None);
                 let strategy = Strategy::new(kind, 128, 128);
-                assert_eq!(line.longest, longest_sequence(&question.spec, sequences, strategy, question.budget, Limits::NONE));
+                assert_eq!(
+                    line.longest,
+                    longest_sequence(Objective::default(), &question.spec, sequences, strategy, question.budget, Limits::NONE)
+                );
                 assert!(!line.by_device);
             }
         }

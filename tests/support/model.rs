@@ -193,7 +193,7 @@ pub fn device_step(executor: &mut gpu::Executor) -> DeviceStep {
 
 /// A program on the device, with weights and batch loaded.
 pub fn device_executor(program: &Program, tuning: Tuning, weights: &Weights, batch: &Batch) -> gpu::Executor {
-    let executor = device::executor(program, tuning);
+    let mut executor = device::executor(program, tuning);
     pollster::block_on(executor.load(weights)).unwrap();
     executor.load_batch(batch);
     executor

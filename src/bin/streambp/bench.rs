@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use streambp::error::Result;
 use streambp::gpu::{Ceilings, Executor, Gpu, Kernels};
 use streambp::model::WeightSource;
-use streambp::step::{Batch, Pass, Plan, Program, SavedActivations, Strategy, StrategyKind};
+use streambp::step::{Batch, IGNORED_LABEL, LabelledTiles, Objective, Pass, Plan, Program, SavedActivations, Strategy, StrategyKind};
 use streambp::train::{ChunkLength, RooflineRow, matmul_gflops, roofline, verify};
 
 use crate::options::{ModelOptions, Opened, StrategyOptions, human_bytes, strategy_words};
@@ -46,6 +46,10 @@ pub struct Arguments {
     /// Sizes of square matrices whose products are timed alone, as 512,1024
     #[arg(long, num_args = 1.., value_delimiter = ',', default_value = "1024", value_parser = clap::value_parser!(u32).range(64..=8192))]
     matmul: Vec<u32>,
+    /// Share of each sequence, from its start, whose labels are ignored, as those of a prompt are: each strategy is timed with these and with
+    /// all labels
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    prompt: Option<f64>,
     /// Timed steps per strategy
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -84,6 +88,9 @@ const OPS: usize = 16;
 struct Contestant {
     strategy: Strategy,
     executor: Executor,
+    batch: Batch,
+    /// The share of the step's arithmetic that the batch saves, because its tokens have no labels.
+    saved: f64,
     millis: Vec<f64>,
     /// The part of these that the host spent submitting the step.
     host_millis: Vec<f64>,
@@ -96,7 +103,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let gpu = session.open().await?;
     let mut strategies = Vec::new();
     for options in arguments.strategies() {
-        strategies.push(session.strategy(&options, &spec, &batch.shape, None, &gpu).await?);
+        strategies.push(session.strategy(&options, Objective::CrossEntropy, &spec, &batch.shape, None, &gpu).await?);
     }
     let steps = strategies.iter().map(|&strategy| Program::train(&spec, batch.shape.clone(), strategy));
     let steps = plan_all(steps, gpu.limits())?;
@@ -104,7 +111,9 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let gradients = plan_all(gradients, gpu.limits())?;
     let gpu = session.tune(gpu, &spec).await?;
     let (report, _) = verify(&gpu, gradients, &values, &batch, |_, _| session.signals.check()).await?;
-    let contestants = time(&gpu, steps, &values, &batch, arguments.steps, session.signals).await?;
+    let batches: Vec<Batch> =
+        [Some(batch.clone()), arguments.prompt.map(|share| with_prompt(&batch, share))].into_iter().flatten().collect();
+    let mut contestants = time(&gpu, steps, &values, &batches, arguments.steps, session.signals).await?;
     let ceilings = gpu.ceilings().await?;
     let mut matmul = Vec::new();
     for &size in &arguments.matmul {
@@ -112,8 +121,9 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
         matmul.extend(forms.into_iter().map(|(form, gflops)| (size.next_multiple_of(64), form, gflops)));
     }
     let mut rows = Vec::new();
-    for contestant in &contestants {
+    for contestant in &mut contestants {
         session.signals.check()?;
+        contestant.executor.load_batch_in_full(&contestant.batch);
         rows.push(row(contestant, ceilings, &roofline(&contestant.executor, Pass::STEP, ceilings).await?));
     }
     if session.json {
@@ -143,17 +153,19 @@ async fn time(
     gpu: &Gpu,
     plans: Vec<Plan>,
     values: &impl WeightSource,
-    batch: &Batch,
+    batches: &[Batch],
     steps: u32,
     signals: &Signals,
 ) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
-    for plan in plans {
-        let strategy = plan.program().strategy;
-        let executor = Executor::new(Kernels::new(gpu, plan)?).await?;
+    for (plan, batch) in plans.into_iter().flat_map(|plan| batches.iter().map(move |batch| (plan.clone(), batch))) {
+        let program = plan.program();
+        let saved = program.flops_saved(&LabelledTiles::of(batch)) as f64 / program.step_cost().flops as f64;
+        let strategy = program.strategy;
+        let mut executor = Executor::new(Kernels::new(gpu, plan)?).await?;
         executor.load(values).await?;
         executor.load_batch(batch);
-        contestants.push(Contestant { strategy, executor, millis: Vec::new(), host_millis: Vec::new() });
+        contestants.push(Contestant { strategy, executor, batch: batch.clone(), saved, millis: Vec::new(), host_millis: Vec::new() });
     }
     // The first round compiles and warms up, so it does not count.
     for round in 0..=steps {
@@ -170,6 +182,25 @@ async fn time(
         }
     }
     Ok(contestants)
+}
+
+/// The same batch, without labels in the first share of each sequence.
+fn with_prompt(batch: &Batch, share: f64) -> Batch {
+    let mut labels = batch.labels.clone();
+    let mut rest = &mut labels[..];
+    for &length in batch.shape.lengths() {
+        let (sequence, others) = rest.split_at_mut(length as usize);
+        sequence[..(share * f64::from(length)) as usize].fill(IGNORED_LABEL);
+        rest = others;
+    }
+    let batch = Batch { labels, ..batch.clone() };
+    let count = batch.count();
+    batch.averaged_over(count)
+}
+
+fn parse_share(text: &str) -> std::result::Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "a share is a number from 0 to below 1, as 0.9".to_owned())
 }
 
 /// A clock of this thread's CPU time, because a device that runs on the CPU competes with it for cores. It falls back to wall time.
@@ -207,6 +238,7 @@ fn row(contestant: &Contestant, ceilings: Ceilings, ops: &[RooflineRow]) -> Valu
         "offload": contestant.strategy.offloads(),
         "fixed_chunks": !contestant.strategy.has_adaptive_chunks(),
         "words": strategy_words(contestant.strategy, tokens),
+        "saved_flops": contestant.saved,
         "chunk": contestant.strategy.chunk(tokens),
         "logits_chunk": contestant.strategy.logits_chunk(tokens),
         "step_millis": { "median": median, "min": millis[0], "max": millis[millis.len() - 1] },
@@ -238,8 +270,12 @@ fn op_row(row: &RooflineRow) -> Value {
 
 fn print_row(row: &Value) -> Result<()> {
     let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+    let saved = match number(&row["saved_flops"]) {
+        0.0 => String::new(),
+        saved => format!(", {:.0} % left out for tokens without labels", 100.0 * saved),
+    };
     output::line(format_args!(
-        "{}: {:.1} ms (min {:.1}, max {:.1}; the host {:.1}), {:.0} tokens/s, {:.2} of {:.1} GFLOP/s, {}",
+        "{}{saved}: {:.1} ms (min {:.1}, max {:.1}; the host {:.1}), {:.0} tokens/s, {:.2} of {:.1} GFLOP/s, {}",
         row["words"].as_str().unwrap_or(""),
         number(&row["step_millis"]["median"]),
         number(&row["step_millis"]["min"]),

@@ -62,7 +62,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     refuse_reference(arguments.reference.as_deref(), objective)?;
     refuse_second(arguments.reference.as_deref(), ref_log_probs.is_some())?;
     let gpu = session.open().await?;
-    let strategy = session.strategy(&arguments.strategy, &spec, &batch.shape, None, &gpu).await?;
+    let strategy = session.strategy(&arguments.strategy, objective, &spec, &batch.shape, None, &gpu).await?;
     let plan = Plan::new(Program::gradients_for(objective, &spec, batch.shape.clone(), strategy), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;

@@ -313,6 +313,7 @@ impl StrategyOptions {
     /// rounded.
     pub fn resolve(
         self,
+        objective: Objective,
         spec: &ModelSpec,
         shape: &BatchShape,
         budget: Option<u64>,
@@ -324,7 +325,7 @@ impl StrategyOptions {
             return (of(TOKEN_TILE), None);
         }
         self.note_rounded();
-        let choose = || auto_chunk(spec, shape, of, budget.unwrap_or(u64::MAX), limits, speed);
+        let choose = || auto_chunk(objective, spec, shape, of, budget.unwrap_or(u64::MAX), limits, speed);
         let (chunk, auto) = self.chunk().resolve(choose);
         (of(chunk), auto)
     }

@@ -10,7 +10,7 @@ use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TOKEN_TILE, Te
 use streambp::train::{fastest_strategy, longest_sequence};
 use streambp::web::format;
 
-use crate::options::{ModelOptions, StrategyOptions, auto_words, human_bytes, parse_bytes, strategy_words};
+use crate::options::{ModelOptions, ObjectiveOptions, StrategyOptions, auto_words, human_bytes, parse_bytes, strategy_words};
 use crate::out_directory::refuse_to_replace;
 use crate::output;
 use crate::session::Session;
@@ -22,9 +22,11 @@ pub struct Arguments {
     /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     seq_len: u32,
-    /// Sequences per batch
+    /// Sequences per batch; pairs of them for dpo
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
+    #[command(flatten)]
+    objective: ObjectiveOptions,
     #[command(flatten)]
     strategy: StrategyOptions,
     /// Memory budget, as 8GiB or in bytes: also prints the longest sequence that fits, and the fastest strategy
@@ -57,14 +59,16 @@ impl Arguments {
 
 pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode> {
     let (spec, _) = arguments.model.lora.open(&load_config(&arguments.model.model)?, 0).await?;
-    if u64::from(arguments.batch) * u64::from(arguments.seq_len) > 1 << 31 {
+    let objective = arguments.objective.objective()?;
+    let sequences = arguments.batch.saturating_mul(objective.sequences());
+    if u64::from(sequences) * u64::from(arguments.seq_len) > 1 << 31 {
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
     }
-    let shape = BatchShape::uniform(arguments.batch, arguments.seq_len);
+    let shape = BatchShape::uniform(sequences, arguments.seq_len);
     let device = arguments.device(session).await?;
     let speed = &device.as_ref().map_or_else(|| DeviceClass::TYPICAL.speed(), |(_, speed)| *speed);
-    let (strategy, auto) = arguments.strategy.resolve(&spec, &shape, arguments.budget, Limits::NONE, speed);
-    let plan = Plan::new(Program::train(&spec, shape, strategy), Limits::NONE)?;
+    let (strategy, auto) = arguments.strategy.resolve(objective, &spec, &shape, arguments.budget, Limits::NONE, speed);
+    let plan = Plan::new(Program::train_for(objective, &spec, shape, strategy), Limits::NONE)?;
     let program = plan.program();
     if let Some(path) = &arguments.trace {
         refuse_to_replace("--trace", path, arguments.model.paths())?;
@@ -96,8 +100,8 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     if let Some(budget) = arguments.budget {
         // In a tight budget `auto` goes down to a tile.
         let furthest = if auto.is_some() { arguments.strategy.with_chunk(TOKEN_TILE) } else { strategy };
-        document["max_seq_len"] = json!(longest_sequence(&spec, arguments.batch, furthest, budget, Limits::NONE));
-        fastest = fastest_strategy(&spec, &program.batch, budget, Limits::NONE, speed);
+        document["max_seq_len"] = json!(longest_sequence(objective, &spec, sequences, furthest, budget, Limits::NONE));
+        fastest = fastest_strategy(objective, &spec, &program.batch, budget, Limits::NONE, speed);
         document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program.tokens()));
     }
     if session.json {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use streambp::error::Result;
 use streambp::gpu::{Ceilings, DeviceClass, Gpu};
 use streambp::model::ModelSpec;
-use streambp::step::{BatchShape, Limits, Plan, Program, Strategy};
+use streambp::step::{BatchShape, Limits, Objective, Plan, Program, Strategy};
 use streambp::train::{SelfCheck, adapter_key, tune, tuning_key};
 
 use crate::options::{StrategyOptions, auto_words, progress_bar};
@@ -70,13 +70,14 @@ impl Session<'_> {
     pub async fn strategy(
         self,
         options: &StrategyOptions,
+        objective: Objective,
         spec: &ModelSpec,
         shape: &BatchShape,
         budget: Option<u64>,
         gpu: &Gpu,
     ) -> Result<Strategy> {
         let speed = if options.needs_speed(shape) { self.ceilings(gpu).await?.into() } else { DeviceClass::TYPICAL.speed() };
-        let (strategy, auto) = options.resolve(spec, shape, budget, gpu.limits(), &speed);
+        let (strategy, auto) = options.resolve(objective, spec, shape, budget, gpu.limits(), &speed);
         auto.iter().for_each(|&auto| output::say(format_args!("note: {}", auto_words(auto))));
         Ok(strategy)
     }

@@ -172,14 +172,21 @@ impl Arguments {
     }
 
     /// The strategy of the options. If none is given and there is a budget, the fastest that fits.
-    async fn choose_strategy(&self, spec: &ModelSpec, shape: &BatchShape, gpu: &Gpu, session: Session<'_>) -> Result<Strategy> {
+    async fn choose_strategy(
+        &self,
+        objective: Objective,
+        spec: &ModelSpec,
+        shape: &BatchShape,
+        gpu: &Gpu,
+        session: Session<'_>,
+    ) -> Result<Strategy> {
         if let Some(budget) = self.budget.filter(|_| self.strategy.is_open()) {
             let speed = session.ceilings(gpu).await?.into();
-            if let Some(fastest) = fastest_strategy(spec, shape, budget, gpu.limits(), &speed) {
+            if let Some(fastest) = fastest_strategy(objective, spec, shape, budget, gpu.limits(), &speed) {
                 return Ok(fastest);
             }
         }
-        session.strategy(&self.strategy, spec, shape, self.budget, gpu).await
+        session.strategy(&self.strategy, objective, spec, shape, self.budget, gpu).await
     }
 
     /// The directory of `--out`, if there is one. Whatever is wrong with it is said before anything else takes time.
@@ -248,7 +255,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     let gpu = session.open().await?;
     let shape = settings.batch_shape(&dataset);
-    let strategy = arguments.choose_strategy(&spec, &shape, &gpu, session).await?;
+    let strategy = arguments.choose_strategy(settings.objective, &spec, &shape, &gpu, session).await?;
     let plan = plan_within(settings.objective, &spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;

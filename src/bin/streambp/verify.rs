@@ -3,12 +3,15 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::ProgressBar;
 use streambp::error::{Error, Result};
-use streambp::model::{Config, Parameters, Weights};
-use streambp::step::{Batch, Limits, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
+use streambp::gpu::Gpu;
+use streambp::model::{Config, ModelSpec, Parameters, WeightSource, Weights};
+use streambp::step::{Batch, Limits, Objective, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
 use streambp::train::run_file::OWN;
-use streambp::train::{Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, verify};
+use streambp::train::{
+    AdaptersOff, Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, reference_log_probs, verify,
+};
 
-use crate::options::{ModelOptions, Opened, human_bytes};
+use crate::options::{ModelOptions, ObjectiveOptions, Opened, human_bytes};
 use crate::output;
 use crate::session::Session;
 use crate::text::DataOptions;
@@ -25,9 +28,11 @@ pub struct Arguments {
     /// Sequence length in tokens
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     seq_len: u32,
-    /// Sequences per batch
+    /// Sequences per batch; pairs of them for dpo
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
+    #[command(flatten)]
+    objective: ObjectiveOptions,
     /// Chunk lengths of stream, as 64,128 or 64 128 [default: 64, 128, 192, 448 and the whole batch]
     #[arg(long, num_args = 1.., value_delimiter = ',')]
     chunks: Vec<u32>,
@@ -43,29 +48,46 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The first batch of the data. A preset's vocabulary size is set to the tokenizer's.
-    fn first_batch(&self, config: &mut Config) -> Result<Batch> {
+    /// The data. A preset's vocabulary size is set to the tokenizer's.
+    fn dataset(&self, config: &mut Config, objective: Objective) -> Result<Dataset> {
         let Arguments { data, text, seq_len, .. } = self;
-        if data == OWN {
-            text.refuse(data)?;
-            return own_batch(*seq_len, self.batch, self.seed, config);
-        }
-        let (dataset, _) = text.dataset(data, &self.model, config, *seq_len)?;
+        let dataset = match objective {
+            Objective::Dpo(_) => text.pairs(data, &self.model, config, *seq_len)?.0,
+            Objective::CrossEntropy if data == OWN => {
+                text.refuse(data)?;
+                Dataset::own(*seq_len)?
+            }
+            Objective::CrossEntropy => text.dataset(data, &self.model, config, *seq_len)?.0,
+        };
         dataset.check_vocab(config)?;
-        Ok(dataset.batch(self.seed, 0, self.batch))
+        Ok(dataset)
+    }
+
+    /// The first batch of the data. The reference of its pairs is the model without its adapters.
+    async fn first_batch(&self, dataset: &Dataset, gpu: &Gpu, spec: &ModelSpec, values: &impl WeightSource) -> Result<Batch> {
+        let batch = dataset.batch(self.seed, 0, self.batch);
+        if batch.pairs == 0 {
+            return Ok(batch);
+        }
+        let ref_log_probs = reference_log_probs(gpu, spec, &AdaptersOff(values), &batch).await?;
+        let pairs = batch.pairs;
+        Ok(batch.in_pairs(pairs, ref_log_probs))
     }
 }
 
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
     session.signals.listen("run")?;
+    let objective = arguments.objective.objective()?;
     let mut base = arguments.model.base(arguments.seed).await?;
-    let batch = arguments.first_batch(&mut base.config)?;
+    let dataset = arguments.dataset(&mut base.config, objective)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
-    let strategies = strategies(&arguments.chunks, batch.shape.tokens());
-    let programs = strategies.iter().map(|&strategy| Program::gradients(&spec, batch.shape.clone(), strategy));
+    let shape = dataset.batch(arguments.seed, 0, arguments.batch).planned_shape();
+    let strategies = strategies(&arguments.chunks, shape.tokens());
+    let programs = strategies.iter().map(|&strategy| Program::gradients_for(objective, &spec, shape.clone(), strategy));
     let gpu = session.open().await?;
     let plans = plans(programs, gpu.limits())?;
     let gpu = session.tune(gpu, &spec).await?;
+    let batch = arguments.first_batch(&dataset, &gpu, &spec, &values).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
@@ -76,8 +98,8 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     if !arguments.no_reference {
         let weights = Weights::read(&values, Parameters::new(&spec).iter().map(|(_, parameter)| parameter)).await?;
         match arguments.by_operation {
-            true => report.set_errors_by_operation(errors_by_operation(&gpu, &spec, &weights, &batch, progress).await?),
-            false => report.set_errors(&errors_in_f64(&spec, &weights, &batch, &gradients)),
+            true => report.set_errors_by_operation(errors_by_operation(&gpu, objective, &spec, &weights, &batch, progress).await?),
+            false => report.set_errors(&errors_in_f64(objective, &spec, &weights, &batch, &gradients)),
         }
     }
     bar.finish_and_clear();

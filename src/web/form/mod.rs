@@ -296,7 +296,8 @@ impl Form {
         let [chunk, logits_chunk] = self.chunks()?;
         let both = |chunk: u32| [chunk, logits_chunk.or(chunk)];
         let stream = |chunk: u32| self.strategy(StrategyKind::Stream, both(chunk));
-        let choose = || auto_chunk(&spec, &shape, stream, self.budget().unwrap_or(u64::MAX), adapter.limits, &adapter.speed);
+        let choose =
+            || auto_chunk(Objective::default(), &spec, &shape, stream, self.budget().unwrap_or(u64::MAX), adapter.limits, &adapter.speed);
         let (chunk, auto) = chunk.resolve(choose);
         let chunks = both(chunk);
         let strategy = self.strategy(self.strategy, chunks);

@@ -42,7 +42,7 @@ pub async fn profile(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClie
 /// A step on its device, with its weights and its batch.
 async fn ready(gpu: &Gpu, run: &Run, values: &impl WeightSource, strategy: Strategy, batch: &Batch) -> Result<Executor> {
     let plan = plan_within(Objective::CrossEntropy, &run.spec, &batch.shape, strategy, run.budget, gpu.limits())?;
-    let executor = Executor::new(Kernels::new(&gpu.used_for("comparison"), plan)?).await?;
+    let mut executor = Executor::new(Kernels::new(&gpu.used_for("comparison"), plan)?).await?;
     executor.load(values).await?;
     executor.load_batch(batch);
     Ok(executor)
@@ -84,7 +84,7 @@ pub async fn prove(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient
     let (mut report, gradients) = verify(&gpu.used_for("proof"), plans, values, &batch, progress).await?;
     if with_reference {
         let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
-        report.set_errors(&errors_in_f64(&run.spec, &weights, &batch, &gradients));
+        report.set_errors(&errors_in_f64(Objective::CrossEntropy, &run.spec, &weights, &batch, &gradients));
     }
     send(&FromWorker::Proved(Box::new(report)));
     Ok(())

@@ -308,5 +308,5 @@ fn suggestion(error: &Error, run: &Run, limits: Limits) -> Option<Suggestion> {
         _ => return None,
     };
     let shape = BatchShape::uniform(run.settings.batch, run.settings.seq_len);
-    train::suggestion(&run.spec, &shape, run.settings.strategy, budget, limits)
+    train::suggestion(run.settings.objective, &run.spec, &shape, run.settings.strategy, budget, limits)
 }
