@@ -275,6 +275,8 @@ fn a_preference_is_learned() {
     let refused = |arguments: &[&str]| complaint(&[arguments, &["--seq-len", "64", "--steps", "1"]].concat());
     let sft = ["train", "--model", text(&sft), "--data"];
     assert!(refused(&[&sft[..], &[text(&both), "--objective", "dpo"]].concat()).contains("line 1: has no \"chosen\" and \"rejected\""));
-    assert!(refused(&[&sft[..], &[text(&pairs)]].concat()).contains("line 1: has \"chosen\" and \"rejected\", which only --objective dpo"));
+    assert!(
+        refused(&[&sft[..], &[text(&pairs)]].concat()).contains("line 1: has \"chosen\" and \"rejected\", which only the objective dpo")
+    );
     assert!(refused(&[&sft[..], &["stories", "--objective", "dpo"]].concat()).contains("stories"));
 }

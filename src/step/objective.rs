@@ -55,6 +55,11 @@ impl DpoLossType {
     /// All types.
     pub const ALL: [DpoLossType; 3] = [DpoLossType::Sigmoid, DpoLossType::Hinge, DpoLossType::Ipo];
 
+    /// The type of that name.
+    pub fn named(name: &str) -> Option<DpoLossType> {
+        Self::ALL.into_iter().find(|loss_type| loss_type.name() == name)
+    }
+
     /// TRL's name.
     pub fn name(self) -> &'static str {
         match self {

@@ -135,7 +135,7 @@ impl Rows {
                     let [chosen, rejected] = answers.each_ref().map(|answer| one_document(answer, tokenizer, &of_conversation));
                     Ok(vec![[chosen?, rejected?]])
                 }
-                _ => Err(Error::Data("has no \"chosen\" and \"rejected\", which --objective dpo compares".to_owned())),
+                _ => Err(Error::Data("has no \"chosen\" and \"rejected\", which the objective dpo compares".to_owned())),
             })
         })?;
         Ok(EncodedPairs { pairs, tokenizer, notice })
@@ -199,7 +199,7 @@ fn documents_of(
         Row::Text(text) => Document::of_text(tokenizer, text).map(|document| vec![document]),
         Row::Completion(prompt, completion) => Document::of_completion(tokenizer, prompt, completion).map(|document| vec![document]),
         Row::Conversation(conversation) => of_conversation(conversation),
-        Row::Preference(_) => Err(Error::Data("has \"chosen\" and \"rejected\", which only --objective dpo compares".to_owned())),
+        Row::Preference(_) => Err(Error::Data("has \"chosen\" and \"rejected\", which only the objective dpo compares".to_owned())),
     }
 }
 
@@ -461,6 +461,6 @@ mod tests {
         let tokenizer = Tokenizer::bytes();
         let one = rows(r#"{"prompt": "p", "chosen": "a", "rejected": "b"}"#);
         let refused = one.encode(tokenizer, ModelType::Llama, 0).err().unwrap().to_string();
-        assert!(refused.contains("only --objective dpo"), "{refused}");
+        assert!(refused.contains("only the objective dpo"), "{refused}");
     }
 }

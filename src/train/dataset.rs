@@ -11,7 +11,7 @@ use super::draw::{VALIDATION_BATCHES, needed, numbered};
 use super::objectives::ReferenceModel;
 use super::pairs::Pairs;
 use super::summary::Summary;
-use super::tasks::Task;
+use super::tasks::{PreferencesTask, Task};
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::model::fingerprint::hash;
@@ -100,6 +100,14 @@ impl Dataset {
     /// [`Error::Data`] if there are fewer than two pairs.
     pub fn pairs(documents: &[[Document; 2]], seq_len: u32) -> Result<Self> {
         Ok(Dataset(Kind::Pairs(Pairs::new(documents, seq_len)?)))
+    }
+
+    /// Generated pairs of answers.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the sequence is too short for the task.
+    pub fn preferences(task: PreferencesTask, seq_len: u32) -> Result<Self> {
+        Self::pairs(&task.pairs(seq_len)?, seq_len)
     }
 
     /// Does it consist of pairs, which [`Objective::Dpo`](crate::step::Objective::Dpo) compares?

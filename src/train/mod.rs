@@ -38,7 +38,9 @@ pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Generator, Sampled, Sampler};
-pub use objectives::{AdaptersOff, DpoMetrics, ReferenceModel, reference_log_probs, sequence_log_probs};
+pub use objectives::{
+    AdaptersOff, DpoMetrics, HeldOutPairs, ReferenceModel, ScoredSequence, TokenScore, reference_log_probs, sequence_log_probs,
+};
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use report::device_report;
 pub use roofline::{Profile, RooflineRow, matmul_gflops, roofline};
@@ -47,7 +49,7 @@ pub use self_check::{SelfCheck, adapter_key};
 pub use settings::Settings;
 pub use snapshot::{RunId, Snapshot};
 pub use summary::Summary;
-pub use tasks::{CopyTask, Language, RecallTask, SortTask, StoriesTask, SumTask, Task};
+pub use tasks::{CopyTask, Language, PreferencesTask, RecallTask, SortTask, StoriesTask, SumTask, Task};
 pub use trainer::{StepReport, Trainer, Validation};
 pub use tune::{tune, tuning_key};
 pub use verify::{ParameterReport, RunReport, VerifyReport, errors_in_f64, verify};

@@ -15,6 +15,9 @@ use crate::model::fingerprint::hash;
 use crate::step::{Batch, IGNORED_LABEL};
 use crate::text::Document;
 
+/// Pairs of a validation, at least, if so many are held out: a share of fewer would say little.
+const VALIDATION_PAIRS: u32 = 16;
+
 /// A pair: the chosen and the rejected sequence.
 #[derive(Debug)]
 struct Pair {
@@ -97,7 +100,7 @@ impl Pairs {
     /// The held-out batches.
     pub fn validation(&self, pairs: u32) -> Vec<Batch> {
         let held_out = self.all.len() - self.training;
-        let batches = (held_out as u32).div_ceil(pairs).min(VALIDATION_BATCHES);
+        let batches = (held_out as u32).div_ceil(pairs).min(VALIDATION_PAIRS.div_ceil(pairs).max(VALIDATION_BATCHES));
         let of_batch = |batch: u32| (0..pairs).map(|i| self.training + (batch * pairs + i) as usize % held_out).collect::<Vec<usize>>();
         (0..batches).map(|batch| self.batch_of(&of_batch(batch))).collect()
     }

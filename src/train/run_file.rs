@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DpoMetrics, StepReport, Task, Validation};
+use super::{DpoMetrics, PreferencesTask, StepReport, Task, Validation};
 
 pub use crate::model::archive::CHECKPOINT;
 
@@ -22,7 +22,7 @@ pub const OWN: &str = "own";
 
 /// Is the data of a run a text of its user's, and not one that is made up?
 pub fn is_given_text(data: &str) -> bool {
-    data != OWN && !Task::NAMES.contains(&data)
+    data != OWN && !Task::NAMES.contains(&data) && !PreferencesTask::NAMES.contains(&data)
 }
 
 /// How a run was started.

@@ -11,7 +11,7 @@ use web_time::Instant;
 
 use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
-use super::objectives::sequence_log_probs;
+use super::objectives::{HeldOutPairs, sequence_log_probs};
 use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
@@ -77,17 +77,8 @@ pub struct Trainer {
     prefetched: Option<StepInProgress>,
     /// What the last step has found of its pairs.
     of_pairs: Option<DpoMetrics>,
-}
-
-/// An objective of pairs needs them, and another one cannot tell the rejected sequence from the chosen one.
-fn check_objective(objective: Objective, dataset: &Dataset) -> Result<()> {
-    match (objective, dataset.has_pairs()) {
-        (Objective::Dpo(_), false) => {
-            Err(Error::Data("the data has no pairs of answers; give rows with \"chosen\" and \"rejected\" to --objective dpo".to_owned()))
-        }
-        (Objective::CrossEntropy, true) => Err(Error::Data("the data has pairs of answers, which --objective dpo compares".to_owned())),
-        _ => Ok(()),
-    }
+    /// What the last validation has found of its pairs.
+    held_out: Option<HeldOutPairs>,
 }
 
 /// The fingerprint of the frozen parameters, if there are any.
@@ -129,13 +120,13 @@ impl Trainer {
         assert_eq!(program.objective, settings.objective, "the objective of the kernels, and that of the settings");
         assert_eq!(program.batch, settings.batch_shape(&dataset), "the batches of the kernels, and those of the data");
         dataset.check_vocab(program.config())?;
-        check_objective(settings.objective, &dataset)?;
+        settings.objective.check_data(&dataset)?;
         executor.load(values).await?;
         let frozen = frozen_fingerprint(&program.parameters, values).await?;
         let validation = dataset.validation(settings.batch);
         let data = dataset.fingerprint();
-        let (in_progress, prefetched, of_pairs) = (None, None, None);
-        Ok(Trainer { executor, settings, dataset, data, frozen, validation, step: 0, in_progress, prefetched, of_pairs })
+        let (in_progress, prefetched, of_pairs, held_out) = (None, None, None, None);
+        Ok(Trainer { executor, settings, dataset, data, frozen, validation, step: 0, in_progress, prefetched, of_pairs, held_out })
     }
 
     /// The executor of the step's program.
@@ -156,6 +147,11 @@ impl Trainer {
     /// What the last step has found of its pairs, if the objective compares these.
     pub fn of_pairs(&self) -> Option<DpoMetrics> {
         self.of_pairs
+    }
+
+    /// What the last validation has found of its pairs, if the objective compares these.
+    pub fn held_out_pairs(&self) -> Option<&HeldOutPairs> {
+        self.held_out.as_ref()
     }
 
     /// The number of completed steps.
@@ -241,6 +237,12 @@ impl Trainer {
     /// The number of the next operation instance; 0 between steps.
     pub fn next_instance(&self) -> u64 {
         self.in_progress.as_ref().map_or(0, |in_progress| in_progress.next)
+    }
+
+    /// The number of the batch in progress, by which the dataset makes it again; `None` between steps.
+    pub fn batch_in_progress(&self) -> Option<u64> {
+        let left = self.in_progress.as_ref()?.batches.len() as u64;
+        Some((self.step + 1) * u64::from(self.settings.accumulate) - 1 - left)
     }
 
     /// Begins the step after `steps_before` others: draws its batches, and loads the first. In full, nothing is left out of what nobody but a
@@ -351,6 +353,7 @@ impl Trainer {
         self.prefetched = None;
         let count: u64 = self.validation.iter().map(|held_out| held_out.batch.count()).sum();
         let (mut loss, mut counts, mut sums, mut pairs) = (0.0, Counts::default(), Sums::default(), Vec::new());
+        let mut found = HeldOutPairs::default();
         for HeldOut { batch, answers } in &self.validation {
             self.executor.load_batch(&batch.clone().averaged_over(count));
             self.executor.run(Pass::Clear..=Pass::Loss).await?;
@@ -358,7 +361,15 @@ impl Trainer {
             let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
             sums.add(batch, &log_probs);
             counts.add(answers, &log_probs);
+            if batch.pairs > 0 && pairs.is_empty() {
+                let weights = self.executor.read(self.executor.program().bindings.loss_weight).await?;
+                found.look(batch, &log_probs, &bytemuck::pod_collect_to_vec::<u8, f32>(&weights), count);
+            }
             pairs.extend(sequence_log_probs(&self.executor).await?);
+        }
+        if let Objective::Dpo(settings) = &self.settings.objective {
+            found.set_margins(settings, &pairs);
+            self.held_out = Some(found);
         }
         let of_pairs = self.settings.objective.metrics(&pairs).map(|pairs| pairs.accuracy);
         let (accuracy, accuracy_by_distance) = (of_pairs.or(counts.accuracy()), counts.by_distance());

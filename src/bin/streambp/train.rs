@@ -11,7 +11,9 @@ use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Wei
 use streambp::step::{BatchShape, Objective, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::run_file::{OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
-use streambp::train::{AdaptersOff, Dataset, ReferenceModel, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within};
+use streambp::train::{
+    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
+};
 
 use crate::options::{
     Adapters, ModelOptions, ObjectiveOptions, Opened, StrategyOptions, human_bytes, note_length, open_reference, parse_bytes, progress_bar,
@@ -31,7 +33,8 @@ pub struct Arguments {
     model: ModelOptions,
     /// UTF-8 text file; or JSON lines or a JSON array of rows with `messages`, `text`, `prompt` and `completion`, or `conversations`, for
     /// dpo with `chosen` and `rejected`, with or without `prompt`; or `own` (this project's shaders); or a generated task: `recall`,
-    /// `recall-cut`, `copy`, `sort`, `sum`, `stories` or `stories-ko` (stories in English or Korean, with questions)
+    /// `recall-cut`, `copy`, `sort`, `sum`, `stories` or `stories-ko` (stories in English or Korean, with questions), for dpo `preferences`
+    /// or `preferences-ko` (stories with a right and a wrong answer)
     #[arg(long)]
     data: String,
     #[command(flatten)]
@@ -153,7 +156,17 @@ impl Arguments {
 
     /// The dataset, and its tokenizer if it is a file. A preset's vocabulary size is set to the tokenizer's.
     fn dataset(&self, config: &mut Config, objective: Objective) -> Result<(Dataset, Option<Tokenizer>)> {
+        if let Some(task) = PreferencesTask::named(&self.data) {
+            self.text.refuse(&self.data)?;
+            return Ok((Dataset::preferences(task, self.seq_len)?, None));
+        }
         if let Objective::Dpo(_) = objective {
+            if !is_given_text(&self.data) {
+                return Err(Error::Setting(format!(
+                    "{} has no pairs of answers, which --objective dpo compares; give --data preferences, or rows with \"chosen\" and \"rejected\"",
+                    self.data
+                )));
+            }
             let (dataset, tokenizer) = self.text.pairs(&self.data, &self.model, config, self.seq_len)?;
             return Ok((dataset, Some(tokenizer)));
         }

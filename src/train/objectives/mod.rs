@@ -2,11 +2,14 @@
 //! [`step::objective`](crate::step::objective).
 
 mod dpo;
+mod held_out;
 mod reference;
 
 pub use dpo::DpoMetrics;
+pub use held_out::{HeldOutPairs, ScoredSequence, TokenScore};
 pub use reference::{AdaptersOff, ReferenceModel, reference_log_probs};
 
+use super::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::Executor;
 use crate::step::{DpoLossType, Objective};
@@ -29,6 +32,22 @@ impl Objective {
             Objective::CrossEntropy => None,
             Objective::Dpo(settings) => Some(DpoMetrics::of(settings, sequence_log_probs)),
         }
+    }
+
+    /// Checks that the data is what it takes: an objective of pairs needs them, and another one cannot tell the rejected sequence from the
+    /// chosen one.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with what to do.
+    pub fn check_data(&self, dataset: &Dataset) -> Result<()> {
+        let what = match (self, dataset.has_pairs()) {
+            (Objective::Dpo(_), false) => {
+                "the data has no pairs of answers, which the objective dpo compares; give rows with \"chosen\" and \"rejected\""
+            }
+            (Objective::CrossEntropy, true) => "the data has pairs of answers, which only the objective dpo compares; choose that",
+            _ => return Ok(()),
+        };
+        Err(Error::Data(what.to_owned()))
     }
 
     /// Checks its settings.

@@ -16,7 +16,7 @@ pub use copy::CopyTask;
 pub(super) use example::Example;
 pub use recall::RecallTask;
 pub use sort::SortTask;
-pub use stories::{Language, StoriesTask};
+pub use stories::{Language, PreferencesTask, StoriesTask};
 pub use sum::SumTask;
 
 use crate::error::{Error, Result};

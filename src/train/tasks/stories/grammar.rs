@@ -35,6 +35,11 @@ impl Kind {
         (line + "\n", at)
     }
 
+    /// The question.
+    pub fn question(&self, subject: &str) -> String {
+        fill(self.question, subject, "").0
+    }
+
     /// A line with the question and its answer, and where the value is, in bytes.
     pub fn ask(&self, subject: &str, value: &str) -> (String, usize) {
         let (line, at) = fill(&format!("{} {}", self.question, self.answer), subject, value);

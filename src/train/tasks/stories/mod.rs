@@ -3,6 +3,7 @@
 mod english;
 mod grammar;
 mod korean;
+mod preferences;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -12,6 +13,8 @@ use super::random::{below, shuffled};
 use crate::error::{Error, Result};
 use crate::train::accuracy::Answer;
 use grammar::{Grammar, Kind, VALUES};
+
+pub use preferences::PreferencesTask;
 
 /// The stories task: `Mia is in the park. … Where is Mia? Mia is in the park. …`. All tokens have labels; the values in the answers to
 /// questions are the task's answers. A value is drawn uniformly for each fact of a story, and between its telling and a question about it
