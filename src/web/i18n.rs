@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use serde::{Deserialize, Deserializer};
 
 use super::charts::Part;
-use super::form::{Field, SourceChoice};
+use super::form::{Field, ObjectiveChoice, SourceChoice};
 use super::model_protocol::Vocabulary;
 use super::route::Route;
 use crate::gpu::Mark;
-use crate::step::{self, Granularity, OpKind, Pass, StrategyKind};
+use crate::step::{self, DpoLossType, Granularity, OpKind, Pass, StrategyKind};
 
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
@@ -63,6 +63,9 @@ pub struct Texts {
     pub failures: Failures,
     fields: Section,
     fields_about: Section,
+    objectives: Section,
+    objectives_about: Section,
+    loss_types_about: Section,
     sources: Section,
     sources_about: Section,
     vocabularies: Section,
@@ -87,15 +90,15 @@ sections! {
         sentence, standard, checkpoint, stream, standard_about, checkpoint_about, stream_about, over, under, budget, about, model, grows,
         length, tokens, same_bits, explain, train, save, at, the_model, parts,
     }
-    Data { title, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
+    Data { title, objective, pairs_in_batch, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, auto_adapter, auto_unmeasured, auto_batch, auto_most, auto_budget, auto_logits, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls {
-        title, about, start, go_on, pause, step, reset, loading, ready, resuming, preparing, preparing_label, training, stepping, waiting, paused, stopped, recovered, waiting_for_device,
+        title, about, start, go_on, pause, step, reset, loading, ready, resuming, preparing, preparing_label, asking, asking_label, training, stepping, waiting, paused, stopped, recovered, waiting_for_device,
         no_adapter, no_device, no_gpu, pause_first, text_first, finished, finished_about, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion, command, command_copied,
         command_text, command_model, command_adapters,
     }
     StepGrid {
-        title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, merged, now, timeline, timeline_about, peak, budget, budget_at,
+        title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, sequences, sequence, chosen, rejected, filler, merged, now, timeline, timeline_about, peak, budget, budget_at,
         over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, back, film, film_about, film_play, film_back, film_next, film_previous, film_speed, does_clear, does_embed, does_forward, does_again, does_backward, does_loss, does_embedding_gradient, does_update, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
         change, legend, export_svg, export_png, export_trace,
     }
@@ -106,7 +109,7 @@ sections! {
     }
     Training {
         title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
-        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_distance, by_distance_about, right_of, by_position, by_position_about, tokens_before, perplexity, labels, sample, probability,
+        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_distance, by_distance_about, right_of, by_position, by_position_about, tokens_before, perplexity, labels, pairs, held_out_pair, held_out_pair_about, prompt, chosen, rejected, log_ratio_of, scored, margins, margins_text, sample, probability,
         attention, attention_about, attention_look, attention_layer, attention_head, attention_text, attention_rows, attention_columns, attention_cell, attention_keys, attention_stride, runs, runs_about, run, settings, memory, overlay, forget_run, take,
     }
     Compare {
@@ -161,6 +164,21 @@ impl Texts {
     /// What a field of the form is.
     pub fn field_about(&self, field: Field) -> &str {
         &self.fields_about[field.name()]
+    }
+
+    /// An objective.
+    pub fn objective(&self, choice: ObjectiveChoice) -> &str {
+        &self.objectives[choice.name()]
+    }
+
+    /// What an objective is.
+    pub fn objective_about(&self, choice: ObjectiveChoice) -> &str {
+        &self.objectives_about[choice.name()]
+    }
+
+    /// What a loss of a pair is.
+    pub fn loss_type_about(&self, loss_type: DpoLossType) -> &str {
+        &self.loss_types_about[loss_type.name()]
     }
 
     /// Something to learn from.
@@ -261,6 +279,10 @@ mod tests {
             let file = std::fs::read_to_string(format!("www/texts/{name}.json")).unwrap();
             let texts = Texts::parse(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
             Field::ALL.iter().for_each(|&field| assert!(!texts.field(field).is_empty() && !texts.field_about(field).is_empty()));
+            ObjectiveChoice::ALL
+                .into_iter()
+                .for_each(|choice| assert!(!texts.objective(choice).is_empty() && !texts.objective_about(choice).is_empty()));
+            DpoLossType::ALL.into_iter().for_each(|loss_type| assert!(!texts.loss_type_about(loss_type).is_empty()));
             SourceChoice::ALL
                 .into_iter()
                 .for_each(|choice| assert!(!texts.source(choice).is_empty() && !texts.source_about(choice).is_empty()));

@@ -15,6 +15,8 @@ use crate::train::{ChunkLength, auto_chunk};
 /// What is planned, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
+    /// What a step minimises.
+    pub objective: Objective,
     /// The model, and what of it learns.
     pub spec: ModelSpec,
     /// Sequences of a batch.
@@ -36,7 +38,7 @@ impl Question {
     pub fn peak(&self, kind: StrategyKind, tokens: u32) -> (u64, bool) {
         let shape = BatchShape::uniform(self.sequences, tokens);
         let strategy = self.strategy(kind, &shape);
-        let program = || Program::train(&self.spec, shape.clone(), strategy);
+        let program = || Program::train_for(self.objective, &self.spec, shape.clone(), strategy);
         let (plan, is_possible) = match Plan::new(program(), self.limits()) {
             Ok(plan) => (plan, true),
             Err(_) => (Plan::new(program(), Limits::NONE).expect("without limits every plan can be made"), false),
@@ -51,7 +53,7 @@ impl Question {
     pub fn seconds(&self, kind: StrategyKind, tokens: u32, speed: &DeviceSpeed) -> f64 {
         let shape = BatchShape::uniform(self.sequences, tokens);
         let strategy = self.strategy(kind, &shape);
-        speed.step_seconds(&Program::train(&self.spec, shape, strategy))
+        speed.step_seconds(&Program::train_for(self.objective, &self.spec, shape, strategy))
     }
 
     /// The strategy for such batches.
@@ -60,7 +62,7 @@ impl Question {
         let of = |chunk: u32| Strategy::new(kind, chunk, logits_chunk.or(chunk));
         match kind {
             StrategyKind::Stream => {
-                of(chunk.resolve(|| auto_chunk(Objective::default(), &self.spec, shape, of, self.budget, self.limits(), &self.speed)).0)
+                of(chunk.resolve(|| auto_chunk(self.objective, &self.spec, shape, of, self.budget, self.limits(), &self.speed)).0)
             }
             _ => of(TOKEN_TILE),
         }
@@ -310,6 +312,7 @@ mod tests {
     fn question() -> Question {
         let spec = ModelSpec::from(&PRESETS[0].config);
         Question {
+            objective: Objective::default(),
             spec,
             sequences: 1,
             chunks: [ChunkLength::Tokens(128); 2],

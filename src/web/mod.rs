@@ -7,6 +7,7 @@ pub mod charts;
 pub mod curve;
 pub mod form;
 pub mod format;
+pub mod histogram;
 pub mod i18n;
 pub mod lesson;
 pub mod memory_curve;

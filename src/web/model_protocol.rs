@@ -119,6 +119,8 @@ pub enum Encoded {
     Stream(Vec<u32>),
     /// Documents, with what is to be learned of each.
     Documents(Vec<(Vec<u32>, Vec<bool>)>),
+    /// The same of pairs of answers: the chosen and the rejected document of each.
+    Pairs(Vec<[(Vec<u32>, Vec<bool>); 2]>),
 }
 
 /// A model that is kept in this browser, or the part of it that was fetched.
@@ -179,6 +181,8 @@ pub enum Request {
         config: Box<Config>,
         /// When it was written, in seconds since 1970: a chat template may write the day.
         written: u64,
+        /// Are its rows to be pairs of answers?
+        has_pairs: bool,
     },
     /// A text as token ids.
     Encode(String),

@@ -9,7 +9,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use super::codec;
 use super::memory_curve::{Chart, FromPlanner, Line, Question, ToPlanner, Topic, model_bytes};
-use crate::step::{BatchShape, Objective, StrategyKind};
+use crate::step::{BatchShape, StrategyKind};
 use crate::train::{fastest_strategy, longest};
 
 /// The worker's name, by which it knows what it is for.
@@ -56,7 +56,7 @@ impl Waiting {
                 }
                 Topic::Longest => Some(FromPlanner::Chosen(
                     number,
-                    longest(Objective::default(), &question.spec, question.sequences, question.budget, question.limits()),
+                    longest(question.objective, &question.spec, question.sequences, question.budget, question.limits()),
                 )),
             };
             answer.iter().for_each(send);
@@ -86,7 +86,7 @@ impl Waiting {
 
 fn shortest(question: &Question, seq_len: u32) -> Option<(crate::step::Strategy, u32)> {
     let shape = BatchShape::uniform(question.sequences, seq_len);
-    let fastest = fastest_strategy(Objective::default(), &question.spec, &shape, question.budget, question.limits(), &question.speed);
+    let fastest = fastest_strategy(question.objective, &question.spec, &shape, question.budget, question.limits(), &question.speed);
     fastest.map(|strategy| (strategy, seq_len))
 }
 

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::model_protocol::{Origin, Vocabulary};
 use crate::gpu::{Ceilings, Tuning};
 use crate::model::{Config, ModelSpec};
-use crate::step::{Granularity, StrategyKind};
+use crate::step::{Granularity, Objective, StrategyKind};
 use crate::text::is_named_as_rows;
-use crate::train::{AttentionPattern, Language, Profile, Settings, StepReport, Suggestion, Summary, Validation, VerifyReport};
+use crate::train::{
+    AttentionPattern, DpoMetrics, Language, Profile, Settings, StepReport, Suggestion, Summary, TokenScore, Validation, VerifyReport,
+};
 
 /// What the page wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,12 +148,14 @@ pub enum Data {
     Text(GivenText),
     /// Generated stories with questions.
     Stories(Language),
+    /// Generated pairs of answers to questions about stories.
+    Preferences(Language),
 }
 
 impl Data {
     /// Is it generated rather than a text? Its tokens are bytes then.
     pub fn is_generated(&self) -> bool {
-        matches!(self, Data::Task(..) | Data::Stories(_))
+        matches!(self, Data::Task(..) | Data::Stories(_) | Data::Preferences(_))
     }
 }
 
@@ -197,16 +201,21 @@ pub fn may_be_rows(name: &str, start: &[u8]) -> bool {
 impl Run {
     /// Is it trained on what another run is trained on?
     pub fn has_dataset_of(&self, other: &Run) -> bool {
-        (&self.data, self.vocabulary, &self.start, &self.spec.config, self.settings.seq_len)
-            == (&other.data, other.vocabulary, &other.start, &other.spec.config, other.settings.seq_len)
+        (&self.data, self.vocabulary, &self.start, &self.spec.config, self.settings.seq_len, self.has_pairs())
+            == (&other.data, other.vocabulary, &other.start, &other.spec.config, other.settings.seq_len, other.has_pairs())
+    }
+
+    /// Is it trained on pairs of answers?
+    pub fn has_pairs(&self) -> bool {
+        matches!(self.settings.objective, Objective::Dpo(_))
     }
 
     /// Is its text encoded by the model worker?
     pub fn is_encoded(&self) -> bool {
         match &self.data {
-            Data::Task(..) | Data::Stories(_) => false,
+            Data::Task(..) | Data::Stories(_) | Data::Preferences(_) => false,
             Data::OwnSource => self.vocabulary != Vocabulary::Bytes,
-            Data::Text(given) => self.vocabulary != Vocabulary::Bytes || given.may_be_rows,
+            Data::Text(given) => self.vocabulary != Vocabulary::Bytes || given.may_be_rows || self.has_pairs(),
         }
     }
 }
@@ -255,11 +264,15 @@ pub enum FromWorker {
         created_bytes: u64,
         /// What was read to learn from, if anything.
         read: Option<Summary>,
+        /// Tokens of its longest sequence.
+        longest: u32,
         /// The tile sizes of its kernels.
         tuning: Tuning,
     },
     /// The run's kernels are being compiled: so many are, of all.
     Preparing(u32, u32),
+    /// The reference is asked of all pairs of the run: so many batches are done, of all.
+    AskingReference(u32, u32),
     /// A saved run goes on: what it is, and what it has done. Its text is the file beside the message.
     Resumed(Box<Run>, History),
     /// The device was lost and no other could be opened yet. The run is kept, and the next attempt follows by itself.
@@ -286,10 +299,14 @@ pub enum FromWorker {
     At(u64, u64),
     /// All buffers on the device, by what they are for.
     Buffers(Vec<(String, u64)>),
-    /// A step is done.
-    Stepped(StepReport),
+    /// The sequences of the batch at work have these lengths.
+    Packed(Vec<u32>),
+    /// A step is done. If it compares pairs: what it found of them.
+    Stepped(StepReport, Option<DpoMetrics>),
     /// How the model does on what it never saw.
     Validated(u64, Validation),
+    /// What the validation after a step found of held-out pairs.
+    ValidatedPairs(u64, Box<PairsView>),
     /// What the model writes after a step.
     Sampled(u64, Sample),
     /// The run stands still.
@@ -380,6 +397,8 @@ pub struct History {
     pub steps: Vec<StepReport>,
     /// Its validations, each with its step.
     pub validations: Vec<(u64, Validation)>,
+    /// What steps found of their pairs, each with its step, if the run compares these.
+    pub pairs: Vec<(u64, DpoMetrics)>,
 }
 
 /// A text that the model wrote.
@@ -389,6 +408,18 @@ pub struct Sample {
     pub prompt: String,
     /// What was written, character by character, each with the probability that the model gave it.
     pub written: Vec<(String, f32)>,
+}
+
+/// What a validation found of held-out pairs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PairsView {
+    /// The margin of each pair.
+    pub margins: Vec<f64>,
+    /// What the answers of the first pair follow. Its start may be left out.
+    pub prompt: String,
+    /// The chosen and the rejected answer of the first pair, piece by piece, each with what the model finds of it; nothing where it is not
+    /// learned.
+    pub answers: [Vec<(String, Option<TokenScore>)>; 2],
 }
 
 /// The numbers of a tensor at a moment.

@@ -3,7 +3,7 @@
 use super::memory_curve::Question;
 use crate::gpu::DeviceClass;
 use crate::model::{Dtype, Lora, ModelSpec, Preset, Projection};
-use crate::step::StrategyKind;
+use crate::step::{Objective, StrategyKind};
 use crate::train::ChunkLength;
 
 /// The address of the paper.
@@ -57,6 +57,7 @@ impl Trainable {
     /// The question of how long a sequence may be: one in a batch, on a device without other limits.
     pub fn question(self, model: &Preset, budget: u64, without_model: bool) -> Question {
         Question {
+            objective: Objective::default(),
             spec: self.spec(model),
             sequences: 1,
             chunks: [ChunkLength::Tokens(CHUNK); 2],

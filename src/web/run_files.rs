@@ -8,7 +8,7 @@ use super::protocol::{AtHand, Data, GivenText, History, Run, Start};
 use crate::error::{Error, Result};
 use crate::model::Preset;
 use crate::model::archive::TEXT_FOLDER;
-use crate::step::{Objective, StrategyKind};
+use crate::step::StrategyKind;
 use crate::train::run_file::{CHECKPOINT, METRICS, Metrics, OWN, RUN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use crate::train::{ChunkLength, Snapshot};
 
@@ -32,8 +32,11 @@ pub fn files(run: &Run, history: &History, snapshot: &Snapshot) -> Vec<(&'static
     };
     let started = RunFile { arguments: arguments(run, run.chunks.map(ChunkLength::Tokens), &text, false), written };
     let validation = |step| history.validations.iter().find(|(at, _)| *at == step).map(|(_, validation)| validation.clone());
-    let metrics =
-        history.steps.iter().map(|report| Metrics { report: *report, of_pairs: None, validation: validation(report.step) }.to_line());
+    let of_pairs = |step| history.pairs.iter().find(|(at, _)| *at == step).map(|(_, of_pairs)| *of_pairs);
+    let metrics = history
+        .steps
+        .iter()
+        .map(|report| Metrics { report: *report, of_pairs: of_pairs(report.step), validation: validation(report.step) }.to_line());
     vec![(RUN, started.to_json().into_bytes()), (METRICS, metrics.collect::<String>().into_bytes()), (CHECKPOINT, snapshot.to_bytes())]
 }
 
@@ -50,8 +53,9 @@ pub fn started(json: Option<&[u8]>) -> Result<RunFile> {
 /// What the run has done by its snapshot.
 pub fn history(metrics: &[u8], snapshot: &Snapshot) -> History {
     let mut history = History::default();
-    for Metrics { report, validation, .. } in Metrics::read(&String::from_utf8_lossy(metrics), snapshot.step) {
+    for Metrics { report, of_pairs, validation } in Metrics::read(&String::from_utf8_lossy(metrics), snapshot.step) {
         history.steps.push(report);
+        history.pairs.extend(of_pairs.map(|of_pairs| (report.step, of_pairs)));
         history.validations.extend(validation.map(|validation| (report.step, validation)));
     }
     history
@@ -66,6 +70,7 @@ pub fn text_name(started: &RunFile) -> Option<&str> {
 fn generated(name: &str, distance: u32) -> Option<Data> {
     match SourceChoice::named(name)? {
         SourceChoice::Stories(language) => Some(Data::Stories(language)),
+        SourceChoice::Preferences(language) => Some(Data::Preferences(language)),
         SourceChoice::Task(task) => Some(Data::Task(task, distance)),
         SourceChoice::OwnSource | SourceChoice::Text => None,
     }
@@ -76,8 +81,8 @@ fn generated(name: &str, distance: u32) -> Option<Data> {
 /// # Errors
 /// [`Error::Data`] names what the page does not have, and says what to do.
 pub fn run(started: &RunFile, snapshot: &Snapshot, text: Option<GivenText>, at_hand: AtHand) -> Result<Run> {
-    if snapshot.run.settings.objective != Objective::CrossEntropy {
-        return Err(not_here("preferences (--objective dpo)"));
+    if started.value("reference").is_some() {
+        return Err(not_here("another reference than the model before training (--reference)"));
     }
     let distance = number(started, "distance", u64::from(TASK_DISTANCE))? as u32;
     let data = match (started.value("data"), text) {
@@ -162,9 +167,8 @@ fn not_here(what: &str) -> Error {
 mod tests {
     use super::*;
     use crate::model::{Parameters, Weights};
-    use crate::step::DpoSettings;
-    use crate::train::{Language, RunId, StepReport};
-    use crate::web::form::{Adapter, Form};
+    use crate::train::{DpoMetrics, Language, RunId, StepReport};
+    use crate::web::form::{Adapter, Form, ObjectiveChoice};
     use crate::web::protocol::TaskKind;
 
     fn snapshot(run: &Run) -> Snapshot {
@@ -184,13 +188,21 @@ mod tests {
 
     #[test]
     fn a_directory_has_the_run_and_what_it_did() {
-        let mut run = Form::default().run(None, Start::Seed, &Adapter::default()).unwrap();
+        let mut form = Form::default();
+        let mut run = form.run(None, Start::Seed, &Adapter::default()).unwrap();
+        form.set_objective(ObjectiveChoice::Dpo);
+        let of_pairs = form.run(None, Start::Seed, &Adapter::default()).unwrap();
         let given = GivenText { name: "my/book.txt".to_owned(), size: 9, written: 5, may_be_rows: false };
-        for data in [Data::OwnSource, Data::Task(TaskKind::Sum, 5), Data::Stories(Language::Korean), Data::Text(given.clone())] {
+        let sources =
+            [Data::OwnSource, Data::Task(TaskKind::Sum, 5), Data::Stories(Language::Korean), Data::Text(given.clone()), of_pairs.data];
+        for data in sources {
+            run.settings.objective = if let Data::Preferences(_) = data { of_pairs.settings.objective } else { run.settings.objective };
             run.data = data;
             let [loss, grad_norm, learning_rate, seconds, tokens_per_second] = [2.0, 1.0, 1e-3, 0.5, 128.0];
             let step = |step| StepReport { step, loss, grad_norm, learning_rate, tokens: 64, seconds, tokens_per_second, peak_bytes: 9 };
-            let done = History { steps: vec![step(2), step(3)], validations: Vec::new() };
+            let pairs = vec![(3, DpoMetrics { margin: 0.25, ..DpoMetrics::default() })];
+            let done =
+                History { steps: vec![step(2), step(3)], validations: Vec::new(), pairs: if run.has_pairs() { pairs } else { Vec::new() } };
             let snapshot = snapshot(&run);
             let files = files(&run, &done, &snapshot);
             let file = |name: &str| files.iter().find(|(own, _)| *own == name).map(|(_, bytes)| &bytes[..]);
@@ -214,9 +226,7 @@ mod tests {
         assert!(refused(&snapshot, &["--model=tiny", "--data=recall-cut"]).contains("recall-cut"));
         assert!(refused(&snapshot, &["--model=tiny", "--data=/a/book.txt"]).contains("/a/book.txt"));
         assert!(refused(&snapshot, &["--model=tiny", "--data=own", "--tokenizer=/a/t.json"]).contains("/a/t.json"));
-        let mut of_pairs = snapshot.clone();
-        of_pairs.run.settings.objective = Objective::Dpo(DpoSettings::default());
-        assert!(refused(&of_pairs, &["--model=tiny", "--data=own"]).contains("--objective dpo"));
+        assert!(refused(&snapshot, &["--model=tiny", "--data=preferences", "--reference=/models/other"]).contains("--reference"));
         let mut form = Form::default();
         form.has_adapters = true;
         snapshot.run.spec = form.plan(&Adapter::default()).unwrap().spec;

@@ -136,7 +136,8 @@ pub fn byte_text(id: u32) -> String {
     u8::try_from(id).ok().filter(u8::is_ascii).map_or(char::REPLACEMENT_CHARACTER, char::from).to_string()
 }
 
-fn visible(c: char) -> char {
+/// A character, or a mark for one that cannot be seen.
+pub fn visible(c: char) -> char {
     match c {
         '\n' => '⏎',
         ' ' => '␣',

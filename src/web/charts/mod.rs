@@ -14,7 +14,7 @@ mod step_grid;
 mod svg_export;
 mod timeline;
 
-pub use attention::{AttentionCell, AttentionMap, AttentionWords, byte_text};
+pub use attention::{AttentionCell, AttentionMap, AttentionWords, byte_text, visible};
 pub use doing::Doing;
 pub use formula::formula;
 pub use inspector::{Entry, entries};

@@ -2,7 +2,7 @@
 
 use super::part::{Part, Parts};
 use crate::model::ModelSpec;
-use crate::step::{BatchShape, Limits, OpInstance, Plan, Program, ProgramPoint, Strategy};
+use crate::step::{BatchShape, Limits, Objective, OpInstance, Plan, Program, ProgramPoint, Strategy};
 
 /// A step with its memory.
 pub struct Planned {
@@ -18,8 +18,8 @@ pub struct Planned {
 
 impl Planned {
     /// Plans a training step.
-    pub fn new(spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, limits: Limits) -> Self {
-        let program = || Program::train(spec, shape.clone(), strategy);
+    pub fn new(objective: Objective, spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, limits: Limits) -> Self {
+        let program = || Program::train_for(objective, spec, shape.clone(), strategy);
         let (plan, refusal) = match Plan::new(program(), limits) {
             Ok(plan) => (plan, None),
             Err(error) => {
@@ -78,7 +78,7 @@ pub(super) mod tests {
         form.set(Field::SeqLen, seq_len);
         form.set(Field::Chunk, 128);
         let plan = form.plan(&Adapter::default()).unwrap();
-        Planned::new(&plan.spec, &plan.shape, plan.strategy, Limits::NONE)
+        Planned::new(Objective::default(), &plan.spec, &plan.shape, plan.strategy, Limits::NONE)
     }
 
     /// Chunks of 128 tokens, and a window of 200 in all layers but the first.
@@ -86,14 +86,14 @@ pub(super) mod tests {
         let mut spec = Form::default().plan(&Adapter::default()).unwrap().spec;
         spec.config.sliding_window = 200;
         spec.config.sliding_layers = (0..spec.config.num_hidden_layers).map(|layer| layer > 0).collect();
-        Planned::new(&spec, &BatchShape::uniform(1, seq_len), Strategy::stream(128, 128), Limits::NONE)
+        Planned::new(Objective::default(), &spec, &BatchShape::uniform(1, seq_len), Strategy::stream(128, 128), Limits::NONE)
     }
 
     /// Every strategy, one between them, and layers with windows.
     pub(in crate::web::charts) fn each(seq_len: u32) -> Vec<Planned> {
         let plan = Form::default().plan(&Adapter::default()).unwrap();
         let strategy = Strategy::stream(128, 128).saving("attention,gate_up:2".parse().unwrap()).offloading(true);
-        let between = Planned::new(&plan.spec, &BatchShape::uniform(1, seq_len), strategy, Limits::NONE);
+        let between = Planned::new(Objective::default(), &plan.spec, &BatchShape::uniform(1, seq_len), strategy, Limits::NONE);
         StrategyKind::ALL.map(|kind| planned(kind, seq_len)).into_iter().chain([between, with_windows(seq_len)]).collect()
     }
 
@@ -113,7 +113,7 @@ pub(super) mod tests {
     fn what_the_device_cannot_hold_is_shown_with_the_reason() {
         let plan = Form::default().plan(&Adapter::default()).unwrap();
         let limits = Limits { buffer: 1 << 30, binding: 1 << 16 };
-        let planned = Planned::new(&plan.spec, &plan.shape, plan.strategy, limits);
+        let planned = Planned::new(Objective::default(), &plan.spec, &plan.shape, plan.strategy, limits);
         assert!(planned.refusal.as_ref().is_some_and(|reason| reason.contains("binds at most")));
     }
 }

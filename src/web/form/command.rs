@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::model::{BINDING_BYTES, Lora, PRESETS, Projection, Training};
-use crate::step::{Strategy, StrategyKind};
+use crate::step::{DpoSettings, Objective, Strategy, StrategyKind};
 use crate::train::run_file::{TASK_DISTANCE, VALIDATION_INTERVAL, parts};
 use crate::train::{ChunkLength, Settings};
 use crate::web::form::{Adapter, Form, SourceChoice};
@@ -66,6 +66,7 @@ pub fn arguments(run: &Run, chunks: [ChunkLength; 2], text: &str, opens_adapters
     let mut options = vec![option("model", &model)];
     options.extend(data(run, text));
     options.extend(vocabulary(run, &model));
+    options.extend(objective(run.settings.objective));
     options.extend(match &run.spec.training {
         Training::Lora { frozen, .. } if opens_adapters => vec![option("lora", ADAPTERS), option("frozen", frozen.name())],
         Training::Lora { lora, frozen } => [adapters(lora), vec![option("frozen", frozen.name())]].concat(),
@@ -113,6 +114,7 @@ fn data(run: &Run, text: &str) -> Vec<String> {
     match &run.data {
         Data::OwnSource => vec![option("data", "own")],
         Data::Stories(language) => vec![option("data", SourceChoice::Stories(*language).name())],
+        Data::Preferences(language) => vec![option("data", SourceChoice::Preferences(*language).name())],
         Data::Text(_) => vec![option("data", text)],
         Data::Task(task, distance) => {
             [Some(option("data", task.name())), unless(TASK_DISTANCE, "distance", *distance)].into_iter().flatten().collect()
@@ -132,6 +134,18 @@ fn vocabulary(run: &Run, model: &str) -> Option<String> {
     }
 }
 
+fn objective(objective: Objective) -> Vec<String> {
+    let Objective::Dpo(DpoSettings { beta, loss_type, label_smoothing }) = objective else { return Vec::new() };
+    let default = DpoSettings::default();
+    let options = [
+        Some(option("objective", "dpo")),
+        unless(default.beta, "beta", beta),
+        (loss_type != default.loss_type).then(|| option("loss-type", loss_type.name())),
+        unless(default.label_smoothing, "label-smoothing", label_smoothing),
+    ];
+    options.into_iter().flatten().collect()
+}
+
 fn adapters(lora: &Lora) -> Vec<String> {
     let targets: Vec<&str> = lora.targets.iter().map(|target| target.name()).collect();
     let options = [
@@ -149,7 +163,9 @@ fn optimizer(settings: &Settings) -> Vec<String> {
     #[rustfmt::skip]
     let Settings {
         seq_len, batch, accumulate, strategy: _, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
-        beta1, beta2, epsilon, seed, objective: _,
+        beta1, beta2, epsilon, seed,
+        // It stands by itself.
+        objective: _,
     } = settings;
     let default = Settings::default();
     let options = [

@@ -1,6 +1,6 @@
 //! The controls by name: what is typed, and where it stands on the page.
 
-use crate::train::Language;
+use crate::train::{Language, PreferencesTask};
 use crate::web::protocol::TaskKind;
 
 /// Where the text comes from.
@@ -14,11 +14,13 @@ pub enum SourceChoice {
     Text,
     /// A generated task.
     Task(TaskKind),
+    /// Generated pairs of answers to questions about stories.
+    Preferences(Language),
 }
 
 impl SourceChoice {
     /// All of them, in the order of the list.
-    pub const ALL: [SourceChoice; 8] = [
+    pub const ALL: [SourceChoice; 10] = [
         SourceChoice::Stories(Language::English),
         SourceChoice::Stories(Language::Korean),
         SourceChoice::OwnSource,
@@ -26,6 +28,8 @@ impl SourceChoice {
         SourceChoice::Task(TaskKind::Copy),
         SourceChoice::Task(TaskKind::Sort),
         SourceChoice::Task(TaskKind::Sum),
+        SourceChoice::Preferences(Language::English),
+        SourceChoice::Preferences(Language::Korean),
         SourceChoice::Text,
     ];
 
@@ -37,14 +41,42 @@ impl SourceChoice {
             SourceChoice::OwnSource => "own-source",
             SourceChoice::Text => "text",
             SourceChoice::Task(task) => task.name(),
+            SourceChoice::Preferences(Language::English) => PreferencesTask::NAMES[0],
+            SourceChoice::Preferences(Language::Korean) => PreferencesTask::NAMES[1],
+        }
+    }
+
+    /// Can it be what an objective takes? Of a text only its reader knows.
+    pub fn goes_with(self, objective: ObjectiveChoice) -> bool {
+        match self {
+            SourceChoice::Text => true,
+            SourceChoice::Preferences(_) => objective == ObjectiveChoice::Dpo,
+            SourceChoice::Stories(_) | SourceChoice::OwnSource | SourceChoice::Task(_) => objective == ObjectiveChoice::Sft,
+        }
+    }
+
+    /// The language of its stories, if it tells any.
+    pub fn language(self) -> Option<Language> {
+        match self {
+            SourceChoice::Stories(language) | SourceChoice::Preferences(language) => Some(language),
+            SourceChoice::OwnSource | SourceChoice::Text | SourceChoice::Task(_) => None,
+        }
+    }
+
+    /// The same in another language, if it tells stories.
+    pub fn in_language(self, language: Language) -> SourceChoice {
+        match self {
+            SourceChoice::Stories(_) => SourceChoice::Stories(language),
+            SourceChoice::Preferences(_) => SourceChoice::Preferences(language),
+            other => other,
         }
     }
 
     /// What samples begin with, as long as the visitor does not say: the start of a line of it.
     pub fn prompt(self) -> &'static str {
         match self {
-            SourceChoice::Stories(Language::English) => "Mia ",
-            SourceChoice::Stories(Language::Korean) => "미나",
+            SourceChoice::Stories(Language::English) | SourceChoice::Preferences(Language::English) => "Mia ",
+            SourceChoice::Stories(Language::Korean) | SourceChoice::Preferences(Language::Korean) => "미나",
             SourceChoice::OwnSource => "fn ",
             SourceChoice::Text | SourceChoice::Task(_) => "",
         }
@@ -52,6 +84,33 @@ impl SourceChoice {
 
     /// The one of that name.
     pub fn named(name: &str) -> Option<SourceChoice> {
+        Self::ALL.into_iter().find(|choice| choice.name() == name)
+    }
+}
+
+/// What a step minimises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectiveChoice {
+    /// Supervised fine-tuning.
+    Sft,
+    /// Direct preference optimisation.
+    Dpo,
+}
+
+impl ObjectiveChoice {
+    /// All of them, in the order of the list.
+    pub const ALL: [ObjectiveChoice; 2] = [ObjectiveChoice::Sft, ObjectiveChoice::Dpo];
+
+    /// The value in the page's list and link, and of the program's `--objective`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ObjectiveChoice::Sft => "sft",
+            ObjectiveChoice::Dpo => "dpo",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<ObjectiveChoice> {
         Self::ALL.into_iter().find(|choice| choice.name() == name)
     }
 }
@@ -86,6 +145,8 @@ macro_rules! fields {
 pub enum Group {
     /// With what is learned from.
     Data,
+    /// With the objective.
+    Objective,
     /// With the step.
     Step,
     /// With the sizes of the model.
@@ -102,6 +163,8 @@ pub enum Group {
 
 fields! {
     Distance "distance" Data;
+    Beta "beta" Objective;
+    LabelSmoothing "label-smoothing" Objective;
     SeqLen "seq-len" Step;
     Batch "batch" Step;
     Chunk "chunk" Step;

@@ -2,17 +2,20 @@
 
 mod command;
 mod controls;
+mod objective;
 mod url_query;
 
 pub use command::{Command, Need, arguments, file_name};
-pub use controls::{Field, Group, SourceChoice};
+pub use controls::{Field, Group, ObjectiveChoice, SourceChoice};
 
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceClass, DeviceSpeed};
 use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
-use crate::step::{BatchShape, Limits, Objective, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{
+    BatchShape, DpoLossType, DpoSettings, Limits, Objective, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE,
+};
 use crate::train::{AutoChunk, ChunkLength, Language, Settings, auto_chunk};
 use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
@@ -24,6 +27,10 @@ pub struct Form {
     pub source: SourceChoice,
     /// How text becomes tokens.
     pub vocabulary: Vocabulary,
+    /// What a step minimises.
+    pub objective: ObjectiveChoice,
+    /// The loss of a pair, if it compares these.
+    pub loss_type: DpoLossType,
     /// The preset whose sizes were taken; empty if there is none.
     pub preset: String,
     /// How the step is walked.
@@ -52,6 +59,8 @@ pub struct Form {
 /// What decides about memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// What the step minimises.
+    pub objective: Objective,
     /// The model, and what of it learns.
     pub spec: ModelSpec,
     /// The batch.
@@ -62,6 +71,14 @@ pub struct Plan {
     pub chunks: [u32; 2],
     /// The choice of `auto`, if the chunk length is that.
     pub auto: Option<AutoChunk>,
+}
+
+impl Plan {
+    /// The same for sequences that are no longer than that.
+    pub fn with_longest(&self, longest: u32) -> Plan {
+        let shape = BatchShape::uniform(self.shape.lengths().len() as u32, self.shape.longest().min(longest.max(1)));
+        Plan { shape, ..self.clone() }
+    }
 }
 
 /// What is known of the adapter.
@@ -88,6 +105,8 @@ impl Default for Form {
         let mut form = Form {
             source: SourceChoice::Stories(Language::English),
             vocabulary: Vocabulary::Bytes,
+            objective: ObjectiveChoice::Sft,
+            loss_type: DpoSettings::default().loss_type,
             preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
             saved_activations: SavedActivations::NONE,
@@ -102,6 +121,7 @@ impl Default for Form {
             values: vec![String::new(); Field::ALL.len()],
         };
         form.set_settings(&Settings::default());
+        form.set_dpo(&DpoSettings::default());
         form.set_config(&preset.config);
         let fixed = [(Field::Distance, "128"), (Field::Chunk, "auto"), (Field::LogitsChunk, "auto"), (Field::ValidateEvery, "10")];
         let more = [
@@ -145,8 +165,10 @@ impl Form {
     pub fn take_model(&mut self, config: &Config, has_tokenizer: bool) {
         self.vocabulary = if has_tokenizer { Vocabulary::Model } else { Vocabulary::Bytes };
         // The tokens of stories are bytes, which are not those of the model.
-        if matches!(self.source, SourceChoice::Stories(_)) {
-            self.set_source(SourceChoice::OwnSource);
+        match self.source {
+            SourceChoice::Stories(_) => self.set_source(SourceChoice::OwnSource),
+            SourceChoice::Preferences(_) if has_tokenizer => self.set_source(SourceChoice::Text),
+            _ => {}
         }
         self.preset = String::new();
         self.set_config(config);
@@ -195,6 +217,7 @@ impl Form {
         form.source = match &run.data {
             Data::OwnSource => SourceChoice::OwnSource,
             Data::Stories(language) => SourceChoice::Stories(*language),
+            Data::Preferences(language) => SourceChoice::Preferences(*language),
             Data::Text(_) => SourceChoice::Text,
             Data::Task(kind, distance) => {
                 form.set(Field::Distance, distance);
@@ -209,6 +232,7 @@ impl Form {
             form.frozen = *frozen;
         }
         form.set_settings(&run.settings);
+        form.take_objective(&run.settings.objective);
         form.set_strategy(run.settings.strategy);
         form.set(Field::ValidateEvery, run.validate_every);
         form.set(Field::SampleEvery, run.sample_every);
@@ -291,19 +315,19 @@ impl Form {
     /// # Errors
     /// A sentence about the field that makes no sense.
     pub fn plan(&self, adapter: &Adapter) -> Result<Plan> {
-        let spec = self.spec()?;
-        let shape = BatchShape::uniform(self.positive(Field::Batch)?, self.positive(Field::SeqLen)?);
+        let (objective, spec) = (self.objective()?, self.spec()?);
+        let sequences = self.positive(Field::Batch)?.saturating_mul(objective.sequences());
+        let shape = BatchShape::uniform(sequences, self.positive(Field::SeqLen)?);
         let [chunk, logits_chunk] = self.chunks()?;
         let both = |chunk: u32| [chunk, logits_chunk.or(chunk)];
         let stream = |chunk: u32| self.strategy(StrategyKind::Stream, both(chunk));
-        let choose =
-            || auto_chunk(Objective::default(), &spec, &shape, stream, self.budget().unwrap_or(u64::MAX), adapter.limits, &adapter.speed);
+        let choose = || auto_chunk(objective, &spec, &shape, stream, self.budget().unwrap_or(u64::MAX), adapter.limits, &adapter.speed);
         let (chunk, auto) = chunk.resolve(choose);
         let chunks = both(chunk);
         let strategy = self.strategy(self.strategy, chunks);
         // There is no step of settings that make no sense.
         self.settings(strategy)?;
-        Ok(Plan { spec, shape, strategy, chunks, auto })
+        Ok(Plan { objective, spec, shape, strategy, chunks, auto })
     }
 
     /// C and C' as they are asked for.
@@ -343,6 +367,7 @@ impl Form {
         let data = match self.source {
             SourceChoice::OwnSource => Data::OwnSource,
             SourceChoice::Stories(language) => Data::Stories(language),
+            SourceChoice::Preferences(language) => Data::Preferences(language),
             SourceChoice::Task(task) => Data::Task(task, self.positive(Field::Distance)?),
             SourceChoice::Text => Data::Text(text.ok_or_else(|| {
                 Error::Data("there is no text yet; drop a text file, choose one or paste some text, or take a built-in source".to_owned())
@@ -412,7 +437,7 @@ impl Form {
             batch: self.positive(Field::Batch)?,
             accumulate: self.positive(Field::Accumulate)?,
             strategy,
-            objective: Objective::CrossEntropy,
+            objective: self.objective()?,
             learning_rate: self.number(Field::LearningRate)?,
             min_learning_rate: self.number(Field::MinLearningRate)?,
             warmup: self.whole(Field::Warmup)?,
@@ -437,6 +462,8 @@ impl Form {
             Field::Warmup | Field::Seed | Field::ValidateEvery | Field::SampleEvery | Field::Distance => self.whole(field).map(drop),
             Field::RopeTheta
             | Field::Alpha
+            | Field::Beta
+            | Field::LabelSmoothing
             | Field::LearningRate
             | Field::MinLearningRate
             | Field::WeightDecay
@@ -551,9 +578,10 @@ mod tests {
         (form.saved_activations, form.offload, form.adaptive_chunks) = ("attention,mlp:2".parse().unwrap(), true, true);
         (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Dtype::Int8);
         (form.targets, form.vocabulary) = (vec![Projection::Query, Projection::Down], Vocabulary::Learned);
+        (form.objective, form.loss_type) = (ObjectiveChoice::Dpo, DpoLossType::Ipo);
         Field::ALL.iter().zip(1000..).for_each(|(&field, value)| form.set(field, value));
         let pairs = form.to_pairs();
-        assert_eq!(pairs.len(), 12 + Field::ALL.len());
+        assert_eq!(pairs.len(), 14 + Field::ALL.len());
         assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
         assert_eq!(Form::from_pairs([("nonsense".to_owned(), "1".to_owned())]), Form::default());
     }

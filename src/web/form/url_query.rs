@@ -1,7 +1,8 @@
 //! The form as the names and values of a link.
 
-use super::{Field, Form, SourceChoice};
+use super::{Field, Form, ObjectiveChoice, SourceChoice};
 use crate::model::{Config, Projection};
+use crate::step::DpoLossType;
 use crate::web::model_protocol::Vocabulary;
 
 impl Form {
@@ -10,6 +11,8 @@ impl Form {
         let first = Form::default();
         let fixed = [
             ("source", self.source.name().to_owned(), first.source.name().to_owned()),
+            ("objective", self.objective.name().to_owned(), first.objective.name().to_owned()),
+            ("loss_type", self.loss_type.name().to_owned(), first.loss_type.name().to_owned()),
             ("preset", self.preset.clone(), first.preset.clone()),
             ("strategy", self.strategy.name().to_owned(), first.strategy.name().to_owned()),
             ("save_activations", self.saved_activations.to_string(), first.saved_activations.to_string()),
@@ -48,6 +51,8 @@ impl Form {
         for (name, value) in pairs {
             match name.as_str() {
                 "source" => form.set_source(SourceChoice::named(&value).unwrap_or(form.source)),
+                "objective" => form.objective = ObjectiveChoice::named(&value).unwrap_or(form.objective),
+                "loss_type" => form.loss_type = DpoLossType::named(&value).unwrap_or(form.loss_type),
                 "preset" => form.preset = value,
                 "strategy" => form.strategy = value.parse().unwrap_or(form.strategy),
                 "save_activations" => form.saved_activations = value.parse().unwrap_or(form.saved_activations),

@@ -4,7 +4,7 @@ use super::chapter::Truth;
 use super::recorded::Recorded;
 use crate::gpu::DeviceClass;
 use crate::model::PRESETS;
-use crate::step::StrategyKind;
+use crate::step::{Objective, StrategyKind};
 use crate::train::ChunkLength;
 use crate::web::charts::{Mountains, model_bytes};
 use crate::web::form::{Adapter, Form};
@@ -61,6 +61,7 @@ impl Facts {
         };
         let model = |mountains: &Mountains| mountains.all[0].columns.iter().map(|column| model_bytes(&column.parts)).max().unwrap_or(0);
         let question = Question {
+            objective: plan.objective,
             spec: plan.spec.clone(),
             sequences: 1,
             chunks: plan.chunks.map(ChunkLength::Tokens),
@@ -131,6 +132,7 @@ impl Facts {
 pub fn growth_curve() -> Vec<(u32, u64)> {
     let spec = (&PRESETS[0].config).into();
     let question = Question {
+        objective: Objective::default(),
         spec,
         sequences: 1,
         chunks: [ChunkLength::Tokens(128); 2],

@@ -53,12 +53,12 @@ impl ModelWorker {
                     Kind::Run => unreachable!("a run is not open here"),
                 }
             }
-            Request::Read { name, vocabulary, model, config, written } => {
+            Request::Read { name, vocabulary, model, config, written, has_pairs } => {
                 let model = model.map(|model| self.open_model(model)).transpose()?;
                 let text = blob::read_whole(&name, &file.expect("a text is sent")).await?;
                 let not_text = |_| Error::Data(format!("{name} is not UTF-8 text; save it as UTF-8, or choose another file"));
                 let text = String::from_utf8(text).map_err(not_text)?;
-                let text = Text { name: &name, text: &text, vocabulary, config: &config, written };
+                let text = Text { name: &name, text: &text, vocabulary, config: &config, written, has_pairs };
                 Ok(packed(&self.encode(&text, model.as_deref()).await?))
             }
             Request::Encode(text) => Ok(packed(&self.tokenizer()?.encode(&text)?)),

@@ -6,7 +6,7 @@ use super::opened::{Model, ModelWorker};
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::model::archive::TokenizerParts;
-use crate::text::{Content, EncodedRows, Tokenizer, TokenizerFiles, train_vocabulary, without_mark};
+use crate::text::{Content, Document, EncodedPairs, EncodedRows, Tokenizer, TokenizerFiles, train_vocabulary, without_mark};
 use crate::web::model_protocol::{Encoded, Vocabulary};
 
 /// A text, and how it becomes tokens.
@@ -16,6 +16,8 @@ pub struct Text<'a> {
     pub vocabulary: Vocabulary,
     pub config: &'a Config,
     pub written: u64,
+    /// Are its rows to be pairs of answers?
+    pub has_pairs: bool,
 }
 
 impl ModelWorker {
@@ -35,11 +37,20 @@ impl ModelWorker {
             },
         };
         let (encoded, tokenizer) = match content {
+            Content::Text(_) if text.has_pairs => {
+                return Err(Error::Data(format!(
+                    "{} has no rows; the objective dpo compares rows with \"chosen\" and \"rejected\", as JSON lines or a JSON array",
+                    text.name
+                )));
+            }
             Content::Text(_) => (Encoded::Stream(tokenizer.encode(plain)?), tokenizer),
+            Content::Rows(rows) if text.has_pairs => {
+                let EncodedPairs { pairs, tokenizer, .. } = rows.encode_pairs(tokenizer, text.config.model_type, text.written)?;
+                (Encoded::Pairs(pairs.into_iter().map(|pair| pair.map(parts)).collect()), tokenizer)
+            }
             Content::Rows(rows) => {
                 let EncodedRows { documents, tokenizer, .. } = rows.encode(tokenizer, text.config.model_type, text.written)?;
-                let documents = documents.into_iter().map(|document| (document.ids, document.assistant_mask)).collect();
-                (Encoded::Documents(documents), tokenizer)
+                (Encoded::Documents(documents.into_iter().map(parts).collect()), tokenizer)
             }
         };
         *self.tokenizer.borrow_mut() = Some(Rc::new(tokenizer));
@@ -73,6 +84,10 @@ impl ModelWorker {
         let gone = || Error::Data("the tokenizer is not at hand any more; reset the run, and start it again".to_owned());
         self.tokenizer.borrow().clone().ok_or_else(gone)
     }
+}
+
+fn parts(document: Document) -> (Vec<u32>, Vec<bool>) {
+    (document.ids, document.assistant_mask)
 }
 
 /// What each token adds to a text.

@@ -20,6 +20,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
             {move || state.run.preparing.get().map(|(done, all)| {
                 view! { <progress max=all.to_string() value=done.to_string() aria-label=t.controls.preparing_label></progress> }
             })}
+            {move || state.run.asking.get().map(|(done, all)| {
+                view! { <progress max=all.to_string() value=done.to_string() aria-label=t.controls.asking_label></progress> }
+            })}
             {move || loss().map(|loss| view! { <span class="chip-loss">{loss}</span> })}
             {move || state.run.phase.get().is_going().then(pause)}
             {move || can_go_on().then(go_on)}
@@ -34,6 +37,9 @@ fn status(state: State, t: T) -> String {
     }
     if let Some((done, all)) = state.run.preparing.get() {
         return fill(t.controls.preparing, &[("done", &done), ("all", &all)]);
+    }
+    if let Some((done, all)) = state.run.asking.get() {
+        return fill(t.controls.asking, &[("done", &done), ("all", &all)]);
     }
     let words = match state.run.phase.get() {
         Phase::Loading => t.controls.loading,

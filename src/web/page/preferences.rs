@@ -6,7 +6,7 @@ use wasm_bindgen_futures::spawn_local;
 use super::state::State;
 use super::{browser, language};
 use crate::train::Language;
-use crate::web::form::{Form, SourceChoice};
+use crate::web::form::Form;
 use crate::web::i18n::{LANGUAGES, T};
 
 /// Themes there are, by what the style sheet knows them as.
@@ -39,9 +39,9 @@ fn speak(state: State, name: &'static str) {
 /// Stories are told in the language of the page, until a run is trained on them.
 fn tell_stories_in(state: State, name: &str) {
     let language = if name == "ko" { Language::Korean } else { Language::English };
-    let tells = |form: &Form| matches!(form.source, SourceChoice::Stories(other) if other != language);
+    let tells = |form: &Form| form.source.language().is_some_and(|other| other != language);
     if !state.run.has_run.get_untracked() && state.settings.form.with_untracked(tells) {
-        state.settings.form.update(|form| form.set_source(SourceChoice::Stories(language)));
+        state.settings.form.update(|form| form.set_source(form.source.in_language(language)));
     }
 }
 

@@ -1,13 +1,16 @@
 //! Measurements beside the run: the strategies timed, and the proof that their gradients are the same bits.
 
+use std::ops::Range;
+
 use web_time::Instant;
 
 use super::messages::send;
 use super::model_client::ModelClient;
+use super::reference::asked_of;
 use crate::error::Result;
 use crate::gpu::{Ceilings, Executor, Gpu, Kernels};
 use crate::model::{Parameters, WeightSource, Weights};
-use crate::step::{Batch, Objective, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
+use crate::step::{Batch, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
 use crate::train::{Dataset, Profile, errors_in_f64, plan_within, verify};
 use crate::web::protocol::{FromWorker, Run};
 
@@ -19,7 +22,7 @@ const REFERENCE_PARAMETERS: u64 = 30_000_000;
 /// Times a step under every strategy, one after the other. The first step compiles and warms up, and is not counted.
 pub async fn compare(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient) -> Result<()> {
     let values = &models.first_values(run);
-    let batch = dataset.batch(run.settings.seed, 0, run.settings.batch);
+    let batch = asked_of(gpu, run, values, dataset.batch(run.settings.seed, 0, run.settings.batch)).await?;
     let mut known = Vec::new();
     for kind in StrategyKind::ALL {
         let strategy = run.settings.strategy.of_kind(kind, run.chunks);
@@ -32,8 +35,9 @@ pub async fn compare(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClie
 
 /// What every operation of the run's step takes.
 pub async fn profile(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient, ceilings: Ceilings) -> Result<Profile> {
-    let batch = dataset.batch(run.settings.seed, 0, run.settings.batch);
-    let mut executor = ready(gpu, run, &models.first_values(run), run.settings.strategy, &batch).await?;
+    let values = &models.first_values(run);
+    let batch = asked_of(gpu, run, values, dataset.batch(run.settings.seed, 0, run.settings.batch)).await?;
+    let mut executor = ready(gpu, run, values, run.settings.strategy, &batch).await?;
     // The first time compiles and warms up.
     executor.run(Pass::GRADIENTS).await?;
     Profile::of(&mut executor, ceilings).await
@@ -41,7 +45,7 @@ pub async fn profile(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClie
 
 /// A step on its device, with its weights and its batch.
 async fn ready(gpu: &Gpu, run: &Run, values: &impl WeightSource, strategy: Strategy, batch: &Batch) -> Result<Executor> {
-    let plan = plan_within(Objective::CrossEntropy, &run.spec, &batch.shape, strategy, run.budget, gpu.limits())?;
+    let plan = plan_within(run.settings.objective, &run.spec, &batch.planned_shape(), strategy, run.budget, gpu.limits())?;
     let mut executor = Executor::new(Kernels::new(&gpu.used_for("comparison"), plan)?).await?;
     executor.load(values).await?;
     executor.load_batch(batch);
@@ -60,19 +64,33 @@ async fn time(gpu: &Gpu, run: &Run, values: &impl WeightSource, strategy: Strate
     Ok(seconds)
 }
 
+/// The end of a batch, or of both sequences of its first pair: the labels of a task stand there.
+fn shortened(batch: &Batch) -> Batch {
+    let end_of = |range: Range<u32>, most: u32| {
+        let places = range.end.saturating_sub(most).max(range.start) as usize..range.end as usize;
+        (batch.input_ids[places.clone()].to_vec(), batch.labels[places].to_vec())
+    };
+    match *batch.shape.lengths() {
+        [chosen, rejected, ..] if batch.pairs > 0 => {
+            let pair = [0..chosen, chosen..chosen + rejected].map(|sequence| end_of(sequence, PROOF_TOKENS / 2));
+            let pair = Batch::new(pair.into());
+            let log_probs = vec![0.0; pair.input_ids.len()];
+            pair.in_pairs(1, log_probs)
+        }
+        _ => Batch::new(vec![end_of(0..batch.shape.tokens(), PROOF_TOKENS)]),
+    }
+}
+
 /// Computes the gradients of the run's first batch (cut short, if it is long) under every strategy with several chunk
 /// lengths, and in f64 unless the model is too large for that.
 pub async fn prove(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient) -> Result<()> {
     let values = &models.first_values(run);
-    let whole = dataset.batch(run.settings.seed, 0, 1);
-    let tokens = whole.shape.tokens().min(PROOF_TOKENS) as usize;
-    // The labels of a task stand at the end of its sequence.
-    let from = whole.input_ids.len() - tokens;
-    let batch = Batch::new(vec![(whole.input_ids[from..].to_vec(), whole.labels[from..].to_vec())]);
-    let lengths = [1, 2, 3].map(|tiles| tiles * TOKEN_TILE).into_iter().filter(|&chunk| chunk < tokens as u32);
+    let batch = asked_of(gpu, run, values, shortened(&dataset.batch(run.settings.seed, 0, 1))).await?;
+    let lengths = [1, 2, 3].map(|tiles| tiles * TOKEN_TILE).into_iter().filter(|&chunk| chunk < batch.shape.tokens());
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams);
-    let program = |strategy| Program::gradients(&run.spec, batch.shape.clone(), strategy);
+    let objective = run.settings.objective;
+    let program = |strategy| Program::gradients_for(objective, &run.spec, batch.planned_shape(), strategy);
     let plans = strategies.map(|strategy| Plan::new(program(strategy), gpu.limits())).collect::<Result<Vec<Plan>>>()?;
     let parameters = Parameters::new(&run.spec);
     let with_reference = parameters.elements() <= REFERENCE_PARAMETERS;
@@ -84,7 +102,7 @@ pub async fn prove(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient
     let (mut report, gradients) = verify(&gpu.used_for("proof"), plans, values, &batch, progress).await?;
     if with_reference {
         let weights = Weights::read(values, parameters.iter().map(|(_, parameter)| parameter)).await?;
-        report.set_errors(&errors_in_f64(Objective::CrossEntropy, &run.spec, &weights, &batch, &gradients));
+        report.set_errors(&errors_in_f64(objective, &run.spec, &weights, &batch, &gradients));
     }
     send(&FromWorker::Proved(Box::new(report)));
     Ok(())

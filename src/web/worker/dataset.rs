@@ -5,7 +5,7 @@ use web_sys::Blob;
 use super::model_client::ModelClient;
 use crate::error::{Error, Result};
 use crate::text::Document;
-use crate::train::{Dataset, StoriesTask, Task};
+use crate::train::{Dataset, PreferencesTask, StoriesTask, Task};
 use crate::web::blob;
 use crate::web::model_protocol::{Encoded, Request, Vocabulary};
 use crate::web::protocol::{Data, Run, Start};
@@ -17,6 +17,7 @@ pub async fn dataset(run: &Run, text: Option<&Blob>, models: &ModelClient) -> Re
     let (name, text, written) = match &run.data {
         Data::Task(kind, distance) => return Dataset::task(Task::named(kind.name(), *distance).expect("every kind is a task"), seq_len),
         Data::Stories(language) => return Dataset::task(Task::Stories(StoriesTask { language: *language }), seq_len),
+        Data::Preferences(language) => return Dataset::preferences(PreferencesTask { language: *language }, seq_len),
         Data::OwnSource if !run.is_encoded() => return Dataset::own(seq_len),
         Data::Text(about) if !run.is_encoded() => return Dataset::text(blob::read_whole(&about.name, given()?).await?, seq_len),
         Data::OwnSource => (String::new(), blob::of_bytes(crate::shaders::text().as_bytes()), 0),
@@ -27,12 +28,14 @@ pub async fn dataset(run: &Run, text: Option<&Blob>, models: &ModelClient) -> Re
         _ => None,
     };
     let config = Box::new(run.spec.config.clone());
-    let request = Request::Read { name, vocabulary: run.vocabulary, model, config, written };
+    let request = Request::Read { name, vocabulary: run.vocabulary, model, config, written, has_pairs: run.has_pairs() };
     match models.answer(request, Some(&text)).await? {
         Encoded::Stream(ids) => Dataset::tokens(ids, seq_len),
-        Encoded::Documents(documents) => {
-            let documents: Vec<Document> = documents.into_iter().map(|(ids, assistant_mask)| Document { ids, assistant_mask }).collect();
-            Dataset::documents(&documents, seq_len)
-        }
+        Encoded::Documents(documents) => Dataset::documents(&documents.into_iter().map(document).collect::<Vec<_>>(), seq_len),
+        Encoded::Pairs(pairs) => Dataset::pairs(&pairs.into_iter().map(|pair| pair.map(document)).collect::<Vec<_>>(), seq_len),
     }
+}
+
+fn document((ids, assistant_mask): (Vec<u32>, Vec<bool>)) -> Document {
+    Document { ids, assistant_mask }
 }

@@ -11,7 +11,9 @@ mod locks;
 mod messages;
 mod model_client;
 mod opened_run;
+mod pairs;
 mod recovery;
+mod reference;
 mod run_directory;
 mod running;
 mod saved_runs;
@@ -31,6 +33,7 @@ use event::Event;
 use kernels::Kernels;
 use messages::Watch;
 use model_client::ModelClient;
+use reference::Reference;
 use state::Worker;
 
 /// Starts to listen.
@@ -43,12 +46,17 @@ pub fn start() {
     let lent = models.clone();
     let kernels = Kernels::default();
     let looked_for = kernels.clone();
+    let reference = Reference::default();
+    let asked = reference.clone();
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
         match codec::unpack(&event.data()).0 {
             // At once: the worker may be waiting for a model worker that is gone, or for the end of a search.
             ToWorker::ModelWorker => lent.connect(event.ports().get(0).dyn_into().ok()),
             ToWorker::SkipSearch => looked_for.skip(),
             message => {
+                if message == ToWorker::Reset {
+                    asked.stop();
+                }
                 sender.unbounded_send(Event::Message(message, codec::files(&event.data()))).expect("the worker never stops listening");
             }
         }
@@ -65,6 +73,7 @@ pub fn start() {
         lists_again: false,
         models,
         kernels,
+        reference,
         is_checked: false,
         ceilings: None,
         watch,

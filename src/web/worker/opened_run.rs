@@ -1,14 +1,13 @@
 //! Runs that leave the page, and runs of the program that come into it: as the files of a run's directory.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use web_sys::Blob;
 
+use super::messages;
 use super::run_directory::RunDirectory;
 use super::running::{RunState, Running};
 use super::state::Worker;
-use super::{dataset, messages};
 use crate::error::{Error, Result};
 use crate::train::Snapshot;
 use crate::train::run_file::{CHECKPOINT, METRICS, RUN, RunFile};
@@ -92,9 +91,9 @@ impl Worker {
         let run = run_files::run(&started, &snapshot, about, at_hand)?;
         let text = text.filter(|_| run_files::text_path(&run).is_some());
         let gpu = self.kernels.for_run(&gpu, &run.spec).await?;
-        let dataset = dataset::dataset(&run, text.as_ref(), &self.models).await?;
+        let dataset = self.dataset_to_train(&gpu, &run, text.as_ref()).await?;
         let state = Rc::new(RunState { snapshot, history });
-        let running = Running::begin(&gpu, run, Arc::new(dataset), &self.models, Some(state)).await?;
+        let running = Running::begin(&gpu, run, dataset, &self.models, Some(state)).await?;
         self.directory = Some(RunDirectory::new(text.clone()).await);
         let message = FromWorker::Resumed(Box::new(running.run.clone()), running.history.clone());
         messages::send_with_file(&message, text.as_ref());

@@ -7,6 +7,7 @@ use web_time::Instant;
 
 use super::messages::send;
 use super::model_client::{FirstValues, ModelClient};
+use super::pairs;
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu, Kernels, Tuning};
 use crate::model::{Parameters, Weights, WithAdapters};
@@ -50,6 +51,8 @@ pub struct Running {
     good_since: Instant,
     /// The state before the step in slow motion, to which it can go back.
     before_step: Option<Rc<RunState>>,
+    /// The batch of which the page was told how long its sequences are.
+    told_batch: Option<u64>,
 }
 
 impl Running {
@@ -88,6 +91,7 @@ impl Running {
             good,
             good_since: Instant::now(),
             before_step: None,
+            told_batch: None,
         })
     }
 
@@ -137,13 +141,19 @@ impl Running {
         }
         let Some(report) = self.trainer.advance(stride).await? else { return Ok(None) };
         self.losses = 0;
+        let of_pairs = self.trainer.of_pairs();
         self.history.steps.push(report);
-        send(&FromWorker::Stepped(report));
+        self.history.pairs.extend(of_pairs.map(|of_pairs| (report.step, of_pairs)));
+        send(&FromWorker::Stepped(report, of_pairs));
         let is_due = |every: u64| every > 0 && report.step.is_multiple_of(every);
         if is_due(self.run.validate_every) {
             let validation = self.trainer.validate().await?;
             self.history.validations.push((report.step, validation.clone()));
             send(&FromWorker::Validated(report.step, validation));
+            if let Some(found) = self.trainer.held_out_pairs() {
+                let view = pairs::view(&self.run, &self.models, found).await?;
+                send(&FromWorker::ValidatedPairs(report.step, Box::new(view)));
+            }
         }
         // A generated task's sequences are no text: its answers are counted by the validation.
         if is_due(self.run.sample_every) && !matches!(self.run.data, Data::Task(..)) {
@@ -154,6 +164,15 @@ impl Running {
             self.state().await?;
         }
         Ok(Some(report))
+    }
+
+    /// Tells the page, within a step that compares pairs, how long the sequences of the batch at work are: they are packed as they come.
+    pub fn tell_batch(&mut self) {
+        let Some(number) = self.trainer.batch_in_progress().filter(|_| self.run.has_pairs()) else { return };
+        if self.told_batch.replace(number) != Some(number) {
+            let batch = self.dataset.batch(self.run.settings.seed, number, self.run.settings.batch);
+            send(&FromWorker::Packed(batch.shape.lengths().to_vec()));
+        }
     }
 
     /// The attention map of a head, and the texts of the sequence's tokens.

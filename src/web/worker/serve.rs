@@ -124,6 +124,8 @@ impl Worker {
                 self.take(running);
                 self.go(go);
             }
+            // The visitor has forgotten it: that is the next message.
+            Err(Error::Stopped) => {}
             Err(error) => self.refuse(&error, suggestion(&error, &run, gpu.limits())),
         }
         Ok(())
@@ -131,8 +133,15 @@ impl Worker {
 
     async fn begun(&self, gpu: &Gpu, run: Run, text: Option<Blob>) -> Result<Running> {
         let gpu = self.kernels.for_run(gpu, &run.spec).await?;
-        let dataset = dataset::dataset(&run, text.as_ref(), &self.models).await?;
-        Running::begin(&gpu, run, Arc::new(dataset), &self.models, None).await
+        let dataset = self.dataset_to_train(&gpu, &run, text.as_ref()).await?;
+        Running::begin(&gpu, run, dataset, &self.models, None).await
+    }
+
+    /// What a run is trained on, with what the reference says of it.
+    pub(super) async fn dataset_to_train(&self, gpu: &Gpu, run: &Run, text: Option<&Blob>) -> Result<Arc<Dataset>> {
+        let mut dataset = dataset::dataset(run, text, &self.models).await?;
+        self.reference.ask(gpu, run, &mut dataset, &self.models).await?;
+        Ok(Arc::new(dataset))
     }
 
     async fn resume(&mut self, id: &str) -> Result<()> {
@@ -149,9 +158,9 @@ impl Worker {
         let gpu = self.open().await?;
         let (directory, saved) = RunDirectory::open(id).await?;
         self.directory = Some(directory);
-        let dataset = dataset::dataset(&saved.run, saved.text.as_ref(), &self.models).await?;
         let (gpu, state) = (gpu.with_tuning(saved.tuning), Rc::new(saved.state));
-        let running = Running::begin(&gpu, saved.run, Arc::new(dataset), &self.models, Some(state)).await?;
+        let dataset = self.dataset_to_train(&gpu, &saved.run, saved.text.as_ref()).await?;
+        let running = Running::begin(&gpu, saved.run, dataset, &self.models, Some(state)).await?;
         let message = FromWorker::Resumed(Box::new(running.run.clone()), running.history.clone());
         messages::send_with_file(&message, saved.text.as_ref());
         self.take(running);
@@ -185,6 +194,7 @@ impl Worker {
             planned_bytes: executor.plan().peak_bytes(),
             created_bytes: executor.created_bytes(),
             read: running.dataset().summary(),
+            longest: running.dataset().seq_len(),
             tuning: running.tuning(),
         });
         self.watch.run(Some(executor.instances_done()));
@@ -219,6 +229,7 @@ impl Worker {
     async fn go_back(&mut self, stride: Granularity) -> Result<()> {
         if let Some(running) = self.running.as_mut().filter(|running| running.go.is_none()) {
             running.go_back(stride).await?;
+            running.tell_batch();
             send(&FromWorker::At(running.trainer.next_instance(), running.trainer.steps_done() + 1));
         }
         send(&FromWorker::Paused);
@@ -236,6 +247,7 @@ impl Worker {
         self.watch.step(running.trainer.steps_done() + 1);
         let report = running.advance(stride).await?;
         self.watch.rest();
+        running.tell_batch();
         send(&FromWorker::At(running.trainer.next_instance(), running.trainer.steps_done() + 1));
         if report.is_some() {
             if self.directory.as_ref().is_some_and(RunDirectory::is_due) {
@@ -307,6 +319,7 @@ fn suggestion(error: &Error, run: &Run, limits: Limits) -> Option<Suggestion> {
         Error::OutOfMemory { needed, .. } => run.budget.min(needed / 4 * 3),
         _ => return None,
     };
-    let shape = BatchShape::uniform(run.settings.batch, run.settings.seq_len);
-    train::suggestion(run.settings.objective, &run.spec, &shape, run.settings.strategy, budget, limits)
+    let objective = run.settings.objective;
+    let shape = BatchShape::uniform(run.settings.batch * objective.sequences(), run.settings.seq_len);
+    train::suggestion(objective, &run.spec, &shape, run.settings.strategy, budget, limits)
 }

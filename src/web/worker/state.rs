@@ -7,6 +7,7 @@ use super::event::Event;
 use super::kernels::Kernels;
 use super::messages::{Watch, send};
 use super::model_client::ModelClient;
+use super::reference::Reference;
 use super::run_directory::RunDirectory;
 use super::running::Running;
 use super::self_check;
@@ -32,6 +33,7 @@ pub struct Worker {
     pub lists_again: bool,
     pub models: ModelClient,
     pub kernels: Kernels,
+    pub reference: Reference,
     /// Is it known whether gradients are the same bits on the device?
     pub is_checked: bool,
     /// What the device does at most, once that is known.

@@ -3,8 +3,8 @@
 use clap::Parser;
 use streambp::gpu::DeviceClass;
 use streambp::model::{Dtype, Projection};
-use streambp::step::{Limits, StrategyKind};
-use streambp::web::form::{Adapter, Field, Form, SourceChoice};
+use streambp::step::{DpoLossType, Limits, StrategyKind};
+use streambp::web::form::{Adapter, Field, Form, ObjectiveChoice, SourceChoice};
 use streambp::web::model_protocol::Vocabulary;
 use streambp::web::protocol::{Data, GivenText, Start, TaskKind};
 
@@ -81,11 +81,20 @@ fn with(form: Form, change: impl FnOnce(&mut Form)) -> Form {
 }
 
 fn forms() -> Vec<Form> {
-    let sources = SourceChoice::ALL.into_iter().map(|source| with(Form::default(), |form| form.source = source));
+    let of_source = |form: &mut Form, source: SourceChoice| {
+        let objective = ObjectiveChoice::ALL.into_iter().find(|&objective| source.goes_with(objective));
+        (form.source, form.objective) = (source, objective.expect("an objective takes it"));
+    };
+    let sources = SourceChoice::ALL.into_iter().map(|source| with(Form::default(), |form| of_source(form, source)));
     let strategies = StrategyKind::ALL.into_iter().map(|strategy| with(changed(), |form| form.strategy = strategy));
     let others = [
         changed(),
         with(Form::default(), |form| form.has_adapters = true),
+        with(changed(), |form| {
+            (form.objective, form.loss_type) = (ObjectiveChoice::Dpo, DpoLossType::Sigmoid);
+            [(Field::Beta, "0.25"), (Field::LabelSmoothing, "0.125")].into_iter().for_each(|(field, value)| form.set(field, value));
+        }),
+        with(changed(), |form| (form.objective, form.loss_type) = (ObjectiveChoice::Dpo, DpoLossType::Ipo)),
         with(changed(), |form| form.source = SourceChoice::OwnSource),
         with(changed(), |form| (form.source, form.has_adapters) = (SourceChoice::Task(TaskKind::Sort), false)),
     ];
@@ -102,7 +111,8 @@ fn the_command_of_a_form_means_the_run_of_the_form() {
         assert_eq!(words[..2], ["streambp", "train"]);
         let parsed = OfPage::try_parse_from(&words[1..]).unwrap_or_else(|error| panic!("{line}: {error}"));
         let arguments = parsed.arguments;
-        let (shape, speed) = (BatchShape::uniform(arguments.batch, arguments.seq_len), DeviceClass::TYPICAL.speed());
+        let (shape, speed) =
+            (BatchShape::uniform(arguments.batch * run.settings.objective.sequences(), arguments.seq_len), DeviceClass::TYPICAL.speed());
         let (strategy, _) = arguments.strategy.resolve(run.settings.objective, &run.spec, &shape, arguments.budget, Limits::NONE, &speed);
         assert_eq!(Settings { strategy, ..arguments.settings().unwrap() }, run.settings, "{line}");
         assert!(!arguments.strategy.is_open(), "{line}");
@@ -111,6 +121,7 @@ fn the_command_of_a_form_means_the_run_of_the_form() {
         let data = match &run.data {
             Data::OwnSource => "own",
             Data::Stories(language) => SourceChoice::Stories(*language).name(),
+            Data::Preferences(language) => SourceChoice::Preferences(*language).name(),
             Data::Task(task, distance) => {
                 assert_eq!(arguments.distance, *distance);
                 task.name()

@@ -65,7 +65,13 @@ impl Mountains {
     pub fn of(plan: &Plan, budget: u64, tokens: u32) -> Self {
         let all = StrategyKind::ALL.map(|kind| {
             let strategy = plan.strategy.of_kind(kind, plan.chunks);
-            Mountain::of(&Planned::new(&plan.spec, &BatchShape::uniform(1, tokens), strategy, Limits::NONE))
+            Mountain::of(&Planned::new(
+                plan.objective,
+                &plan.spec,
+                &BatchShape::uniform(plan.objective.sequences(), tokens),
+                strategy,
+                Limits::NONE,
+            ))
         });
         let highest = all.iter().map(|mountain| mountain.peak).max().unwrap_or(0);
         Mountains { tokens, budget, top: LEAST_TOP.max((highest as f64 * HEADROOM) as u64), all }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::DragEvent;
 
-use super::{field, text};
+use super::{field, objective, text};
 use crate::train::Summary;
 use crate::web::blob;
 use crate::web::form::{Field, SourceChoice};
@@ -20,6 +20,11 @@ pub fn view(state: State, t: T) -> impl IntoView {
         let is_chosen = move || state.settings.form.with(|form| form.source == choice);
         view! { <option value=choice.name() prop:selected=is_chosen>{t.source(choice).to_owned()}</option> }
     };
+    // A link may say one that does not go with its objective.
+    let offered = Memo::new(move |_| {
+        let (objective, source) = state.settings.form.with(|form| (form.objective, form.source));
+        SourceChoice::ALL.into_iter().filter(|choice| choice.goes_with(objective) || *choice == source).collect::<Vec<_>>()
+    });
     let choose = move |name: String| {
         let choice = SourceChoice::ALL.into_iter().find(|choice| choice.name() == name);
         state.settings.form.update(|form| form.set_source(choice.unwrap_or(form.source)));
@@ -39,9 +44,10 @@ pub fn view(state: State, t: T) -> impl IntoView {
         Some(view! { <p class="hint" id="read" role="status">{[read].into_iter().chain(lost).collect::<Vec<String>>().join(" ")}</p> })
     };
     view! {
+        {objective::view(state.settings, t)}
         <label class="field" for="source">{t.data.source}</label>
         <select id="source" aria-describedby="source-about" on:change=move |event| choose(event_target_value(&event))>
-            {SourceChoice::ALL.map(option)}
+            {move || offered.get().into_iter().map(option).collect_view()}
         </select>
         <p class="hint" id="source-about">{move || t.source_about(source()).to_owned()}</p>
         {vocabulary(state.settings, state.models, t)}
@@ -61,7 +67,7 @@ fn vocabulary(settings: Settings, models: Models, t: T) -> impl IntoView {
         let is_chosen = move || chosen() == vocabulary;
         view! { <option value=vocabulary.name() prop:selected=is_chosen disabled=is_none>{t.vocabulary(vocabulary).to_owned()}</option> }
     };
-    let is_task = move || settings.form.with(|form| matches!(form.source, SourceChoice::Task(_) | SourceChoice::Stories(_)));
+    let is_task = move || settings.form.with(|form| matches!(form.source, SourceChoice::Task(_)) || form.source.language().is_some());
     view! {
         <div class:hidden=is_task>
             <label class="field" for="vocabulary">{t.data.vocabulary}</label>

@@ -6,7 +6,7 @@ use crate::gpu::DeviceClass;
 use crate::model::PRESETS;
 use crate::step::StrategyKind;
 use crate::train::{AutoChunk, ChunkBound, ChunkLength};
-use crate::web::form::{Field, Form, Group, rounded_up};
+use crate::web::form::{Field, Form, Group, ObjectiveChoice, rounded_up};
 use crate::web::format::sentence;
 use crate::web::i18n::{T, fill};
 use crate::web::page::state::Settings;
@@ -53,6 +53,10 @@ pub fn view(settings: Settings, t: T, field: Field) -> impl IntoView {
     };
     // Browsers give out nothing of a number while it is typed ("0." is none yet), so that it could not be kept.
     let mode = if field == Field::Prompt || is_chunk { "text" } else { "decimal" };
+    let label = move || match settings.form.with(|form| form.objective) {
+        ObjectiveChoice::Dpo if field == Field::Batch => t.data.pairs_in_batch.to_owned(),
+        _ => t.field(field).to_owned(),
+    };
     let type_in = move |value: String| {
         settings.form.update(|form| {
             form.set(field, value);
@@ -64,7 +68,7 @@ pub fn view(settings: Settings, t: T, field: Field) -> impl IntoView {
     };
     view! {
         <div>
-            <label class="field" for=name>{t.field(field).to_owned()}</label>
+            <label class="field" for=name>{label}</label>
             <input id=name type="text" inputmode=mode autocomplete="off" aria-describedby=described
                 aria-invalid=move || problem.with(Option::is_some).then_some("true")
                 prop:value=move || settings.form.with(|form| form.get(field).to_owned())

@@ -4,6 +4,7 @@ mod adapters;
 mod data;
 mod field;
 mod model;
+mod objective;
 mod open_model;
 pub mod saved_activations;
 mod text;

@@ -33,6 +33,9 @@ impl State {
         if !matches!(message, FromWorker::Preparing(..)) && self.run.preparing.with_untracked(Option::is_some) {
             self.run.preparing.set(None);
         }
+        if !matches!(message, FromWorker::AskingReference(..)) && self.run.asking.with_untracked(Option::is_some) {
+            self.run.asking.set(None);
+        }
         match message {
             FromWorker::Ready(device) => {
                 self.device.tuning.set(Some(device.tuning));
@@ -44,12 +47,14 @@ impl State {
             FromWorker::SavedRuns(runs) => self.saves.saved.set(runs),
             FromWorker::Storage(storage) => self.saves.storage.set(Some(storage)),
             FromWorker::SavedAfter(step) => self.saves.saved_after.set(Some(step)),
-            FromWorker::Began { planned_bytes, created_bytes, read, tuning } => {
+            FromWorker::Began { planned_bytes, created_bytes, read, longest, tuning } => {
                 self.device.tuning.set(Some(tuning));
                 self.run.bytes.set(Some((planned_bytes, created_bytes)));
                 self.run.read.set(read);
+                self.settings.longest.set(Some(longest));
             }
             FromWorker::Preparing(done, all) => self.run.preparing.set(Some((done, all))),
+            FromWorker::AskingReference(done, all) => self.run.asking.set(Some((done, all))),
             FromWorker::Resumed(run, history) => self.resumed(*run, history, file),
             FromWorker::WaitsForDevice { step, attempts, problem, seconds } => {
                 self.run.wait.set(Some(Wait { step, attempts, problem, seconds }));
@@ -59,8 +64,16 @@ impl State {
             FromWorker::Recovered { step, reason, go } => self.recovered(step, &reason, go),
             FromWorker::At(turn, _) => self.run.live.set(turn),
             FromWorker::Buffers(buffers) => self.device.buffers.set(buffers),
-            FromWorker::Stepped(report) => self.run.history.update(|history| history.steps.push(report)),
+            FromWorker::Packed(lengths) => self.step.packed.set(Some(lengths)),
+            FromWorker::Stepped(report, of_pairs) => {
+                self.step.packed.set(None);
+                self.run.history.update(|history| {
+                    history.steps.push(report);
+                    history.pairs.extend(of_pairs.map(|of_pairs| (report.step, of_pairs)));
+                });
+            }
             FromWorker::Validated(step, validation) => self.run.history.update(|history| history.validations.push((step, validation))),
+            FromWorker::ValidatedPairs(step, pairs) => self.run.pairs.set(Some((step, *pairs))),
             FromWorker::Sampled(step, sample) => self.run.sample.set(Some((step, sample))),
             FromWorker::Paused if self.run.has_run.get_untracked() => self.run.phase.set(Phase::Paused),
             FromWorker::Paused => {}
@@ -126,6 +139,7 @@ impl State {
         self.run.history.update(|history| {
             history.steps.retain(|report| report.step <= step);
             history.validations.retain(|(at, _)| *at <= step);
+            history.pairs.retain(|(at, _)| *at <= step);
         });
         self.run.live.set(0);
     }
@@ -166,6 +180,9 @@ impl State {
         self.saves.saved_after.set(None);
         self.run.history.set(History::default());
         self.run.sample.set(None);
+        self.run.pairs.set(None);
+        self.settings.longest.set(None);
+        self.step.packed.set(None);
         self.run.pattern.set(None);
         self.run.bytes.set(None);
         self.run.read.set(None);

@@ -150,6 +150,7 @@ fn question_of(settings: Settings) -> Option<Question> {
     let plan = settings.plan.get().ok()?;
     let Adapter { limits, speed } = settings.adapter.get();
     Some(Question {
+        objective: plan.objective,
         sequences: plan.shape.lengths().len() as u32,
         spec: plan.spec,
         chunks: settings.form.with(Form::chunks).ok()?,

@@ -9,7 +9,7 @@ use crate::train::Summary;
 use crate::web::charts::AttentionMap;
 use crate::web::form::{Field, Form};
 use crate::web::metrics::Quantity;
-use crate::web::protocol::{Go, History, Sample};
+use crate::web::protocol::{Go, History, PairsView, Sample};
 
 /// Where the page stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +104,15 @@ pub struct RunState {
     pub is_over: Memo<bool>,
     /// The kernels of the run that are compiled, of all, while they are.
     pub preparing: RwSignal<Option<(u32, u32)>>,
+    /// The batches of pairs of which the reference was asked, of all, while it is.
+    pub asking: RwSignal<Option<(u32, u32)>>,
     pub wait: RwSignal<Option<Wait>>,
     /// The turn that comes next, as the device told; 0 between steps.
     pub live: RwSignal<u64>,
     pub history: RwSignal<History>,
     pub sample: RwSignal<Option<(u64, Sample)>>,
+    /// Held-out pairs, by the step after which they were looked at.
+    pub pairs: RwSignal<Option<(u64, PairsView)>>,
     pub pattern: RwSignal<Option<Arc<AttentionMap>>>,
     /// The layer and the head whose attention is looked at.
     pub head: RwSignal<[u32; 2]>,
@@ -131,10 +135,12 @@ impl RunState {
             has_run,
             is_over: Memo::new(move |_| has_run.get() && last_step().is_some_and(|step| step >= steps())),
             preparing: RwSignal::new(None),
+            asking: RwSignal::new(None),
             wait: RwSignal::new(None),
             live: RwSignal::new(0),
             history,
             sample: RwSignal::new(None),
+            pairs: RwSignal::new(None),
             pattern: RwSignal::new(None),
             head: RwSignal::new([0, 0]),
             bytes: RwSignal::new(None),

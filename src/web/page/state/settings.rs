@@ -17,6 +17,8 @@ pub struct Settings {
     pub text_file: StoredValue<Option<Blob>, LocalStorage>,
     /// What decides about the chunk length of `auto`. It stays while there is a run.
     pub adapter: RwSignal<Adapter>,
+    /// Tokens of the longest sequence of the run there is: its data may have none as long as the form says.
+    pub longest: RwSignal<Option<u32>>,
     /// The step that the form says, or what is wrong with it.
     pub plan: Memo<Result<Plan, String>>,
     /// What is wrong with the fields of the form together. What is wrong with one of them stands beside it.
@@ -29,13 +31,18 @@ impl Settings {
     pub fn new(form: Form) -> Self {
         let form = RwSignal::new(form);
         let adapter = RwSignal::new(Adapter::default());
-        let plan = Memo::new(move |_| form.with(|form| adapter.with(|adapter| form.plan(adapter))).map_err(|error| error.to_string()));
+        let longest = RwSignal::new(None);
+        let plan = Memo::new(move |_| {
+            let plan = form.with(|form| adapter.with(|adapter| form.plan(adapter))).map_err(|error| error.to_string())?;
+            Ok(longest.get().map_or_else(|| plan.clone(), |longest| plan.with_longest(longest)))
+        });
         Settings {
             form,
             text: RwSignal::new(None),
             texts_being_read: RwSignal::new(0),
             text_file: StoredValue::new_local(None),
             adapter,
+            longest,
             plan,
             contradiction: Memo::new(move |_| {
                 let is_of_field = || form.with(|form| Field::ALL.iter().any(|&field| form.problem(field).is_some()));

@@ -21,7 +21,8 @@ pub struct Plans {
 
 impl Plans {
     fn of(plan: &Plan, limits: Limits) -> Self {
-        let all = StrategyKind::ALL.map(|kind| Planned::new(&plan.spec, &plan.shape, plan.strategy.of_kind(kind, plan.chunks), limits));
+        let planned = |kind| Planned::new(plan.objective, &plan.spec, &plan.shape, plan.strategy.of_kind(kind, plan.chunks), limits);
+        let all = StrategyKind::ALL.map(planned);
         let timelines = [0, 1, 2].map(|i| Timeline::of(&all[i]));
         let grid = StepGrid::of(&all[plan.strategy.kind as usize]);
         let flops = all[plan.strategy.kind as usize].program().step_cost().flops;
@@ -66,6 +67,8 @@ pub enum Direction {
 pub struct StepState {
     /// The pictures' numbers, or what is wrong with the form.
     pub plans: Memo<Result<Arc<Plans>, String>>,
+    /// The lengths of the sequences of the batch at work, where they are packed as they come.
+    pub packed: RwSignal<Option<Vec<u32>>>,
     /// Bytes by which the visitor's last change moved the peak.
     pub change: RwSignal<Option<i64>>,
     /// The turn that comes next, as the device told; 0 between steps.
@@ -95,6 +98,7 @@ impl StepState {
         StepState {
             // Made anew only when the plan or the limits are others, and then it is another picture.
             plans: Memo::new_with_compare(plans, |_, _| true),
+            packed: RwSignal::new(None),
             change: RwSignal::new(None),
             live,
             cursor: RwSignal::new(None),

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use super::describe;
+use crate::step::Objective;
 use crate::web::charts::{CellState, GridCell, GridRow, Part, Parts};
 use crate::web::format::bytes;
 use crate::web::i18n::{T, fill};
@@ -66,12 +67,45 @@ pub fn view(step: StepState, t: T, plans: &Arc<Plans>, states: States, on_key: O
         <div class="grid">
             <div id=own("memory") role="group" tabindex=own("0") aria-label=t.step_grid.title aria-describedby=own("now keys")
                 data-tip-of=".cell.lit" on:keydown=move |event| on_key.iter().for_each(|on_key| on_key.run(event.clone()))>
+                {sequences(step, t, plans)}
                 {rows.collect_view()}
                 <div class="layer columns"><span></span><span>{t.step_grid.all_chunks}</span><span>{t.step_grid.chunk_axis}</span></div>
             </div>
         </div>
         {(merged > 1).then(|| view! { <p class="note">{fill(t.step_grid.merged, &[("chunks", &merged)])}</p> })}
     }
+}
+
+/// Where the sequences of pairs lie in the batch: as they are packed in the batch at work, or else as long as the plan has them.
+fn sequences(step: StepState, t: T, plans: &Plans) -> Option<impl IntoView + use<>> {
+    let Objective::Dpo(_) = plans.plan.objective else { return None };
+    let count = plans.plan.shape.lengths().len();
+    let sequence = move |place: usize, first: u32, length: u32| {
+        let last = first + length - 1;
+        let (class, name) = match (place < count, place.is_multiple_of(2)) {
+            (false, _) => ("filler", t.step_grid.filler.to_owned()),
+            (true, true) => ("chosen", fill(t.step_grid.chosen, &[("pair", &(place / 2 + 1))])),
+            (true, false) => ("rejected", fill(t.step_grid.rejected, &[("pair", &(place / 2 + 1))])),
+        };
+        let tip = fill(t.step_grid.sequence, &[("name", &name), ("first", &first), ("last", &last)]);
+        view! { <span class=class style:flex-grow=length.to_string() data-first=first data-tip=tip>{name}</span> }
+    };
+    let lengths = plans.plan.shape.lengths().to_vec();
+    let all = move || {
+        let lengths = step.packed.get().unwrap_or_else(|| lengths.clone());
+        let mut first = 0;
+        let place = |(place, length): (usize, u32)| {
+            first += length;
+            sequence(place, first - length, length)
+        };
+        lengths.into_iter().enumerate().map(place).collect_view()
+    };
+    Some(view! {
+        <div class="layer sequences">
+            <span class="name">{t.step_grid.sequences}</span><span></span>
+            <div class="cells" data-tip-of="[data-tip]">{all}</div>
+        </div>
+    })
 }
 
 fn view_cell(t: T, row: &GridRow, cell: &GridCell, (row_at, at): (usize, usize), states: States, densest: f64) -> impl IntoView + use<> {

@@ -45,13 +45,14 @@ pub fn view(run: RunState, t: T) -> impl IntoView {
         let svg = untrack(|| file(run, t, run.look.get()));
         browser::download("curve.svg", "image/svg+xml", svg.as_bytes());
     };
+    let has_pairs = Memo::new(move |_| run.history.with(|history| !history.pairs.is_empty()));
     let nothing = move || run.history.with(|history| history.steps.is_empty());
     view! {
         <section aria-labelledby="curve-title">
             <h2 id="curve-title">{t.training.curve}</h2>
             <div class="options">
                 <select id="quantity" aria-label=t.training.quantity on:change=move |event| choose(event_target_value(&event))>
-                    {Quantity::ALL.map(option)}
+                    {move || Quantity::ALL.into_iter().filter(|quantity| quantity.of_pairs().is_none_or(|own| own == has_pairs.get())).map(option).collect_view()}
                 </select>
                 {check("raw", t.training.raw, |look| &mut look.raw)}
                 {check("smoothed", t.training.smoothed, |look| &mut look.smoothed)}
@@ -63,7 +64,8 @@ pub fn view(run: RunState, t: T) -> impl IntoView {
                 <button id="curve-svg" type="button" on:click=give_svg>{t.step_grid.export_svg}</button>
             </div>
             <details><summary>{t.training.as_table}</summary>{move || table(run, t)}</details>
-            {positions::view(run, t)}
+            // Of a rejected answer a loss says nothing.
+            {move || (!has_pairs.get()).then(|| positions::view(run, t))}
         </section>
     }
 }
@@ -72,6 +74,7 @@ fn name(t: T, quantity: Quantity) -> String {
     match quantity {
         Quantity::Loss => t.training.loss,
         Quantity::Accuracy => t.training.accuracy,
+        Quantity::ChosenReward | Quantity::RejectedReward | Quantity::Margin | Quantity::PairAccuracy => return quantity.name().to_owned(),
         Quantity::GradNorm => t.training.grad_norm,
         Quantity::LearningRate => t.training.learning_rate,
         Quantity::Speed => t.training.tokens_per_second,
@@ -93,15 +96,8 @@ fn lines(run: RunState, t: T, look: CurveLook) -> Vec<Line> {
         lines.push(Line { points, class: "line-past", name: format!("{} {}", t.training.run, past.number) });
     }
     run.history.with(|history| {
-        let steps = look.quantity.of_steps(history);
-        let both = look.raw && look.smoothed;
-        if look.raw {
-            let class = if both { "line-training faint" } else { "line-training" };
-            lines.push(Line { points: steps.clone(), class, name: if both { String::new() } else { name(t, look.quantity) } });
-        }
-        if look.smoothed {
-            lines.push(Line { points: smoothed(&steps), class: "line-training", name: name(t, look.quantity) });
-        }
+        let classes = ["line-training", "line-training faint"];
+        lines.extend(by_steps(look.quantity.of_steps(history), look, classes, &name(t, look.quantity)));
         let validation = if look.quantity == Quantity::Loss { t.training.validation_loss.to_owned() } else { name(t, look.quantity) };
         lines.push(Line { points: look.quantity.of_validations(history), class: "line-validation", name: validation });
     });
@@ -109,18 +105,51 @@ fn lines(run: RunState, t: T, look: CurveLook) -> Vec<Line> {
     lines
 }
 
+/// What was measured in every step, as it is and smoothed. `classes` are the look of a line, and of one that is as it is behind a smoothed one.
+fn by_steps(steps: Vec<Point>, look: CurveLook, [class, faint]: [&'static str; 2], name: &str) -> Vec<Line> {
+    let raw = match (look.raw, look.smoothed) {
+        (true, true) => Some(Line { points: steps.clone(), class: faint, name: String::new() }),
+        (true, false) => Some(Line { points: steps.clone(), class, name: name.to_owned() }),
+        (false, _) => None,
+    };
+    let smooth = look.smoothed.then(|| Line { points: smoothed(&steps), class, name: name.to_owned() });
+    raw.into_iter().chain(smooth).collect()
+}
+
 fn curves(run: RunState, t: T) -> impl IntoView {
     let look = run.look.get();
-    let lines = lines(run, t, look);
+    picture(t, lines(run, t, look), &name(t, look.quantity), look.log)
+}
+
+/// The rewards of pairs: of chosen and of rejected answers, and their difference.
+pub fn rewards(run: RunState, t: T) -> impl IntoView {
+    let look = run.look.get();
+    let lines = run.history.with(|history| {
+        let lines = [
+            (Quantity::ChosenReward, ["line-training", "line-training faint"]),
+            (Quantity::RejectedReward, ["line-validation", "line-validation faint"]),
+            (Quantity::Margin, ["line-margin", "line-margin faint"]),
+        ];
+        lines
+            .map(|(quantity, classes)| by_steps(quantity.of_steps(history), look, classes, quantity.name()))
+            .into_iter()
+            .flatten()
+            .collect()
+    });
+    picture(t, lines, "rewards", false)
+}
+
+/// Lines on their axes, with a legend, and the values where one points.
+fn picture(t: T, lines: Vec<Line>, what: &str, is_log: bool) -> impl IntoView + use<> {
     let points: Vec<&[Point]> = lines.iter().map(|line| &line.points[..]).collect();
-    let scales = curve::axes(&points, look.log);
+    let scales = curve::axes(&points, is_log);
     let drawn = lines.iter().map(|line| view! { <polyline class=line.class points=polyline(&scales, &line.points)/> }).collect_view();
     let legend = lines.iter().filter(|line| !line.name.is_empty()).map(|line| {
         let last = line.points.last().map_or_else(String::new, |&(_, value)| number(value));
         view! { <li class=line.class>{format!("{} {last}", line.name)}</li> }
     });
     let legend = legend.collect_view();
-    let quantity = fill(t.training.curve_axes, &[("quantity", &name(t, look.quantity))]);
+    let quantity = fill(t.training.curve_axes, &[("quantity", &what)]);
     let words =
         lines.iter().filter_map(|line| line.points.last().map(|&(step, value)| format!("{}: {} ({step})", line.name, number(value))));
     let words = format!("{quantity}. {}", words.collect::<Vec<_>>().join("; "));

@@ -5,6 +5,7 @@ mod controls;
 mod curves;
 mod distances;
 mod numbers;
+mod pairs;
 mod positions;
 mod runs;
 mod sample;
@@ -27,6 +28,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
         {controls::view(state, t)}
         {move || has_steps.get().then(|| numbers::view(settings, step, run, device, t))}
         {move || (has_steps.get() || has_past.get()).then(|| curves::view(run, t))}
+        {pairs::view(run, t)}
         {distances::view(run, t)}
         {move || has_sample.get().then(|| sample::view(run, t))}
         {move || has_run.get().then(|| attention::view(settings, run, trainer, t))}

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::train::{StepReport, Validation};
-use crate::web::form::{Field, SourceChoice};
+use crate::web::form::{Field, ObjectiveChoice, SourceChoice};
 use crate::web::format::{digits, seconds, whole};
 use crate::web::i18n::{T, fill};
 use crate::web::page::state::{DeviceState, RunState, Settings, StepState};
@@ -20,6 +20,7 @@ pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceSt
     let validation = move |of: fn(&Validation) -> Option<String>| {
         move || run.history.with(|history| history.validations.last().and_then(|(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned())
     };
+    let perplexity = move || number(t.training.validation_perplexity, validation(|v| Some(digits(v.perplexity()))));
     let texts = &t.training;
     view! {
         <dl class="numbers">
@@ -30,10 +31,19 @@ pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceSt
                     data-loss=move || last(run).map_or_else(String::new, |r| r.loss.to_string())>{of_step(|r| format!("{:.4}", r.loss))}</dd>
             </div>
             {number(texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
-            {number(texts.validation_perplexity, validation(|v| Some(digits(v.perplexity()))))}
-            {move || matches!(settings.form.with(|form| form.source), SourceChoice::Task(_) | SourceChoice::Stories(_)).then(|| {
-                number(t.training.accuracy, validation(|v| v.accuracy.map(|share| format!("{:.0} %", 100.0 * share))))
-            })}
+            {move || match settings.form.with(|form| (form.objective, form.source)) {
+                (ObjectiveChoice::Dpo, _) => view! {
+                    {number("rewards/margins", move || margin(run))}
+                    {number("rewards/accuracies", validation(accuracy))}
+                }
+                .into_any(),
+                (_, SourceChoice::Task(_) | SourceChoice::Stories(_)) => view! {
+                    {perplexity()}
+                    {number(t.training.accuracy, validation(accuracy))}
+                }
+                .into_any(),
+                _ => perplexity().into_any(),
+            }}
             {number(texts.tokens_per_second, of_step(|r| digits(r.tokens_per_second)))}
             {number(texts.step_time, of_step(|r| seconds(r.seconds)))}
             {number(texts.flops, move || arithmetic(step, run, device, t))}
@@ -45,6 +55,15 @@ pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceSt
 
 fn number(name: &'static str, value: impl Fn() -> String + Send + 'static) -> impl IntoView {
     view! { <div><dt>{name}</dt><dd>{value}</dd></div> }
+}
+
+fn accuracy(validation: &Validation) -> Option<String> {
+    validation.accuracy.map(|share| format!("{:.0} %", 100.0 * share))
+}
+
+/// The margin of the pairs of the last step.
+fn margin(run: RunState) -> String {
+    run.history.with(|history| history.pairs.last().map_or_else(|| NONE.to_owned(), |(_, of_pairs)| format!("{:.3}", of_pairs.margin)))
 }
 
 fn steps_done(settings: Settings, run: RunState) -> String {

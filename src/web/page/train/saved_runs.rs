@@ -97,11 +97,13 @@ fn name(t: T, run: &Run) -> String {
     let data = match &run.data {
         Data::OwnSource => t.source(SourceChoice::OwnSource),
         Data::Stories(language) => t.source(SourceChoice::Stories(*language)),
+        Data::Preferences(language) => t.source(SourceChoice::Preferences(*language)),
         Data::Task(kind, _) => t.source(SourceChoice::Task(*kind)),
         Data::Text(given) => &given.name,
     };
     let adapters = if run.spec.adapters().is_some() { " (LoRA)" } else { "" };
-    format!("{model}{adapters}, {data}")
+    let objective = if run.has_pairs() { " (DPO)" } else { "" };
+    format!("{model}{adapters}, {data}{objective}")
 }
 
 /// How far a run is, when it was saved, and its size.

@@ -25,6 +25,7 @@ const BUDGETS: [u64; 6] = [16, 32, 64, 128, 256, 512];
 pub fn view(lesson: LessonState, t: T, words: &'static Words) -> impl IntoView {
     let plan = lesson.settings.plan.get_untracked().expect("the lesson's form makes sense");
     let question = Question {
+        objective: plan.objective,
         spec: plan.spec,
         sequences: 1,
         chunks: [ChunkLength::Tokens(128); 2],

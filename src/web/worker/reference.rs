@@ -1,0 +1,54 @@
+//! What the reference says of pairs of answers: computed before the first step, and of a batch that is measured.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::messages::send;
+use super::model_client::{FirstValues, ModelClient};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::step::Batch;
+use crate::train::{AdaptersOff, Dataset, ReferenceModel, plan_within, reference_log_probs};
+use crate::web::protocol::{FromWorker, Run};
+
+/// Asks the reference, until the visitor forgets the run.
+#[derive(Clone, Default)]
+pub struct Reference {
+    is_stopped: Rc<Cell<bool>>,
+}
+
+impl Reference {
+    /// Asks no further.
+    pub fn stop(&self) {
+        self.is_stopped.set(true);
+    }
+
+    /// Asks the model that a run starts from, without its adapters, of all pairs of its data, if it has pairs. The run gets its memory when
+    /// that model has given its own back. A run that does not fit is refused before.
+    pub async fn ask(&self, gpu: &Gpu, run: &Run, dataset: &mut Dataset, models: &ModelClient) -> Result<()> {
+        run.settings.objective.check_data(dataset)?;
+        if !dataset.has_pairs() {
+            return Ok(());
+        }
+        let (settings, shape) = (&run.settings, run.settings.batch_shape(dataset));
+        plan_within(settings.objective, &run.spec, &shape, settings.strategy, run.budget, gpu.limits())?;
+        self.is_stopped.set(false);
+        let values = models.first_values(run);
+        let mut reference = ReferenceModel::new(gpu, &run.spec, &AdaptersOff(&values), &shape).await?;
+        let progress = |done: usize, all: usize| {
+            send(&FromWorker::AskingReference(done as u32, all as u32));
+            if self.is_stopped.get() { Err(Error::Stopped) } else { Ok(()) }
+        };
+        dataset.precompute_ref_log_probs(&mut reference, settings.batch, progress).await
+    }
+}
+
+/// A batch with what the reference says of its pairs, if it has any.
+pub async fn asked_of(gpu: &Gpu, run: &Run, values: &FirstValues, batch: Batch) -> Result<Batch> {
+    if batch.pairs == 0 {
+        return Ok(batch);
+    }
+    let log_probs = reference_log_probs(gpu, &run.spec, &AdaptersOff(values), &batch).await?;
+    let pairs = batch.pairs;
+    Ok(batch.in_pairs(pairs, log_probs))
+}
