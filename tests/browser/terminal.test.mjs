@@ -1,23 +1,21 @@
 // A run from the tab to the terminal and back: it goes on with its steps, losses and settings. The program is that of the variable PROGRAM.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 
 import { BROWSERS } from './browsers.mjs';
+import { metrics, open, resume, unpack, unzipped } from './program.mjs';
 import { serve } from './server.mjs';
 import { catchDownloads, caught, file, ownSources, visit } from './visit.mjs';
 
-const program = process.env.PROGRAM;
 let server;
 let directory;
 
 before(async () => {
-  assert(process.env.PAGE && program, 'PAGE or PROGRAM is not set: run this test with `cargo xtask test --only browser`');
+  assert(process.env.PAGE && process.env.PROGRAM, 'PAGE or PROGRAM is not set: run this test with `cargo xtask test --only browser`');
   server = await serve(process.env.PAGE);
   directory = await mkdtemp(path.join(tmpdir(), 'streambp-'));
 });
@@ -36,25 +34,6 @@ for (const { name, launch } of BROWSERS) {
   });
 }
 
-/** The files of a zip in which nothing is compressed, by name. */
-function unzipped(zip) {
-  const files = new Map();
-  for (let at = 0; zip.readUInt32LE(at) === 0x04034b50;) {
-    const [size, nameSize, extraSize] = [zip.readUInt32LE(at + 18), zip.readUInt16LE(at + 26), zip.readUInt16LE(at + 28)];
-    const start = at + 30 + nameSize + extraSize;
-    files.set(zip.subarray(at + 30, at + 30 + nameSize).toString(), zip.subarray(start, start + size));
-    at = start + size;
-  }
-  return files;
-}
-
-async function unpack(zip, folder) {
-  for (const [name, bytes] of unzipped(zip)) {
-    await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
-    await writeFile(path.join(folder, name), bytes);
-  }
-}
-
 async function steps(trainer, count) {
   for (let done = (await trainer.waitForLosses(0)).length + 1; done <= count; done++) {
     await trainer.press('step');
@@ -62,30 +41,6 @@ async function steps(trainer, count) {
     await trainer.waitForState('paused');
   }
   return trainer.waitForLosses(count);
-}
-
-/** Resumes a run with the program, which is stopped after that step or a later one. Gives its complaints. */
-async function resume(folder, last) {
-  const child = spawn(program, ['train', '--resume', folder, '--checkpoint-every', '1', '--no-tune', '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', (text) => { said += text; });
-  const ended = new Promise((resolve) => { child.on('close', resolve); });
-  for await (const line of createInterface({ input: child.stdout })) {
-    if (JSON.parse(line).step >= last) child.kill('SIGINT');
-  }
-  await ended;
-  return said;
-}
-
-async function metrics(folder) {
-  const lines = await readFile(path.join(folder, 'metrics.jsonl'), 'utf8');
-  return lines.trim().split('\n').map((line) => JSON.parse(line));
-}
-
-/** Opens a run in the page: its files, as Firefox does not choose folders for a test, or its zip. */
-async function open(page, ...files) {
-  await page.$eval('#open-run', (fold) => { fold.open = true; });
-  await (await page.$('#open-run-zip')).uploadFile(...files);
 }
 
 async function goesThereAndBack(trainer) {
