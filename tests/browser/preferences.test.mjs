@@ -83,12 +83,12 @@ async function learns(trainer) {
 
   const curves = await page.$$eval('#pairs .legend li', (lines) => lines.map(({ textContent }) => textContent.split(' ')[0]));
   assert.deepEqual(curves, ['rewards/chosen', 'rewards/rejected', 'rewards/margins']);
-  assert.match(await textOf(trainer, '.numbers'), /rewards\/margins.*rewards\/accuracies\d+ %/);
+  assert.match(await textOf(trainer, '.numbers'), /rewards\/margins.*eval_rewards\/accuracies\d+ %/);
   assert.match(await textOf(trainer, '.pair-prompt'), /\?$/);
-  const answers = await page.$$eval('.answer', (answers) => answers.map((answer) => answer.querySelector('.scored').textContent));
+  const answers = await page.$$eval('.pair-answer', (answers) => answers.map((answer) => answer.querySelector('.scored').textContent));
   assert(answers.length === 2 && answers[0] !== answers[1] && answers.every((answer) => /\.\n$/.test(answer)), `${answers}`);
   await page.keyboard.press('Tab');
-  await page.focus('.answer[data-answer=chosen] pre');
+  await page.focus('.pair-answer[data-answer=chosen] pre');
   assert.match(await tooltip(page), /log-ratio [+−]\d/);
   assert.equal(await page.$eval('#margins', ({ dataset }) => dataset.count), '32');
   assert(await page.$$eval('#margins rect', ({ length }) => length) >= 4);

@@ -22,7 +22,7 @@ pub fn view(settings: Settings, t: T) -> impl IntoView {
             {ObjectiveChoice::ALL.map(option)}
         </select>
         <p class="hint" id="objective-about">{move || t.objective_about(chosen()).to_owned()}</p>
-        <div class:hidden=move || chosen() != ObjectiveChoice::Dpo>{of_pairs(settings, t)}</div>
+        <div class="of-pairs" class:hidden=move || chosen() != ObjectiveChoice::Dpo>{of_pairs(settings, t)}</div>
     }
 }
 

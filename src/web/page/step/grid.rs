@@ -103,7 +103,7 @@ fn sequences(step: StepState, t: T, plans: &Plans) -> Option<impl IntoView + use
     Some(view! {
         <div class="layer sequences">
             <span class="name">{t.step_grid.sequences}</span><span></span>
-            <div class="cells" data-tip-of="[data-tip]">{all}</div>
+            <div class="cells">{all}</div>
         </div>
     })
 }

@@ -34,7 +34,7 @@ pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceSt
             {move || match settings.form.with(|form| (form.objective, form.source)) {
                 (ObjectiveChoice::Dpo, _) => view! {
                     {number("rewards/margins", move || margin(run))}
-                    {number("rewards/accuracies", validation(accuracy))}
+                    {number("eval_rewards/accuracies", validation(accuracy))}
                 }
                 .into_any(),
                 (_, SourceChoice::Task(_) | SourceChoice::Stories(_)) => view! {

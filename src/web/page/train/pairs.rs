@@ -66,7 +66,7 @@ fn answer(t: T, id: &'static str, name: &'static str, pieces: &[(String, Option<
     };
     let plain: String = pieces.iter().map(|(text, _)| text.as_str()).collect();
     view! {
-        <div class="answer" data-answer=id>
+        <div class="pair-answer" data-answer=id>
             <h4 id=format!("answer-{id}")>{name}<small>{of_pair}</small></h4>
             <pre tabindex="0" role="group" aria-labelledby=format!("answer-{id}") data-tip-of="[data-tip]" data-tip-keys>
                 <span class="unseen">{plain}</span>
