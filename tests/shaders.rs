@@ -251,11 +251,12 @@ fn uniforms_have_the_layout_that_rust_declares() {
             .collect();
         assert_eq!(fields, declared, "{:?}", dispatch.shader);
         assert!(4 * fields.len() as u32 <= SLOT);
-        let of_chunk = struct_fields(module, "Chunk");
-        assert_eq!(
-            of_chunk.iter().map(|field| &field.0[..]).collect::<Vec<_>>(),
-            ["start", "count", "tokens_before", "first_key", "end_key"]
-        );
+        let (members, span) = members(module, "Chunk");
+        let of_chunk: Vec<(&str, u32)> = members.iter().map(|member| (member.name.as_deref().unwrap(), member.offset)).collect();
+        let fields = [("start", 0), ("count", 4), ("tokens_before", 8), ("first_key", 12), ("end_key", 16), ("tiles_of_bit", 20)];
+        assert_eq!((&of_chunk[..6], &of_chunk[6..], span), (&fields[..], &[("labelled", 32)][..], SLOT));
+        let slot: Vec<u32> = self::members(module, "AllParams").0.iter().map(|member| member.offset).collect();
+        assert_eq!(slot, [0, SLOT - 4]);
     }
 }
 
@@ -277,10 +278,16 @@ fn the_adamw_params_have_the_layout_that_rust_declares() {
     assert_eq!(fields, declared);
 }
 
+/// The fields of a struct, and its size in bytes.
+fn members<'a>(module: &'a Module, name: &str) -> (&'a [naga::StructMember], u32) {
+    let (_, found) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).unwrap_or_else(|| panic!("no struct {name}"));
+    let TypeInner::Struct { members, span } = &found.inner else { panic!("{name} is not a struct") };
+    (members, *span)
+}
+
 /// Name, offset and scalar kind of the fields of a struct.
 fn struct_fields(module: &Module, name: &str) -> Vec<(String, u32, ScalarKind)> {
-    let (_, found) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).unwrap_or_else(|| panic!("no struct {name}"));
-    let TypeInner::Struct { members, .. } = &found.inner else { panic!("{name} is not a struct") };
+    let (members, _) = members(module, name);
     let field = |member: &naga::StructMember| {
         let TypeInner::Scalar(scalar) = module.types[member.ty].inner else { panic!("{name} must have only scalars") };
         (member.name.clone().unwrap(), member.offset, scalar.kind)
