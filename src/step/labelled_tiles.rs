@@ -54,8 +54,8 @@ impl Program {
         sum
     }
 
-    /// The floating-point operations of a step that a batch with those labels saves.
-    pub fn flops_saved(&self, tiles: &LabelledTiles) -> u64 {
+    /// The floating-point operations of a step that a batch with those labels leaves out.
+    pub fn flops_left_out(&self, tiles: &LabelledTiles) -> u64 {
         let of_chunk = |node: &Node, chunk| self.flops(&node.op, chunk) - self.cost_with(node, chunk, tiles).flops;
         let skipping = self.blocks.iter().flat_map(|block| block.nodes.iter().map(move |node| (block, node)));
         let skipping = skipping.filter(|(_, node)| node.labelled_only);
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_the_head_and_most_of_the_last_layer() {
+    fn what_is_left_out_is_the_head_and_most_of_the_last_layer() {
         let config = &PRESETS[0].config;
         let program = |strategy| Program::train(config, BatchShape::uniform(1, 1024), strategy);
         for strategy in [Strategy::STANDARD, Strategy::stream(128, 64)] {
             let program = program(strategy);
-            assert_eq!(program.flops_saved(&LabelledTiles::all(1024)), 0);
+            assert_eq!(program.flops_left_out(&LabelledTiles::all(1024)), 0);
             let last = LabelledTiles::of(&batch(1024, &[1000]));
-            let saved = program.flops_saved(&last) as f64 / program.step_cost().flops as f64;
+            let saved = program.flops_left_out(&last) as f64 / program.step_cost().flops as f64;
             // One of four layers, as good as all of it, and the head, which is small for bytes.
             assert!((0.15..0.35).contains(&saved), "{strategy:?}: {saved}");
         }

@@ -96,7 +96,17 @@ mod tests {
     fn metrics(step: u64, perplexity: f64) -> Metrics {
         let [loss, grad_norm, learning_rate, seconds, tokens_per_second] = [0.1 + 0.2, 1.0 / 3.0, 3e-3, 0.5, 128.0];
         let by_position = vec![LossAtPositions { from: 1, to: 1, loss, perplexity, labels: 4 }];
-        let report = StepReport { step, loss, grad_norm, learning_rate, tokens: 64, seconds, tokens_per_second, peak_bytes: 9 };
+        let report = StepReport {
+            step,
+            loss,
+            grad_norm,
+            learning_rate,
+            tokens: 64,
+            seconds,
+            tokens_per_second,
+            peak_bytes: 9,
+            flops_left_out: 0.25,
+        };
         let of_pairs = (step == 1).then(|| DpoMetrics { margin: 1.0 / 7.0, ..DpoMetrics::default() });
         Metrics {
             report,

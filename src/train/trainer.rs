@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
 use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, Granularity, Objective, Pass};
+use crate::step::{Batch, Granularity, LabelledTiles, Objective, Pass};
 
 /// The report of a step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -38,6 +38,9 @@ pub struct StepReport {
     pub tokens_per_second: f64,
     /// Bytes of the device's buffers.
     pub peak_bytes: u64,
+    /// The share of its floating-point operations that was left out, because nobody needs them for tokens without a label.
+    #[serde(default)]
+    pub flops_left_out: f64,
 }
 
 /// The result of a validation on held-out batches.
@@ -64,6 +67,8 @@ impl Validation {
 /// A run in progress.
 pub struct Trainer {
     executor: Executor,
+    /// Floating-point operations of the step on one batch, if nothing is left out.
+    flops: u64,
     settings: Settings,
     dataset: Arc<Dataset>,
     /// The fingerprint of the dataset, which takes long to compute for a large one.
@@ -99,6 +104,7 @@ struct StepInProgress {
     pairs: Vec<f32>,
     /// Is everything computed of all tokens?
     in_full: bool,
+    flops_left_out: f64,
 }
 
 impl Trainer {
@@ -125,8 +131,9 @@ impl Trainer {
         let frozen = frozen_fingerprint(&program.parameters, values).await?;
         let validation = dataset.validation(settings.batch);
         let data = dataset.fingerprint();
+        let flops = executor.program().step_cost().flops;
         let (in_progress, prefetched, of_pairs, held_out) = (None, None, None, None);
-        Ok(Trainer { executor, settings, dataset, data, frozen, validation, step: 0, in_progress, prefetched, of_pairs, held_out })
+        Ok(Trainer { executor, flops, settings, dataset, data, frozen, validation, step: 0, in_progress, prefetched, of_pairs, held_out })
     }
 
     /// The executor of the step's program.
@@ -254,10 +261,17 @@ impl Trainer {
         let batches: Vec<Batch> = (0..self.settings.accumulate).map(batch).collect();
         let count = batches.iter().map(Batch::count).sum();
         let tokens = batches.iter().map(|b| u64::from(b.shape.tokens())).sum();
+        let flops_left_out = if in_full { 0.0 } else { self.flops_left_out(&batches) };
         let mut batches: VecDeque<Batch> = batches.into_iter().map(|batch| batch.averaged_over(count)).collect();
         let first = batches.pop_front().expect("a step has a batch");
         self.load(&first, in_full);
-        StepInProgress { started, tokens, batches, next: 0, pairs: Vec::new(), in_full }
+        StepInProgress { started, tokens, batches, next: 0, pairs: Vec::new(), in_full, flops_left_out }
+    }
+
+    /// The share of a step's floating-point operations that its batches leave out.
+    fn flops_left_out(&self, batches: &[Batch]) -> f64 {
+        let left_out: u64 = batches.iter().map(|batch| self.executor.program().flops_left_out(&LabelledTiles::of(batch))).sum();
+        left_out as f64 / (self.flops * batches.len() as u64) as f64
     }
 
     fn load(&mut self, batch: &Batch, in_full: bool) {
@@ -323,6 +337,7 @@ impl Trainer {
             seconds,
             tokens_per_second: in_progress.tokens as f64 / seconds,
             peak_bytes: self.executor.created_bytes(),
+            flops_left_out: in_progress.flops_left_out,
         })
     }
 

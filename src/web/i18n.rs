@@ -108,7 +108,7 @@ sections! {
         constants, conditions, source, source_about, included, left_out, marks, next_line, expand, collapse, expanded_about,
     }
     Training {
-        title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, steps_done, curve, curve_empty,
+        title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, left_out, left_out_about, steps_done, curve, curve_empty,
         curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_distance, by_distance_about, right_of, by_position, by_position_about, tokens_before, perplexity, labels, pairs, held_out_pair, held_out_pair_about, prompt, chosen, rejected, log_ratio_of, scored, margins, margins_text, sample, probability,
         attention, attention_about, attention_look, attention_layer, attention_head, attention_text, attention_rows, attention_columns, attention_cell, attention_keys, attention_stride, runs, runs_about, run, settings, memory, overlay, forget_run, take,
     }

@@ -111,7 +111,8 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// All metrics, a line for each step. Those of pairs have the names of TRL.
 pub fn csv(history: &History) -> String {
-    let mut text = "step,loss,validation_loss,accuracy,grad_norm,learning_rate,tokens,seconds,tokens_per_second,peak_bytes".to_owned();
+    let mut text =
+        "step,loss,validation_loss,accuracy,grad_norm,learning_rate,tokens,seconds,tokens_per_second,peak_bytes,flops_left_out".to_owned();
     if !history.pairs.is_empty() {
         text += ",rewards/chosen,rewards/rejected,rewards/margins,rewards/accuracies,logps/chosen,logps/rejected";
     }
@@ -122,8 +123,8 @@ pub fn csv(history: &History) -> String {
         let [loss, accuracy] = [validation.map(|v| v.loss), validation.and_then(|v| v.accuracy)].map(optional);
         let _ = write!(
             text,
-            "{},{},{loss},{accuracy},{},{},{},{},{},{}",
-            r.step, r.loss, r.grad_norm, r.learning_rate, r.tokens, r.seconds, r.tokens_per_second, r.peak_bytes
+            "{},{},{loss},{accuracy},{},{},{},{},{},{},{}",
+            r.step, r.loss, r.grad_norm, r.learning_rate, r.tokens, r.seconds, r.tokens_per_second, r.peak_bytes, r.flops_left_out
         );
         if let Some((_, p)) = history.pairs.iter().find(|(step, _)| *step == r.step) {
             let _ = write!(
@@ -152,6 +153,7 @@ mod tests {
             seconds: 0.5,
             tokens_per_second: 128.0,
             peak_bytes: 1000,
+            flops_left_out: 0.25,
         };
         let validations = vec![(2, Validation { loss: 3.5, accuracy: None, accuracy_by_distance: Vec::new(), by_position: Vec::new() })];
         History { steps: vec![step(1, 5.0), step(2, 4.0)], validations, pairs: Vec::new() }
@@ -162,8 +164,8 @@ mod tests {
         let text = csv(&history());
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines.iter().all(|line| line.len() == 10));
-        assert_eq!(lines[2], ["2", "4", "3.5", "", "1.5", "0.001", "64", "0.5", "128", "1000"]);
+        assert!(lines.iter().all(|line| line.len() == 11));
+        assert_eq!(lines[2], ["2", "4", "3.5", "", "1.5", "0.001", "64", "0.5", "128", "1000", "0.25"]);
         assert_eq!(lines[1][2], "");
     }
 
@@ -174,7 +176,7 @@ mod tests {
             vec![(1, DpoMetrics { margin: 0.5, ..DpoMetrics::default() }), (2, DpoMetrics { margin: 0.75, ..DpoMetrics::default() })];
         let text = csv(&history);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
-        assert!(lines.iter().all(|line| line.len() == 16));
+        assert!(lines.iter().all(|line| line.len() == 17));
         let at = lines[0].iter().position(|column| *column == "rewards/margins").unwrap();
         assert_eq!([lines[1][at], lines[2][at]], ["0.5", "0.75"]);
         assert_eq!(Quantity::Margin.of_steps(&history), [(1, 0.5), (2, 0.75)]);

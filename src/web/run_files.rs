@@ -199,7 +199,17 @@ mod tests {
             run.settings.objective = if let Data::Preferences(_) = data { of_pairs.settings.objective } else { run.settings.objective };
             run.data = data;
             let [loss, grad_norm, learning_rate, seconds, tokens_per_second] = [2.0, 1.0, 1e-3, 0.5, 128.0];
-            let step = |step| StepReport { step, loss, grad_norm, learning_rate, tokens: 64, seconds, tokens_per_second, peak_bytes: 9 };
+            let step = |step| StepReport {
+                step,
+                loss,
+                grad_norm,
+                learning_rate,
+                tokens: 64,
+                seconds,
+                tokens_per_second,
+                peak_bytes: 9,
+                flops_left_out: 0.25,
+            };
             let pairs = vec![(3, DpoMetrics { margin: 0.25, ..DpoMetrics::default() })];
             let done =
                 History { steps: vec![step(2), step(3)], validations: Vec::new(), pairs: if run.has_pairs() { pairs } else { Vec::new() } };

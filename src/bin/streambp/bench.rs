@@ -89,8 +89,8 @@ struct Contestant {
     strategy: Strategy,
     executor: Executor,
     batch: Batch,
-    /// The share of the step's arithmetic that the batch saves, because its tokens have no labels.
-    saved: f64,
+    /// The share of the step's arithmetic that is left out, because tokens of the batch have no labels.
+    left_out: f64,
     millis: Vec<f64>,
     /// The part of these that the host spent submitting the step.
     host_millis: Vec<f64>,
@@ -160,12 +160,12 @@ async fn time(
     let mut contestants = Vec::new();
     for (plan, batch) in plans.into_iter().flat_map(|plan| batches.iter().map(move |batch| (plan.clone(), batch))) {
         let program = plan.program();
-        let saved = program.flops_saved(&LabelledTiles::of(batch)) as f64 / program.step_cost().flops as f64;
+        let left_out = program.flops_left_out(&LabelledTiles::of(batch)) as f64 / program.step_cost().flops as f64;
         let strategy = program.strategy;
         let mut executor = Executor::new(Kernels::new(gpu, plan)?).await?;
         executor.load(values).await?;
         executor.load_batch(batch);
-        contestants.push(Contestant { strategy, executor, batch: batch.clone(), saved, millis: Vec::new(), host_millis: Vec::new() });
+        contestants.push(Contestant { strategy, executor, batch: batch.clone(), left_out, millis: Vec::new(), host_millis: Vec::new() });
     }
     // The first round compiles and warms up, so it does not count.
     for round in 0..=steps {
@@ -238,13 +238,13 @@ fn row(contestant: &Contestant, ceilings: Ceilings, ops: &[RooflineRow]) -> Valu
         "offload": contestant.strategy.offloads(),
         "fixed_chunks": !contestant.strategy.has_adaptive_chunks(),
         "words": strategy_words(contestant.strategy, tokens),
-        "saved_flops": contestant.saved,
+        "flops_left_out": contestant.left_out,
         "chunk": contestant.strategy.chunk(tokens),
         "logits_chunk": contestant.strategy.logits_chunk(tokens),
         "step_millis": { "median": median, "min": millis[0], "max": millis[millis.len() - 1] },
         "host_millis": host_millis[host_millis.len() / 2],
         "tokens_per_second": f64::from(tokens) / median * 1e3,
-        "gflops": program.step_cost().flops as f64 / median / 1e6,
+        "gflops": (1.0 - contestant.left_out) * program.step_cost().flops as f64 / median / 1e6,
         "model_gflops": program.model_flops() as f64 / median / 1e6,
         "adapter_peak_gflops": ceilings.gflops,
         "adapter_gigabytes_per_second": ceilings.gigabytes_per_second,
@@ -270,12 +270,12 @@ fn op_row(row: &RooflineRow) -> Value {
 
 fn print_row(row: &Value) -> Result<()> {
     let number = |value: &Value| value.as_f64().unwrap_or(0.0);
-    let saved = match number(&row["saved_flops"]) {
+    let left_out = match number(&row["flops_left_out"]) {
         0.0 => String::new(),
-        saved => format!(", {:.0} % left out for tokens without labels", 100.0 * saved),
+        share => format!(", {:.0} % left out for tokens without labels", 100.0 * share),
     };
     output::line(format_args!(
-        "{}{saved}: {:.1} ms (min {:.1}, max {:.1}; the host {:.1}), {:.0} tokens/s, {:.2} of {:.1} GFLOP/s, {}",
+        "{}{left_out}: {:.1} ms (min {:.1}, max {:.1}; the host {:.1}), {:.0} tokens/s, {:.2} of {:.1} GFLOP/s, {}",
         row["words"].as_str().unwrap_or(""),
         number(&row["step_millis"]["median"]),
         number(&row["step_millis"]["min"]),

@@ -47,6 +47,7 @@ pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceSt
             {number(texts.tokens_per_second, of_step(|r| digits(r.tokens_per_second)))}
             {number(texts.step_time, of_step(|r| seconds(r.seconds)))}
             {number(texts.flops, move || arithmetic(step, run, device, t))}
+            {move || last(run).filter(|r| r.flops_left_out > 0.0).map(|_| left_out(run, t))}
             {number(texts.grad_norm, of_step(|r| digits(r.grad_norm)))}
             {number(texts.learning_rate, of_step(|r| format!("{:.1e}", r.learning_rate)))}
         </dl>
@@ -66,6 +67,12 @@ fn margin(run: RunState) -> String {
     run.history.with(|history| history.pairs.last().map_or_else(|| NONE.to_owned(), |(_, of_pairs)| format!("{:.3}", of_pairs.margin)))
 }
 
+/// What of the last step nobody needed.
+fn left_out(run: RunState, t: T) -> impl IntoView {
+    let share = move || last(run).map_or_else(|| NONE.to_owned(), |report| format!("{:.0} %", 100.0 * report.flops_left_out));
+    view! { <div tabindex="0" data-tip=t.training.left_out_about><dt>{t.training.left_out}</dt><dd id="left-out">{share}</dd></div> }
+}
+
 fn steps_done(settings: Settings, run: RunState) -> String {
     let done = last(run).map_or(0, |report| report.step);
     format!("{} / {}", whole(done), settings.form.with(|form| form.get(Field::Steps).to_owned()))
@@ -78,7 +85,7 @@ fn arithmetic(step: StepState, run: RunState, device: DeviceState, t: T) -> Stri
     let tokens = step.plans.with(|plans| plans.as_ref().map_or(1, |plans| plans.plan.shape.tokens()));
     // A step may be of several batches.
     let batches = (report.tokens / u64::from(tokens)).max(1);
-    let gflops = digits((flops * batches) as f64 / report.seconds / 1e9);
+    let gflops = digits((1.0 - report.flops_left_out) * (flops * batches) as f64 / report.seconds / 1e9);
     match device.ceilings.get() {
         Some(most) => fill(t.training.flops_of, &[("gflops", &gflops), ("peak", &digits(most.gflops))]),
         None => format!("{gflops} GFLOP/s"),
