@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use streambp::gpu::{DeviceMemory, Executor, Gpu, Kernels};
 use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
-use streambp::step::{BatchShape, Limits, Plan, Program, Storage, Strategy, StrategyKind, Tensor, TensorKind};
+use streambp::step::{BatchShape, DpoSettings, Limits, Objective, Plan, Program, Storage, Strategy, StrategyKind, Tensor, TensorKind};
+
+use streambp::train::longest_sequence;
 
 use crate::support::{device, model};
 
@@ -221,5 +223,20 @@ fn frozen_weights_cost_what_they_are_stored_in() {
             let is_frozen = program.slices(id).iter().all(|slice| slice.gradient.is_none() && slice.moments.is_none());
             assert!(is_frozen, "{}", parameter.name);
         }
+    }
+}
+
+/// In the memory that `checkpoint` needs for pairs of 2,048 tokens a sequence, `stream` trains on longer ones.
+#[test]
+fn pairs_are_several_times_as_long() {
+    let objective = Objective::Dpo(DpoSettings::default());
+    let bytes = PRESETS.iter().find(|preset| preset.name == "medium").unwrap().config.clone();
+    let words = Config { vocab_size: 32_000, ..bytes.clone() };
+    for (config, times) in [(words, 6.0), (bytes, 2.2)] {
+        let spec = ModelSpec::from(&config);
+        let program = Program::train_for(objective, &spec, BatchShape::uniform(2, 2048), Strategy::CHECKPOINT);
+        let budget = Plan::new(program, Limits::NONE).unwrap().peak_bytes();
+        let longest = longest_sequence(objective, &spec, 2, Strategy::stream(512, 512), budget, Limits::NONE).unwrap();
+        assert!(f64::from(longest) >= times * 2048.0, "{longest} tokens of {} words", config.vocab_size);
     }
 }
