@@ -2,7 +2,7 @@
 // with their gradient, loss_weight[i] · (softmax − onehot). A thread has four token ids of a row.
 #include logits
 
-struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, softcap: f32, logits_row_modulus: u32, stats_row_modulus: u32 }
+struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, softcap: f32, temperature: f32, logits_row_modulus: u32, stats_row_modulus: u32 }
 
 const IGNORED_LABEL$: u32 = 0xffffffffu;
 
@@ -39,6 +39,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   var gradient = weight * (probability - select(vec4(0.0), vec4(1.0), is_label));
 #if SOFTCAP
   gradient *= tanh_slope(logits$[at] / params$.softcap);
+#end
+#if TEMPERATURE
+  gradient /= params$.temperature;
 #end
 //: store
   logits$[at] = select(vec4(0.0), gradient, is_id$(col));

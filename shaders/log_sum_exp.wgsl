@@ -3,7 +3,7 @@
 #include reduce
 #include logits
 
-struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, tile_vec4s: u32, softcap: f32, logits_row_modulus: u32, stats_row_modulus: u32 }
+struct Params$ { row_vec4s: u32, first_id: u32, ids: u32, tile_vec4s: u32, softcap: f32, temperature: f32, logits_row_modulus: u32, stats_row_modulus: u32 }
 
 const LOWEST$: f32 = -1e30;
 

@@ -148,11 +148,11 @@ fn the_device_computes_what_pytorch_computes_with_the_same_bits_in_every_strateg
 
 /// A step, for which the same kernels have said what the reference does: where that is the model itself, nothing may differ.
 fn on_device(fixture: &Preferences, strategy: Strategy, tuning: Tuning) -> (DeviceStep, Vec<f32>) {
-    let Preferences { spec, weights, .. } = fixture;
+    let (Preferences { spec, weights, .. }, objective) = (fixture, Objective::Dpo(fixture.settings));
     let (program, mut batch) = (fixture.program(strategy), fixture.batch.clone());
     if !fixture.has_reference {
         let (gpu, values) = (device::gpu().with_tuning(tuning), AdaptersOff(weights));
-        batch.ref_log_probs = pollster::block_on(reference_log_probs(&gpu, spec, &values, &batch)).unwrap();
+        batch.ref_log_probs = pollster::block_on(reference_log_probs(&gpu, objective, spec, &values, &batch)).unwrap();
     }
     let mut executor: gpu::Executor = model::device_executor(&program, tuning, weights, &batch);
     let step = model::device_step(&mut executor);

@@ -28,6 +28,8 @@ fn parts_and_whole() -> ([Batch; 2], Batch) {
         labels: both(|b| &b.labels),
         loss_weight: Vec::new(),
         pairs: 0,
+        advantages: Vec::new(),
+        old_log_probs: Vec::new(),
         ref_log_probs: Vec::new(),
     };
     let labels = whole.label_count();

@@ -10,7 +10,9 @@ use streambp::gpu::{BindingAccess, Dispatch, FusedDispatch, KernelSource, Tunabl
 use streambp::model::{Config, Dtype, ModelSpec, PRESETS, Projection};
 use streambp::step::ops::Operand;
 use streambp::step::update::AdamWParams;
-use streambp::step::{BatchShape, DpoLossType, DpoSettings, Node, Objective, OpKind, Program, Strategy};
+use streambp::step::{
+    BatchShape, DpoLossType, DpoSettings, GrpoSettings, ImportanceSamplingLevel, Node, Objective, OpKind, Program, Strategy,
+};
 
 use crate::support::model;
 
@@ -58,7 +60,7 @@ fn dispatches() -> Vec<Dispatch> {
         let strategies = [Strategy::STANDARD, Strategy::stream(CHUNK, CHUNK)];
         let programs = strategies.map(|strategy| Program::train(&spec, shape.clone(), strategy));
         let decode = Program::decode(&spec, 100).0;
-        for program in programs.iter().chain([&decode]).chain(&of_pairs(&spec)) {
+        for program in programs.iter().chain([&decode]).chain(&of_objectives(&spec)) {
             let of_gpus = [1, 2, 3, u32::MAX].map(|busy_workgroups| Tuning { busy_workgroups, ..Tuning::GPU });
             for tuning in [Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::CPU_SUBGROUP_LONG, Tuning::SMALL_CPU].into_iter().chain(of_gpus) {
                 let nodes = program.blocks.iter().flat_map(|block| &block.nodes);
@@ -70,12 +72,16 @@ fn dispatches() -> Vec<Dispatch> {
     dispatches
 }
 
-/// Steps of the objectives that compare pairs.
-fn of_pairs(spec: &ModelSpec) -> [Program; 3] {
-    DpoLossType::ALL.map(|loss_type| {
-        let objective = Objective::Dpo(DpoSettings { loss_type, ..DpoSettings::default() });
-        Program::gradients_for(objective, spec, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK))
-    })
+/// Steps of the objectives that compare sequences.
+fn of_objectives(spec: &ModelSpec) -> Vec<Program> {
+    let of_pairs = DpoLossType::ALL.map(|loss_type| Objective::Dpo(DpoSettings { loss_type, ..DpoSettings::default() }));
+    let of_samples = ImportanceSamplingLevel::ALL.into_iter().flat_map(|importance_sampling_level| {
+        let cold = GrpoSettings { importance_sampling_level, temperature: 0.7, ..GrpoSettings::default() };
+        let with_all = GrpoSettings { beta: 0.1, has_old_log_probs: true, importance_sampling_level, ..GrpoSettings::default() };
+        [Objective::Grpo(cold), Objective::Grpo(with_all)]
+    });
+    let program = |objective| Program::gradients_for(objective, spec, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK));
+    of_pairs.into_iter().chain(of_samples).map(program).collect()
 }
 
 /// The source of an operation alone.
@@ -226,7 +232,7 @@ fn shaders_write_what_the_operation_says() {
     let mut declared: HashMap<OpKind, HashSet<String>> = HashMap::new();
     for config in model::families() {
         let program = Program::train(&config, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK));
-        let programs = [program].into_iter().chain(of_pairs(&(&config).into()));
+        let programs = [program].into_iter().chain(of_objectives(&(&config).into()));
         for node in programs.flat_map(|program| program.blocks).flat_map(|block| block.nodes) {
             let written = node.op.operands().into_iter().filter(Operand::is_written).map(|operand| operand.name.to_owned());
             declared.insert(node.op.kind(), written.collect());

@@ -222,6 +222,11 @@ impl Dispatch {
         self.f32("softcap", cap.unwrap_or(0.0) as f32).condition("SOFTCAP", cap.is_some())
     }
 
+    /// Sets what logits are divided by.
+    pub(super) fn temperature(self, temperature: f64) -> Self {
+        self.f32("temperature", temperature as f32).condition("TEMPERATURE", temperature != 1.0)
+    }
+
     pub(super) fn u32(mut self, name: &'static str, value: u32) -> Self {
         self.params.push((name, Value::U32(value)));
         self

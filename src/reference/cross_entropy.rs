@@ -9,7 +9,7 @@ use crate::step::ops::CrossEntropy;
 impl Reference for CrossEntropy {
     /// `logits` (C×range), overwritten by their gradient; `labels`, `loss_weight` and `log_probs` (N); `stats` (C×4), complete.
     fn run(&self, scope: &mut Scope<'_>) {
-        let CrossEntropy { logits, labels, loss_weight, stats, log_probs, range } = *self;
+        let CrossEntropy { logits, labels, loss_weight, stats, log_probs, range, temperature } = *self;
         let cap = scope.config.final_logit_softcapping;
         let [mut logits, labels, loss_weight, stats, mut log_probs] = scope.operands([logits, labels, loss_weight, stats, log_probs]);
         for i in 0..logits.len() {
@@ -27,7 +27,7 @@ impl Reference for CrossEntropy {
                 let value = capped(*logit, cap);
                 let slope = cap.map_or(1.0, |cap| 1.0 - (value / cap).powi(2));
                 let is_label = if label == id as f64 { 1.0 } else { 0.0 };
-                *logit = weight * ((value - log_sum).exp() - is_label) * slope;
+                *logit = weight * ((value / temperature - log_sum).exp() - is_label) * slope / temperature;
             }
         }
     }

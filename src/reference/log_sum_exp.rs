@@ -6,11 +6,11 @@ use crate::step::ops::LogSumExp;
 impl Reference for LogSumExp {
     /// `logits` (C×range), `labels` (N), `stats` (C×4). Padding after the range is not part of the softmax.
     fn run(&self, scope: &mut Scope<'_>) {
-        let LogSumExp { logits, labels, stats, range } = *self;
+        let LogSumExp { logits, labels, stats, range, temperature } = *self;
         let cap = scope.config.final_logit_softcapping;
         let [logits, labels, mut stats] = scope.operands([logits, labels, stats]);
         for i in 0..logits.len() {
-            let row: Vec<f64> = logits.row(i)[..range.count as usize].iter().map(|&logit| capped(logit, cap)).collect();
+            let row: Vec<f64> = logits.row(i)[..range.count as usize].iter().map(|&logit| capped(logit, cap) / temperature).collect();
             let stats = stats.row_mut(i);
             if range.first == 0 {
                 stats.copy_from_slice(&[f64::NEG_INFINITY, 0.0, 0.0, 0.0]);

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::objective::GrpoLossType;
+
 /// The label of a token without loss (`-100` in PyTorch and Hugging Face).
 pub const IGNORED_LABEL: u32 = u32::MAX;
 
@@ -95,7 +97,11 @@ pub struct Batch {
     pub loss_weight: Vec<f32>,
     /// P: pairs of sequences, for an objective that compares them; 0 for others.
     pub pairs: u32,
-    /// The log-probability of every label by the reference (N), for an objective of pairs. Empty for others.
+    /// The advantage of each sequence (B), for an objective of sampled completions. Empty for others.
+    pub advantages: Vec<f32>,
+    /// The log-probability of every label by the model that sampled it (N). Empty if there is none.
+    pub old_log_probs: Vec<f32>,
+    /// The log-probability of every label by the reference (N). Empty if there is none.
     pub ref_log_probs: Vec<f32>,
 }
 
@@ -113,7 +119,8 @@ impl Batch {
         let shape = BatchShape::packed(lengths.collect());
         let (input_ids, labels): (Vec<_>, Vec<_>) = sequences.into_iter().unzip();
         let (input_ids, labels) = (input_ids.concat(), labels.concat());
-        let batch = Batch { shape, input_ids, labels, loss_weight: Vec::new(), pairs: 0, ref_log_probs: Vec::new() };
+        let (loss_weight, advantages, old_log_probs, ref_log_probs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let batch = Batch { shape, input_ids, labels, loss_weight, pairs: 0, advantages, old_log_probs, ref_log_probs };
         let labels = batch.label_count();
         batch.averaged_over(labels)
     }
@@ -127,6 +134,40 @@ impl Batch {
         assert!(2 * pairs as usize <= self.shape.lengths().len(), "{pairs} pairs of {} sequences", self.shape.lengths().len());
         assert_eq!(ref_log_probs.len(), self.input_ids.len(), "log-probabilities by the reference, and tokens");
         Batch { pairs, ref_log_probs, ..self.averaged_over(pairs.into()) }
+    }
+
+    /// The same batch as sampled completions, each with an advantage, and with log-probabilities of its labels by the model that sampled them
+    /// and by the reference, where there are any. The objective is a mean as the loss type says.
+    ///
+    /// # Panics
+    /// If there are others than one advantage for each sequence, or log-probabilities of other tokens.
+    pub fn in_samples(
+        self,
+        loss_type: GrpoLossType,
+        longest: u32,
+        advantages: Vec<f32>,
+        old_log_probs: Vec<f32>,
+        ref_log_probs: Vec<f32>,
+    ) -> Self {
+        assert_eq!(advantages.len(), self.shape.lengths().len(), "advantages, and sequences");
+        for log_probs in [&old_log_probs, &ref_log_probs] {
+            assert!(log_probs.is_empty() || log_probs.len() == self.input_ids.len(), "{} log-probabilities", log_probs.len());
+        }
+        let (sequences, all) = (advantages.len() as f64, self.label_count() as f64);
+        let terms = |labels: usize| match loss_type {
+            GrpoLossType::Dapo | GrpoLossType::Bnpo => all,
+            GrpoLossType::Grpo => sequences * labels as f64,
+            GrpoLossType::DrGrpo => sequences * f64::from(longest),
+        };
+        let mut rest = &self.labels[..];
+        let mut loss_weight = Vec::with_capacity(rest.len());
+        for &length in self.shape.lengths() {
+            let (labels, others) = rest.split_at(length as usize);
+            let counted = labels.iter().filter(|&&label| label != IGNORED_LABEL).count();
+            loss_weight.extend(labels.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { (1.0 / terms(counted)) as f32 }));
+            rest = others;
+        }
+        Batch { loss_weight, advantages, old_log_probs, ref_log_probs, ..self }
     }
 
     /// The shape to plan a step on this batch for: the sequences that fill up a batch of pairs are not among its pairs.

@@ -8,7 +8,7 @@ use super::batch::BatchShape;
 use super::chunk::ChunkOrder;
 use super::objective::Objective;
 use super::ops::{Op, RowSlice};
-use super::program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program};
+use super::program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program, SampleBindings};
 use super::recompute::Recompute;
 use super::saved_activations::SavedActivation;
 use super::strategy::Strategy;
@@ -28,6 +28,8 @@ pub struct Builder {
     has_loss: bool,
     /// Is what is pushed needed for tokens with labels only?
     labelled_only: bool,
+    /// What logits are divided by.
+    pub(super) temperature: f64,
 }
 
 /// The LoRA adapter of a projection M×K, in the current layer.
@@ -65,6 +67,7 @@ impl Builder {
             begins_run: false,
             has_loss: false,
             labelled_only: false,
+            temperature: 1.0,
         };
         builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
         builder.add_to_slices("", TensorKind::Weights, |_| true, |slice, id| slice.value = id);
@@ -82,19 +85,31 @@ impl Builder {
     /// If it compares pairs, and the batch has an odd number of sequences.
     pub fn minimise(&mut self, objective: Objective) {
         self.program.objective = objective;
-        if let Objective::Dpo(_) = objective {
-            let sequences = self.program.batch.lengths().len() as u32;
-            assert!(sequences.is_multiple_of(2), "{sequences} sequences are no pairs");
-            let tokens = self.tokens();
-            let mut add = |name: &str, rows, cols, element| {
-                let (kind, row_count, name) = (TensorKind::Batch, row_count(rows, tokens), name.to_owned());
-                self.push_tensor(Tensor { name, kind, layer: None, rows, row_count, cols, element, storage: Storage::Own })
-            };
-            self.program.bindings.pairs = Some(PairBindings {
-                sequence_start: add("sequence_start", Rows::Fixed(sequences + 1), 1, Element::U32),
-                ref_log_probs: add("ref_log_probs", Rows::Tokens, 1, Element::F32),
-                sequence_log_probs: add("sequence_log_probs", Rows::Fixed(sequences), 2, Element::F32),
-            });
+        self.temperature = objective.temperature();
+        let (sequences, tokens) = (self.program.batch.lengths().len() as u32, self.tokens());
+        let mut add = |name: &str, rows, cols, element| {
+            let (kind, row_count, name) = (TensorKind::Batch, row_count(rows, tokens), name.to_owned());
+            self.push_tensor(Tensor { name, kind, layer: None, rows, row_count, cols, element, storage: Storage::Own })
+        };
+        match objective {
+            Objective::CrossEntropy => {}
+            Objective::Dpo(_) => {
+                assert!(sequences.is_multiple_of(2), "{sequences} sequences are no pairs");
+                self.program.bindings.pairs = Some(PairBindings {
+                    sequence_start: add("sequence_start", Rows::Fixed(sequences + 1), 1, Element::U32),
+                    ref_log_probs: add("ref_log_probs", Rows::Tokens, 1, Element::F32),
+                    sequence_log_probs: add("sequence_log_probs", Rows::Fixed(sequences), 2, Element::F32),
+                });
+            }
+            Objective::Grpo(settings) => {
+                self.program.bindings.samples = Some(SampleBindings {
+                    sequence_start: add("sequence_start", Rows::Fixed(sequences + 1), 1, Element::U32),
+                    advantages: add("advantages", Rows::Fixed(sequences), 1, Element::F32),
+                    old_log_probs: settings.has_old_log_probs.then(|| add("old_log_probs", Rows::Tokens, 1, Element::F32)),
+                    ref_log_probs: settings.has_reference().then(|| add("ref_log_probs", Rows::Tokens, 1, Element::F32)),
+                    sequence_metrics: add("sequence_metrics", Rows::Fixed(sequences), 4, Element::F32),
+                });
+            }
         }
     }
 
@@ -450,6 +465,7 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         token_order,
         log_probs,
         pairs: None,
+        samples: None,
         token_start: fixed("token_start", config.vocab_size + 1, 1, Element::U32, Storage::Own),
         rope_table: table,
         local_rope_table,

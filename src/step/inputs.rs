@@ -32,6 +32,13 @@ impl Program {
             inputs.push((pairs.sequence_start, bytes(&sequence_starts(found, 2 * batch.pairs as usize, planned))));
             inputs.push((pairs.ref_log_probs, bytemuck::cast_slice(&batch.ref_log_probs).to_vec()));
         }
+        if let Some(samples) = b.samples {
+            let floats = |values: &[f32]| bytemuck::cast_slice(values).to_vec();
+            inputs.push((samples.sequence_start, bytes(&sequence_starts(found, batch.advantages.len(), planned))));
+            inputs.push((samples.advantages, floats(&batch.advantages)));
+            inputs.extend(samples.old_log_probs.map(|id| (id, floats(&batch.old_log_probs))));
+            inputs.extend(samples.ref_log_probs.map(|id| (id, floats(&batch.ref_log_probs))));
+        }
         inputs
     }
 
@@ -64,9 +71,9 @@ impl Program {
         (0..rows).flat_map(row).collect()
     }
 }
-/// The first token of each sequence of the pairs, and the end of the last (2P+1).
+/// The first token of each of the sequences that an objective compares, and the end of the last.
 fn sequence_starts(found: &BatchShape, sequences: usize, planned: &BatchShape) -> Vec<u32> {
-    assert_eq!(sequences, planned.lengths().len(), "sequences of the pairs, and those that are planned for");
+    assert_eq!(sequences, planned.lengths().len(), "sequences that are compared, and those that are planned for");
     let ends = found.lengths()[..sequences].iter().scan(0, |end, &length| {
         *end += length;
         Some(*end)

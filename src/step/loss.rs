@@ -4,9 +4,9 @@ use super::backward;
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
 use super::forward::{NormOutput, Widths, final_norm, whole_row};
-use super::objective::{DpoSettings, Objective};
-use super::ops::{CrossEntropy, Dpo, Linear, LinearGrad, LinearWeightGrad, LogSumExp, Loss, VocabRange};
-use super::program::{Bindings, PairBindings, Pass};
+use super::objective::{DpoSettings, GrpoSettings, Objective};
+use super::ops::{CrossEntropy, Dpo, Grpo, Linear, LinearGrad, LinearWeightGrad, LogSumExp, Loss, VocabRange};
+use super::program::{Bindings, PairBindings, Pass, SampleBindings};
 use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::Role;
 
@@ -16,9 +16,13 @@ use crate::model::Role;
 /// `loss_weight` defines the objective: −∂loss/∂log_prob of every token. For cross-entropy that is 1 / (labels of the whole batch), and the
 /// host knows it. Other objectives compute it of all log-probabilities, for which the head runs once before.
 pub fn write(b: &mut Builder, hidden: TensorId) {
-    if let Objective::Dpo(settings) = b.program.objective {
+    if b.program.objective != Objective::CrossEntropy {
         write_log_probs(b, hidden);
-        b.block(Pass::Loss, "objective", ChunkOrder::Whole, |b| dpo(b, settings));
+        b.block(Pass::Loss, "objective", ChunkOrder::Whole, |b| match b.program.objective {
+            Objective::CrossEntropy => unreachable!("it knows its weights"),
+            Objective::Dpo(settings) => dpo(b, settings),
+            Objective::Grpo(settings) => grpo(b, settings),
+        });
     }
     let chunk = b.program.strategy.logits_chunk(b.tokens());
     b.block(Pass::Loss, "loss", ChunkOrder::Descending(chunk), |b| b.for_labels(|b| head(b, hidden)));
@@ -33,6 +37,25 @@ fn dpo(b: &mut Builder, settings: DpoSettings) {
     let PairBindings { sequence_start, ref_log_probs, sequence_log_probs } = pairs.expect("the objective has added them");
     let pairs = b.program.batch.lengths().len() as u32 / 2;
     b.push(Dpo { log_probs, sequence_start, ref_log_probs, loss_weight, sequence_log_probs, metrics, pairs, settings });
+}
+
+fn grpo(b: &mut Builder, settings: GrpoSettings) {
+    let Bindings { log_probs, loss_weight, metrics, samples, .. } = b.program.bindings;
+    let samples = samples.expect("the objective has added them");
+    let SampleBindings { sequence_start, advantages, old_log_probs, ref_log_probs, sequence_metrics } = samples;
+    let sequences = b.program.batch.lengths().len() as u32;
+    b.push(Grpo {
+        log_probs,
+        sequence_start,
+        advantages,
+        old_log_probs,
+        ref_log_probs,
+        loss_weight,
+        sequence_metrics,
+        metrics,
+        sequences,
+        settings,
+    });
 }
 
 /// Goes through the vocabulary in ranges: first the log-sum-exp over all ranges, then the gradient of each range. With one range its logits
@@ -71,7 +94,8 @@ fn log_sum_exp(b: &mut Builder, x: TensorId, ranges: &[VocabRange]) -> (TensorId
     let stats = b.tensor("logits.stats", TensorKind::Activations, Rows::Chunk, 4);
     let logits_of_range = |&range: &VocabRange| {
         let logits = logits_of(b, x, range);
-        b.push(LogSumExp { logits, labels: b.program.bindings.labels, stats, range });
+        let temperature = b.temperature;
+        b.push(LogSumExp { logits, labels: b.program.bindings.labels, stats, range, temperature });
         logits
     };
     (stats, ranges.iter().map(logits_of_range).collect())
@@ -102,7 +126,8 @@ fn cross_entropy(b: &mut Builder, logits: TensorId, stats: TensorId, range: Voca
         let bindings = &b.program.bindings;
         (bindings.labels, bindings.loss_weight, bindings.log_probs)
     };
-    b.push(CrossEntropy { logits, labels, loss_weight, stats, log_probs, range });
+    let temperature = b.temperature;
+    b.push(CrossEntropy { logits, labels, loss_weight, stats, log_probs, range, temperature });
 }
 
 /// Overwrites the logits of a range with their gradient, and propagates it to the LM head's weights and to the norm's output. Each range

@@ -117,6 +117,8 @@ pub struct Bindings {
     pub chunks: TensorId,
     /// What an objective of pairs reads and writes.
     pub pairs: Option<PairBindings>,
+    /// What an objective of sampled completions reads and writes.
+    pub samples: Option<SampleBindings>,
     /// The buffer into which `metrics` is copied for reading (4).
     pub read_back: TensorId,
     /// Staging buffers for chunks in flight to the host (C×D each).
@@ -132,6 +134,21 @@ pub struct PairBindings {
     pub ref_log_probs: TensorId,
     /// Of each sequence: the log-probability of its labels, and the same less that by the reference (2P×2).
     pub sequence_log_probs: TensorId,
+}
+
+/// Tensors of an objective of B sampled completions, each with an advantage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleBindings {
+    /// The first token of each sequence, and the end of the last (B+1).
+    pub sequence_start: TensorId,
+    /// Of each sequence (B).
+    pub advantages: TensorId,
+    /// The log-probability of every label by the model that sampled it (N), if that is another one.
+    pub old_log_probs: Option<TensorId>,
+    /// The log-probability of every label by the reference (N), if there is one.
+    pub ref_log_probs: Option<TensorId>,
+    /// Of each sequence, what [`Grpo`](super::ops::Grpo) finds (B×4).
+    pub sequence_metrics: TensorId,
 }
 
 /// A slice of consecutive rows of a parameter, with its own tensors for values, gradient and moments.

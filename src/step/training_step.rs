@@ -50,7 +50,13 @@ impl Program {
 
     /// A program for the log-probabilities of the labels alone. Nothing is kept for a backward pass.
     pub fn evaluation(spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
+        Program::evaluation_at(1.0, spec, batch, strategy)
+    }
+
+    /// The same with logits that are divided by a temperature.
+    pub fn evaluation_at(temperature: f64, spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
         let mut b = Builder::new(spec, batch, strategy);
+        b.temperature = temperature;
         b.add_loss();
         let hidden = forward::write(&mut b).hidden;
         loss::write_log_probs(&mut b, hidden);

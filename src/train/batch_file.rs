@@ -1,5 +1,6 @@
 //! Reads a batch from a safetensors file: `input_ids` and `labels`, for packed sequences `position_ids`, for padded ones `attention_mask`, all
-//! int64 of shape B×T; for pairs `ref_log_probs`, f32 of the same shape.
+//! int64 of shape B×T; for pairs `ref_log_probs`, f32 of the same shape; for sampled completions `advantages`, f32 of shape B, and `old_log_probs`
+//! and `ref_log_probs`.
 
 use std::ops::Range;
 
@@ -12,8 +13,12 @@ use crate::step::{Batch, IGNORED_LABEL};
 const HUGGING_FACE_IGNORED: i64 = -100;
 /// The tensors of a batch.
 const TENSORS: [&str; 4] = ["input_ids", "labels", "position_ids", "attention_mask"];
-/// What the reference says of each token, in a batch of pairs.
+/// What the reference says of each token, in a batch of pairs or of sampled completions.
 const REF_LOG_PROBS: &str = "ref_log_probs";
+/// What the model that sampled them says of each token, in a batch of sampled completions.
+const OLD_LOG_PROBS: &str = "old_log_probs";
+/// The advantage of each sequence, in a batch of sampled completions.
+const ADVANTAGES: &str = "advantages";
 
 /// Reads a batch. As in Hugging Face models, label t belongs to token t and is the target of position t − 1. With `position_ids`, each 0
 /// starts a sequence; otherwise each row is one. The first label of a sequence is ignored. With `attention_mask`, the rows end where it
@@ -43,8 +48,52 @@ pub fn read_pairs(file: &str, bytes: &[u8], vocab_size: u32) -> Result<(Batch, O
             "has {count} sequences; the chosen and the rejected one of each pair follow each other, so their number is even"
         )));
     }
-    let reference = read_reference(&tensors, &ranges, &batch).map_err(refuse)?;
+    let reference = read_log_probs(&tensors, REF_LOG_PROBS, &ranges, &batch).map_err(refuse)?;
     Ok((batch, reference))
+}
+
+/// A batch of sampled completions, and what is known of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampledBatch {
+    /// The prompts with their completions. Labels are those of the completions.
+    pub batch: Batch,
+    /// The advantage of each sequence (B).
+    pub advantages: Vec<f32>,
+    /// The log-probability of every label by the model that sampled it (N), if the file has it.
+    pub old_log_probs: Option<Vec<f32>>,
+    /// The log-probability of every label by the reference (N), if the file has it.
+    pub ref_log_probs: Option<Vec<f32>>,
+}
+
+/// Reads a batch of sampled completions: `advantages` has a number for each sequence, and the value t of `old_log_probs` and `ref_log_probs` is
+/// that of token t.
+///
+/// # Errors
+/// [`Error::Weights`] with the tensor and its problem.
+pub fn read_samples(file: &str, bytes: &[u8], vocab_size: u32) -> Result<SampledBatch> {
+    let refuse = |problem: String| Error::weights(file, problem);
+    let known = [&TENSORS[..], &[ADVANTAGES, OLD_LOG_PROBS, REF_LOG_PROBS]].concat();
+    let tensors = tensors(bytes, &known).map_err(refuse)?;
+    let (batch, ranges) = read_sequences(&tensors, vocab_size).map_err(refuse)?;
+    let advantages = read_advantages(&tensors, ranges.len()).map_err(refuse)?;
+    let log_probs = |name| read_log_probs(&tensors, name, &ranges, &batch).map_err(refuse);
+    let (old_log_probs, ref_log_probs) = (log_probs(OLD_LOG_PROBS)?, log_probs(REF_LOG_PROBS)?);
+    Ok(SampledBatch { batch, advantages, old_log_probs, ref_log_probs })
+}
+
+/// The advantage of each of so many sequences.
+fn read_advantages(tensors: &SafeTensors, sequences: usize) -> Result<Vec<f32>, String> {
+    let missing = |_| format!("lacks {ADVANTAGES}; give a float32 for each of its {sequences} sequences");
+    let view = tensors.tensor(ADVANTAGES).map_err(missing)?;
+    if view.dtype() != Dtype::F32 || view.shape() != [sequences] {
+        let (dtype, shape) = (view.dtype(), view.shape());
+        return Err(format!("{ADVANTAGES} is {dtype:?} of shape {shape:?}; float32 of the shape [{sequences}] is expected"));
+    }
+    let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(place) => Err(format!("{ADVANTAGES} has {} at [{place}]; it must be a number", values[place])),
+        None => Ok(values),
+    }
 }
 
 /// The tensors of a file, if it has no others than these.
@@ -79,13 +128,13 @@ fn read_sequences(tensors: &SafeTensors, vocab_size: u32) -> Result<(Batch, Vec<
     Ok((Batch::new(sequences), ranges))
 }
 
-/// What the reference says of every label (N); 0 where it is ignored.
-fn read_reference(tensors: &SafeTensors, ranges: &[Range<usize>], batch: &Batch) -> Result<Option<Vec<f32>>, String> {
-    let Ok(view) = tensors.tensor(REF_LOG_PROBS) else { return Ok(None) };
+/// The log-probability of every label (N) in that tensor, if there is one; 0 where the label is ignored.
+fn read_log_probs(tensors: &SafeTensors, name: &str, ranges: &[Range<usize>], batch: &Batch) -> Result<Option<Vec<f32>>, String> {
+    let Ok(view) = tensors.tensor(name) else { return Ok(None) };
     let shape = tensors.tensor("input_ids").map(|ids| ids.shape().to_vec()).unwrap_or_default();
     if view.dtype() != Dtype::F32 || view.shape() != shape {
         return Err(format!(
-            "{REF_LOG_PROBS} is {:?} of shape {:?}; float32 of the shape {shape:?} of input_ids is expected",
+            "{name} is {:?} of shape {:?}; float32 of the shape {shape:?} of input_ids is expected",
             view.dtype(),
             view.shape()
         ));
@@ -95,11 +144,9 @@ fn read_reference(tensors: &SafeTensors, ranges: &[Range<usize>], batch: &Batch)
     let of_label = |(at, &label): (Option<usize>, &u32)| match at {
         Some(at) if label != IGNORED_LABEL => match values[at] {
             value if value.is_finite() => Ok(value),
-            value => Err(format!(
-                "{REF_LOG_PROBS} has {value} at [{}, {}]; it must be a number where there is a label",
-                at / shape[1],
-                at % shape[1]
-            )),
+            value => {
+                Err(format!("{name} has {value} at [{}, {}]; it must be a number where there is a label", at / shape[1], at % shape[1]))
+            }
         },
         _ => Ok(0.0),
     };

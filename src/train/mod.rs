@@ -30,7 +30,7 @@ mod verify;
 
 pub use accuracy::{AccuracyAtDistance, Answer};
 pub use attention::AttentionPattern;
-pub use batch_file::{read_batch, read_pairs};
+pub use batch_file::{SampledBatch, read_batch, read_pairs, read_samples};
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{load_snapshot, save_run, save_snapshot, tensors_to_file};
 pub use chunk_length::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chunk_needs_speed};
@@ -39,7 +39,8 @@ pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, erro
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Generator, Sampled, Sampler};
 pub use objectives::{
-    AdaptersOff, DpoMetrics, HeldOutPairs, ReferenceModel, ScoredSequence, TokenScore, reference_log_probs, sequence_log_probs,
+    AdaptersOff, DpoMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, ScoredSequence, TokenScore, reference_log_probs,
+    sequence_log_probs, sequence_metrics,
 };
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use report::device_report;

@@ -74,6 +74,7 @@ impl Settings {
     /// [`Error::Setting`] with the invalid setting.
     pub fn validate(&self) -> Result<()> {
         self.objective.validate()?;
+        self.objective.check_is_trained()?;
         let whole = [("sequence length", self.seq_len), ("batch", self.batch), ("number of accumulated batches", self.accumulate)];
         if let Some((name, _)) = whole.into_iter().find(|&(_, value)| value == 0) {
             return Err(Error::Setting(format!("the {name} must be 1 or more")));

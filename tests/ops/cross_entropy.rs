@@ -20,9 +20,9 @@ fn harness(shape: &Shape, vocab_size: u32, cap: Option<f64>) -> (OpHarness, Tens
     b.indices(bindings.labels, labels);
     let stats = b.output("stats", Width::Exact(4));
     let (range, labels) = (VocabRange { first: 0, count: vocab_size }, bindings.labels);
-    b.op(LogSumExp { logits, labels, stats, range });
+    b.op(LogSumExp { logits, labels, stats, range, temperature: 1.0 });
     let (loss_weight, log_probs) = (bindings.loss_weight, bindings.log_probs);
-    b.op(CrossEntropy { logits, labels, loss_weight, stats, log_probs, range });
+    b.op(CrossEntropy { logits, labels, loss_weight, stats, log_probs, range, temperature: 1.0 });
     (b, logits)
 }
 

@@ -169,7 +169,7 @@ fn of_exponentials() {
     b.indices(labels, model::batch(&config, &few_tokens().lengths, 3).labels);
     let stats = b.output("stats", Width::Exact(4));
     let logits = b.input("logits", Axis::flat(COLUMNS));
-    b.op(LogSumExp { logits, labels, stats, range: VocabRange { first: 0, count: COLUMNS } });
+    b.op(LogSumExp { logits, labels, stats, range: VocabRange { first: 0, count: COLUMNS }, temperature: 1.0 });
     b.check(&[(stats, Tolerance::Norm(5e-7))]);
 }
 

@@ -12,7 +12,10 @@ use streambp::model::{
     Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames,
     WeightSource, WithAdapters, model_files, open_adapter, open_model,
 };
-use streambp::step::{BatchShape, DpoLossType, DpoSettings, Limits, Objective, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
+use streambp::step::{
+    BatchShape, DpoLossType, DpoSettings, GrpoLossType, GrpoSettings, ImportanceSamplingLevel, Limits, Objective, SavedActivations,
+    Strategy, StrategyKind, TOKEN_TILE,
+};
 use streambp::train::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chunk_needs_speed};
 
 use crate::output;
@@ -48,18 +51,55 @@ pub struct StrategyOptions {
 /// Options of the objective, with TRL's names and defaults.
 #[derive(Args, Clone)]
 pub struct ObjectiveOptions {
-    /// What to minimise: sft (the mean cross-entropy over labels) or dpo (preferences between two answers)
-    #[arg(long, default_value = "sft", value_parser = ["sft", "dpo"])]
+    /// What to minimise: sft (the mean cross-entropy over labels), dpo (preferences between two answers) or grpo (sampled completions with
+    /// advantages; it has gradients, but no training yet)
+    #[arg(long, default_value = "sft", value_parser = ["sft", "dpo", "grpo"])]
     pub objective: String,
-    /// How far the model may move from its reference (for dpo) [default: 0.1]
+    /// How far the model may move from its reference (for dpo), or the weight of its divergence from that (for grpo) [default: 0.1 or 0]
     #[arg(long)]
     pub beta: Option<f64>,
-    /// Loss of a pair: sigmoid, hinge or ipo (for dpo) [default: sigmoid]
-    #[arg(long, value_parser = parse_loss_type)]
-    pub loss_type: Option<DpoLossType>,
+    /// Loss of a pair: sigmoid, hinge or ipo (for dpo); or what the loss is a mean over: dapo, grpo, bnpo or dr_grpo (for grpo) [default:
+    /// sigmoid or dapo]
+    #[arg(long)]
+    pub loss_type: Option<String>,
     /// Share of pairs whose answers are taken for swapped (for dpo with sigmoid) [default: 0]
     #[arg(long)]
     pub label_smoothing: Option<f64>,
+    #[command(flatten)]
+    pub samples: SampleOptions,
+}
+
+/// Options of an objective of sampled completions, with TRL's names and defaults.
+#[derive(Args, Clone)]
+pub struct SampleOptions {
+    /// How far below 1 the ratio of probabilities counts (for grpo) [default: 0.2]
+    #[arg(long)]
+    pub epsilon: Option<f64>,
+    /// How far above 1 it counts (for grpo) [default: that of --epsilon]
+    #[arg(long)]
+    pub epsilon_high: Option<f64>,
+    /// What has a ratio: token or sequence (for grpo) [default: token]
+    #[arg(long)]
+    pub importance_sampling_level: Option<String>,
+    /// What logits are divided by, as when the completions were sampled (for grpo) [default: 1]
+    #[arg(long)]
+    pub temperature: Option<f64>,
+    /// Longest completion in tokens, which the loss type dr_grpo divides by (for grpo) [default: 256]
+    #[arg(long)]
+    pub max_completion_length: Option<u32>,
+}
+
+impl SampleOptions {
+    /// Those that are given.
+    fn given(&self) -> [(&'static str, bool); 5] {
+        [
+            ("--epsilon", self.epsilon.is_some()),
+            ("--epsilon-high", self.epsilon_high.is_some()),
+            ("--importance-sampling-level", self.importance_sampling_level.is_some()),
+            ("--temperature", self.temperature.is_some()),
+            ("--max-completion-length", self.max_completion_length.is_some()),
+        ]
+    }
 }
 
 impl ObjectiveOptions {
@@ -68,24 +108,80 @@ impl ObjectiveOptions {
     /// # Errors
     /// If a setting is out of range, or belongs to another objective.
     pub fn objective(&self) -> Result<Objective> {
-        let ObjectiveOptions { objective, beta, loss_type, label_smoothing } = self;
-        if objective == "sft" {
-            let given =
-                [("--beta", beta.is_some()), ("--loss-type", loss_type.is_some()), ("--label-smoothing", label_smoothing.is_some())];
-            return match given.into_iter().find(|(_, is_given)| *is_given) {
-                Some((name, _)) => Err(Error::Setting(format!("{name} belongs to --objective dpo; add that, or leave it out"))),
-                None => Ok(Objective::CrossEntropy),
-            };
-        }
-        let default = DpoSettings::default();
-        let objective = Objective::Dpo(DpoSettings {
-            beta: beta.unwrap_or(default.beta),
-            loss_type: loss_type.unwrap_or(default.loss_type),
-            label_smoothing: label_smoothing.unwrap_or(default.label_smoothing),
-        });
+        let objective = match &*self.objective {
+            "dpo" => {
+                self.refuse_given("grpo", &self.samples.given())?;
+                Objective::Dpo(self.dpo()?)
+            }
+            "grpo" => {
+                self.refuse_given("dpo", &[("--label-smoothing", self.label_smoothing.is_some())])?;
+                Objective::Grpo(self.grpo()?)
+            }
+            _ => {
+                let of_dpo = [("--label-smoothing", self.label_smoothing.is_some())];
+                self.refuse_given("dpo", &of_dpo)?;
+                self.refuse_given("dpo or grpo", &[("--beta", self.beta.is_some()), ("--loss-type", self.loss_type.is_some())])?;
+                self.refuse_given("grpo", &self.samples.given())?;
+                Objective::CrossEntropy
+            }
+        };
         objective.validate()?;
         Ok(objective)
     }
+
+    /// Refuses options of other objectives.
+    fn refuse_given(&self, objective: &str, options: &[(&str, bool)]) -> Result<()> {
+        match options.iter().find(|(_, is_given)| *is_given) {
+            Some((name, _)) => Err(Error::Setting(format!("{name} belongs to --objective {objective}; add that, or leave it out"))),
+            None => Ok(()),
+        }
+    }
+
+    fn dpo(&self) -> Result<DpoSettings> {
+        let default = DpoSettings::default();
+        Ok(DpoSettings {
+            beta: self.beta.unwrap_or(default.beta),
+            loss_type: named("--loss-type", self.loss_type.as_deref(), default.loss_type, DpoLossType::ALL, DpoLossType::name)?,
+            label_smoothing: self.label_smoothing.unwrap_or(default.label_smoothing),
+        })
+    }
+
+    fn grpo(&self) -> Result<GrpoSettings> {
+        let default = GrpoSettings::default();
+        let SampleOptions { epsilon, epsilon_high, importance_sampling_level, temperature, max_completion_length } = &self.samples;
+        let epsilon = epsilon.unwrap_or(default.epsilon);
+        let (level, levels) = (importance_sampling_level.as_deref(), ImportanceSamplingLevel::ALL);
+        Ok(GrpoSettings {
+            beta: self.beta.unwrap_or(default.beta),
+            epsilon,
+            epsilon_high: epsilon_high.unwrap_or(epsilon),
+            loss_type: named("--loss-type", self.loss_type.as_deref(), default.loss_type, GrpoLossType::ALL, GrpoLossType::name)?,
+            importance_sampling_level: named(
+                "--importance-sampling-level",
+                level,
+                default.importance_sampling_level,
+                levels,
+                ImportanceSamplingLevel::name,
+            )?,
+            temperature: temperature.unwrap_or(default.temperature),
+            max_completion_length: max_completion_length.unwrap_or(default.max_completion_length),
+            has_old_log_probs: false,
+        })
+    }
+}
+
+/// What an option names, of all that there are.
+fn named<T: Copy, const COUNT: usize>(
+    option: &str,
+    name: Option<&str>,
+    default: T,
+    all: [T; COUNT],
+    name_of: impl Fn(T) -> &'static str,
+) -> Result<T> {
+    let Some(name) = name else { return Ok(default) };
+    let there_are = || all.map(&name_of).join(", ");
+    let found = all.into_iter().find(|&one| name_of(one) == name);
+    found.ok_or_else(|| Error::Setting(format!("{option} {name}: there are {}", there_are())))
 }
 
 /// Refuses a reference that nothing would ask.
@@ -95,7 +191,10 @@ impl ObjectiveOptions {
 pub fn refuse_reference(directory: Option<&Path>, objective: Objective) -> Result<()> {
     match (directory, objective) {
         (Some(directory), Objective::CrossEntropy) => {
-            Err(Error::Setting(format!("--reference {} belongs to --objective dpo; add that, or leave it out", directory.display())))
+            Err(Error::Setting(format!("--reference {} belongs to --objective dpo or grpo; add one, or leave it out", directory.display())))
+        }
+        (Some(directory), Objective::Grpo(settings)) if !settings.has_reference() => {
+            Err(Error::Setting(format!("--reference {} counts with --beta only; add that, or leave it out", directory.display())))
         }
         _ => Ok(()),
     }
@@ -115,11 +214,6 @@ pub async fn open_reference(directory: &Path, spec: &ModelSpec) -> Result<Model>
         ))),
         false => Ok(reference),
     }
-}
-
-fn parse_loss_type(name: &str) -> Result<DpoLossType, String> {
-    let named = DpoLossType::ALL.into_iter().find(|loss_type| loss_type.name() == name);
-    named.ok_or_else(|| format!("there are {}", DpoLossType::ALL.map(DpoLossType::name).join(", ")))
 }
 
 /// Options of the model and its adapters.

@@ -312,11 +312,12 @@ async fn precompute_ref_log_probs(
     gpu: &Gpu,
     session: Session<'_>,
 ) -> Result<()> {
+    let objective = arguments.objective.objective()?;
     let mut reference = match &arguments.reference {
-        None => ReferenceModel::new(gpu, spec, &AdaptersOff(values), shape).await?,
+        None => ReferenceModel::new(gpu, objective, spec, &AdaptersOff(values), shape).await?,
         Some(directory) => {
             let other = open_reference(directory, spec).await?;
-            ReferenceModel::new(gpu, &ModelSpec::from(&other.config), &other, shape).await?
+            ReferenceModel::new(gpu, objective, &ModelSpec::from(&other.config), &other, shape).await?
         }
     };
     let bar = progress_bar(0, "reference log-probabilities");

@@ -58,18 +58,28 @@ impl Arguments {
                 Dataset::own(*seq_len)?
             }
             Objective::CrossEntropy => text.dataset(data, &self.model, config, *seq_len)?.0,
+            Objective::Grpo(_) => {
+                return Err(Error::Setting("verify has no completions with advantages; leave out --objective grpo".to_owned()));
+            }
         };
         dataset.check_vocab(config)?;
         Ok(dataset)
     }
 
     /// The first batch of the data. The reference of its pairs is the model without its adapters.
-    async fn first_batch(&self, dataset: &Dataset, gpu: &Gpu, spec: &ModelSpec, values: &impl WeightSource) -> Result<Batch> {
+    async fn first_batch(
+        &self,
+        objective: Objective,
+        dataset: &Dataset,
+        gpu: &Gpu,
+        spec: &ModelSpec,
+        values: &impl WeightSource,
+    ) -> Result<Batch> {
         let batch = dataset.batch(self.seed, 0, self.batch);
         if batch.pairs == 0 {
             return Ok(batch);
         }
-        let ref_log_probs = reference_log_probs(gpu, spec, &AdaptersOff(values), &batch).await?;
+        let ref_log_probs = reference_log_probs(gpu, objective, spec, &AdaptersOff(values), &batch).await?;
         let pairs = batch.pairs;
         Ok(batch.in_pairs(pairs, ref_log_probs))
     }
@@ -87,7 +97,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let gpu = session.open().await?;
     let plans = plans(programs, gpu.limits())?;
     let gpu = session.tune(gpu, &spec).await?;
-    let batch = arguments.first_batch(&dataset, &gpu, &spec, &values).await?;
+    let batch = arguments.first_batch(objective, &dataset, &gpu, &spec, &values).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);

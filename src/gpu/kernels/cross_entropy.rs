@@ -8,7 +8,7 @@ use crate::step::{OpKind, Program};
 
 impl Kernel for CrossEntropy {
     fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
-        let CrossEntropy { logits, labels, loss_weight, stats, log_probs, range } = *self;
+        let CrossEntropy { logits, labels, loss_weight, stats, log_probs, range, temperature } = *self;
         let row = vec4s(program, logits);
         Some(
             Dispatch::new(OpKind::CrossEntropy, Grid::ThreadsPerToken(row))
@@ -21,6 +21,7 @@ impl Kernel for CrossEntropy {
                 .u32("first_id", range.first)
                 .u32("ids", range.count)
                 .softcap(program.config().final_logit_softcapping)
+                .temperature(temperature)
                 .row_modulus("logits_row_modulus", program, logits)
                 .row_modulus("stats_row_modulus", program, stats),
         )

@@ -8,7 +8,7 @@ use crate::step::{OpKind, Program, VOCAB_TILE};
 
 impl Kernel for LogSumExp {
     fn dispatch(&self, program: &Program, tuning: &Tuning, _: u32) -> Option<Dispatch> {
-        let LogSumExp { logits, labels, stats, range } = *self;
+        let LogSumExp { logits, labels, stats, range, temperature } = *self;
         Some(
             Dispatch::new(OpKind::LogSumExp, Grid::PerToken(1))
                 .threads_of_a_row(tuning)
@@ -20,6 +20,7 @@ impl Kernel for LogSumExp {
                 .u32("ids", range.count)
                 .u32("tile_vec4s", VOCAB_TILE / 4)
                 .softcap(program.config().final_logit_softcapping)
+                .temperature(temperature)
                 .row_modulus("logits_row_modulus", program, logits)
                 .row_modulus("stats_row_modulus", program, stats),
         )

@@ -19,6 +19,8 @@ operation! {
         ;
         /// The token ids of the columns of `logits`.
         range: VocabRange,
+        /// What logits are divided by.
+        temperature: f64,
     }
 }
 

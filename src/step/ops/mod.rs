@@ -38,6 +38,7 @@ macro_rules! for_each_op {
             CrossEntropy cross_entropy,
             Loss loss,
             Dpo dpo,
+            Grpo grpo,
             SquareSum square_sum,
             Clip clip,
             AdamW adamw,

@@ -1,6 +1,7 @@
 //! What a step of direct preference optimisation reports.
 
-use crate::step::DpoSettings;
+use crate::error::{Error, Result};
+use crate::step::{DpoLossType, DpoSettings};
 
 /// The metrics of a step, with TRL's names: means over its pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -43,6 +44,24 @@ impl DpoMetrics {
         }
         sum
     }
+}
+
+/// Checks the settings.
+///
+/// # Errors
+/// [`Error::Setting`] with the setting and what it may be.
+pub(super) fn validate(dpo: &DpoSettings) -> Result<()> {
+    if !(dpo.beta > 0.0 && dpo.beta.is_finite()) {
+        return Err(Error::Setting(format!("beta is {}; it must be a positive number", dpo.beta)));
+    }
+    if !(0.0..0.5).contains(&dpo.label_smoothing) {
+        return Err(Error::Setting(format!("label smoothing is {}; it must be at least 0 and below 0.5", dpo.label_smoothing)));
+    }
+    if dpo.label_smoothing > 0.0 && dpo.loss_type != DpoLossType::Sigmoid {
+        let name = dpo.loss_type.name();
+        return Err(Error::Setting(format!("label smoothing belongs to the loss type sigmoid; leave it out with {name}")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,17 +2,23 @@
 //! [`step::objective`](crate::step::objective).
 
 mod dpo;
+mod grpo;
 mod held_out;
 mod reference;
 
 pub use dpo::DpoMetrics;
+pub use grpo::{GrpoMetrics, sequence_metrics};
 pub use held_out::{HeldOutPairs, ScoredSequence, TokenScore};
 pub use reference::{AdaptersOff, ReferenceModel, reference_log_probs};
 
 use super::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::Executor;
-use crate::step::{DpoLossType, Objective};
+use crate::step::Objective;
+
+/// What is not there yet.
+const UNTRAINED: &str =
+    "the objective grpo has gradients (streambp grad), but nothing samples completions and rewards them yet; choose sft or dpo";
 
 /// Log-probability and log-ratio of each sequence of the batch's pairs (2P×2), of a program that has run; nothing, if it compares none.
 ///
@@ -29,7 +35,7 @@ impl Objective {
     /// What pairs have left, if it compares these: log-probability and log-ratio of each sequence (2P×2).
     pub fn metrics(&self, sequence_log_probs: &[f32]) -> Option<DpoMetrics> {
         match self {
-            Objective::CrossEntropy => None,
+            Objective::CrossEntropy | Objective::Grpo(_) => None,
             Objective::Dpo(settings) => Some(DpoMetrics::of(settings, sequence_log_probs)),
         }
     }
@@ -50,30 +56,34 @@ impl Objective {
         Err(Error::Data(what.to_owned()))
     }
 
+    /// Refuses one that has gradients, but no training yet.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with what to do.
+    pub fn check_is_trained(&self) -> Result<()> {
+        match self {
+            Objective::CrossEntropy | Objective::Dpo(_) => Ok(()),
+            Objective::Grpo(_) => Err(Error::Setting(UNTRAINED.to_owned())),
+        }
+    }
+
     /// Checks its settings.
     ///
     /// # Errors
     /// [`Error::Setting`] with the setting and what it may be.
     pub fn validate(&self) -> Result<()> {
-        let Objective::Dpo(dpo) = self else { return Ok(()) };
-        if !(dpo.beta > 0.0 && dpo.beta.is_finite()) {
-            return Err(Error::Setting(format!("beta is {}; it must be a positive number", dpo.beta)));
+        match self {
+            Objective::CrossEntropy => Ok(()),
+            Objective::Dpo(settings) => dpo::validate(settings),
+            Objective::Grpo(settings) => grpo::validate(settings),
         }
-        if !(0.0..0.5).contains(&dpo.label_smoothing) {
-            return Err(Error::Setting(format!("label smoothing is {}; it must be at least 0 and below 0.5", dpo.label_smoothing)));
-        }
-        if dpo.label_smoothing > 0.0 && dpo.loss_type != DpoLossType::Sigmoid {
-            let name = dpo.loss_type.name();
-            return Err(Error::Setting(format!("label smoothing belongs to the loss type sigmoid; leave it out with {name}")));
-        }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::DpoSettings;
+    use crate::step::{DpoLossType, DpoSettings, GrpoSettings};
 
     #[test]
     fn settings_out_of_range_are_refused_by_name() {
@@ -83,11 +93,18 @@ mod tests {
                 && of(2.0, DpoLossType::Ipo, 0.0).is_ok()
                 && Objective::CrossEntropy.validate().is_ok()
         );
+        let grpo = GrpoSettings::default();
+        assert!(Objective::Grpo(grpo).validate().is_ok());
         let refused = [
             (of(0.0, DpoLossType::Hinge, 0.0), "beta is 0"),
             (of(f64::NAN, DpoLossType::Hinge, 0.0), "beta is NaN"),
             (of(0.1, DpoLossType::Sigmoid, 0.5), "label smoothing is 0.5"),
             (of(0.1, DpoLossType::Hinge, 0.1), "with hinge"),
+            (Objective::Grpo(GrpoSettings { beta: -1.0, ..grpo }).validate(), "beta is -1"),
+            (Objective::Grpo(GrpoSettings { epsilon: 1.5, ..grpo }).validate(), "epsilon is 1.5"),
+            (Objective::Grpo(GrpoSettings { epsilon_high: f64::INFINITY, ..grpo }).validate(), "epsilon high is inf"),
+            (Objective::Grpo(GrpoSettings { temperature: 0.0, ..grpo }).validate(), "temperature is 0"),
+            (Objective::Grpo(GrpoSettings { max_completion_length: 0, ..grpo }).validate(), "completion length"),
         ];
         for (result, said) in refused {
             assert!(result.unwrap_err().to_string().contains(said), "{said}");

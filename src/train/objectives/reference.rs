@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, Kernels};
 use crate::model::{ModelSpec, Parameter, Role, WeightSource};
-use crate::step::{Batch, BatchShape, Pass, Plan, Program, Strategy};
+use crate::step::{Batch, BatchShape, Objective, Pass, Plan, Program, Strategy};
 
 /// A weight source of adapters that change nothing: their second matrix is zero.
 pub struct AdaptersOff<'a, S>(pub &'a S);
@@ -26,12 +26,18 @@ pub struct ReferenceModel {
 }
 
 impl ReferenceModel {
-    /// For batches of that shape.
+    /// For batches of that shape, and an objective, whose temperature its logits have, too.
     ///
     /// # Errors
     /// Errors of the weight source and of the device; [`Error::BindingTooLarge`](crate::error::Error::BindingTooLarge).
-    pub async fn new(gpu: &Gpu, spec: &ModelSpec, values: &impl WeightSource, shape: &BatchShape) -> Result<ReferenceModel> {
-        let program = Program::evaluation(spec, shape.clone(), Strategy::default());
+    pub async fn new(
+        gpu: &Gpu,
+        objective: Objective,
+        spec: &ModelSpec,
+        values: &impl WeightSource,
+        shape: &BatchShape,
+    ) -> Result<ReferenceModel> {
+        let program = Program::evaluation_at(objective.temperature(), spec, shape.clone(), Strategy::default());
         let gpu = gpu.used_for("reference");
         let executor = Executor::new(Kernels::new(&gpu, Plan::new(program, gpu.limits())?)?).await?;
         executor.load(values).await?;
@@ -54,6 +60,12 @@ impl ReferenceModel {
 ///
 /// # Errors
 /// As [`ReferenceModel::new`].
-pub async fn reference_log_probs(gpu: &Gpu, spec: &ModelSpec, values: &impl WeightSource, batch: &Batch) -> Result<Vec<f32>> {
-    ReferenceModel::new(gpu, spec, values, &batch.shape).await?.log_probs(batch).await
+pub async fn reference_log_probs(
+    gpu: &Gpu,
+    objective: Objective,
+    spec: &ModelSpec,
+    values: &impl WeightSource,
+    batch: &Batch,
+) -> Result<Vec<f32>> {
+    ReferenceModel::new(gpu, objective, spec, values, &batch.shape).await?.log_probs(batch).await
 }

@@ -1,6 +1,7 @@
 //! Formulas of operations, in the names of their operands, an equation on each line. An index `i` is a token.
 
-use crate::step::{DpoLossType, DpoSettings, Op};
+use crate::step::ops::Grpo;
+use crate::step::{DpoLossType, DpoSettings, ImportanceSamplingLevel, Op};
 
 /// What an operation computes. [`operation!`](crate::step::ops) says the same of each kind; this leaves out what the operation does not have.
 pub fn formula(op: &Op) -> String {
@@ -43,6 +44,7 @@ pub fn formula(op: &Op) -> String {
             "log_probs[i] = log softmax(logits[i])[label]\nlogits[i] = loss_weight[i] · (softmax(logits[i]) − onehot(label))".to_owned()
         }
         Op::Dpo(op) => dpo(&op.settings),
+        Op::Grpo(op) => grpo(op),
         Op::Loss(_) => "loss += −Σᵢ loss_weight[i] · log_probs[i]".to_owned(),
         Op::SquareSum(_) => "partials = Σ x²".to_owned(),
         Op::Clip(_) => "norm = √(Σ partials)\nscale = min(1, max_norm / norm)".to_owned(),
@@ -63,6 +65,20 @@ fn scaled(scale: f64) -> String {
 
 fn plus<T>(operand: Option<T>, name: &str) -> String {
     operand.map_or_else(String::new, |_| format!(" + {name}"))
+}
+
+fn grpo(op: &Grpo) -> String {
+    let old = if op.old_log_probs.is_some() { "old_log_probs[i]" } else { "detach(log_probs[i])" };
+    let ratio = match op.settings.importance_sampling_level {
+        ImportanceSamplingLevel::Token => format!("exp(log_probs[i] − {old})"),
+        ImportanceSamplingLevel::Sequence => format!("exp(mean of log_probs[i] − {old} over i in s)"),
+    };
+    let divergence = if op.ref_log_probs.is_some() { " + β · (eᵈ − d − 1)" } else { "" };
+    let of_reference = if op.ref_log_probs.is_some() { ",  d = ref_log_probs[i] − log_probs[i]" } else { "" };
+    format!(
+        "ρ = {ratio}\nloss += Σᵢ loss_weight[i] · (−min(ρ · A, clip(ρ, 1 − ε, 1 + ε_high) · A){divergence}),  A = advantages[s]{of_reference}\n\
+         loss_weight[i] = −∂loss / ∂log_probs[i]"
+    )
 }
 
 fn dpo(settings: &DpoSettings) -> String {

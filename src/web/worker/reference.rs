@@ -34,7 +34,7 @@ impl Reference {
         plan_within(settings.objective, &run.spec, &shape, settings.strategy, run.budget, gpu.limits())?;
         self.is_stopped.set(false);
         let values = models.first_values(run);
-        let mut reference = ReferenceModel::new(gpu, &run.spec, &AdaptersOff(&values), &shape).await?;
+        let mut reference = ReferenceModel::new(gpu, settings.objective, &run.spec, &AdaptersOff(&values), &shape).await?;
         let progress = |done: usize, all: usize| {
             send(&FromWorker::AskingReference(done as u32, all as u32));
             if self.is_stopped.get() { Err(Error::Stopped) } else { Ok(()) }
@@ -48,7 +48,7 @@ pub async fn asked_of(gpu: &Gpu, run: &Run, values: &FirstValues, batch: Batch) 
     if batch.pairs == 0 {
         return Ok(batch);
     }
-    let log_probs = reference_log_probs(gpu, &run.spec, &AdaptersOff(values), &batch).await?;
+    let log_probs = reference_log_probs(gpu, run.settings.objective, &run.spec, &AdaptersOff(values), &batch).await?;
     let pairs = batch.pairs;
     Ok(batch.in_pairs(pairs, log_probs))
 }

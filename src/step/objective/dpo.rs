@@ -1,25 +1,4 @@
-//! The objectives: what a step minimises, as a function of the log-probabilities of its labels.
-
-/// What a step minimises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Objective {
-    /// The mean cross-entropy over labels: supervised fine-tuning.
-    #[default]
-    CrossEntropy,
-    /// Direct preference optimisation: sequences `2p` and `2p + 1` of a batch are the chosen and the rejected one of pair `p`.
-    Dpo(DpoSettings),
-}
-
-impl Objective {
-    /// Sequences that belong together: a pair has two.
-    pub fn sequences(&self) -> u32 {
-        match self {
-            Objective::CrossEntropy => 1,
-            Objective::Dpo(_) => 2,
-        }
-    }
-}
+//! Direct preference optimisation: the loss of a pair.
 
 /// The settings of direct preference optimisation, with TRL's names and defaults. Source: Rafailov et al. 2023.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
