@@ -25,6 +25,7 @@ mod program;
 mod ragged;
 mod registers;
 mod resume;
+mod rewards;
 mod same_bits;
 mod shaders;
 mod terminal;

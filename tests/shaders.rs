@@ -77,7 +77,13 @@ fn of_objectives(spec: &ModelSpec) -> Vec<Program> {
     let of_pairs = DpoLossType::ALL.map(|loss_type| Objective::Dpo(DpoSettings { loss_type, ..DpoSettings::default() }));
     let of_samples = ImportanceSamplingLevel::ALL.into_iter().flat_map(|importance_sampling_level| {
         let cold = GrpoSettings { importance_sampling_level, temperature: 0.7, ..GrpoSettings::default() };
-        let with_all = GrpoSettings { beta: 0.1, has_old_log_probs: true, importance_sampling_level, ..GrpoSettings::default() };
+        let with_all = GrpoSettings {
+            beta: 0.1,
+            has_old_log_probs: true,
+            use_bias_correction_kl: true,
+            importance_sampling_level,
+            ..GrpoSettings::default()
+        };
         [Objective::Grpo(cold), Objective::Grpo(with_all)]
     });
     let program = |objective| Program::gradients_for(objective, spec, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK));

@@ -46,14 +46,22 @@ fn of_sequence(settings: &GrpoSettings, labels: &[Label], advantage: f64, mut wr
     let mean = labels.iter().map(|label| label.log_ratio).sum::<f64>() / count.max(1.0);
     let all: f64 = labels.iter().map(|label| label.weight).sum();
     let by_sequence = settings.importance_sampling_level == ImportanceSamplingLevel::Sequence;
+    let divergence = |label: &Label| GrpoSettings::divergence(label.less_than_reference);
+    let all_divergence: f64 = labels.iter().map(|label| label.weight * divergence(label).0).sum();
     let (mut loss, mut found) = (0.0, [0.0, 0.0, 0.0, count]);
     for (place, label) in labels.iter().enumerate() {
         let (log_ratio, share) = if by_sequence { (mean, all / count) } else { (label.log_ratio, label.weight) };
         let (policy_loss, slope) = settings.policy_loss(log_ratio, advantage);
-        let (divergence, slope_of_it) = GrpoSettings::divergence(label.less_than_reference);
-        loss += label.weight * (policy_loss + settings.beta * divergence);
-        write(label.at, -share * slope - label.weight * settings.beta * slope_of_it);
-        found[0] += divergence;
+        let (divergence, slope_of_it) = divergence(label);
+        // What it is multiplied by, and the slope of that, summed over the labels that have the same ratio.
+        let (ratio, slope_of_ratio) = match settings.use_bias_correction_kl {
+            true if by_sequence => (log_ratio.exp(), log_ratio.exp() * all_divergence / count),
+            true => (log_ratio.exp(), log_ratio.exp() * label.weight * divergence),
+            false => (1.0, 0.0),
+        };
+        loss += label.weight * (policy_loss + settings.beta * ratio * divergence);
+        write(label.at, -share * slope - settings.beta * (slope_of_ratio + label.weight * ratio * slope_of_it));
+        found[0] += ratio * divergence;
         // The ratio of a sequence counts once.
         if !by_sequence || place == 0 {
             let [low, high] = settings.is_clipped(log_ratio, advantage).map(|is_clipped| f64::from(u8::from(is_clipped)));

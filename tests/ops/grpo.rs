@@ -55,8 +55,9 @@ fn harness(lengths: &[u32], settings: GrpoSettings) -> (OpHarness, Operands) {
 
 fn all_settings(has_old_log_probs: bool) -> impl Iterator<Item = GrpoSettings> {
     let settings = move |importance_sampling_level| {
-        [0.0, 0.3].map(|beta| GrpoSettings {
+        [(0.0, false), (0.3, false), (0.3, true)].map(|(beta, use_bias_correction_kl)| GrpoSettings {
             beta,
+            use_bias_correction_kl,
             epsilon: 0.1,
             epsilon_high: 0.15,
             importance_sampling_level,

@@ -12,7 +12,9 @@ use streambp::train::{
     sequence_metrics, tensors_to_file,
 };
 
-use crate::options::{ModelOptions, ObjectiveOptions, Opened, StrategyOptions, human_bytes, open_reference, refuse_reference};
+use crate::options::{
+    ModelOptions, ObjectiveOptions, Opened, SampleOptions, StrategyOptions, human_bytes, open_reference, refuse_reference,
+};
 use crate::out_directory::refuse_to_replace;
 use crate::output;
 use crate::session::Session;
@@ -28,6 +30,8 @@ pub struct Arguments {
     batch: PathBuf,
     #[command(flatten)]
     objective: ObjectiveOptions,
+    #[command(flatten)]
+    samples: SampleOptions,
     /// Model directory of the reference, where the batch has no ref_log_probs (for dpo and grpo) [default: the model without its adapters]
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
@@ -122,7 +126,7 @@ impl Given {
 }
 
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
-    let objective = arguments.objective.objective()?;
+    let objective = arguments.objective.objective_with(&arguments.samples)?;
     let inputs = arguments.model.paths().chain([arguments.batch.as_path()]).chain(arguments.reference.as_deref());
     refuse_to_replace("--out", &arguments.out, inputs)?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;

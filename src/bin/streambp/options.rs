@@ -65,12 +65,10 @@ pub struct ObjectiveOptions {
     /// Share of pairs whose answers are taken for swapped (for dpo with sigmoid) [default: 0]
     #[arg(long)]
     pub label_smoothing: Option<f64>,
-    #[command(flatten)]
-    pub samples: SampleOptions,
 }
 
 /// Options of an objective of sampled completions, with TRL's names and defaults.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct SampleOptions {
     /// How far below 1 the ratio of probabilities counts (for grpo) [default: 0.2]
     #[arg(long)]
@@ -87,17 +85,21 @@ pub struct SampleOptions {
     /// Longest completion in tokens, which the loss type dr_grpo divides by (for grpo) [default: 256]
     #[arg(long)]
     pub max_completion_length: Option<u32>,
+    /// Multiply the divergence from the reference by the ratio, so that its gradient is unbiased (for grpo with --beta)
+    #[arg(long)]
+    pub use_bias_correction_kl: bool,
 }
 
 impl SampleOptions {
     /// Those that are given.
-    fn given(&self) -> [(&'static str, bool); 5] {
+    fn given(&self) -> [(&'static str, bool); 6] {
         [
             ("--epsilon", self.epsilon.is_some()),
             ("--epsilon-high", self.epsilon_high.is_some()),
             ("--importance-sampling-level", self.importance_sampling_level.is_some()),
             ("--temperature", self.temperature.is_some()),
             ("--max-completion-length", self.max_completion_length.is_some()),
+            ("--use-bias-correction-kl", self.use_bias_correction_kl),
         ]
     }
 }
@@ -108,20 +110,28 @@ impl ObjectiveOptions {
     /// # Errors
     /// If a setting is out of range, or belongs to another objective.
     pub fn objective(&self) -> Result<Objective> {
+        self.objective_with(&SampleOptions::default())
+    }
+
+    /// The same with options of sampled completions.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or belongs to another objective.
+    pub fn objective_with(&self, samples: &SampleOptions) -> Result<Objective> {
         let objective = match &*self.objective {
             "dpo" => {
-                self.refuse_given("grpo", &self.samples.given())?;
+                self.refuse_given("grpo", &samples.given())?;
                 Objective::Dpo(self.dpo()?)
             }
             "grpo" => {
                 self.refuse_given("dpo", &[("--label-smoothing", self.label_smoothing.is_some())])?;
-                Objective::Grpo(self.grpo()?)
+                Objective::Grpo(self.grpo(samples)?)
             }
             _ => {
                 let of_dpo = [("--label-smoothing", self.label_smoothing.is_some())];
                 self.refuse_given("dpo", &of_dpo)?;
                 self.refuse_given("dpo or grpo", &[("--beta", self.beta.is_some()), ("--loss-type", self.loss_type.is_some())])?;
-                self.refuse_given("grpo", &self.samples.given())?;
+                self.refuse_given("grpo", &samples.given())?;
                 Objective::CrossEntropy
             }
         };
@@ -146,9 +156,10 @@ impl ObjectiveOptions {
         })
     }
 
-    fn grpo(&self) -> Result<GrpoSettings> {
+    fn grpo(&self, samples: &SampleOptions) -> Result<GrpoSettings> {
         let default = GrpoSettings::default();
-        let SampleOptions { epsilon, epsilon_high, importance_sampling_level, temperature, max_completion_length } = &self.samples;
+        let SampleOptions { epsilon, epsilon_high, importance_sampling_level, temperature, max_completion_length, use_bias_correction_kl } =
+            samples;
         let epsilon = epsilon.unwrap_or(default.epsilon);
         let (level, levels) = (importance_sampling_level.as_deref(), ImportanceSamplingLevel::ALL);
         Ok(GrpoSettings {
@@ -165,6 +176,7 @@ impl ObjectiveOptions {
             )?,
             temperature: temperature.unwrap_or(default.temperature),
             max_completion_length: max_completion_length.unwrap_or(default.max_completion_length),
+            use_bias_correction_kl: *use_bias_correction_kl,
             has_old_log_probs: false,
         })
     }

@@ -22,9 +22,10 @@ impl Kernel for Grpo {
             .f32("epsilon", settings.epsilon as f32)
             .f32("epsilon_high", settings.epsilon_high as f32)
             .condition("SEQUENCE", settings.importance_sampling_level == ImportanceSamplingLevel::Sequence)
+            .condition("CORRECTED", settings.use_bias_correction_kl)
             .condition("OLD", self.old_log_probs.is_some())
             .condition("REFERENCE", self.ref_log_probs.is_some())
-            .iterations_of_batch(2 * program.tokens() / tuning.row_threads + 6 * sequences);
+            .iterations_of_batch(2 * program.tokens() / tuning.row_threads + 7 * sequences);
         let optional = [("old_log_probs", self.old_log_probs), ("ref_log_probs", self.ref_log_probs)];
         Some(optional.into_iter().fold(dispatch, |dispatch, (name, tensor)| match tensor {
             Some(tensor) => dispatch.read(name, tensor),

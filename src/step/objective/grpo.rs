@@ -17,7 +17,11 @@ pub struct GrpoSettings {
     pub temperature: f64,
     /// The longest completion in tokens, which [`GrpoLossType::DrGrpo`] divides by.
     pub max_completion_length: u32,
+    /// Is the divergence multiplied by the ratio of probabilities, which makes the gradient of the former unbiased?
+    #[serde(default)]
+    pub use_bias_correction_kl: bool,
     /// Are there log-probabilities of the model that sampled the completions? Otherwise that is the model itself.
+    #[serde(default)]
     pub has_old_log_probs: bool,
 }
 
@@ -31,6 +35,7 @@ impl Default for GrpoSettings {
             importance_sampling_level: ImportanceSamplingLevel::Token,
             temperature: 1.0,
             max_completion_length: 256,
+            use_bias_correction_kl: false,
             has_old_log_probs: false,
         }
     }

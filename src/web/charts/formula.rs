@@ -73,7 +73,11 @@ fn grpo(op: &Grpo) -> String {
         ImportanceSamplingLevel::Token => format!("exp(log_probs[i] − {old})"),
         ImportanceSamplingLevel::Sequence => format!("exp(mean of log_probs[i] − {old} over i in s)"),
     };
-    let divergence = if op.ref_log_probs.is_some() { " + β · (eᵈ − d − 1)" } else { "" };
+    let divergence = match (op.ref_log_probs, op.settings.use_bias_correction_kl) {
+        (None, _) => "",
+        (_, false) => " + β · (eᵈ − d − 1)",
+        (_, true) => " + β · ρ · (eᵈ − d − 1)",
+    };
     let of_reference = if op.ref_log_probs.is_some() { ",  d = ref_log_probs[i] − log_probs[i]" } else { "" };
     format!(
         "ρ = {ratio}\nloss += Σᵢ loss_weight[i] · (−min(ρ · A, clip(ρ, 1 − ε, 1 + ε_high) · A){divergence}),  A = advantages[s]{of_reference}\n\
