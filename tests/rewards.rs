@@ -48,7 +48,7 @@ impl Rewards {
         let read = read_samples("batch", &file("batch.safetensors"), spec.config.vocab_size).unwrap();
         let SampledBatch { batch, advantages, old_log_probs, ref_log_probs } = read;
         let settings = GrpoSettings { has_old_log_probs: old_log_probs.is_some(), ..settings };
-        assert_eq!(ref_log_probs.is_some(), settings.has_reference(), "{path:?}");
+        assert_eq!(ref_log_probs.is_some(), settings.has_reference(), "{}", path.display());
         let (loss_type, longest) = (settings.loss_type, settings.max_completion_length);
         let batch = batch.in_samples(loss_type, longest, advantages, old_log_probs.unwrap_or_default(), ref_log_probs.unwrap_or_default());
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();

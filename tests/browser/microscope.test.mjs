@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { BROWSERS } from './browsers.mjs';
+import { actUntil } from './pointing.mjs';
 import { serveInstrumented } from './server.mjs';
 import { pause, TINY, visit } from './visit.mjs';
 
@@ -234,7 +235,6 @@ const MOMENTS = 20;
 async function playsTheFilm(trainer) {
   const { page } = trainer;
   const turn = () => page.$eval('#inspector', ({ dataset }) => Number(dataset.turn));
-  const passed = (from) => page.waitForFunction((from) => Number(document.querySelector('#inspector').dataset.turn) > from, {}, from);
   // Without a device at work it plays forward and back.
   await page.click('#film-next');
   const start = await turn();
@@ -243,11 +243,12 @@ async function playsTheFilm(trainer) {
     slider.value = slider.max;
     slider.dispatchEvent(new Event('input', { bubbles: true }));
   });
-  await page.click('#film-play');
-  await passed(start + 3);
-  await page.click('#film-back');
-  const far = await turn();
-  await page.waitForFunction((far) => Number(document.querySelector('#inspector').dataset.turn) < far - 3, {}, far);
+  await actUntil(async () => await turn() > start + 3, () => page.click('#film-play'));
+  let far;
+  await actUntil(async () => await turn() < far - 3, async () => {
+    far = await turn();
+    await page.click('#film-back');
+  });
   await page.click('#film-back');
   // On the device: strides of a fixed sequence that looks like chance, from a seed.
   let seed = 7;

@@ -120,31 +120,23 @@ impl ObjectiveOptions {
     pub fn objective_with(&self, samples: &SampleOptions) -> Result<Objective> {
         let objective = match &*self.objective {
             "dpo" => {
-                self.refuse_given("grpo", &samples.given())?;
+                refuse_given("grpo", &samples.given())?;
                 Objective::Dpo(self.dpo()?)
             }
             "grpo" => {
-                self.refuse_given("dpo", &[("--label-smoothing", self.label_smoothing.is_some())])?;
+                refuse_given("dpo", &[("--label-smoothing", self.label_smoothing.is_some())])?;
                 Objective::Grpo(self.grpo(samples)?)
             }
             _ => {
                 let of_dpo = [("--label-smoothing", self.label_smoothing.is_some())];
-                self.refuse_given("dpo", &of_dpo)?;
-                self.refuse_given("dpo or grpo", &[("--beta", self.beta.is_some()), ("--loss-type", self.loss_type.is_some())])?;
-                self.refuse_given("grpo", &samples.given())?;
+                refuse_given("dpo", &of_dpo)?;
+                refuse_given("dpo or grpo", &[("--beta", self.beta.is_some()), ("--loss-type", self.loss_type.is_some())])?;
+                refuse_given("grpo", &samples.given())?;
                 Objective::CrossEntropy
             }
         };
         objective.validate()?;
         Ok(objective)
-    }
-
-    /// Refuses options of other objectives.
-    fn refuse_given(&self, objective: &str, options: &[(&str, bool)]) -> Result<()> {
-        match options.iter().find(|(_, is_given)| *is_given) {
-            Some((name, _)) => Err(Error::Setting(format!("{name} belongs to --objective {objective}; add that, or leave it out"))),
-            None => Ok(()),
-        }
     }
 
     fn dpo(&self) -> Result<DpoSettings> {
@@ -179,6 +171,14 @@ impl ObjectiveOptions {
             use_bias_correction_kl: *use_bias_correction_kl,
             has_old_log_probs: false,
         })
+    }
+}
+
+/// Refuses options of another objective, each of which may be given.
+fn refuse_given(objective: &str, options: &[(&str, bool)]) -> Result<()> {
+    match options.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) => Err(Error::Setting(format!("{name} belongs to --objective {objective}; add that, or leave it out"))),
+        None => Ok(()),
     }
 }
 
