@@ -3,7 +3,7 @@
 
 // The chunk, or the part of it that one dispatch is for: the index of its first token in the batch, and its number of tokens; the tokens of
 // the chunk before them; the keys that an attention kernel goes through, from one multiple of SUM_BLOCK to another; and a bit for each token
-// tile of the chunk, or for so many at once: has it a label?
+// tile of the batch, or for so many at once: has it a label?
 struct Chunk {
   start: u32,
   count: u32,
@@ -46,7 +46,7 @@ fn exp_of_negative(x: vec4<f32>) -> vec4<f32> {
 // Does an operation that is for tokens with labels only leave out the token tile of a row? Rows are counted from the first of the dispatch.
 fn is_left_out(labelled_only: u32, row: u32) -> bool {
   if labelled_only == 0u { return false; }
-  let bit = (chunk.tokens_before + row) / TOKEN_TILE / chunk.tiles_of_bit;
+  let bit = (chunk.start + row) / TOKEN_TILE / chunk.tiles_of_bit;
   return (chunk.labelled[bit / 128u][bit / 32u % 4u] & (1u << (bit % 32u))) == 0u;
 }
 

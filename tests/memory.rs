@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use streambp::gpu::{DeviceMemory, Executor, Gpu, Kernels};
 use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
-use streambp::step::{BatchShape, DpoSettings, Limits, Objective, Plan, Program, Storage, Strategy, StrategyKind, Tensor, TensorKind};
-
+use streambp::step::{
+    BatchShape, DpoSettings, GrpoSettings, Limits, Objective, Plan, Program, Storage, Strategy, StrategyKind, Tensor, TensorKind,
+};
 use streambp::train::longest_sequence;
 
 use crate::support::{device, model};
@@ -22,8 +23,13 @@ fn the_device_holds_what_was_planned_to_the_byte() {
         let saving = Strategy::stream(128, 64).saving("attention,keys_values:1,mlp:1".parse().unwrap());
         let plain = StrategyKind::ALL.map(|kind| Strategy::new(kind, 128, 64));
         for strategy in plain.into_iter().chain([saving, saving.offloading(true), saving.with_adaptive_chunks(true)]) {
-            for lengths in [vec![300], vec![1], vec![70, 1, 130]] {
-                let program = Program::train(&spec, BatchShape::packed(lengths), strategy);
+            let objectives = [
+                Objective::Dpo(DpoSettings::default()),
+                Objective::Grpo(GrpoSettings { beta: 0.1, has_old_log_probs: true, ..GrpoSettings::default() }),
+            ];
+            let batches = [vec![300], vec![1], vec![70, 1, 130]].map(|lengths| (Objective::CrossEntropy, lengths));
+            for (objective, lengths) in batches.into_iter().chain(objectives.map(|objective| (objective, vec![70, 130]))) {
+                let program = Program::train_for(objective, &spec, BatchShape::packed(lengths), strategy);
                 let plan = Plan::new(program, device::gpu().limits()).unwrap();
                 let memory = pollster::block_on(DeviceMemory::new(&device::gpu(), &plan)).unwrap();
                 assert_eq!(memory.created_bytes(), plan.peak_bytes(), "{strategy:?}");

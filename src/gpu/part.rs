@@ -26,15 +26,10 @@ impl Part {
 
     /// Its uniforms: the fields of `Chunk` in `shaders/prelude.wgsl`. `tiles` are those of the batch.
     pub fn uniforms(&self, tiles: &LabelledTiles) -> [u32; 64] {
-        let whole = Chunk { start: self.chunk.start - self.tokens_before, count: self.tokens_before + self.chunk.count, ..self.chunk };
-        let tiles = tiles.of_chunk(whole);
-        let tiles_of_bit = tiles.len().div_ceil(32 * LABELLED.len()).max(1);
+        let Part { chunk, tokens_before, keys } = self;
         let mut uniforms = [0; 64];
-        let fields = [self.chunk.start, self.chunk.count, self.tokens_before, self.keys.start, self.keys.end, tiles_of_bit as u32];
-        uniforms[..fields.len()].copy_from_slice(&fields);
-        for (bit, _) in tiles.chunks(tiles_of_bit).enumerate().filter(|(_, tiles)| tiles.contains(&true)) {
-            uniforms[LABELLED][bit / 32] |= 1 << (bit % 32);
-        }
+        uniforms[..6].copy_from_slice(&[chunk.start, chunk.count, *tokens_before, keys.start, keys.end, tiles.tiles_of_bit()]);
+        uniforms[LABELLED].copy_from_slice(&tiles.bits());
         uniforms
     }
 }

@@ -7,25 +7,51 @@ use super::cost::Cost;
 use super::program::{Node, Program};
 use super::tensor::TOKEN_TILE;
 
-/// For each token tile of a batch: has it a label?
+/// Bits for which the uniforms of a chunk have room.
+const LABEL_BITS: usize = 32 * LABEL_WORDS;
+const LABEL_WORDS: usize = 56;
+
+/// For each token tile of a batch: has it a label? In a batch of more than 1,792 tiles, some that follow each other are taken as one,
+/// the same ones in every chunk: what an operation leaves out, no other may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelledTiles(Vec<bool>);
+pub struct LabelledTiles {
+    of_tile: Vec<bool>,
+    tiles_of_bit: usize,
+}
 
 impl LabelledTiles {
     /// Those of a batch.
     pub fn of(batch: &Batch) -> Self {
         let has_label = |labels: &[u32]| labels.iter().any(|&label| label != IGNORED_LABEL);
-        LabelledTiles(batch.labels.chunks(TOKEN_TILE as usize).map(has_label).collect())
+        let mut of_tile: Vec<bool> = batch.labels.chunks(TOKEN_TILE as usize).map(has_label).collect();
+        let tiles_of_bit = of_tile.len().div_ceil(LABEL_BITS).max(1);
+        of_tile.chunks_mut(tiles_of_bit).filter(|tiles| tiles.contains(&true)).for_each(|tiles| tiles.fill(true));
+        LabelledTiles { of_tile, tiles_of_bit }
     }
 
     /// All of a batch of so many tokens.
     pub fn all(tokens: u32) -> Self {
-        LabelledTiles(vec![true; tokens.div_ceil(TOKEN_TILE) as usize])
+        let tiles = tokens.div_ceil(TOKEN_TILE) as usize;
+        LabelledTiles { of_tile: vec![true; tiles], tiles_of_bit: tiles.div_ceil(LABEL_BITS).max(1) }
+    }
+
+    /// Tiles that a bit stands for.
+    pub fn tiles_of_bit(&self) -> u32 {
+        self.tiles_of_bit as u32
+    }
+
+    /// A bit for each, counted from the start of the batch.
+    pub fn bits(&self) -> [u32; LABEL_WORDS] {
+        let mut words = [0; LABEL_WORDS];
+        for (bit, _) in self.of_tile.chunks(self.tiles_of_bit).enumerate().filter(|(_, tiles)| tiles.contains(&true)) {
+            words[bit / 32] |= 1 << (bit % 32);
+        }
+        words
     }
 
     /// Those of a chunk.
-    pub fn of_chunk(&self, chunk: Chunk) -> &[bool] {
-        &self.0[(chunk.start / TOKEN_TILE) as usize..chunk.end().div_ceil(TOKEN_TILE) as usize]
+    fn of_chunk(&self, chunk: Chunk) -> &[bool] {
+        &self.of_tile[(chunk.start / TOKEN_TILE) as usize..chunk.end().div_ceil(TOKEN_TILE) as usize]
     }
 
     /// The parts of a chunk that consist of tiles with labels, from first to last.
@@ -78,11 +104,26 @@ mod tests {
     #[test]
     fn runs_are_the_tiles_with_labels() {
         let tiles = LabelledTiles::of(&batch(400, &[0, 130, 191, 192, 399]));
-        assert_eq!(tiles.0, [true, false, true, true, false, false, true]);
+        assert_eq!(tiles.of_tile, [true, false, true, true, false, false, true]);
+        assert_eq!((tiles.tiles_of_bit(), tiles.bits()[0]), (1, 0b100_1101));
         let runs = |start, count| tiles.runs(Chunk { index: 3, start, count }).map(|run| (run.start, run.count)).collect::<Vec<_>>();
         assert_eq!(runs(0, 400), [(0, 64), (128, 128), (384, 16)]);
         assert_eq!(runs(192, 128), [(192, 64)]);
         assert_eq!(runs(256, 128), []);
+    }
+
+    #[test]
+    fn a_long_batch_takes_several_tiles_as_one_whatever_its_chunks_are() {
+        let tokens = 2 * LABEL_BITS as u32 * TOKEN_TILE + 1;
+        let tiles = LabelledTiles::of(&batch(tokens, &[64 * 5, tokens - 1]));
+        assert_eq!(tiles.tiles_of_bit(), 3);
+        // Tiles 3 to 5 have the second bit.
+        assert_eq!(tiles.of_tile[..9].iter().filter(|&&labelled| labelled).count(), 3);
+        let last = (tiles.of_tile.len() - 1) / 3;
+        let bits = tiles.bits();
+        assert_eq!((bits[0], bits[last / 32]), (0b10, 1 << (last % 32)));
+        assert_eq!(bits.iter().map(|word| word.count_ones()).sum::<u32>(), 2);
+        assert!(LabelledTiles::all(tokens).bits()[0] == u32::MAX && LabelledTiles::all(tokens).tiles_of_bit() == 3);
     }
 
     #[test]
