@@ -15,7 +15,9 @@ pub enum Objective {
     CrossEntropy,
     /// Direct preference optimisation: sequences `2p` and `2p + 1` of a batch are the chosen and the rejected one of pair `p`.
     Dpo(DpoSettings),
-    /// Group relative policy optimisation: each sequence of a batch is a prompt and a completion with an advantage.
+    /// Group relative policy optimisation: each sequence of a batch is a prompt and a completion with an advantage. No run that is saved has
+    /// it yet.
+    #[serde(skip)]
     Grpo(GrpoSettings),
 }
 
