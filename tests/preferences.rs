@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
 use streambp::gpu::Tuning;
 use streambp::model::{Config, ModelSpec, Parameters, Role, Weights};
 use streambp::step::update::metrics::LOSS;
@@ -11,76 +10,38 @@ use streambp::train::{AdaptersOff, DpoMetrics, read_pairs, reference_log_probs};
 use streambp::{gpu, reference};
 
 use crate::command_line::{complaint, directory, json, run, small_model, text};
-use crate::support::fixture::{AdapterFixture, Fixture, LORA_NAMES};
+use crate::support::fixture::ObjectiveFixture;
 use crate::support::model::DeviceStep;
 use crate::support::{compare, device, level, model};
 
 /// A fixture of pairs.
 struct Preferences {
-    name: String,
-    spec: ModelSpec,
-    weights: Weights,
-    settings: DpoSettings,
+    fixture: ObjectiveFixture<DpoSettings>,
     /// The log-probabilities of the reference are zero unless the file has them.
     batch: Batch,
     has_reference: bool,
-    expected: Vec<u8>,
 }
 
 impl Preferences {
     fn all() -> Vec<Preferences> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dpo");
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort_unstable();
-        assert!(paths.len() >= 6, "{paths:?}");
-        paths.iter().map(|path| Preferences::read(path)).collect()
+        ObjectiveFixture::all("dpo", 6).into_iter().map(Preferences::new).collect()
     }
 
-    fn read(path: &Path) -> Preferences {
-        let file = |name: &str| std::fs::read(path.join(name)).unwrap();
-        let objective: serde_json::Value = serde_json::from_slice(&file("objective.json")).unwrap();
-        let settings: DpoSettings = serde_json::from_value(objective.clone()).unwrap();
-        let of_model = objective["model"].as_str().unwrap();
-        let (spec, weights) = if LORA_NAMES.contains(&of_model) {
-            let AdapterFixture { spec, weights, .. } = AdapterFixture::read(of_model);
-            (spec, weights)
-        } else {
-            let Fixture { config, weights, .. } = Fixture::read(of_model);
-            (ModelSpec::from(&config), weights)
-        };
-        let (batch, said) = read_pairs("batch", &file("batch.safetensors"), spec.config.vocab_size).unwrap();
+    fn new(fixture: ObjectiveFixture<DpoSettings>) -> Preferences {
+        let (batch, said) = read_pairs("batch", &fixture.batch_file, fixture.spec.config.vocab_size).unwrap();
         let has_reference = said.is_some();
         let (pairs, tokens) = (batch.shape.lengths().len() as u32 / 2, batch.input_ids.len());
         let batch = batch.in_pairs(pairs, said.unwrap_or_else(|| vec![0.0; tokens]));
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        Preferences { name, spec, weights, settings, batch, has_reference, expected: file("expected.safetensors") }
-    }
-
-    fn expected(&self, name: &str) -> Vec<f64> {
-        bytemuck::pod_collect_to_vec(SafeTensors::deserialize(&self.expected).unwrap().tensor(name).unwrap().data())
+        Preferences { fixture, batch, has_reference }
     }
 
     fn program(&self, strategy: Strategy) -> Program {
-        Program::gradients_for(Objective::Dpo(self.settings), &self.spec, self.batch.shape.clone(), strategy)
-    }
-
-    /// The expected gradients of the trainable parameters, with their names.
-    fn gradients(&self) -> Vec<(String, Vec<f64>)> {
-        let parameters = Parameters::new(&self.spec);
-        parameters.trainable().map(|(_, parameter)| (parameter.name.clone(), self.expected(&parameter.name))).collect()
+        Program::gradients_for(Objective::Dpo(self.fixture.settings), &self.fixture.spec, self.batch.shape.clone(), strategy)
     }
 
     fn check(&self, what: &str, (loss, pairs): (f64, &[f32]), gradients: &[Vec<f64>], tolerance: f64) {
-        compare::norm(&format!("{what} loss"), &[loss], &self.expected("loss"), tolerance).unwrap();
-        for ((name, expected), gradient) in self.gradients().iter().zip(gradients) {
-            compare::norm(&format!("{what} {name}"), gradient, expected, tolerance).unwrap();
-        }
-        let found = serde_json::to_value(DpoMetrics::of(&self.settings, pairs)).unwrap();
-        for (name, value) in found.as_object().unwrap() {
-            let expected = self.expected(name)[0];
-            let error = (value.as_f64().unwrap() - expected).abs();
-            assert!(error <= 1e-4 * expected.abs().max(0.1), "{what} {name}: {value}, and {expected} is expected");
-        }
+        compare::norm(&format!("{what} loss"), &[loss], &self.fixture.expected("loss"), tolerance).unwrap();
+        self.fixture.check(what, gradients, tolerance, &DpoMetrics::of(&self.fixture.settings, pairs));
     }
 }
 
@@ -108,9 +69,9 @@ fn without_adapters(spec: &ModelSpec, weights: &Weights) -> Weights {
 /// Both are float64, so they differ only by rounding.
 #[test]
 fn the_reference_computes_what_pytorch_computes() {
-    for fixture in Preferences::all() {
-        let Preferences { name, spec, weights, batch, .. } = &fixture;
-        let program = fixture.program(Strategy::stream(64, 64));
+    for case in Preferences::all() {
+        let Preferences { fixture: ObjectiveFixture { name, spec, weights, .. }, batch, .. } = &case;
+        let program = case.program(Strategy::stream(64, 64));
         let mut executor = reference::Executor::new(&program);
         executor.load_weights(weights);
         executor.load_batch(batch);
@@ -118,41 +79,41 @@ fn the_reference_computes_what_pytorch_computes() {
         let exact: Vec<f64> = batch.labels.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { weight }).collect();
         executor.write_f64(program.bindings.loss_weight, &exact);
         let pairs = program.bindings.pairs.unwrap();
-        if !fixture.has_reference {
+        if !case.has_reference {
             executor.write_f64(pairs.ref_log_probs, &said_in_f64(spec, &without_adapters(spec, weights), batch));
         }
         executor.run(Pass::GRADIENTS);
         let gradients: Vec<Vec<f64>> = program.parameters.trainable().map(|(id, _)| executor.gradient(id)).collect();
         let sums: Vec<f32> = executor.read(pairs.sequence_log_probs).iter().map(|&value| value as f32).collect();
-        fixture.check(name, (executor.read(program.bindings.metrics)[LOSS], &sums), &gradients, 1e-10);
+        case.check(name, (executor.read(program.bindings.metrics)[LOSS], &sums), &gradients, 1e-10);
     }
 }
 
 #[test]
 fn the_device_computes_what_pytorch_computes_with_the_same_bits_in_every_strategy() {
     let others = [Strategy::STANDARD, Strategy::CHECKPOINT, Strategy::stream(128, 64), Strategy::stream(192, 128)];
-    for (number, fixture) in Preferences::all().into_iter().enumerate() {
-        let step = |strategy, tuning| on_device(&fixture, strategy, tuning);
+    for (number, case) in Preferences::all().into_iter().enumerate() {
+        let step = |strategy, tuning| on_device(&case, strategy, tuning);
         let [own, classes @ ..] = &device::tunings()[..] else { panic!("the device has a tuning") };
         let (first, sums) = step(Strategy::stream(64, 64), *own);
-        check_device(&fixture, &first, &sums);
+        check_device(&case, &first, &sums);
         for tuning in level::share(classes, 2, number) {
             let (other, sums) = step(Strategy::stream(64, 64), *tuning);
-            check_device(&fixture, &other, &sums);
+            check_device(&case, &other, &sums);
         }
         for strategy in level::share(others, 2, number) {
-            assert!(step(strategy, *own).0.bits() == first.bits(), "{}, {strategy:?}", fixture.name);
+            assert!(step(strategy, *own).0.bits() == first.bits(), "{}, {strategy:?}", case.fixture.name);
         }
     }
 }
 
 /// A step, for which the same kernels have said what the reference does: where that is the model itself, nothing may differ.
-fn on_device(fixture: &Preferences, strategy: Strategy, tuning: Tuning) -> (DeviceStep, Vec<f32>) {
-    let (Preferences { spec, weights, .. }, objective) = (fixture, Objective::Dpo(fixture.settings));
-    let (program, mut batch) = (fixture.program(strategy), fixture.batch.clone());
-    if !fixture.has_reference {
+fn on_device(case: &Preferences, strategy: Strategy, tuning: Tuning) -> (DeviceStep, Vec<f32>) {
+    let ObjectiveFixture { spec, weights, settings, .. } = &case.fixture;
+    let (program, mut batch) = (case.program(strategy), case.batch.clone());
+    if !case.has_reference {
         let (gpu, values) = (device::gpu().with_tuning(tuning), AdaptersOff(weights));
-        batch.ref_log_probs = pollster::block_on(reference_log_probs(&gpu, objective, spec, &values, &batch)).unwrap();
+        batch.ref_log_probs = pollster::block_on(reference_log_probs(&gpu, Objective::Dpo(*settings), spec, &values, &batch)).unwrap();
     }
     let mut executor: gpu::Executor = model::device_executor(&program, tuning, weights, &batch);
     let step = model::device_step(&mut executor);
@@ -160,9 +121,9 @@ fn on_device(fixture: &Preferences, strategy: Strategy, tuning: Tuning) -> (Devi
     (step, sums)
 }
 
-fn check_device(fixture: &Preferences, step: &DeviceStep, sums: &[f32]) {
+fn check_device(case: &Preferences, step: &DeviceStep, sums: &[f32]) {
     let gradients: Vec<Vec<f64>> = step.gradients.iter().map(|values| values.iter().map(|&value| f64::from(value)).collect()).collect();
-    fixture.check(&fixture.name, (f64::from(step.loss), sums), &gradients, 2e-5);
+    case.check(&case.fixture.name, (f64::from(step.loss), sums), &gradients, 2e-5);
 }
 
 /// An objective needs no memory that grows with the tokens but for what the reference says of each.
@@ -192,7 +153,7 @@ fn the_program_takes_pairs() {
     };
     let answer = |batch: &Path, more: &[&str]| json(&grad(batch, more).iter().map(String::as_str).collect::<Vec<_>>());
     let said = |batch: &Path, more: &[&str]| complaint(&grad(batch, more).iter().map(String::as_str).collect::<Vec<_>>());
-    let expected = Preferences::read(&fixtures.join("dpo/sigmoid"));
+    let expected = ObjectiveFixture::<DpoSettings>::read("dpo/sigmoid");
     let found = answer(&pairs, &["--objective", "dpo", "--beta", "0.3"]);
     for name in ["loss", "rewards/margins", "rewards/accuracies", "logps/rejected"] {
         assert!((found[name].as_f64().unwrap() - expected.expected(name)[0]).abs() < 1e-4, "{name}: {found}");

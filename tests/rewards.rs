@@ -1,118 +1,83 @@
 //! Group relative policy optimisation against PyTorch in float64. See `tests/fixtures/rewards.py`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use safetensors::SafeTensors;
-use streambp::model::{ModelSpec, Parameters, Weights};
 use streambp::step::update::metrics::LOSS;
 use streambp::step::{Batch, GrpoSettings, Limits, Objective, Pass, Plan, Program, Strategy};
 use streambp::train::{GrpoMetrics, SampledBatch, read_samples};
 use streambp::{gpu, reference};
 
 use crate::command_line::{complaint, directory, json, small_model, text};
-use crate::support::fixture::{AdapterFixture, Fixture, LORA_NAMES};
+use crate::support::fixture::ObjectiveFixture;
 use crate::support::model::DeviceStep;
-use crate::support::{compare, device, level, model};
+use crate::support::{device, level, model};
 
 /// A fixture of sampled completions.
 struct Rewards {
-    name: String,
-    spec: ModelSpec,
-    weights: Weights,
-    settings: GrpoSettings,
+    fixture: ObjectiveFixture<GrpoSettings>,
     batch: Batch,
-    expected: Vec<u8>,
 }
 
 impl Rewards {
     fn all() -> Vec<Rewards> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/grpo");
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort_unstable();
-        assert!(paths.len() >= 8, "{paths:?}");
-        paths.iter().map(|path| Rewards::read(path)).collect()
+        ObjectiveFixture::all("grpo", 8).into_iter().map(Rewards::new).collect()
     }
 
-    fn read(path: &Path) -> Rewards {
-        let file = |name: &str| std::fs::read(path.join(name)).unwrap();
-        let objective: serde_json::Value = serde_json::from_slice(&file("objective.json")).unwrap();
-        let settings: GrpoSettings = serde_json::from_value(objective.clone()).unwrap();
-        let of_model = objective["model"].as_str().unwrap();
-        let (spec, weights) = if LORA_NAMES.contains(&of_model) {
-            let AdapterFixture { spec, weights, .. } = AdapterFixture::read(of_model);
-            (spec, weights)
-        } else {
-            let Fixture { config, weights, .. } = Fixture::read(of_model);
-            (ModelSpec::from(&config), weights)
-        };
-        let read = read_samples("batch", &file("batch.safetensors"), spec.config.vocab_size).unwrap();
+    fn new(mut fixture: ObjectiveFixture<GrpoSettings>) -> Rewards {
+        let read = read_samples("batch", &fixture.batch_file, fixture.spec.config.vocab_size).unwrap();
         let SampledBatch { batch, advantages, old_log_probs, ref_log_probs } = read;
-        let settings = GrpoSettings { has_old_log_probs: old_log_probs.is_some(), ..settings };
-        assert_eq!(ref_log_probs.is_some(), settings.has_reference(), "{}", path.display());
-        let (loss_type, longest) = (settings.loss_type, settings.max_completion_length);
+        fixture.settings.has_old_log_probs = old_log_probs.is_some();
+        assert_eq!(ref_log_probs.is_some(), fixture.settings.has_reference(), "{}", fixture.name);
+        let GrpoSettings { loss_type, max_completion_length: longest, .. } = fixture.settings;
         let batch = batch.in_samples(loss_type, longest, advantages, old_log_probs.unwrap_or_default(), ref_log_probs.unwrap_or_default());
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        Rewards { name, spec, weights, settings, batch, expected: file("expected.safetensors") }
-    }
-
-    fn expected(&self, name: &str) -> Vec<f64> {
-        bytemuck::pod_collect_to_vec(SafeTensors::deserialize(&self.expected).unwrap().tensor(name).unwrap().data())
+        Rewards { fixture, batch }
     }
 
     fn program(&self, strategy: Strategy) -> Program {
-        Program::gradients_for(Objective::Grpo(self.settings), &self.spec, self.batch.shape.clone(), strategy)
+        Program::gradients_for(Objective::Grpo(self.fixture.settings), &self.fixture.spec, self.batch.shape.clone(), strategy)
     }
 
     fn check(&self, what: &str, (loss, found): (f64, &[f32]), gradients: &[Vec<f64>], tolerance: f64) {
-        let expected = self.expected("loss")[0];
+        let expected = self.fixture.expected("loss")[0];
         assert!((loss - expected).abs() <= tolerance * expected.abs().max(0.1), "{what} loss: {loss}, and {expected} is expected");
-        let parameters = Parameters::new(&self.spec);
-        for ((_, parameter), gradient) in parameters.trainable().zip(gradients) {
-            compare::norm(&format!("{what} {}", parameter.name), gradient, &self.expected(&parameter.name), tolerance).unwrap();
-        }
-        let metrics = serde_json::to_value(GrpoMetrics::of(&self.settings, found)).unwrap();
-        for (name, value) in metrics.as_object().unwrap() {
-            let expected = self.expected(name)[0];
-            let error = (value.as_f64().unwrap() - expected).abs();
-            assert!(error <= 1e-4 * expected.abs().max(0.1), "{what} {name}: {value}, and {expected} is expected");
-        }
+        self.fixture.check(what, gradients, tolerance, &GrpoMetrics::of(&self.fixture.settings, found));
     }
 }
 
 /// Both are float64, so they differ only by rounding; but weights and log-probabilities of the batch are rounded to f32.
 #[test]
 fn the_reference_computes_what_pytorch_computes() {
-    for fixture in Rewards::all() {
-        let program = fixture.program(Strategy::stream(64, 64));
+    for case in Rewards::all() {
+        let program = case.program(Strategy::stream(64, 64));
         let mut executor = reference::Executor::new(&program);
-        executor.load_weights(&fixture.weights);
-        executor.load_batch(&fixture.batch);
+        executor.load_weights(&case.fixture.weights);
+        executor.load_batch(&case.batch);
         executor.run(Pass::GRADIENTS);
         let loss = executor.read(program.bindings.metrics)[LOSS];
         let found: Vec<f32> = executor.read(program.bindings.samples.unwrap().sequence_metrics).iter().map(|&value| value as f32).collect();
         let gradients: Vec<Vec<f64>> = program.parameters.trainable().map(|(id, _)| executor.gradient(id)).collect();
-        fixture.check(&fixture.name, (loss, &found), &gradients, 1e-6);
+        case.check(&case.fixture.name, (loss, &found), &gradients, 1e-6);
     }
 }
 
 #[test]
 fn the_device_computes_what_pytorch_computes_with_the_same_bits_in_every_strategy() {
     let strategies = [Strategy::STANDARD, Strategy::CHECKPOINT, Strategy::stream(128, 64), Strategy::stream(64, 128).offloading(true)];
-    for (number, fixture) in Rewards::all().into_iter().enumerate() {
+    for (number, case) in Rewards::all().into_iter().enumerate() {
         let [first, others @ ..] = &level::share(strategies, 3, number)[..] else { panic!("there is a strategy") };
         let step = |strategy: Strategy| {
-            let program = fixture.program(strategy);
-            let mut executor: gpu::Executor = model::device_executor(&program, device::own_tuning(), &fixture.weights, &fixture.batch);
+            let program = case.program(strategy);
+            let mut executor: gpu::Executor = model::device_executor(&program, device::own_tuning(), &case.fixture.weights, &case.batch);
             let step: DeviceStep = model::device_step(&mut executor);
             let found = device::read(&executor, program.bindings.samples.unwrap().sequence_metrics);
             (step, found)
         };
         let (expected, found) = step(*first);
         let gradients: Vec<Vec<f64>> = expected.gradients.iter().map(|g| g.iter().map(|&value| f64::from(value)).collect()).collect();
-        fixture.check(&format!("{} on the device", fixture.name), (expected.loss.into(), &found), &gradients, 1e-4);
+        case.check(&format!("{} on the device", case.fixture.name), (expected.loss.into(), &found), &gradients, 1e-4);
         for &strategy in others {
             let (other, found_by_it) = step(strategy);
-            assert!(other.bits() == expected.bits() && found_by_it == found, "{}, {strategy:?}", fixture.name);
+            assert!(other.bits() == expected.bits() && found_by_it == found, "{}, {strategy:?}", case.fixture.name);
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype as FileDtype, SafeTensors};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use streambp::model::{Config, Dtype, ModelSpec, ParameterId, Parameters, Weights, WithAdapters, open_adapter, open_model};
 use streambp::step::Batch;
 use streambp::train::read_batch;
 
-use super::model;
+use super::{compare, model};
 
 /// Fixtures with adapters.
 pub const LORA_NAMES: [&str; 5] = ["lora_qwen3_odd", "lora_llama_bias", "lora_gemma3_window", "lora_mistral_packed", "lora_qwen2_layers"];
@@ -22,7 +24,7 @@ pub fn names() -> Vec<String> {
     names
 }
 
-fn path_of(name: &str) -> PathBuf {
+fn path_of(name: impl AsRef<Path>) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
@@ -100,6 +102,64 @@ impl AdapterFixture {
     pub fn first_sequence(&self, name: &str) -> Vec<f64> {
         let rows = self.batch.shape.lengths()[0] as usize;
         self.expected(name)[..rows * self.spec.config.vocab_size as usize].to_vec()
+    }
+}
+
+/// A fixture of an objective: the model of another one, with settings and a batch of its own.
+pub struct ObjectiveFixture<S> {
+    pub name: String,
+    pub spec: ModelSpec,
+    pub weights: Weights,
+    pub settings: S,
+    /// The safetensors file of the batch.
+    pub batch_file: Vec<u8>,
+    expected: Vec<u8>,
+}
+
+impl<S: DeserializeOwned> ObjectiveFixture<S> {
+    /// All fixtures of a directory, of which there are at least so many.
+    pub fn all(directory: &str, least: usize) -> Vec<ObjectiveFixture<S>> {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(path_of(directory)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort_unstable();
+        assert!(paths.len() >= least, "{paths:?}");
+        paths.iter().map(ObjectiveFixture::read).collect()
+    }
+
+    /// The fixture at that path in `tests/fixtures`.
+    pub fn read(path: impl AsRef<Path>) -> ObjectiveFixture<S> {
+        let path = path_of(path);
+        let file = |name: &str| std::fs::read(path.join(name)).unwrap();
+        let objective: serde_json::Value = serde_json::from_slice(&file("objective.json")).unwrap();
+        let of_model = objective["model"].as_str().unwrap();
+        let (spec, weights) = if LORA_NAMES.contains(&of_model) {
+            let AdapterFixture { spec, weights, .. } = AdapterFixture::read(of_model);
+            (spec, weights)
+        } else {
+            let Fixture { config, weights, .. } = Fixture::read(of_model);
+            (ModelSpec::from(&config), weights)
+        };
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let settings = serde_json::from_value(objective).unwrap();
+        ObjectiveFixture { name, spec, weights, settings, batch_file: file("batch.safetensors"), expected: file("expected.safetensors") }
+    }
+}
+
+impl<S> ObjectiveFixture<S> {
+    /// An expected tensor.
+    pub fn expected(&self, name: &str) -> Vec<f64> {
+        floats(&SafeTensors::deserialize(&self.expected).unwrap(), name)
+    }
+
+    /// Compares gradients of the trainable parameters within a tolerance, and metrics by their names.
+    pub fn check(&self, what: &str, gradients: &[Vec<f64>], tolerance: f64, metrics: &impl Serialize) {
+        for ((_, parameter), gradient) in Parameters::new(&self.spec).trainable().zip(gradients) {
+            compare::norm(&format!("{what} {}", parameter.name), gradient, &self.expected(&parameter.name), tolerance).unwrap();
+        }
+        for (name, value) in serde_json::to_value(metrics).unwrap().as_object().unwrap() {
+            let expected = self.expected(name)[0];
+            let error = (value.as_f64().unwrap() - expected).abs();
+            assert!(error <= 1e-4 * expected.abs().max(0.1), "{what} {name}: {value}, and {expected} is expected");
+        }
     }
 }
 
