@@ -29,7 +29,7 @@ impl Part {
         let Part { chunk, tokens_before, keys } = self;
         let mut uniforms = [0; 64];
         uniforms[..6].copy_from_slice(&[chunk.start, chunk.count, *tokens_before, keys.start, keys.end, tiles.tiles_of_bit()]);
-        uniforms[LABELLED].copy_from_slice(&tiles.bits());
+        uniforms[LABELLED].copy_from_slice(tiles.bits());
         uniforms
     }
 }

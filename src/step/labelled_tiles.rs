@@ -17,22 +17,29 @@ const LABEL_WORDS: usize = 56;
 pub struct LabelledTiles {
     of_tile: Vec<bool>,
     tiles_of_bit: usize,
+    bits: Vec<u32>,
 }
 
 impl LabelledTiles {
+    fn new(mut of_tile: Vec<bool>) -> Self {
+        let tiles_of_bit = of_tile.len().div_ceil(LABEL_BITS).max(1);
+        let mut bits = vec![0; LABEL_WORDS];
+        for (bit, tiles) in of_tile.chunks_mut(tiles_of_bit).enumerate().filter(|(_, tiles)| tiles.contains(&true)) {
+            tiles.fill(true);
+            bits[bit / 32] |= 1 << (bit % 32);
+        }
+        LabelledTiles { of_tile, tiles_of_bit, bits }
+    }
+
     /// Those of a batch.
     pub fn of(batch: &Batch) -> Self {
         let has_label = |labels: &[u32]| labels.iter().any(|&label| label != IGNORED_LABEL);
-        let mut of_tile: Vec<bool> = batch.labels.chunks(TOKEN_TILE as usize).map(has_label).collect();
-        let tiles_of_bit = of_tile.len().div_ceil(LABEL_BITS).max(1);
-        of_tile.chunks_mut(tiles_of_bit).filter(|tiles| tiles.contains(&true)).for_each(|tiles| tiles.fill(true));
-        LabelledTiles { of_tile, tiles_of_bit }
+        LabelledTiles::new(batch.labels.chunks(TOKEN_TILE as usize).map(has_label).collect())
     }
 
     /// All of a batch of so many tokens.
     pub fn all(tokens: u32) -> Self {
-        let tiles = tokens.div_ceil(TOKEN_TILE) as usize;
-        LabelledTiles { of_tile: vec![true; tiles], tiles_of_bit: tiles.div_ceil(LABEL_BITS).max(1) }
+        LabelledTiles::new(vec![true; tokens.div_ceil(TOKEN_TILE) as usize])
     }
 
     /// Tiles that a bit stands for.
@@ -41,12 +48,8 @@ impl LabelledTiles {
     }
 
     /// A bit for each, counted from the start of the batch.
-    pub fn bits(&self) -> [u32; LABEL_WORDS] {
-        let mut words = [0; LABEL_WORDS];
-        for (bit, _) in self.of_tile.chunks(self.tiles_of_bit).enumerate().filter(|(_, tiles)| tiles.contains(&true)) {
-            words[bit / 32] |= 1 << (bit % 32);
-        }
-        words
+    pub fn bits(&self) -> &[u32] {
+        &self.bits
     }
 
     /// Those of a chunk.
