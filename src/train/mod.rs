@@ -40,7 +40,7 @@ pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Generator, Sampled, Sampler};
 pub use objectives::{
     AdaptersOff, DpoMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, ScoredSequence, TokenScore, reference_log_probs,
-    sequence_log_probs, sequence_metrics,
+    sequence_log_probs, sequence_metrics, with_reference,
 };
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use report::device_report;

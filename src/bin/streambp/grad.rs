@@ -93,14 +93,9 @@ impl Given {
 
     /// What the reference says of every label; nothing, if the objective asks none.
     async fn asked(&mut self, arguments: &Arguments, gpu: &Gpu, spec: &ModelSpec, values: &impl WeightSource) -> Result<Vec<f32>> {
-        let needs_one = match self.objective {
-            Objective::CrossEntropy => false,
-            Objective::Dpo(_) => true,
-            Objective::Grpo(settings) => settings.has_reference(),
-        };
         match (self.ref_log_probs.take(), &arguments.reference) {
             (Some(given), _) => Ok(given),
-            _ if !needs_one => Ok(Vec::new()),
+            _ if !self.objective.has_reference() => Ok(Vec::new()),
             (None, Some(directory)) => {
                 let reference = open_reference(directory, spec).await?;
                 reference_log_probs(gpu, self.objective, &ModelSpec::from(&reference.config), &reference, &self.batch).await

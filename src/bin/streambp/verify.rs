@@ -3,13 +3,10 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::ProgressBar;
 use streambp::error::{Error, Result};
-use streambp::gpu::Gpu;
-use streambp::model::{Config, ModelSpec, Parameters, WeightSource, Weights};
+use streambp::model::{Config, Parameters, Weights};
 use streambp::step::{Batch, Limits, Objective, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
 use streambp::train::run_file::OWN;
-use streambp::train::{
-    AdaptersOff, Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, reference_log_probs, verify,
-};
+use streambp::train::{Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, verify, with_reference};
 
 use crate::options::{ModelOptions, ObjectiveOptions, Opened, human_bytes};
 use crate::output;
@@ -65,24 +62,6 @@ impl Arguments {
         dataset.check_vocab(config)?;
         Ok(dataset)
     }
-
-    /// The first batch of the data. The reference of its pairs is the model without its adapters.
-    async fn first_batch(
-        &self,
-        objective: Objective,
-        dataset: &Dataset,
-        gpu: &Gpu,
-        spec: &ModelSpec,
-        values: &impl WeightSource,
-    ) -> Result<Batch> {
-        let batch = dataset.batch(self.seed, 0, self.batch);
-        if batch.pairs == 0 {
-            return Ok(batch);
-        }
-        let ref_log_probs = reference_log_probs(gpu, objective, spec, &AdaptersOff(values), &batch).await?;
-        let pairs = batch.pairs;
-        Ok(batch.in_pairs(pairs, ref_log_probs))
-    }
 }
 
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
@@ -91,13 +70,14 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let mut base = arguments.model.base(arguments.seed).await?;
     let dataset = arguments.dataset(&mut base.config, objective)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
-    let shape = dataset.batch(arguments.seed, 0, arguments.batch).planned_shape();
+    let batch = dataset.batch(arguments.seed, 0, arguments.batch);
+    let shape = batch.planned_shape();
     let strategies = strategies(&arguments.chunks, shape.tokens());
     let programs = strategies.iter().map(|&strategy| Program::gradients_for(objective, &spec, shape.clone(), strategy));
     let gpu = session.open().await?;
     let plans = plans(programs, gpu.limits())?;
     let gpu = session.tune(gpu, &spec).await?;
-    let batch = arguments.first_batch(objective, &dataset, &gpu, &spec, &values).await?;
+    let batch = with_reference(&gpu, objective, &spec, &values, batch).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);

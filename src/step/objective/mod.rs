@@ -30,6 +30,15 @@ impl Objective {
         }
     }
 
+    /// Does it compare the model with a reference?
+    pub fn has_reference(&self) -> bool {
+        match self {
+            Objective::CrossEntropy => false,
+            Objective::Dpo(_) => true,
+            Objective::Grpo(settings) => settings.has_reference(),
+        }
+    }
+
     /// What logits are divided by.
     pub fn temperature(&self) -> f64 {
         if let Objective::Grpo(settings) = self { settings.temperature } else { 1.0 }

@@ -9,7 +9,7 @@ mod reference;
 pub use dpo::DpoMetrics;
 pub use grpo::{GrpoMetrics, sequence_metrics};
 pub use held_out::{HeldOutPairs, ScoredSequence, TokenScore};
-pub use reference::{AdaptersOff, ReferenceModel, reference_log_probs};
+pub use reference::{AdaptersOff, ReferenceModel, reference_log_probs, with_reference};
 
 use super::Dataset;
 use crate::error::{Error, Result};

@@ -56,6 +56,19 @@ impl ReferenceModel {
     }
 }
 
+/// A batch with what the model without its adapters says of its pairs, if it has any.
+///
+/// # Errors
+/// As [`ReferenceModel::new`].
+pub async fn with_reference(gpu: &Gpu, objective: Objective, spec: &ModelSpec, values: &impl WeightSource, batch: Batch) -> Result<Batch> {
+    if batch.pairs == 0 {
+        return Ok(batch);
+    }
+    let ref_log_probs = reference_log_probs(gpu, objective, spec, &AdaptersOff(values), &batch).await?;
+    let pairs = batch.pairs;
+    Ok(batch.in_pairs(pairs, ref_log_probs))
+}
+
 /// What a model says of the labels of one batch.
 ///
 /// # Errors

@@ -6,12 +6,11 @@ use web_time::Instant;
 
 use super::messages::send;
 use super::model_client::ModelClient;
-use super::reference::asked_of;
 use crate::error::Result;
 use crate::gpu::{Ceilings, Executor, Gpu, Kernels};
 use crate::model::{Parameters, WeightSource, Weights};
 use crate::step::{Batch, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{Dataset, Profile, errors_in_f64, plan_within, verify};
+use crate::train::{Dataset, Profile, errors_in_f64, plan_within, verify, with_reference};
 use crate::web::protocol::{FromWorker, Run};
 
 /// Tokens of the proof, at most: the f64 reference runs on one core of the CPU.
@@ -22,7 +21,8 @@ const REFERENCE_PARAMETERS: u64 = 30_000_000;
 /// Times a step under every strategy, one after the other. The first step compiles and warms up, and is not counted.
 pub async fn compare(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient) -> Result<()> {
     let values = &models.first_values(run);
-    let batch = asked_of(gpu, run, values, dataset.batch(run.settings.seed, 0, run.settings.batch)).await?;
+    let batch =
+        with_reference(gpu, run.settings.objective, &run.spec, values, dataset.batch(run.settings.seed, 0, run.settings.batch)).await?;
     let mut known = Vec::new();
     for kind in StrategyKind::ALL {
         let strategy = run.settings.strategy.of_kind(kind, run.chunks);
@@ -36,7 +36,8 @@ pub async fn compare(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClie
 /// What every operation of the run's step takes.
 pub async fn profile(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient, ceilings: Ceilings) -> Result<Profile> {
     let values = &models.first_values(run);
-    let batch = asked_of(gpu, run, values, dataset.batch(run.settings.seed, 0, run.settings.batch)).await?;
+    let batch =
+        with_reference(gpu, run.settings.objective, &run.spec, values, dataset.batch(run.settings.seed, 0, run.settings.batch)).await?;
     let mut executor = ready(gpu, run, values, run.settings.strategy, &batch).await?;
     // The first time compiles and warms up.
     executor.run(Pass::GRADIENTS).await?;
@@ -85,7 +86,7 @@ fn shortened(batch: &Batch) -> Batch {
 /// lengths, and in f64 unless the model is too large for that.
 pub async fn prove(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient) -> Result<()> {
     let values = &models.first_values(run);
-    let batch = asked_of(gpu, run, values, shortened(&dataset.batch(run.settings.seed, 0, 1))).await?;
+    let batch = with_reference(gpu, run.settings.objective, &run.spec, values, shortened(&dataset.batch(run.settings.seed, 0, 1))).await?;
     let lengths = [1, 2, 3].map(|tiles| tiles * TOKEN_TILE).into_iter().filter(|&chunk| chunk < batch.shape.tokens());
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams);

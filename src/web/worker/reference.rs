@@ -1,14 +1,13 @@
-//! What the reference says of pairs of answers: computed before the first step, and of a batch that is measured.
+//! What the reference says of pairs of answers, computed before the first step.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use super::messages::send;
-use super::model_client::{FirstValues, ModelClient};
+use super::model_client::ModelClient;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::step::Batch;
-use crate::train::{AdaptersOff, Dataset, ReferenceModel, plan_within, reference_log_probs};
+use crate::train::{AdaptersOff, Dataset, ReferenceModel, plan_within};
 use crate::web::protocol::{FromWorker, Run};
 
 /// Asks the reference, until the visitor forgets the run.
@@ -41,14 +40,4 @@ impl Reference {
         };
         dataset.precompute_ref_log_probs(&mut reference, settings.batch, progress).await
     }
-}
-
-/// A batch with what the reference says of its pairs, if it has any.
-pub async fn asked_of(gpu: &Gpu, run: &Run, values: &FirstValues, batch: Batch) -> Result<Batch> {
-    if batch.pairs == 0 {
-        return Ok(batch);
-    }
-    let log_probs = reference_log_probs(gpu, run.settings.objective, &run.spec, &AdaptersOff(values), &batch).await?;
-    let pairs = batch.pairs;
-    Ok(batch.in_pairs(pairs, log_probs))
 }
