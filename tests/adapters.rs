@@ -6,7 +6,9 @@ use std::path::Path;
 
 use safetensors::SafeTensors;
 use streambp::model::{Config, Dtype, Lora, ModelSpec, Parameters, Projection, Role, Weights};
-use streambp::step::{BatchShape, Chunk, Pass, Program, Rows, Storage, Strategy, TOKEN_TILE, Tensor, TensorKind};
+use streambp::step::roll_out::RollOutShape;
+use streambp::step::{BatchShape, Chunk, Op, Pass, Program, Rows, Storage, Strategy, Tensor, TensorKind};
+use streambp::train::{Decoding, Sampling};
 
 use crate::command_line::{directory, run, small_model};
 use crate::support::fixture::{AdapterFixture, LORA_NAMES};
@@ -84,21 +86,26 @@ fn frozen_weights_lie_on_the_device_as_in_the_file() {
 /// Logits of the first sequence of the fixture's batch, computed token by token.
 fn logits(fixture: &AdapterFixture, spec: &ModelSpec, weights: &Weights) -> Vec<f64> {
     let length = fixture.batch.shape.lengths()[0];
-    let (program, logits) = Program::decode(spec, length);
+    let shape = RollOutShape { prompt: 1, rows: 1, completion: length };
+    let mut program = Program::roll_out(spec.clone(), shape);
+    let sampled = program.blocks[0].nodes.iter().find_map(|node| if let Op::Sample(op) = node.op { Some(op) } else { None }).unwrap();
+    // So that it can be read.
+    program.tensors[sampled.logits.0 as usize].storage = Storage::Own;
     let executor = &mut device::executor(&program, device::own_tuning());
     pollster::block_on(executor.load(weights)).unwrap();
-    executor.write(program.bindings.input_ids, bytemuck::cast_slice(&fixture.batch.input_ids[..length as usize]));
-    let (vocab, width) = (spec.config.vocab_size as usize, program.tensor(logits).cols as usize);
-    let mut rows = Vec::new();
-    for start in (0..length).step_by(TOKEN_TILE as usize) {
-        let count = TOKEN_TILE.min(length - start);
-        executor.run_chunk(0, Chunk { index: 0, start, count }).unwrap();
-        let chunk = device::read_f64(executor, logits);
-        rows.extend(chunk.chunks_exact(width).take(count as usize).flat_map(|row| row[..vocab].to_vec()));
+    Decoding::start(executor, &[0], Sampling::default(), [0; 32], 0..1).unwrap();
+    let vocab = spec.config.vocab_size as usize;
+    let mut logits: Vec<f64> = Vec::new();
+    for place in 0..length {
+        // Instead of what was sampled.
+        let ids: Vec<u32> = [0].into_iter().chain(fixture.batch.input_ids[..=place as usize].iter().copied()).collect();
+        executor.write(sampled.input_ids, bytemuck::cast_slice(&ids));
+        executor.run_chunk(0, Chunk { index: 0, start: shape.first_token() + place, count: 1 }).unwrap();
+        logits.extend(&device::read_f64(executor, sampled.logits)[..vocab]);
     }
     match spec.config.final_logit_softcapping {
-        Some(cap) => rows.into_iter().map(|logit| cap * (logit / cap).tanh()).collect(),
-        None => rows,
+        Some(cap) => logits.into_iter().map(|logit| cap * (logit / cap).tanh()).collect(),
+        None => logits,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use streambp::gpu::{DeviceMemory, Executor, Gpu, Kernels};
 use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
+use streambp::step::roll_out::RollOutShape;
 use streambp::step::{
     BatchShape, DpoSettings, GrpoSettings, Limits, Objective, Plan, Program, Storage, Strategy, StrategyKind, Tensor, TensorKind,
 };
@@ -63,11 +64,11 @@ fn every_buffer_is_counted_while_it_lives() {
             let plan = Plan::new(program, gpu.limits()).unwrap();
             Executor::new(Kernels::new(gpu, plan).unwrap()).await.unwrap()
         };
-        let decode = Program::decode(&config, 100).0;
+        let roll_out = Program::roll_out(&config, RollOutShape { prompt: 100, rows: 8, completion: 30 });
         let step = Program::train(&config, BatchShape::uniform(1, 100), Strategy::stream(64, 64));
         let step = executor(&gpu, step).await;
         assert_eq!(gpu.buffers(), [("step", step.created_bytes())]);
-        let samples = executor(&gpu.used_for("samples"), decode).await;
+        let samples = executor(&gpu.used_for("samples"), roll_out).await;
         assert_eq!(gpu.buffers(), [("samples", samples.created_bytes()), ("step", step.created_bytes())]);
         step.read(step.program().bindings.metrics).await.unwrap();
         drop(samples);

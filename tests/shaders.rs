@@ -9,6 +9,7 @@ use naga::{AddressSpace, GlobalVariable, Module, ScalarKind, StorageAccess, Type
 use streambp::gpu::{BindingAccess, Dispatch, FusedDispatch, KernelSource, TunableOp, Tuning, Value, dispatch};
 use streambp::model::{Config, Dtype, ModelSpec, PRESETS, Projection};
 use streambp::step::ops::Operand;
+use streambp::step::roll_out::RollOutShape;
 use streambp::step::update::AdamWParams;
 use streambp::step::{
     BatchShape, DpoLossType, DpoSettings, GrpoSettings, ImportanceSamplingLevel, Node, Objective, OpKind, Program, Strategy,
@@ -48,6 +49,8 @@ pub fn shaders() -> &'static [Checked] {
     })
 }
 
+const ROLL_OUT: RollOutShape = RollOutShape { prompt: 100, rows: 8, completion: 20 };
+
 fn dispatches() -> Vec<Dispatch> {
     let tiny = &PRESETS[0].config;
     let head_dims = [2, 10, 32, 64, 128, 256].map(|head_dim| Config { head_dim, num_hidden_layers: 1, ..tiny.clone() });
@@ -59,8 +62,8 @@ fn dispatches() -> Vec<Dispatch> {
         let shape = BatchShape::uniform(2, 100);
         let strategies = [Strategy::STANDARD, Strategy::stream(CHUNK, CHUNK)];
         let programs = strategies.map(|strategy| Program::train(&spec, shape.clone(), strategy));
-        let decode = Program::decode(&spec, 100).0;
-        for program in programs.iter().chain([&decode]).chain(&of_objectives(&spec)) {
+        let roll_out = Program::roll_out(spec.clone(), ROLL_OUT);
+        for program in programs.iter().chain([&roll_out]).chain(&of_objectives(&spec)) {
             let of_gpus = [1, 2, 3, u32::MAX].map(|busy_workgroups| Tuning { busy_workgroups, ..Tuning::GPU });
             for tuning in [Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::CPU_SUBGROUP_LONG, Tuning::SMALL_CPU].into_iter().chain(of_gpus) {
                 let nodes = program.blocks.iter().flat_map(|block| &block.nodes);
@@ -238,7 +241,8 @@ fn shaders_write_what_the_operation_says() {
     let mut declared: HashMap<OpKind, HashSet<String>> = HashMap::new();
     for config in model::families() {
         let program = Program::train(&config, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK));
-        let programs = [program].into_iter().chain(of_objectives(&(&config).into()));
+        let roll_out = Program::roll_out(&config, ROLL_OUT);
+        let programs = [program, roll_out].into_iter().chain(of_objectives(&(&config).into()));
         for node in programs.flat_map(|program| program.blocks).flat_map(|block| block.nodes) {
             let written = node.op.operands().into_iter().filter(Operand::is_written).map(|operand| operand.name.to_owned());
             declared.insert(node.op.kind(), written.collect());

@@ -98,6 +98,7 @@ impl BoundKernels {
         let tokens = self.program().tokens();
         let chunks = |&(len, _): &(u32, u32)| ChunkOrder::Ascending(len).chunks(tokens);
         let mut table = Vec::new();
+        // The slot of blocks on other tokens, which is behind the others, is written for each chunk.
         for (slot, chunk) in self.chunk_slots.iter().flat_map(chunks).enumerate() {
             table.resize(slot * BINDING_ALIGNMENT as usize, 0);
             table.extend_from_slice(bytemuck::cast_slice(&Part::whole(chunk).uniforms(&self.tiles)));
@@ -272,6 +273,10 @@ impl BoundKernels {
 
     /// The offset in bytes of a chunk's uniforms in the table of chunks.
     pub fn chunk_offset(&self, block: usize, chunk: Chunk) -> u32 {
+        let program = self.program();
+        if !program.blocks[block].chunk_order.is_of_batch() {
+            return (program.tensor(program.bindings.chunks).row_count - 1) * BINDING_ALIGNMENT as u32;
+        }
         let len = self.chunk_len(block);
         let (_, first) = self.chunk_slots.iter().find(|(l, _)| *l == len).expect("every length has its slots");
         (first + chunk.index) * BINDING_ALIGNMENT as u32

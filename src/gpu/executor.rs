@@ -264,7 +264,7 @@ impl Executor {
         self.gpu().queue.on_submitted_work_done(move || done.store(number, Ordering::Relaxed));
     }
 
-    /// Runs a block for some tokens of one chunk, as generation does.
+    /// Runs a block for some tokens of one chunk, as a roll-out does.
     ///
     /// # Errors
     /// If the device was lost or has reported an error.
@@ -272,8 +272,8 @@ impl Executor {
     /// # Panics
     /// If the tokens are not all in one chunk of the block.
     pub fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
-        let len = self.program().blocks[block].chunk_order.chunk_len(self.program().tokens());
-        assert!(chunk.start % len + chunk.count <= len, "tokens {}..{} in chunks of {len}", chunk.start, chunk.end());
+        let order = self.program().blocks[block].chunk_order;
+        assert!(order.has(chunk, self.program().tokens()), "tokens {}..{} of {order:?}", chunk.start, chunk.end());
         let chunk = Chunk { index: 0, ..chunk };
         let node = |node| OpInstance { block, chunk, node };
         let instances: Vec<OpInstance> = (0..self.bound.node_count(block)).map(node).collect();

@@ -22,6 +22,20 @@ pub(super) struct Scope<'a> {
     pub chunk: Chunk,
 }
 
+/// A tensor by tokens.
+pub(super) struct Whole {
+    all: Vec<f64>,
+    cols: usize,
+    row_modulus: usize,
+}
+
+impl Whole {
+    /// The row of a token.
+    pub fn token(&self, token: usize) -> &[f64] {
+        &self.all[token % self.row_modulus * self.cols..][..self.cols]
+    }
+}
+
 impl Scope<'_> {
     /// The operands of an operation, in the given order.
     ///
@@ -42,6 +56,13 @@ impl Scope<'_> {
             assert!((first + count) * cols <= all.len(), "rows {first}..{} of {rows:?}", first + count);
             Matrix { all, cols, first, count, row_modulus, end: start + count }
         })
+    }
+
+    /// A copy of a tensor of other tokens than those of the chunk, for look-ups by token.
+    pub fn whole(&self, id: TensorId) -> Whole {
+        let (rows, cols) = self.tensors.shapes[id.0 as usize];
+        let row_modulus = rows.row_modulus().expect("rows are tokens") as usize;
+        Whole { all: self.tensors.all(id).to_vec(), cols, row_modulus }
     }
 
     /// Adds `x` to the given columns of the chunk's rows of `sum`.

@@ -25,7 +25,8 @@ pub(super) fn lengthen(program: &mut Program) {
         if peak_bytes(program, &layout(program)) <= peak {
             return;
         }
-        longest.iter_mut().zip(&fixed).for_each(|(length, fixed)| *length = (*length / 2).next_multiple_of(TOKEN_TILE).max(*fixed));
+        let longer = longest.iter_mut().zip(&fixed).filter(|(length, fixed)| **length > **fixed);
+        longer.for_each(|(length, fixed)| *length = (*length / 2).next_multiple_of(TOKEN_TILE).max(*fixed));
     }
     program.set_chunk_lengths(&fixed);
 }

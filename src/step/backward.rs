@@ -56,7 +56,8 @@ fn recompute(b: &mut Builder, input: LayerInput) -> (TensorId, Activations) {
     b.recompute(|b| {
         let x = forward::chunk_input(b, input);
         let out = b.chunk_temporary("output", TensorKind::Activations, Widths::of(b.config()).hidden);
-        (x, forward::layer_forward(b, x, out))
+        let cache = forward::Cache::of_layer(b);
+        (x, forward::layer_forward(b, x, out, cache))
     })
 }
 

@@ -28,8 +28,19 @@ pub struct Builder {
     has_loss: bool,
     /// Is what is pushed needed for tokens with labels only?
     labelled_only: bool,
+    /// The tokens at hand, if they are not those of the batch.
+    apart: Option<TokenTensors>,
     /// What logits are divided by.
     pub(super) temperature: f64,
+}
+
+/// What a forward pass is told of its tokens.
+#[derive(Clone, Copy)]
+pub(super) struct TokenTensors {
+    /// Their ids.
+    pub input_ids: TensorId,
+    /// What is subtracted from the number of a token to give its position in its sequence.
+    pub origins: TensorId,
 }
 
 /// The LoRA adapter of a projection M×K, in the current layer.
@@ -67,6 +78,7 @@ impl Builder {
             begins_run: false,
             has_loss: false,
             labelled_only: false,
+            apart: None,
             temperature: 1.0,
         };
         builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
@@ -166,7 +178,7 @@ impl Builder {
         }
     }
 
-    fn push_tensor(&mut self, tensor: Tensor) -> TensorId {
+    pub(super) fn push_tensor(&mut self, tensor: Tensor) -> TensorId {
         push(&mut self.program.tensors, tensor)
     }
 
@@ -238,8 +250,23 @@ impl Builder {
         self.lowest_trainable_layer
     }
 
+    /// What the forward pass is told of the tokens at hand.
+    pub(super) fn token_tensors(&self) -> TokenTensors {
+        let Bindings { input_ids, segment_start, .. } = self.program.bindings;
+        self.apart.unwrap_or(TokenTensors { input_ids, origins: segment_start })
+    }
+
+    /// Makes other tokens than those of the batch the tokens at hand while `write` runs. No backward pass needs anything of them.
+    pub(super) fn with_tokens<T>(&mut self, tokens: TokenTensors, write: impl FnOnce(&mut Self) -> T) -> T {
+        self.apart = Some(tokens);
+        let result = write(self);
+        self.apart = None;
+        result
+    }
+
     fn saves(&self, saved_as: SavedActivation) -> bool {
-        self.layer() >= self.lowest_trainable_layer && self.program.strategy.saves(saved_as, self.layer(), self.config().num_hidden_layers)
+        let is_for_backward = self.apart.is_none() && self.layer() >= self.lowest_trainable_layer;
+        is_for_backward && self.program.strategy.saves(saved_as, self.layer(), self.config().num_hidden_layers)
     }
 
     /// The rows of keys and values in the current layer: a ring that spans the sliding window, or all tokens where there is no window or
@@ -306,11 +333,6 @@ impl Builder {
             element: Element::F32,
             storage: Storage::ReadBack,
         })
-    }
-
-    /// Gives a tensor a buffer of its own, so that its contents persist when the block runs again.
-    pub(super) fn outlives_the_block(&mut self, id: TensorId) {
-        self.program.tensors[id.0 as usize].storage = Storage::Own;
     }
 
     /// Makes `layer` the current layer while `write` runs.
@@ -466,6 +488,7 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         log_probs,
         pairs: None,
         samples: None,
+        roll_out: None,
         token_start: fixed("token_start", config.vocab_size + 1, 1, Element::U32, Storage::Own),
         rope_table: table,
         local_rope_table,

@@ -59,6 +59,9 @@ impl Program {
     /// token rows (weights) again, and the keys that are visible to its queries.
     fn cost_over_chunks(&self, op: &Op, order: ChunkOrder) -> Cost {
         let tokens = self.tokens();
+        if !order.is_of_batch() {
+            return self.cost_apart(op, order);
+        }
         let all = Chunk { index: 0, start: 0, count: tokens };
         let rows = |operand: &Operand| match self.tensor(operand.tensor).rows {
             Rows::Fixed(rows) => u64::from(rows) * u64::from(order.chunk_count(tokens)),
@@ -67,6 +70,14 @@ impl Program {
         };
         let bytes = |operand: Operand| rows(&operand) * self.tensor(operand.tensor).row_bytes();
         Cost { flops: self.flops(op, all), bytes: op.operands().into_iter().map(bytes).sum() }
+    }
+
+    /// The same of tokens that are not those of the batch: as if the cost grew evenly from the first chunk to the last.
+    fn cost_apart(&self, op: &Op, order: ChunkOrder) -> Cost {
+        let chunks = order.chunk_count(self.tokens());
+        let [first, last] = [0, chunks - 1].map(|number| self.cost(op, order.chunk(number, self.tokens())));
+        let over_all = |first: u64, last: u64| (first + last) * u64::from(chunks) / 2;
+        Cost { flops: over_all(first.flops, last.flops), bytes: over_all(first.bytes, last.bytes) }
     }
 
     /// Model FLOPs of a training step, as in model FLOPs utilisation (PaLM, Chowdhery et al. 2022, appendix B): 2 per parameter and token in
@@ -88,6 +99,9 @@ impl Program {
 
     fn rows_touched(&self, op: &Op, operand: &Operand, chunk: Chunk) -> u64 {
         let tensor = self.tensor(operand.tensor);
+        if let Some(rows) = op.rows_read(&self.sizes(chunk), operand) {
+            return rows;
+        }
         match tensor.rows {
             Rows::Fixed(_) => u64::from(tensor.row_count),
             _ if operand.is_visible_prefix => {

@@ -54,7 +54,7 @@ impl Granularity {
 }
 
 impl Program {
-    /// The number of operation instances of the whole step.
+    /// The number of operation instances of the whole program.
     pub fn instance_count(&self) -> u64 {
         self.blocks.iter().map(|block| self.instances_of(block)).sum()
     }
@@ -103,7 +103,7 @@ impl Program {
 
     /// The end of the granule that contains the instance `from`: the number of the first instance after it.
     pub fn granularity_end(&self, from: u64, granularity: Granularity) -> u64 {
-        let all = self.instance_count();
+        let all = self.span(Pass::STEP).end;
         if from >= all {
             return all;
         }

@@ -43,6 +43,33 @@ pub struct KeysValues {
     pub k_rstd: Option<TensorId>,
 }
 
+/// Where keys and values of a layer go: tensors with such a prefix of their names, and such rows.
+#[derive(Clone, Copy)]
+pub(super) struct Cache {
+    pub prefix: &'static str,
+    pub rows: Rows,
+}
+
+impl Cache {
+    /// That of a layer for the tokens of the batch.
+    pub(super) fn of_layer(b: &Builder) -> Cache {
+        Cache { prefix: "", rows: b.key_rows() }
+    }
+}
+
+/// What attention reads and writes in a layer.
+#[derive(Clone, Copy)]
+pub(super) struct Attended {
+    /// Queries (H·E).
+    pub q: TensorId,
+    /// Keys and values of the layer.
+    pub kv: KeysValues,
+    /// Its output (H·E).
+    pub out: TensorId,
+    /// What a backward pass needs of each row (H×2).
+    pub stats: TensorId,
+}
+
 /// The activations of a layer between its input and its output. Each has N rows if it is saved, otherwise C rows. In parentheses: columns.
 pub struct Activations {
     /// The norm of the layer's input (D).
@@ -159,7 +186,8 @@ pub fn write(b: &mut Builder) -> ForwardState {
                     }
                     _ => chunk_input(b, input),
                 };
-                layer_forward(b, x, output);
+                let cache = Cache::of_layer(b);
+                layer_forward(b, x, output, cache);
             });
         });
     }
@@ -185,19 +213,31 @@ fn layer_inputs(b: &mut Builder, hidden: TensorId) -> Vec<LayerInput> {
     [LayerInput::Embedding].into_iter().chain(below).chain(saved).collect()
 }
 
-/// One decoder layer: reads the chunk's rows of `x`, writes those of `out`.
-pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Activations {
+/// One decoder layer: reads the chunk's rows of `x`, writes those of `out`. Keys and values go into `cache`.
+pub(super) fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId, cache: Cache) -> Activations {
+    layer_with(b, x, out, cache, |b, Attended { q, kv, out, stats }| {
+        let (segment_start, window) = (b.token_tensors().origins, b.config().window(b.layer()));
+        b.push(Attention { q, k: kv.k, v: kv.v, segment_start, out, stats, window });
+    })
+}
+
+/// The same with an attention that `attend` appends.
+pub(super) fn layer_with(
+    b: &mut Builder,
+    x: TensorId,
+    out: TensorId,
+    cache: Cache,
+    attend: impl FnOnce(&mut Builder, Attended),
+) -> Activations {
     let widths = Widths::of(b.config());
-    let segment_start = b.program.bindings.segment_start;
-    let window = b.config().window(b.layer());
     let mut adapted = LoraIntermediates::default();
 
     let attention_norm = layer_norm(b, "attention_norm", x, Role::AttentionNorm);
-    let (raw_q, q, raw_k, kv) = queries_keys_values(b, attention_norm.out, &mut adapted);
+    let (raw_q, q, raw_k, kv) = queries_keys_values(b, attention_norm.out, cache, &mut adapted);
     b.for_labels(|b| {
         let attention = b.activation(SavedActivation::Attention, "attention", widths.queries);
         let stats = b.activation(SavedActivation::Attention, "attention.stats", 2 * widths.heads);
-        b.push(Attention { q, k: kv.k, v: kv.v, segment_start, out: attention, stats, window });
+        attend(b, Attended { q, kv, out: attention, stats });
         let post_attention = b.activation(SavedActivation::PostAttention, "post_attention", widths.hidden);
         let attention_output =
             add_to_residual(b, attention, (Projection::Output, Role::AttentionOutputNorm), x, post_attention, &mut adapted);
@@ -250,7 +290,7 @@ pub(super) fn chunk_input(b: &mut Builder, input: LayerInput) -> TensorId {
 
 pub(super) fn embed(b: &mut Builder, out: TensorId) {
     for slice in b.slices(Role::Embedding) {
-        b.push(Embedding { input_ids: b.program.bindings.input_ids, weight: slice.value, out, first_id: slice.first_row });
+        b.push(Embedding { input_ids: b.token_tensors().input_ids, weight: slice.value, out, first_id: slice.first_row });
     }
 }
 
@@ -289,11 +329,15 @@ pub(super) fn heads(b: &Builder, count: u32) -> NormGroups {
 fn queries_keys_values(
     b: &mut Builder,
     normed: TensorId,
+    Cache { prefix, rows }: Cache,
     adapted: &mut LoraIntermediates,
 ) -> (Option<NormInput>, TensorId, Option<TensorId>, KeysValues) {
-    let (Widths { queries, keys, .. }, rows) = (Widths::of(b.config()), b.key_rows());
+    let Widths { queries, keys, .. } = Widths::of(b.config());
     let is_normed = b.config().family().qk_norm;
-    let [k, v] = ["k", "v"].map(|name| b.of_layer(SavedActivation::KeysValues, name, TensorKind::KeysValues, rows, keys));
+    let cached = |b: &mut Builder, name: &str, cols| {
+        b.of_layer(SavedActivation::KeysValues, &format!("{prefix}{name}"), TensorKind::KeysValues, rows, cols)
+    };
+    let [k, v] = ["k", "v"].map(|name| cached(b, name, keys));
     let raw_k = is_normed.then(|| b.activation(SavedActivation::KeysValues, "raw_k", keys));
     let q = b.activation(SavedActivation::Queries, "q", queries);
     let raw_q = is_normed.then(|| b.activation(SavedActivation::Queries, "raw_q", queries));
@@ -302,7 +346,7 @@ fn queries_keys_values(
     b.for_labels(|b| project(b, normed, Projection::Query, raw_q.unwrap_or(q), None, adapted));
     let k_rstd = raw_k.map(|x| {
         let groups = heads(b, b.config().num_key_value_heads);
-        let rstd = b.of_layer(SavedActivation::KeysValues, "k.rstd", TensorKind::KeysValues, rows, groups.count);
+        let rstd = cached(b, "k.rstd", groups.count);
         b.push(RmsNorm { x, weight: b.vector(Role::KeyNorm), out: k, rstd, residual: None, groups });
         rstd
     });
@@ -371,5 +415,5 @@ pub(super) fn rope(b: &mut Builder, x: TensorId, inverse: bool) {
     let is_local = b.config().window(b.layer()).is_some();
     let bindings = &b.program.bindings;
     let table = if is_local { bindings.local_rope_table } else { bindings.rope_table };
-    b.push(Rope { x, segment_start: bindings.segment_start, table, is_local, inverse });
+    b.push(Rope { x, segment_start: b.token_tensors().origins, table, is_local, inverse });
 }

@@ -7,6 +7,7 @@ use super::batch::BatchShape;
 use super::chunk::{Chunk, ChunkOrder};
 use super::objective::Objective;
 use super::ops::{Op, RowSlice, Sizes};
+use super::roll_out::RollOutShape;
 use super::strategy::Strategy;
 use super::tensor::{Rows, Tensor, TensorId};
 use crate::model::{Config, ModelSpec, ParameterId, Parameters};
@@ -25,6 +26,8 @@ pub enum Pass {
     Backward,
     /// Gradient clipping and AdamW.
     Update,
+    /// Sampling of completions, which later steps learn from.
+    RollOut,
 }
 
 impl Pass {
@@ -41,6 +44,7 @@ impl Pass {
             Pass::Loss => "loss",
             Pass::Backward => "backward",
             Pass::Update => "update",
+            Pass::RollOut => "roll-out",
         }
     }
 }
@@ -119,6 +123,8 @@ pub struct Bindings {
     pub pairs: Option<PairBindings>,
     /// What an objective of sampled completions reads and writes.
     pub samples: Option<SampleBindings>,
+    /// What sampling reads and writes.
+    pub roll_out: Option<RollOutBindings>,
     /// The buffer into which `metrics` is copied for reading (4).
     pub read_back: TensorId,
     /// Staging buffers for chunks in flight to the host (C×D each).
@@ -149,6 +155,22 @@ pub struct SampleBindings {
     pub ref_log_probs: Option<TensorId>,
     /// Of each sequence, what [`Grpo`](super::ops::Grpo) finds (B×4).
     pub sequence_metrics: TensorId,
+}
+
+/// What sampling of completions has room for, and its tensors. Its tokens are numbered apart from those of the batch: first the prompt, then,
+/// from [`RollOutShape::first_token`] on, a token of each completion after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollOutBindings {
+    /// What it has room for.
+    pub shape: RollOutShape,
+    /// Token ids of the prompt, then of completions: the host writes the former, sampling the latter.
+    pub input_ids: TensorId,
+    /// What is subtracted from the number of a token to give its position.
+    pub origins: TensorId,
+    /// The log-probability of each sampled token by the model, before temperature, top-k and top-p.
+    pub log_probs: TensorId,
+    /// How to sample: [`Sampling`](super::roll_out::Sampling) (16).
+    pub sampling: TensorId,
 }
 
 /// A slice of consecutive rows of a parameter, with its own tensors for values, gradient and moments.
@@ -270,13 +292,20 @@ impl Program {
         self.blocks.iter().map(|block| block.nodes.len()).sum()
     }
 
-    /// The distinct chunk lengths of all blocks, in tokens, ascending. Blocks with chunks of the same length share uniform slots.
+    /// The distinct chunk lengths of all blocks on tokens of the batch, in tokens, ascending. Blocks with chunks of the same length share
+    /// uniform slots.
     pub fn chunk_lengths(&self) -> Vec<u32> {
         let tokens = self.tokens();
-        let mut lengths: Vec<u32> = self.blocks.iter().map(|block| block.chunk_order.chunk_len(tokens)).collect();
+        let orders = self.blocks.iter().map(|block| block.chunk_order).filter(|order| order.is_of_batch());
+        let mut lengths: Vec<u32> = orders.map(|order| order.chunk_len(tokens)).collect();
         lengths.sort_unstable();
         lengths.dedup();
         lengths
+    }
+
+    /// Has it blocks on other tokens than those of the batch? They share a uniform slot, which is written for each chunk.
+    pub fn has_blocks_apart(&self) -> bool {
+        self.blocks.iter().any(|block| !block.chunk_order.is_of_batch())
     }
 
     /// The blocks of a pass, with their indices.
@@ -307,8 +336,8 @@ impl Program {
         for (tensor, length) in self.tensors.iter_mut().zip(lengths).filter(|(tensor, _)| tensor.rows == Rows::Chunk) {
             tensor.row_count = length;
         }
-        let chunks = self.chunk_lengths().into_iter().map(|length| tokens.div_ceil(length)).sum();
-        let table = self.bindings.chunks;
-        self.tensors[table.0 as usize].set_rows(chunks);
+        let chunks: u32 = self.chunk_lengths().into_iter().map(|length| tokens.div_ceil(length)).sum();
+        let (table, apart) = (self.bindings.chunks, u32::from(self.has_blocks_apart()));
+        self.tensors[table.0 as usize].set_rows(chunks + apart);
     }
 }

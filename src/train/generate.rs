@@ -1,27 +1,45 @@
-//! Generation, token by token, with a KV cache.
+//! Generation: completions of a prompt, sampled on the device.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Kernels};
 use crate::model::{ModelSpec, WeightSource};
-use crate::step::{Chunk, Limits, Plan, Program, TOKEN_TILE, TensorId};
+use crate::step::roll_out::{self, RollOutShape};
+use crate::step::{Chunk, Limits, Pass, Plan, Program, RollOutBindings};
 
-/// A generator: continues a prompt.
-pub struct Generator {
-    executor: Executor,
-    logits: TensorId,
-    tokens: Vec<u32>,
-    /// The number of tokens in the KV cache.
-    done: usize,
+/// How completions are sampled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// What logits are divided by; 0 always takes the most likely token.
+    pub temperature: f64,
+    /// Sample only from that many most likely tokens; 0 for all.
+    pub top_k: u32,
+    /// Sample only from the fewest most likely tokens whose probabilities add up to that; 1 for all.
+    pub top_p: f64,
 }
 
-/// A sampler of tokens, with temperature and top-k.
-pub struct Sampler {
-    temperature: f64,
-    top_k: usize,
-    rng: ChaCha8Rng,
+impl Default for Sampling {
+    fn default() -> Self {
+        Sampling { temperature: 1.0, top_k: 0, top_p: 1.0 }
+    }
+}
+
+impl Sampling {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the invalid one.
+    pub fn validate(&self) -> Result<()> {
+        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
+            return Err(Error::Setting(format!("the temperature is {}; it must be 0 or a positive number", self.temperature)));
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            return Err(Error::Setting(format!("top-p is {}; it must be more than 0 and at most 1", self.top_p)));
+        }
+        Ok(())
+    }
 }
 
 /// A sampled token.
@@ -29,156 +47,172 @@ pub struct Sampler {
 pub struct Sampled {
     /// Its id.
     pub id: u32,
-    /// The probability that the model gave it, before temperature and top-k.
+    /// The probability that the model gave it, before temperature, top-k and top-p.
     pub probability: f32,
 }
 
-impl Generator {
-    /// Plans a generator for a context of `context` tokens, prompt included. Returns the plan and the tensor of the logits.
+/// Completions of one prompt that are being sampled. Each depends on the seed and its own number alone, not on how many are sampled with it.
+pub struct Decoding {
+    bindings: RollOutBindings,
+    block: usize,
+    rows: u32,
+    /// Tokens that each completion has so far.
+    done: u32,
+}
+
+impl Decoding {
+    /// Starts to complete a prompt, with completions numbered from `first` on: `key` is that of their random numbers.
     ///
     /// # Errors
-    /// [`Error::BindingTooLarge`] if the KV cache of a layer exceeds a binding.
-    pub fn plan(spec: &ModelSpec, context: u32, limits: Limits) -> Result<(Plan, TensorId)> {
-        let (program, logits) = Program::decode(spec, context);
-        Ok((Plan::new(program, limits)?, logits))
+    /// [`Error::Setting`] if the prompt is empty, too long, or has a token id outside the vocabulary; [`Error::DeviceLost`].
+    ///
+    /// # Panics
+    /// If the executor's program has no roll-out, or one of fewer completions.
+    pub fn start(
+        executor: &mut Executor,
+        prompt: &[u32],
+        sampling: Sampling,
+        key: [u8; 32],
+        numbers: std::ops::Range<u32>,
+    ) -> Result<Self> {
+        let bindings = executor.program().bindings.roll_out.expect("the program samples completions");
+        let (shape, vocab) = (bindings.shape, executor.program().config().vocab_size);
+        let (first, rows) = (numbers.start, numbers.len() as u32);
+        assert!((1..=shape.rows).contains(&rows), "{rows} completions at a time, where there is room for {}", shape.rows);
+        check_prompt(prompt, shape, vocab)?;
+        let prefix = prompt.len() as u32 - 1;
+        let mut blocks = executor.program().pass(Pass::RollOut).map(|(block, _)| block).collect::<Vec<usize>>();
+        let block = blocks.pop().expect("a roll-out decodes");
+        let of_prompt = blocks.pop();
+        let words = roll_out::Sampling {
+            key: bytemuck::pod_read_unaligned(&key),
+            temperature: sampling.temperature as f32,
+            top_p: sampling.top_p as f32,
+            top_k: if sampling.top_k == 0 { u32::MAX } else { sampling.top_k },
+            first_completion: first,
+            prefix,
+            padding: [0; 3],
+        };
+        executor.write(bindings.sampling, bytemuck::bytes_of(&words));
+        executor.write(bindings.origins, bytemuck::cast_slice(&shape.origins(prompt.len() as u32)));
+        let mut ids = prompt.to_vec();
+        ids.resize(shape.first_token() as usize, 0);
+        ids.extend(std::iter::repeat_n(prompt[prefix as usize], shape.rows as usize));
+        executor.write(bindings.input_ids, bytemuck::cast_slice(&ids));
+        if let Some(of_prompt) = of_prompt {
+            read_prompt(executor, of_prompt, prefix)?;
+        }
+        Ok(Decoding { bindings, block, rows, done: 0 })
+    }
+
+    /// Tokens that each completion can still have.
+    pub fn left(&self) -> u32 {
+        self.bindings.shape.completion - self.done
+    }
+
+    /// Samples the next `count` tokens of each completion, or as many as there is room for: for each completion, those tokens.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or another error of the device.
+    pub async fn advance(&mut self, executor: &mut Executor, count: u32) -> Result<Vec<Vec<Sampled>>> {
+        let RollOutBindings { shape, input_ids, log_probs, .. } = self.bindings;
+        let count = count.min(self.left());
+        let first = self.done * shape.rows;
+        for _ in 0..count {
+            let start = shape.first_token() + self.done * shape.rows;
+            executor.run_chunk(self.block, Chunk { index: 0, start, count: self.rows })?;
+            self.done += 1;
+        }
+        let bytes = 4 * u64::from(count * shape.rows);
+        let from = 4 * u64::from(shape.first_token() + shape.rows + first);
+        let ids: Vec<u32> = bytemuck::pod_collect_to_vec(&executor.read_range(input_ids, from, bytes).await?);
+        let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&executor.read_range(log_probs, 4 * u64::from(first), bytes).await?);
+        let sampled = |at: usize| Sampled { id: ids[at], probability: log_probs[at].exp() };
+        let of_row = |row: u32| (0..count).map(|place| sampled((place * shape.rows + row) as usize)).collect();
+        Ok((0..self.rows).map(of_row).collect())
+    }
+}
+
+fn check_prompt(prompt: &[u32], shape: RollOutShape, vocab: u32) -> Result<()> {
+    if prompt.is_empty() || prompt.len() > shape.prompt as usize {
+        return Err(Error::Setting(format!("the prompt has {} tokens; there is room for 1 to {}", prompt.len(), shape.prompt)));
+    }
+    match prompt.iter().find(|&&id| id >= vocab) {
+        Some(id) => Err(Error::Setting(format!("the prompt has the token {id}, and the model knows {vocab}"))),
+        None => Ok(()),
+    }
+}
+
+/// Sends all tokens of a prompt but the last through the layers.
+fn read_prompt(executor: &mut Executor, block: usize, prefix: u32) -> Result<()> {
+    let program = executor.program();
+    let len = program.blocks[block].chunk_order.chunk_len(program.tokens());
+    for start in (0..prefix).step_by(len as usize) {
+        executor.run_chunk(block, Chunk { index: 0, start, count: len.min(prefix - start) })?;
+    }
+    Ok(())
+}
+
+/// A generator: continues a prompt, with a program of its own.
+pub struct Generator {
+    executor: Executor,
+    decoding: Option<Decoding>,
+}
+
+impl Generator {
+    /// Plans a generator for completions of so many tokens of a prompt of at most so many.
+    ///
+    /// # Errors
+    /// [`Error::BindingTooLarge`] if the keys of a layer exceed a binding.
+    pub fn plan(spec: &ModelSpec, shape: RollOutShape, limits: Limits) -> Result<Plan> {
+        Plan::new(Program::roll_out(spec, shape), limits)
     }
 
     /// Allocates a generator. `kernels` are those of a plan of [`Generator::plan`].
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], or if the device was lost.
-    pub async fn new(kernels: Kernels, logits: TensorId) -> Result<Self> {
-        Ok(Generator { executor: Executor::new(kernels).await?, logits, tokens: Vec::new(), done: 0 })
+    pub async fn new(kernels: Kernels) -> Result<Self> {
+        Ok(Generator { executor: Executor::new(kernels).await?, decoding: None })
     }
 
-    /// Loads the values of all parameters and clears the context.
+    /// Loads the values of all parameters.
     ///
     /// # Errors
     /// Errors of the weight source; [`Error::DeviceLost`].
     pub async fn load(&mut self, values: &impl WeightSource) -> Result<()> {
-        self.tokens.clear();
-        self.done = 0;
+        self.decoding = None;
         self.executor.load(values).await
     }
 
-    /// Loads the values of the trainable parameters and clears the context.
+    /// Loads the values of the trainable parameters.
     ///
     /// # Errors
     /// As [`Generator::load`].
     pub async fn load_trainable(&mut self, values: &impl WeightSource) -> Result<()> {
-        self.tokens.clear();
-        self.done = 0;
+        self.decoding = None;
         self.executor.load_trainable(values).await
     }
 
-    /// Starts a new context with a prompt.
+    /// Starts completions of a prompt with these numbers.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the prompt is empty, too long, or has a token id outside the vocabulary.
-    pub fn start(&mut self, prompt: &[u32]) -> Result<()> {
-        let (context, vocab) = (self.executor.program().tokens() as usize, self.executor.program().config().vocab_size);
-        if prompt.is_empty() || prompt.len() >= context {
-            return Err(Error::Setting(format!(
-                "the prompt has {} tokens; with this context it may have 1 to {}",
-                prompt.len(),
-                context - 1
-            )));
-        }
-        if let Some(id) = prompt.iter().find(|&&id| id >= vocab) {
-            return Err(Error::Setting(format!("the prompt has the token {id}, and the model knows {vocab}")));
-        }
-        self.tokens = prompt.to_vec();
-        self.done = 0;
+    /// [`Error::Setting`] if the prompt is empty, too long, or has a token id outside the vocabulary, or if the sampling is invalid.
+    pub fn start(&mut self, prompt: &[u32], sampling: Sampling, seed: u64, numbers: std::ops::Range<u32>) -> Result<()> {
+        sampling.validate()?;
+        let key = ChaCha8Rng::seed_from_u64(seed).get_seed();
+        self.decoding = Some(Decoding::start(&mut self.executor, prompt, sampling, key, numbers)?);
         Ok(())
     }
 
-    /// Samples the next token and appends it to the context.
+    /// Samples up to `count` more tokens of each completion; none where there is no room left.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the context is full; [`Error::DeviceLost`].
-    pub async fn next(&mut self, sampler: &mut Sampler) -> Result<Sampled> {
-        let context = self.executor.program().tokens() as usize;
-        if self.tokens.len() >= context {
-            return Err(Error::Setting(format!("the context of {context} tokens is full")));
-        }
-        let logits = self.logits().await?;
-        let sampled = sampler.choose(&logits);
-        self.tokens.push(sampled.id);
-        Ok(sampled)
-    }
-
-    /// The logits after the last token (V).
-    async fn logits(&mut self) -> Result<Vec<f32>> {
-        let ids = self.executor.program().bindings.input_ids;
-        self.executor.write(ids, bytemuck::cast_slice(&self.tokens));
-        let mut last_row = 0;
-        while self.done < self.tokens.len() {
-            let tile = TOKEN_TILE as usize;
-            let count = (self.tokens.len() - self.done).min(tile - self.done % tile) as u32;
-            self.executor.run_chunk(0, Chunk { index: 0, start: self.done as u32, count })?;
-            self.done += count as usize;
-            last_row = u64::from(count - 1);
-        }
-        let tensor = self.executor.program().tensor(self.logits);
-        let (stride, vocab) = (4 * u64::from(tensor.cols), 4 * u64::from(self.executor.program().config().vocab_size));
-        let bytes = self.executor.read_range(self.logits, last_row * stride, vocab).await?;
-        let logits: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
-        Ok(match self.executor.program().config().final_logit_softcapping {
-            Some(cap) => logits.into_iter().map(|logit| (cap * (f64::from(logit) / cap).tanh()) as f32).collect(),
-            None => logits,
-        })
-    }
-}
-
-impl Sampler {
-    /// A temperature of 0 takes the most likely token; `top_k` 0 allows all tokens.
-    pub fn new(temperature: f64, top_k: usize, seed: u64) -> Self {
-        Sampler { temperature, top_k, rng: ChaCha8Rng::seed_from_u64(seed) }
-    }
-
-    fn choose(&mut self, logits: &[f32]) -> Sampled {
-        let mut order: Vec<usize> = (0..logits.len()).collect();
-        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        let keep = if self.temperature <= 0.0 { 1 } else { self.top_k };
-        if keep > 0 {
-            order.truncate(keep);
-        }
-        let top = f64::from(logits[order[0]]);
-        let weight = |i: usize| ((f64::from(logits[i]) - top) / self.temperature.max(1e-9)).exp();
-        let total: f64 = order.iter().map(|&i| weight(i)).sum();
-        let mut left = (f64::from(self.rng.next_u32()) + 0.5) / 4_294_967_296.0 * total;
-        let mut id = order[0];
-        for i in order {
-            id = i;
-            left -= weight(i);
-            if left <= 0.0 {
-                break;
-            }
-        }
-        let sum: f64 = logits.iter().map(|&l| (f64::from(l) - top).exp()).sum();
-        Sampled { id: id as u32, probability: ((f64::from(logits[id]) - top).exp() / sum) as f32 }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn top_k_leaves_the_rest_out_and_zero_temperature_takes_the_best() {
-        let logits = [0.0, 3.0, 1.0, 2.0];
-        let mut sampler = Sampler::new(1.0, 2, 1);
-        assert!((0..200).all(|_| matches!(sampler.choose(&logits).id, 1 | 3)));
-        let mut greedy = Sampler::new(0.0, 0, 1);
-        assert!((0..20).all(|_| greedy.choose(&logits).id == 1));
-    }
-
-    #[test]
-    fn shares_follow_the_probabilities() {
-        let mut sampler = Sampler::new(1.0, 0, 9);
-        let logits = [0.0, 2f32.ln()];
-        let ones = (0..3000).filter(|_| sampler.choose(&logits).id == 1).count();
-        assert!((1900..2100).contains(&ones), "{ones}");
-        assert!((sampler.choose(&[0.0, 100.0]).probability - 1.0).abs() < 1e-6);
+    /// [`Error::DeviceLost`].
+    ///
+    /// # Panics
+    /// Before [`Generator::start`].
+    pub async fn next(&mut self, count: u32) -> Result<Vec<Vec<Sampled>>> {
+        self.decoding.as_mut().expect("a prompt was given").advance(&mut self.executor, count).await
     }
 }

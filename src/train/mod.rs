@@ -37,7 +37,7 @@ pub use chunk_length::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chun
 pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
-pub use generate::{Generator, Sampled, Sampler};
+pub use generate::{Decoding, Generator, Sampled, Sampling};
 pub use objectives::{
     AdaptersOff, DpoMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, ScoredSequence, TokenScore, reference_log_probs,
     sequence_log_probs, sequence_metrics, with_reference,

@@ -99,7 +99,7 @@ sections! {
     }
     StepGrid {
         title, about, head_row, layer, all_chunks, chunk_axis, cell, cell_holds, sequences, sequence, chosen, rejected, filler, merged, now, timeline, timeline_about, peak, budget, budget_at,
-        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, back, film, film_about, film_play, film_back, film_next, film_previous, film_speed, does_clear, does_embed, does_forward, does_again, does_backward, does_loss, does_embedding_gradient, does_update, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
+        over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, back, film, film_about, film_play, film_back, film_next, film_previous, film_speed, does_clear, does_embed, does_forward, does_again, does_backward, does_loss, does_embedding_gradient, does_update, does_roll_out, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
         change, legend, export_svg, export_png, export_trace,
     }
     Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
@@ -291,7 +291,7 @@ mod tests {
             step::SavedActivation::ALL.into_iter().for_each(|keep| assert!(!texts.saved_activation(keep).is_empty()));
             Part::ALL.into_iter().for_each(|part| assert!(!texts.part(part).is_empty()));
             Granularity::ALL.into_iter().for_each(|stride| assert!(!texts.stride(stride).is_empty()));
-            for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward, Pass::Update] {
+            for pass in [Pass::Clear, Pass::Forward, Pass::Loss, Pass::Backward, Pass::Update, Pass::RollOut] {
                 assert!(!texts.pass(pass).is_empty());
             }
             let mut own = Vec::new();

@@ -131,6 +131,13 @@ impl OpHarness {
         OpHarness { builder, shape: shape.clone(), random: Random::new(1), operands: BTreeMap::new(), indices }
     }
 
+    /// A program without operations on tokens that are not those of a batch, in chunks of that order.
+    pub fn apart(config: &Config, order: ChunkOrder) -> OpHarness {
+        let mut harness = OpHarness::new(config, &Shape::whole(&[1]));
+        harness.builder.program.blocks[0].chunk_order = order;
+        harness
+    }
+
     /// Adds the tensors of an objective.
     pub fn minimise(&mut self, objective: Objective) {
         self.builder.minimise(objective);
@@ -156,6 +163,20 @@ impl OpHarness {
         let window = window.filter(|_| matches!(self.shape.rows, Rows::Ring(_)));
         let ring = window.and_then(|window| Strategy::stream(self.shape.chunk, 1).ring(self.tokens(), window));
         self.operand(name, ring.map_or(Rows::Tokens, Rows::Ring), None, cols.into())
+    }
+
+    /// A random operand with so many rows, in which a token has the row of its number, or behind the last of them again the first.
+    pub fn ring(&mut self, name: &str, rows: u32, cols: impl Into<Width>) -> TensorId {
+        self.operand(name, Rows::Ring(rows), None, cols.into())
+    }
+
+    /// Words that every token may read.
+    pub fn words(&mut self, name: &str, words: Vec<u32>) -> TensorId {
+        let id = self.builder.tensor(name, TensorKind::Scratch, Rows::Fixed(1), words.len() as u32);
+        let tensor = &mut self.builder.program.tensors[id.0 as usize];
+        (tensor.storage, tensor.element) = (Storage::Own, Element::U32);
+        self.indices(id, words);
+        id
     }
 
     /// A random matrix.
@@ -334,7 +355,10 @@ impl Ready {
         for (id, indices) in &self.indices {
             executor.write(*id, bytemuck::cast_slice(indices));
         }
-        pollster::block_on(executor.run(Pass::Forward..=Pass::Forward)).unwrap();
+        match self.program.blocks[0].chunk_order {
+            order @ ChunkOrder::Apart { .. } => order.chunks(0).for_each(|chunk| executor.run_chunk(0, chunk).unwrap()),
+            _ => pollster::block_on(executor.run(Pass::Forward..=Pass::Forward)).unwrap(),
+        }
         executor
     }
 

@@ -30,6 +30,7 @@ macro_rules! for_each_op {
             HostCopy host_copy,
             Rope rope,
             Attention attention,
+            DecodeAttention decode_attention,
             AttentionQueryGrad attention_query_grad,
             AttentionKeyValueGrad attention_key_value_grad,
             Glu glu,
@@ -39,6 +40,7 @@ macro_rules! for_each_op {
             Loss loss,
             Dpo dpo,
             Grpo grpo,
+            Sample sample,
             SquareSum square_sum,
             Clip clip,
             AdamW adamw,
@@ -139,6 +141,11 @@ impl Op {
     /// The sliding window in tokens, the query included. `None` unless it is an attention operation with a window.
     pub fn window(&self) -> Option<u32> {
         self.inner().window()
+    }
+
+    /// The rows that it reads of an operand, if these are neither those of the chunk nor what its queries see of the batch.
+    pub(super) fn rows_read(&self, sizes: &Sizes, operand: &Operand) -> Option<u64> {
+        self.inner().rows_read(sizes, operand.name)
     }
 
     /// How `later`, which comes after it but not necessarily directly, may share a dispatch with it.

@@ -62,6 +62,11 @@ pub trait Operation: Operands {
         None
     }
 
+    /// The rows that it reads of an operand, by the field's name, if these are neither those of the chunk nor what its queries see of the batch.
+    fn rows_read(&self, _sizes: &Sizes, _operand: &str) -> Option<u64> {
+        None
+    }
+
     /// May it share a dispatch with others, each in workgroups of its own?
     fn has_siblings(&self) -> bool {
         false
@@ -100,6 +105,11 @@ impl Sizes<'_> {
     /// Elements of a whole tensor.
     pub fn elements(&self, id: TensorId) -> u64 {
         self.tensor(id).elements()
+    }
+
+    /// Rows of a whole tensor.
+    pub fn rows(&self, id: TensorId) -> u32 {
+        self.tensor(id).row_count
     }
 
     /// Elements of a row.

@@ -21,6 +21,8 @@ pub enum Doing {
     EmbeddingGradient,
     /// The optimizer.
     Update,
+    /// Completions are sampled.
+    RollOut,
 }
 
 impl Doing {
@@ -37,6 +39,7 @@ impl Doing {
             (Pass::Backward, Some(layer)) => Doing::Again(layer),
             (Pass::Backward, None) => Doing::EmbeddingGradient,
             (Pass::Update, _) => Doing::Update,
+            (Pass::RollOut, _) => Doing::RollOut,
         }
     }
 }

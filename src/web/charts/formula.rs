@@ -31,6 +31,7 @@ pub fn formula(op: &Op) -> String {
             format!("a, b = x[i, e], x[i, e + E/2]\nx[i, e] = a · cos {minus} b · sin\nx[i, e + E/2] = b · cos {plus} a · sin")
         }
         Op::Attention(_) => "out = softmax(scale · q · kᵀ) · v\nstats.x = log Σ exp(scale · q · kᵀ)".to_owned(),
+        Op::DecodeAttention(_) => "out = softmax(scale · q · [prompt_k, k]ᵀ) · [prompt_v, v]".to_owned(),
         Op::AttentionQueryGrad(_) => {
             "p = exp(scale · q · kᵀ − stats.x)\nstats.y = d_out · out\nd_s = p · (d_out · vᵀ − stats.y)\nd_q = scale · d_s · k".to_owned()
         }
@@ -45,6 +46,7 @@ pub fn formula(op: &Op) -> String {
         }
         Op::Dpo(op) => dpo(&op.settings),
         Op::Grpo(op) => grpo(op),
+        Op::Sample(_) => "input_ids[i + G] = argmax(logits[i] / temperature − log e),  e ~ Exp(1)".to_owned(),
         Op::Loss(_) => "loss += −Σᵢ loss_weight[i] · log_probs[i]".to_owned(),
         Op::SquareSum(_) => "partials = Σ x²".to_owned(),
         Op::Clip(_) => "norm = √(Σ partials)\nscale = min(1, max_norm / norm)".to_owned(),

@@ -171,7 +171,7 @@ impl StepGrid {
 /// Tokens that a walk has passed, with or without the chunk at hand.
 fn done(chunk_order: ChunkOrder, chunk: Chunk, with_it: bool, all: &Range<u32>) -> Range<u32> {
     match chunk_order {
-        ChunkOrder::Ascending(_) | ChunkOrder::Whole => 0..if with_it { chunk.end() } else { chunk.start },
+        ChunkOrder::Ascending(_) | ChunkOrder::Whole | ChunkOrder::Apart { .. } => 0..if with_it { chunk.end() } else { chunk.start },
         ChunkOrder::Descending(_) => {
             let start = if with_it { chunk.start } else { chunk.end() };
             start..all.end
@@ -182,7 +182,7 @@ fn done(chunk_order: ChunkOrder, chunk: Chunk, with_it: bool, all: &Range<u32>) 
 /// Tokens that a walk has still to come to, with or without the chunk at hand.
 fn left(chunk_order: ChunkOrder, chunk: Chunk, with_it: bool, all: &Range<u32>) -> Range<u32> {
     match chunk_order {
-        ChunkOrder::Ascending(_) | ChunkOrder::Whole => {
+        ChunkOrder::Ascending(_) | ChunkOrder::Whole | ChunkOrder::Apart { .. } => {
             let start = if with_it { chunk.start } else { chunk.end() };
             start..all.end
         }

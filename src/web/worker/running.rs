@@ -12,15 +12,17 @@ use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu, Kernels, Tuning};
 use crate::model::{Parameters, Weights, WithAdapters};
 use crate::step::Granularity;
-use crate::train::{AttentionPattern, Dataset, Generator, Profile, Sampled, Sampler, Snapshot, StepReport, Trainer, plan_within};
+use crate::step::roll_out::RollOutShape;
+use crate::train::{AttentionPattern, Dataset, Generator, Profile, Sampled, Sampling, Snapshot, StepReport, Trainer, plan_within};
 use crate::web::charts::byte_text;
 use crate::web::model_protocol::{Origin, Request};
 use crate::web::protocol::{Data, FromWorker, Go, History, Run, Sample};
 
 /// Tokens of a sample, prompt included.
 const SAMPLE_TOKENS: u32 = 192;
-const TEMPERATURE: f64 = 0.8;
-const TOP_K: usize = 40;
+/// So many that the device need not wait for the worker at each.
+const TOKENS_AT_A_TIME: u32 = 8;
+const SAMPLING: Sampling = Sampling { temperature: 0.8, top_k: 40, top_p: 1.0 };
 /// Seconds between states to go back to.
 const GOOD_STATE_SECONDS: f64 = 4.0;
 
@@ -211,8 +213,9 @@ impl Running {
         let generator = match &mut self.generator {
             Some(generator) => generator,
             none => {
-                let (plan, logits) = Generator::plan(&self.run.spec, SAMPLE_TOKENS, self.gpu.limits())?;
-                let mut generator = Generator::new(Kernels::new(&self.gpu.used_for("samples"), plan)?, logits).await?;
+                let shape = RollOutShape { prompt: SAMPLE_TOKENS / 2, rows: 1, completion: SAMPLE_TOKENS };
+                let plan = Generator::plan(&self.run.spec, shape, self.gpu.limits())?;
+                let mut generator = Generator::new(Kernels::new(&self.gpu.used_for("samples"), plan)?).await?;
                 if self.run.spec.adapters().is_some() {
                     generator.load(&WithAdapters { base: &self.values, adapters: &weights }).await?;
                 }
@@ -220,11 +223,10 @@ impl Running {
             }
         };
         generator.load_trainable(&weights).await?;
-        generator.start(&ids)?;
-        let mut sampler = Sampler::new(TEMPERATURE, TOP_K, step);
+        generator.start(&ids, SAMPLING, step, 0..1)?;
         let mut written = Vec::new();
-        for _ in ids.len()..SAMPLE_TOKENS as usize {
-            written.push(generator.next(&mut sampler).await?);
+        while ids.len() + written.len() < SAMPLE_TOKENS as usize {
+            written.append(&mut generator.next(TOKENS_AT_A_TIME).await?.swap_remove(0));
         }
         if !self.run.is_encoded() {
             let prompt: Vec<u8> = ids.iter().map(|&id| id as u8).collect();

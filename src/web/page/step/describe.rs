@@ -33,6 +33,7 @@ pub fn describe_in(t: T, program: &Program, turn: u64) -> (String, String) {
         Doing::Loss => (texts.does_loss, 0),
         Doing::EmbeddingGradient => (texts.does_embedding_gradient, 0),
         Doing::Update => (texts.does_update, 0),
+        Doing::RollOut => (texts.does_roll_out, 0),
     };
     let op = program.op(at.block, at.node).kind().stem().replace('_', " ");
     (op, fill(text, &[("layer", &layer), ("chunk", &at.chunk.index)]))
