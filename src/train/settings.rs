@@ -35,7 +35,8 @@ pub struct Settings {
     /// AdamW's decay of the second moment.
     pub beta2: f64,
     /// AdamW's ε, added to the denominator.
-    pub epsilon: f64,
+    #[serde(alias = "epsilon")]
+    pub adam_epsilon: f64,
     /// The seed of the initial weights and of the order of the data.
     pub seed: u64,
 }
@@ -56,7 +57,7 @@ impl Default for Settings {
             max_grad_norm: 1.0,
             beta1: 0.9,
             beta2: 0.95,
-            epsilon: 1e-8,
+            adam_epsilon: 1e-8,
             seed: 0,
         }
     }
@@ -85,7 +86,8 @@ impl Settings {
                 self.batch, self.seq_len
             )));
         }
-        let positive = [("learning rate", self.learning_rate), ("clipping norm", self.max_grad_norm), ("epsilon", self.epsilon)];
+        let positive =
+            [("learning rate", self.learning_rate), ("clipping norm", self.max_grad_norm), ("epsilon of AdamW", self.adam_epsilon)];
         let not_negative = [("smallest learning rate", self.min_learning_rate), ("weight decay", self.weight_decay)];
         let wrong = positive
             .into_iter()
@@ -95,5 +97,19 @@ impl Settings {
             Some((name, value)) => Err(Error::Setting(format!("the {name} is {value}; it must be a positive number"))),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_an_older_run_are_read() {
+        let settings = Settings { adam_epsilon: 1e-7, ..Settings::default() };
+        let json = serde_json::to_string(&settings).unwrap();
+        let older = json.replace("adam_epsilon", "epsilon");
+        assert_ne!(older, json);
+        assert_eq!(serde_json::from_str::<Settings>(&older).unwrap(), settings);
     }
 }

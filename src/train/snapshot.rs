@@ -114,7 +114,7 @@ fn changes(before: &RunId, now: &RunId) -> (Vec<String>, Vec<String>) {
     #[rustfmt::skip]
     let Settings {
         seq_len, batch, accumulate, strategy, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
-        beta1, beta2, epsilon, seed, objective,
+        beta1, beta2, adam_epsilon, seed, objective,
     } = &before.settings;
     let s = &now.settings;
     let fixed = [
@@ -125,7 +125,7 @@ fn changes(before: &RunId, now: &RunId) -> (Vec<String>, Vec<String>) {
         difference("a clipping norm of", max_grad_norm, &s.max_grad_norm),
         difference("a beta1 of", beta1, &s.beta1),
         difference("a beta2 of", beta2, &s.beta2),
-        difference("an epsilon of", epsilon, &s.epsilon),
+        difference("an epsilon of AdamW of", adam_epsilon, &s.adam_epsilon),
         difference("a seed of", seed, &s.seed),
     ];
     if *objective != s.objective {

@@ -348,7 +348,7 @@ impl Trainer {
             learning_rate: learning_rate(s, step) as f32,
             beta1: s.beta1 as f32,
             beta2: s.beta2 as f32,
-            epsilon: s.epsilon as f32,
+            epsilon: s.adam_epsilon as f32,
             weight_decay: s.weight_decay as f32,
             max_grad_norm: s.max_grad_norm as f32,
             bias_correction1: correction(s.beta1),

@@ -71,13 +71,25 @@ fn read(directory: &Path) -> Result<Option<RunFile>> {
         return Ok(None);
     }
     let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+    serde_json::from_slice(&bytes).map(|file| Some(with_names_of_today(file))).map_err(|e| {
         Error::Setting(format!(
             "{} cannot be read ({e}); give the options of the run with --out {} --resume",
             path.display(),
             directory.display()
         ))
     })
+}
+
+/// The file of a run with today's names. Once `--epsilon` was that of AdamW; there were no runs of the objective grpo then, whose it is now.
+fn with_names_of_today(mut file: RunFile) -> RunFile {
+    if file.value("objective") != Some("grpo") {
+        for argument in &mut file.arguments {
+            if let ("epsilon", Some(value)) = parts(argument) {
+                *argument = format!("--adam-epsilon={value}");
+            }
+        }
+    }
+    file
 }
 
 /// An argument of a run's file, with a path in the run's directory.
@@ -124,4 +136,20 @@ fn lasting(value: String, out: Option<&Path>) -> String {
         return inside.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join("/");
     }
     std::path::absolute(&value).map_or(value, |path| path.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_epsilon_of_an_older_run_is_that_of_adamw() {
+        let of = |arguments: &[&str]| {
+            let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+            with_names_of_today(RunFile { arguments, written: None }).arguments
+        };
+        assert_eq!(of(&["--epsilon=1e-7", "--beta1=0.8"]), ["--adam-epsilon=1e-7", "--beta1=0.8"]);
+        assert_eq!(of(&["--objective=dpo", "--epsilon=1e-7"]), ["--objective=dpo", "--adam-epsilon=1e-7"]);
+        assert_eq!(of(&["--objective=grpo", "--epsilon=0.1"]), ["--objective=grpo", "--epsilon=0.1"]);
+    }
 }

@@ -83,8 +83,8 @@ pub struct Arguments {
     #[arg(long, default_value_t = Settings::default().beta2)]
     beta2: f64,
     /// AdamW's epsilon
-    #[arg(long, default_value_t = Settings::default().epsilon)]
-    epsilon: f64,
+    #[arg(long, default_value_t = Settings::default().adam_epsilon)]
+    adam_epsilon: f64,
     /// Seed of the initial weights and of the order of the data
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -125,7 +125,7 @@ impl Arguments {
             max_grad_norm: self.clip,
             beta1: self.beta1,
             beta2: self.beta2,
-            epsilon: self.epsilon,
+            adam_epsilon: self.adam_epsilon,
             seed: self.seed,
             strategy: Strategy::default(),
             objective: self.objective.objective()?,

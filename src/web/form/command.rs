@@ -163,7 +163,7 @@ fn optimizer(settings: &Settings) -> Vec<String> {
     #[rustfmt::skip]
     let Settings {
         seq_len, batch, accumulate, strategy: _, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
-        beta1, beta2, epsilon, seed,
+        beta1, beta2, adam_epsilon, seed,
         // It stands by itself.
         objective: _,
     } = settings;
@@ -180,7 +180,7 @@ fn optimizer(settings: &Settings) -> Vec<String> {
         unless(default.max_grad_norm, "clip", *max_grad_norm),
         unless(default.beta1, "beta1", *beta1),
         unless(default.beta2, "beta2", *beta2),
-        unless(default.epsilon, "epsilon", *epsilon),
+        unless(default.adam_epsilon, "adam-epsilon", *adam_epsilon),
         unless(0, "seed", *seed),
     ];
     options.into_iter().flatten().collect()

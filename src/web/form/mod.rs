@@ -305,7 +305,7 @@ impl Form {
             (Field::MaxGradNorm, s.max_grad_norm),
             (Field::Beta1, s.beta1),
             (Field::Beta2, s.beta2),
-            (Field::Epsilon, s.epsilon),
+            (Field::Epsilon, s.adam_epsilon),
         ];
         reals.into_iter().for_each(|(field, value)| self.set(field, value));
     }
@@ -446,7 +446,7 @@ impl Form {
             max_grad_norm: self.number(Field::MaxGradNorm)?,
             beta1: self.number(Field::Beta1)?,
             beta2: self.number(Field::Beta2)?,
-            epsilon: self.number(Field::Epsilon)?,
+            adam_epsilon: self.number(Field::Epsilon)?,
             seed: self.whole(Field::Seed)?,
         };
         settings.validate()?;
