@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 
-use super::draw::{VALIDATION_BATCHES, needed, numbered};
+use super::draw::{VALIDATION_BATCHES, needed, numbered, shuffle};
 use super::summary::Summary;
 use crate::error::{Error, Result};
 use crate::model::fingerprint::hash;
@@ -184,13 +184,6 @@ fn pack(pieces: &[Piece], order: Vec<usize>, tokens: usize) -> Plan {
                 left = tokens;
             }
         }
-    }
-}
-
-/// Shuffles uniformly (Fisher-Yates).
-pub(super) fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
-    for i in (1..order.len()).rev() {
-        order.swap(i, (rng.next_u64() % (i as u64 + 1)) as usize);
     }
 }
 

@@ -4,11 +4,8 @@
 //! of the batch's tokens is filled up with sequences without labels. The order of the pairs is drawn once per epoch, so a batch depends only on
 //! seed and number.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-
-use super::documents::{Piece, filled_up, shuffle};
-use super::draw::{VALIDATION_BATCHES, needed, numbered};
+use super::documents::{Piece, filled_up};
+use super::draw::{VALIDATION_BATCHES, in_epochs, needed, with_held_out};
 use super::summary::Summary;
 use crate::error::{Error, Result};
 use crate::model::fingerprint::hash;
@@ -47,12 +44,7 @@ impl Pairs {
             )));
         }
         let summary = Summary::of(documents.as_flattened(), seq_len);
-        let mut order: Vec<usize> = (0..documents.len()).collect();
-        shuffle(&mut order, &mut ChaCha8Rng::seed_from_u64(u64::MAX));
-        order.rotate_left((documents.len() / 10).max(1));
-        let training = documents.len() - (documents.len() / 10).max(1);
-        order[..training].sort_unstable();
-        order[training..].sort_unstable();
+        let (order, training) = with_held_out(documents.len());
         let pair = |place: usize| {
             let pieces = documents[place].each_ref().map(|document| piece(document, seq_len as usize));
             let ref_log_probs = pieces.each_ref().map(|(ids, _)| vec![0.0; ids.len()]);
@@ -82,19 +74,7 @@ impl Pairs {
 
     /// The batch with that number, of `pairs` pairs.
     pub fn batch(&self, seed: u64, number: u64, pairs: u32) -> Batch {
-        let training = self.training as u64;
-        let first = number * u64::from(pairs);
-        let mut order: (u64, Vec<usize>) = (u64::MAX, Vec::new());
-        let place = |at: u64| {
-            let epoch = at / training;
-            if order.0 != epoch {
-                order = (epoch, (0..self.training).collect());
-                shuffle(&mut order.1, &mut numbered(seed, epoch));
-            }
-            order.1[(at % training) as usize]
-        };
-        let places: Vec<usize> = (first..first + u64::from(pairs)).map(place).collect();
-        self.batch_of(&places)
+        self.batch_of(&in_epochs(self.training, seed, number * u64::from(pairs), pairs))
     }
 
     /// The held-out batches.
