@@ -6,7 +6,8 @@
 //! text, or rows of JSON ──────────────────┘
 //! ```
 //!
-//! A page that trains on bytes must not load this code, so whatever it uses may refer only to [`Document`] and [`is_named_as_rows`].
+//! A page that trains on bytes must not load this code, so whatever it uses may refer only to [`Document`], [`Prompt`] and
+//! [`is_named_as_rows`].
 
 mod built_in;
 mod conversation;
@@ -15,6 +16,8 @@ mod document;
 mod jinja_compat;
 mod json_rows;
 mod pieces;
+mod prompt;
+mod prompt_rows;
 mod replies;
 mod row;
 mod rows;
@@ -31,6 +34,8 @@ pub use conversation::{Conversation, Message};
 pub use decoder::{Decoder, StopSequence};
 pub use document::Document;
 pub use json_rows::is_named_as_rows;
+pub use prompt::Prompt;
+pub use prompt_rows::{EncodedPrompts, PromptRows};
 pub use row::Row;
 pub use rows::{Content, EncodedPairs, EncodedRows, Rows, without_mark};
 pub use template::{ChatTemplate, Rendered};
