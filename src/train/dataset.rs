@@ -1,15 +1,15 @@
 //! Datasets. A batch depends only on the dataset, the seed and the batch's number, so a resumed run sees the same batches.
 
-use std::ops::Range;
-
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 
 use super::accuracy::Answer;
 use super::documents::Documents;
 use super::draw::{VALIDATION_BATCHES, needed, numbered};
 use super::objectives::ReferenceModel;
 use super::pairs::Pairs;
+use super::prompts::{Decode, Prompts};
+use super::stream::{Stream, Tokens};
 use super::summary::Summary;
 use super::tasks::{PreferencesTask, Task};
 use crate::error::{Error, Result};
@@ -17,9 +17,9 @@ use crate::model::Config;
 use crate::model::fingerprint::hash;
 use crate::shaders;
 use crate::step::Batch;
-use crate::text::Document;
+use crate::text::{Document, Prompt};
 
-/// A dataset: a text, documents, or a generated task.
+/// A dataset: a text, documents, pairs of answers, prompts, or a generated task.
 #[derive(Debug)]
 pub struct Dataset(Kind);
 
@@ -28,6 +28,7 @@ enum Kind {
     Stream(Stream),
     Documents(Documents),
     Pairs(Pairs),
+    Prompts(Prompts),
     Generated(Generated),
 }
 
@@ -52,7 +53,7 @@ impl Dataset {
         if bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
         }
-        Self::stream(Tokens::Bytes(bytes), BYTES, seq_len)
+        Ok(Dataset(Kind::Stream(Stream::new(Tokens::Bytes(bytes), BYTES, seq_len)?)))
     }
 
     /// A text as token ids. The last tenth (at least one sequence) is held out for validation.
@@ -61,27 +62,7 @@ impl Dataset {
     /// [`Error::Data`] if the text is empty or too short for two sequences.
     pub fn tokens(ids: Vec<u32>, seq_len: u32) -> Result<Self> {
         let needed = needed(&ids);
-        Self::stream(Tokens::Ids(ids), ("tokens", needed), seq_len)
-    }
-
-    fn stream(mut training: Tokens, vocabulary: (&'static str, u32), seq_len: u32) -> Result<Self> {
-        let (len, window) = (training.len(), seq_len as usize + 1);
-        if len == 0 {
-            return Err(Error::Data("the text is empty; give it some UTF-8 text to learn from".to_owned()));
-        }
-        if len < 2 * window {
-            let advice = match len / 2 {
-                0..=8 => "take a longer text".to_owned(),
-                half => format!("take a longer text, or a sequence length of {} at most", half - 1),
-            };
-            return Err(Error::Data(format!(
-                "the text has {len} {}, and sequences of {seq_len} need {} (one to train on, one to validate); {advice}",
-                vocabulary.0,
-                2 * window
-            )));
-        }
-        let validation = training.split_off(len - window.max(len / 10));
-        Ok(Dataset(Kind::Stream(Stream { training, validation, vocabulary, seq_len })))
+        Ok(Dataset(Kind::Stream(Stream::new(Tokens::Ids(ids), ("tokens", needed), seq_len)?)))
     }
 
     /// Documents of any length, packed. A tenth of them (at least one) is held out for validation. A document longer than a sequence is
@@ -108,6 +89,31 @@ impl Dataset {
     /// [`Error::Data`] if the sequence is too short for the task.
     pub fn preferences(task: PreferencesTask, seq_len: u32) -> Result<Self> {
         Self::pairs(&task.pairs(seq_len)?, seq_len)
+    }
+
+    /// Prompts, of whose completions a model is to learn. Those longer than `longest` tokens are left out; a tenth of the others (at least one)
+    /// is held out for validation. `end` are the tokens that end a completion. Without `decode`, token ids are bytes.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are fewer than two prompts of at most that length, or an empty one.
+    pub fn prompts_of(rows: Vec<Prompt>, end: Vec<u32>, decode: Option<Decode>, longest: u32) -> Result<Self> {
+        Ok(Dataset(Kind::Prompts(Prompts::of_rows(rows, end, decode, longest)?)))
+    }
+
+    /// Prompts of a generated task, of at most `longest` tokens.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if a sequence of that length is too short for the task.
+    pub fn task_prompts(task: Task, longest: u32) -> Result<Self> {
+        Ok(Dataset(Kind::Prompts(Prompts::of_task(task, longest)?)))
+    }
+
+    /// Its prompts, if it consists of these.
+    pub fn prompts(&self) -> Option<&Prompts> {
+        match &self.0 {
+            Kind::Prompts(prompts) => Some(prompts),
+            Kind::Stream(_) | Kind::Documents(_) | Kind::Pairs(_) | Kind::Generated(_) => None,
+        }
     }
 
     /// Does it consist of pairs, which [`Objective::Dpo`](crate::step::Objective::Dpo) compares?
@@ -156,19 +162,21 @@ impl Dataset {
     /// What was read. Nothing, if the data is generated.
     pub fn summary(&self) -> Option<Summary> {
         match &self.0 {
-            Kind::Stream(stream) => Some(Summary::of_text((stream.training.len() + stream.validation.len()) as u64)),
+            Kind::Stream(stream) => Some(stream.summary()),
             Kind::Documents(documents) => Some(documents.summary()),
             Kind::Pairs(pairs) => Some(pairs.summary()),
+            Kind::Prompts(prompts) => prompts.summary(),
             Kind::Generated(_) => None,
         }
     }
 
-    /// T: the longest sequence, in tokens.
+    /// T: the longest sequence, in tokens; of prompts the longest of these, without a completion.
     pub fn seq_len(&self) -> u32 {
         match &self.0 {
             Kind::Stream(stream) => stream.seq_len,
             Kind::Documents(documents) => documents.seq_len,
             Kind::Pairs(pairs) => pairs.seq_len,
+            Kind::Prompts(prompts) => prompts.longest(),
             Kind::Generated(generated) => generated.task.visible(generated.seq_len),
         }
     }
@@ -182,6 +190,7 @@ impl Dataset {
             Kind::Stream(stream) => stream.vocabulary,
             Kind::Documents(documents) => ("the documents", documents.vocab_size()),
             Kind::Pairs(pairs) => ("the answers", pairs.vocab_size()),
+            Kind::Prompts(prompts) => ("the prompts", prompts.vocab_size()),
             Kind::Generated(_) => BYTES,
         };
         if config.vocab_size < needed {
@@ -199,95 +208,33 @@ impl Dataset {
             Kind::Stream(stream) => stream.fingerprint(),
             Kind::Documents(documents) => documents.fingerprint(),
             Kind::Pairs(pairs) => pairs.fingerprint(),
+            Kind::Prompts(prompts) => prompts.fingerprint(),
             Kind::Generated(generated) => generated.fingerprint(),
         }
     }
 
-    /// The batch with that number, of `sequences`×T tokens; of as many pairs, and twice as many tokens, if it consists of these.
+    /// The batch with that number, of `sequences`×T tokens; of as many pairs, and twice as many tokens, if it consists of these. Prompts have
+    /// none.
     pub fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
         match &self.0 {
             Kind::Stream(stream) => stream.batch(seed, number, sequences),
             Kind::Documents(documents) => documents.batch(seed, number, sequences),
             Kind::Pairs(pairs) => pairs.batch(seed, number, sequences),
+            Kind::Prompts(_) => panic!("prompts are no batch before something has gone on from them"),
             Kind::Generated(generated) => generated.batch(&mut numbered(seed, number), sequences),
         }
     }
 
-    /// The held-out batches, which no training step uses.
+    /// The held-out batches, which no training step uses. Prompts have none.
     pub fn validation(&self, sequences: u32) -> Vec<HeldOut> {
         let batches = match &self.0 {
             Kind::Stream(stream) => stream.validation(sequences),
             Kind::Documents(documents) => documents.validation(sequences),
             Kind::Pairs(pairs) => pairs.validation(sequences),
+            Kind::Prompts(_) => Vec::new(),
             Kind::Generated(generated) => return generated.validation(sequences),
         };
         batches.into_iter().map(|batch| HeldOut { batch, answers: Vec::new() }).collect()
-    }
-}
-
-/// A text, of which random ranges are the sequences.
-#[derive(Debug)]
-struct Stream {
-    training: Tokens,
-    validation: Tokens,
-    vocabulary: (&'static str, u32),
-    seq_len: u32,
-}
-
-/// Token ids. A text as bytes takes one byte per token.
-#[derive(Debug)]
-enum Tokens {
-    Bytes(Vec<u8>),
-    Ids(Vec<u32>),
-}
-
-impl Tokens {
-    fn len(&self) -> usize {
-        match self {
-            Tokens::Bytes(bytes) => bytes.len(),
-            Tokens::Ids(ids) => ids.len(),
-        }
-    }
-
-    fn split_off(&mut self, at: usize) -> Self {
-        match self {
-            Tokens::Bytes(bytes) => Tokens::Bytes(bytes.split_off(at)),
-            Tokens::Ids(ids) => Tokens::Ids(ids.split_off(at)),
-        }
-    }
-
-    fn range(&self, range: Range<usize>) -> Vec<u32> {
-        match self {
-            Tokens::Bytes(bytes) => bytes[range].iter().copied().map(u32::from).collect(),
-            Tokens::Ids(ids) => ids[range].to_vec(),
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = u32> {
-        let (bytes, ids): (&[u8], &[u32]) = match self {
-            Tokens::Bytes(bytes) => (bytes, &[]),
-            Tokens::Ids(ids) => (&[], ids),
-        };
-        bytes.iter().copied().map(u32::from).chain(ids.iter().copied())
-    }
-}
-
-impl Stream {
-    fn fingerprint(&self) -> u64 {
-        hash(self.training.iter().chain(self.validation.iter()).map(u64::from))
-    }
-
-    fn batch(&self, seed: u64, number: u64, sequences: u32) -> Batch {
-        let mut rng = numbered(seed, number);
-        let starts = (self.training.len() - self.seq_len as usize) as u64;
-        Batch::new((0..sequences).map(|_| window(&self.training, (rng.next_u64() % starts) as usize, self.seq_len)).collect())
-    }
-
-    fn validation(&self, sequences: u32) -> Vec<Batch> {
-        let windows = ((self.validation.len() - 1) / self.seq_len as usize) as u32;
-        let batches = windows.div_ceil(sequences).min(VALIDATION_BATCHES);
-        let at = |i: u32| window(&self.validation, (i % windows * self.seq_len) as usize, self.seq_len);
-        (0..batches).map(|b| Batch::new((0..sequences).map(|s| at(b * sequences + s)).collect())).collect()
     }
 }
 
@@ -324,12 +271,6 @@ impl Generated {
         }
         HeldOut { batch: Batch::new(packed), answers }
     }
-}
-
-/// `seq_len` tokens from `start` on, and the token after each as its label.
-fn window(text: &Tokens, start: usize, seq_len: u32) -> (Vec<u32>, Vec<u32>) {
-    let tokens = |from: usize| text.range(from..from + seq_len as usize);
-    (tokens(start), tokens(start + 1))
 }
 
 #[cfg(test)]

@@ -15,13 +15,17 @@ mod generate;
 mod objectives;
 mod pairs;
 mod planner;
+mod prompts;
 mod report;
+mod rewards;
+mod roll_outs;
 mod roofline;
 pub mod run_file;
 mod schedule;
 mod self_check;
 mod settings;
 mod snapshot;
+mod stream;
 mod summary;
 mod tasks;
 mod trainer;
@@ -39,11 +43,14 @@ pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, erro
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Decoding, Generator, Sampled, Sampling};
 pub use objectives::{
-    AdaptersOff, DpoMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, ScoredSequence, TokenScore, reference_log_probs,
-    sequence_log_probs, sequence_metrics, with_reference,
+    AdaptersOff, DpoMetrics, FunctionMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, RewardMetrics, ScaleRewards, ScoredSequence,
+    TokenScore, advantages, reference_log_probs, sequence_log_probs, sequence_metrics, with_reference,
 };
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
+pub use prompts::{Decode, Drawn, Prompts};
 pub use report::device_report;
+pub use rewards::{Group, RewardKind, RewardSettings, Rewards};
+pub use roll_outs::RollOutSettings;
 pub use roofline::{Profile, RooflineRow, matmul_gflops, roofline};
 pub use schedule::learning_rate;
 pub use self_check::{SelfCheck, adapter_key};

@@ -15,6 +15,9 @@ pub struct Summary {
     pub cut: u64,
     /// Documents without labels, which are left out.
     pub without_labels: u64,
+    /// Prompts that are longer than one may be, which are left out.
+    #[serde(default)]
+    pub too_long: u64,
 }
 
 impl Summary {
@@ -47,7 +50,7 @@ mod tests {
     fn what_is_cut_and_what_has_no_labels_is_counted() {
         let document = |tokens: usize, learned: bool| Document { ids: vec![1; tokens], assistant_mask: vec![learned; tokens] };
         let documents = [document(9, true), document(10, true), document(20, false), document(1, true)];
-        assert_eq!(Summary::of(&documents, 8), Summary { documents: 4, tokens: 40, labels: 17, cut: 1, without_labels: 2 });
+        assert_eq!(Summary::of(&documents, 8), Summary { documents: 4, tokens: 40, labels: 17, cut: 1, without_labels: 2, too_long: 0 });
         assert_eq!(Summary::of_text(5).labels, 4);
     }
 }

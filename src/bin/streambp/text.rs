@@ -1,6 +1,7 @@
 //! Options of tokenizers and text data.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -9,8 +10,8 @@ use streambp::model::archive::TokenizerParts;
 use streambp::model::{Config, ModelType, Preset, is_config};
 use streambp::shaders;
 use streambp::text::{
-    ChatTemplate, Content, Conversation, Document, EncodedPairs, EncodedRows, Message, Tokenizer, TokenizerFiles, train_vocabulary,
-    without_mark,
+    ChatTemplate, Content, Conversation, Document, EncodedPairs, EncodedPrompts, EncodedRows, Message, PromptRows, Tokenizer,
+    TokenizerFiles, train_vocabulary, without_mark,
 };
 use streambp::train::run_file::OWN;
 use streambp::train::{Dataset, Summary};
@@ -182,14 +183,25 @@ impl DataOptions {
         Ok((dataset, tokenizer))
     }
 
+    /// The prompts of a file of rows, and its tokenizer. Prompts have `longest` tokens at most. A preset's vocabulary size is set to the
+    /// tokenizer's. Says on standard error what was read.
+    pub fn prompts(&self, data: &str, model: &ModelOptions, config: &mut Config, longest: u32) -> Result<(Dataset, Arc<Tokenizer>)> {
+        let rows = PromptRows::read(data, &read_text(data)?)?;
+        let tokenizer = self.tokenizer(model, config, rows.texts())?;
+        let written = self.written.map_or_else(|| written(data), Ok)?;
+        let EncodedPrompts { prompts, end, tokenizer } = rows.encode(tokenizer, config.model_type, written)?;
+        let tokenizer = Arc::new(tokenizer);
+        let decoder = Arc::clone(&tokenizer);
+        let dataset = Dataset::prompts_of(prompts, end, Some(Box::new(move |ids| decoder.decode(ids))), longest)?;
+        say_what_was_read(data, &rows.count(), dataset.summary().unwrap_or_default(), longest, Purpose::Documents);
+        Ok((dataset, tokenizer))
+    }
+
     /// Reads a file, whatever it holds, or this project's shaders.
     fn encode(&self, data: &str, model: &ModelOptions, config: &mut Config, purpose: Purpose) -> Result<Encoded> {
         let text = match data {
             OWN => shaders::text(),
-            path => {
-                let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-                String::from_utf8(text).map_err(|_| Error::Data(format!("{path} is no UTF-8 text; give a text file")))?
-            }
+            path => read_text(path)?,
         };
         let text = without_mark(&text);
         match Content::of(data, text)? {
@@ -260,9 +272,14 @@ impl DataOptions {
     }
 }
 
+fn read_text(path: &str) -> Result<String> {
+    let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    String::from_utf8(text).map_err(|_| Error::Data(format!("{path} is no UTF-8 text; give a text file")))
+}
+
 /// One line on what data came to.
 fn say_what_was_read(data: &str, read: &str, summary: Summary, seq_len: u32, purpose: Purpose) {
-    let Summary { documents, tokens, labels, cut, without_labels } = summary;
+    let Summary { documents, tokens, labels, cut, without_labels, too_long } = summary;
     let documents = if documents == 1 { String::new() } else { format!("{documents} documents of ") };
     let cut = match (cut, purpose) {
         (0, _) => String::new(),
@@ -270,7 +287,8 @@ fn say_what_was_read(data: &str, read: &str, summary: Summary, seq_len: u32, pur
         _ => format!("; {cut} longer than --seq-len {seq_len} are cut, and what follows a cut does not see what precedes it"),
     };
     let left_out = if without_labels == 0 { String::new() } else { format!("; {without_labels} without labels are left out") };
-    output::say(format_args!("note: {data}: {read}, {documents}{tokens} tokens, {labels} of them labels{cut}{left_out}"));
+    let too_long = if too_long == 0 { String::new() } else { format!("; {too_long} prompts of more than {seq_len} tokens are left out") };
+    output::say(format_args!("note: {data}: {read}, {documents}{tokens} tokens, {labels} of them labels{cut}{left_out}{too_long}"));
 }
 
 /// The rendered prompt of a question, and the stop sequence of the answer.

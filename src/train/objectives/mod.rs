@@ -1,11 +1,13 @@
 //! Objectives of training: their settings, and what their steps report. What a step computes of them stands in
 //! [`step::objective`](crate::step::objective).
 
+mod advantages;
 mod dpo;
 mod grpo;
 mod held_out;
 mod reference;
 
+pub use advantages::{FunctionMetrics, RewardMetrics, ScaleRewards, advantages};
 pub use dpo::DpoMetrics;
 pub use grpo::{GrpoMetrics, sequence_metrics};
 pub use held_out::{HeldOutPairs, ScoredSequence, TokenScore};
@@ -51,6 +53,9 @@ impl Objective {
                 "the data has no pairs of answers, which the objective dpo compares; give rows with \"chosen\" and \"rejected\""
             }
             (Objective::CrossEntropy, true) => "the data has pairs of answers, which only the objective dpo compares; choose that",
+            (Objective::CrossEntropy, false) if dataset.prompts().is_some() => {
+                "the data has prompts, of whose completions only the objective grpo learns; choose that"
+            }
             _ => return Ok(()),
         };
         Err(Error::Data(what.to_owned()))

@@ -3,8 +3,9 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::example::Example;
-use super::random::below;
+use super::random::{below, between};
 use crate::step::IGNORED_LABEL;
+use crate::text::Prompt;
 
 /// The copy task: the label of every token is the letter `distance` tokens before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,6 +26,12 @@ impl CopyTask {
         let unknown = std::iter::repeat_n(IGNORED_LABEL, self.distance.min(seq_len) as usize);
         let labels = unknown.chain(ids.iter().copied()).take(ids.len()).collect();
         Example::answered(ids, labels, |_| self.distance)
+    }
+
+    /// The letters of a sequence of a random length, and the last one's label.
+    pub(super) fn prompt(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Prompt {
+        let tokens = between(rng, self.distance + 1, seq_len);
+        self.sequence(tokens, rng).prompt(tokens - 1, 1)
     }
 }
 

@@ -1,6 +1,8 @@
 //! A sequence of a task.
 
+use super::prompt::prompt;
 use crate::step::IGNORED_LABEL;
+use crate::text::Prompt;
 use crate::train::accuracy::Answer;
 
 /// A sequence of a task, and where its answers are.
@@ -20,5 +22,11 @@ impl Example {
         let labelled = (0u32..).zip(&labels).filter(|(_, label)| **label != IGNORED_LABEL);
         let answers = labelled.map(|(at, _)| Answer { positions: at..at + 1, distance: distance(at) }).collect();
         Example { ids, labels, answers }
+    }
+
+    /// The prompt that ends at that position, and whose answer are the `labels` labels from there on.
+    pub(super) fn prompt(mut self, at: u32, labels: u32) -> Prompt {
+        self.ids.truncate(at as usize + 1);
+        prompt(self.ids, &self.labels[at as usize..(at + labels) as usize])
     }
 }

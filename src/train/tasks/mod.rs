@@ -4,6 +4,7 @@
 
 mod copy;
 mod example;
+mod prompt;
 mod random;
 mod recall;
 mod sort;
@@ -14,12 +15,14 @@ use rand_chacha::ChaCha8Rng;
 
 pub use copy::CopyTask;
 pub(super) use example::Example;
+pub(super) use prompt::{END, text};
 pub use recall::RecallTask;
 pub use sort::SortTask;
 pub use stories::{Language, PreferencesTask, StoriesTask};
 pub use sum::SumTask;
 
 use crate::error::{Error, Result};
+use crate::text::Prompt;
 
 /// A generated task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -106,6 +109,18 @@ impl Task {
             Task::Stories(task) => task.sequence(seq_len, rng),
         }
     }
+
+    /// A prompt of at most `seq_len` tokens that ends where the model has to answer, with the answer: what a sequence has there as labels. A
+    /// sequence of that length must be able to hold the task.
+    pub(super) fn prompt(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Prompt {
+        match self {
+            Task::Recall(task) => task.prompt(seq_len, rng),
+            Task::Copy(task) => task.prompt(seq_len, rng),
+            Task::Sort(task) => task.prompt(rng),
+            Task::Sum(task) => task.prompt(seq_len, rng),
+            Task::Stories(task) => task.prompt(seq_len, rng),
+        }
+    }
 }
 
 /// Checks the distance and the sequence length of a task.
@@ -141,6 +156,51 @@ mod tests {
             assert!(labels.all(|&label| label != IGNORED_LABEL) && answers.iter().all(|answer| answer.distance > 0), "{task:?}");
             assert!(task.chance().is_none_or(|chance| (0.1..0.3).contains(&chance)));
             assert_eq!(ids, task.sequence(151, &mut ChaCha8Rng::seed_from_u64(7)).ids);
+        }
+    }
+
+    #[test]
+    fn every_task_asks_with_prompts_that_fit() {
+        for name in Task::NAMES {
+            let task = Task::named(name, 20).unwrap();
+            let mut rng = ChaCha8Rng::seed_from_u64(7);
+            let prompts: Vec<Prompt> = (0..40).map(|_| task.prompt(151, &mut rng)).collect();
+            let lengths: std::collections::BTreeSet<usize> = prompts.iter().map(|prompt| prompt.ids.len()).collect();
+            assert!(lengths.iter().all(|&length| length <= 151) && (name == "sort") == (lengths.len() == 1), "{name}: {lengths:?}");
+            for Prompt { ids, columns, answer } in &prompts {
+                let answer = answer.as_deref().unwrap();
+                assert!(ids.iter().all(|&id| id < 256) && answer.len() > 1 && answer.last() == Some(&END), "{name}");
+                assert!(!answer[..answer.len() - 1].contains(&END));
+                assert_eq!([&columns["prompt"], &columns["answer"]], [&text(ids), &text(&answer[..answer.len() - 1])]);
+            }
+            assert!(prompts[1..].iter().any(|prompt| prompt.answer != prompts[0].answer), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_prompt_asks_for_follows_from_it() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut of = |name: &str| {
+            let Prompt { ids, answer, .. } = Task::named(name, 9).unwrap().prompt(140, &mut rng);
+            (ids, answer.unwrap())
+        };
+        for _ in 0..20 {
+            let (ids, answer) = of("copy");
+            assert_eq!(answer[0], ids[ids.len() - 10]);
+            let (ids, answer) = of("sum");
+            assert_eq!(answer[0] + u32::from(b'0'), ids[ids.len() - 10] + ids[ids.len() - 1]);
+            let (mut ids, answer) = of("sort");
+            assert_eq!((ids.len(), ids.last()), (18, Some(&u32::from(b'>'))));
+            ids.truncate(8);
+            ids.sort_unstable();
+            assert_eq!(answer[..8], ids);
+            let (ids, answer) = of("recall");
+            let binding = 128 + (ids[ids.len() - 1] - u32::from(b'A')) * 4 + answer[0] - u32::from(b'1');
+            assert!(ids.contains(&binding));
+            assert!(of("recall-cut").0.iter().all(|&id| id < 128));
+            let (ids, answer) = of("stories");
+            let (story, answer) = (text(&ids), text(&answer));
+            assert!(story.ends_with('?') && story.contains(answer.trim()), "{story}{answer}");
         }
     }
 

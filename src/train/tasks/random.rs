@@ -8,6 +8,11 @@ pub(super) fn below(rng: &mut ChaCha8Rng, n: u32) -> u32 {
     (rng.next_u64() % u64::from(n)) as u32
 }
 
+/// A random number from `least` to `most`.
+pub(super) fn between(rng: &mut ChaCha8Rng, least: u32, most: u32) -> u32 {
+    least + below(rng, most - least + 1)
+}
+
 /// The numbers below `n` in random order (Fisher-Yates).
 pub(super) fn shuffled(rng: &mut ChaCha8Rng, n: u32) -> Vec<u32> {
     let mut order: Vec<u32> = (0..n).collect();

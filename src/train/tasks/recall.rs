@@ -4,9 +4,10 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::example::Example;
-use super::random::{below, shuffled};
+use super::random::{below, between, shuffled};
 use crate::error::{Error, Result};
 use crate::step::IGNORED_LABEL;
+use crate::text::Prompt;
 
 /// The recall task: `b₁ b₂ … filler … kᵢ kⱼ …`. A binding is one token that stands for a key with a value. The label of each key in the
 /// last quarter is its value; all other labels are ignored.
@@ -85,6 +86,14 @@ impl RecallTask {
         let hidden = seq_len - self.visible(seq_len);
         let distance = |at: u32| distances[(at + hidden - questions) as usize];
         Example::answered(ids.split_off(hidden as usize), labels.split_off(hidden as usize), distance)
+    }
+
+    /// A sequence of a random length up to its first key, and the value of that.
+    pub(super) fn prompt(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Prompt {
+        let tokens = between(rng, 4 * self.bindings, seq_len);
+        let example = self.sequence(tokens, rng);
+        let first = example.answers[0].positions.start;
+        example.prompt(first, 1)
     }
 }
 

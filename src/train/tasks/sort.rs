@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use super::example::Example;
 use super::random::below;
 use crate::step::IGNORED_LABEL;
+use crate::text::Prompt;
 
 /// The sort task: `dacb … >abcd`. The labels after the mark are the letters in order; each letter is visible before the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,6 +44,11 @@ impl SortTask {
         ids.resize(seq_len as usize, FILLER);
         labels.resize(seq_len as usize, IGNORED_LABEL);
         Example::answered(ids, labels, |at| at % self.instance() - (LETTERS - 1))
+    }
+
+    /// The letters, the filler and the mark of an instance, and the letters in order.
+    pub(super) fn prompt(&self, rng: &mut ChaCha8Rng) -> Prompt {
+        self.sequence(self.instance(), rng).prompt(LETTERS + self.distance, LETTERS)
     }
 }
 

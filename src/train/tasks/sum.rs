@@ -3,8 +3,9 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::example::Example;
-use super::random::below;
+use super::random::{below, between};
 use crate::step::IGNORED_LABEL;
+use crate::text::Prompt;
 
 /// The sum task: the label of every token is the sum of its digit and the digit `distance` tokens before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,6 +29,12 @@ impl SumTask {
         let answer = |at: usize| at.checked_sub(distance).map_or(IGNORED_LABEL, |back| ZERO + digits[at] + digits[back]);
         let labels = (0..digits.len()).map(answer).collect();
         Example::answered(digits.iter().map(|digit| ZERO + digit).collect(), labels, |_| self.distance)
+    }
+
+    /// The digits of a sequence of a random length, and the last one's label.
+    pub(super) fn prompt(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Prompt {
+        let tokens = between(rng, self.distance + 1, seq_len);
+        self.sequence(tokens, rng).prompt(tokens - 1, 1)
     }
 }
 

@@ -9,8 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 use super::example::Example;
-use super::random::{below, shuffled};
+use super::prompt::prompt;
+use super::random::{below, between, shuffled};
 use crate::error::{Error, Result};
+use crate::text::Prompt;
 use crate::train::accuracy::Answer;
 use grammar::{Grammar, Kind, VALUES};
 
@@ -46,8 +48,8 @@ impl StoriesTask {
     /// # Errors
     /// [`Error::Data`] with the required length.
     pub(super) fn check(&self, seq_len: u32) -> Result<()> {
-        let least = self.grammar().longest(Kind::tell) + self.grammar().longest(Kind::ask);
-        if (seq_len as usize) < least {
+        let least = self.least();
+        if seq_len < least {
             return Err(Error::Data(format!("stories need sequences of {least} tokens or more; this one has {seq_len}")));
         }
         Ok(())
@@ -64,6 +66,21 @@ impl StoriesTask {
         let [ids, labels] = [0, 1].map(|start| story.text.as_bytes()[start..start + seq_len].iter().map(id).collect());
         story.answers.retain(|answer| answer.positions.end as usize <= seq_len);
         Example { ids, labels, answers: story.answers }
+    }
+
+    /// A story of a random length that ends with a question, and the answer, which would fit as well.
+    pub(super) fn prompt(&self, seq_len: u32, rng: &mut ChaCha8Rng) -> Prompt {
+        let tokens = between(rng, self.least(), seq_len);
+        let (story, fact) = Story::before_question(self.grammar(), tokens as usize, rng);
+        let (line, _) = fact.kind.ask(fact.subject, fact.value);
+        let (question, answer) = line.split_at(fact.kind.question(fact.subject).len());
+        let ids = |text: &str| text.bytes().map(u32::from).collect::<Vec<u32>>();
+        prompt(ids(&(story + question)), &ids(answer.trim_end()))
+    }
+
+    /// Tokens of the shortest sequence with a fact and a question about it.
+    fn least(&self) -> u32 {
+        (self.grammar().longest(Kind::tell) + self.grammar().longest(Kind::ask)) as u32
     }
 
     fn grammar(&self) -> &'static Grammar {
@@ -116,6 +133,20 @@ impl<'a> Story<'a> {
         };
         let untold = order.into_iter().take(facts).map(fact).collect();
         Story { grammar, rng, seq_len, longest_fact, longest_question, text: String::new(), untold, told: Vec::new(), answers: Vec::new() }
+    }
+
+    /// A story and a fact that it has told. With the question about it and the answer it has `seq_len` tokens at most, and one that is only a
+    /// label.
+    fn before_question(grammar: &'static Grammar, seq_len: usize, rng: &'a mut ChaCha8Rng) -> (String, Fact) {
+        let question = grammar.longest(Kind::ask);
+        let line = grammar.scenery.iter().map(|line| line.len()).chain([question, grammar.longest(Kind::tell)]).max().unwrap_or(question);
+        let mut story = Story::new(grammar, seq_len, rng);
+        story.go_on();
+        while story.text.len() + line + question <= seq_len + 1 {
+            story.go_on();
+        }
+        let told = below(story.rng, story.told.len() as u32) as usize;
+        (story.text, story.told[told].fact)
     }
 
     /// Appends a line: the question that has been due longest, or else a new fact or scenery.

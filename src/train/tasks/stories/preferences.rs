@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::super::random::below;
-use super::grammar::{Grammar, Kind, VALUES};
+use super::grammar::{Grammar, VALUES};
 use super::{Fact, Language, StoriesTask, Story};
 use crate::error::Result;
 use crate::text::Document;
@@ -43,19 +43,10 @@ impl PreferencesTask {
 }
 
 fn pair(grammar: &'static Grammar, seq_len: usize, rng: &mut ChaCha8Rng) -> [Document; 2] {
-    let question = grammar.longest(Kind::ask);
-    let line = grammar.scenery.iter().map(|line| line.len()).chain([question, grammar.longest(Kind::tell)]).max().unwrap_or(question);
-    let mut story = Story::new(grammar, seq_len, rng);
-    story.go_on();
-    // The last token is only a label.
-    while story.text.len() + line + question <= seq_len + 1 {
-        story.go_on();
-    }
-    let told = below(story.rng, story.told.len() as u32) as usize;
-    let fact = story.told[told].fact;
+    let (story, fact) = Story::before_question(grammar, seq_len, rng);
     let right = fact.kind.values.iter().position(|&value| value == fact.value).expect("a fact has a value of its kind");
-    let wrong = (right + 1 + below(story.rng, VALUES as u32 - 1) as usize) % VALUES;
-    [right, wrong].map(|value| answered(&story.text, Fact { value: fact.kind.values[value], ..fact }))
+    let wrong = (right + 1 + below(rng, VALUES as u32 - 1) as usize) % VALUES;
+    [right, wrong].map(|value| answered(&story, Fact { value: fact.kind.values[value], ..fact }))
 }
 
 /// A story, the question about a fact, and that fact as the answer.

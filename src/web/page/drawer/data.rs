@@ -37,7 +37,8 @@ pub fn view(state: State, t: T) -> impl IntoView {
         Some(view! { <p class="hint" id="given">{fill(t.data.given, &[("name", &given.name), ("bytes", &length)])}</p> })
     };
     let read = move || {
-        let Summary { documents, tokens, labels, cut, without_labels } = state.run.read.get()?;
+        // There are no prompts in a page.
+        let Summary { documents, tokens, labels, cut, without_labels, too_long: _ } = state.run.read.get()?;
         let read = fill(t.data.read, &[("documents", &whole(documents)), ("tokens", &whole(tokens)), ("labels", &whole(labels))]);
         let lost = [(cut, t.data.cut), (without_labels, t.data.without_labels)].into_iter().filter(|(count, _)| *count > 0);
         let lost = lost.map(|(count, sentence)| fill(sentence, &[("count", &whole(count))]));
