@@ -14,6 +14,7 @@ mod out_directory;
 mod output;
 mod plan;
 mod record;
+mod rewards;
 mod session;
 mod signals;
 mod text;

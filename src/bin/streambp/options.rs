@@ -175,7 +175,10 @@ impl ObjectiveOptions {
 }
 
 /// Refuses options of another objective, each of which may be given.
-fn refuse_given(objective: &str, options: &[(&str, bool)]) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Setting`] with the first that is.
+pub fn refuse_given(objective: &str, options: &[(&str, bool)]) -> Result<()> {
     match options.iter().find(|(_, is_given)| *is_given) {
         Some((name, _)) => Err(Error::Setting(format!("{name} belongs to --objective {objective}; add that, or leave it out"))),
         None => Ok(()),

@@ -119,8 +119,10 @@ pub fn arguments(train: &Command, matches: &ArgMatches, out: Option<&Path>) -> V
             continue;
         }
         let values: Vec<String> = matches.get_raw(id).into_iter().flatten().map(|value| value.to_string_lossy().into_owned()).collect();
-        let value = values.join(",");
-        arguments.push(format!("--{name}={}", if PATHS.contains(&name) { lasting(value, out) } else { value }));
+        // Only a list whose values have commas between them is one argument: a pattern may have a comma within.
+        let values = if argument.get_value_delimiter().is_some() { vec![values.join(",")] } else { values };
+        let argument = |value| format!("--{name}={}", if PATHS.contains(&name) { lasting(value, out) } else { value });
+        arguments.extend(values.into_iter().map(argument));
     }
     arguments
 }

@@ -3,6 +3,7 @@ mod of_page;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{ArgMatches, Args, Command};
 use streambp::error::{Error, Result};
@@ -12,7 +13,7 @@ use streambp::step::{BatchShape, Objective, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::run_file::{OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use streambp::train::{
-    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
+    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, Rewards, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
 };
 
 use crate::options::{
@@ -22,6 +23,7 @@ use crate::options::{
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
 use crate::record;
+use crate::rewards::RewardOptions;
 use crate::session::Session;
 use crate::signals::Signal;
 use crate::text::{DataOptions, written};
@@ -59,6 +61,8 @@ pub struct Arguments {
     /// Model directory of the reference (for dpo) [default: the model before training, without its adapters]
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
+    #[command(flatten)]
+    rewards: RewardOptions,
     #[command(flatten)]
     strategy: StrategyOptions,
     /// Peak learning rate
@@ -155,7 +159,10 @@ impl Arguments {
     }
 
     /// The dataset, and its tokenizer if it is a file. A preset's vocabulary size is set to the tokenizer's.
-    fn dataset(&self, config: &mut Config, objective: Objective) -> Result<(Dataset, Option<Tokenizer>)> {
+    fn dataset(&self, config: &mut Config, objective: Objective) -> Result<(Dataset, Option<Arc<Tokenizer>>)> {
+        if let Objective::Grpo(settings) = objective {
+            return self.prompts(config, settings.max_completion_length);
+        }
         if let Some(task) = PreferencesTask::named(&self.data) {
             self.text.refuse(&self.data)?;
             return Ok((Dataset::preferences(task, self.seq_len)?, None));
@@ -168,7 +175,7 @@ impl Arguments {
                 )));
             }
             let (dataset, tokenizer) = self.text.pairs(&self.data, &self.model, config, self.seq_len)?;
-            return Ok((dataset, Some(tokenizer)));
+            return Ok((dataset, Some(Arc::new(tokenizer))));
         }
         let made_up = match self.data.as_str() {
             OWN if self.text.keeps_tokenizer() => Dataset::own(self.seq_len),
@@ -176,12 +183,42 @@ impl Arguments {
                 Some(task) => Dataset::task(task, self.seq_len),
                 None => {
                     let (dataset, tokenizer) = self.text.dataset(name, &self.model, config, self.seq_len)?;
-                    return Ok((dataset, Some(tokenizer)));
+                    return Ok((dataset, Some(Arc::new(tokenizer))));
                 }
             },
         };
         self.text.refuse(&self.data)?;
         Ok((made_up?, None))
+    }
+
+    /// The prompts before completions of that many tokens, and their tokenizer if they are rows.
+    fn prompts(&self, config: &mut Config, completion: u32) -> Result<(Dataset, Option<Arc<Tokenizer>>)> {
+        let Some(longest @ 1..) = self.seq_len.checked_sub(completion) else {
+            return Err(Error::Setting(format!(
+                "--seq-len {} has no room for a prompt before a completion of {completion} tokens; give a longer one, or a shorter --max-completion-length",
+                self.seq_len
+            )));
+        };
+        if let Some(task) = Task::named(&self.data, self.distance) {
+            self.text.refuse(&self.data)?;
+            return Ok((Dataset::task_prompts(task, longest)?, None));
+        }
+        if !is_given_text(&self.data) {
+            return Err(Error::Setting(format!(
+                "{} has no prompts, of which --objective grpo samples completions; give a generated task, or rows with \"prompt\"",
+                self.data
+            )));
+        }
+        let (dataset, tokenizer) = self.text.prompts(&self.data, &self.model, config, longest)?;
+        Ok((dataset, Some(tokenizer)))
+    }
+
+    /// Checks the rewards before anything takes time: one that cannot be given, and any if the objective gives none.
+    fn check_rewards(&self, objective: Objective) -> Result<()> {
+        match objective {
+            Objective::CrossEntropy | Objective::Dpo(_) => self.rewards.refuse(),
+            Objective::Grpo(_) => Rewards::new(&self.rewards.settings(&self.data, !is_given_text(&self.data))?).map(drop),
+        }
     }
 
     /// The strategy of the options. If none is given and there is a budget, the fastest that fits.
@@ -250,6 +287,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let settings = arguments.settings()?;
     settings.validate()?;
     refuse_reference(arguments.reference.as_deref(), settings.objective)?;
+    arguments.check_rewards(settings.objective)?;
     session.signals.listen("step")?;
     let out = arguments.open_out()?;
     let mut base = arguments.model.base(arguments.seed).await?;
@@ -296,7 +334,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     if let Some(out) = &out {
         let weights = training.trainer.weights().await?;
-        let written = arguments.write_result(out.path(), &spec, &values, tokenizer.as_ref(), &weights);
+        let written = arguments.write_result(out.path(), &spec, &values, tokenizer.as_deref(), &weights);
         written.map_err(|error| not_written(&error, outcome.is_ok()))?;
     }
     outcome?;
