@@ -196,7 +196,7 @@ mod tests {
     fn rows(count: u32) -> Vec<Prompt> {
         let prompt = |id: u32| {
             let columns = [("prompt".to_owned(), id.to_string().into())].into_iter().collect();
-            Prompt { ids: vec![id; 2 + id as usize % 5], columns, answer: (id % 2 == 0).then(|| vec![id, 7]) }
+            Prompt { ids: vec![id; 2 + id as usize % 5], columns, answer: id.is_multiple_of(2).then(|| vec![id, 7]) }
         };
         (0..count).map(prompt).collect()
     }

@@ -2,7 +2,9 @@
 
 use clap::Args;
 use streambp::error::{Error, Result};
-use streambp::train::{RewardKind, RewardSettings};
+use streambp::step::Objective;
+use streambp::train::run_file::is_given_text;
+use streambp::train::{RewardKind, RewardSettings, Rewards};
 
 use crate::options::refuse_given;
 
@@ -29,11 +31,19 @@ pub struct RewardOptions {
 }
 
 impl RewardOptions {
-    /// Refuses what is given, if the objective rewards nothing.
+    /// Checks them before anything takes time.
     ///
     /// # Errors
-    /// [`Error::Setting`] with the first option that is given.
-    pub fn refuse(&self) -> Result<()> {
+    /// As [`RewardOptions::settings`], and with a pattern that is malformed; if the objective rewards nothing, with the first option that is
+    /// given.
+    pub fn check(&self, objective: Objective, data: &str) -> Result<()> {
+        match objective {
+            Objective::CrossEntropy | Objective::Dpo(_) => self.refuse(),
+            Objective::Grpo(_) => Rewards::new(&self.settings(data)?).map(drop),
+        }
+    }
+
+    fn refuse(&self) -> Result<()> {
         let given = [
             ("--rewards", !self.rewards.is_empty()),
             ("--reward-weights", !self.reward_weights.is_empty()),
@@ -43,18 +53,19 @@ impl RewardOptions {
         refuse_given("grpo", &given)
     }
 
-    /// The rewards of a run on that data. A generated task has answers to compare with.
+    /// The rewards of a run on that data.
     ///
     /// # Errors
     /// [`Error::Setting`] if there is none, if there are not as many weights, or with a time limit of nothing.
-    pub fn settings(&self, data: &str, is_generated: bool) -> Result<Vec<RewardSettings>> {
+    pub fn settings(&self, data: &str) -> Result<Vec<RewardSettings>> {
         let timeout = self.reward_timeout.unwrap_or(TIMEOUT);
         let command = self.reward_command.iter().map(|line| RewardKind::Command { line: line.clone(), timeout });
         let mut kinds: Vec<RewardKind> = self.rewards.iter().cloned().chain(command).collect();
         if self.reward_timeout.is_some() && self.reward_command.is_none() {
             return Err(Error::Setting("--reward-timeout limits --reward-command; add that, or leave it out".to_owned()));
         }
-        if kinds.is_empty() && is_generated {
+        // A generated task has answers to compare with.
+        if kinds.is_empty() && !is_given_text(data) {
             kinds.push(RewardKind::Answer);
         }
         if kinds.is_empty() {
@@ -96,22 +107,26 @@ mod tests {
 
     #[test]
     fn rewards_come_with_their_weights_and_the_command_last() {
-        let given = options(&["--rewards", "answer", "regex:a,b", "--reward-command", "score", "--reward-weights", "1", "-0.5,2"]);
-        let found = given.settings("rows.jsonl", false).unwrap();
+        let given = options(&["--rewards", "answer", "regex:a,b", "--reward-command", "score", "--reward-weights", "1", "-0.5", "2"]);
+        let found = given.settings("rows.jsonl").unwrap();
         let expected = [
             (RewardKind::Answer, 1.0),
             (RewardKind::Regex("a,b".to_owned()), -0.5),
             (RewardKind::Command { line: "score".to_owned(), timeout: 60 }, 2.0),
         ];
         assert_eq!(found, expected.map(|(kind, weight)| RewardSettings { kind, weight }));
-        let twice = options(&["--rewards", "answer", "--rewards", "length:9"]).settings("rows.jsonl", false).unwrap();
+        let twice = options(&["--rewards", "answer", "--rewards", "length:9"]).settings("rows.jsonl").unwrap();
         assert_eq!(twice.iter().map(|one| one.kind.name()).collect::<Vec<_>>(), ["answer", "length"]);
-        assert_eq!(options(&[]).settings("sort", true).unwrap(), [RewardSettings { kind: RewardKind::Answer, weight: 1.0 }]);
+        // As the file of a run has them.
+        let again = options(&["--rewards=answer", "--rewards=regex:a,b", "--reward-weights=-0.5,2"]).settings("rows.jsonl").unwrap();
+        assert_eq!(again.iter().map(|one| one.weight).collect::<Vec<_>>(), [-0.5, 2.0]);
+        assert_eq!(again[1].kind, RewardKind::Regex("a,b".to_owned()));
+        assert_eq!(options(&[]).settings("sort").unwrap(), [RewardSettings { kind: RewardKind::Answer, weight: 1.0 }]);
     }
 
     #[test]
     fn what_does_not_go_together_is_refused_by_name() {
-        let said = |words: &[&str]| options(words).settings("rows.jsonl", false).unwrap_err().to_string();
+        let said = |words: &[&str]| options(words).settings("rows.jsonl").unwrap_err().to_string();
         assert!(said(&[]).contains("of rows.jsonl is worth; give --rewards answer"));
         assert!(said(&["--rewards", "answer", "--reward-timeout", "3"]).contains("--reward-timeout limits --reward-command"));
         assert!(said(&["--rewards", "answer", "--reward-weights", "1", "2"]).contains("2 weights for 1 rewards (answer)"));

@@ -13,7 +13,7 @@ use streambp::step::{BatchShape, Objective, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::run_file::{OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use streambp::train::{
-    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, Rewards, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
+    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
 };
 
 use crate::options::{
@@ -213,14 +213,6 @@ impl Arguments {
         Ok((dataset, Some(tokenizer)))
     }
 
-    /// Checks the rewards before anything takes time: one that cannot be given, and any if the objective gives none.
-    fn check_rewards(&self, objective: Objective) -> Result<()> {
-        match objective {
-            Objective::CrossEntropy | Objective::Dpo(_) => self.rewards.refuse(),
-            Objective::Grpo(_) => Rewards::new(&self.rewards.settings(&self.data, !is_given_text(&self.data))?).map(drop),
-        }
-    }
-
     /// The strategy of the options. If none is given and there is a budget, the fastest that fits.
     async fn choose_strategy(
         &self,
@@ -287,7 +279,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let settings = arguments.settings()?;
     settings.validate()?;
     refuse_reference(arguments.reference.as_deref(), settings.objective)?;
-    arguments.check_rewards(settings.objective)?;
+    arguments.rewards.check(settings.objective, &arguments.data)?;
     session.signals.listen("step")?;
     let out = arguments.open_out()?;
     let mut base = arguments.model.base(arguments.seed).await?;

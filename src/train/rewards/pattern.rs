@@ -48,7 +48,7 @@ fn compiled(pattern: &str) -> Result<Compiled, String> {
     let said = |error: JsValue| error.dyn_ref::<js_sys::Error>().map_or_else(String::new, |error| error.message().into());
     let constructor = js_sys::Reflect::get(&js_sys::global(), &"RegExp".into()).map_err(said)?;
     let arguments = js_sys::Array::of2(&pattern.into(), &"u".into());
-    let made = js_sys::Reflect::construct(constructor.unchecked_ref(), &arguments).map_err(said)?;
+    let made = js_sys::Reflect::construct(constructor.unchecked_ref::<js_sys::Function>(), &arguments).map_err(said)?;
     Ok(made.unchecked_into())
 }
 
