@@ -17,6 +17,7 @@ struct Params$ { row_vec4s: u32, ids: u32, rows: u32, first_token: u32, softcap:
 const LOWEST$: f32 = -1e30;
 
 var<workgroup> found$: array<vec4<f32>, $WORKGROUP_SIZE>;
+var<workgroup> found_ids$: array<u32, $WORKGROUP_SIZE>;
 
 // Of what each thread has found: the largest of four numbers, and the sum.
 fn largest_of_all$(values: vec4<f32>, local_invocation_index: u32) -> f32 {
@@ -159,15 +160,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     }
 #end
   }
-  found$[local_invocation_index] = vec4(best, bitcast<f32>(best_id), 0.0, 0.0);
+  found$[local_invocation_index] = vec4(best);
+  found_ids$[local_invocation_index] = best_id;
   workgroupBarrier();
   if local_invocation_index == 0u {
     for (var i = 1u; i < $WORKGROUP_SIZEu; i++) {
-      let other = found$[i];
-      let other_id = bitcast<u32>(other.y);
-      if other.x > best || (other.x == best && other_id < best_id) {
-        best = other.x;
-        best_id = other_id;
+      let other = found$[i].x;
+      if other > best || (other == best && found_ids$[i] < best_id) {
+        best = other;
+        best_id = found_ids$[i];
       }
     }
     input_ids$[chunk.start + params$.rows + row] = best_id;

@@ -28,8 +28,8 @@ impl Rewards {
         let SampledBatch { batch, advantages, old_log_probs, ref_log_probs } = read;
         fixture.settings.has_old_log_probs = old_log_probs.is_some();
         assert_eq!(ref_log_probs.is_some(), fixture.settings.has_reference(), "{}", fixture.name);
-        let GrpoSettings { loss_type, max_completion_length: longest, .. } = fixture.settings;
-        let batch = batch.in_samples(loss_type, longest, advantages, old_log_probs.unwrap_or_default(), ref_log_probs.unwrap_or_default());
+        let mean = fixture.settings.mean();
+        let batch = batch.in_samples(mean, advantages, old_log_probs.unwrap_or_default(), ref_log_probs.unwrap_or_default());
         Rewards { fixture, batch }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::objective::GrpoLossType;
+use super::objective::{GrpoLossType, SampleMean};
 
 /// The label of a token without loss (`-100` in PyTorch and Hugging Face).
 pub const IGNORED_LABEL: u32 = u32::MAX;
@@ -137,42 +137,37 @@ impl Batch {
     }
 
     /// The same batch as sampled completions, each with an advantage, and with log-probabilities of its labels by the model that sampled them
-    /// and by the reference, where there are any. The objective is a mean as the loss type says.
+    /// and by the reference, where there are any. Sequences behind them have no labels.
     ///
     /// # Panics
-    /// If there are others than one advantage for each sequence, or log-probabilities of other tokens.
-    pub fn in_samples(
-        self,
-        loss_type: GrpoLossType,
-        longest: u32,
-        advantages: Vec<f32>,
-        old_log_probs: Vec<f32>,
-        ref_log_probs: Vec<f32>,
-    ) -> Self {
-        assert_eq!(advantages.len(), self.shape.lengths().len(), "advantages, and sequences");
+    /// If there are more advantages than sequences, or log-probabilities of other tokens.
+    pub fn in_samples(self, mean: SampleMean, advantages: Vec<f32>, old_log_probs: Vec<f32>, ref_log_probs: Vec<f32>) -> Self {
+        assert!(advantages.len() <= self.shape.lengths().len(), "{} advantages of {:?}", advantages.len(), self.shape);
         for log_probs in [&old_log_probs, &ref_log_probs] {
             assert!(log_probs.is_empty() || log_probs.len() == self.input_ids.len(), "{} log-probabilities", log_probs.len());
         }
-        let (sequences, all) = (advantages.len() as f64, self.label_count() as f64);
-        let terms = |labels: usize| match loss_type {
-            GrpoLossType::Dapo | GrpoLossType::Bnpo => all,
-            GrpoLossType::Grpo => sequences * labels as f64,
-            GrpoLossType::DrGrpo => sequences * f64::from(longest),
+        let SampleMean { loss_type, longest, batches, labels } = mean;
+        let (sequences, batches) = (advantages.len() as f64, f64::from(batches));
+        let terms = |of_sequence: usize| match loss_type {
+            GrpoLossType::Dapo => labels.unwrap_or(self.label_count()) as f64,
+            GrpoLossType::Bnpo => self.label_count() as f64 * batches,
+            GrpoLossType::Grpo => sequences * of_sequence as f64 * batches,
+            GrpoLossType::DrGrpo => sequences * f64::from(longest) * batches,
         };
         let mut rest = &self.labels[..];
         let mut loss_weight = Vec::with_capacity(rest.len());
         for &length in self.shape.lengths() {
-            let (labels, others) = rest.split_at(length as usize);
-            let counted = labels.iter().filter(|&&label| label != IGNORED_LABEL).count();
-            loss_weight.extend(labels.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { (1.0 / terms(counted)) as f32 }));
+            let (of_sequence, others) = rest.split_at(length as usize);
+            let counted = of_sequence.iter().filter(|&&label| label != IGNORED_LABEL).count();
+            loss_weight.extend(of_sequence.iter().map(|&label| if label == IGNORED_LABEL { 0.0 } else { (1.0 / terms(counted)) as f32 }));
             rest = others;
         }
         Batch { loss_weight, advantages, old_log_probs, ref_log_probs, ..self }
     }
 
-    /// The shape to plan a step on this batch for: the sequences that fill up a batch of pairs are not among its pairs.
+    /// The shape to plan a step on this batch for: the sequences that fill up a batch of pairs or of samples are none of these.
     pub fn planned_shape(&self) -> BatchShape {
-        let sequences = 2 * self.pairs;
+        let sequences = (2 * self.pairs).max(self.advantages.len() as u32);
         match sequences > 0 && self.shape.lengths().len() as u32 > sequences {
             true => BatchShape::uniform(sequences, self.shape.tokens() / sequences),
             false => self.shape.clone(),

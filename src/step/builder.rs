@@ -394,7 +394,8 @@ impl Builder {
     /// operation has not computed, only operations of the same kind may read.
     pub(super) fn for_labels<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
         let is_behind_the_last_attention = self.layer.is_none_or(|layer| layer + 1 == self.config().num_hidden_layers);
-        let outer = std::mem::replace(&mut self.labelled_only, self.has_loss && is_behind_the_last_attention);
+        let has_labels = self.has_loss && self.apart.is_none();
+        let outer = std::mem::replace(&mut self.labelled_only, has_labels && is_behind_the_last_attention);
         let result = write(self);
         self.labelled_only = outer;
         result

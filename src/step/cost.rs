@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use super::chunk::{Chunk, ChunkOrder};
 use super::ops::{Op, Operand};
-use super::program::{Block, Program};
+use super::program::{Block, Pass, Program};
 use super::tensor::Rows;
 use crate::model::{Parameter, Role};
 
@@ -41,10 +41,10 @@ impl Program {
         Cost { flops: self.flops(op, chunk), bytes: op.operands().into_iter().map(bytes).sum() }
     }
 
-    /// The cost of a whole step.
+    /// The cost of a whole step, without that of sampling what it learns from.
     pub fn step_cost(&self) -> Cost {
         let mut sum = Cost::default();
-        self.blocks.iter().for_each(|block| sum += self.block_cost(block));
+        self.blocks.iter().filter(|block| Pass::STEP.contains(&block.pass)).for_each(|block| sum += self.block_cost(block));
         sum
     }
 

@@ -42,7 +42,7 @@ pub use cost::Cost;
 pub use execution_order::{Granularity, OpInstance};
 pub use labelled_tiles::LabelledTiles;
 pub use memory_layout::{Allocation, Buffer, ProgramPoint};
-pub use objective::{DpoLossType, DpoSettings, GrpoLossType, GrpoSettings, ImportanceSamplingLevel, Objective};
+pub use objective::{DpoLossType, DpoSettings, GrpoLossType, GrpoSettings, ImportanceSamplingLevel, Objective, SampleMean};
 pub use ops::{NormGroups, Op, OpKind, RowSlice, VocabRange};
 pub use plan::{Limits, LiveTensor, Plan};
 pub use program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program, RollOutBindings, SampleBindings};

@@ -104,16 +104,16 @@ impl Program {
     /// If the shape has no room for anything, or for more completions than can be sampled together.
     pub fn roll_out(spec: impl Into<ModelSpec>, shape: RollOutShape) -> Program {
         let mut b = Builder::new(spec, BatchShape::uniform(1, shape.prompt + shape.completion), Strategy::stream(TOKEN_TILE, TOKEN_TILE));
-        write(&mut b, shape);
+        add_tensors(&mut b, shape);
+        write(&mut b);
         b.finish()
     }
 }
 
-/// Appends the roll-out.
-pub(super) fn write(b: &mut Builder, shape: RollOutShape) {
-    shape.check();
-    let bindings = add_tensors(b, shape);
-    b.program.bindings.roll_out = Some(bindings);
+/// Appends the roll-out, whose tensors were added.
+pub(super) fn write(b: &mut Builder) {
+    let bindings = b.program.bindings.roll_out.expect("its tensors were added");
+    let shape = bindings.shape;
     let tokens = TokenTensors { input_ids: bindings.input_ids, origins: bindings.origins };
     b.with_tokens(tokens, |b| {
         let prompt = write_prompt(b, shape);
@@ -122,19 +122,25 @@ pub(super) fn write(b: &mut Builder, shape: RollOutShape) {
     });
 }
 
-fn add_tensors(b: &mut Builder, shape: RollOutShape) -> RollOutBindings {
+/// Adds the tensors of a roll-out that the host knows.
+///
+/// # Panics
+/// If the shape has no room for anything, or for more completions than can be sampled together.
+pub(super) fn add_tensors(b: &mut Builder, shape: RollOutShape) {
+    shape.check();
     let mut add = |name: &str, kind, rows, cols, element| {
         let (Rows::Fixed(row_count) | Rows::Ring(row_count)) = rows else { panic!("{rows:?} are rows of a batch") };
         b.push_tensor(Tensor { name: name.to_owned(), kind, layer: None, rows, row_count, cols, element, storage: Storage::Own })
     };
     let mut of_tokens = |name, tokens, element| add(name, TensorKind::Batch, Rows::Ring(tokens), 1, element);
-    RollOutBindings {
+    let bindings = RollOutBindings {
         shape,
         input_ids: of_tokens("roll_out.input_ids", shape.tokens(), Element::U32),
         origins: of_tokens("roll_out.origins", shape.tokens(), Element::U32),
         log_probs: of_tokens("roll_out.log_probs", shape.rows * shape.completion, Element::F32),
         sampling: add("roll_out.sampling", TensorKind::Scratch, Rows::Fixed(1), SAMPLING_WORDS, Element::U32),
-    }
+    };
+    b.program.bindings.roll_out = Some(bindings);
 }
 
 /// Appends the pass of a prompt through the layers, for its keys and values.

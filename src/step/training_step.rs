@@ -8,7 +8,7 @@ use super::ops::Zero;
 use super::program::{Pass, Program};
 use super::strategy::Strategy;
 use super::tensor::TensorId;
-use super::{backward, forward, loss, update};
+use super::{backward, forward, loss, roll_out, update};
 use crate::model::ModelSpec;
 
 impl Program {
@@ -24,10 +24,15 @@ impl Program {
     pub fn train_for(objective: Objective, spec: impl Into<ModelSpec>, batch: BatchShape, strategy: Strategy) -> Program {
         let mut b = Builder::new(spec, batch, strategy);
         b.minimise(objective);
+        let roll_out = objective.roll_out(b.program.batch.longest());
+        roll_out.into_iter().for_each(|shape| roll_out::add_tensors(&mut b, shape));
         b.add_gradients();
         b.add_moments();
         gradients(&mut b);
         update::write(&mut b);
+        if roll_out.is_some() {
+            roll_out::write(&mut b);
+        }
         b.finish()
     }
 

@@ -20,11 +20,14 @@ mod report;
 mod rewards;
 mod roll_outs;
 mod roofline;
+mod round;
 pub mod run_file;
+mod sample_batches;
 mod schedule;
 mod self_check;
 mod settings;
 mod snapshot;
+mod stand_ins;
 mod stream;
 mod summary;
 mod tasks;
@@ -43,8 +46,8 @@ pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, erro
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
 pub use generate::{Decoding, Generator, Sampled, Sampling};
 pub use objectives::{
-    AdaptersOff, DpoMetrics, FunctionMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, RewardMetrics, ScaleRewards, ScoredSequence,
-    TokenScore, advantages, reference_log_probs, sequence_log_probs, sequence_metrics, with_reference,
+    AdaptersOff, CompletionMetrics, DpoMetrics, FunctionMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, RewardMetrics, SampleMetrics,
+    ScaleRewards, ScoredSequence, TokenScore, advantages, reference_log_probs, sequence_log_probs, sequence_metrics, with_reference,
 };
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use prompts::{Decode, Drawn, Prompts};
@@ -52,10 +55,12 @@ pub use report::device_report;
 pub use rewards::{Group, RewardKind, RewardSettings, Rewards};
 pub use roll_outs::RollOutSettings;
 pub use roofline::{Profile, RooflineRow, matmul_gflops, roofline};
+pub use round::{Completion, Round, RoundProgress, Watch};
 pub use schedule::learning_rate;
 pub use self_check::{SelfCheck, adapter_key};
 pub use settings::Settings;
 pub use snapshot::{RunId, Snapshot};
+pub use stand_ins::batch_of_objective;
 pub use summary::Summary;
 pub use tasks::{CopyTask, Language, PreferencesTask, RecallTask, SortTask, StoriesTask, SumTask, Task};
 pub use trainer::{StepReport, Trainer, Validation};

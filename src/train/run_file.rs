@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DpoMetrics, PreferencesTask, StepReport, Task, Validation};
+use super::{CompletionMetrics, DpoMetrics, GrpoMetrics, PreferencesTask, RewardMetrics, SampleMetrics, StepReport, Task, Validation};
 
 pub use crate::model::archive::CHECKPOINT;
 
@@ -63,12 +63,41 @@ pub struct Metrics {
     /// What it found of its pairs, if the objective compares these.
     #[serde(flatten)]
     pub of_pairs: Option<DpoMetrics>,
+    /// What it found of rewards, if the objective learns from these.
+    #[serde(flatten)]
+    pub of_rewards: Option<RewardMetrics>,
+    /// What it found of its loss then.
+    #[serde(flatten)]
+    pub of_samples: Option<GrpoMetrics>,
+    /// What it found of its completions then.
+    #[serde(flatten)]
+    pub of_completions: Option<CompletionMetrics>,
     /// The validation, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
 }
 
 impl Metrics {
+    /// Those of a step.
+    pub fn new(
+        report: StepReport,
+        of_pairs: Option<DpoMetrics>,
+        samples: Option<SampleMetrics>,
+        validation: Option<Validation>,
+    ) -> Metrics {
+        let (of_rewards, of_samples, of_completions) = match samples {
+            Some(SampleMetrics { rewards, loss, completions }) => (Some(rewards), Some(loss), Some(completions)),
+            None => (None, None, None),
+        };
+        Metrics { report, of_pairs, of_rewards, of_samples, of_completions, validation }
+    }
+
+    /// What it found of its completions, if it learned from rewards.
+    pub fn samples(&self) -> Option<SampleMetrics> {
+        let (rewards, loss) = (self.of_rewards.clone()?, self.of_samples?);
+        Some(SampleMetrics { rewards, loss, completions: self.of_completions? })
+    }
+
     /// One line of JSON, with its end.
     pub fn to_line(&self) -> String {
         serde_json::to_string(self).expect("numbers are plain data") + "\n"
@@ -82,7 +111,11 @@ impl Metrics {
             // A perplexity that is not finite cannot be written as JSON.
             let validation = line.get_mut("validation").and_then(|validation| serde_json::from_value(validation.take()).ok());
             let of_pairs = serde_json::from_value(line.clone()).ok();
-            Some(Metrics { report: serde_json::from_value(line).ok()?, of_pairs, validation })
+            let of_rewards = serde_json::from_value(line.clone()).ok();
+            let of_samples = serde_json::from_value(line.clone()).ok();
+            let of_completions = serde_json::from_value(line.clone()).ok();
+            let report = serde_json::from_value(line).ok()?;
+            Some(Metrics { report, of_pairs, of_rewards, of_samples, of_completions, validation })
         };
         lines.lines().filter_map(read).filter(|metrics| metrics.report.step <= steps).collect()
     }
@@ -108,11 +141,9 @@ mod tests {
             flops_left_out: 0.25,
         };
         let of_pairs = (step == 1).then(|| DpoMetrics { margin: 1.0 / 7.0, ..DpoMetrics::default() });
-        Metrics {
-            report,
-            of_pairs,
-            validation: (step == 2).then_some(Validation { loss, accuracy: None, accuracy_by_distance: Vec::new(), by_position }),
-        }
+        let validation = (step == 2).then_some(Validation { loss, accuracy: None, accuracy_by_distance: Vec::new(), by_position });
+        let samples = (step == 3).then(SampleMetrics::default);
+        Metrics::new(report, of_pairs, samples, validation)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The settings of a training run.
 
 use super::dataset::Dataset;
+use super::roll_outs::RollOutSettings;
 use crate::error::{Error, Result};
 use crate::step::{BatchShape, Objective, Strategy};
 
@@ -37,8 +38,11 @@ pub struct Settings {
     /// AdamW's ε, added to the denominator.
     #[serde(alias = "epsilon")]
     pub adam_epsilon: f64,
-    /// The seed of the initial weights and of the order of the data.
+    /// The seed of the initial weights, of the order of the data, and of what is sampled.
     pub seed: u64,
+    /// How completions are sampled and used, for an objective that learns from rewards.
+    #[serde(default)]
+    pub roll_outs: Option<RollOutSettings>,
 }
 
 impl Default for Settings {
@@ -59,6 +63,7 @@ impl Default for Settings {
             beta2: 0.95,
             adam_epsilon: 1e-8,
             seed: 0,
+            roll_outs: None,
         }
     }
 }
@@ -66,7 +71,41 @@ impl Default for Settings {
 impl Settings {
     /// The shape of the batches of a run on a dataset.
     pub fn batch_shape(&self, dataset: &Dataset) -> BatchShape {
-        BatchShape::uniform(self.batch * if dataset.has_pairs() { 2 } else { 1 }, dataset.seq_len())
+        let completion = if let Objective::Grpo(settings) = self.objective { settings.max_completion_length } else { 0 };
+        BatchShape::uniform(self.batch * if dataset.has_pairs() { 2 } else { 1 }, dataset.seq_len() + completion)
+    }
+
+    /// Sequences of a step.
+    pub fn sequences(&self) -> u32 {
+        self.batch * self.accumulate
+    }
+
+    /// Checks how completions are sampled, if the objective learns from rewards.
+    fn validate_roll_outs(&self) -> Result<()> {
+        match (self.objective, &self.roll_outs) {
+            (Objective::Grpo(grpo), Some(roll_outs)) => {
+                roll_outs.validate()?;
+                assert_eq!(
+                    grpo.has_old_log_probs,
+                    roll_outs.num_iterations > 1,
+                    "several steps on the same completions ask the first of them"
+                );
+                let (sequences, group) = (self.sequences(), grpo.num_generations);
+                if group < 2 {
+                    return Err(Error::Setting(format!("the number of generations is {group}; a group needs 2 or more, to be compared")));
+                }
+                if !sequences.is_multiple_of(group) {
+                    return Err(Error::Setting(format!(
+                        "a step has {sequences} completions (batch {} × {} accumulated), which are no whole groups of {group}; make that a multiple of the number of generations",
+                        self.batch, self.accumulate
+                    )));
+                }
+                Ok(())
+            }
+            (Objective::Grpo(_), None) => Err(Error::Setting("nothing says how completions are rewarded; give a reward".to_owned())),
+            (_, Some(_)) => Err(Error::Setting("only the objective grpo samples completions; choose that".to_owned())),
+            (_, None) => Ok(()),
+        }
     }
 
     /// Checks the settings.
@@ -75,7 +114,7 @@ impl Settings {
     /// [`Error::Setting`] with the invalid setting.
     pub fn validate(&self) -> Result<()> {
         self.objective.validate()?;
-        self.objective.check_is_trained()?;
+        self.validate_roll_outs()?;
         let whole = [("sequence length", self.seq_len), ("batch", self.batch), ("number of accumulated batches", self.accumulate)];
         if let Some((name, _)) = whole.into_iter().find(|&(_, value)| value == 0) {
             return Err(Error::Setting(format!("the {name} must be 1 or more")));

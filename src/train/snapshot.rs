@@ -3,7 +3,7 @@
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 
-use super::Settings;
+use super::{Round, Settings};
 use crate::error::{Error, Result};
 use crate::model::weights::{as_f32, f32_safetensors};
 use crate::model::{Config, ModelSpec, Parameters, Weights};
@@ -33,7 +33,12 @@ pub struct Snapshot {
     pub weights: Weights,
     /// AdamW's first and second moments.
     pub moments: [Weights; 2],
+    /// The completions that the next step goes on with, if it samples no new ones.
+    pub round: Option<Round>,
 }
+
+/// The field of a file that has the completions.
+const ROUND: &str = "completions";
 
 const PREFIXES: [&str; 3] = ["", "moment1.", "moment2."];
 
@@ -46,7 +51,11 @@ impl Snapshot {
             parameters.trainable().map(move |(_, p)| (format!("{prefix}{}", p.name), p.shape(), set.get(&p.name))).collect::<Vec<_>>()
         });
         let run = serde_json::to_string(&self.run).expect("a run can be written as JSON");
-        f32_safetensors(tensors, &[("run", &run), ("step", &self.step.to_string())])
+        let (step, round) =
+            (self.step.to_string(), self.round.as_ref().map(|round| serde_json::to_string(round).expect("it is plain data")));
+        let fields = [("run", Some(&run)), ("step", Some(&step)), (ROUND, round.as_ref())];
+        let fields: Vec<(&str, &str)> = fields.into_iter().filter_map(|(name, value)| Some((name, value?.as_str()))).collect();
+        f32_safetensors(tensors, &fields)
     }
 
     /// Decodes a file of [`Snapshot::to_bytes`]. `path` is for error messages.
@@ -64,6 +73,8 @@ impl Snapshot {
         };
         let run = read_run(field("run")?).map_err(|e| broken(format!("names a run that cannot be read ({e})")))?;
         run.spec.config.validate()?;
+        let round = header.metadata().as_ref().and_then(|fields| fields.get(ROUND)).map(|json| serde_json::from_str(json)).transpose();
+        let round = round.map_err(|e| broken(format!("has completions that cannot be read ({e})")))?;
         let step = field("step")?.parse().map_err(|_| broken("names no valid step".to_owned()))?;
         let parameters = Parameters::new(&run.spec);
         let set = |prefix: &str| -> Result<Weights> {
@@ -75,7 +86,7 @@ impl Snapshot {
             let values = trained().map(|p| read(format!("{prefix}{}", p.name), p.elements())).collect::<Result<Vec<_>>>()?;
             Ok(Weights::of(trained(), values))
         };
-        Ok(Snapshot { run, step, weights: set(PREFIXES[0])?, moments: [set(PREFIXES[1])?, set(PREFIXES[2])?] })
+        Ok(Snapshot { run, step, weights: set(PREFIXES[0])?, moments: [set(PREFIXES[1])?, set(PREFIXES[2])?], round })
     }
 
     /// Checks that a run may resume from the snapshot. `path` is for error messages. Returns a note on each setting that differs and may:
@@ -114,7 +125,7 @@ fn changes(before: &RunId, now: &RunId) -> (Vec<String>, Vec<String>) {
     #[rustfmt::skip]
     let Settings {
         seq_len, batch, accumulate, strategy, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
-        beta1, beta2, adam_epsilon, seed, objective,
+        beta1, beta2, adam_epsilon, seed, objective, roll_outs,
     } = &before.settings;
     let s = &now.settings;
     let fixed = [
@@ -130,6 +141,9 @@ fn changes(before: &RunId, now: &RunId) -> (Vec<String>, Vec<String>) {
     ];
     if *objective != s.objective {
         refused.push("another objective, or other settings of it".to_owned());
+    }
+    if *roll_outs != s.roll_outs {
+        refused.push("other rewards, or other settings of roll-outs".to_owned());
     }
     refused.extend(fixed.into_iter().flatten().map(|(name, before, now)| format!("{name} {before} (now {now})")));
     let schedule = [

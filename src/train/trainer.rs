@@ -11,13 +11,19 @@ use web_time::Instant;
 
 use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
-use super::objectives::{HeldOutPairs, sequence_log_probs};
-use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, RunId, Settings, Snapshot, learning_rate};
+use super::objectives::{HeldOutPairs, ReferenceModel, SampleMetrics, sequence_log_probs, sequence_metrics};
+use super::round::{Completion, Round, Sampler, Watch};
+use super::sample_batches::sample_batches;
+use super::stand_ins::batch_of_objective;
+use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, Rewards, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
 use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, Granularity, LabelledTiles, Objective, Pass};
+use crate::step::{Batch, BatchShape, Granularity, GrpoSettings, LabelledTiles, Objective, Pass};
+
+/// Held-out prompts of a validation.
+const HELD_OUT_PROMPTS: u32 = 32;
 
 /// The report of a step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -84,6 +90,17 @@ pub struct Trainer {
     of_pairs: Option<DpoMetrics>,
     /// What the last validation has found of its pairs.
     held_out: Option<HeldOutPairs>,
+    /// What completions are worth, for an objective that learns from it.
+    rewards: Option<Rewards>,
+    /// What completions are compared with, for such an objective with a reference.
+    reference: Option<ReferenceModel>,
+    /// The completions of the last roll-out.
+    round: Option<Round>,
+    /// What the last step has found of its completions.
+    of_samples: Option<SampleMetrics>,
+    /// What the last validation has found.
+    held_out_completions: Vec<Completion>,
+    watch: Option<Watch>,
 }
 
 /// The fingerprint of the frozen parameters, if there are any.
@@ -98,10 +115,16 @@ struct StepInProgress {
     tokens: u64,
     /// Batches whose gradients are still to be accumulated.
     batches: VecDeque<Batch>,
+    /// The lengths of the sequences of the batch at hand.
+    lengths: Vec<u32>,
     /// The number of the next operation instance.
     next: u64,
     /// Log-probabilities and log-ratios of the sequences of all pairs so far.
     pairs: Vec<f32>,
+    /// What the sequences of all samples so far have left.
+    samples: Vec<f32>,
+    /// The loss so far of answers that were not sampled.
+    answers: Option<f64>,
     /// Is everything computed of all tokens?
     in_full: bool,
     flops_left_out: f64,
@@ -129,11 +152,47 @@ impl Trainer {
         settings.objective.check_data(&dataset)?;
         executor.load(values).await?;
         let frozen = frozen_fingerprint(&program.parameters, values).await?;
-        let validation = dataset.validation(settings.batch);
+        let validation = match settings.objective {
+            Objective::CrossEntropy | Objective::Dpo(_) => dataset.validation(settings.batch),
+            // What is validated is sampled; this is for those who look at a step.
+            Objective::Grpo(_) => {
+                let batch = batch_of_objective(&dataset, settings.objective, !settings.seed, 0, settings.batch);
+                vec![HeldOut { batch, answers: Vec::new() }]
+            }
+        };
         let data = dataset.fingerprint();
         let flops = executor.program().step_cost().flops;
-        let (in_progress, prefetched, of_pairs, held_out) = (None, None, None, None);
-        Ok(Trainer { executor, flops, settings, dataset, data, frozen, validation, step: 0, in_progress, prefetched, of_pairs, held_out })
+        let rewards = settings.roll_outs.as_ref().map(|roll_outs| Rewards::new(&roll_outs.rewards)).transpose()?;
+        Ok(Trainer {
+            executor,
+            flops,
+            settings,
+            dataset,
+            data,
+            frozen,
+            validation,
+            step: 0,
+            in_progress: None,
+            prefetched: None,
+            of_pairs: None,
+            held_out: None,
+            rewards,
+            reference: None,
+            round: None,
+            of_samples: None,
+            held_out_completions: Vec::new(),
+            watch: None,
+        })
+    }
+
+    /// Gives it the model that completions are compared with, which an objective of samples with a reference needs.
+    pub fn set_reference(&mut self, reference: ReferenceModel) {
+        self.reference = Some(reference);
+    }
+
+    /// Makes somebody look on while completions are sampled.
+    pub fn watch_roll_outs(&mut self, watch: Watch) {
+        self.watch = Some(watch);
     }
 
     /// The executor of the step's program.
@@ -159,6 +218,21 @@ impl Trainer {
     /// What the last validation has found of its pairs, if the objective compares these.
     pub fn held_out_pairs(&self) -> Option<&HeldOutPairs> {
         self.held_out.as_ref()
+    }
+
+    /// What the last step has found of its completions, if it has sampled some.
+    pub fn of_samples(&self) -> Option<&SampleMetrics> {
+        self.of_samples.as_ref()
+    }
+
+    /// The completions of the last step, if it has sampled some.
+    pub fn round(&self) -> Option<&Round> {
+        self.round.as_ref()
+    }
+
+    /// The completions that the last validation has found likeliest.
+    pub fn held_out_completions(&self) -> &[Completion] {
+        &self.held_out_completions
     }
 
     /// The number of completed steps.
@@ -187,10 +261,10 @@ impl Trainer {
         let prefetched = self.prefetched.take().filter(|_| granularity == Granularity::Step).map(restarted);
         let mut in_progress = match self.in_progress.take().or(prefetched) {
             Some(in_progress) => in_progress,
-            None => self.begin(self.step, granularity != Granularity::Step),
+            None => self.begin(self.step, granularity != Granularity::Step).await?,
         };
         let gradients_end = self.executor.program().span(Pass::GRADIENTS).end;
-        let all = self.executor.program().instance_count();
+        let all = self.executor.program().span(Pass::STEP).end;
         loop {
             let last = if in_progress.next < gradients_end { gradients_end } else { all };
             let end = self.executor.program().granularity_end(in_progress.next, granularity).min(last);
@@ -223,7 +297,7 @@ impl Trainer {
         if next > gradients_end {
             self.restore(start).await?;
         }
-        let mut again = self.begin(self.step, true);
+        let mut again = self.begin(self.step, true).await?;
         while again.batches.len() > batches.len() {
             self.executor.run_instances(again.next..gradients_end).await?;
             self.after_gradients(&mut again).await?;
@@ -252,20 +326,94 @@ impl Trainer {
         Some((self.step + 1) * u64::from(self.settings.accumulate) - 1 - left)
     }
 
+    /// The lengths of the sequences of the batch in progress; nothing between steps.
+    pub fn lengths_in_progress(&self) -> Vec<u32> {
+        self.in_progress.as_ref().map_or_else(Vec::new, |in_progress| in_progress.lengths.clone())
+    }
+
     /// Begins the step after `steps_before` others: draws its batches, and loads the first. In full, nothing is left out of what nobody but a
     /// reader needs.
-    fn begin(&mut self, steps_before: u64, in_full: bool) -> StepInProgress {
+    async fn begin(&mut self, steps_before: u64, in_full: bool) -> Result<StepInProgress> {
         let started = Instant::now();
+        let batches = match self.settings.objective {
+            Objective::CrossEntropy | Objective::Dpo(_) => self.drawn_batches(steps_before),
+            Objective::Grpo(grpo) => self.sampled_batches(grpo, steps_before).await?,
+        };
+        let tokens = batches.iter().map(|b| u64::from(b.shape.tokens())).sum();
+        let flops_left_out = if in_full { 0.0 } else { self.flops_left_out(&batches) };
+        let answers = self.learns_from_answers(steps_before).then_some(0.0);
+        let mut batches = VecDeque::from(batches);
+        let first = batches.pop_front().expect("a step has a batch");
+        self.load(&first, in_full);
+        let (pairs, samples, lengths) = (Vec::new(), Vec::new(), first.shape.lengths().to_vec());
+        Ok(StepInProgress { started, tokens, batches, lengths, next: 0, pairs, samples, answers, in_full, flops_left_out })
+    }
+
+    /// The batches of the step after so many, as they are drawn from the data.
+    fn drawn_batches(&self, steps_before: u64) -> Vec<Batch> {
         let first = steps_before * u64::from(self.settings.accumulate);
         let batch = |i| self.dataset.batch(self.settings.seed, first + u64::from(i), self.settings.batch);
         let batches: Vec<Batch> = (0..self.settings.accumulate).map(batch).collect();
         let count = batches.iter().map(Batch::count).sum();
-        let tokens = batches.iter().map(|b| u64::from(b.shape.tokens())).sum();
-        let flops_left_out = if in_full { 0.0 } else { self.flops_left_out(&batches) };
-        let mut batches: VecDeque<Batch> = batches.into_iter().map(|batch| batch.averaged_over(count)).collect();
-        let first = batches.pop_front().expect("a step has a batch");
-        self.load(&first, in_full);
-        StepInProgress { started, tokens, batches, next: 0, pairs: Vec::new(), in_full, flops_left_out }
+        batches.into_iter().map(|batch| batch.averaged_over(count)).collect()
+    }
+
+    /// Does the step after so many learn from answers that are given, instead of completions that are sampled?
+    fn learns_from_answers(&self, steps_before: u64) -> bool {
+        self.settings.roll_outs.as_ref().is_some_and(|roll_outs| steps_before < roll_outs.sft_steps)
+    }
+
+    /// The batches of the step after so many, of completions that are sampled before the first of some steps.
+    async fn sampled_batches(&mut self, grpo: GrpoSettings, steps_before: u64) -> Result<Vec<Batch>> {
+        let roll_outs = self.settings.roll_outs.as_ref().expect("they were checked");
+        let (is_masked, of_answers) = (roll_outs.mask_truncated_completions, self.learns_from_answers(steps_before));
+        let number = match of_answers {
+            true => steps_before,
+            false => (steps_before - roll_outs.sft_steps) / u64::from(roll_outs.num_iterations),
+        };
+        let is_there = self.round.as_ref().is_some_and(|round| round.number == number && round.rewards.is_some() != of_answers);
+        if !is_there {
+            let mut round = self.new_round(grpo, number, of_answers).await?;
+            if grpo.has_old_log_probs {
+                for batch in sample_batches(&self.settings, &grpo, self.batch_tokens(), &round, is_masked) {
+                    round.old_log_probs.push(self.own_log_probs(&batch).await?);
+                }
+            }
+            self.round = Some(round);
+        }
+        let round = self.round.as_ref().expect("it was just sampled");
+        let mut batches = sample_batches(&self.settings, &grpo, self.batch_tokens(), round, is_masked);
+        if grpo.has_reference() {
+            for batch in &mut batches {
+                batch.ref_log_probs = match (of_answers, &mut self.reference) {
+                    // Answers are learned as they are, whatever the reference says of them.
+                    (true, _) => self.own_log_probs(batch).await?,
+                    (false, Some(reference)) => reference.log_probs(batch).await?,
+                    (false, None) => panic!("nobody has given the trainer a reference"),
+                };
+            }
+        }
+        Ok(batches)
+    }
+
+    async fn new_round(&mut self, grpo: GrpoSettings, number: u64, of_answers: bool) -> Result<Round> {
+        let (prompts, rewards) = self.dataset.prompts().zip(self.rewards.as_ref()).expect("they were checked");
+        let sampler = Sampler { settings: &self.settings, grpo, prompts, rewards, watch: self.watch.as_ref() };
+        if of_answers { sampler.answers(number) } else { sampler.round(&mut self.executor, number).await }
+    }
+
+    /// What the model as it is finds of the labels of a batch (N).
+    async fn own_log_probs(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        let empty = vec![0.0; batch.input_ids.len()];
+        let batch = Batch { old_log_probs: empty.clone(), ref_log_probs: empty, ..batch.clone() };
+        self.executor.load_batch(&batch);
+        self.executor.run(Pass::Clear..=Pass::Loss).await?;
+        Ok(bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?))
+    }
+
+    /// Sequences of a batch, and the most tokens of one.
+    fn batch_tokens(&self) -> BatchShape {
+        self.executor.program().batch.clone()
     }
 
     /// The share of a step's floating-point operations that its batches leave out.
@@ -286,9 +434,15 @@ impl Trainer {
     /// After the gradients of a batch: loads the next batch, whose gradients are accumulated, or, after the last one, prepares the update.
     async fn after_gradients(&mut self, in_progress: &mut StepInProgress) -> Result<()> {
         in_progress.pairs.extend(sequence_log_probs(&self.executor).await?);
+        in_progress.samples.extend(sequence_metrics(&self.executor).await?);
+        if let Some(loss) = &mut in_progress.answers {
+            *loss += self.answers_loss().await?;
+        }
+        self.note_weights(self.settings.accumulate as usize - 1 - in_progress.batches.len()).await?;
         match in_progress.batches.pop_front() {
             Some(batch) => {
                 self.load(&batch, in_progress.in_full);
+                in_progress.lengths = batch.shape.lengths().to_vec();
                 in_progress.next = self.executor.program().span(Pass::Forward..=Pass::Forward).start;
             }
             None => {
@@ -299,13 +453,29 @@ impl Trainer {
         Ok(())
     }
 
+    /// Notes what each token of the completions of a batch weighs in the gradient.
+    async fn note_weights(&mut self, batch: usize) -> Result<()> {
+        let Some(round) = &mut self.round else { return Ok(()) };
+        let weights = self.executor.read(self.executor.program().bindings.loss_weight).await?;
+        let per_batch = self.settings.batch as usize;
+        round.set_weights(batch * per_batch, per_batch, &bytemuck::pod_collect_to_vec::<u8, f32>(&weights));
+        Ok(())
+    }
+
+    /// The part of a batch in the mean cross-entropy of a step on answers, each of whose labels has the same weight.
+    async fn answers_loss(&self) -> Result<f64> {
+        let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
+        let labels: usize = self.round.iter().flat_map(|round| &round.completions).map(|completion| completion.ids.len()).sum();
+        Ok(-log_probs.into_iter().map(f64::from).sum::<f64>() / labels as f64)
+    }
+
     /// Submits the next step's forward pass, which changes no persistent state. Not with offloading, whose copies would have to be waited
-    /// for.
+    /// for, and not where completions are sampled first, of the model that this step leaves.
     async fn prefetch_next_step(&mut self) -> Result<()> {
-        if self.executor.plan().host_bytes() > 0 {
+        if self.executor.plan().host_bytes() > 0 || self.settings.roll_outs.is_some() {
             return Ok(());
         }
-        let mut prefetched = self.begin(self.step + 1, false);
+        let mut prefetched = self.begin(self.step + 1, false).await?;
         prefetched.next = self.executor.program().span(Pass::Clear..=Pass::Forward).end;
         self.executor.run_instances(0..prefetched.next).await?;
         self.prefetched = Some(prefetched);
@@ -327,10 +497,14 @@ impl Trainer {
         }
         self.step = number;
         self.of_pairs = self.settings.objective.metrics(&in_progress.pairs);
+        self.of_samples = match (self.settings.objective, &self.round) {
+            (Objective::Grpo(grpo), Some(round)) => SampleMetrics::of(&grpo, round, &in_progress.samples),
+            _ => None,
+        };
         let seconds = in_progress.started.elapsed().as_secs_f64();
         Ok(StepReport {
             step: number,
-            loss: f64::from(outcome[metrics::LOSS]),
+            loss: in_progress.answers.unwrap_or(f64::from(outcome[metrics::LOSS])),
             grad_norm: f64::from(outcome[metrics::GRAD_NORM]),
             learning_rate: learning_rate(&self.settings, number),
             tokens: in_progress.tokens,
@@ -366,6 +540,9 @@ impl Trainer {
     pub async fn validate(&mut self) -> Result<Validation> {
         assert!(self.in_progress.is_none(), "a validation within a step");
         self.prefetched = None;
+        if let Objective::Grpo(grpo) = self.settings.objective {
+            return self.validate_samples(grpo).await;
+        }
         let count: u64 = self.validation.iter().map(|held_out| held_out.batch.count()).sum();
         let (mut loss, mut counts, mut sums, mut pairs) = (0.0, Counts::default(), Sums::default(), Vec::new());
         let mut found = HeldOutPairs::default();
@@ -389,6 +566,16 @@ impl Trainer {
         let of_pairs = self.settings.objective.metrics(&pairs).map(|pairs| pairs.accuracy);
         let (accuracy, accuracy_by_distance) = (of_pairs.or(counts.accuracy()), counts.by_distance());
         Ok(Validation { loss, accuracy, accuracy_by_distance, by_position: sums.by_position() })
+    }
+
+    /// The mean reward of the likeliest completions of held-out prompts, and as the loss the same negated.
+    async fn validate_samples(&mut self, grpo: GrpoSettings) -> Result<Validation> {
+        let (prompts, rewards) = self.dataset.prompts().zip(self.rewards.as_ref()).expect("they were checked");
+        let sampler = Sampler { settings: &self.settings, grpo, prompts, rewards, watch: None };
+        self.held_out_completions = sampler.held_out(&mut self.executor, HELD_OUT_PROMPTS).await?;
+        let rewards = self.held_out_completions.iter().map(|completion| completion.reward);
+        let mean = rewards.sum::<f64>() / self.held_out_completions.len().max(1) as f64;
+        Ok(Validation { loss: -mean, accuracy: Some(mean), accuracy_by_distance: Vec::new(), by_position: Vec::new() })
     }
 
     /// Profiles the gradients of a held-out batch. The run is not affected.
@@ -439,7 +626,8 @@ impl Trainer {
     /// [`Error::DeviceLost`].
     pub async fn snapshot(&self) -> Result<Snapshot> {
         let moments = [self.read_moment(0).await?, self.read_moment(1).await?];
-        Ok(Snapshot { run: self.run_id(), step: self.step, weights: self.weights().await?, moments })
+        let round = self.round.clone().filter(|_| self.goes_on_with_round());
+        Ok(Snapshot { run: self.run_id(), step: self.step, weights: self.weights().await?, moments, round })
     }
 
     /// Restores a snapshot of this run. Resuming gives bit-identical results.
@@ -456,9 +644,16 @@ impl Trainer {
             }
         }
         self.step = snapshot.step;
+        self.round = snapshot.round.clone();
         self.in_progress = None;
         self.prefetched = None;
         Ok(())
+    }
+
+    /// Does the next step learn from the completions of the last one?
+    fn goes_on_with_round(&self) -> bool {
+        let Some(roll_outs) = &self.settings.roll_outs else { return false };
+        self.step.checked_sub(roll_outs.sft_steps).is_some_and(|steps| !steps.is_multiple_of(roll_outs.num_iterations.into()))
     }
 
     async fn read_moment(&self, which: usize) -> Result<Weights> {

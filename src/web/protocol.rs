@@ -8,7 +8,8 @@ use crate::model::{Config, ModelSpec};
 use crate::step::{Granularity, Objective, StrategyKind};
 use crate::text::is_named_as_rows;
 use crate::train::{
-    AttentionPattern, DpoMetrics, Language, Profile, Settings, StepReport, Suggestion, Summary, TokenScore, Validation, VerifyReport,
+    AttentionPattern, DpoMetrics, Language, Profile, SampleMetrics, Settings, StepReport, Suggestion, Summary, TokenScore, Validation,
+    VerifyReport,
 };
 
 /// What the page wants.
@@ -302,7 +303,7 @@ pub enum FromWorker {
     /// The sequences of the batch at work have these lengths.
     Packed(Vec<u32>),
     /// A step is done. If it compares pairs: what it found of them.
-    Stepped(StepReport, Option<DpoMetrics>),
+    Stepped(StepReport, Option<DpoMetrics>, Option<SampleMetrics>),
     /// How the model does on what it never saw.
     Validated(u64, Validation),
     /// What the validation after a step found of held-out pairs.
@@ -399,6 +400,8 @@ pub struct History {
     pub validations: Vec<(u64, Validation)>,
     /// What steps found of their pairs, each with its step, if the run compares these.
     pub pairs: Vec<(u64, DpoMetrics)>,
+    /// What steps found of their completions, each with its step, if the run learns from rewards.
+    pub samples: Vec<(u64, SampleMetrics)>,
 }
 
 /// A text that the model wrote.

@@ -33,10 +33,11 @@ pub fn files(run: &Run, history: &History, snapshot: &Snapshot) -> Vec<(&'static
     let started = RunFile { arguments: arguments(run, run.chunks.map(ChunkLength::Tokens), &text, false), written };
     let validation = |step| history.validations.iter().find(|(at, _)| *at == step).map(|(_, validation)| validation.clone());
     let of_pairs = |step| history.pairs.iter().find(|(at, _)| *at == step).map(|(_, of_pairs)| *of_pairs);
+    let samples = |step| history.samples.iter().find(|(at, _)| *at == step).map(|(_, samples)| samples.clone());
     let metrics = history
         .steps
         .iter()
-        .map(|report| Metrics { report: *report, of_pairs: of_pairs(report.step), validation: validation(report.step) }.to_line());
+        .map(|report| Metrics::new(*report, of_pairs(report.step), samples(report.step), validation(report.step)).to_line());
     vec![(RUN, started.to_json().into_bytes()), (METRICS, metrics.collect::<String>().into_bytes()), (CHECKPOINT, snapshot.to_bytes())]
 }
 
@@ -53,8 +54,11 @@ pub fn started(json: Option<&[u8]>) -> Result<RunFile> {
 /// What the run has done by its snapshot.
 pub fn history(metrics: &[u8], snapshot: &Snapshot) -> History {
     let mut history = History::default();
-    for Metrics { report, of_pairs, validation } in Metrics::read(&String::from_utf8_lossy(metrics), snapshot.step) {
+    for metrics in Metrics::read(&String::from_utf8_lossy(metrics), snapshot.step) {
+        let samples = metrics.samples();
+        let Metrics { report, of_pairs, validation, .. } = metrics;
         history.steps.push(report);
+        history.samples.extend(samples.map(|samples| (report.step, samples)));
         history.pairs.extend(of_pairs.map(|of_pairs| (report.step, of_pairs)));
         history.validations.extend(validation.map(|validation| (report.step, validation)));
     }
@@ -178,7 +182,7 @@ mod tests {
             Weights::of(trained(), trained().map(|parameter| vec![0.5; parameter.elements()]))
         };
         let id = RunId { settings: run.settings.clone(), data: 7, spec: run.spec.clone(), frozen: None };
-        Snapshot { run: id, step: 3, weights: weights(), moments: [weights(), weights()] }
+        Snapshot { run: id, step: 3, weights: weights(), moments: [weights(), weights()], round: None }
     }
 
     fn at_hand(run: &Run) -> AtHand {

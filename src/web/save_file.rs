@@ -11,7 +11,7 @@ pub const PREFIX_BYTES: usize = 12;
 
 /// Counts the layouts that the file has had. It goes into the header's checksum: in the file of an older page the same bytes could mean
 /// something else.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 
 /// What the file says before the state itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ mod tests {
             Weights::of(trained(), trained().map(|parameter| vec![0.5; parameter.elements()]))
         };
         let id = RunId { settings: run.settings.clone(), data: 7, spec: spec.clone(), frozen: None };
-        let snapshot = Snapshot { run: id, step: 3, weights: weights(), moments: [weights(), weights()] };
+        let snapshot = Snapshot { run: id, step: 3, weights: weights(), moments: [weights(), weights()], round: None };
         (About { run, step: 3, saved_at: 1.5e12 }, History::default(), snapshot)
     }
 

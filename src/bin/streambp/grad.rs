@@ -113,9 +113,7 @@ impl Given {
                 let pairs = batch.shape.lengths().len() as u32 / 2;
                 batch.in_pairs(pairs, ref_log_probs)
             }
-            Objective::Grpo(GrpoSettings { loss_type, max_completion_length, .. }) => {
-                batch.in_samples(loss_type, max_completion_length, advantages, old_log_probs, ref_log_probs)
-            }
+            Objective::Grpo(settings) => batch.in_samples(settings.mean(), advantages, old_log_probs, ref_log_probs),
         }
     }
 }

@@ -15,6 +15,7 @@ mod output;
 mod plan;
 mod record;
 mod rewards;
+mod roll_outs;
 mod session;
 mod signals;
 mod text;

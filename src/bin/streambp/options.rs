@@ -51,8 +51,8 @@ pub struct StrategyOptions {
 /// Options of the objective, with TRL's names and defaults.
 #[derive(Args, Clone)]
 pub struct ObjectiveOptions {
-    /// What to minimise: sft (the mean cross-entropy over labels), dpo (preferences between two answers) or grpo (sampled completions with
-    /// advantages; it has gradients, but no training yet)
+    /// What to minimise: sft (the mean cross-entropy over labels), dpo (preferences between two answers) or grpo (rewards of sampled
+    /// completions)
     #[arg(long, default_value = "sft", value_parser = ["sft", "dpo", "grpo"])]
     pub objective: String,
     /// How far the model may move from its reference (for dpo), or the weight of its divergence from that (for grpo) [default: 0.1 or 0]
@@ -79,10 +79,10 @@ pub struct SampleOptions {
     /// What has a ratio: token or sequence (for grpo) [default: token]
     #[arg(long)]
     pub importance_sampling_level: Option<String>,
-    /// What logits are divided by, as when the completions were sampled (for grpo) [default: 1]
+    /// What logits are divided by, also where completions are sampled (for grpo) [default: 1]
     #[arg(long)]
     pub temperature: Option<f64>,
-    /// Longest completion in tokens, which the loss type dr_grpo divides by (for grpo) [default: 256]
+    /// Longest completion in tokens, which the loss type dr_grpo also divides by (for grpo) [default: 256]
     #[arg(long)]
     pub max_completion_length: Option<u32>,
     /// Multiply the divergence from the reference by the ratio, so that its gradient is unbiased (for grpo with --beta)
@@ -170,6 +170,7 @@ impl ObjectiveOptions {
             max_completion_length: max_completion_length.unwrap_or(default.max_completion_length),
             use_bias_correction_kl: *use_bias_correction_kl,
             has_old_log_probs: false,
+            num_generations: 0,
         })
     }
 }
@@ -186,7 +187,7 @@ pub fn refuse_given(objective: &str, options: &[(&str, bool)]) -> Result<()> {
 }
 
 /// What an option names, of all that there are.
-fn named<T: Copy, const COUNT: usize>(
+pub fn named<T: Copy, const COUNT: usize>(
     option: &str,
     name: Option<&str>,
     default: T,

@@ -9,21 +9,23 @@ use clap::{ArgMatches, Args, Command};
 use streambp::error::{Error, Result};
 use streambp::gpu::{Gpu, Kernels};
 use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, WithAdapters, adapter_files};
-use streambp::step::{BatchShape, Objective, Strategy};
+use streambp::step::{BatchShape, GrpoSettings, Objective, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::run_file::{OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use streambp::train::{
-    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, Settings, Task, Trainer, fastest_strategy, load_snapshot, plan_within,
+    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, RollOutSettings, Settings, Task, Trainer, fastest_strategy, load_snapshot,
+    plan_within,
 };
 
 use crate::options::{
-    Adapters, ModelOptions, ObjectiveOptions, Opened, StrategyOptions, human_bytes, note_length, open_reference, parse_bytes, progress_bar,
-    refuse_reference, strategy_words,
+    Adapters, ModelOptions, ObjectiveOptions, Opened, SampleOptions, StrategyOptions, human_bytes, note_length, open_reference,
+    parse_bytes, progress_bar, refuse_reference, strategy_words,
 };
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
 use crate::record;
 use crate::rewards::RewardOptions;
+use crate::roll_outs::RollOutOptions;
 use crate::session::Session;
 use crate::signals::Signal;
 use crate::text::{DataOptions, written};
@@ -50,14 +52,18 @@ pub struct Arguments {
     /// Number of steps
     #[arg(long)]
     steps: u64,
-    /// Sequences per batch; for dpo pairs of them
-    #[arg(long, default_value_t = 1)]
-    batch: u32,
+    /// Sequences per batch; for dpo pairs of them [default: 1; for grpo the completions of a prompt]
+    #[arg(long)]
+    batch: Option<u32>,
     /// Batches per step (gradient accumulation)
     #[arg(long, default_value_t = 1)]
     accumulate: u32,
     #[command(flatten)]
     objective: ObjectiveOptions,
+    #[command(flatten)]
+    samples: SampleOptions,
+    #[command(flatten)]
+    roll_outs: RollOutOptions,
     /// Model directory of the reference (for dpo) [default: the model before training, without its adapters]
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
@@ -116,10 +122,25 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// What the run minimises, and how its completions are sampled and rewarded, if it learns from these.
+    fn objective(&self) -> Result<(Objective, Option<RollOutSettings>)> {
+        let objective = self.roll_outs.group.sampling(self.objective.objective_with(&self.samples)?)?;
+        self.rewards.check(objective, &self.data)?;
+        let Objective::Grpo(grpo) = objective else {
+            self.roll_outs.refuse()?;
+            return Ok((objective, None));
+        };
+        let roll_outs = self.roll_outs.settings(self.rewards.settings(&self.data)?)?;
+        let has_old_log_probs = roll_outs.num_iterations > 1;
+        Ok((Objective::Grpo(GrpoSettings { has_old_log_probs, ..grpo }), Some(roll_outs)))
+    }
+
     fn settings(&self) -> Result<Settings> {
+        let (objective, roll_outs) = self.objective()?;
+        let of_objective = if let Objective::Grpo(grpo) = objective { grpo.num_generations } else { 1 };
         Ok(Settings {
             seq_len: self.seq_len,
-            batch: self.batch,
+            batch: self.batch.unwrap_or(of_objective),
             accumulate: self.accumulate,
             learning_rate: self.lr,
             min_learning_rate: self.min_lr.unwrap_or(self.lr / 10.0),
@@ -132,7 +153,8 @@ impl Arguments {
             adam_epsilon: self.adam_epsilon,
             seed: self.seed,
             strategy: Strategy::default(),
-            objective: self.objective.objective()?,
+            objective,
+            roll_outs,
         })
     }
 
@@ -279,7 +301,6 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let settings = arguments.settings()?;
     settings.validate()?;
     refuse_reference(arguments.reference.as_deref(), settings.objective)?;
-    arguments.rewards.check(settings.objective, &arguments.data)?;
     session.signals.listen("step")?;
     let out = arguments.open_out()?;
     let mut base = arguments.model.base(arguments.seed).await?;
@@ -304,9 +325,14 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let gpu = session.tune(gpu, &spec).await?;
     let settings = Settings { strategy, ..settings };
     if let Objective::Dpo(_) = settings.objective {
-        precompute_ref_log_probs(&mut dataset, &arguments, (&spec, &values), &shape, &gpu, session).await?;
+        precompute_ref_log_probs(&mut dataset, &arguments, (&spec, &values), &settings, &shape, &gpu, session).await?;
     }
+    let reference = match settings.objective {
+        Objective::Grpo(grpo) if grpo.has_reference() => Some(reference(&arguments, (&spec, &values), &settings, &shape, &gpu).await?),
+        _ => None,
+    };
     let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;
+    reference.into_iter().for_each(|reference| trainer.set_reference(reference));
     let saved = match &out {
         Some(out) if arguments.resume.is_some() => Some(resume(&mut trainer, out).await?),
         _ => None,
@@ -333,30 +359,42 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
+/// The reference: another model, or the model as it is before training, without its adapters.
+async fn reference(
+    arguments: &Arguments,
+    (spec, values): (&ModelSpec, &WithAdapters<Model, Adapters>),
+    settings: &Settings,
+    shape: &BatchShape,
+    gpu: &Gpu,
+) -> Result<ReferenceModel> {
+    let objective = settings.objective;
+    match &arguments.reference {
+        None => ReferenceModel::new(gpu, objective, spec, &AdaptersOff(values), shape).await,
+        Some(directory) => {
+            let other = open_reference(directory, spec).await?;
+            ReferenceModel::new(gpu, objective, &ModelSpec::from(&other.config), &other, shape).await
+        }
+    }
+}
+
 /// Asks the reference of all pairs, before the training needs the memory.
 async fn precompute_ref_log_probs(
     dataset: &mut Dataset,
     arguments: &Arguments,
-    (spec, values): (&ModelSpec, &WithAdapters<Model, Adapters>),
+    model: (&ModelSpec, &WithAdapters<Model, Adapters>),
+    settings: &Settings,
     shape: &BatchShape,
     gpu: &Gpu,
     session: Session<'_>,
 ) -> Result<()> {
-    let objective = arguments.objective.objective()?;
-    let mut reference = match &arguments.reference {
-        None => ReferenceModel::new(gpu, objective, spec, &AdaptersOff(values), shape).await?,
-        Some(directory) => {
-            let other = open_reference(directory, spec).await?;
-            ReferenceModel::new(gpu, objective, &ModelSpec::from(&other.config), &other, shape).await?
-        }
-    };
+    let mut reference = reference(arguments, model, settings, shape, gpu).await?;
     let bar = progress_bar(0, "reference log-probabilities");
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
         session.signals.check()
     };
-    let outcome = dataset.precompute_ref_log_probs(&mut reference, arguments.batch, progress).await;
+    let outcome = dataset.precompute_ref_log_probs(&mut reference, settings.batch, progress).await;
     bar.finish_and_clear();
     outcome
 }

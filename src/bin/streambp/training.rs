@@ -69,13 +69,16 @@ impl Training<'_> {
                 true => Some(self.trainer.validate().await?),
                 false => None,
             };
-            let metrics = Metrics { report, of_pairs: self.trainer.of_pairs(), validation };
+            let metrics = Metrics::new(report, self.trainer.of_pairs(), self.trainer.of_samples().cloned(), validation);
             self.files.iter_mut().for_each(|files| files.metrics += &metrics.to_line());
             let report = metrics.report;
             if report.step.is_multiple_of(self.intervals.checkpoint.max(1)) && !is_last {
                 self.save_or_warn(&bar).await?;
             }
-            bar.set_message(format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second));
+            bar.set_message(match &metrics.of_rewards {
+                Some(rewards) => format!("reward {:.3}, {:.1} s a step", rewards.reward, report.seconds),
+                None => format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second),
+            });
             bar.inc(1);
             if let Err(error) = bar.suspend(|| print_step(metrics, self.session.json)) {
                 self.save().await?;
@@ -132,9 +135,10 @@ fn progress_bar(steps: u64, done: u64) -> ProgressBar {
 }
 
 fn print_step(metrics: Metrics, json: bool) -> Result<()> {
-    let Metrics { report, of_pairs, validation } = metrics;
+    let reward = metrics.of_rewards.as_ref().map_or(String::new(), |rewards| format!("  reward {:.3}", rewards.reward));
+    let Metrics { report, of_pairs, validation, .. } = metrics.clone();
     if json {
-        let mut line = json!(Metrics { report, of_pairs, validation: None });
+        let mut line = json!(Metrics { validation: None, ..metrics });
         if let Some(validation) = validation {
             line["validation_loss"] = json!(validation.loss);
             line["validation_accuracy"] = json!(validation.accuracy);
@@ -143,6 +147,17 @@ fn print_step(metrics: Metrics, json: bool) -> Result<()> {
         return output::json(&line);
     }
     let Some(validation) = validation else { return Ok(()) };
+    if metrics.of_rewards.is_some() {
+        return output::line(format_args!(
+            "step {:6}  loss {:.4}{reward}  reward of held-out prompts {:.3}  |g| {:.3}  lr {:.1e}  {:.2} s",
+            report.step,
+            report.loss,
+            validation.accuracy.unwrap_or_default(),
+            report.grad_norm,
+            report.learning_rate,
+            report.seconds
+        ));
+    }
     let name = if of_pairs.is_some() { "pairs" } else { "answers" };
     let accuracy = validation.accuracy.map_or(String::new(), |a| format!("  {name} {:.1} %", 100.0 * a));
     let margin = of_pairs.map_or(String::new(), |of_pairs| format!("  margin {:.3}", of_pairs.margin));

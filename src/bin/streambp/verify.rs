@@ -6,7 +6,9 @@ use streambp::error::{Error, Result};
 use streambp::model::{Config, Parameters, Weights};
 use streambp::step::{Batch, Limits, Objective, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
 use streambp::train::run_file::OWN;
-use streambp::train::{Dataset, OperationError, VerifyReport, errors_by_operation, errors_in_f64, verify, with_reference};
+use streambp::train::{
+    Dataset, OperationError, VerifyReport, batch_of_objective, errors_by_operation, errors_in_f64, verify, with_reference,
+};
 
 use crate::options::{ModelOptions, ObjectiveOptions, Opened, human_bytes};
 use crate::output;
@@ -70,7 +72,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let mut base = arguments.model.base(arguments.seed).await?;
     let dataset = arguments.dataset(&mut base.config, objective)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
-    let batch = dataset.batch(arguments.seed, 0, arguments.batch);
+    let batch = batch_of_objective(&dataset, objective, arguments.seed, 0, arguments.batch);
     let shape = batch.planned_shape();
     let strategies = strategies(&arguments.chunks, shape.tokens());
     let programs = strategies.iter().map(|&strategy| Program::gradients_for(objective, &spec, shape.clone(), strategy));

@@ -1,5 +1,7 @@
 //! Group relative policy optimisation: the loss of a token.
 
+use crate::step::roll_out::RollOutShape;
+
 /// The settings of group relative policy optimisation, with TRL's names and defaults. Source: Shao et al. 2024.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct GrpoSettings {
@@ -23,6 +25,9 @@ pub struct GrpoSettings {
     /// Are there log-probabilities of the model that sampled the completions? Otherwise that is the model itself.
     #[serde(default)]
     pub has_old_log_probs: bool,
+    /// G: completions that a training step samples of a prompt; 0 if they are given.
+    #[serde(default)]
+    pub num_generations: u32,
 }
 
 impl Default for GrpoSettings {
@@ -37,6 +42,7 @@ impl Default for GrpoSettings {
             max_completion_length: 256,
             use_bias_correction_kl: false,
             has_old_log_probs: false,
+            num_generations: 0,
         }
     }
 }
@@ -93,7 +99,34 @@ impl ImportanceSamplingLevel {
     }
 }
 
+/// The mean that a loss is, for one of the batches of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleMean {
+    /// What it is a mean over.
+    pub loss_type: GrpoLossType,
+    /// The longest completion in tokens, which [`GrpoLossType::DrGrpo`] divides by.
+    pub longest: u32,
+    /// Batches of the step.
+    pub batches: u32,
+    /// Labels of all of them, over which [`GrpoLossType::Dapo`] is the mean. `None` if there is no other batch.
+    pub labels: Option<u64>,
+}
+
 impl GrpoSettings {
+    /// The mean of a step on a single batch.
+    pub fn mean(&self) -> SampleMean {
+        SampleMean { loss_type: self.loss_type, longest: self.max_completion_length, batches: 1, labels: None }
+    }
+
+    /// What a training step on sequences of at most so many tokens samples, if it samples.
+    pub fn roll_out(&self, longest: u32) -> Option<RollOutShape> {
+        let completion = self.max_completion_length.min(longest.saturating_sub(1)).max(1);
+        let prompt = longest.saturating_sub(completion).max(1);
+        // Groups that are too large for one go are sampled in parts, of which none is much smaller.
+        let parts = self.num_generations.div_ceil(RollOutShape::MOST_ROWS);
+        (parts > 0).then(|| RollOutShape { prompt, rows: self.num_generations.div_ceil(parts), completion })
+    }
+
     /// Is there a reference?
     pub fn has_reference(&self) -> bool {
         self.beta != 0.0

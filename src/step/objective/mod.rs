@@ -4,7 +4,9 @@ mod dpo;
 mod grpo;
 
 pub use dpo::{DpoLossType, DpoSettings};
-pub use grpo::{GrpoLossType, GrpoSettings, ImportanceSamplingLevel};
+pub use grpo::{GrpoLossType, GrpoSettings, ImportanceSamplingLevel, SampleMean};
+
+use super::roll_out::RollOutShape;
 
 /// What a step minimises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -15,9 +17,7 @@ pub enum Objective {
     CrossEntropy,
     /// Direct preference optimisation: sequences `2p` and `2p + 1` of a batch are the chosen and the rejected one of pair `p`.
     Dpo(DpoSettings),
-    /// Group relative policy optimisation: each sequence of a batch is a prompt and a completion with an advantage. No run that is saved has
-    /// it yet.
-    #[serde(skip)]
+    /// Group relative policy optimisation: each sequence of a batch is a prompt and a completion with an advantage.
     Grpo(GrpoSettings),
 }
 
@@ -37,6 +37,11 @@ impl Objective {
             Objective::Dpo(_) => true,
             Objective::Grpo(settings) => settings.has_reference(),
         }
+    }
+
+    /// What a training step on sequences of at most so many tokens samples, if it samples.
+    pub fn roll_out(&self, longest: u32) -> Option<RollOutShape> {
+        if let Objective::Grpo(settings) = self { settings.roll_out(longest) } else { None }
     }
 
     /// What logits are divided by.

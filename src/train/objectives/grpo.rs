@@ -8,7 +8,6 @@ use crate::step::{GrpoSettings, ImportanceSamplingLevel};
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct GrpoMetrics {
     /// The mean divergence of a token from the reference, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kl: Option<f64>,
     /// The share of tokens, or with a ratio of the sequence of sequences, whose loss is clipped because the ratio is too low.
     #[serde(rename = "clip_ratio/low_mean")]

@@ -6,21 +6,19 @@ mod dpo;
 mod grpo;
 mod held_out;
 mod reference;
+mod samples;
 
 pub use advantages::{FunctionMetrics, RewardMetrics, ScaleRewards, advantages};
 pub use dpo::DpoMetrics;
 pub use grpo::{GrpoMetrics, sequence_metrics};
 pub use held_out::{HeldOutPairs, ScoredSequence, TokenScore};
 pub use reference::{AdaptersOff, ReferenceModel, reference_log_probs, with_reference};
+pub use samples::{CompletionMetrics, SampleMetrics};
 
 use super::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::Executor;
 use crate::step::Objective;
-
-/// What is not there yet.
-const UNTRAINED: &str =
-    "the objective grpo has gradients (streambp grad), but nothing samples completions and rewards them yet; choose sft or dpo";
 
 /// Log-probability and log-ratio of each sequence of the batch's pairs (2P×2), of a program that has run; nothing, if it compares none.
 ///
@@ -56,20 +54,12 @@ impl Objective {
             (Objective::CrossEntropy, false) if dataset.prompts().is_some() => {
                 "the data has prompts, of whose completions only the objective grpo learns; choose that"
             }
+            (Objective::Grpo(_), _) if dataset.prompts().is_none() => {
+                "the data has no prompts, of which the objective grpo samples completions; give a generated task, or rows with \"prompt\""
+            }
             _ => return Ok(()),
         };
         Err(Error::Data(what.to_owned()))
-    }
-
-    /// Refuses one that has gradients, but no training yet.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] with what to do.
-    pub fn check_is_trained(&self) -> Result<()> {
-        match self {
-            Objective::CrossEntropy | Objective::Dpo(_) => Ok(()),
-            Objective::Grpo(_) => Err(Error::Setting(UNTRAINED.to_owned())),
-        }
     }
 
     /// Checks its settings.

@@ -56,17 +56,22 @@ impl ReferenceModel {
     }
 }
 
-/// A batch with what the model without its adapters says of its pairs, if it has any.
+/// A batch with what the model without its adapters says of its labels, where the objective asks.
 ///
 /// # Errors
 /// As [`ReferenceModel::new`].
 pub async fn with_reference(gpu: &Gpu, objective: Objective, spec: &ModelSpec, values: &impl WeightSource, batch: Batch) -> Result<Batch> {
-    if batch.pairs == 0 {
+    let (has_old, has_ref) = match objective {
+        Objective::CrossEntropy => (false, false),
+        Objective::Dpo(_) => (false, true),
+        Objective::Grpo(settings) => (settings.has_old_log_probs, settings.has_reference()),
+    };
+    if !has_old && !has_ref {
         return Ok(batch);
     }
-    let ref_log_probs = reference_log_probs(gpu, objective, spec, &AdaptersOff(values), &batch).await?;
-    let pairs = batch.pairs;
-    Ok(batch.in_pairs(pairs, ref_log_probs))
+    let log_probs = reference_log_probs(gpu, objective, spec, &AdaptersOff(values), &batch).await?;
+    let only = |is_asked: bool| if is_asked { log_probs.clone() } else { Vec::new() };
+    Ok(Batch { old_log_probs: only(has_old), ref_log_probs: only(has_ref), ..batch })
 }
 
 /// What a model says of the labels of one batch.

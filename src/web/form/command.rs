@@ -164,8 +164,8 @@ fn optimizer(settings: &Settings) -> Vec<String> {
     let Settings {
         seq_len, batch, accumulate, strategy: _, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
         beta1, beta2, adam_epsilon, seed,
-        // It stands by itself.
-        objective: _,
+        // They stand by themselves.
+        objective: _, roll_outs: _,
     } = settings;
     let default = Settings::default();
     let options = [

@@ -448,6 +448,7 @@ impl Form {
             beta2: self.number(Field::Beta2)?,
             adam_epsilon: self.number(Field::Epsilon)?,
             seed: self.whole(Field::Seed)?,
+            roll_outs: None,
         };
         settings.validate()?;
         Ok(settings)

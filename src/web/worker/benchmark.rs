@@ -9,8 +9,8 @@ use super::model_client::ModelClient;
 use crate::error::Result;
 use crate::gpu::{Ceilings, Executor, Gpu, Kernels};
 use crate::model::{Parameters, WeightSource, Weights};
-use crate::step::{Batch, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{Dataset, Profile, errors_in_f64, plan_within, verify, with_reference};
+use crate::step::{Batch, Objective, Pass, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
+use crate::train::{Dataset, Profile, batch_of_objective, errors_in_f64, plan_within, verify, with_reference};
 use crate::web::protocol::{FromWorker, Run};
 
 /// Tokens of the proof, at most: the f64 reference runs on one core of the CPU.
@@ -18,11 +18,15 @@ const PROOF_TOKENS: u32 = 320;
 /// Parameters of a model whose gradients are computed in f64 too, at most: they take eight bytes each, several times over.
 const REFERENCE_PARAMETERS: u64 = 30_000_000;
 
+/// The batch of the run's first step, or what stands in for it.
+fn first_batch(run: &Run, dataset: &Dataset, sequences: u32) -> Batch {
+    batch_of_objective(dataset, run.settings.objective, run.settings.seed, 0, sequences)
+}
+
 /// Times a step under every strategy, one after the other. The first step compiles and warms up, and is not counted.
 pub async fn compare(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient) -> Result<()> {
     let values = &models.first_values(run);
-    let batch =
-        with_reference(gpu, run.settings.objective, &run.spec, values, dataset.batch(run.settings.seed, 0, run.settings.batch)).await?;
+    let batch = with_reference(gpu, run.settings.objective, &run.spec, values, first_batch(run, dataset, run.settings.batch)).await?;
     let mut known = Vec::new();
     for kind in StrategyKind::ALL {
         let strategy = run.settings.strategy.of_kind(kind, run.chunks);
@@ -36,8 +40,7 @@ pub async fn compare(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClie
 /// What every operation of the run's step takes.
 pub async fn profile(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient, ceilings: Ceilings) -> Result<Profile> {
     let values = &models.first_values(run);
-    let batch =
-        with_reference(gpu, run.settings.objective, &run.spec, values, dataset.batch(run.settings.seed, 0, run.settings.batch)).await?;
+    let batch = with_reference(gpu, run.settings.objective, &run.spec, values, first_batch(run, dataset, run.settings.batch)).await?;
     let mut executor = ready(gpu, run, values, run.settings.strategy, &batch).await?;
     // The first time compiles and warms up.
     executor.run(Pass::GRADIENTS).await?;
@@ -66,7 +69,7 @@ async fn time(gpu: &Gpu, run: &Run, values: &impl WeightSource, strategy: Strate
 }
 
 /// The end of a batch, or of both sequences of its first pair: the labels of a task stand there.
-fn shortened(batch: &Batch) -> Batch {
+fn shortened(objective: Objective, batch: &Batch) -> Batch {
     let end_of = |range: Range<u32>, most: u32| {
         let places = range.end.saturating_sub(most).max(range.start) as usize..range.end as usize;
         (batch.input_ids[places.clone()].to_vec(), batch.labels[places].to_vec())
@@ -78,7 +81,13 @@ fn shortened(batch: &Batch) -> Batch {
             let log_probs = vec![0.0; pair.input_ids.len()];
             pair.in_pairs(1, log_probs)
         }
-        _ => Batch::new(vec![end_of(0..batch.shape.tokens(), PROOF_TOKENS)]),
+        _ => {
+            let whole = Batch::new(vec![end_of(0..batch.shape.tokens(), PROOF_TOKENS)]);
+            match (objective, batch.advantages.first()) {
+                (Objective::Grpo(grpo), Some(&advantage)) => whole.in_samples(grpo.mean(), vec![advantage], Vec::new(), Vec::new()),
+                _ => whole,
+            }
+        }
     }
 }
 
@@ -86,7 +95,9 @@ fn shortened(batch: &Batch) -> Batch {
 /// lengths, and in f64 unless the model is too large for that.
 pub async fn prove(gpu: &Gpu, run: &Run, dataset: &Dataset, models: &ModelClient) -> Result<()> {
     let values = &models.first_values(run);
-    let batch = with_reference(gpu, run.settings.objective, &run.spec, values, shortened(&dataset.batch(run.settings.seed, 0, 1))).await?;
+    let batch =
+        with_reference(gpu, run.settings.objective, &run.spec, values, shortened(run.settings.objective, &first_batch(run, dataset, 1)))
+            .await?;
     let lengths = [1, 2, 3].map(|tiles| tiles * TOKEN_TILE).into_iter().filter(|&chunk| chunk < batch.shape.tokens());
     let streams = lengths.map(|chunk| Strategy::stream(chunk, TOKEN_TILE));
     let strategies = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams);

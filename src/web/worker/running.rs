@@ -146,7 +146,9 @@ impl Running {
         let of_pairs = self.trainer.of_pairs();
         self.history.steps.push(report);
         self.history.pairs.extend(of_pairs.map(|of_pairs| (report.step, of_pairs)));
-        send(&FromWorker::Stepped(report, of_pairs));
+        let of_samples = self.trainer.of_samples().cloned();
+        self.history.samples.extend(of_samples.clone().map(|samples| (report.step, samples)));
+        send(&FromWorker::Stepped(report, of_pairs, of_samples));
         let is_due = |every: u64| every > 0 && report.step.is_multiple_of(every);
         if is_due(self.run.validate_every) {
             let validation = self.trainer.validate().await?;
@@ -170,10 +172,10 @@ impl Running {
 
     /// Tells the page, within a step that compares pairs, how long the sequences of the batch at work are: they are packed as they come.
     pub fn tell_batch(&mut self) {
-        let Some(number) = self.trainer.batch_in_progress().filter(|_| self.run.has_pairs()) else { return };
+        let is_packed = self.run.has_pairs() || self.run.settings.roll_outs.is_some();
+        let Some(number) = self.trainer.batch_in_progress().filter(|_| is_packed) else { return };
         if self.told_batch.replace(number) != Some(number) {
-            let batch = self.dataset.batch(self.run.settings.seed, number, self.run.settings.batch);
-            send(&FromWorker::Packed(batch.shape.lengths().to_vec()));
+            send(&FromWorker::Packed(self.trainer.lengths_in_progress()));
         }
     }
 

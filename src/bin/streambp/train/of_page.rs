@@ -112,7 +112,7 @@ fn the_command_of_a_form_means_the_run_of_the_form() {
         let parsed = OfPage::try_parse_from(&words[1..]).unwrap_or_else(|error| panic!("{line}: {error}"));
         let arguments = parsed.arguments;
         let (shape, speed) =
-            (BatchShape::uniform(arguments.batch * run.settings.objective.sequences(), arguments.seq_len), DeviceClass::TYPICAL.speed());
+            (BatchShape::uniform(run.settings.batch * run.settings.objective.sequences(), arguments.seq_len), DeviceClass::TYPICAL.speed());
         let (strategy, _) = arguments.strategy.resolve(run.settings.objective, &run.spec, &shape, arguments.budget, Limits::NONE, &speed);
         assert_eq!(Settings { strategy, ..arguments.settings().unwrap() }, run.settings, "{line}");
         assert!(!arguments.strategy.is_open(), "{line}");

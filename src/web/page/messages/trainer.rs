@@ -65,11 +65,12 @@ impl State {
             FromWorker::At(turn, _) => self.run.live.set(turn),
             FromWorker::Buffers(buffers) => self.device.buffers.set(buffers),
             FromWorker::Packed(lengths) => self.step.packed.set(Some(lengths)),
-            FromWorker::Stepped(report, of_pairs) => {
+            FromWorker::Stepped(report, of_pairs, of_samples) => {
                 self.step.packed.set(None);
                 self.run.history.update(|history| {
                     history.steps.push(report);
                     history.pairs.extend(of_pairs.map(|of_pairs| (report.step, of_pairs)));
+                    history.samples.extend(of_samples.map(|samples| (report.step, samples)));
                 });
             }
             FromWorker::Validated(step, validation) => self.run.history.update(|history| history.validations.push((step, validation))),
