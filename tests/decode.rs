@@ -77,7 +77,8 @@ fn completions_are_the_same_whatever_is_sampled_with_them() {
             let prompt = model::batch(&spec.config, &[100], 2).input_ids;
             let together = of(8, &prompt);
             assert!(together.iter().all(|completion| completion.len() == 40) && together[0] != together[1]);
-            for rows in [1, 3, 4] {
+            // More than eight have another kernel.
+            for rows in [1, 3, 4, 12] {
                 assert_eq!(of(rows, &prompt), together, "{rows} at a time with {tuning:?}");
             }
         }

@@ -26,6 +26,7 @@ mod ragged;
 mod registers;
 mod resume;
 mod rewards;
+mod roll_outs;
 mod same_bits;
 mod shaders;
 mod terminal;

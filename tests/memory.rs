@@ -233,6 +233,21 @@ fn frozen_weights_cost_what_they_are_stored_in() {
     }
 }
 
+/// In the memory that `checkpoint` needs for groups of eight with completions of 512 tokens behind prompts of as many, `stream` trains on
+/// longer ones, roll-outs included.
+#[test]
+fn completions_are_several_times_as_long() {
+    let medium = PRESETS.iter().find(|preset| preset.name == "medium").unwrap().config.clone();
+    let spec = ModelSpec::from(&Config { vocab_size: 32_000, ..medium });
+    let bytes = |completion: u32, strategy| {
+        let grpo = GrpoSettings { num_generations: 8, max_completion_length: completion, ..GrpoSettings::default() };
+        let program = Program::train_for(Objective::Grpo(grpo), &spec, BatchShape::uniform(8, 2 * completion), strategy);
+        Plan::new(program, Limits::NONE).unwrap().peak_bytes()
+    };
+    let (budget, longer) = (bytes(512, Strategy::CHECKPOINT), bytes(6 * 512, Strategy::stream(512, 512)));
+    assert!(longer <= budget, "{longer} of {budget} bytes");
+}
+
 /// In the memory that `checkpoint` needs for pairs of 2,048 tokens a sequence, `stream` trains on longer ones.
 #[test]
 fn pairs_are_several_times_as_long() {

@@ -7,7 +7,7 @@ use streambp::step::{Batch, GrpoSettings, Limits, Objective, Pass, Plan, Program
 use streambp::train::{GrpoMetrics, SampledBatch, read_samples};
 use streambp::{gpu, reference};
 
-use crate::command_line::{complaint, directory, json, small_model, text};
+use crate::command_line::{complaint, directory, json, run, small_model, text};
 use crate::support::fixture::ObjectiveFixture;
 use crate::support::model::DeviceStep;
 use crate::support::{device, level, model};
@@ -110,8 +110,26 @@ fn the_command_line_takes_what_it_can_and_refuses_the_rest_by_name() {
     assert!(said(&["--objective", "dpo", "--epsilon", "0.1"]).contains("belongs to --objective grpo"));
     assert!(said(&["--epsilon", "0.1"]).contains("belongs to --objective grpo"));
     assert!(said(&["--objective", "grpo", "--temperature", "0"]).contains("temperature is 0"));
-    let train = ["train", "--model", text(&model), "--data", "own", "--seq-len", "64", "--steps", "1", "--objective", "grpo"];
-    assert!(complaint(&train).contains("has gradients (streambp grad)"));
-    let verify = ["verify", "--model", text(&model), "--seq-len", "64", "--objective", "grpo"];
-    assert!(complaint(&verify).contains("no completions with advantages"));
+    let of = |command: &'static str, more: &[&str]| {
+        complaint(&[&[command, "--model", text(&model), "--seq-len", "40", "--objective", "grpo"][..], more].concat())
+    };
+    let train = |more: &[&str]| of("train", &[&["--steps", "1", "--max-completion-length", "10"][..], more].concat());
+    assert!(train(&["--data", "own"]).contains("own has no prompts"));
+    assert!(of("train", &["--steps", "1", "--data", "sort", "--max-completion-length", "40"]).contains("no room for a prompt"));
+    assert!(train(&["--data", "sort", "--batch", "12"]).contains("no whole groups of 8"));
+    assert!(train(&["--data", "sort", "--scale-rewards", "all"]).contains("there are group, batch, none"));
+    assert!(train(&["--data", "sort", "--rewards", "regex:("]).contains("regex"));
+    let rows = directory.join("rows.jsonl");
+    std::fs::write(&rows, "{\"prompt\": \"ab\"}\n".repeat(20)).unwrap();
+    assert!(train(&["--data", text(&rows)]).contains("--reward-command COMMAND"));
+    let command = ["--data", text(&rows), "--reward-command", "echo it broke >&2; exit 3", "--objective", "grpo", "--seq-len", "40"];
+    let failed = run(&[&["train", "--model", text(&model), "--steps", "1", "--max-completion-length", "10"][..], &command].concat());
+    let failed = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(failed.contains("exit status: 3") && failed.trim_end().ends_with("it broke"), "{failed}");
+    let sft = ["train", "--model", text(&model), "--data", "sort", "--seq-len", "40", "--steps", "1", "--top-p", "0.9"];
+    assert!(complaint(&sft).contains("--top-p belongs to --objective grpo"));
+    assert!(of("verify", &["--data", "sort", "--max-completion-length", "50"]).contains("no room for a prompt"));
+    let verify = ["verify", "--model", text(&model), "--seq-len", "40", "--objective", "grpo", "--data", "sort", "--chunks", "64"];
+    let report = json(&[&verify[..], &["--batch", "4", "--max-completion-length", "8", "--json"]].concat());
+    assert_eq!(report["same_bits"], true);
 }

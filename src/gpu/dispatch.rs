@@ -251,7 +251,7 @@ impl Dispatch {
     /// Sets the constants of a tile of tokens and columns. `together(size)` is the number of groups of four columns that a subgroup of that
     /// size reads at once.
     pub(super) fn token_tile(self, tile: TokenTile, together: impl Fn(u32) -> u32) -> Self {
-        let row_threads = TOKEN_TILE / tile.tokens;
+        let row_threads = tile.token_threads();
         if tile.sharing == Sharing::Workgroup {
             return self.matmul_tile([row_threads, tile.col_threads], [tile.tokens / 4, tile.vec4s]);
         }

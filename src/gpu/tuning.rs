@@ -63,6 +63,11 @@ impl Sharing {
     }
 }
 
+/// The most tokens of a chunk that are few: the lanes of a CPU's SIMD vector.
+const FEW_TOKENS: u32 = 8;
+/// The most groups of four columns of a thread then, so that a small matrix has workgroups for several cores.
+const FEW_VEC4S: u32 = 8;
+
 /// The tile of a projection: a workgroup has a token tile, a thread some of its tokens and some groups of four columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TokenTile {
@@ -77,12 +82,42 @@ pub struct TokenTile {
     pub unroll: u32,
     /// How the threads share the matrix.
     pub sharing: Sharing,
+    /// Tokens of a token tile that the workgroup has, where chunks have no more.
+    #[serde(skip, default = "all_tokens")]
+    pub few: u32,
+}
+
+/// The tokens of a token tile.
+const fn all_tokens() -> u32 {
+    TOKEN_TILE
 }
 
 impl TokenTile {
+    /// Threads along the tokens.
+    pub fn token_threads(self) -> u32 {
+        self.few / self.tokens
+    }
+
     /// Threads per workgroup.
     pub fn workgroup_size(self) -> u32 {
-        TOKEN_TILE / self.tokens * self.col_threads
+        self.token_threads() * self.col_threads
+    }
+
+    /// The tile for chunks of so few tokens that a workgroup would mostly have others in their place, as where completions are sampled: on
+    /// drivers for CPUs, which compute those all the same. What a sum adds, and in which order, is the same.
+    pub(super) fn for_few(self, chunk_len: u32) -> TokenTile {
+        if chunk_len > FEW_TOKENS {
+            return self;
+        }
+        match self.sharing {
+            // A lane for each token: the loads, which take longest, are as many.
+            Sharing::Subgroup(lanes) => TokenTile { tokens: FEW_TOKENS / lanes, vec4s: self.vec4s.min(FEW_VEC4S), few: FEW_TOKENS, ..self },
+            Sharing::Direct => {
+                let tokens = chunk_len.next_power_of_two();
+                TokenTile { tokens, vec4s: 1, col_threads: FEW_TOKENS, few: tokens, ..self }
+            }
+            Sharing::Workgroup => self,
+        }
     }
 
     /// The same tile, narrower by up to half if a matrix of `matrix_vec4s` groups of four columns would leave much of the last tile empty.
@@ -221,8 +256,8 @@ impl Tuning {
         max_storage_buffers: base_storage_buffers(),
         // Of 128 threads: four subgroups for each of the 96 schedulers of an RTX 4060.
         busy_workgroups: 96,
-        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
-        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup },
+        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup, few: TOKEN_TILE },
+        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup, few: TOKEN_TILE },
         linear_weight_grad: WeightTile { col_threads: 16, row_threads: 8, cols: 1, vec4s: 2, unroll: 1, sharing: Sharing::Workgroup },
         attention: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Workgroup },
         attention_query_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Workgroup },
@@ -238,8 +273,8 @@ impl Tuning {
         max_sequential_fused: 1,
         max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
-        linear: TokenTile { tokens: 8, vec4s: 4, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
-        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
+        linear: TokenTile { tokens: 8, vec4s: 4, col_threads: 1, unroll: 1, sharing: Sharing::Direct, few: TOKEN_TILE },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Direct, few: TOKEN_TILE },
         linear_weight_grad: WeightTile { col_threads: 8, row_threads: 1, cols: 4, vec4s: 4, unroll: 2, sharing: Sharing::Direct },
         attention: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
         attention_query_grad: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
@@ -255,8 +290,8 @@ impl Tuning {
         max_sequential_fused: 1,
         max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
-        linear: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8) },
-        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8) },
+        linear: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8), few: TOKEN_TILE },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8), few: TOKEN_TILE },
         linear_weight_grad: WeightTile { col_threads: 8, row_threads: 1, cols: 2, vec4s: 16, unroll: 4, sharing: Sharing::Subgroup(8) },
         attention: HeadTile { tokens: 8, vec4s: 64, unroll: 8, sharing: Sharing::Subgroup(8) },
         attention_query_grad: HeadTile { tokens: 8, vec4s: 64, unroll: 1, sharing: Sharing::Subgroup(8) },
@@ -280,8 +315,8 @@ impl Tuning {
         max_sequential_fused: 1,
         max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
-        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
-        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct },
+        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct, few: TOKEN_TILE },
+        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct, few: TOKEN_TILE },
         linear_weight_grad: WeightTile { col_threads: 4, row_threads: 1, cols: 2, vec4s: 4, unroll: 2, sharing: Sharing::Direct },
         attention: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
         attention_query_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Direct },

@@ -28,6 +28,7 @@ mod packing;
 mod plan;
 mod program;
 mod recompute;
+mod sampling;
 mod saved_activations;
 mod strategy;
 mod tensor;

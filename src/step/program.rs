@@ -7,7 +7,7 @@ use super::batch::BatchShape;
 use super::chunk::{Chunk, ChunkOrder};
 use super::objective::Objective;
 use super::ops::{Op, RowSlice, Sizes};
-use super::roll_out::RollOutShape;
+use super::sampling::RollOutShape;
 use super::strategy::Strategy;
 use super::tensor::{Rows, Tensor, TensorId};
 use crate::model::{Config, ModelSpec, ParameterId, Parameters};

@@ -21,6 +21,8 @@ pub struct RollOutSettings {
     pub rewards: Vec<RewardSettings>,
     /// Steps at the start that learn from the rows' answers instead, so that there is something to reward.
     pub sft_steps: u64,
+    /// The learning rate of these steps, which need a larger one; `None` for that of the run.
+    pub sft_learning_rate: Option<f64>,
     /// Texts that end a completion, beside the tokens that do.
     pub stop: Vec<String>,
 }
@@ -35,6 +37,7 @@ impl Default for RollOutSettings {
             top_p: 1.0,
             rewards: Vec::new(),
             sft_steps: 0,
+            sft_learning_rate: None,
             stop: Vec::new(),
         }
     }
@@ -51,6 +54,9 @@ impl RollOutSettings {
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             return Err(Error::Setting(format!("top p is {}; it must be above 0 and at most 1", self.top_p)));
+        }
+        if let Some(rate) = self.sft_learning_rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+            return Err(Error::Setting(format!("the learning rate of the first steps is {rate}; it must be a positive number")));
         }
         if self.rewards.is_empty() {
             return Err(Error::Setting("nothing says what a completion is worth; give a reward".to_owned()));
@@ -76,6 +82,7 @@ mod tests {
             (RollOutSettings { num_iterations: 0, ..good.clone() }, "number of iterations"),
             (RollOutSettings { top_p: 0.0, ..good.clone() }, "top p is 0"),
             (RollOutSettings { top_p: f64::NAN, ..good.clone() }, "top p is NaN"),
+            (RollOutSettings { sft_learning_rate: Some(0.0), ..good.clone() }, "learning rate of the first steps is 0"),
             (RollOutSettings { rewards: Vec::new(), ..good.clone() }, "give a reward"),
             (RollOutSettings { stop: vec![String::new()], ..good.clone() }, "is empty"),
             (

@@ -3,6 +3,8 @@
 //! A step can run as a whole or be stepped through (see [`Granularity`]). When steps follow each other, the forward pass of the next step
 //! is submitted before the metrics of the current one are read, so that the device does not idle.
 
+mod samples;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,18 +14,14 @@ use web_time::Instant;
 use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
 use super::objectives::{HeldOutPairs, ReferenceModel, SampleMetrics, sequence_log_probs, sequence_metrics};
-use super::round::{Completion, Round, Sampler, Watch};
-use super::sample_batches::sample_batches;
+use super::round::{Completion, Round, Watch};
 use super::stand_ins::batch_of_objective;
 use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, Rewards, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels};
 use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, BatchShape, Granularity, GrpoSettings, LabelledTiles, Objective, Pass};
-
-/// Held-out prompts of a validation.
-const HELD_OUT_PROMPTS: u32 = 32;
+use crate::step::{Batch, Granularity, LabelledTiles, Objective, Pass};
 
 /// The report of a step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -358,64 +356,6 @@ impl Trainer {
         batches.into_iter().map(|batch| batch.averaged_over(count)).collect()
     }
 
-    /// Does the step after so many learn from answers that are given, instead of completions that are sampled?
-    fn learns_from_answers(&self, steps_before: u64) -> bool {
-        self.settings.roll_outs.as_ref().is_some_and(|roll_outs| steps_before < roll_outs.sft_steps)
-    }
-
-    /// The batches of the step after so many, of completions that are sampled before the first of some steps.
-    async fn sampled_batches(&mut self, grpo: GrpoSettings, steps_before: u64) -> Result<Vec<Batch>> {
-        let roll_outs = self.settings.roll_outs.as_ref().expect("they were checked");
-        let (is_masked, of_answers) = (roll_outs.mask_truncated_completions, self.learns_from_answers(steps_before));
-        let number = match of_answers {
-            true => steps_before,
-            false => (steps_before - roll_outs.sft_steps) / u64::from(roll_outs.num_iterations),
-        };
-        let is_there = self.round.as_ref().is_some_and(|round| round.number == number && round.rewards.is_some() != of_answers);
-        if !is_there {
-            let mut round = self.new_round(grpo, number, of_answers).await?;
-            if grpo.has_old_log_probs {
-                for batch in sample_batches(&self.settings, &grpo, self.batch_tokens(), &round, is_masked) {
-                    round.old_log_probs.push(self.own_log_probs(&batch).await?);
-                }
-            }
-            self.round = Some(round);
-        }
-        let round = self.round.as_ref().expect("it was just sampled");
-        let mut batches = sample_batches(&self.settings, &grpo, self.batch_tokens(), round, is_masked);
-        if grpo.has_reference() {
-            for batch in &mut batches {
-                batch.ref_log_probs = match (of_answers, &mut self.reference) {
-                    // Answers are learned as they are, whatever the reference says of them.
-                    (true, _) => self.own_log_probs(batch).await?,
-                    (false, Some(reference)) => reference.log_probs(batch).await?,
-                    (false, None) => panic!("nobody has given the trainer a reference"),
-                };
-            }
-        }
-        Ok(batches)
-    }
-
-    async fn new_round(&mut self, grpo: GrpoSettings, number: u64, of_answers: bool) -> Result<Round> {
-        let (prompts, rewards) = self.dataset.prompts().zip(self.rewards.as_ref()).expect("they were checked");
-        let sampler = Sampler { settings: &self.settings, grpo, prompts, rewards, watch: self.watch.as_ref() };
-        if of_answers { sampler.answers(number) } else { sampler.round(&mut self.executor, number).await }
-    }
-
-    /// What the model as it is finds of the labels of a batch (N).
-    async fn own_log_probs(&mut self, batch: &Batch) -> Result<Vec<f32>> {
-        let empty = vec![0.0; batch.input_ids.len()];
-        let batch = Batch { old_log_probs: empty.clone(), ref_log_probs: empty, ..batch.clone() };
-        self.executor.load_batch(&batch);
-        self.executor.run(Pass::Clear..=Pass::Loss).await?;
-        Ok(bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?))
-    }
-
-    /// Sequences of a batch, and the most tokens of one.
-    fn batch_tokens(&self) -> BatchShape {
-        self.executor.program().batch.clone()
-    }
-
     /// The share of a step's floating-point operations that its batches leave out.
     fn flops_left_out(&self, batches: &[Batch]) -> f64 {
         let left_out: u64 = batches.iter().map(|batch| self.executor.program().flops_left_out(&LabelledTiles::of(batch))).sum();
@@ -451,22 +391,6 @@ impl Trainer {
             }
         }
         Ok(())
-    }
-
-    /// Notes what each token of the completions of a batch weighs in the gradient.
-    async fn note_weights(&mut self, batch: usize) -> Result<()> {
-        let Some(round) = &mut self.round else { return Ok(()) };
-        let weights = self.executor.read(self.executor.program().bindings.loss_weight).await?;
-        let per_batch = self.settings.batch as usize;
-        round.set_weights(batch * per_batch, per_batch, &bytemuck::pod_collect_to_vec::<u8, f32>(&weights));
-        Ok(())
-    }
-
-    /// The part of a batch in the mean cross-entropy of a step on answers, each of whose labels has the same weight.
-    async fn answers_loss(&self) -> Result<f64> {
-        let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
-        let labels: usize = self.round.iter().flat_map(|round| &round.completions).map(|completion| completion.ids.len()).sum();
-        Ok(-log_probs.into_iter().map(f64::from).sum::<f64>() / labels as f64)
     }
 
     /// Submits the next step's forward pass, which changes no persistent state. Not with offloading, whose copies would have to be waited
@@ -568,16 +492,6 @@ impl Trainer {
         Ok(Validation { loss, accuracy, accuracy_by_distance, by_position: sums.by_position() })
     }
 
-    /// The mean reward of the likeliest completions of held-out prompts, and as the loss the same negated.
-    async fn validate_samples(&mut self, grpo: GrpoSettings) -> Result<Validation> {
-        let (prompts, rewards) = self.dataset.prompts().zip(self.rewards.as_ref()).expect("they were checked");
-        let sampler = Sampler { settings: &self.settings, grpo, prompts, rewards, watch: None };
-        self.held_out_completions = sampler.held_out(&mut self.executor, HELD_OUT_PROMPTS).await?;
-        let rewards = self.held_out_completions.iter().map(|completion| completion.reward);
-        let mean = rewards.sum::<f64>() / self.held_out_completions.len().max(1) as f64;
-        Ok(Validation { loss: -mean, accuracy: Some(mean), accuracy_by_distance: Vec::new(), by_position: Vec::new() })
-    }
-
     /// Profiles the gradients of a held-out batch. The run is not affected.
     ///
     /// # Errors
@@ -644,16 +558,10 @@ impl Trainer {
             }
         }
         self.step = snapshot.step;
-        self.round = snapshot.round.clone();
+        self.round.clone_from(&snapshot.round);
         self.in_progress = None;
         self.prefetched = None;
         Ok(())
-    }
-
-    /// Does the next step learn from the completions of the last one?
-    fn goes_on_with_round(&self) -> bool {
-        let Some(roll_outs) = &self.settings.roll_outs else { return false };
-        self.step.checked_sub(roll_outs.sft_steps).is_some_and(|steps| !steps.is_multiple_of(roll_outs.num_iterations.into()))
     }
 
     async fn read_moment(&self, which: usize) -> Result<Weights> {

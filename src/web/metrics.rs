@@ -156,7 +156,7 @@ mod tests {
             flops_left_out: 0.25,
         };
         let validations = vec![(2, Validation { loss: 3.5, accuracy: None, accuracy_by_distance: Vec::new(), by_position: Vec::new() })];
-        History { steps: vec![step(1, 5.0), step(2, 4.0)], validations, pairs: Vec::new() }
+        History { steps: vec![step(1, 5.0), step(2, 4.0)], validations, ..History::default() }
     }
 
     #[test]

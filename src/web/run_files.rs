@@ -215,8 +215,12 @@ mod tests {
                 flops_left_out: 0.25,
             };
             let pairs = vec![(3, DpoMetrics { margin: 0.25, ..DpoMetrics::default() })];
-            let done =
-                History { steps: vec![step(2), step(3)], validations: Vec::new(), pairs: if run.has_pairs() { pairs } else { Vec::new() } };
+            let done = History {
+                steps: vec![step(2), step(3)],
+                validations: Vec::new(),
+                pairs: if run.has_pairs() { pairs } else { Vec::new() },
+                samples: Vec::new(),
+            };
             let snapshot = snapshot(&run);
             let files = files(&run, &done, &snapshot);
             let file = |name: &str| files.iter().find(|(own, _)| *own == name).map(|(_, bytes)| &bytes[..]);

@@ -201,7 +201,7 @@ pub fn device_executor(program: &Program, tuning: Tuning, weights: &Weights, bat
 
 /// A training run on a device.
 pub async fn trainer(gpu: &Gpu, spec: &ModelSpec, settings: Settings, dataset: Dataset, values: &impl WeightSource) -> Result<Trainer> {
-    let program = Program::train(spec, settings.batch_shape(&dataset), settings.strategy);
+    let program = Program::train_for(settings.objective, spec, settings.batch_shape(&dataset), settings.strategy);
     let kernels = Kernels::new(gpu, Plan::new(program, gpu.limits())?)?;
     Trainer::new(kernels, settings, dataset, values).await
 }

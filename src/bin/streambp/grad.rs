@@ -119,7 +119,7 @@ impl Given {
 }
 
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
-    let objective = arguments.objective.objective_with(&arguments.samples)?;
+    let objective = arguments.objective.objective(&arguments.samples)?;
     let inputs = arguments.model.paths().chain([arguments.batch.as_path()]).chain(arguments.reference.as_deref());
     refuse_to_replace("--out", &arguments.out, inputs)?;
     let Opened { spec, values } = arguments.model.open(arguments.seed).await?;

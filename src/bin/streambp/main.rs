@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     let outcome = pollster::block_on(async {
         match command {
             Command::Devices(arguments) => devices::run(&arguments, session).await,
-            Command::Train(arguments) => train::run(*arguments, session).await,
+            Command::Train(arguments) => Box::pin(train::run(*arguments, session)).await,
             Command::Grad(arguments) => grad::run(arguments, session).await,
             Command::Merge(arguments) => merge::run(&arguments, session).await,
             Command::Plan(arguments) => plan::run(&arguments, session).await,

@@ -109,15 +109,7 @@ impl ObjectiveOptions {
     ///
     /// # Errors
     /// If a setting is out of range, or belongs to another objective.
-    pub fn objective(&self) -> Result<Objective> {
-        self.objective_with(&SampleOptions::default())
-    }
-
-    /// The same with options of sampled completions.
-    ///
-    /// # Errors
-    /// If a setting is out of range, or belongs to another objective.
-    pub fn objective_with(&self, samples: &SampleOptions) -> Result<Objective> {
+    pub fn objective(&self, samples: &SampleOptions) -> Result<Objective> {
         let objective = match &*self.objective {
             "dpo" => {
                 refuse_given("grpo", &samples.given())?;
@@ -173,6 +165,18 @@ impl ObjectiveOptions {
             num_generations: 0,
         })
     }
+}
+
+/// Tokens that sequences of so many leave for prompts before completions of that length.
+///
+/// # Errors
+/// If they leave none.
+pub fn room_for_prompts(seq_len: u32, completion: u32) -> Result<u32> {
+    seq_len.checked_sub(completion).filter(|&longest| longest > 0).ok_or_else(|| {
+        Error::Setting(format!(
+            "--seq-len {seq_len} has no room for a prompt before a completion of {completion} tokens; give a longer one, or a shorter --max-completion-length"
+        ))
+    })
 }
 
 /// Refuses options of another objective, each of which may be given.

@@ -10,9 +10,12 @@ use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TOKEN_TILE, Te
 use streambp::train::{fastest_strategy, longest_sequence};
 use streambp::web::format;
 
-use crate::options::{ModelOptions, ObjectiveOptions, StrategyOptions, auto_words, human_bytes, parse_bytes, strategy_words};
+use crate::options::{
+    ModelOptions, ObjectiveOptions, SampleOptions, StrategyOptions, auto_words, human_bytes, parse_bytes, strategy_words,
+};
 use crate::out_directory::refuse_to_replace;
 use crate::output;
+use crate::roll_outs::GroupOptions;
 use crate::session::Session;
 
 #[derive(Args)]
@@ -27,6 +30,10 @@ pub struct Arguments {
     batch: u32,
     #[command(flatten)]
     objective: ObjectiveOptions,
+    #[command(flatten)]
+    samples: SampleOptions,
+    #[command(flatten)]
+    group: GroupOptions,
     #[command(flatten)]
     strategy: StrategyOptions,
     /// Memory budget, as 8GiB or in bytes: also prints the longest sequence that fits, and the fastest strategy
@@ -59,7 +66,7 @@ impl Arguments {
 
 pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode> {
     let (spec, _) = arguments.model.lora.open(&load_config(&arguments.model.model)?, 0).await?;
-    let objective = arguments.objective.objective()?;
+    let objective = arguments.group.sampling(arguments.objective.objective(&arguments.samples)?)?;
     let sequences = arguments.batch.saturating_mul(objective.sequences());
     if u64::from(sequences) * u64::from(arguments.seq_len) > 1 << 31 {
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));

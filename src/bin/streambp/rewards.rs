@@ -14,7 +14,8 @@ const TIMEOUT: u64 = 60;
 /// Options of what a completion is worth.
 #[derive(Args)]
 pub struct RewardOptions {
-    /// Rewards of a completion (for grpo): answer (is it what the column `answer` says?), regex:PATTERN (does the pattern match in it?),
+    /// Rewards of a completion (for grpo): answer (is it what the column `answer` says?), prefix (how
+    /// much of that has it right from its start?), regex:PATTERN (does the pattern match in it?),
     /// length:N (how near is it to N characters?) [default for generated tasks: answer]
     #[arg(long, num_args = 1.., value_name = "REWARD")]
     rewards: Vec<RewardKind>,
@@ -70,7 +71,7 @@ impl RewardOptions {
         }
         if kinds.is_empty() {
             return Err(Error::Setting(format!(
-                "nothing says what a completion of {data} is worth; give --rewards answer (the rows then need a column \"answer\"), --rewards regex:PATTERN, --rewards length:N or --reward-command COMMAND"
+                "nothing says what a completion of {data} is worth; give --rewards answer or prefix (the rows then need a column \"answer\"), --rewards regex:PATTERN, --rewards length:N or --reward-command COMMAND"
             )));
         }
         let weights = match self.reward_weights.is_empty() {

@@ -60,6 +60,9 @@ pub struct RollOutOptions {
     /// Steps at the start that learn from the rows' answers, so that there is something to reward (for grpo) [default: 0]
     #[arg(long, value_name = "STEPS")]
     sft_steps: Option<u64>,
+    /// Learning rate of those steps (for grpo) [default: --lr]
+    #[arg(long, value_name = "RATE", requires = "sft_steps")]
+    sft_lr: Option<f64>,
 }
 
 impl RollOutOptions {
@@ -76,6 +79,7 @@ impl RollOutOptions {
             ("--top-p", self.top_p.is_some()),
             ("--stop", !self.stop.is_empty()),
             ("--sft-steps", self.sft_steps.is_some()),
+            ("--sft-lr", self.sft_lr.is_some()),
         ];
         refuse_given("grpo", &given)
     }
@@ -95,6 +99,7 @@ impl RollOutOptions {
             top_p: self.top_p.unwrap_or(default.top_p),
             rewards,
             sft_steps: self.sft_steps.unwrap_or(default.sft_steps),
+            sft_learning_rate: self.sft_lr,
             stop: self.stop.clone(),
         })
     }

@@ -19,7 +19,7 @@ use streambp::train::{
 
 use crate::options::{
     Adapters, ModelOptions, ObjectiveOptions, Opened, SampleOptions, StrategyOptions, human_bytes, note_length, open_reference,
-    parse_bytes, progress_bar, refuse_reference, strategy_words,
+    parse_bytes, progress_bar, refuse_reference, room_for_prompts, strategy_words,
 };
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
@@ -124,7 +124,7 @@ pub struct Arguments {
 impl Arguments {
     /// What the run minimises, and how its completions are sampled and rewarded, if it learns from these.
     fn objective(&self) -> Result<(Objective, Option<RollOutSettings>)> {
-        let objective = self.roll_outs.group.sampling(self.objective.objective_with(&self.samples)?)?;
+        let objective = self.roll_outs.group.sampling(self.objective.objective(&self.samples)?)?;
         self.rewards.check(objective, &self.data)?;
         let Objective::Grpo(grpo) = objective else {
             self.roll_outs.refuse()?;
@@ -215,12 +215,7 @@ impl Arguments {
 
     /// The prompts before completions of that many tokens, and their tokenizer if they are rows.
     fn prompts(&self, config: &mut Config, completion: u32) -> Result<(Dataset, Option<Arc<Tokenizer>>)> {
-        let Some(longest @ 1..) = self.seq_len.checked_sub(completion) else {
-            return Err(Error::Setting(format!(
-                "--seq-len {} has no room for a prompt before a completion of {completion} tokens; give a longer one, or a shorter --max-completion-length",
-                self.seq_len
-            )));
-        };
+        let longest = room_for_prompts(self.seq_len, completion)?;
         if let Some(task) = Task::named(&self.data, self.distance) {
             self.text.refuse(&self.data)?;
             return Ok((Dataset::task_prompts(task, longest)?, None));

@@ -5,12 +5,12 @@ use indicatif::ProgressBar;
 use streambp::error::{Error, Result};
 use streambp::model::{Config, Parameters, Weights};
 use streambp::step::{Batch, Limits, Objective, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
-use streambp::train::run_file::OWN;
+use streambp::train::run_file::{OWN, TASK_DISTANCE};
 use streambp::train::{
-    Dataset, OperationError, VerifyReport, batch_of_objective, errors_by_operation, errors_in_f64, verify, with_reference,
+    Dataset, OperationError, Task, VerifyReport, batch_of_objective, errors_by_operation, errors_in_f64, verify, with_reference,
 };
 
-use crate::options::{ModelOptions, ObjectiveOptions, Opened, human_bytes};
+use crate::options::{ModelOptions, ObjectiveOptions, Opened, SampleOptions, human_bytes, room_for_prompts};
 use crate::output;
 use crate::session::Session;
 use crate::text::DataOptions;
@@ -19,7 +19,8 @@ use crate::text::DataOptions;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
-    /// Data whose first batch is taken: a UTF-8 text file, rows of JSON as for `train`, or `own` (this project's shaders)
+    /// Data whose first batch is taken: a UTF-8 text file, rows of JSON as for `train`, `own` (this project's shaders), or for grpo also a
+    /// generated task
     #[arg(long, default_value = OWN)]
     data: String,
     #[command(flatten)]
@@ -32,6 +33,8 @@ pub struct Arguments {
     batch: u32,
     #[command(flatten)]
     objective: ObjectiveOptions,
+    #[command(flatten)]
+    samples: SampleOptions,
     /// Chunk lengths of stream, as 64,128 or 64 128 [default: 64, 128, 192, 448 and the whole batch]
     #[arg(long, num_args = 1.., value_delimiter = ',')]
     chunks: Vec<u32>,
@@ -57,8 +60,12 @@ impl Arguments {
                 Dataset::own(*seq_len)?
             }
             Objective::CrossEntropy => text.dataset(data, &self.model, config, *seq_len)?.0,
-            Objective::Grpo(_) => {
-                return Err(Error::Setting("verify has no completions with advantages; leave out --objective grpo".to_owned()));
+            Objective::Grpo(grpo) => {
+                let longest = room_for_prompts(*seq_len, grpo.max_completion_length)?;
+                match Task::named(data, TASK_DISTANCE) {
+                    Some(task) => Dataset::task_prompts(task, longest)?,
+                    None => text.prompts(data, &self.model, config, longest)?.0,
+                }
             }
         };
         dataset.check_vocab(config)?;
@@ -68,7 +75,7 @@ impl Arguments {
 
 pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode> {
     session.signals.listen("run")?;
-    let objective = arguments.objective.objective()?;
+    let objective = arguments.objective.objective(&arguments.samples)?;
     let mut base = arguments.model.base(arguments.seed).await?;
     let dataset = arguments.dataset(&mut base.config, objective)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;

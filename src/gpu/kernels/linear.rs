@@ -16,7 +16,7 @@ impl Kernel for Linear {
         let Linear { x, weight, out, bias, residual, slice, scale, accumulate } = *self;
         // By the whole matrix, not by the slice, whose size depends on the strategy.
         let all_rows = program.tensor(weight).row_count.div_ceil(4);
-        let tile = tuning.linear.fitted(all_rows, together).busy(tuning, chunk_len, all_rows);
+        let tile = tuning.linear.for_few(chunk_len).fitted(all_rows, together).busy(tuning, chunk_len, all_rows);
         let rows = slice_vec4s(slice);
         let dispatch = Dispatch::new(OpKind::Linear, Grid::TokenTiles(rows.div_ceil(tile.workgroup_vec4s())))
             .write("x", x)

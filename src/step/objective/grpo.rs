@@ -1,6 +1,6 @@
 //! Group relative policy optimisation: the loss of a token.
 
-use crate::step::roll_out::RollOutShape;
+use crate::step::sampling::RollOutShape;
 
 /// The settings of group relative policy optimisation, with TRL's names and defaults. Source: Shao et al. 2024.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

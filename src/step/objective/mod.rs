@@ -6,7 +6,7 @@ mod grpo;
 pub use dpo::{DpoLossType, DpoSettings};
 pub use grpo::{GrpoLossType, GrpoSettings, ImportanceSamplingLevel, SampleMean};
 
-use super::roll_out::RollOutShape;
+use super::sampling::RollOutShape;
 
 /// What a step minimises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -31,6 +31,7 @@ struct Weighted {
 #[derive(Debug)]
 enum Function {
     Answer,
+    Prefix,
     Regex(Pattern),
     Length(u32),
     #[cfg(not(target_arch = "wasm32"))]
@@ -81,6 +82,7 @@ impl Function {
     fn new(kind: &RewardKind) -> Result<Self> {
         Ok(match kind {
             RewardKind::Answer => Function::Answer,
+            RewardKind::Prefix => Function::Prefix,
             RewardKind::Regex(pattern) => Function::Regex(Pattern::new(pattern)?),
             RewardKind::Length(characters) => Function::Length(*characters),
             #[cfg(not(target_arch = "wasm32"))]
@@ -95,20 +97,29 @@ impl Function {
     fn score(&self, groups: &[Group]) -> Result<Vec<f64>> {
         let each = |of: &dyn Fn(&str) -> f64| Ok(groups.iter().flat_map(|group| &group.completions).map(|text| of(text)).collect());
         match self {
-            Function::Answer => {
-                let mut scores = Vec::new();
-                for group in groups {
-                    let answer = answer(group)?;
-                    scores.extend(group.completions.iter().map(|text| one_if(text.trim() == answer.trim())));
-                }
-                Ok(scores)
-            }
+            Function::Answer => by_answer(groups, |text, answer| one_if(text == answer)),
+            Function::Prefix => by_answer(groups, of_prefix),
             Function::Regex(pattern) => each(&|text| one_if(pattern.is_in(text))),
             Function::Length(wanted) => each(&|text| of_length(text, f64::from(*wanted))),
             #[cfg(not(target_arch = "wasm32"))]
             Function::Command(command) => command.score(groups),
         }
     }
+}
+
+/// What each completion is worth beside the answer of its row, white space around both apart.
+fn by_answer(groups: &[Group], of: impl Fn(&str, &str) -> f64) -> Result<Vec<f64>> {
+    let mut scores = Vec::new();
+    for group in groups {
+        let answer = answer(group)?;
+        scores.extend(group.completions.iter().map(|text| of(text.trim(), answer.trim())));
+    }
+    Ok(scores)
+}
+
+fn of_prefix(text: &str, answer: &str) -> f64 {
+    let right = text.chars().zip(answer.chars()).take_while(|(found, wanted)| found == wanted).count();
+    right as f64 / answer.chars().count().max(1) as f64
 }
 
 fn one_if(is_right: bool) -> f64 {
@@ -173,6 +184,12 @@ mod tests {
     #[test]
     fn characters_are_counted_and_not_bytes() {
         assert_eq!(["", "값", "값값", "값값값", "값값값값", "값값값값값"].map(|text| of_length(text, 2.0)), [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_prefix_is_as_long_as_it_is_right() {
+        let found = rewards(&[("prefix", 1.0)]).score(&[group("abcd".into(), &["abcd\n", " abxd", "xbcd", "", "abcdef", "ab"])]).unwrap();
+        assert_eq!(found[0], [1.0, 0.5, 0.0, 0.0, 1.0, 0.5]);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct RewardSettings {
 pub enum RewardKind {
     /// 1 if the completion is what the row's column `answer` says, white space around both apart; otherwise 0.
     Answer,
+    /// The share of the characters of the answer that the completion has right from its start, before it has one wrong: where whole answers
+    /// are rare, it tells better completions from worse ones.
+    Prefix,
     /// 1 if the pattern matches anywhere in the completion, otherwise 0.
     Regex(String),
     /// `1 − min(1, |characters − N| / N)`: 1 for a completion of N characters, 0 for an empty one and from 2N on. N is 1 or more.
@@ -37,6 +40,7 @@ impl RewardKind {
     pub fn name(&self) -> &'static str {
         match self {
             RewardKind::Answer => "answer",
+            RewardKind::Prefix => "prefix",
             RewardKind::Regex(_) => "regex",
             RewardKind::Length(_) => "length",
             RewardKind::Command { .. } => "command",
@@ -46,7 +50,7 @@ impl RewardKind {
 
 const NO_PATTERN: &str = "has no pattern; give one, as regex:[0-9]+";
 
-/// Reads `answer`, `regex:PATTERN` or `length:N`.
+/// Reads `answer`, `prefix`, `regex:PATTERN` or `length:N`.
 impl FromStr for RewardKind {
     type Err = Error;
 
@@ -54,6 +58,7 @@ impl FromStr for RewardKind {
         let refused = |why: &str| Err(Error::Setting(format!("the reward \"{text}\" {why}")));
         match text.split_once(':') {
             None if text == "answer" => Ok(RewardKind::Answer),
+            None if text == "prefix" => Ok(RewardKind::Prefix),
             None if text == "regex" => refused(NO_PATTERN),
             Some(("regex", "")) => refused(NO_PATTERN),
             Some(("regex", pattern)) => Ok(RewardKind::Regex(pattern.to_owned())),
@@ -61,7 +66,7 @@ impl FromStr for RewardKind {
                 Ok(characters @ 1..) => Ok(RewardKind::Length(characters)),
                 _ => refused("has no number of characters; give one from 1 on, as length:200"),
             },
-            _ => refused("is unknown; there are answer, regex:PATTERN and length:N"),
+            _ => refused("is unknown; there are answer, prefix, regex:PATTERN and length:N"),
         }
     }
 }
@@ -86,6 +91,7 @@ mod tests {
     #[test]
     fn rewards_are_read_from_text() {
         assert_eq!("answer".parse::<RewardKind>().unwrap(), RewardKind::Answer);
+        assert_eq!("prefix".parse::<RewardKind>().unwrap(), RewardKind::Prefix);
         assert_eq!("regex:^a:b,c".parse::<RewardKind>().unwrap(), RewardKind::Regex("^a:b,c".to_owned()));
         assert_eq!("length:20".parse::<RewardKind>().unwrap(), RewardKind::Length(20));
         for (text, said) in [
@@ -94,7 +100,7 @@ mod tests {
             ("length:0", "from 1 on"),
             ("length:many", "from 1 on"),
             ("length", "is unknown"),
-            ("accuracy", "there are answer, regex:PATTERN and length:N"),
+            ("accuracy", "there are answer, prefix, regex:PATTERN and length:N"),
         ] {
             let found = text.parse::<RewardKind>().unwrap_err().to_string();
             assert!(found.contains(said) && found.contains(text), "{found}");
