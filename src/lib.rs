@@ -20,7 +20,8 @@
 //! 4. [`step::backward`]: layers from last to first, chunks from last to first; each chunk is recomputed, and the gradient propagates
 //!    through
 //!    it in place;
-//! 5. [`step::update`]: gradient clipping and AdamW.
+//! 5. [`step::update`]: gradient clipping and AdamW;
+//! 6. [`step::roll_out`], where a step learns from rewards: completions are sampled for the next one.
 //!
 //! A [`step::Plan`] adds the memory layout for a device's limits, without running anything: chunk lengths, live ranges, allocations, and
 //! the peak. [`gpu::Kernels`] are the operations lowered to dispatches, fused and compiled. A [`gpu::Executor`] allocates the plan's memory

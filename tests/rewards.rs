@@ -129,7 +129,7 @@ fn the_command_line_takes_what_it_can_and_refuses_the_rest_by_name() {
     let sft = ["train", "--model", text(&model), "--data", "sort", "--seq-len", "40", "--steps", "1", "--top-p", "0.9"];
     assert!(complaint(&sft).contains("--top-p belongs to --objective grpo"));
     assert!(of("verify", &["--data", "sort", "--max-completion-length", "50"]).contains("no room for a prompt"));
-    let verify = ["verify", "--model", text(&model), "--seq-len", "40", "--objective", "grpo", "--data", "sort", "--chunks", "64"];
+    let verify = ["verify", "--model", text(&model), "--seq-len", "96", "--objective", "grpo", "--data", "sort", "--chunks", "64"];
     let report = json(&[&verify[..], &["--batch", "4", "--max-completion-length", "8", "--json"]].concat());
     assert_eq!(report["same_bits"], true);
 }

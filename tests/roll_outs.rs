@@ -9,7 +9,7 @@ use pollster::block_on;
 use streambp::model::{Config, ModelSpec, PRESETS, Weights};
 use streambp::step::{BatchShape, GrpoLossType, GrpoSettings, Limits, Objective, Plan, Program, Strategy};
 use streambp::train::{
-    Dataset, ReferenceModel, RewardKind, RewardSettings, RollOutSettings, Settings, SortTask, Task, Trainer, load_snapshot,
+    Dataset, RecallTask, ReferenceModel, RewardKind, RewardSettings, RollOutSettings, Settings, SortTask, Task, Trainer, load_snapshot,
 };
 
 use crate::command_line::{PROGRAM, directory, run, small_model};
@@ -114,24 +114,58 @@ fn a_restored_run_ends_in_the_same_bits() {
 /// If every completion is worth the same, there is nothing to learn but to stay near the reference.
 #[test]
 fn with_a_constant_reward_nothing_moves_but_the_divergence() {
-    let (own, other) = (Weights::init(&config(), 3), model::weights(&config(), 4));
+    let own = Weights::init(&config(), 3);
     let constant = || reward(RewardKind::Regex(String::new()));
     let mut unmoved = trainer(&settings(GrpoSettings::default(), constant()), &own);
     assert!(steps(&mut unmoved, 3) == own);
     assert_eq!(unmoved.of_samples().unwrap().rewards.frac_reward_zero_std, 1.0);
 
-    let settings = Settings { learning_rate: 3e-3, ..settings(GrpoSettings { beta: 0.5, ..GrpoSettings::default() }, constant()) };
-    let mut moved = trainer(&settings, &own);
-    let spec = ModelSpec::from(&config());
+    // Answers lead away from where the model was, and the divergence leads back.
+    let fast = |settings: Settings| Settings { learning_rate: 3e-3, min_learning_rate: 3e-3, ..settings };
+    let away = RollOutSettings { sft_steps: 15, ..constant() };
+    let far = steps(&mut trainer(&fast(settings(GrpoSettings::default(), away)), &own), 15);
+    let settings = fast(settings(GrpoSettings { beta: 1.0, ..GrpoSettings::default() }, constant()));
+    let mut back = trainer(&settings, &far);
     let shape = BatchShape::uniform(settings.batch, PROMPT + COMPLETION);
-    moved.set_reference(block_on(ReferenceModel::new(&device::gpu(), settings.objective, &spec, &other, &shape)).unwrap());
+    let spec = ModelSpec::from(&config());
+    back.set_reference(block_on(ReferenceModel::new(&device::gpu(), settings.objective, &spec, &own, &shape)).unwrap());
     let mut divergences = Vec::new();
     for _ in 0..20 {
-        steps(&mut moved, 1);
-        divergences.push(moved.of_samples().unwrap().loss.kl.unwrap());
+        steps(&mut back, 1);
+        divergences.push(back.of_samples().unwrap().loss.kl.unwrap());
     }
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     assert!(mean(&divergences[15..]) < 0.5 * mean(&divergences[..5]), "{divergences:?}");
+}
+
+/// After a few steps on answers, which teach little, rewards alone teach the rest.
+#[test]
+fn a_task_is_learned_from_rewards() {
+    let config =
+        Config { hidden_size: 64, intermediate_size: 128, num_attention_heads: 2, num_key_value_heads: 2, head_dim: 32, ..config() };
+    let dataset = Dataset::task_prompts(Task::Recall(RecallTask::default()), 24).unwrap();
+    let roll_outs = RollOutSettings { sft_steps: 30, sft_learning_rate: Some(3e-3), ..reward(RewardKind::Answer) };
+    let grpo = GrpoSettings { num_generations: 8, max_completion_length: 2, ..GrpoSettings::default() };
+    let settings = Settings {
+        seq_len: 26,
+        batch: 64,
+        steps: 330,
+        warmup: 10,
+        learning_rate: 1e-3,
+        min_learning_rate: 1e-3,
+        objective: Objective::Grpo(grpo),
+        roll_outs: Some(roll_outs),
+        strategy: Strategy::stream(64, 64),
+        ..Settings::default()
+    };
+    let weights = Weights::init(&config, 0);
+    let mut trainer = block_on(model::trainer(&device::gpu(), &(&config).into(), settings.clone(), dataset, &weights)).unwrap();
+    let mut success = Vec::new();
+    while success.last().is_none_or(|&share| share <= 0.8) && trainer.steps_done() < settings.steps {
+        steps(&mut trainer, 30);
+        success.push(block_on(trainer.validate()).unwrap().accuracy.unwrap());
+    }
+    assert!(success[0] < 0.4 && success[success.len() - 1] > 0.8, "{success:?}");
 }
 
 /// A step has the memory of its plan, roll-out included, for every strategy and family.
