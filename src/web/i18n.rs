@@ -10,7 +10,7 @@ use super::form::{Field, ObjectiveChoice, SourceChoice};
 use super::model_protocol::Vocabulary;
 use super::route::Route;
 use crate::gpu::Mark;
-use crate::step::{self, DpoLossType, Granularity, OpKind, Pass, StrategyKind};
+use crate::step::{self, Granularity, OpKind, Pass, StrategyKind};
 
 /// Languages there are: the name of the file, and the name in its own words.
 pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("ko", "한국어")];
@@ -90,7 +90,7 @@ sections! {
         sentence, standard, checkpoint, stream, standard_about, checkpoint_about, stream_about, over, under, budget, about, model, grows,
         length, tokens, same_bits, explain, train, save, at, the_model, parts,
     }
-    Data { title, objective, pairs_in_batch, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
+    Data { title, objective, pairs_in_batch, completions_in_batch, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
     Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, auto_adapter, auto_unmeasured, auto_batch, auto_most, auto_budget, auto_logits, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
     Controls {
         title, about, start, go_on, pause, step, reset, loading, ready, resuming, preparing, preparing_label, asking, asking_label, training, stepping, waiting, paused, stopped, recovered, waiting_for_device,
@@ -109,7 +109,7 @@ sections! {
     }
     Training {
         title, loss, validation_loss, validation_perplexity, accuracy, tokens_per_second, step_time, grad_norm, learning_rate, flops, flops_of, left_out, left_out_about, steps_done, curve, curve_empty,
-        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_distance, by_distance_about, right_of, by_position, by_position_about, tokens_before, perplexity, labels, pairs, held_out_pair, held_out_pair_about, prompt, chosen, rejected, log_ratio_of, scored, margins, margins_text, sample, probability,
+        curve_axes, raw, smoothed, log_scale, quantity, export_csv, as_table, last_steps, step, by_distance, by_distance_about, right_of, by_position, by_position_about, tokens_before, perplexity, labels, pairs, held_out_pair, held_out_pair_about, prompt, chosen, rejected, log_ratio_of, scored, margins, margins_text, completions, learn_from_rewards, learn_from_rewards_about, sampling, group, group_about, answer, answer_about, weighed, reward_of, unended, sample, probability,
         attention, attention_about, attention_look, attention_layer, attention_head, attention_text, attention_rows, attention_columns, attention_cell, attention_keys, attention_stride, runs, runs_about, run, settings, memory, overlay, forget_run, take,
     }
     Compare {
@@ -176,9 +176,9 @@ impl Texts {
         &self.objectives_about[choice.name()]
     }
 
-    /// What a loss of a pair is.
-    pub fn loss_type_about(&self, loss_type: DpoLossType) -> &str {
-        &self.loss_types_about[loss_type.name()]
+    /// What a loss is, by its name.
+    pub fn loss_type_about(&self, loss_type: &str) -> &str {
+        &self.loss_types_about[loss_type]
     }
 
     /// Something to learn from.
@@ -254,6 +254,7 @@ mod tests {
     use super::*;
     use crate::gpu::Shader;
     use crate::shaders;
+    use crate::step::{DpoLossType, GrpoLossType};
 
     /// The places for values in a text, sorted.
     fn places(text: &str) -> Vec<String> {
@@ -282,7 +283,8 @@ mod tests {
             ObjectiveChoice::ALL
                 .into_iter()
                 .for_each(|choice| assert!(!texts.objective(choice).is_empty() && !texts.objective_about(choice).is_empty()));
-            DpoLossType::ALL.into_iter().for_each(|loss_type| assert!(!texts.loss_type_about(loss_type).is_empty()));
+            let loss_types = DpoLossType::ALL.map(DpoLossType::name).into_iter().chain(GrpoLossType::ALL.map(GrpoLossType::name));
+            loss_types.for_each(|loss_type| assert!(!texts.loss_type_about(loss_type).is_empty()));
             SourceChoice::ALL
                 .into_iter()
                 .for_each(|choice| assert!(!texts.source(choice).is_empty() && !texts.source_about(choice).is_empty()));

@@ -8,8 +8,8 @@ use crate::model::{Config, ModelSpec};
 use crate::step::{Granularity, Objective, StrategyKind};
 use crate::text::is_named_as_rows;
 use crate::train::{
-    AttentionPattern, DpoMetrics, Language, Profile, SampleMetrics, Settings, StepReport, Suggestion, Summary, TokenScore, Validation,
-    VerifyReport,
+    AttentionPattern, DpoMetrics, Language, Profile, RoundProgress, SampleMetrics, Settings, StepReport, Suggestion, Summary, TokenScore,
+    Validation, VerifyReport,
 };
 
 /// What the page wants.
@@ -202,8 +202,16 @@ pub fn may_be_rows(name: &str, start: &[u8]) -> bool {
 impl Run {
     /// Is it trained on what another run is trained on?
     pub fn has_dataset_of(&self, other: &Run) -> bool {
-        (&self.data, self.vocabulary, &self.start, &self.spec.config, self.settings.seq_len, self.has_pairs())
-            == (&other.data, other.vocabulary, &other.start, &other.spec.config, other.settings.seq_len, other.has_pairs())
+        let kind = |run: &Run| (run.vocabulary, run.settings.seq_len, run.has_pairs(), run.longest_prompt());
+        (&self.data, &self.start, &self.spec.config, kind(self)) == (&other.data, &other.start, &other.spec.config, kind(other))
+    }
+
+    /// The most tokens of a prompt, if it learns from completions.
+    pub fn longest_prompt(&self) -> Option<u32> {
+        match self.settings.objective {
+            Objective::Grpo(grpo) => Some(self.settings.seq_len.saturating_sub(grpo.max_completion_length)),
+            Objective::CrossEntropy | Objective::Dpo(_) => None,
+        }
     }
 
     /// Is it trained on pairs of answers?
@@ -306,6 +314,10 @@ pub enum FromWorker {
     Stepped(StepReport, Option<DpoMetrics>, Option<SampleMetrics>),
     /// How the model does on what it never saw.
     Validated(u64, Validation),
+    /// Completions are being sampled: how far, and the texts so far of the group at hand.
+    Sampling(RoundProgress, Vec<String>),
+    /// The first group of completions that a step has learned from.
+    Completed(u64, Box<GroupView>),
     /// What the validation after a step found of held-out pairs.
     ValidatedPairs(u64, Box<PairsView>),
     /// What the model writes after a step.
@@ -423,6 +435,30 @@ pub struct PairsView {
     /// The chosen and the rejected answer of the first pair, piece by piece, each with what the model finds of it; nothing where it is not
     /// learned.
     pub answers: [Vec<(String, Option<TokenScore>)>; 2],
+}
+
+/// The completions of a prompt that a step has learned from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// What they follow.
+    pub prompt: String,
+    /// Were they sampled? Otherwise it is the answer of the data.
+    pub is_sampled: bool,
+    /// All of them.
+    pub completions: Vec<CompletionView>,
+}
+
+/// A completion, and what a step has found of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CompletionView {
+    /// Piece by piece, each with its weight in the gradient: −∂loss/∂log-probability.
+    pub pieces: Vec<(String, f32)>,
+    /// Has it come to an end?
+    pub is_ended: bool,
+    /// What it is worth.
+    pub reward: f64,
+    /// How much better it is than the others.
+    pub advantage: f32,
 }
 
 /// The numbers of a tensor at a moment.

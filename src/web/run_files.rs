@@ -8,7 +8,7 @@ use super::protocol::{AtHand, Data, GivenText, History, Run, Start};
 use crate::error::{Error, Result};
 use crate::model::Preset;
 use crate::model::archive::TEXT_FOLDER;
-use crate::step::StrategyKind;
+use crate::step::{Objective, StrategyKind};
 use crate::train::run_file::{CHECKPOINT, METRICS, Metrics, OWN, RUN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use crate::train::{ChunkLength, Snapshot};
 
@@ -103,6 +103,10 @@ pub fn run(started: &RunFile, snapshot: &Snapshot, text: Option<GivenText>, at_h
             }
         },
     };
+    let learns_from_rewards = matches!(snapshot.run.settings.objective, Objective::Grpo(_));
+    if learns_from_rewards && !data.is_generated() {
+        return Err(not_here("rows of prompts"));
+    }
     let is_opened = at_hand.config.as_ref() == Some(&snapshot.run.spec.config);
     let start = if is_opened { at_hand.start } else { Start::Seed };
     let vocabulary = vocabulary(started, &data)?;
@@ -171,7 +175,7 @@ fn not_here(what: &str) -> Error {
 mod tests {
     use super::*;
     use crate::model::{Parameters, Weights};
-    use crate::train::{DpoMetrics, Language, RunId, StepReport};
+    use crate::train::{DpoMetrics, Language, RunId, SampleMetrics, StepReport};
     use crate::web::form::{Adapter, Form, ObjectiveChoice};
     use crate::web::protocol::TaskKind;
 
@@ -193,15 +197,14 @@ mod tests {
     #[test]
     fn a_directory_has_the_run_and_what_it_did() {
         let mut form = Form::default();
-        let mut run = form.run(None, Start::Seed, &Adapter::default()).unwrap();
+        let run = form.run(None, Start::Seed, &Adapter::default()).unwrap();
         form.set_objective(ObjectiveChoice::Dpo);
         let of_pairs = form.run(None, Start::Seed, &Adapter::default()).unwrap();
+        let of_rewards = Form::learn_from_rewards().run(None, Start::Seed, &Adapter::default()).unwrap();
         let given = GivenText { name: "my/book.txt".to_owned(), size: 9, written: 5, may_be_rows: false };
-        let sources =
-            [Data::OwnSource, Data::Task(TaskKind::Sum, 5), Data::Stories(Language::Korean), Data::Text(given.clone()), of_pairs.data];
-        for data in sources {
-            run.settings.objective = if let Data::Preferences(_) = data { of_pairs.settings.objective } else { run.settings.objective };
-            run.data = data;
+        let sources = [Data::OwnSource, Data::Task(TaskKind::Sum, 5), Data::Stories(Language::Korean), Data::Text(given.clone())];
+        let plain = sources.into_iter().map(|data| Run { data, ..run.clone() });
+        for run in plain.chain([of_pairs, of_rewards]) {
             let [loss, grad_norm, learning_rate, seconds, tokens_per_second] = [2.0, 1.0, 1e-3, 0.5, 128.0];
             let step = |step| StepReport {
                 step,
@@ -215,11 +218,12 @@ mod tests {
                 flops_left_out: 0.25,
             };
             let pairs = vec![(3, DpoMetrics { margin: 0.25, ..DpoMetrics::default() })];
+            let samples = vec![(3, SampleMetrics::default())];
             let done = History {
                 steps: vec![step(2), step(3)],
                 validations: Vec::new(),
                 pairs: if run.has_pairs() { pairs } else { Vec::new() },
-                samples: Vec::new(),
+                samples: if run.settings.roll_outs.is_some() { samples } else { Vec::new() },
             };
             let snapshot = snapshot(&run);
             let files = files(&run, &done, &snapshot);
@@ -245,6 +249,8 @@ mod tests {
         assert!(refused(&snapshot, &["--model=tiny", "--data=/a/book.txt"]).contains("/a/book.txt"));
         assert!(refused(&snapshot, &["--model=tiny", "--data=own", "--tokenizer=/a/t.json"]).contains("/a/t.json"));
         assert!(refused(&snapshot, &["--model=tiny", "--data=preferences", "--reference=/models/other"]).contains("--reference"));
+        let of_rewards = self::snapshot(&Form::learn_from_rewards().run(None, Start::Seed, &Adapter::default()).unwrap());
+        assert!(refused(&of_rewards, &["--model=tiny", "--data=own"]).contains("rows of prompts"));
         let mut form = Form::default();
         form.has_adapters = true;
         snapshot.run.spec = form.plan(&Adapter::default()).unwrap().spec;

@@ -77,7 +77,7 @@ fn checksum(parts: &[&[u8]]) -> u32 {
 mod tests {
     use super::*;
     use crate::model::{ModelSpec, PRESETS, Parameters, Weights};
-    use crate::train::{AccuracyAtDistance, DpoMetrics, LossAtPositions, RunId, StepReport, Validation};
+    use crate::train::{AccuracyAtDistance, DpoMetrics, LossAtPositions, RunId, SampleMetrics, StepReport, Validation};
     use crate::web::form::{Adapter, Form, ObjectiveChoice};
     use crate::web::protocol::Start;
 
@@ -128,6 +128,7 @@ mod tests {
         let by_position = vec![LossAtPositions { from: 1, to: 1, loss, perplexity: 7.0, labels: 4 }];
         let accuracy_by_distance = vec![AccuracyAtDistance { from: 64, to: 127, answers: 8, right: 4 }];
         history.validations.push((step, Validation { loss, accuracy: Some(0.5), accuracy_by_distance, by_position }));
+        history.samples.push((1, SampleMetrics::default()));
         let parts = encode(1, about, Tuning::CPU, &history, &snapshot);
         // The order of the fields in the snapshot's own header is drawn anew in every process.
         let front = Header { checksum: 0, ..header(&parts[0]).unwrap() };

@@ -65,6 +65,11 @@ impl GrpoLossType {
     /// All types.
     pub const ALL: [GrpoLossType; 4] = [GrpoLossType::Dapo, GrpoLossType::Grpo, GrpoLossType::Bnpo, GrpoLossType::DrGrpo];
 
+    /// The type of that name.
+    pub fn named(name: &str) -> Option<GrpoLossType> {
+        Self::ALL.into_iter().find(|loss_type| loss_type.name() == name)
+    }
+
     /// TRL's name.
     pub fn name(self) -> &'static str {
         match self {

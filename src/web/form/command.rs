@@ -2,10 +2,10 @@
 
 use crate::error::Result;
 use crate::model::{BINDING_BYTES, Lora, PRESETS, Projection, Training};
-use crate::step::{DpoSettings, Objective, Strategy, StrategyKind};
+use crate::step::{DpoSettings, GrpoSettings, Objective, Strategy, StrategyKind};
 use crate::train::run_file::{TASK_DISTANCE, VALIDATION_INTERVAL, parts};
-use crate::train::{ChunkLength, Settings};
-use crate::web::form::{Adapter, Form, SourceChoice};
+use crate::train::{ChunkLength, RewardKind, RewardSettings, RollOutSettings, Settings};
+use crate::web::form::{Adapter, Form, SourceChoice, objective, rewards};
 use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
 
@@ -66,7 +66,7 @@ pub fn arguments(run: &Run, chunks: [ChunkLength; 2], text: &str, opens_adapters
     let mut options = vec![option("model", &model)];
     options.extend(data(run, text));
     options.extend(vocabulary(run, &model));
-    options.extend(objective(run.settings.objective));
+    options.extend(of_objective(&run.settings));
     options.extend(match &run.spec.training {
         Training::Lora { frozen, .. } if opens_adapters => vec![option("lora", ADAPTERS), option("frozen", frozen.name())],
         Training::Lora { lora, frozen } => [adapters(lora), vec![option("frozen", frozen.name())]].concat(),
@@ -134,8 +134,65 @@ fn vocabulary(run: &Run, model: &str) -> Option<String> {
     }
 }
 
-fn objective(objective: Objective) -> Vec<String> {
-    let Objective::Dpo(DpoSettings { beta, loss_type, label_smoothing }) = objective else { return Vec::new() };
+fn of_objective(settings: &Settings) -> Vec<String> {
+    match (settings.objective, &settings.roll_outs) {
+        (Objective::Dpo(dpo), _) => of_pairs(dpo),
+        (Objective::Grpo(grpo), Some(roll_outs)) => [of_completions(grpo), of_roll_outs(roll_outs)].concat(),
+        _ => Vec::new(),
+    }
+}
+
+fn of_completions(settings: GrpoSettings) -> Vec<String> {
+    // Whether there are log-probabilities of before follows from the number of iterations.
+    #[rustfmt::skip]
+    let GrpoSettings {
+        beta, epsilon, epsilon_high, loss_type, importance_sampling_level, temperature, max_completion_length, use_bias_correction_kl,
+        has_old_log_probs: _, num_generations,
+    } = settings;
+    let default = GrpoSettings::default();
+    let level = importance_sampling_level;
+    let options = [
+        Some(option("objective", "grpo")),
+        unless(default.beta, "beta", beta),
+        (loss_type != default.loss_type).then(|| option("loss-type", loss_type.name())),
+        unless(default.epsilon, "epsilon", epsilon),
+        unless(epsilon, "epsilon-high", epsilon_high),
+        (level != default.importance_sampling_level).then(|| option("importance-sampling-level", level.name())),
+        unless(default.temperature, "temperature", temperature),
+        unless(default.max_completion_length, "max-completion-length", max_completion_length),
+        use_bias_correction_kl.then(|| "--use-bias-correction-kl".to_owned()),
+        unless(objective::first_samples().0.num_generations, "num-generations", num_generations),
+    ];
+    options.into_iter().flatten().collect()
+}
+
+fn of_roll_outs(settings: &RollOutSettings) -> Vec<String> {
+    let RollOutSettings { num_iterations, scale_rewards, mask_truncated_completions, top_k, top_p, rewards, sft_steps, stop } = settings;
+    let default = RollOutSettings::default();
+    let options = [
+        unless(default.num_iterations, "num-iterations", *num_iterations),
+        (*scale_rewards != default.scale_rewards).then(|| option("scale-rewards", scale_rewards.name())),
+        mask_truncated_completions.then(|| "--mask-truncated-completions".to_owned()),
+        unless(default.top_k, "top-k", *top_k),
+        unless(default.top_p, "top-p", *top_p),
+        unless(default.sft_steps, "sft-steps", *sft_steps),
+    ];
+    let stop = stop.iter().map(|text| option("stop", text));
+    options.into_iter().flatten().chain(stop).chain(of_rewards(rewards)).collect()
+}
+
+/// Generated data is compared with its answers, unless something else is said.
+fn of_rewards(rewards: &[RewardSettings]) -> Vec<String> {
+    if rewards == [RewardSettings { kind: RewardKind::Answer, weight: 1.0 }] {
+        return Vec::new();
+    }
+    let names = rewards.iter().filter_map(|reward| rewards::name(&reward.kind)).map(|name| option("rewards", name));
+    let weights = rewards.iter().map(|reward| reward.weight.to_string()).collect::<Vec<String>>().join(",");
+    let is_weighted = rewards.iter().any(|reward| reward.weight != 1.0);
+    names.chain(is_weighted.then(|| option("reward-weights", weights))).collect()
+}
+
+fn of_pairs(DpoSettings { beta, loss_type, label_smoothing }: DpoSettings) -> Vec<String> {
     let default = DpoSettings::default();
     let options = [
         Some(option("objective", "dpo")),
@@ -165,13 +222,15 @@ fn optimizer(settings: &Settings) -> Vec<String> {
         seq_len, batch, accumulate, strategy: _, learning_rate, min_learning_rate, warmup, steps, weight_decay, max_grad_norm,
         beta1, beta2, adam_epsilon, seed,
         // They stand by themselves.
-        objective: _, roll_outs: _,
+        objective, roll_outs: _,
     } = settings;
     let default = Settings::default();
+    // Without the option the program takes as many as a group has.
+    let names_batch = matches!(objective, Objective::Grpo(_)) || *batch != 1;
     let options = [
         Some(option("seq-len", seq_len)),
         Some(option("steps", steps)),
-        unless(1, "batch", *batch),
+        names_batch.then(|| option("batch", batch)),
         unless(1, "accumulate", *accumulate),
         unless(default.learning_rate, "lr", *learning_rate),
         unless(learning_rate / 10.0, "min-lr", *min_learning_rate),

@@ -49,9 +49,10 @@ impl SourceChoice {
     /// Can it be what an objective takes? Of a text only its reader knows.
     pub fn goes_with(self, objective: ObjectiveChoice) -> bool {
         match self {
-            SourceChoice::Text => true,
+            SourceChoice::Text => objective != ObjectiveChoice::Grpo,
             SourceChoice::Preferences(_) => objective == ObjectiveChoice::Dpo,
-            SourceChoice::Stories(_) | SourceChoice::OwnSource | SourceChoice::Task(_) => objective == ObjectiveChoice::Sft,
+            SourceChoice::Stories(_) | SourceChoice::Task(_) => objective != ObjectiveChoice::Dpo,
+            SourceChoice::OwnSource => objective == ObjectiveChoice::Sft,
         }
     }
 
@@ -95,17 +96,20 @@ pub enum ObjectiveChoice {
     Sft,
     /// Direct preference optimisation.
     Dpo,
+    /// Group relative policy optimisation.
+    Grpo,
 }
 
 impl ObjectiveChoice {
     /// All of them, in the order of the list.
-    pub const ALL: [ObjectiveChoice; 2] = [ObjectiveChoice::Sft, ObjectiveChoice::Dpo];
+    pub const ALL: [ObjectiveChoice; 3] = [ObjectiveChoice::Sft, ObjectiveChoice::Dpo, ObjectiveChoice::Grpo];
 
     /// The value in the page's list and link, and of the program's `--objective`.
     pub fn name(self) -> &'static str {
         match self {
             ObjectiveChoice::Sft => "sft",
             ObjectiveChoice::Dpo => "dpo",
+            ObjectiveChoice::Grpo => "grpo",
         }
     }
 
@@ -165,6 +169,13 @@ fields! {
     Distance "distance" Data;
     Beta "beta" Objective;
     LabelSmoothing "label-smoothing" Objective;
+    Rewards "rewards" Objective;
+    NumGenerations "num-generations" Objective;
+    MaxCompletionLength "max-completion-length" Objective;
+    SftSteps "sft-steps" Objective;
+    ClipEpsilon "clip-epsilon" Objective;
+    Temperature "temperature" Objective;
+    NumIterations "num-iterations" Objective;
     SeqLen "seq-len" Step;
     Batch "batch" Step;
     Chunk "chunk" Step;

@@ -3,6 +3,7 @@
 mod command;
 mod controls;
 mod objective;
+mod rewards;
 mod url_query;
 
 pub use command::{Command, Need, arguments, file_name};
@@ -14,9 +15,10 @@ use crate::error::{Error, Result};
 use crate::gpu::{DeviceClass, DeviceSpeed};
 use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
 use crate::step::{
-    BatchShape, DpoLossType, DpoSettings, Limits, Objective, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE,
+    BatchShape, DpoLossType, DpoSettings, GrpoLossType, GrpoSettings, Limits, Objective, SavedActivation, SavedActivations, Strategy,
+    StrategyKind, TOKEN_TILE,
 };
-use crate::train::{AutoChunk, ChunkLength, Language, Settings, auto_chunk};
+use crate::train::{AutoChunk, ChunkLength, Language, RollOutSettings, Settings, auto_chunk};
 use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
 
@@ -31,6 +33,8 @@ pub struct Form {
     pub objective: ObjectiveChoice,
     /// The loss of a pair, if it compares these.
     pub loss_type: DpoLossType,
+    /// What the loss of completions is a mean over, if it learns from these.
+    pub grpo_loss_type: GrpoLossType,
     /// The preset whose sizes were taken; empty if there is none.
     pub preset: String,
     /// How the step is walked.
@@ -53,6 +57,8 @@ pub struct Form {
     pub frozen: Dtype,
     /// The model whose sizes were taken last: what no field shows is as in it.
     model: Config,
+    /// How completions were learned from in the run whose settings were taken last: what no field shows is as there.
+    samples: (GrpoSettings, RollOutSettings),
     values: Vec<String>,
 }
 
@@ -107,6 +113,7 @@ impl Default for Form {
             vocabulary: Vocabulary::Bytes,
             objective: ObjectiveChoice::Sft,
             loss_type: DpoSettings::default().loss_type,
+            grpo_loss_type: GrpoSettings::default().loss_type,
             preset: preset.name.to_owned(),
             strategy: StrategyKind::Stream,
             saved_activations: SavedActivations::NONE,
@@ -118,9 +125,12 @@ impl Default for Form {
             use_rslora: false,
             frozen: Dtype::Bf16,
             model: preset.config.clone(),
+            samples: objective::first_samples(),
             values: vec![String::new(); Field::ALL.len()],
         };
         form.set_settings(&Settings::default());
+        let (grpo, roll_outs) = objective::first_samples();
+        form.set_grpo(&grpo, &roll_outs);
         form.set_dpo(&DpoSettings::default());
         form.set_config(&preset.config);
         let fixed = [(Field::Distance, "128"), (Field::Chunk, "auto"), (Field::LogitsChunk, "auto"), (Field::ValidateEvery, "10")];
@@ -232,7 +242,7 @@ impl Form {
             form.frozen = *frozen;
         }
         form.set_settings(&run.settings);
-        form.take_objective(&run.settings.objective);
+        form.take_objective(&run.settings);
         form.set_strategy(run.settings.strategy);
         form.set(Field::ValidateEvery, run.validate_every);
         form.set(Field::SampleEvery, run.sample_every);
@@ -448,7 +458,7 @@ impl Form {
             beta2: self.number(Field::Beta2)?,
             adam_epsilon: self.number(Field::Epsilon)?,
             seed: self.whole(Field::Seed)?,
-            roll_outs: None,
+            roll_outs: self.roll_outs()?,
         };
         settings.validate()?;
         Ok(settings)
@@ -458,13 +468,18 @@ impl Form {
     pub fn problem(&self, field: Field) -> Option<String> {
         let checked = match field {
             Field::Prompt => Ok(()),
+            Field::Rewards => rewards::parse(self.get(field)).map(drop),
             Field::AdaptedLayers => self.adapted_layers().map(drop),
             Field::Budget => self.budget().map(drop),
-            Field::Warmup | Field::Seed | Field::ValidateEvery | Field::SampleEvery | Field::Distance => self.whole(field).map(drop),
+            Field::Warmup | Field::Seed | Field::ValidateEvery | Field::SampleEvery | Field::Distance | Field::SftSteps => {
+                self.whole(field).map(drop)
+            }
             Field::RopeTheta
             | Field::Alpha
             | Field::Beta
             | Field::LabelSmoothing
+            | Field::ClipEpsilon
+            | Field::Temperature
             | Field::LearningRate
             | Field::MinLearningRate
             | Field::WeightDecay
@@ -484,6 +499,9 @@ impl Form {
             | Field::VocabSize
             | Field::Rank
             | Field::Steps
+            | Field::NumGenerations
+            | Field::MaxCompletionLength
+            | Field::NumIterations
             | Field::Accumulate => self.positive(field).map(drop),
         };
         checked.err().map(|error| error.to_string())
@@ -579,10 +597,10 @@ mod tests {
         (form.saved_activations, form.offload, form.adaptive_chunks) = ("attention,mlp:2".parse().unwrap(), true, true);
         (form.has_adapters, form.use_rslora, form.frozen) = (true, true, Dtype::Int8);
         (form.targets, form.vocabulary) = (vec![Projection::Query, Projection::Down], Vocabulary::Learned);
-        (form.objective, form.loss_type) = (ObjectiveChoice::Dpo, DpoLossType::Ipo);
+        (form.objective, form.loss_type, form.grpo_loss_type) = (ObjectiveChoice::Dpo, DpoLossType::Ipo, GrpoLossType::DrGrpo);
         Field::ALL.iter().zip(1000..).for_each(|(&field, value)| form.set(field, value));
         let pairs = form.to_pairs();
-        assert_eq!(pairs.len(), 14 + Field::ALL.len());
+        assert_eq!(pairs.len(), 15 + Field::ALL.len());
         assert_eq!(Form::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))), form);
         assert_eq!(Form::from_pairs([("nonsense".to_owned(), "1".to_owned())]), Form::default());
     }

@@ -2,17 +2,18 @@
 
 use super::{Field, Form, ObjectiveChoice, SourceChoice};
 use crate::model::{Config, Projection};
-use crate::step::DpoLossType;
+use crate::step::{DpoLossType, GrpoLossType};
 use crate::web::model_protocol::Vocabulary;
 
 impl Form {
     /// What differs from the first form, as names and values for a link.
     pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
-        let first = Form::default();
+        let first = Form { objective: ObjectiveChoice::Sft, ..Form::first_of(self.objective) };
         let fixed = [
             ("source", self.source.name().to_owned(), first.source.name().to_owned()),
             ("objective", self.objective.name().to_owned(), first.objective.name().to_owned()),
             ("loss_type", self.loss_type.name().to_owned(), first.loss_type.name().to_owned()),
+            ("grpo_loss_type", self.grpo_loss_type.name().to_owned(), first.grpo_loss_type.name().to_owned()),
             ("preset", self.preset.clone(), first.preset.clone()),
             ("strategy", self.strategy.name().to_owned(), first.strategy.name().to_owned()),
             ("save_activations", self.saved_activations.to_string(), first.saved_activations.to_string()),
@@ -47,12 +48,14 @@ impl Form {
 
     /// The first form, changed by the names and values of a link. What is not known is left out.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Form {
-        let mut form = Form::default();
+        let pairs: Vec<(String, String)> = pairs.into_iter().collect();
+        let objective = pairs.iter().filter(|(name, _)| name == "objective").filter_map(|(_, name)| ObjectiveChoice::named(name)).last();
+        let mut form = Form::first_of(objective.unwrap_or(ObjectiveChoice::Sft));
         for (name, value) in pairs {
             match name.as_str() {
                 "source" => form.set_source(SourceChoice::named(&value).unwrap_or(form.source)),
-                "objective" => form.objective = ObjectiveChoice::named(&value).unwrap_or(form.objective),
                 "loss_type" => form.loss_type = DpoLossType::named(&value).unwrap_or(form.loss_type),
+                "grpo_loss_type" => form.grpo_loss_type = GrpoLossType::named(&value).unwrap_or(form.grpo_loss_type),
                 "preset" => form.preset = value,
                 "strategy" => form.strategy = value.parse().unwrap_or(form.strategy),
                 "save_activations" => form.saved_activations = value.parse().unwrap_or(form.saved_activations),

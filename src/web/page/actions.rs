@@ -6,8 +6,9 @@ use web_sys::Blob;
 
 use super::browser;
 use super::state::{Phase, State, Trouble, phase_of};
-use crate::web::form::{Command, Field, Need};
+use crate::web::form::{Command, Field, Form, Need};
 use crate::web::i18n::fill;
+use crate::web::metrics::Quantity;
 use crate::web::model_protocol::{Origin, Vocabulary};
 use crate::web::protocol::{AtHand, Data, Go, Run, Start, ToWorker};
 
@@ -34,6 +35,13 @@ impl State {
         self.step.cursor.set(None);
         self.step.inspected.set(None);
         self.run.phase.set(phase_of(go));
+    }
+
+    /// Starts a run with other settings.
+    pub fn start_with(self, form: Form) {
+        self.run.look.update(|look| look.quantity = Quantity::Reward);
+        self.settings.form.set(form);
+        self.go(Go::Continuous);
     }
 
     /// The run that the form says. If there is none, the visitor is told why.

@@ -14,9 +14,13 @@ use crate::web::protocol::{Data, Run, Start};
 pub async fn dataset(run: &Run, text: Option<&Blob>, models: &ModelClient) -> Result<Dataset> {
     let seq_len = run.settings.seq_len;
     let given = || text.ok_or_else(|| Error::Data("the text is not at hand any more; choose it again".to_owned()));
+    let task = |task: Task| match run.longest_prompt() {
+        Some(longest) => Dataset::task_prompts(task, longest),
+        None => Dataset::task(task, seq_len),
+    };
     let (name, text, written) = match &run.data {
-        Data::Task(kind, distance) => return Dataset::task(Task::named(kind.name(), *distance).expect("every kind is a task"), seq_len),
-        Data::Stories(language) => return Dataset::task(Task::Stories(StoriesTask { language: *language }), seq_len),
+        Data::Task(kind, distance) => return task(Task::named(kind.name(), *distance).expect("every kind is a task")),
+        Data::Stories(language) => return task(Task::Stories(StoriesTask { language: *language })),
         Data::Preferences(language) => return Dataset::preferences(PreferencesTask { language: *language }, seq_len),
         Data::OwnSource if !run.is_encoded() => return Dataset::own(seq_len),
         Data::Text(about) if !run.is_encoded() => return Dataset::text(blob::read_whole(&about.name, given()?).await?, seq_len),

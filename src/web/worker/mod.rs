@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod ceilings;
+mod completions;
 mod dataset;
 mod event;
 mod inspect;

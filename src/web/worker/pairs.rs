@@ -29,11 +29,11 @@ async fn parts(run: &Run, models: &ModelClient, sequence: &ScoredSequence) -> Re
     };
     let behind = pieces.split_off(answer - start);
     // The start of a prompt that is cut may be within a character.
-    Ok((pieces.concat().trim_start_matches(char::REPLACEMENT_CHARACTER).to_owned(), whole(behind, &sequence.scores[answer..end])))
+    Ok((pieces.concat().trim_start_matches(char::REPLACEMENT_CHARACTER).to_owned(), whole(behind, &sequence.scores[answer..end], added)))
 }
 
 /// What each byte adds to a text: the last one of a character adds it.
-fn byte_pieces(ids: &[u32]) -> Vec<String> {
+pub fn byte_pieces(ids: &[u32]) -> Vec<String> {
     let bytes: Vec<u8> = ids.iter().map(|&id| id as u8).collect();
     let (mut pieces, mut end) = (vec![String::new(); bytes.len()], 0);
     for chunk in bytes.utf8_chunks() {
@@ -49,22 +49,26 @@ fn byte_pieces(ids: &[u32]) -> Vec<String> {
     pieces
 }
 
-/// Tokens that complete no character go with the one that does: log-probabilities are added up.
-fn whole(pieces: Vec<String>, scores: &[Option<TokenScore>]) -> Vec<(String, Option<TokenScore>)> {
+/// Tokens that complete no character go with the one that does: what was found of them is added up.
+pub fn whole<S: Copy>(pieces: Vec<String>, found: &[S], added: impl Fn(S, S) -> S) -> Vec<(String, S)> {
     let mut whole = Vec::new();
-    let mut sum: Option<TokenScore> = None;
-    for (piece, &score) in pieces.into_iter().zip(scores) {
-        sum = match (sum, score) {
-            (Some(sum), Some(score)) => Some(TokenScore {
-                log_prob: sum.log_prob + score.log_prob,
-                log_ratio: sum.log_ratio + score.log_ratio,
-                weight: score.weight,
-            }),
-            (sum, score) => sum.or(score),
-        };
-        if !piece.is_empty() {
-            whole.push((piece, sum.take()));
+    let mut sum: Option<S> = None;
+    for (piece, &found) in pieces.into_iter().zip(found) {
+        let so_far = sum.take().map_or(found, |sum| added(sum, found));
+        match piece.is_empty() {
+            true => sum = Some(so_far),
+            false => whole.push((piece, so_far)),
         }
     }
     whole
+}
+
+/// All tokens of an answer have one weight.
+fn added(sum: Option<TokenScore>, score: Option<TokenScore>) -> Option<TokenScore> {
+    match (sum, score) {
+        (Some(sum), Some(TokenScore { log_prob, log_ratio, weight })) => {
+            Some(TokenScore { log_prob: sum.log_prob + log_prob, log_ratio: sum.log_ratio + log_ratio, weight })
+        }
+        (sum, score) => sum.or(score),
+    }
 }

@@ -1,4 +1,4 @@
-//! What the reference says of pairs of answers, computed before the first step.
+//! What a reference says: of pairs of answers before the first step, of completions in each.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -7,6 +7,8 @@ use super::messages::send;
 use super::model_client::ModelClient;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::model::WeightSource;
+use crate::step::Objective;
 use crate::train::{AdaptersOff, Dataset, ReferenceModel, plan_within};
 use crate::web::protocol::{FromWorker, Run};
 
@@ -40,4 +42,14 @@ impl Reference {
         };
         dataset.precompute_ref_log_probs(&mut reference, settings.batch, progress).await
     }
+}
+
+/// The model that a run starts from, without its adapters, if the run compares its completions with it.
+pub async fn of_completions(gpu: &Gpu, run: &Run, dataset: &Dataset, values: &impl WeightSource) -> Result<Option<ReferenceModel>> {
+    let objective = run.settings.objective;
+    if !matches!(objective, Objective::Grpo(grpo) if grpo.has_reference()) {
+        return Ok(None);
+    }
+    let shape = run.settings.batch_shape(dataset);
+    ReferenceModel::new(gpu, objective, &run.spec, &AdaptersOff(values), &shape).await.map(Some)
 }

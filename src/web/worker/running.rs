@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use super::messages::send;
 use super::model_client::{FirstValues, ModelClient};
-use super::pairs;
+use super::{completions, pairs, reference};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Gpu, Kernels, Tuning};
 use crate::model::{Parameters, Weights, WithAdapters};
@@ -74,6 +74,8 @@ impl Running {
                 Trainer::new(kernels, settings, dataset.clone(), &values).await?
             }
         };
+        reference::of_completions(gpu, &run, &dataset, &values).await?.into_iter().for_each(|reference| trainer.set_reference(reference));
+        trainer.watch_roll_outs(Box::new(|progress, texts| send(&FromWorker::Sampling(progress, texts.to_vec()))));
         if let Some(good) = &good {
             good.snapshot.check_run("of this run", &trainer.run_id())?;
             trainer.restore(&good.snapshot).await?;
@@ -149,6 +151,9 @@ impl Running {
         let of_samples = self.trainer.of_samples().cloned();
         self.history.samples.extend(of_samples.clone().map(|samples| (report.step, samples)));
         send(&FromWorker::Stepped(report, of_pairs, of_samples));
+        if let Some(group) = self.trainer.round().and_then(|round| completions::view(&self.run, round)) {
+            send(&FromWorker::Completed(report.step, Box::new(group)));
+        }
         let is_due = |every: u64| every > 0 && report.step.is_multiple_of(every);
         if is_due(self.run.validate_every) {
             let validation = self.trainer.validate().await?;

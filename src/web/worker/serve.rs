@@ -194,7 +194,7 @@ impl Worker {
             planned_bytes: executor.plan().peak_bytes(),
             created_bytes: executor.created_bytes(),
             read: running.dataset().summary(),
-            longest: running.dataset().seq_len(),
+            longest: executor.program().batch.longest(),
             tuning: running.tuning(),
         });
         self.watch.run(Some(executor.instances_done()));

@@ -3,7 +3,7 @@
 use clap::Parser;
 use streambp::gpu::DeviceClass;
 use streambp::model::{Dtype, Projection};
-use streambp::step::{DpoLossType, Limits, StrategyKind};
+use streambp::step::{DpoLossType, GrpoLossType, Limits, StrategyKind};
 use streambp::web::form::{Adapter, Field, Form, ObjectiveChoice, SourceChoice};
 use streambp::web::model_protocol::Vocabulary;
 use streambp::web::protocol::{Data, GivenText, Start, TaskKind};
@@ -95,6 +95,20 @@ fn forms() -> Vec<Form> {
             [(Field::Beta, "0.25"), (Field::LabelSmoothing, "0.125")].into_iter().for_each(|(field, value)| form.set(field, value));
         }),
         with(changed(), |form| (form.objective, form.loss_type) = (ObjectiveChoice::Dpo, DpoLossType::Ipo)),
+        with(Form::learn_from_rewards(), |form| form.set(Field::Batch, "8")),
+        with(Form::learn_from_rewards(), |form| {
+            form.grpo_loss_type = GrpoLossType::DrGrpo;
+            let fields = [
+                (Field::Beta, "0.125"),
+                (Field::ClipEpsilon, "0.25"),
+                (Field::Temperature, "0.75"),
+                (Field::NumIterations, "3"),
+                (Field::NumGenerations, "16"),
+                (Field::SftSteps, "0"),
+                (Field::Rewards, "answer regex:^[a-z]*$ length:8*-0.5"),
+            ];
+            fields.into_iter().for_each(|(field, value)| form.set(field, value));
+        }),
         with(changed(), |form| form.source = SourceChoice::OwnSource),
         with(changed(), |form| (form.source, form.has_adapters) = (SourceChoice::Task(TaskKind::Sort), false)),
     ];

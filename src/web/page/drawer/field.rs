@@ -52,9 +52,10 @@ pub fn view(settings: Settings, t: T, field: Field) -> impl IntoView {
         _ => chosen.get().unwrap_or_else(|| t.field_about(field).to_owned()),
     };
     // Browsers give out nothing of a number while it is typed ("0." is none yet), so that it could not be kept.
-    let mode = if field == Field::Prompt || is_chunk { "text" } else { "decimal" };
+    let mode = if matches!(field, Field::Prompt | Field::Rewards) || is_chunk { "text" } else { "decimal" };
     let label = move || match settings.form.with(|form| form.objective) {
         ObjectiveChoice::Dpo if field == Field::Batch => t.data.pairs_in_batch.to_owned(),
+        ObjectiveChoice::Grpo if field == Field::Batch => t.data.completions_in_batch.to_owned(),
         _ => t.field(field).to_owned(),
     };
     let type_in = move |value: String| {

@@ -65,8 +65,11 @@ impl State {
             FromWorker::At(turn, _) => self.run.live.set(turn),
             FromWorker::Buffers(buffers) => self.device.buffers.set(buffers),
             FromWorker::Packed(lengths) => self.step.packed.set(Some(lengths)),
+            FromWorker::Sampling(progress, texts) => self.run.sampling.set(Some((progress, texts))),
+            FromWorker::Completed(step, group) => self.run.group.set(Some((step, *group))),
             FromWorker::Stepped(report, of_pairs, of_samples) => {
                 self.step.packed.set(None);
+                self.run.sampling.set(None);
                 self.run.history.update(|history| {
                     history.steps.push(report);
                     history.pairs.extend(of_pairs.map(|of_pairs| (report.step, of_pairs)));
@@ -141,7 +144,9 @@ impl State {
             history.steps.retain(|report| report.step <= step);
             history.validations.retain(|(at, _)| *at <= step);
             history.pairs.retain(|(at, _)| *at <= step);
+            history.samples.retain(|(at, _)| *at <= step);
         });
+        self.run.sampling.set(None);
         self.run.live.set(0);
     }
 
@@ -171,6 +176,7 @@ impl State {
             self.run.live.set(0);
         }
         self.run.wait.set(None);
+        self.run.sampling.set(None);
         self.run.has_run.set(run_survives);
         self.run.phase.set(Phase::Error);
     }
@@ -182,6 +188,8 @@ impl State {
         self.run.history.set(History::default());
         self.run.sample.set(None);
         self.run.pairs.set(None);
+        self.run.sampling.set(None);
+        self.run.group.set(None);
         self.settings.longest.set(None);
         self.step.packed.set(None);
         self.run.pattern.set(None);

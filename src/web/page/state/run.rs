@@ -5,11 +5,11 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::settings::Settings;
-use crate::train::Summary;
+use crate::train::{RoundProgress, Summary};
 use crate::web::charts::AttentionMap;
 use crate::web::form::{Field, Form};
 use crate::web::metrics::Quantity;
-use crate::web::protocol::{Go, History, PairsView, Sample};
+use crate::web::protocol::{Go, GroupView, History, PairsView, Sample};
 
 /// Where the page stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,10 @@ pub struct RunState {
     pub sample: RwSignal<Option<(u64, Sample)>>,
     /// Held-out pairs, by the step after which they were looked at.
     pub pairs: RwSignal<Option<(u64, PairsView)>>,
+    /// Completions that are being sampled: how far, and the texts so far.
+    pub sampling: RwSignal<Option<(RoundProgress, Vec<String>)>>,
+    /// Completions, by the step that has learned from them.
+    pub group: RwSignal<Option<(u64, GroupView)>>,
     pub pattern: RwSignal<Option<Arc<AttentionMap>>>,
     /// The layer and the head whose attention is looked at.
     pub head: RwSignal<[u32; 2]>,
@@ -141,6 +145,8 @@ impl RunState {
             history,
             sample: RwSignal::new(None),
             pairs: RwSignal::new(None),
+            sampling: RwSignal::new(None),
+            group: RwSignal::new(None),
             pattern: RwSignal::new(None),
             head: RwSignal::new([0, 0]),
             bytes: RwSignal::new(None),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
-use crate::step::Granularity;
+use crate::step::{Granularity, Pass};
 use crate::web::format::digits;
 use crate::web::i18n::{T, fill};
 use crate::web::page::state::{Direction, StepState};
@@ -106,9 +106,10 @@ fn turn(step: StepState, direction: Direction) -> bool {
     let plans = step.plans.get_untracked();
     let Ok(plans) = &plans else { return false };
     let (program, stride) = (plans.chosen().program(), step.film.stride.get_untracked());
-    let all = program.instance_count();
+    // What is sampled for later steps is no part of it.
+    let all = program.span(Pass::STEP).end;
     // The turn that is shown is the last one that is done.
-    let done = step.shown_turn_untracked() + 1;
+    let done = (step.shown_turn_untracked() + 1).min(all);
     let next = match direction {
         Direction::Forward => program.granularity_end(done, stride),
         Direction::Back => program.granularity_start(done, stride).max(1),

@@ -76,13 +76,18 @@ pub fn view(step: StepState, t: T, plans: &Arc<Plans>, states: States, on_key: O
     }
 }
 
-/// Where the sequences of pairs lie in the batch: as they are packed in the batch at work, or else as long as the plan has them.
+/// Where the sequences of pairs, or of prompts and completions, lie in the batch: as they are packed in the batch at work, or else as long as the plan has them.
 fn sequences(step: StepState, t: T, plans: &Plans) -> Option<impl IntoView + use<>> {
-    let Objective::Dpo(_) = plans.plan.objective else { return None };
+    let has_pairs = match plans.plan.objective {
+        Objective::CrossEntropy => return None,
+        Objective::Dpo(_) => true,
+        Objective::Grpo(_) => false,
+    };
     let count = plans.plan.shape.lengths().len();
     let sequence = move |place: usize, first: u32, length: u32| {
         let last = first + length - 1;
         let (class, name) = match (place < count, place.is_multiple_of(2)) {
+            (true, _) if !has_pairs => ("completion", (place + 1).to_string()),
             (false, _) => ("filler", t.step_grid.filler.to_owned()),
             (true, true) => ("chosen", fill(t.step_grid.chosen, &[("pair", &(place / 2 + 1))])),
             (true, false) => ("rejected", fill(t.step_grid.rejected, &[("pair", &(place / 2 + 1))])),

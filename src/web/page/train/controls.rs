@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::saved_runs;
+use super::{completions, saved_runs};
 use crate::web::i18n::T;
 use crate::web::page::components::why_not;
 use crate::web::page::state::State;
@@ -42,6 +42,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <div class="buttons">
                 <button id="copy-command" type="button" on:click=move |_| state.copy_command()>{t.controls.command}</button>
             </div>
+            {move || (!state.run.has_run.get()).then(|| completions::button(t, is_busy, move |form| state.start_with(form)))}
             {move || state.run.is_over.get().then(|| view! { <p class="hint">{t.controls.finished_about}</p> })}
             {move || state.device.adapter.get().map(|device| view! { <p id="device" class="hint">{device.name}</p> })}
         </section>

@@ -8,12 +8,13 @@ use crate::train::StepReport;
 use crate::web::axis::{SIDE, number};
 use crate::web::charts::{PlotFile, PlotLine};
 use crate::web::curve::{self, Point, polyline, smoothed};
+use crate::web::form::ObjectiveChoice;
 use crate::web::format::{digits, seconds, whole};
 use crate::web::i18n::{T, fill};
-use crate::web::metrics::{Quantity, csv};
+use crate::web::metrics::{EVAL_REWARD, Quantity, csv};
 use crate::web::page::browser;
 use crate::web::page::components::axes;
-use crate::web::page::state::{CurveLook, RunState};
+use crate::web::page::state::{CurveLook, RunState, Settings};
 
 /// Steps in the table.
 const TABLE_ROWS: usize = 20;
@@ -25,7 +26,7 @@ struct Line {
     name: String,
 }
 
-pub fn view(run: RunState, t: T) -> impl IntoView {
+pub fn view(settings: Settings, run: RunState, t: T) -> impl IntoView {
     let look = run.look;
     let option = move |quantity: Quantity| {
         view! { <option value=quantity.name() prop:selected=move || look.get().quantity == quantity>{name(t, quantity)}</option> }
@@ -40,19 +41,22 @@ pub fn view(run: RunState, t: T) -> impl IntoView {
                 on:change=move |event| look.update(|look| *field(look) = event_target_checked(&event))/> {name.to_owned()}</label>
         }
     };
-    let give_csv = move |_| browser::download("metrics.csv", "text/csv", run.history.with_untracked(csv).as_bytes());
+    let objective = Memo::new(move |_| settings.form.with(|form| form.objective));
+    let give_csv = move |_| {
+        let text = run.history.with_untracked(|history| csv(history, objective.get_untracked()));
+        browser::download("metrics.csv", "text/csv", text.as_bytes());
+    };
     let give_svg = move |_| {
         let svg = untrack(|| file(run, t, run.look.get()));
         browser::download("curve.svg", "image/svg+xml", svg.as_bytes());
     };
-    let has_pairs = Memo::new(move |_| run.history.with(|history| !history.pairs.is_empty()));
     let nothing = move || run.history.with(|history| history.steps.is_empty());
     view! {
         <section aria-labelledby="curve-title">
             <h2 id="curve-title">{t.training.curve}</h2>
             <div class="options">
                 <select id="quantity" aria-label=t.training.quantity on:change=move |event| choose(event_target_value(&event))>
-                    {move || Quantity::ALL.into_iter().filter(|quantity| quantity.of_pairs().is_none_or(|own| own == has_pairs.get())).map(option).collect_view()}
+                    {move || Quantity::ALL.into_iter().filter(|quantity| quantity.is_of(objective.get())).map(option).collect_view()}
                 </select>
                 {check("raw", t.training.raw, |look| &mut look.raw)}
                 {check("smoothed", t.training.smoothed, |look| &mut look.smoothed)}
@@ -64,8 +68,8 @@ pub fn view(run: RunState, t: T) -> impl IntoView {
                 <button id="curve-svg" type="button" on:click=give_svg>{t.step_grid.export_svg}</button>
             </div>
             <details><summary>{t.training.as_table}</summary>{move || table(run, t)}</details>
-            // Of a rejected answer a loss says nothing.
-            {move || (!has_pairs.get()).then(|| positions::view(run, t))}
+            // Of a rejected answer a loss says nothing, and completions have no positions that could be compared.
+            {move || (objective.get() == ObjectiveChoice::Sft).then(|| positions::view(run, t))}
         </section>
     }
 }
@@ -74,10 +78,11 @@ fn name(t: T, quantity: Quantity) -> String {
     match quantity {
         Quantity::Loss => t.training.loss,
         Quantity::Accuracy => t.training.accuracy,
-        Quantity::ChosenReward | Quantity::RejectedReward | Quantity::Margin | Quantity::PairAccuracy => return quantity.name().to_owned(),
         Quantity::GradNorm => t.training.grad_norm,
         Quantity::LearningRate => t.training.learning_rate,
         Quantity::Speed => t.training.tokens_per_second,
+        // They have TRL's names.
+        _ => quantity.name(),
     }
     .to_owned()
 }
@@ -98,7 +103,11 @@ fn lines(run: RunState, t: T, look: CurveLook) -> Vec<Line> {
     run.history.with(|history| {
         let classes = ["line-training", "line-training faint"];
         lines.extend(by_steps(look.quantity.of_steps(history), look, classes, &name(t, look.quantity)));
-        let validation = if look.quantity == Quantity::Loss { t.training.validation_loss.to_owned() } else { name(t, look.quantity) };
+        let validation = match look.quantity {
+            Quantity::Loss => t.training.validation_loss.to_owned(),
+            Quantity::Reward => EVAL_REWARD.to_owned(),
+            quantity => name(t, quantity),
+        };
         lines.push(Line { points: look.quantity.of_validations(history), class: "line-validation", name: validation });
     });
     lines.retain(|line| !line.points.is_empty());
@@ -137,6 +146,19 @@ pub fn rewards(run: RunState, t: T) -> impl IntoView {
             .collect()
     });
     picture(t, lines, "rewards", false)
+}
+
+/// The rewards of completions, and those of the likeliest completions of held-out prompts.
+pub fn of_completions(run: RunState, t: T) -> impl IntoView {
+    let look = run.look.get();
+    let lines = run.history.with(|history| {
+        let mut lines =
+            by_steps(Quantity::Reward.of_steps(history), look, ["line-training", "line-training faint"], Quantity::Reward.name());
+        lines.push(Line { points: Quantity::Reward.of_validations(history), class: "line-validation", name: EVAL_REWARD.to_owned() });
+        lines.retain(|line| !line.points.is_empty());
+        lines
+    });
+    picture(t, lines, Quantity::Reward.name(), false)
 }
 
 /// Lines on their axes, with a legend, and the values where one points.

@@ -1,6 +1,7 @@
 //! A run: its controls, how it is doing, what it learned.
 
 mod attention;
+mod completions;
 mod controls;
 mod curves;
 mod distances;
@@ -27,8 +28,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
     view! {
         {controls::view(state, t)}
         {move || has_steps.get().then(|| numbers::view(settings, step, run, device, t))}
-        {move || (has_steps.get() || has_past.get()).then(|| curves::view(run, t))}
+        {move || (has_steps.get() || has_past.get()).then(|| curves::view(settings, run, t))}
         {pairs::view(run, t)}
+        {completions::view(settings, run, t)}
         {distances::view(run, t)}
         {move || has_sample.get().then(|| sample::view(run, t))}
         {move || has_run.get().then(|| attention::view(settings, run, trainer, t))}

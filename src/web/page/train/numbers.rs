@@ -6,7 +6,9 @@ use crate::train::{StepReport, Validation};
 use crate::web::form::{Field, ObjectiveChoice, SourceChoice};
 use crate::web::format::{digits, seconds, whole};
 use crate::web::i18n::{T, fill};
+use crate::web::metrics::EVAL_REWARD;
 use crate::web::page::state::{DeviceState, RunState, Settings, StepState};
+use crate::web::protocol::History;
 
 /// Stands for a number that is not known yet.
 const NONE: &str = "–";
@@ -20,6 +22,7 @@ pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceSt
     let validation = move |of: fn(&Validation) -> Option<String>| {
         move || run.history.with(|history| history.validations.last().and_then(|(_, v)| of(v))).unwrap_or_else(|| NONE.to_owned())
     };
+    let validation_loss = move || number(t.training.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))));
     let perplexity = move || number(t.training.validation_perplexity, validation(|v| Some(digits(v.perplexity()))));
     let texts = &t.training;
     view! {
@@ -30,19 +33,30 @@ pub fn view(settings: Settings, step: StepState, run: RunState, device: DeviceSt
                 <dd id="loss" data-step=move || last(run).map_or_else(String::new, |r| r.step.to_string())
                     data-loss=move || last(run).map_or_else(String::new, |r| r.loss.to_string())>{of_step(|r| format!("{:.4}", r.loss))}</dd>
             </div>
-            {number(texts.validation_loss, validation(|v| Some(format!("{:.4}", v.loss))))}
             {move || match settings.form.with(|form| (form.objective, form.source)) {
+                (ObjectiveChoice::Grpo, _) => view! {
+                    {number("reward", move || of_last(run, |history| history.samples.last().map(|(_, of)| of.rewards.reward)))}
+                    {number(EVAL_REWARD, validation(|v| v.accuracy.map(|reward| format!("{reward:.3}"))))}
+                    {number("entropy", move || of_last(run, |history| history.samples.last().map(|(_, of)| of.completions.entropy)))}
+                }
+                .into_any(),
                 (ObjectiveChoice::Dpo, _) => view! {
-                    {number("rewards/margins", move || margin(run))}
+                    {validation_loss()}
+                    {number("rewards/margins", move || of_last(run, |history| history.pairs.last().map(|(_, of_pairs)| of_pairs.margin)))}
                     {number("eval_rewards/accuracies", validation(accuracy))}
                 }
                 .into_any(),
                 (_, SourceChoice::Task(_) | SourceChoice::Stories(_)) => view! {
+                    {validation_loss()}
                     {perplexity()}
                     {number(t.training.accuracy, validation(accuracy))}
                 }
                 .into_any(),
-                _ => perplexity().into_any(),
+                _ => view! {
+                    {validation_loss()}
+                    {perplexity()}
+                }
+                .into_any(),
             }}
             {number(texts.tokens_per_second, of_step(|r| digits(r.tokens_per_second)))}
             {number(texts.step_time, of_step(|r| seconds(r.seconds)))}
@@ -62,9 +76,9 @@ fn accuracy(validation: &Validation) -> Option<String> {
     validation.accuracy.map(|share| format!("{:.0} %", 100.0 * share))
 }
 
-/// The margin of the pairs of the last step.
-fn margin(run: RunState) -> String {
-    run.history.with(|history| history.pairs.last().map_or_else(|| NONE.to_owned(), |(_, of_pairs)| format!("{:.3}", of_pairs.margin)))
+/// A number of the last step that has it.
+fn of_last(run: RunState, of: fn(&History) -> Option<f64>) -> String {
+    run.history.with(of).map_or_else(|| NONE.to_owned(), |value| format!("{value:.3}"))
 }
 
 /// What of the last step nobody needed.

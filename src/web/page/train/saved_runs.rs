@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use crate::model::PRESETS;
 use crate::model::archive::Kind;
+use crate::step::Objective;
 use crate::web::form::SourceChoice;
 use crate::web::format::{bytes, whole};
 use crate::web::i18n::{T, fill};
@@ -102,7 +103,11 @@ fn name(t: T, run: &Run) -> String {
         Data::Text(given) => &given.name,
     };
     let adapters = if run.spec.adapters().is_some() { " (LoRA)" } else { "" };
-    let objective = if run.has_pairs() { " (DPO)" } else { "" };
+    let objective = match run.settings.objective {
+        Objective::CrossEntropy => "",
+        Objective::Dpo(_) => " (DPO)",
+        Objective::Grpo(_) => " (GRPO)",
+    };
     format!("{model}{adapters}, {data}{objective}")
 }
 
