@@ -102,7 +102,7 @@ sections! {
         over_budget, moment, moment_at, live, slow, slow_about, speed, speed_unit, play, by, back, film, film_about, film_play, film_back, film_next, film_previous, film_speed, does_clear, does_embed, does_forward, does_again, does_backward, does_loss, does_embedding_gradient, does_update, does_roll_out, keys, as_table, row, chunks, kept, passing, planned, created, on_host, none_yet, beside,
         change, legend, export_svg, export_png, export_trace,
     }
-    Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, stale }
+    Inspector { title, about, name, layer, chunk, shape, bytes, kind, total, free, rest, look, values, values_about, min, max, mean, rms, not_finite, heat_map, of_prompt, of_completions, stale }
     Kernel {
         title, about, operation, next_use, none, workgroups, workgroup_size, threads, of_device, of_gpu, fused, bindings, binding, variable, use_of, reads, writes, access, access_about,
         constants, conditions, source, source_about, included, left_out, marks, next_line, expand, collapse, expanded_about,

@@ -89,12 +89,22 @@ pub(super) mod tests {
         Planned::new(Objective::default(), &spec, &BatchShape::uniform(1, seq_len), Strategy::stream(128, 128), Limits::NONE)
     }
 
+    /// Of completions that it samples, which fill half of each sequence.
+    pub(in crate::web::charts) fn with_roll_out(seq_len: u32) -> Planned {
+        let mut form = Form::learn_from_rewards();
+        let fields = [(Field::SeqLen, seq_len), (Field::MaxCompletionLength, seq_len / 2), (Field::Batch, 8)];
+        fields.into_iter().for_each(|(field, value)| form.set(field, value));
+        let plan = form.plan(&Adapter::default()).unwrap();
+        Planned::new(plan.objective, &plan.spec, &plan.shape, Strategy::stream(128, 128), Limits::NONE)
+    }
+
     /// Every strategy, one between them, and layers with windows.
     pub(in crate::web::charts) fn each(seq_len: u32) -> Vec<Planned> {
         let plan = Form::default().plan(&Adapter::default()).unwrap();
         let strategy = Strategy::stream(128, 128).saving("attention,gate_up:2".parse().unwrap()).offloading(true);
         let between = Planned::new(Objective::default(), &plan.spec, &BatchShape::uniform(1, seq_len), strategy, Limits::NONE);
-        StrategyKind::ALL.map(|kind| planned(kind, seq_len)).into_iter().chain([between, with_windows(seq_len)]).collect()
+        let others = [between, with_windows(seq_len), with_roll_out(seq_len)];
+        StrategyKind::ALL.map(|kind| planned(kind, seq_len)).into_iter().chain(others).collect()
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub(super) fn fullest(planned: &Planned, start: u64, end: u64) -> &Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planned::tests::{planned, with_windows};
+    use super::super::planned::tests::{planned, with_roll_out, with_windows};
     use super::*;
     use crate::step::StrategyKind;
 
@@ -148,6 +148,15 @@ mod tests {
                 assert!(timeline.columns.len() as u64 <= MOST_COLUMNS);
             }
         }
+    }
+
+    #[test]
+    fn the_roll_out_stands_behind_the_step() {
+        let planned = with_roll_out(300);
+        let timeline = Timeline::of(&planned);
+        assert_eq!(timeline.passes.last().map(|&(pass, _)| pass), Some(Pass::RollOut));
+        assert_eq!(timeline.span(Pass::RollOut), Some((planned.program().span(Pass::STEP).end, timeline.turns)));
+        assert!(timeline.most_during(Pass::RollOut) > 0);
     }
 
     #[test]

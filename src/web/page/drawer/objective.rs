@@ -22,59 +22,66 @@ pub fn view(settings: Settings, t: T) -> impl IntoView {
             {ObjectiveChoice::ALL.map(option)}
         </select>
         <p class="hint" id="objective-about">{move || t.objective_about(chosen()).to_owned()}</p>
-        <div class="fields" class:hidden=move || chosen() == ObjectiveChoice::Sft>{field::view(settings, t, Field::Beta)}</div>
-        <div class="of-pairs" class:hidden=move || chosen() != ObjectiveChoice::Dpo>{of_pairs(settings, t)}</div>
-        <div class="of-pairs" class:hidden=move || chosen() != ObjectiveChoice::Grpo>{of_completions(settings, t)}</div>
+        {fields(settings, t)}
     }
 }
 
-/// The settings of an objective of pairs.
-fn of_pairs(settings: Settings, t: T) -> impl IntoView {
-    let chosen = move || settings.form.with(|form| form.loss_type);
-    let option = move |loss_type: DpoLossType| {
-        view! { <option value=loss_type.name() prop:selected=move || chosen() == loss_type>{loss_type.name()}</option> }
-    };
-    let choose = move |name: String| {
-        settings.form.update(|form| form.set_loss_type(DpoLossType::named(&name).unwrap_or(form.loss_type)));
-    };
+/// The settings of the objectives, each where it means something.
+fn fields(settings: Settings, t: T) -> impl IntoView {
+    let of = move |objective: ObjectiveChoice| settings.form.with(|form| form.objective == objective);
+    let not_grpo = move || !of(ObjectiveChoice::Grpo);
+    let of_grpo = move |field: Field| view! { <div class:hidden=not_grpo>{field::view(settings, t, field)}</div> };
     // Only one loss knows it. One that a link brings along is shown, so that it can be taken away.
-    let is_smoothed = move || chosen() == DpoLossType::Sigmoid || settings.form.with(|form| form.get(Field::LabelSmoothing) != "0");
+    let is_smoothed = move || settings.form.with(|form| form.loss_type == DpoLossType::Sigmoid || form.get(Field::LabelSmoothing) != "0");
     view! {
-        <div class="fields">
-            <div>
-                <label class="field" for="loss-type">"loss_type"</label>
-                <select id="loss-type" aria-describedby="loss-type-about" on:change=move |event| choose(event_target_value(&event))>
-                    {DpoLossType::ALL.map(option)}
-                </select>
-                <p class="hint" id="loss-type-about">{move || t.loss_type_about(chosen().name()).to_owned()}</p>
-            </div>
-            <div class:hidden=move || !is_smoothed()>{field::view(settings, t, Field::LabelSmoothing)}</div>
+        <div class="fields of-objective" class:hidden=move || of(ObjectiveChoice::Sft)>
+            <div class:hidden=move || !of(ObjectiveChoice::Dpo)>{of_pairs(settings, t)}</div>
+            <div class="wide" class:hidden=not_grpo>{field::view(settings, t, Field::Rewards)}</div>
+            {[Field::NumGenerations, Field::MaxCompletionLength, Field::SftSteps].map(of_grpo)}
+            {field::view(settings, t, Field::Beta)}
+            <div class:hidden=move || !of(ObjectiveChoice::Dpo) || !is_smoothed()>{field::view(settings, t, Field::LabelSmoothing)}</div>
+            <div class:hidden=not_grpo>{of_completions(settings, t)}</div>
+            {[Field::Temperature, Field::ClipEpsilon, Field::NumIterations].map(of_grpo)}
         </div>
     }
 }
 
-/// The settings of an objective of completions, those first that one would change first.
+/// The loss of a pair.
+fn of_pairs(settings: Settings, t: T) -> impl IntoView {
+    let names = DpoLossType::ALL.map(DpoLossType::name);
+    let chosen = move || settings.form.with(|form| form.loss_type.name());
+    let choose = move |name: &str| settings.form.update(|form| form.set_loss_type(DpoLossType::named(name).unwrap_or(form.loss_type)));
+    loss_type(t, "loss-type", &names, chosen, choose)
+}
+
+/// What the loss of completions is a mean over.
 fn of_completions(settings: Settings, t: T) -> impl IntoView {
-    let chosen = move || settings.form.with(|form| form.grpo_loss_type);
-    let option = move |loss_type: GrpoLossType| {
-        view! { <option value=loss_type.name() prop:selected=move || chosen() == loss_type>{loss_type.name()}</option> }
-    };
-    let choose = move |name: String| {
-        settings.form.update(|form| form.grpo_loss_type = GrpoLossType::named(&name).unwrap_or(form.grpo_loss_type));
-    };
-    let first = [Field::Rewards, Field::NumGenerations, Field::MaxCompletionLength, Field::SftSteps];
-    let more = [Field::Temperature, Field::ClipEpsilon, Field::NumIterations];
+    let names = GrpoLossType::ALL.map(GrpoLossType::name);
+    let chosen = move || settings.form.with(|form| form.grpo_loss_type.name());
+    let choose =
+        move |name: &str| settings.form.update(|form| form.grpo_loss_type = GrpoLossType::named(name).unwrap_or(form.grpo_loss_type));
+    loss_type(t, "grpo-loss-type", &names, chosen, choose)
+}
+
+/// A list of losses by TRL's names.
+fn loss_type<Chosen, Choose>(
+    t: T,
+    id: &'static str,
+    names: &[&'static str],
+    chosen: Chosen,
+    choose: Choose,
+) -> impl IntoView + use<Chosen, Choose>
+where
+    Chosen: Fn() -> &'static str + Copy + Send + 'static,
+    Choose: Fn(&str) + 'static,
+{
+    let option = move |&name: &&'static str| view! { <option value=name prop:selected=move || chosen() == name>{name}</option> };
+    let about = format!("{id}-about");
     view! {
-        <div class="fields">
-            {first.map(|field| field::view(settings, t, field))}
-            <div>
-                <label class="field" for="grpo-loss-type">"loss_type"</label>
-                <select id="grpo-loss-type" aria-describedby="grpo-loss-type-about" on:change=move |event| choose(event_target_value(&event))>
-                    {GrpoLossType::ALL.map(option)}
-                </select>
-                <p class="hint" id="grpo-loss-type-about">{move || t.loss_type_about(chosen().name()).to_owned()}</p>
-            </div>
-            {more.map(|field| field::view(settings, t, field))}
-        </div>
+        <label class="field" for=id>"loss_type"</label>
+        <select id=id aria-describedby=about.clone() on:change=move |event| choose(&event_target_value(&event))>
+            {names.iter().map(option).collect_view()}
+        </select>
+        <p class="hint" id=about>{move || t.loss_type_about(chosen()).to_owned()}</p>
     }
 }

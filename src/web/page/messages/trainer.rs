@@ -69,7 +69,6 @@ impl State {
             FromWorker::Completed(step, group) => self.run.group.set(Some((step, *group))),
             FromWorker::Stepped(report, of_pairs, of_samples) => {
                 self.step.packed.set(None);
-                self.run.sampling.set(None);
                 self.run.history.update(|history| {
                     history.steps.push(report);
                     history.pairs.extend(of_pairs.map(|of_pairs| (report.step, of_pairs)));
@@ -79,7 +78,10 @@ impl State {
             FromWorker::Validated(step, validation) => self.run.history.update(|history| history.validations.push((step, validation))),
             FromWorker::ValidatedPairs(step, pairs) => self.run.pairs.set(Some((step, *pairs))),
             FromWorker::Sampled(step, sample) => self.run.sample.set(Some((step, sample))),
-            FromWorker::Paused if self.run.has_run.get_untracked() => self.run.phase.set(Phase::Paused),
+            FromWorker::Paused if self.run.has_run.get_untracked() => {
+                self.run.sampling.set(None);
+                self.run.phase.set(Phase::Paused);
+            }
             FromWorker::Paused => {}
             FromWorker::WasReset => {
                 self.run.remember(self.settings.form.get_untracked());

@@ -134,9 +134,18 @@ fn view_row(state: State, t: T, Row { entry, more }: Row) -> impl IntoView {
     );
     view! {
         <tr data-tensor=tensor.map(|id| id.0) data-bytes=entry.bytes>
-            <th scope="row">{swatch} {shown}</th>
+            <th scope="row">{swatch} {shown} {cache(t, &entry.name).map(|about| view! { <small>{about}</small> })}</th>
             <td>{entry.layer}</td><td>{entry.chunk}</td><td>{shape}</td><td data-tip=exact>{bytes(entry.bytes)}</td>
         </tr>
+    }
+}
+
+/// What is kept while completions are sampled, in words.
+fn cache(t: T, name: &str) -> Option<&'static str> {
+    match name {
+        "prompt.k" | "prompt.v" => Some(t.inspector.of_prompt),
+        "completion.k" | "completion.v" => Some(t.inspector.of_completions),
+        _ => None,
     }
 }
 

@@ -13,7 +13,8 @@ use crate::web::protocol::{CompletionView, GroupView};
 
 /// Nothing as long as the run learns from no completions.
 pub fn view(settings: Settings, run: RunState, t: T) -> impl IntoView {
-    let has_group = Memo::new(move |_| run.group.with(Option::is_some) || run.history.with(|history| !history.samples.is_empty()));
+    let has_rewards = Memo::new(move |_| run.history.with(|history| !history.samples.is_empty()));
+    let has_group = Memo::new(move |_| run.group.with(Option::is_some) || has_rewards.get());
     let is_shown = Memo::new(move |_| {
         let learns = settings.form.with(|form| form.objective == ObjectiveChoice::Grpo);
         learns && (has_group.get() || run.sampling.with(Option::is_some))
@@ -23,10 +24,10 @@ pub fn view(settings: Settings, run: RunState, t: T) -> impl IntoView {
             view! {
                 <section id="completions" aria-labelledby="completions-title" data-rewards=move || rewards_so_far(run)>
                     <h2 id="completions-title">{t.training.completions}</h2>
-                    {move || curves::of_completions(run, t)}
-                    <p class="reading" id="sampling">{move || run.sampling.with(|sampling| sampling.as_ref().map(|(progress, _)| sampled(t, *progress)))}</p>
+                    {move || has_rewards.get().then(|| curves::of_completions(run, t))}
+                    <p class="hint" id="sampling">{move || run.sampling.with(|sampling| sampling.as_ref().map(|(progress, _)| sampled(t, *progress)))}</p>
                     {move || run.sampling.with(|sampling| sampling.as_ref().map(|(_, texts)| being_sampled(texts)))}
-                    {move || run.sampling.with(Option::is_none).then(|| run.group.get().map(|(step, group)| learned(t, step, &group)))}
+                    {move || run.group.get().map(|(step, group)| learned(t, step, &group))}
                 </section>
             }
         })
