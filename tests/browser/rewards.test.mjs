@@ -16,7 +16,7 @@ import { catchDownloads, caught, pause, SMALL, visit } from './visit.mjs';
 const LONG_MS = 240_000;
 // Any completion of letters alone is worth something, so that a small model soon earns more.
 const GRPO = {
-  ...SMALL, objective: 'grpo', source: 'sort', distance: 4, 'seq-len': 24, 'max-completion-length': 6, 'num-generations': 4, batch: 8,
+  ...SMALL, objective: 'grpo', source: 'sort', distance: 4, 'seq-len': 30, 'max-completion-length': 9, 'num-generations': 4, batch: 8,
   rewards: 'regex:^[a-h]+$ length:4*0.5', 'sft-steps': 2, steps: 24, warmup: 1, 'learning-rate': 0.01, 'validate-every': 4,
 };
 
@@ -205,9 +205,9 @@ async function refuses(trainer) {
   await trainer.showSettings();
   const offered = await page.$$eval('#source option', (options) => options.map(({ value }) => value));
   assert.deepEqual(offered, ['stories', 'stories-ko', 'recall', 'copy', 'sort', 'sum']);
-  await trainer.type('seq-len', 6);
+  await trainer.type('seq-len', 9);
   assert.match(await trainer.waitForError(), /no room for a prompt/);
-  await trainer.type('seq-len', 24);
+  await trainer.type('seq-len', 30);
   await trainer.type('batch', 6);
   assert.match(await trainer.waitForError(), /no whole groups of 4/);
   await trainer.type('batch', 8);
