@@ -167,7 +167,11 @@ fn of_completions(settings: GrpoSettings) -> Vec<String> {
 }
 
 fn of_roll_outs(settings: &RollOutSettings) -> Vec<String> {
-    let RollOutSettings { num_iterations, scale_rewards, mask_truncated_completions, top_k, top_p, rewards, sft_steps, stop } = settings;
+    // All fields are named, so that whoever adds one has to say how the program is told.
+    #[rustfmt::skip]
+    let RollOutSettings {
+        num_iterations, scale_rewards, mask_truncated_completions, top_k, top_p, rewards, sft_steps, sft_learning_rate, stop,
+    } = settings;
     let default = RollOutSettings::default();
     let options = [
         unless(default.num_iterations, "num-iterations", *num_iterations),
@@ -176,6 +180,8 @@ fn of_roll_outs(settings: &RollOutSettings) -> Vec<String> {
         unless(default.top_k, "top-k", *top_k),
         unless(default.top_p, "top-p", *top_p),
         unless(default.sft_steps, "sft-steps", *sft_steps),
+        // The program takes it only with such steps.
+        sft_learning_rate.filter(|_| *sft_steps > 0).map(|rate| option("sft-lr", rate)),
     ];
     let stop = stop.iter().map(|text| option("stop", text));
     options.into_iter().flatten().chain(stop).chain(of_rewards(rewards)).collect()

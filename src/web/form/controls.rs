@@ -173,6 +173,7 @@ fields! {
     NumGenerations "num-generations" Objective;
     MaxCompletionLength "max-completion-length" Objective;
     SftSteps "sft-steps" Objective;
+    SftLearningRate "sft-learning-rate" Objective;
     ClipEpsilon "clip-epsilon" Objective;
     Temperature "temperature" Objective;
     NumIterations "num-iterations" Objective;

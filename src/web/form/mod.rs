@@ -470,6 +470,7 @@ impl Form {
             Field::Prompt => Ok(()),
             Field::Rewards => rewards::parse(self.get(field)).map(drop),
             Field::AdaptedLayers => self.adapted_layers().map(drop),
+            Field::SftLearningRate => self.sft_learning_rate().map(drop),
             Field::Budget => self.budget().map(drop),
             Field::Warmup | Field::Seed | Field::ValidateEvery | Field::SampleEvery | Field::Distance | Field::SftSteps => {
                 self.whole(field).map(drop)

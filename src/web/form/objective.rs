@@ -36,19 +36,28 @@ impl Form {
         form
     }
 
-    /// A run that learns to sort from rewards, soon enough to watch it.
+    /// A run that learns to recall from rewards, soon enough to watch it: a small model, short prompts, and answers of one token.
     pub fn learn_from_rewards() -> Form {
         let mut form = Form::first_of(ObjectiveChoice::Grpo);
         form.take_preset(&PRESETS[0]);
-        form.set_source(SourceChoice::Task(TaskKind::Sort));
+        form.set_source(SourceChoice::Task(TaskKind::Recall));
         let fields = [
-            (Field::Distance, "4"),
-            (Field::SeqLen, "40"),
-            (Field::MaxCompletionLength, "10"),
-            (Field::Batch, "32"),
-            (Field::SftSteps, "60"),
-            (Field::Steps, "200"),
-            (Field::LearningRate, "0.003"),
+            (Field::HiddenSize, "64"),
+            (Field::IntermediateSize, "128"),
+            (Field::Layers, "2"),
+            (Field::Heads, "2"),
+            (Field::KeyValueHeads, "2"),
+            (Field::HeadDim, "32"),
+            (Field::SeqLen, "26"),
+            (Field::MaxCompletionLength, "2"),
+            (Field::Batch, "64"),
+            (Field::SftSteps, "30"),
+            (Field::SftLearningRate, "0.003"),
+            (Field::Steps, "330"),
+            (Field::Warmup, "10"),
+            (Field::LearningRate, "0.001"),
+            (Field::MinLearningRate, "0.001"),
+            (Field::ValidateEvery, "10"),
         ];
         fields.into_iter().for_each(|(field, value)| form.set(field, value));
         form
@@ -118,6 +127,7 @@ impl Form {
         ];
         whole.into_iter().for_each(|(field, value)| self.set(field, value));
         self.set(Field::SftSteps, roll_outs.sft_steps);
+        self.set(Field::SftLearningRate, roll_outs.sft_learning_rate.map(|rate| rate.to_string()).unwrap_or_default());
         self.set(Field::Rewards, rewards::text(&roll_outs.rewards));
         self.samples = (*grpo, roll_outs.clone());
     }
@@ -177,6 +187,12 @@ impl Form {
         })
     }
 
+    /// The learning rate of the first steps, if they have one of their own.
+    pub(super) fn sft_learning_rate(&self) -> Result<Option<f64>> {
+        let is_given = !self.get(Field::SftLearningRate).trim().is_empty();
+        is_given.then(|| self.number(Field::SftLearningRate)).transpose()
+    }
+
     /// How completions are sampled and used, if the objective learns from these.
     ///
     /// # Errors
@@ -188,6 +204,7 @@ impl Form {
         Ok(Some(RollOutSettings {
             num_iterations: self.positive(Field::NumIterations)?,
             sft_steps: self.whole(Field::SftSteps)?,
+            sft_learning_rate: self.sft_learning_rate()?,
             rewards: rewards::parse(self.get(Field::Rewards))?,
             ..self.samples.1.clone()
         }))
@@ -247,7 +264,7 @@ mod tests {
     fn a_run_that_learns_from_rewards_fits_and_comes_back() {
         let run = Form::learn_from_rewards().run(None, Start::Seed, &Adapter::default()).unwrap();
         let Objective::Grpo(grpo) = run.settings.objective else { panic!("{:?}", run.settings.objective) };
-        assert_eq!((grpo.num_generations, grpo.max_completion_length, run.settings.batch), (8, 10, 32));
+        assert_eq!((grpo.num_generations, grpo.max_completion_length, run.settings.batch), (8, 2, 64));
         let shape = crate::step::BatchShape::uniform(run.settings.batch, run.settings.seq_len);
         let limits = crate::step::Limits::NONE;
         crate::train::plan_within(run.settings.objective, &run.spec, &shape, run.settings.strategy, run.budget, limits).unwrap();

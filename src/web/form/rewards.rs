@@ -47,7 +47,7 @@ pub fn text(rewards: &[RewardSettings]) -> String {
 /// command, which a page does not have.
 pub fn name(kind: &RewardKind) -> Option<String> {
     match kind {
-        RewardKind::Answer => Some(kind.name().to_owned()),
+        RewardKind::Answer | RewardKind::Prefix => Some(kind.name().to_owned()),
         RewardKind::Regex(pattern) => {
             let written = pattern.chars().map(|c| if c.is_whitespace() { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() });
             Some(format!("regex:{}", written.collect::<String>()))

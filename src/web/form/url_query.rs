@@ -49,7 +49,8 @@ impl Form {
     /// The first form, changed by the names and values of a link. What is not known is left out.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Form {
         let pairs: Vec<(String, String)> = pairs.into_iter().collect();
-        let objective = pairs.iter().filter(|(name, _)| name == "objective").filter_map(|(_, name)| ObjectiveChoice::named(name)).last();
+        let objective =
+            pairs.iter().filter(|(name, _)| name == "objective").filter_map(|(_, name)| ObjectiveChoice::named(name)).next_back();
         let mut form = Form::first_of(objective.unwrap_or(ObjectiveChoice::Sft));
         for (name, value) in pairs {
             match name.as_str() {

@@ -49,7 +49,7 @@ impl Worker {
                 }
             };
             if let Err(error) = outcome {
-                self.recover(error).await;
+                Box::pin(self.recover(error)).await;
             }
         }
     }

@@ -37,7 +37,7 @@ fn fields(settings: Settings, t: T) -> impl IntoView {
         <div class="fields of-objective" class:hidden=move || of(ObjectiveChoice::Sft)>
             <div class:hidden=move || !of(ObjectiveChoice::Dpo)>{of_pairs(settings, t)}</div>
             <div class="wide" class:hidden=not_grpo>{field::view(settings, t, Field::Rewards)}</div>
-            {[Field::NumGenerations, Field::MaxCompletionLength, Field::SftSteps].map(of_grpo)}
+            {[Field::NumGenerations, Field::MaxCompletionLength, Field::SftSteps, Field::SftLearningRate].map(of_grpo)}
             {field::view(settings, t, Field::Beta)}
             <div class:hidden=move || !of(ObjectiveChoice::Dpo) || !is_smoothed()>{field::view(settings, t, Field::LabelSmoothing)}</div>
             <div class:hidden=not_grpo>{of_completions(settings, t)}</div>
