@@ -134,6 +134,6 @@ mod tests {
         let given = options(&["--reward-command", "score"]).refuse().unwrap_err().to_string();
         assert!(given.contains("--reward-command belongs to --objective grpo") && options(&[]).refuse().is_ok());
         let unknown = Line::try_parse_from(["train", "--rewards", "nice"]).err().unwrap().to_string();
-        assert!(unknown.contains("there are answer, regex:PATTERN and length:N"), "{unknown}");
+        assert!(unknown.contains("there are answer, prefix, regex:PATTERN and length:N"), "{unknown}");
     }
 }

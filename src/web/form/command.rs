@@ -180,8 +180,7 @@ fn of_roll_outs(settings: &RollOutSettings) -> Vec<String> {
         unless(default.top_k, "top-k", *top_k),
         unless(default.top_p, "top-p", *top_p),
         unless(default.sft_steps, "sft-steps", *sft_steps),
-        // The program takes it only with such steps.
-        sft_learning_rate.filter(|_| *sft_steps > 0).map(|rate| option("sft-lr", rate)),
+        sft_learning_rate.map(|rate| option("sft-lr", rate)),
     ];
     let stop = stop.iter().map(|text| option("stop", text));
     options.into_iter().flatten().chain(stop).chain(of_rewards(rewards)).collect()

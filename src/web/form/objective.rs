@@ -201,10 +201,11 @@ impl Form {
         if self.objective != ObjectiveChoice::Grpo {
             return Ok(None);
         }
+        let sft_steps = self.whole(Field::SftSteps)?;
         Ok(Some(RollOutSettings {
             num_iterations: self.positive(Field::NumIterations)?,
-            sft_steps: self.whole(Field::SftSteps)?,
-            sft_learning_rate: self.sft_learning_rate()?,
+            sft_steps,
+            sft_learning_rate: self.sft_learning_rate()?.filter(|_| sft_steps > 0),
             rewards: rewards::parse(self.get(Field::Rewards))?,
             ..self.samples.1.clone()
         }))
