@@ -55,13 +55,15 @@ fn total$(values: vec4<f32>) -> f32 {
 
 // A draw from the exponential distribution for each of four random words: −ln(1 − w), where w is uniform and fine near 0.
 fn exponential$(words: vec4<u32>) -> vec4<f32> {
-  let w = (vec4<f32>(words) + 0.5) * 2.3283064365386963e-10;
+  let word = vec4<f32>(words) + 0.5;
+  let w = word * 2.3283064365386963e-10;
+  let rest = fma(word, vec4(-2.3283064365386963e-10), vec4(1.0));
   // The series, where the difference from 1 would lose digits.
   var series = vec4(1.0 / 9.0);
 #for i in 0..8
   series = fma(series, w, vec4(1.0 / (8.0 - $i.0)));
 #end
-  return select(min(-log(max(vec4(1.0) - w, vec4(1e-10))), vec4(23.0)), series * w, w < vec4(0.125));
+  return select(min(-log(max(rest, vec4(1e-10))), vec4(23.0)), series * w, w < vec4(0.125));
 }
 
 // The weights of four logits, as far as they are from `least` on: 1 each, or e to the power of what they are more than `top`.
