@@ -45,8 +45,13 @@ fn ordered$(values: vec4<f32>) -> vec4<u32> {
 }
 
 // Four logits of a row; past its end some that are none of the vocabulary's.
+fn raw_at$(start: u32, col: u32) -> vec4<f32> {
+  return logits$[start + min(col, params$.row_vec4s - 1u)];
+}
+
+// The same, capped if the model caps them.
 fn logits_at$(start: u32, col: u32) -> vec4<f32> {
-  return capped$(logits$[start + min(col, params$.row_vec4s - 1u)]);
+  return capped$(raw_at$(start, col));
 }
 
 fn total$(values: vec4<f32>) -> f32 {
@@ -105,7 +110,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   for (var first = local_invocation_index; first < vec4s; first += $UNROLLu * $WORKGROUP_SIZEu) {
 #for u in 0..$UNROLL
     let col$u = first + $uu * $WORKGROUP_SIZEu;
-    sums += select(vec4(0.0), exp(min(logits_at$(start, col$u) - top, vec4(0.0))), is_id$(col$u));
+    sums += select(vec4(0.0), exp(min(capped_less$(raw_at$(start, col$u), top), vec4(0.0))), is_id$(col$u));
 #end
   }
   let log_sum = top + log(total$(sum_of_all$(sums, local_invocation_index)));
@@ -174,6 +179,6 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       }
     }
     input_ids$[chunk.start + params$.rows + row] = best_id;
-    log_probs$[chunk.start - params$.first_token + row] = capped$(logits$[start + best_id / 4u])[best_id % 4u] - log_sum;
+    log_probs$[chunk.start - params$.first_token + row] = capped_less$(logits$[start + best_id / 4u], log_sum)[best_id % 4u];
   }
 }
