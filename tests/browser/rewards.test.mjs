@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { BROWSERS } from './browsers.mjs';
+import { BROWSERS, IS_EXHAUSTIVE } from './browsers.mjs';
 import { trueWithin } from './pointing.mjs';
 import { metrics, open, resume, unpack, unzipped } from './program.mjs';
 import { serve } from './server.mjs';
@@ -39,12 +39,14 @@ for (const { name, launch } of BROWSERS) {
     before(async () => { browser = await launch({ webgpu: true, scheme: 'light' }); });
     after(() => browser?.close());
 
-    test('are learned from a button on', () => visit(browser, server.url, begins, { settings: {} }));
     test('rise, and are seen completion by completion', () => visit(browser, server.url, learns, { settings: GRPO }));
+    test('are refused where they make no sense', () => visit(browser, server.url, refuses, { settings: GRPO }));
+    // These take minutes where a CPU draws and computes.
+    if (!IS_EXHAUSTIVE) return;
+    test('are learned from a button on', () => visit(browser, server.url, begins, { settings: {} }));
     test('stand on the timeline, and are proved', () => visit(browser, server.url, showsTheStep, { settings: { ...GRPO, beta: 0.1 } }));
     test('go on to the same bits after a reload', () => visit(browser, server.url, goesOn, { settings: { ...GRPO, beta: 0.1, 'num-iterations': 2 } }));
     test('go on in the terminal, and come back', () => visit(browser, server.url, goesThereAndBack, { settings: GRPO }));
-    test('are refused where they make no sense', () => visit(browser, server.url, refuses, { settings: GRPO }));
   });
 }
 
