@@ -5,7 +5,7 @@ use crate::model::{BINDING_BYTES, Lora, PRESETS, Projection, Training};
 use crate::step::{DpoSettings, GrpoSettings, Objective, Strategy, StrategyKind};
 use crate::train::run_file::{TASK_DISTANCE, VALIDATION_INTERVAL, parts};
 use crate::train::{ChunkLength, RewardKind, RewardSettings, RollOutSettings, Settings};
-use crate::web::form::{Adapter, Form, SourceChoice, objective, rewards};
+use crate::web::form::{Adapter, Form, SourceChoice, rewards};
 use crate::web::model_protocol::Vocabulary;
 use crate::web::protocol::{Data, GivenText, Run, Start};
 
@@ -161,7 +161,7 @@ fn of_completions(settings: GrpoSettings) -> Vec<String> {
         unless(default.temperature, "temperature", temperature),
         unless(default.max_completion_length, "max-completion-length", max_completion_length),
         use_bias_correction_kl.then(|| "--use-bias-correction-kl".to_owned()),
-        unless(objective::first_samples().0.num_generations, "num-generations", num_generations),
+        unless(rewards::first_samples().0.num_generations, "num-generations", num_generations),
     ];
     options.into_iter().flatten().collect()
 }

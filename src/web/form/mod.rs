@@ -125,11 +125,11 @@ impl Default for Form {
             use_rslora: false,
             frozen: Dtype::Bf16,
             model: preset.config.clone(),
-            samples: objective::first_samples(),
+            samples: rewards::first_samples(),
             values: vec![String::new(); Field::ALL.len()],
         };
         form.set_settings(&Settings::default());
-        let (grpo, roll_outs) = objective::first_samples();
+        let (grpo, roll_outs) = rewards::first_samples();
         form.set_grpo(&grpo, &roll_outs);
         form.set_dpo(&DpoSettings::default());
         form.set_config(&preset.config);

@@ -4,16 +4,8 @@ use super::{Field, Form, ObjectiveChoice, SourceChoice, rewards};
 use crate::error::{Error, Result};
 use crate::model::PRESETS;
 use crate::step::{DpoLossType, DpoSettings, GrpoSettings, Objective};
-use crate::train::{Language, RewardKind, RewardSettings, RollOutSettings, Settings};
+use crate::train::{Language, RollOutSettings, Settings};
 use crate::web::protocol::TaskKind;
-
-/// How completions are learned from at first: in small groups of short ones, after some steps on the answers themselves, without which
-/// nothing would be rewarded.
-pub(super) fn first_samples() -> (GrpoSettings, RollOutSettings) {
-    let rewards = vec![RewardSettings { kind: RewardKind::Answer, weight: 1.0 }];
-    let grpo = GrpoSettings { num_generations: 8, max_completion_length: 16, ..GrpoSettings::default() };
-    (grpo, RollOutSettings { rewards, sft_steps: 60, ..RollOutSettings::default() })
-}
 
 /// What fields are at first that mean something else, or should be something else, with another objective.
 fn first_fields(objective: ObjectiveChoice) -> [(Field, String); 2] {
@@ -22,7 +14,7 @@ fn first_fields(objective: ObjectiveChoice) -> [(Field, String); 2] {
             [(Field::Beta, DpoSettings::default().beta.to_string()), (Field::Batch, Settings::default().batch.to_string())]
         }
         ObjectiveChoice::Grpo => {
-            let (grpo, _) = first_samples();
+            let (grpo, _) = rewards::first_samples();
             [(Field::Beta, grpo.beta.to_string()), (Field::Batch, grpo.num_generations.to_string())]
         }
     }

@@ -1,7 +1,8 @@
 //! Rewards as the visitor types them: words such as `answer` or `length:20*0.5`.
 
 use crate::error::{Error, Result};
-use crate::train::{RewardKind, RewardSettings};
+use crate::step::GrpoSettings;
+use crate::train::{RewardKind, RewardSettings, RollOutSettings};
 
 /// What stands before the weight of a reward.
 const TIMES: char = '*';
@@ -25,6 +26,14 @@ fn reward(word: &str) -> Result<RewardSettings> {
     };
     settings.validate()?;
     Ok(settings)
+}
+
+/// How completions are learned from at first: in small groups of short ones, after some steps on the answers themselves, without which
+/// nothing would be rewarded.
+pub(super) fn first_samples() -> (GrpoSettings, RollOutSettings) {
+    let rewards = vec![RewardSettings { kind: RewardKind::Answer, weight: 1.0 }];
+    let grpo = GrpoSettings { num_generations: 8, max_completion_length: 16, ..GrpoSettings::default() };
+    (grpo, RollOutSettings { rewards, sft_steps: 60, ..RollOutSettings::default() })
 }
 
 /// The kind and the weight of a reward that has one.
