@@ -39,6 +39,11 @@ pub fn whole(value: u64) -> String {
     grouped
 }
 
+/// A number with its sign and so many digits behind the point.
+pub fn signed(value: f32, digits: usize) -> String {
+    format!("{value:+.digits$}").replace('-', "−")
+}
+
 /// Seconds, or milliseconds where that reads better.
 pub fn seconds(seconds: f64) -> String {
     if seconds < 1.0 { format!("{} ms", digits(1e3 * seconds)) } else { format!("{} s", digits(seconds)) }

@@ -6,7 +6,7 @@ use super::curves;
 use crate::train::RoundProgress;
 use crate::web::charts::visible;
 use crate::web::form::{Form, ObjectiveChoice};
-use crate::web::format::whole;
+use crate::web::format::{signed, whole};
 use crate::web::i18n::{T, fill};
 use crate::web::page::state::{RunState, Settings};
 use crate::web::protocol::{CompletionView, GroupView};
@@ -106,8 +106,4 @@ fn view_completion(t: T, is_sampled: bool, completion: &CompletionView, largest:
             <small>{numbers}{unended.map(|text| format!(" · {text}"))}</small>
         </li>
     }
-}
-
-fn signed(value: f32, digits: usize) -> String {
-    format!("{value:+.digits$}").replace('-', "−")
 }

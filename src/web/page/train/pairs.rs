@@ -6,7 +6,7 @@ use super::curves;
 use crate::train::TokenScore;
 use crate::web::axis::{SIDE, Scale, number};
 use crate::web::charts::visible;
-use crate::web::format::whole;
+use crate::web::format::{signed, whole};
 use crate::web::histogram::Histogram;
 use crate::web::i18n::{T, fill};
 use crate::web::page::components::axes;
@@ -53,12 +53,16 @@ fn held_out(t: T, step: u64, pairs: &PairsView) -> impl IntoView + use<> {
 /// An answer, each of its pieces in a colour that says how much likelier it is than by the reference.
 fn answer(t: T, id: &'static str, name: &'static str, pieces: &[(String, Option<TokenScore>)]) -> impl IntoView + use<> {
     let sum: f32 = pieces.iter().filter_map(|(_, score)| score.as_ref()).map(|score| score.log_ratio).sum();
-    let of_pair = fill(t.training.log_ratio_of, &[("log-ratio", &signed(sum))]);
+    let of_pair = fill(t.training.log_ratio_of, &[("log-ratio", &signed(sum, 3))]);
     let piece = |(text, score): &(String, Option<TokenScore>)| {
         let Some(TokenScore { log_prob, log_ratio, weight }) = *score else { return view! { <span>{text.clone()}</span> }.into_any() };
         let shown: String = text.chars().map(visible).collect();
-        let values: [(&str, &dyn std::fmt::Display); 4] =
-            [("text", &shown), ("log-ratio", &signed(log_ratio)), ("log-prob", &format!("{log_prob:.3}")), ("weight", &signed(weight))];
+        let values: [(&str, &dyn std::fmt::Display); 4] = [
+            ("text", &shown),
+            ("log-ratio", &signed(log_ratio, 3)),
+            ("log-prob", &format!("{log_prob:.3}")),
+            ("weight", &signed(weight, 3)),
+        ];
         let colour = if log_ratio < 0.0 { "var(--validation)" } else { "var(--training)" };
         let share = format!("{:.0}%", 100.0 * (log_ratio.abs() / FULL).min(1.0).sqrt());
         view! { <span style:--tint=colour style:--share=share data-log-ratio=log_ratio.to_string() data-tip=fill(t.training.scored, &values)>{text.clone()}</span> }
@@ -74,10 +78,6 @@ fn answer(t: T, id: &'static str, name: &'static str, pieces: &[(String, Option<
             </pre>
         </div>
     }
-}
-
-fn signed(value: f32) -> String {
-    format!("{value:+.3}").replace('-', "−")
 }
 
 /// How many held-out pairs have which margin.
