@@ -100,16 +100,6 @@ async function prepareAdapters(trainer) {
   await trainer.type('lora-rank', 4);
 }
 
-/** Runs single steps until `count` are done, and returns all losses. */
-async function steps(trainer, count) {
-  for (let step = (await trainer.waitForLosses(0)).length + 1; step <= count; step++) {
-    await trainer.press('step');
-    await trainer.waitForLosses(step);
-    await trainer.waitForState('paused');
-  }
-  return trainer.waitForLosses(count);
-}
-
 async function startOver(trainer) {
   await trainer.press('reset');
   await trainer.waitForState('ready');
@@ -127,24 +117,24 @@ async function trainsAdapters(trainer) {
   assert(beyond.includes('rope_parameters') && beyond.includes('"factor":2.0'), beyond);
   await prepareAdapters(trainer);
   assert.equal(await page.$('#beyond-context'), null);
-  const losses = await steps(trainer, 4);
+  const losses = await trainer.steps(4);
   assert(losses.every(Number.isFinite) && losses[3] < losses[0], `the loss does not fall: ${losses}`);
   assert(await trainer.waitForSample());
   assert.deepEqual(await audit(trainer), []);
 
   await trainer.press('export');
   const { bytes } = await caught(page);
-  const fifth = (await steps(trainer, 5)).at(-1);
+  const fifth = (await trainer.steps(5)).at(-1);
   await startOver(trainer);
   await (await page.$('#import-adapters')).uploadFile(await file(directory, 'adapters.zip', bytes));
   await page.waitForSelector('#opened-adapters');
-  assert.equal((await steps(trainer, 1))[0], fifth, 'the opened adapters have another loss than the saved ones');
+  assert.equal((await trainer.steps(1))[0], fifth, 'the opened adapters have another loss than the saved ones');
   await startOver(trainer);
 
   // Full fine-tuning works too, and saves the whole model.
   await trainer.press('fresh-adapters');
   await page.select('#learn', 'full');
-  const [whole] = await steps(trainer, 1);
+  const [whole] = await trainer.steps(1);
   assert.equal(whole, losses[0], 'the model and the model with fresh adapters differ');
   await trainer.press('export');
   const zip = (await caught(page)).bytes;
@@ -201,14 +191,14 @@ async function fetchesAModel(trainer) {
   assert(start >= PIECE_BYTES && start <= CUT_BYTES, `it went on at ${start}`);
   assert(site.asked.every(({ method, range }) => method === 'HEAD' || range), 'a whole file was asked for');
   await prepareAdapters(trainer);
-  const [loss] = await steps(trainer, 1);
+  const [loss] = await trainer.steps(1);
 
   // The host is gone: a saved run finds its model in the browser, and so does the user.
   closeHosts();
   await page.reload();
   await trainer.waitForState('ready');
   assert.deepEqual(await trainer.resume(), [loss]);
-  assert((await steps(trainer, 2)).every(Number.isFinite));
+  assert((await trainer.steps(2)).every(Number.isFinite));
   await startOver(trainer);
   await page.reload();
   await trainer.waitForState('ready');
@@ -217,7 +207,7 @@ async function fetchesAModel(trainer) {
   await page.click('#kept .take');
   await waitForModel(trainer);
   await prepareAdapters(trainer);
-  assert.equal((await steps(trainer, 1))[0], loss, 'what is kept is another model');
+  assert.equal((await trainer.steps(1))[0], loss, 'what is kept is another model');
   await startOver(trainer);
   await forgetAll(page);
   // The host has no tokenizer, which some browsers log as an error.
@@ -301,7 +291,7 @@ async function refusesBrokenOnes(trainer) {
   await writeAdapter(adapters, SMALL, { rank: 2, targets: ['q_proj', 'v_proj'] });
   await chooseFiles(trainer, 'import-adapters', adapters);
   await page.waitForSelector('#opened-adapters');
-  assert((await steps(trainer, 1)).every(Number.isFinite));
+  assert((await trainer.steps(1)).every(Number.isFinite));
   await startOver(trainer);
 }
 
@@ -323,7 +313,7 @@ async function resumesAdapters(trainer) {
   await choose(trainer, other);
   await waitForModel(trainer);
   await prepareAdapters(trainer);
-  const losses = await steps(trainer, 2);
+  const losses = await trainer.steps(2);
   await page.reload();
   await trainer.waitForState('ready');
   await page.locator('#saved-runs .resume').click();
@@ -331,7 +321,7 @@ async function resumesAdapters(trainer) {
   await drop(trainer, other);
   await waitForModel(trainer);
   assert.deepEqual(await trainer.resume(), losses);
-  assert.equal((await steps(trainer, 3)).length, 3);
+  assert.equal((await trainer.steps(3)).length, 3);
   await startOver(trainer);
 }
 
@@ -343,7 +333,7 @@ async function learnsAVocabulary(trainer) {
   await trainer.type('vocab-size', 400);
   await trainer.choose({ sampleEvery: 2 });
   await trainer.type('vocab-size', 400);
-  const losses = await steps(trainer, 3);
+  const losses = await trainer.steps(3);
   assert(Math.abs(losses[0] - Math.log(400)) < 0.5, `400 tokens are as likely as one another at first: ${losses}`);
   assert(await trainer.waitForSample());
   await trainer.press('export');
@@ -355,7 +345,7 @@ async function learnsAVocabulary(trainer) {
   await (await page.$('#import')).uploadFile(await file(directory, 'learned.zip', bytes));
   await waitForModel(trainer);
   assert.equal(await page.$eval('#vocabulary', ({ value }) => value), 'model');
-  const [again] = await steps(trainer, 1);
+  const [again] = await trainer.steps(1);
   assert(again < losses[0], `${again} is no loss of a model that has learned`);
   await startOver(trainer);
 }
@@ -367,7 +357,7 @@ async function learnsConversations(trainer) {
   });
   const rows = Array.from({ length: 30 }, (_, number) => row(number));
   await trainer.dropIn(await file(directory, 'rows.jsonl', rows.join('\n')));
-  const losses = await steps(trainer, 3);
+  const losses = await trainer.steps(3);
   assert(losses.every(Number.isFinite) && losses[2] < losses[0], `the loss does not fall: ${losses}`);
   await startOver(trainer);
   // An array is rows, whatever the file is called, and the page says how many it read.
@@ -390,7 +380,7 @@ async function learnsConversations(trainer) {
 
 /** Trains a step on rows, and checks its loss and the count that the page shows. */
 async function readsRows(trainer, loss, count) {
-  assert.deepEqual(await steps(trainer, 1), [loss]);
+  assert.deepEqual(await trainer.steps(1), [loss]);
   const read = await trainer.page.$eval('#read', ({ textContent }) => textContent);
   assert(read.startsWith(`Documents read: ${count}.`), read);
   await startOver(trainer);

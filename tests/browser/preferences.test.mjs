@@ -45,24 +45,7 @@ for (const { name, launch } of BROWSERS) {
 }
 
 const margins = (trainer) => trainer.page.evaluate(() => JSON.parse(document.querySelector('#pairs')?.dataset.margins ?? '[]'));
-const textOf = ({ page }, selector) => page.$eval(selector, ({ textContent }) => textContent);
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-async function steps(trainer, count) {
-  for (let done = (await trainer.waitForLosses(0)).length + 1; done <= count; done++) {
-    await trainer.press('step');
-    await trainer.waitForLosses(done);
-    await trainer.waitForState('paused');
-  }
-  return trainer.waitForLosses(count);
-}
-
-/** Resets, and leaves nothing to the next test. */
-async function forgetAll(trainer) {
-  await trainer.press('reset');
-  await trainer.waitForState('ready');
-  for (const { id } of await trainer.savedRuns()) await trainer.forget(id);
-}
 
 async function learns(trainer) {
   const { page } = trainer;
@@ -72,7 +55,7 @@ async function learns(trainer) {
   const offered = await page.$$eval('#source option', (options) => options.map(({ value }) => value));
   assert.deepEqual(offered, ['preferences', 'preferences-ko', 'text']);
   assert.equal(await page.$eval('#source', ({ value }) => value), 'preferences');
-  assert.match(await textOf(trainer, 'label[for=batch]'), /Pairs/);
+  assert.match(await trainer.textOf('label[for=batch]'), /Pairs/);
   await trainer.type('beta', 0.5);
   const isAsking = () => page.evaluate(() => /Reference log-probabilities: \d+ of 64/.test(document.querySelector('#status').textContent));
   await trainer.press('start');
@@ -91,8 +74,8 @@ async function learns(trainer) {
 
   const curves = await page.$$eval('#pairs .legend li', (lines) => lines.map(({ textContent }) => textContent.split(' ')[0]));
   assert.deepEqual(curves, ['rewards/chosen', 'rewards/rejected', 'rewards/margins']);
-  assert.match(await textOf(trainer, '.numbers'), /rewards\/margins.*eval_rewards\/accuracies\d+ %/);
-  assert.match(await textOf(trainer, '.pair-prompt'), /\?$/);
+  assert.match(await trainer.textOf('.numbers'), /rewards\/margins.*eval_rewards\/accuracies\d+ %/);
+  assert.match(await trainer.textOf('.pair-prompt'), /\?$/);
   const answers = await page.$$eval('.pair-answer', (answers) => answers.map((answer) => answer.querySelector('.scored').textContent));
   assert(answers.length === 2 && answers[0] !== answers[1] && answers.every((answer) => /\.\n$/.test(answer)), `${answers}`);
   await page.keyboard.press('Tab');
@@ -113,7 +96,7 @@ async function learns(trainer) {
   assert.deepEqual(lines.map((line) => Number(line[head.indexOf('rewards/margins')])), all);
   await trainer.press('copy-command');
   await page.waitForFunction(() => /command is copied|^streambp train/.test(document.querySelector('#notice')?.textContent));
-  await forgetAll(trainer);
+  await trainer.forgetAll();
 }
 
 async function showsTheStep(trainer) {
@@ -139,14 +122,14 @@ async function showsTheStep(trainer) {
   await trainer.press('measure');
   await page.waitForFunction(() => Array.from(document.querySelectorAll('#peaks [data-time]')).filter(({ textContent }) => /\d (ms|s)/.test(textContent)).length === 3, { timeout: LONG_MS });
   await trainer.show('train');
-  await forgetAll(trainer);
+  await trainer.forgetAll();
 }
 
 async function goesOn(trainer) {
   const { page } = trainer;
-  const whole = await steps(trainer, 6);
-  await forgetAll(trainer);
-  assert.deepEqual(await steps(trainer, 3), whole.slice(0, 3));
+  const whole = await trainer.steps(6);
+  await trainer.forgetAll();
+  assert.deepEqual(await trainer.steps(3), whole.slice(0, 3));
   const before = await margins(trainer);
   await page.reload();
   await trainer.waitForState('ready');
@@ -154,15 +137,15 @@ async function goesOn(trainer) {
   assert.deepEqual(await trainer.resume(), whole.slice(0, 3));
   assert.deepEqual(await margins(trainer), before);
   assert.equal(await page.$eval('#objective', ({ value }) => value), 'dpo');
-  assert.deepEqual(await steps(trainer, 6), whole);
-  await forgetAll(trainer);
+  assert.deepEqual(await trainer.steps(6), whole);
+  await trainer.forgetAll();
 }
 
 async function goesThereAndBack(trainer) {
   const { page } = trainer;
   const folder = path.join(directory, 'run');
   await catchDownloads(page);
-  const before = await steps(trainer, 3);
+  const before = await trainer.steps(3);
   const rewards = await margins(trainer);
   await trainer.press('export-run');
   const { bytes } = await caught(page);
@@ -173,13 +156,13 @@ async function goesThereAndBack(trainer) {
   const there = (await metrics(folder)).map(({ loss }) => loss);
   assert(there.length >= 6, said);
   assert.deepEqual(there.slice(0, 3), before);
-  await forgetAll(trainer);
+  await trainer.forgetAll();
   await open(page, ...[...unzipped(bytes).keys()].map((name) => path.join(folder, name)));
   await trainer.waitForState('paused');
   assert.deepEqual(await trainer.waitForLosses(there.length), there);
-  await steps(trainer, there.length + 1);
+  await trainer.steps(there.length + 1);
   await rm(folder, { recursive: true });
-  await forgetAll(trainer);
+  await trainer.forgetAll();
 }
 
 async function readsRows(trainer) {
@@ -196,7 +179,7 @@ async function readsRows(trainer) {
   await trainer.show('step');
   assert(await trueWithin(LONG_MS, () => page.$eval('.sequences .cells span', (span) => Number(span.style.flexGrow) < 40)));
   await trainer.show('train');
-  await forgetAll(trainer);
+  await trainer.forgetAll();
   await trainer.dropIn(await file(directory, 'plain.txt', 'Only a text. '.repeat(100)));
   await trainer.press('start');
   assert.match(await trainer.waitForError(), /plain\.txt has no rows/);
@@ -205,5 +188,5 @@ async function readsRows(trainer) {
   await trainer.press('start');
   await trainer.waitForLosses(2);
   await pause(trainer);
-  await forgetAll(trainer);
+  await trainer.forgetAll();
 }

@@ -71,7 +71,6 @@ async function forgetAll(trainer) {
   for (const { id } of await trainer.savedRuns()) await trainer.forget(id);
 }
 
-const textOf = ({ page }, selector) => page.$eval(selector, ({ textContent }) => textContent);
 const keepSection = (trainer) => trainer.page.$eval('#keep-title', (title) => title.parentElement.textContent);
 
 /** Counts wake locks instead of taking any. */
@@ -105,7 +104,7 @@ async function waitsForAnAdapter(trainer) {
   await trainer.destroyDevice();
   await trainer.waitForState('waiting');
   await page.waitForFunction(() => globalThis.wakeLocks.held === 0);
-  assert.match(await textOf(trainer, '#waiting'), /lost.*no GPU.*kept as of step \d+, and attempt 2 .* in 1 s/);
+  assert.match(await trainer.textOf('#waiting'), /lost.*no GPU.*kept as of step \d+, and attempt 2 .* in 1 s/);
   assert.deepEqual(await audit(trainer), []);
   await page.waitForFunction(() => /attempt 3 .* in 2 s/.test(document.querySelector('#waiting')?.textContent));
 
@@ -118,7 +117,7 @@ async function waitsForAnAdapter(trainer) {
   await trainer.withholdAdapters(1);
   await trainer.press('open-now');
   await trainer.waitForState('training');
-  assert.match(await textOf(trainer, '#notice'), /lost.*goes on from step \d/);
+  assert.match(await trainer.textOf('#notice'), /lost.*goes on from step \d/);
   await takesAWakeLockAgain(page);
   await trainer.waitForLosses(before.length + 2);
   const steps = await pause(trainer);
@@ -213,7 +212,7 @@ async function leavesOtherTabsAlone(trainer) {
 }
 
 async function trainsWithoutStorage(trainer) {
-  assert.match(await textOf(trainer, '#storage'), /does not let the page save runs \(storage is switched off\).*export/);
+  assert.match(await trainer.textOf('#storage'), /does not let the page save runs \(storage is switched off\).*export/);
   assert.doesNotMatch(await keepSection(trainer), /saved/i);
   await step(trainer, 2);
   assert.doesNotMatch(await keepSection(trainer), /saved/i);
@@ -228,7 +227,7 @@ async function keepsTheLastGoodSave(trainer) {
   await trainer.fillStorage(true);
   await step(trainer, 2);
   await page.waitForSelector('#storage');
-  assert.match(await textOf(trainer, '#storage'), /full.*earlier saves are still there/);
+  assert.match(await trainer.textOf('#storage'), /full.*earlier saves are still there/);
   assert.doesNotMatch(await keepSection(trainer), /saved/i);
   await step(trainer, 3);
   await reload(trainer);

@@ -34,22 +34,13 @@ for (const { name, launch } of BROWSERS) {
   });
 }
 
-async function steps(trainer, count) {
-  for (let done = (await trainer.waitForLosses(0)).length + 1; done <= count; done++) {
-    await trainer.press('step');
-    await trainer.waitForLosses(done);
-    await trainer.waitForState('paused');
-  }
-  return trainer.waitForLosses(count);
-}
-
 async function goesThereAndBack(trainer) {
   const { page } = trainer;
   const folder = path.join(directory, 'run');
   await catchDownloads(page);
   await trainer.dropIn(await file(directory, 'a text.rs', (await ownSources()).slice(0, 30_000)));
   await trainer.type('learning-rate', 0.002);
-  const before = await steps(trainer, 5);
+  const before = await trainer.steps(5);
   const link = await page.evaluate(() => location.hash);
   await trainer.press('copy-command');
   await page.waitForFunction(() => /command is copied|^streambp train/.test(document.querySelector('#notice')?.textContent));
@@ -73,7 +64,7 @@ async function goesThereAndBack(trainer) {
   await open(page, ...files);
   await trainer.waitForState('paused');
   assert.deepEqual(await trainer.waitForLosses(there.length), there);
-  const after = await steps(trainer, there.length + 5);
+  const after = await trainer.steps(there.length + 5);
   assert(after.at(-1) < before[0], `${after}`);
   // Its sizes are those of no preset.
   assert.equal((await page.evaluate(() => location.hash)).replace('preset=&', ''), link);

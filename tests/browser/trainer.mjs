@@ -233,6 +233,27 @@ class Trainer {
     await this.page.waitForFunction((button) => !document.querySelector(button), {}, button);
   }
 
+  /** Goes on step by step until so many are done, and gives their losses. */
+  async steps(count) {
+    for (let done = (await this.waitForLosses(0)).length + 1; done <= count; done++) {
+      await this.press('step');
+      await this.waitForLosses(done);
+      await this.waitForState('paused');
+    }
+    return this.waitForLosses(count);
+  }
+
+  /** Resets, and leaves nothing to the next test. */
+  async forgetAll() {
+    await this.press('reset');
+    await this.waitForState('ready');
+    for (const { id } of await this.savedRuns()) await this.forget(id);
+  }
+
+  textOf(selector) {
+    return this.page.$eval(selector, ({ textContent }) => textContent);
+  }
+
   /** Times all operations: the seconds of a batch's gradients and of the sum of all operations, and a row for each kind. */
   async profile() {
     await this.page.evaluate(() => document.querySelector('#profile-summary')?.setAttribute('data-is-old', ''));
