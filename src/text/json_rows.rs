@@ -6,6 +6,8 @@ use std::path::Path;
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 
+use crate::error::Error;
+
 /// A value's text, with the number of its line from 1.
 pub(super) type Value<'t> = (usize, &'t str);
 
@@ -38,6 +40,17 @@ pub(super) fn values(text: &str) -> Result<Vec<Value<'_>>, (usize, String)> {
     }
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     Ok(lines.map(|(line, number)| (number, line)).collect())
+}
+
+/// Reads the rows of a text, which begins with no mark, each with its line. `read` gives a row, or a sentence about its problem. `file` is for
+/// error messages.
+///
+/// # Errors
+/// [`Error::Data`] with the line and its problem.
+pub(super) fn read_rows<R>(file: &str, text: &str, read: impl Fn(&str) -> Result<R, String>) -> crate::error::Result<Vec<(usize, R)>> {
+    let broken = |(number, problem): (usize, String)| Error::Data(format!("{file}, line {number}: {problem}"));
+    let row = |(number, json): Value<'_>| read(json).map(|row| (number, row)).map_err(|problem| broken((number, problem)));
+    values(text).map_err(broken)?.into_iter().map(row).collect()
 }
 
 /// The first element of an array, however the array goes on.

@@ -6,7 +6,7 @@ use minijinja::Value as Variable;
 use serde_json::{Map, Value};
 
 use super::conversation::{Conversation, Message, objects};
-use super::json_rows::values;
+use super::json_rows::read_rows;
 use super::prompt::Prompt;
 use super::rows::without_mark;
 use super::template::ChatTemplate;
@@ -55,10 +55,7 @@ impl PromptRows {
     /// # Errors
     /// [`Error::Data`] with the line and its problem.
     pub fn read(file: &str, text: &str) -> Result<Self> {
-        let broken = |(number, problem): (usize, String)| Error::Data(format!("{file}, line {number}: {problem}"));
-        let row = |(number, json): (usize, &str)| Row::read(json).map(|row| (number, row)).map_err(|problem| broken((number, problem)));
-        let values = values(without_mark(text)).map_err(broken)?;
-        Ok(PromptRows { file: file.to_owned(), rows: values.into_iter().map(row).collect::<Result<_>>()? })
+        Ok(PromptRows { file: file.to_owned(), rows: read_rows(file, without_mark(text), Row::read)? })
     }
 
     /// How many rows there are, in words.

@@ -2,7 +2,7 @@
 
 use super::conversation::Conversation;
 use super::document::Document;
-use super::json_rows::{extension, first_element, is_named_as_rows, values};
+use super::json_rows::{extension, first_element, is_named_as_rows, read_rows, values};
 use super::row::{Row, keys};
 use super::template::ChatTemplate;
 use super::tokenizer::Tokenizer;
@@ -87,10 +87,7 @@ impl Rows {
     /// # Errors
     /// [`Error::Data`] with the line and its problem.
     pub fn read(file: &str, text: &str) -> Result<Self> {
-        let broken = |(number, problem): (usize, String)| Error::Data(format!("{file}, line {number}: {problem}"));
-        let row = |(number, json): (usize, &str)| Row::read(json).map(|row| (number, row)).map_err(|problem| broken((number, problem)));
-        let values = values(without_mark(text)).map_err(broken)?;
-        Ok(Rows { file: file.to_owned(), rows: values.into_iter().map(row).collect::<Result<_>>()? })
+        Ok(Rows { file: file.to_owned(), rows: read_rows(file, without_mark(text), Row::read)? })
     }
 
     /// How many rows there are, in words.
