@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use streambp::model::{Config, PRESETS, Parameters, Weights, save_model};
 
@@ -16,9 +17,14 @@ pub fn directory(name: &str) -> PathBuf {
     path
 }
 
+/// The configuration of [`small_model`].
+pub fn small_config() -> Config {
+    Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 2, head_dim: 8, ..PRESETS[0].config.clone() }
+}
+
 /// A directory with a model that trains in seconds.
 pub fn small_model(directory: &Path) -> PathBuf {
-    let config = Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 2, head_dim: 8, ..PRESETS[0].config.clone() };
+    let config = small_config();
     let path = directory.join("model");
     save_model(&path, &config, &Weights::init(&config, 1)).unwrap();
     path
@@ -37,6 +43,21 @@ pub fn uniform_model(directory: &Path) -> PathBuf {
 
 pub fn run(arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).arg("--no-tune").output().unwrap()
+}
+
+/// Starts the program, waits for something that it does, and kills it `delay` later. On Unix this is SIGKILL: it cannot clean up.
+pub fn kill_after(arguments: &[&str], has_done: impl Fn() -> bool, what: &str, delay: Duration) {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).arg("--no-tune").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !has_done() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(delay);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 pub fn json(arguments: &[&str]) -> serde_json::Value {

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::command_line::{PROGRAM, directory, run, small_model};
+use crate::command_line::{directory, kill_after, run, small_model};
 
 const STEPS: &str = "40";
 
@@ -22,22 +21,8 @@ fn a_killed_run_resumes_to_the_same_bits() {
     let (whole, killed) = (here.join("whole"), here.join("killed"));
     assert!(run(&arguments(&model, &whole)).status.success());
 
-    let mut child = Command::new(PROGRAM)
-        .args(arguments(&model, &killed))
-        .arg("--no-tune")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     let checkpoint = killed.join("checkpoint.safetensors");
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !checkpoint.is_file() {
-        assert!(Instant::now() < deadline, "no checkpoint was written");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // On Unix this is SIGKILL: the program cannot clean up.
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_after(&arguments(&model, &killed), || checkpoint.is_file(), "no checkpoint was written", Duration::ZERO);
     assert!(!killed.join("model.safetensors").is_file(), "the run was over before it could be killed");
 
     let resumed = run(&[&arguments(&model, &killed)[..], &["--resume"]].concat());

@@ -2,25 +2,21 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pollster::block_on;
-use streambp::model::{Config, ModelSpec, PRESETS, Weights};
+use streambp::model::{ModelSpec, Weights};
 use streambp::step::{BatchShape, GrpoLossType, GrpoSettings, Limits, Objective, Plan, Program, Strategy};
 use streambp::train::{
     Dataset, RecallTask, ReferenceModel, RewardKind, RewardSettings, RollOutSettings, Settings, SortTask, Task, Trainer, load_snapshot,
 };
 
-use crate::command_line::{PROGRAM, directory, run, small_model};
+use crate::command_line::{directory, kill_after, run, small_config, small_model};
 use crate::support::{Random, device, level, model};
+use crate::training::small;
 
 const PROMPT: u32 = 20;
 const COMPLETION: u32 = 10;
-
-fn config() -> Config {
-    Config { hidden_size: 32, intermediate_size: 40, num_hidden_layers: 2, head_dim: 8, ..PRESETS[0].config.clone() }
-}
 
 fn task() -> Dataset {
     Dataset::task_prompts(Task::Sort(SortTask { distance: 4 }), PROMPT).unwrap()
@@ -48,7 +44,7 @@ fn settings(grpo: GrpoSettings, roll_outs: RollOutSettings) -> Settings {
 }
 
 fn trainer(settings: &Settings, weights: &Weights) -> Trainer {
-    block_on(model::trainer(&device::gpu(), &(&config()).into(), settings.clone(), task(), weights)).unwrap()
+    block_on(model::trainer(&device::gpu(), &(&small_config()).into(), settings.clone(), task(), weights)).unwrap()
 }
 
 fn steps(trainer: &mut Trainer, count: u32) -> Weights {
@@ -58,7 +54,7 @@ fn steps(trainer: &mut Trainer, count: u32) -> Weights {
 
 #[test]
 fn every_strategy_learns_the_same_bits() {
-    let weights = Weights::init(&config(), 3);
+    let weights = Weights::init(&small_config(), 3);
     let ways = [
         (GrpoSettings::default(), reward(RewardKind::Length(6))),
         (
@@ -91,7 +87,7 @@ fn every_strategy_learns_the_same_bits() {
 /// A run goes on from any of its snapshots, also between two steps on the same completions.
 #[test]
 fn a_restored_run_ends_in_the_same_bits() {
-    let weights = Weights::init(&config(), 3);
+    let weights = Weights::init(&small_config(), 3);
     let roll_outs = RollOutSettings { num_iterations: 3, ..reward(RewardKind::Length(6)) };
     let settings = settings(GrpoSettings::default(), roll_outs);
     let mut whole = trainer(&settings, &weights);
@@ -105,7 +101,7 @@ fn a_restored_run_ends_in_the_same_bits() {
     for snapshot in snapshots {
         let read = streambp::train::Snapshot::from_bytes("", &snapshot.to_bytes()).unwrap();
         assert!(read == snapshot);
-        let mut resumed = trainer(&settings, &Weights::init(&config(), 9));
+        let mut resumed = trainer(&settings, &Weights::init(&small_config(), 9));
         block_on(resumed.restore(&read)).unwrap();
         assert!(steps(&mut resumed, 5 - snapshot.step as u32) == wanted, "from step {}", snapshot.step);
     }
@@ -114,7 +110,7 @@ fn a_restored_run_ends_in_the_same_bits() {
 /// If every completion is worth the same, there is nothing to learn but to stay near the reference.
 #[test]
 fn with_a_constant_reward_nothing_moves_but_the_divergence() {
-    let own = Weights::init(&config(), 3);
+    let own = Weights::init(&small_config(), 3);
     let constant = || reward(RewardKind::Regex(String::new()));
     let mut unmoved = trainer(&settings(GrpoSettings::default(), constant()), &own);
     assert!(steps(&mut unmoved, 3) == own);
@@ -127,7 +123,7 @@ fn with_a_constant_reward_nothing_moves_but_the_divergence() {
     let settings = fast(settings(GrpoSettings { beta: 1.0, ..GrpoSettings::default() }, constant()));
     let mut back = trainer(&settings, &far);
     let shape = BatchShape::uniform(settings.batch, PROMPT + COMPLETION);
-    let spec = ModelSpec::from(&config());
+    let spec = ModelSpec::from(&small_config());
     back.set_reference(block_on(ReferenceModel::new(&device::gpu(), settings.objective, &spec, &own, &shape)).unwrap());
     let mut divergences = Vec::new();
     for _ in 0..20 {
@@ -141,8 +137,7 @@ fn with_a_constant_reward_nothing_moves_but_the_divergence() {
 /// After a few steps on answers, which teach little, rewards alone teach the rest.
 #[test]
 fn a_task_is_learned_from_rewards() {
-    let config =
-        Config { hidden_size: 64, intermediate_size: 128, num_attention_heads: 2, num_key_value_heads: 2, head_dim: 32, ..config() };
+    let config = small(64, 2);
     let dataset = Dataset::task_prompts(Task::Recall(RecallTask::default()), 24).unwrap();
     let roll_outs = RollOutSettings { sft_steps: 30, sft_learning_rate: Some(3e-3), ..reward(RewardKind::Answer) };
     let grpo = GrpoSettings { num_generations: 8, max_completion_length: 2, ..GrpoSettings::default() };
@@ -183,6 +178,11 @@ fn the_memory_of_roll_outs_is_planned() {
     }
 }
 
+/// The step of a checkpoint; 0 if there is none.
+fn step_of(checkpoint: &Path) -> u64 {
+    load_snapshot(checkpoint).map_or(0, |snapshot| snapshot.step)
+}
+
 fn arguments<'a>(model: &'a Path, out: &'a Path) -> Vec<&'a str> {
     let (model, out) = (model.to_str().unwrap(), out.to_str().unwrap());
     let run = ["train", "--model", model, "--objective", "grpo", "--data", "sort", "--distance", "4", "--seq-len", "30"];
@@ -200,25 +200,12 @@ fn a_killed_run_resumes_to_the_same_bits() {
     let mut random = Random::new(5);
     let checkpoint = killed.join("checkpoint.safetensors");
     for number in 0..if level::is_exhaustive() { 10 } else { 3 } {
-        let before = load_snapshot(&checkpoint).map_or(0, |snapshot| snapshot.step);
+        let before = step_of(&checkpoint);
         let resume: &[&str] = if before > 0 { &["--resume"] } else { &[] };
-        let mut child = Command::new(PROGRAM)
-            .args(arguments(&model, &killed))
-            .args(resume)
-            .arg("--no-tune")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while load_snapshot(&checkpoint).map_or(0, |snapshot| snapshot.step) == before {
-            assert!(Instant::now() < deadline, "no step was saved");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        std::thread::sleep(Duration::from_millis(random.below(200).into()));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(load_snapshot(&checkpoint).unwrap().step > before, "kill {number}");
+        let has_saved = || step_of(&checkpoint) != before;
+        let delay = Duration::from_millis(random.below(200).into());
+        kill_after(&[&arguments(&model, &killed)[..], resume].concat(), has_saved, "no step was saved", delay);
+        assert!(step_of(&checkpoint) > before, "kill {number}");
     }
     let resumed = run(&[&arguments(&model, &killed)[..], &["--resume"]].concat());
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));

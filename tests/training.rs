@@ -27,7 +27,7 @@ fn train(config: &Config, settings: &Settings, dataset: Dataset, is_learned: imp
     })
 }
 
-fn small(hidden_size: u32, layers: u32) -> Config {
+pub fn small(hidden_size: u32, layers: u32) -> Config {
     Config {
         hidden_size,
         intermediate_size: 2 * hidden_size,
