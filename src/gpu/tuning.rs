@@ -82,9 +82,9 @@ pub struct TokenTile {
     pub unroll: u32,
     /// How the threads share the matrix.
     pub sharing: Sharing,
-    /// Tokens of a token tile that the workgroup has, where chunks have no more.
+    /// Tokens of the tile: a whole token tile, or fewer where no chunk has more.
     #[serde(skip, default = "all_tokens")]
-    pub few: u32,
+    pub tile_tokens: u32,
 }
 
 /// The tokens of a token tile.
@@ -95,7 +95,7 @@ const fn all_tokens() -> u32 {
 impl TokenTile {
     /// Threads along the tokens.
     pub fn token_threads(self) -> u32 {
-        self.few / self.tokens
+        self.tile_tokens / self.tokens
     }
 
     /// Threads per workgroup.
@@ -111,10 +111,12 @@ impl TokenTile {
         }
         match self.sharing {
             // A lane for each token: the loads, which take longest, are as many.
-            Sharing::Subgroup(lanes) => TokenTile { tokens: FEW_TOKENS / lanes, vec4s: self.vec4s.min(FEW_VEC4S), few: FEW_TOKENS, ..self },
+            Sharing::Subgroup(lanes) => {
+                TokenTile { tokens: FEW_TOKENS / lanes, vec4s: self.vec4s.min(FEW_VEC4S), tile_tokens: FEW_TOKENS, ..self }
+            }
             Sharing::Direct => {
                 let tokens = chunk_len.next_power_of_two();
-                TokenTile { tokens, vec4s: 1, col_threads: FEW_TOKENS, few: tokens, ..self }
+                TokenTile { tokens, vec4s: 1, col_threads: FEW_TOKENS, tile_tokens: tokens, ..self }
             }
             Sharing::Workgroup => self,
         }
@@ -256,8 +258,8 @@ impl Tuning {
         max_storage_buffers: base_storage_buffers(),
         // Of 128 threads: four subgroups for each of the 96 schedulers of an RTX 4060.
         busy_workgroups: 96,
-        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup, few: TOKEN_TILE },
-        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup, few: TOKEN_TILE },
+        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup, tile_tokens: TOKEN_TILE },
+        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 16, unroll: 1, sharing: Sharing::Workgroup, tile_tokens: TOKEN_TILE },
         linear_weight_grad: WeightTile { col_threads: 16, row_threads: 8, cols: 1, vec4s: 2, unroll: 1, sharing: Sharing::Workgroup },
         attention: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Workgroup },
         attention_query_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Workgroup },
@@ -273,8 +275,8 @@ impl Tuning {
         max_sequential_fused: 1,
         max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
-        linear: TokenTile { tokens: 8, vec4s: 4, col_threads: 1, unroll: 1, sharing: Sharing::Direct, few: TOKEN_TILE },
-        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Direct, few: TOKEN_TILE },
+        linear: TokenTile { tokens: 8, vec4s: 4, col_threads: 1, unroll: 1, sharing: Sharing::Direct, tile_tokens: TOKEN_TILE },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Direct, tile_tokens: TOKEN_TILE },
         linear_weight_grad: WeightTile { col_threads: 8, row_threads: 1, cols: 4, vec4s: 4, unroll: 2, sharing: Sharing::Direct },
         attention: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
         attention_query_grad: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
@@ -290,8 +292,8 @@ impl Tuning {
         max_sequential_fused: 1,
         max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
-        linear: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8), few: TOKEN_TILE },
-        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8), few: TOKEN_TILE },
+        linear: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8), tile_tokens: TOKEN_TILE },
+        linear_grad: TokenTile { tokens: 8, vec4s: 8, col_threads: 1, unroll: 1, sharing: Sharing::Subgroup(8), tile_tokens: TOKEN_TILE },
         linear_weight_grad: WeightTile { col_threads: 8, row_threads: 1, cols: 2, vec4s: 16, unroll: 4, sharing: Sharing::Subgroup(8) },
         attention: HeadTile { tokens: 8, vec4s: 64, unroll: 8, sharing: Sharing::Subgroup(8) },
         attention_query_grad: HeadTile { tokens: 8, vec4s: 64, unroll: 1, sharing: Sharing::Subgroup(8) },
@@ -315,8 +317,8 @@ impl Tuning {
         max_sequential_fused: 1,
         max_storage_buffers: base_storage_buffers(),
         busy_workgroups: 1,
-        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct, few: TOKEN_TILE },
-        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct, few: TOKEN_TILE },
+        linear: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct, tile_tokens: TOKEN_TILE },
+        linear_grad: TokenTile { tokens: 8, vec4s: 2, col_threads: 1, unroll: 1, sharing: Sharing::Direct, tile_tokens: TOKEN_TILE },
         linear_weight_grad: WeightTile { col_threads: 4, row_threads: 1, cols: 2, vec4s: 4, unroll: 2, sharing: Sharing::Direct },
         attention: HeadTile { tokens: 8, vec4s: 64, unroll: 2, sharing: Sharing::Direct },
         attention_query_grad: HeadTile { tokens: 4, vec4s: 32, unroll: 1, sharing: Sharing::Direct },

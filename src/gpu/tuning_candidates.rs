@@ -80,7 +80,7 @@ const HEAD_TILES: [HeadTile; 5] = [
 ];
 
 const fn token_tile(sharing: Sharing, tokens: u32, vec4s: u32, col_threads: u32) -> TokenTile {
-    TokenTile { tokens, vec4s, col_threads, unroll: 1, sharing, few: TOKEN_TILE }
+    TokenTile { tokens, vec4s, col_threads, unroll: 1, sharing, tile_tokens: TOKEN_TILE }
 }
 
 const fn weight_tile(sharing: Sharing, [col_threads, row_threads]: [u32; 2], cols: u32, vec4s: u32, unroll: u32) -> WeightTile {

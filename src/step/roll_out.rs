@@ -70,17 +70,14 @@ pub(super) fn add_tensors(b: &mut Builder, shape: RollOutShape) {
 
 /// Appends the pass of a prompt through the layers, for its keys and values.
 fn write_prompt(b: &mut Builder, shape: RollOutShape) -> Vec<KeysValues> {
-    let len = PROMPT_CHUNK.min(shape.prefix().max(1));
-    let rows = |b: &Builder| ring(shape.prefix().max(1), b.config().window(b.layer()), len);
-    let order = ChunkOrder::Apart { first: 0, tokens: shape.prefix(), len };
-    let write = |b: &mut Builder| {
-        layers(b, |b, x, out| {
-            let cache = Cache { prefix: "prompt.", rows: rows(b) };
+    let tokens = shape.prefix();
+    if tokens > 0 {
+        let order = ChunkOrder::Apart { first: 0, tokens, len: PROMPT_CHUNK.min(tokens) };
+        let layer = |b: &mut Builder, x, out| {
+            let cache = Cache { prefix: "prompt.", rows: prompt_rows(tokens, b.config().window(b.layer())) };
             forward::layer_forward(b, x, out, cache).kv
-        })
-    };
-    if shape.prefix() > 0 {
-        return b.block(Pass::RollOut, "prompt", order, |b| write(b).0);
+        };
+        return b.block(Pass::RollOut, "prompt", order, |b| layers(b, layer).0);
     }
     // Nothing precedes the only token; attention still binds something.
     let keys = Widths::of(b.config()).keys;
@@ -125,10 +122,10 @@ fn layers<T>(b: &mut Builder, mut layer: impl FnMut(&mut Builder, TensorId, Tens
     (results, x)
 }
 
-/// Rows for keys of so many tokens: all of them, or a ring of whole chunks that holds a chunk and the window before it.
-fn ring(tokens: u32, window: Option<u32>, chunk: u32) -> Rows {
-    let of_window = window.map(|window| ((window - 1).div_ceil(chunk) + 1).saturating_mul(chunk));
-    Rows::Ring(of_window.unwrap_or(u32::MAX).min(tokens))
+/// Rows for keys of so many tokens of a prompt: all of them, or a ring that holds a chunk and the window before it.
+fn prompt_rows(tokens: u32, window: Option<u32>) -> Rows {
+    let ring = window.and_then(|window| Strategy::stream(PROMPT_CHUNK, PROMPT_CHUNK).ring(tokens, window));
+    Rows::Ring(ring.unwrap_or(tokens))
 }
 
 #[cfg(test)]
@@ -137,8 +134,8 @@ mod tests {
 
     #[test]
     fn a_ring_is_no_longer_than_the_prompt() {
-        assert_eq!(ring(1000, None, 256), Rows::Ring(1000));
-        assert_eq!(ring(1000, Some(2), 256), Rows::Ring(512));
-        assert_eq!(ring(300, Some(200), 256), Rows::Ring(300));
+        assert_eq!(prompt_rows(1000, None), Rows::Ring(1000));
+        assert_eq!(prompt_rows(1000, Some(2)), Rows::Ring(512));
+        assert_eq!(prompt_rows(300, Some(200)), Rows::Ring(300));
     }
 }

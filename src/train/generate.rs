@@ -36,7 +36,7 @@ impl Sampling {
             return Err(Error::Setting(format!("the temperature is {}; it must be 0 or a positive number", self.temperature)));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return Err(Error::Setting(format!("top-p is {}; it must be more than 0 and at most 1", self.top_p)));
+            return Err(Error::Setting(format!("top p is {}; it must be above 0 and at most 1", self.top_p)));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! How completions are sampled and used: the settings of a run that learns from rewards, beside those of its objective.
 
+use super::generate::Sampling;
 use super::objectives::ScaleRewards;
 use super::rewards::RewardSettings;
 use crate::error::{Error, Result};
@@ -44,6 +45,11 @@ impl Default for RollOutSettings {
 }
 
 impl RollOutSettings {
+    /// How completions are sampled at a temperature.
+    pub(super) fn sampling(&self, temperature: f64) -> Sampling {
+        Sampling { temperature, top_k: self.top_k, top_p: self.top_p }
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -52,9 +58,7 @@ impl RollOutSettings {
         if self.num_iterations == 0 {
             return Err(Error::Setting("the number of iterations must be 1 or more".to_owned()));
         }
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return Err(Error::Setting(format!("top p is {}; it must be above 0 and at most 1", self.top_p)));
-        }
+        self.sampling(1.0).validate()?;
         if let Some(rate) = self.sft_learning_rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
             return Err(Error::Setting(format!("the learning rate of the first steps is {rate}; it must be a positive number")));
         }

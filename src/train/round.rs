@@ -42,7 +42,7 @@ pub struct Completion {
     pub advantage: f32,
     /// The sum of the log-probabilities of its tokens when they were sampled, before temperature, top-k and top-p.
     pub log_prob: f64,
-    /// The weight of each of its tokens in the gradient of the last step on it: −∂loss/∂log-probability.
+    /// The weight of each of its tokens in the gradient of the last step on it: −∂loss/∂log-probability. Nothing, if nobody looks on.
     pub weights: Vec<f32>,
 }
 
@@ -117,21 +117,18 @@ impl Sampler<'_> {
         Ok(Round { number, completions, rewards, old_log_probs: Vec::new() })
     }
 
-    /// The likeliest completion of each of some prompts, and its weighted reward.
+    /// The weighted reward of the likeliest completion of each of some held-out prompts.
     ///
     /// # Errors
     /// As [`Sampler::round`].
-    pub async fn held_out(&self, executor: &mut Executor, count: u32) -> Result<Vec<Completion>> {
+    pub async fn held_out(&self, executor: &mut Executor, count: u32) -> Result<Vec<f64>> {
         let greedy = Sampling { temperature: 0.0, ..Sampling::default() };
-        let (mut completions, mut groups) = (Vec::new(), Vec::new());
+        let mut groups = Vec::new();
         for drawn in self.prompts.held_out(count) {
             let completion = self.complete(executor, &drawn.prompt.ids, greedy, [0; 32], 0..1, |_, _| ()).await?;
             groups.push(self.scored(&drawn, &completion));
-            completions.extend(completion);
         }
-        let totals = self.rewards.total(&self.rewards.score(&groups)?);
-        completions.iter_mut().zip(totals).for_each(|(completion, reward)| completion.reward = reward);
-        Ok(completions)
+        Ok(self.rewards.total(&self.rewards.score(&groups)?))
     }
 
     /// The answers of a step's prompts, as if they had been sampled and were better than others: so the loss is that of supervised
@@ -164,7 +161,7 @@ impl Sampler<'_> {
     /// The completions of a prompt.
     async fn group(&self, executor: &mut Executor, number: u64, drawn: &Drawn<'_>, progress: RoundProgress) -> Result<Vec<Completion>> {
         let roll_outs = self.settings.roll_outs.as_ref().expect("they were checked");
-        let sampling = Sampling { temperature: self.grpo.temperature, top_k: roll_outs.top_k, top_p: roll_outs.top_p };
+        let sampling = roll_outs.sampling(self.grpo.temperature);
         let mut key = [0; 32];
         let words = [self.settings.seed, number, drawn.index].map(u64::to_le_bytes);
         key[..24].copy_from_slice(words.as_flattened());

@@ -110,12 +110,14 @@ impl Metrics {
             let mut line: Value = serde_json::from_str(line).ok()?;
             // A perplexity that is not finite cannot be written as JSON.
             let validation = line.get_mut("validation").and_then(|validation| serde_json::from_value(validation.take()).ok());
-            let of_pairs = serde_json::from_value(line.clone()).ok();
-            let of_rewards = serde_json::from_value(line.clone()).ok();
-            let of_samples = serde_json::from_value(line.clone()).ok();
-            let of_completions = serde_json::from_value(line.clone()).ok();
-            let report = serde_json::from_value(line).ok()?;
-            Some(Metrics { report, of_pairs, of_rewards, of_samples, of_completions, validation })
+            Some(Metrics {
+                report: StepReport::deserialize(&line).ok()?,
+                of_pairs: DpoMetrics::deserialize(&line).ok(),
+                of_rewards: RewardMetrics::deserialize(&line).ok(),
+                of_samples: GrpoMetrics::deserialize(&line).ok(),
+                of_completions: CompletionMetrics::deserialize(&line).ok(),
+                validation,
+            })
         };
         lines.lines().filter_map(read).filter(|metrics| metrics.report.step <= steps).collect()
     }

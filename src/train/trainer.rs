@@ -14,7 +14,7 @@ use web_time::Instant;
 use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
 use super::objectives::{HeldOutPairs, ReferenceModel, SampleMetrics, sequence_log_probs, sequence_metrics};
-use super::round::{Completion, Round, Watch};
+use super::round::{Round, Watch};
 use super::stand_ins::batch_of_objective;
 use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, Rewards, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
@@ -96,8 +96,6 @@ pub struct Trainer {
     round: Option<Round>,
     /// What the last step has found of its completions.
     of_samples: Option<SampleMetrics>,
-    /// What the last validation has found.
-    held_out_completions: Vec<Completion>,
     watch: Option<Watch>,
 }
 
@@ -178,7 +176,6 @@ impl Trainer {
             reference: None,
             round: None,
             of_samples: None,
-            held_out_completions: Vec::new(),
             watch: None,
         })
     }
@@ -226,11 +223,6 @@ impl Trainer {
     /// The completions of the last step, if it has sampled some.
     pub fn round(&self) -> Option<&Round> {
         self.round.as_ref()
-    }
-
-    /// The completions that the last validation has found likeliest.
-    pub fn held_out_completions(&self) -> &[Completion] {
-        &self.held_out_completions
     }
 
     /// The number of completed steps.

@@ -2,7 +2,7 @@
 
 use super::{Trainer, Validation};
 use crate::error::Result;
-use crate::step::{Batch, BatchShape, GrpoSettings, Pass};
+use crate::step::{Batch, GrpoSettings, Pass};
 use crate::train::round::{Round, Sampler};
 use crate::train::sample_batches::sample_batches;
 
@@ -27,14 +27,14 @@ impl Trainer {
         if !is_there {
             let mut round = self.new_round(grpo, number, of_answers).await?;
             if grpo.has_old_log_probs {
-                for batch in sample_batches(&self.settings, &grpo, self.batch_tokens(), &round, is_masked) {
+                for batch in sample_batches(&self.settings, &grpo, &self.executor.program().batch, &round, is_masked) {
                     round.old_log_probs.push(self.own_log_probs(&batch).await?);
                 }
             }
             self.round = Some(round);
         }
         let round = self.round.as_ref().expect("it was just sampled");
-        let mut batches = sample_batches(&self.settings, &grpo, self.batch_tokens(), round, is_masked);
+        let mut batches = sample_batches(&self.settings, &grpo, &self.executor.program().batch, round, is_masked);
         if grpo.has_reference() {
             for batch in &mut batches {
                 batch.ref_log_probs = match (of_answers, &mut self.reference) {
@@ -63,14 +63,9 @@ impl Trainer {
         Ok(bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?))
     }
 
-    /// Sequences of a batch, and the most tokens of one.
-    fn batch_tokens(&self) -> BatchShape {
-        self.executor.program().batch.clone()
-    }
-
-    /// Notes what each token of the completions of a batch weighs in the gradient.
+    /// Notes what each token of the completions of a batch weighs in the gradient, if somebody looks on.
     pub(super) async fn note_weights(&mut self, batch: usize) -> Result<()> {
-        let Some(round) = &mut self.round else { return Ok(()) };
+        let (Some(round), Some(_)) = (&mut self.round, &self.watch) else { return Ok(()) };
         let weights = self.executor.read(self.executor.program().bindings.loss_weight).await?;
         let per_batch = self.settings.batch as usize;
         round.set_weights(batch * per_batch, per_batch, &bytemuck::pod_collect_to_vec::<u8, f32>(&weights));
@@ -88,9 +83,8 @@ impl Trainer {
     pub(super) async fn validate_samples(&mut self, grpo: GrpoSettings) -> Result<Validation> {
         let (prompts, rewards) = self.dataset.prompts().zip(self.rewards.as_ref()).expect("they were checked");
         let sampler = Sampler { settings: &self.settings, grpo, prompts, rewards, watch: None };
-        self.held_out_completions = sampler.held_out(&mut self.executor, HELD_OUT_PROMPTS).await?;
-        let rewards = self.held_out_completions.iter().map(|completion| completion.reward);
-        let mean = rewards.sum::<f64>() / self.held_out_completions.len().max(1) as f64;
+        let rewards = sampler.held_out(&mut self.executor, HELD_OUT_PROMPTS).await?;
+        let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
         Ok(Validation { loss: -mean, accuracy: Some(mean), accuracy_by_distance: Vec::new(), by_position: Vec::new() })
     }
 
