@@ -1,3 +1,5 @@
+mod decoding;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,9 @@ pub struct Arguments {
     /// all labels
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     prompt: Option<f64>,
+    /// Numbers of completions that are decoded together, behind a prompt of --seq-len tokens, as 1,8: how long a token of each takes is timed
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4096))]
+    completions: Vec<u32>,
     /// Timed steps per strategy
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -120,6 +125,8 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
         let forms = matmul_gflops(&gpu, size.next_multiple_of(64)).await?;
         matmul.extend(forms.into_iter().map(|(form, gflops)| (size.next_multiple_of(64), form, gflops)));
     }
+    let prompt = &batch.input_ids[..arguments.seq_len as usize];
+    let decoding = decoding::time(&gpu, &spec, &values, prompt, &arguments.completions, arguments.steps, session.signals).await?;
     let mut rows = Vec::new();
     for contestant in &mut contestants {
         session.signals.check()?;
@@ -136,6 +143,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
             "same_bits": report.same_bits,
             "matmul": matmul,
             "matmul_1024": matmul_1024,
+            "decoding": decoding,
             "strategies": rows,
         }))?;
     } else {
@@ -143,6 +151,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
         for (size, form, gflops) in matmul {
             output::line(format_args!("{form} of {size} × {size} × {size}: {gflops:.1} of {:.1} GFLOP/s", ceilings.gflops))?;
         }
+        decoding.iter().try_for_each(decoding::print_row)?;
         rows.iter().try_for_each(print_row)?;
     }
     Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
