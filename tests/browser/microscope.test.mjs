@@ -249,7 +249,8 @@ async function playsTheFilm(trainer) {
     far = await turn();
     await page.click('#film-back');
   });
-  await page.click('#film-back');
+  // It may have come to the first moment, and stopped there.
+  await page.evaluate(() => document.querySelector('#film-back[aria-pressed="true"]')?.click());
   // On the device: strides of a fixed sequence that looks like chance, from a seed.
   let seed = 7;
   const strides = ['operation', 'chunk', 'operation', 'layer', 'operation', 'pass'];
