@@ -12,15 +12,17 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   if first_visible$(chunk.start) > last_key { return; }
   // A tile never wraps around the end of a ring.
   let first_key_row = first_key % params$.keys_row_modulus;
+  let first_grad_row = first_key % params$.d_keys_row_modulus;
 #for t in 0..$TOKENS
   let key$t = min(first_key + $tu * $WORKGROUP_SIZEu + local_invocation_index, last_key);
   let at$t = (first_key_row + key$t - first_key) * params$.keys_row_vec4s + workgroup_id.y * params$.head_vec4s;
+  let d_at$t = (first_grad_row + key$t - first_key) * params$.keys_row_vec4s + workgroup_id.y * params$.head_vec4s;
 //: load
 #for e in 0..$HEAD_VEC4S
   let k$t_$e = floats(k$[at$t + $eu]);
   let v$t_$e = floats(v$[at$t + $eu]);
-  var all_d_k$t_$e = floats(d_k$[at$t + $eu]);
-  var all_d_v$t_$e = floats(d_v$[at$t + $eu]);
+  var all_d_k$t_$e = floats(d_k$[d_at$t + $eu]);
+  var all_d_v$t_$e = floats(d_v$[d_at$t + $eu]);
 #end
 //:
 #end
@@ -137,8 +139,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   if first_key + $tu * $WORKGROUP_SIZEu + local_invocation_index <= last_key {
 //: store
 #for e in 0..$HEAD_VEC4S
-    d_k$[at$t + $eu] = quad(all_d_k$t_$e);
-    d_v$[at$t + $eu] = quad(all_d_v$t_$e);
+    d_k$[d_at$t + $eu] = quad(all_d_k$t_$e);
+    d_v$[d_at$t + $eu] = quad(all_d_v$t_$e);
 #end
 //:
   }

@@ -13,6 +13,7 @@ struct Params$ {
   q_row_modulus: u32,
   d_out_row_modulus: u32,
   stats_row_modulus: u32,
+  d_keys_row_modulus: u32,
 }
 
 @group(0) @binding(q$) var<storage, read_write> q$: array<Quad>; // (C×H·E)

@@ -39,16 +39,18 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let out_col = min(col, $SLICE_VEC4Su - 1u);
   // A tile never wraps around the end of a ring.
   let first_key_row = first_key % params$.keys_row_modulus;
+  let first_grad_row = first_key % params$.d_keys_row_modulus;
 #for t in 0..$ROWS
   let in_tile$t = local_invocation_index / $COL_THREADSu + $tu * $ROW_THREADSu;
   let key$t = min(first_key + in_tile$t, last_key);
   let k_at$t = (first_key_row + key$t - first_key) * params$.keys_row_vec4s + key_head * params$.head_vec4s;
+  let d_k_at$t = (first_grad_row + key$t - first_key) * params$.keys_row_vec4s + key_head * params$.head_vec4s;
   let is_mine$t = col < $SLICE_VEC4Su && first_key + in_tile$t <= last_key;
 #if REGISTERS
 //: load
 #for s in 0..$SLICES
-  var all_d_k$t_$s = d_k$[k_at$t + out_col + $su * $SLICE_VEC4Su];
-  var all_d_v$t_$s = d_v$[k_at$t + out_col + $su * $SLICE_VEC4Su];
+  var all_d_k$t_$s = d_k$[d_k_at$t + out_col + $su * $SLICE_VEC4Su];
+  var all_d_v$t_$s = d_v$[d_k_at$t + out_col + $su * $SLICE_VEC4Su];
 #end
 //:
 #end
@@ -170,8 +172,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
 //: store
     if is_mine$t {
-      d_k$[k_at$t + out_col + $su * $SLICE_VEC4Su] += d_k$t_$s;
-      d_v$[k_at$t + out_col + $su * $SLICE_VEC4Su] += d_v$t_$s;
+      d_k$[d_k_at$t + out_col + $su * $SLICE_VEC4Su] += d_k$t_$s;
+      d_v$[d_k_at$t + out_col + $su * $SLICE_VEC4Su] += d_v$t_$s;
     }
 //:
 #end
@@ -183,8 +185,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   if is_mine$t {
 //: store
 #for s in 0..$SLICES
-    d_k$[k_at$t + out_col + $su * $SLICE_VEC4Su] = all_d_k$t_$s;
-    d_v$[k_at$t + out_col + $su * $SLICE_VEC4Su] = all_d_v$t_$s;
+    d_k$[d_k_at$t + out_col + $su * $SLICE_VEC4Su] = all_d_k$t_$s;
+    d_v$[d_k_at$t + out_col + $su * $SLICE_VEC4Su] = all_d_v$t_$s;
 #end
 //:
   }

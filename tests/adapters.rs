@@ -167,7 +167,7 @@ fn frozen_layers_below_all_adapters_cost_a_forward_pass() {
     let spec = model::lora_in(&config, &[2, 3]);
     for strategy in [Strategy::STANDARD, Strategy::stream(64, 64), Strategy::stream(64, 64).offloading(true)] {
         let program = Program::gradients(&spec, BatchShape::uniform(1, 200), strategy);
-        let layers = |pass| -> BTreeSet<u32> { program.blocks.iter().filter(|b| b.pass == pass).filter_map(|b| b.layer).collect() };
+        let layers = |pass| -> BTreeSet<u32> { program.blocks.iter().filter(|b| b.pass == pass).flat_map(|b| b.layers.clone()).collect() };
         assert_eq!(layers(Pass::Forward), BTreeSet::from([0, 1, 2, 3, 4]));
         assert_eq!(layers(Pass::Backward), BTreeSet::from([2, 3, 4]));
         // Keys and values of a layer have all tokens, but only while the layer is computed.

@@ -23,7 +23,8 @@ fn the_device_holds_what_was_planned_to_the_byte() {
     for spec in full.map(|config| ModelSpec::from(&config)).chain([adapted]) {
         let saving = Strategy::stream(128, 64).saving("attention,keys_values:1,mlp:1".parse().unwrap());
         let plain = StrategyKind::ALL.map(|kind| Strategy::new(kind, 128, 64));
-        for strategy in plain.into_iter().chain([saving, saving.offloading(true), saving.with_adaptive_chunks(true)]) {
+        let grouped = [saving, saving.offloading(true)].map(|strategy| strategy.with_layer_group(2));
+        for strategy in plain.into_iter().chain([saving, saving.offloading(true), saving.with_adaptive_chunks(true)]).chain(grouped) {
             let objectives = [
                 Objective::Dpo(DpoSettings::default()),
                 Objective::Grpo(GrpoSettings { beta: 0.1, has_old_log_probs: true, ..GrpoSettings::default() }),
@@ -113,6 +114,24 @@ fn a_token_more_costs_stream_no_more_than_promised() {
             let elements = (config.num_hidden_layers + 1) * config.hidden_size + 4 * config.num_key_value_heads * config.head_dim;
             let promised = 4.0 * f64::from(elements);
             assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes per token, more than the promised {promised}", preset.name);
+        }
+    }
+}
+
+/// `4 · ((L/g)·D + D + 4·g·K·E)` bytes per token for groups of g layers, plus 2% for other data of a token.
+#[test]
+fn a_token_more_costs_groups_no_more_than_promised() {
+    for preset in PRESETS {
+        let config = &preset.config;
+        let layers = config.num_hidden_layers;
+        for group in [1, 2, 3, layers] {
+            let strategy = Strategy::stream(256, 128).with_layer_group(group);
+            let peak = |tokens| plan(config, BatchShape::uniform(1, tokens), strategy).peak_bytes();
+            let (short, long) = (1 << 14, 1 << 17);
+            let per_token = (peak(long) - peak(short)) as f64 / f64::from(long - short);
+            let keys_values = 4 * group * config.num_key_value_heads * config.head_dim;
+            let promised = 4.0 * f64::from(layers.div_ceil(group) * config.hidden_size + config.hidden_size + keys_values);
+            assert!(per_token <= 1.02 * promised, "{}, groups of {group}: {per_token} bytes per token, not {promised}", preset.name);
         }
     }
 }

@@ -196,6 +196,30 @@ fn adapters_on_frozen_weights() {
     }
 }
 
+/// Layers that go backward together see their chunks in the same order as each on its own.
+#[test]
+fn groups_of_layers() {
+    let four_layers = |config: Config| {
+        let windows = config.sliding_layers.len();
+        let sliding_layers = (0..if windows == 0 { 0 } else { 4 }).map(|layer| config.sliding_layers[layer % windows]).collect();
+        Config { num_hidden_layers: 4, sliding_layers, ..config }
+    };
+    let configs: Vec<Config> = model::families().into_iter().chain(model::windows()).map(four_layers).collect();
+    let adapted = [model::lora(&configs[0], &Projection::ALL, Dtype::Bf16), model::lora_in(&configs[4], &[1, 3])];
+    for (number, spec) in configs.iter().map(ModelSpec::from).chain(adapted).enumerate() {
+        let batch = model::batch(&spec.config, &[130, 1, 369], 11);
+        let weights = model::weights(&spec, 1);
+        let step = |strategy| {
+            let program = Program::gradients(&spec, batch.shape.clone(), strategy);
+            model::device_step(&mut model::device_executor(&program, device::own_tuning(), &weights, &batch))
+        };
+        let first = step(Strategy::stream(64, 64));
+        for strategy in level::share(model::grouped_strategies(), 5, number) {
+            assert_same_bits(&spec, &format!("{:?}, {strategy:?}", spec.config.model_type), &step(strategy), &first);
+        }
+    }
+}
+
 /// The matrices of adapters may exceed a binding too. Sums over their rows are split where slices of whole vocabulary tiles begin.
 #[test]
 fn adapters_in_several_slices() {

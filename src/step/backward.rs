@@ -1,7 +1,9 @@
 //! The backward pass: propagates `d_hidden` (N×D) in place, from the output of the last layer to the embedding, or to the lowest layer with
 //! a trainable parameter.
 //!
-//! Each layer goes through its chunks from last to first and recomputes what the strategy did not save.
+//! Each layer, or each group of layers, goes through its chunks from last to first and recomputes what the strategy did not save.
+
+use std::ops::Range;
 
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
@@ -17,9 +19,9 @@ use crate::model::{Projection, Role};
 /// Appends the backward pass. `state.hidden` holds the gradient of the last hidden state when it starts.
 pub fn write(b: &mut Builder, state: ForwardState) {
     let d_hidden = state.hidden;
-    let lowest = b.lowest_trainable_layer() as usize;
-    for (layer, input) in state.inputs.into_iter().enumerate().skip(lowest).rev() {
-        b.in_layer(layer as u32, |b| layer_backward(b, input, d_hidden));
+    for group in b.layer_groups().into_iter().rev() {
+        let input = state.inputs[group.start as usize];
+        group_backward(b, &group, input, d_hidden);
     }
     let (token_order, token_start) = (b.program.bindings.token_order, b.program.bindings.token_start);
     let gradients = b.gradients(Role::Embedding);
@@ -31,48 +33,104 @@ pub fn write(b: &mut Builder, state: ForwardState) {
     });
 }
 
-/// The backward pass of one layer, chunks from last to first. Keys and values are recomputed for all tokens before the first chunk, or,
-/// with a sliding window, into a ring, chunk by chunk, just ahead of the first chunk whose window includes them.
-fn layer_backward(b: &mut Builder, input: LayerInput, d_hidden: TensorId) {
-    let chunk = b.chunk();
-    if let Rows::Ring(ring) = b.key_rows() {
-        b.block(Pass::Backward, "backward", ChunkOrder::Descending(chunk), |b| {
-            let d_kv = b.ahead(ring / chunk - 1, |b| {
-                recompute(b, input);
-                clear_key_value_gradients(b)
-            });
-            chunk_backward(b, input, d_kv, d_hidden);
-        });
-        return;
-    }
-    b.block(Pass::Backward, "recompute keys and values", ChunkOrder::Ascending(chunk), |b| recompute(b, input));
-    let d_kv = b.block(Pass::Backward, "clear key and value gradients", ChunkOrder::Whole, clear_key_value_gradients);
-    b.block(Pass::Backward, "backward", ChunkOrder::Descending(chunk), |b| chunk_backward(b, input, d_kv, d_hidden));
+/// The gradients of keys and values of a layer (each K·E): N rows, or a ring.
+#[derive(Clone, Copy)]
+struct KeyValueGradients {
+    layer: u32,
+    rows: Rows,
+    d_kv: [TensorId; 2],
 }
 
-/// Recomputes the activations of the layer that were not saved, as the forward pass computed them. Dead code is eliminated: a block of its
-/// own is left with keys and values, which outlive the chunk; in the backward block the operations that its other operations need remain.
-fn recompute(b: &mut Builder, input: LayerInput) -> (TensorId, Activations) {
+impl KeyValueGradients {
+    fn new(b: &mut Builder, rows: Rows) -> Self {
+        let width = Widths::of(b.config()).keys;
+        let d_kv = ["d_k", "d_v"].map(|name| b.tensor(name, TensorKind::KeysValuesGradients, rows, width));
+        KeyValueGradients { layer: b.layer(), rows, d_kv }
+    }
+
+    /// The number of chunks that it has room for, if it is a ring.
+    fn chunks_of_ring(&self, chunk: u32) -> Option<u32> {
+        if let Rows::Ring(ring) = self.rows { Some(ring / chunk) } else { None }
+    }
+
+    fn clear(&self, b: &mut Builder) {
+        b.in_layer(self.layer, |b| self.d_kv.into_iter().for_each(|out| b.push(Zero { out })));
+    }
+}
+
+/// The backward pass of a group of layers, chunks from last to first. Keys and values are recomputed for all tokens before the first chunk,
+/// or, in a layer on its own with a sliding window, into a ring, chunk by chunk, just ahead of the first chunk whose window includes them.
+fn group_backward(b: &mut Builder, group: &Range<u32>, input: LayerInput, d_hidden: TensorId) {
+    let (chunk, is_on_its_own) = (b.chunk(), group.len() == 1);
+    let new = |b: &mut Builder| {
+        let rows = if is_on_its_own { b.key_rows() } else { b.ring() };
+        KeyValueGradients::new(b, rows)
+    };
+    let gradients: Vec<KeyValueGradients> = group.clone().map(|layer| b.in_layer(layer, new)).collect();
+    let ring = gradients.iter().filter_map(|of_layer| of_layer.chunks_of_ring(chunk)).max();
+    let has_ring_of_keys = is_on_its_own && ring.is_some();
+    if !has_ring_of_keys {
+        let order = ChunkOrder::Ascending(chunk);
+        b.block_of(group, Pass::Backward, "recompute keys and values", order, |b| recompute_keys_values(b, group, input));
+    }
+    let (rings, others): (Vec<&KeyValueGradients>, Vec<&KeyValueGradients>) =
+        gradients.iter().partition(|of_layer| of_layer.chunks_of_ring(chunk).is_some());
+    b.block_of(group, Pass::Backward, "clear key and value gradients", ChunkOrder::Whole, |b| others.iter().for_each(|g| g.clear(b)));
+    b.block_of(group, Pass::Backward, "backward", ChunkOrder::Descending(chunk), |b| {
+        b.ahead(ring.map_or(0, |chunks| chunks - 1), |b| {
+            if has_ring_of_keys {
+                recompute_keys_values(b, group, input);
+            }
+            rings.iter().for_each(|of_layer| of_layer.clear(b));
+        });
+        chunk_backward(b, group, input, &gradients, d_hidden);
+    });
+}
+
+/// Recomputes the inputs of a group's layers for the chunk, as the forward pass computed them. Dead code is eliminated: what no other
+/// operation of the block needs is left out, but for keys and values, which outlive a block of their own.
+fn recompute_inputs(b: &mut Builder, group: &Range<u32>, input: LayerInput) -> Vec<TensorId> {
     b.recompute(|b| {
-        let x = forward::chunk_input(b, input);
-        let out = b.chunk_temporary("output", TensorKind::Activations, Widths::of(b.config()).hidden);
-        let cache = forward::Cache::of_layer(b);
-        (x, forward::layer_forward(b, x, out, cache))
+        let mut inputs = vec![b.in_layer(group.start, |b| forward::chunk_input(b, input))];
+        for layer in group.clone().skip(1) {
+            let out = b.in_layer(layer, |b| b.chunk_temporary("input", TensorKind::LayerInputs, Widths::of(b.config()).hidden));
+            b.in_layer(layer - 1, |b| layer_forward(b, inputs[inputs.len() - 1], out));
+            inputs.push(out);
+        }
+        inputs
     })
 }
 
-fn clear_key_value_gradients(b: &mut Builder) -> [TensorId; 2] {
-    let (width, rows) = (Widths::of(b.config()).keys, b.key_rows());
-    let d_kv = ["d_k", "d_v"].map(|name| b.tensor(name, TensorKind::KeysValuesGradients, rows, width));
-    d_kv.into_iter().for_each(|out| b.push(Zero { out }));
-    d_kv
+/// Recomputes the activations of a layer that were not saved, from its input. Dead code is eliminated.
+fn recompute(b: &mut Builder, x: TensorId) -> Activations {
+    b.recompute(|b| {
+        let out = b.chunk_temporary("output", TensorKind::Activations, Widths::of(b.config()).hidden);
+        layer_forward(b, x, out)
+    })
 }
 
-/// The backward pass of one chunk of a layer.
-fn chunk_backward(b: &mut Builder, input: LayerInput, d_kv: [TensorId; 2], d_hidden: TensorId) {
-    let (x, activations) = recompute(b, input);
-    b.for_labels(|b| mlp_backward(b, &activations, d_hidden));
-    attention_backward(b, &activations, x, d_kv, d_hidden);
+fn layer_forward(b: &mut Builder, x: TensorId, out: TensorId) -> Activations {
+    let cache = forward::Cache::of_layer(b);
+    forward::layer_forward(b, x, out, cache)
+}
+
+/// Recomputes keys and values of a group's layers, and whatever they need.
+fn recompute_keys_values(b: &mut Builder, group: &Range<u32>, input: LayerInput) {
+    let inputs = recompute_inputs(b, group, input);
+    b.in_layer(group.end - 1, |b| recompute(b, inputs[inputs.len() - 1]));
+}
+
+/// The backward pass of one chunk of a group: the inputs of all its layers, then layer by layer, from the last on, its activations and its
+/// gradients.
+fn chunk_backward(b: &mut Builder, group: &Range<u32>, input: LayerInput, gradients: &[KeyValueGradients], d_hidden: TensorId) {
+    let inputs = recompute_inputs(b, group, input);
+    for (&KeyValueGradients { layer, d_kv, .. }, x) in gradients.iter().zip(inputs).rev() {
+        b.in_layer(layer, |b| {
+            let activations = recompute(b, x);
+            b.for_labels(|b| mlp_backward(b, &activations, d_hidden));
+            attention_backward(b, &activations, x, d_kv, d_hidden);
+        });
+    }
 }
 
 /// The backward pass of the MLP, its norms and its residual connection.

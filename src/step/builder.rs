@@ -4,6 +4,8 @@
 //! the data flow. It chooses the shape and the storage of each tensor from the strategy, splits parameters that no binding can hold into
 //! slices, and has [`Recompute`] remove recomputation that nothing reads.
 
+use std::ops::Range;
+
 use super::batch::BatchShape;
 use super::chunk::ChunkOrder;
 use super::objective::Objective;
@@ -269,10 +271,28 @@ impl Builder {
         is_for_backward && self.program.strategy.saves(saved_as, self.layer(), self.config().num_hidden_layers)
     }
 
-    /// The rows of keys and values in the current layer: a ring that spans the sliding window, or all tokens where there is no window or
-    /// where the strategy saves them.
+    /// The groups of layers that the backward pass goes through, the lowest first.
+    pub(super) fn layer_groups(&self) -> Vec<Range<u32>> {
+        self.program.strategy.layer_groups(self.lowest_trainable_layer..self.config().num_hidden_layers)
+    }
+
+    /// Are keys and values of the current layer still there when the backward pass comes to it? The strategy may save them; and the layers
+    /// of the last group, if it has several, come first and would need them at once.
+    fn keeps_keys_values(&self) -> bool {
+        let is_in_last_group = || self.layer_groups().pop().is_some_and(|group| group.len() > 1 && group.contains(&self.layer()));
+        self.saves(SavedActivation::KeysValues) || self.apart.is_none() && is_in_last_group()
+    }
+
+    /// The rows of keys and values in the current layer: a ring that spans the sliding window, or all tokens where there is no window, where
+    /// they are kept, or where the layers of a group are recomputed together.
     pub(super) fn key_rows(&self) -> Rows {
-        let window = self.config().window(self.layer()).filter(|_| !self.saves(SavedActivation::KeysValues));
+        let is_in_group = || self.layer_groups().into_iter().any(|group| group.len() > 1 && group.contains(&self.layer()));
+        if self.keeps_keys_values() || self.recompute.is_on() && is_in_group() { Rows::Tokens } else { self.ring() }
+    }
+
+    /// A ring that spans the sliding window of the current layer, or all tokens where there is none.
+    pub(super) fn ring(&self) -> Rows {
+        let window = self.config().window(self.layer());
         window.and_then(|window| self.program.strategy.ring(self.tokens(), window)).map_or(Rows::Tokens, Rows::Ring)
     }
 
@@ -298,7 +318,8 @@ impl Builder {
             return id;
         }
         let id = self.tensor(name, kind, rows, cols);
-        let outlives_the_block = self.saves(saved_as) || self.recompute.is_on();
+        let is_kept = if kind == TensorKind::KeysValues { self.keeps_keys_values() } else { self.saves(saved_as) };
+        let outlives_the_block = is_kept || self.recompute.is_on();
         self.recompute.note(id, (outlives_the_block && !is_of_chunk).then_some(full_name));
         id
     }
@@ -345,7 +366,27 @@ impl Builder {
 
     /// Appends a block. Its operations, which `write` pushes, run for each chunk in `chunk_order`.
     pub fn block<T>(&mut self, pass: Pass, title: &'static str, chunk_order: ChunkOrder, write: impl FnOnce(&mut Self) -> T) -> T {
-        self.program.blocks.push(Block { pass, layer: self.layer, title, chunk_order, lookahead: Lookahead::default(), nodes: Vec::new() });
+        let layers = self.layer.map_or(0..0, |layer| layer..layer + 1);
+        self.block_of(&layers, pass, title, chunk_order, write)
+    }
+
+    /// The same for several layers, between which `write` chooses.
+    pub(super) fn block_of<T>(
+        &mut self,
+        layers: &Range<u32>,
+        pass: Pass,
+        title: &'static str,
+        chunk_order: ChunkOrder,
+        write: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        self.program.blocks.push(Block {
+            pass,
+            layers: layers.clone(),
+            title,
+            chunk_order,
+            lookahead: Lookahead::default(),
+            nodes: Vec::new(),
+        });
         let result = write(self);
         self.recompute.eliminate_dead(&mut self.program);
         result

@@ -28,7 +28,7 @@ pub enum Granularity {
     Operation,
     /// All consecutive operations of a block for one chunk.
     Chunk,
-    /// All operations of a pass in one layer.
+    /// All operations of a pass in one layer, or in a group of them.
     Layer,
     /// The rest of the pass.
     Pass,
@@ -110,7 +110,7 @@ impl Program {
         let instance = self.instance(from);
         let block = &self.blocks[instance.block];
         let is_same = |other: &Block| match granularity {
-            Granularity::Layer => (other.pass, other.layer) == (block.pass, block.layer),
+            Granularity::Layer => (other.pass, &other.layers) == (block.pass, &block.layers),
             Granularity::Pass => other.pass == block.pass,
             Granularity::Operation | Granularity::Chunk | Granularity::Step => false,
         };
@@ -302,11 +302,11 @@ mod tests {
             let block = &program.blocks[instance.block];
             let place = (instance.block, instance.chunk.index);
             match granularity {
-                Granularity::Operation => (block.pass, block.layer, place, instance.node),
-                Granularity::Chunk => (block.pass, block.layer, place, 0),
-                Granularity::Layer => (block.pass, block.layer, (0, 0), 0),
-                Granularity::Pass => (block.pass, None, (0, 0), 0),
-                Granularity::Step => (Pass::Clear, None, (0, 0), 0),
+                Granularity::Operation => (block.pass, block.layers.clone(), place, instance.node),
+                Granularity::Chunk => (block.pass, block.layers.clone(), place, 0),
+                Granularity::Layer => (block.pass, block.layers.clone(), (0, 0), 0),
+                Granularity::Pass => (block.pass, 0..0, (0, 0), 0),
+                Granularity::Step => (Pass::Clear, 0..0, (0, 0), 0),
             }
         };
         for granularity in Granularity::ALL {

@@ -28,7 +28,8 @@ pub enum LayerInput {
     Embedding,
     /// The input is offloaded to the host (N×D).
     OnHost(TensorId),
-    /// The layer's output overwrites its input (N×D), which no backward pass needs: all parameters up to here are frozen.
+    /// The layer's output overwrites its input (N×D). No backward pass needs that, because all parameters up to here are frozen; or it is
+    /// recomputed from the input of the layer's group.
     Overwritten(TensorId),
 }
 
@@ -194,23 +195,27 @@ pub fn write(b: &mut Builder) -> ForwardState {
     ForwardState { inputs, hidden }
 }
 
-/// The inputs of the layers. Those that the backward pass needs are saved; below them one tensor goes through all layers.
+/// The inputs of the layers. Those of groups that the backward pass goes through are saved; between them, and below them, one tensor goes
+/// through the layers.
 fn layer_inputs(b: &mut Builder, hidden: TensorId) -> Vec<LayerInput> {
-    let (width, layers) = (Widths::of(b.config()).hidden, b.config().num_hidden_layers);
-    let lowest = b.lowest_trainable_layer();
+    let width = Widths::of(b.config()).hidden;
     let mut saved = Vec::new();
-    for layer in lowest.max(1)..layers {
-        saved.push(b.in_layer(layer, |b| match b.program.strategy.offloads() {
+    for group in b.layer_groups() {
+        saved.push(b.in_layer(group.start, |b| match b.program.strategy.offloads() {
+            _ if group.start == 0 => LayerInput::Embedding,
             true => LayerInput::OnHost(b.on_host("input", width)),
             false => LayerInput::Kept(b.tensor("input", TensorKind::LayerInputs, Rows::Tokens, width)),
         }));
+        saved.extend(group.skip(1).map(|_| LayerInput::Overwritten(hidden)));
     }
     let through = match saved.first() {
         Some(&LayerInput::Kept(input)) => input,
         _ => hidden,
     };
+    let lowest = b.lowest_trainable_layer();
+    let embedding = (lowest > 0).then_some(LayerInput::Embedding);
     let below = (1..lowest).map(|_| LayerInput::Overwritten(through));
-    [LayerInput::Embedding].into_iter().chain(below).chain(saved).collect()
+    embedding.into_iter().chain(below).chain(saved).collect()
 }
 
 /// One decoder layer: reads the chunk's rows of `x`, writes those of `out`. Keys and values go into `cache`.

@@ -77,8 +77,8 @@ pub struct Lookahead {
 pub struct Block {
     /// The pass.
     pub pass: Pass,
-    /// The layer, if the block belongs to one.
-    pub layer: Option<u32>,
+    /// The layers that it goes through: one, a group, or none.
+    pub layers: Range<u32>,
     /// A human-readable title.
     pub title: &'static str,
     /// The order in which it goes through the chunks.

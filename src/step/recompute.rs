@@ -19,20 +19,22 @@ pub(super) struct Recompute {
     coming: Vec<(String, TensorId)>,
     /// Tensors that were added for recomputation.
     made: Vec<TensorId>,
-    /// The operations of the current block that recompute, by index.
-    nodes: Range<usize>,
+    /// The operations of the current block that recompute, by index: one stretch after the other.
+    stretches: Vec<Range<usize>>,
     is_on: bool,
 }
 
 impl Recompute {
     /// Starts recomputation: the operation with index `node` in the current block will be the first.
     pub fn begin(&mut self, node: usize) {
-        (self.is_on, self.nodes) = (true, node..node);
+        self.is_on = true;
+        self.stretches.push(node..node);
     }
 
     /// Ends recomputation before the operation with index `node`.
     pub fn end(&mut self, node: usize) {
-        (self.is_on, self.nodes.end) = (false, node);
+        self.is_on = false;
+        self.stretches.last_mut().expect("it has begun").end = node;
     }
 
     /// Is the builder appending recomputation?
@@ -66,7 +68,8 @@ impl Recompute {
     pub fn eliminate_dead(&mut self, program: &mut Program) {
         let tensors = &program.tensors;
         let nodes = &mut program.blocks.last_mut().expect("there is a block").nodes;
-        for place in std::mem::take(&mut self.nodes).rev() {
+        // Whatever moves goes behind its place, so the places of earlier operations stay as they are.
+        for place in std::mem::take(&mut self.stretches).into_iter().rev().flat_map(Iterator::rev) {
             let node = nodes.remove(place);
             let is_read = |id: TensorId| nodes[place..].iter().any(|later| later.op.touches(id));
             let is_left = |id: TensorId| tensors[id.0 as usize].rows != Rows::Chunk;

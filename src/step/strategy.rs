@@ -1,9 +1,11 @@
-//! The strategy of a step: chunk lengths in the layers and in the loss head, saved activations, offloading, and adaptive chunks.
+//! The strategy of a step: chunk lengths in the layers and in the loss head, saved activations, offloading, adaptive chunks, and groups of
+//! layers.
 //!
 //! The gradients are bit-identical for every strategy; strategies differ in memory and time. Source: Luo et al., *StreamBP:
 //! Memory-Efficient Exact Backpropagation for Long Sequence Training of LLMs* (2025, [arXiv 2506.03077](https://arxiv.org/abs/2506.03077)).
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use super::{SavedActivation, SavedActivations, TOKEN_TILE, VOCAB_TILE};
@@ -81,6 +83,13 @@ pub struct Strategy {
     /// Are chunks longer where that does not raise the peak?
     #[serde(default)]
     adaptive_chunks: bool,
+    /// g: layers of a group, which keeps only the input of its lowest layer.
+    #[serde(default = "one_layer")]
+    layer_group: u32,
+}
+
+const fn one_layer() -> u32 {
+    1
 }
 
 impl Default for Strategy {
@@ -100,6 +109,7 @@ impl Strategy {
         saved_activations: SavedActivations::NONE,
         offload: false,
         adaptive_chunks: false,
+        layer_group: one_layer(),
     };
     /// Gradient checkpointing, one layer at a time.
     pub const CHECKPOINT: Strategy = Strategy { kind: StrategyKind::Checkpoint, ..Strategy::STANDARD };
@@ -185,6 +195,26 @@ impl Strategy {
         self.adaptive_chunks
     }
 
+    /// The same with groups of so many layers, of which only the lowest keeps its input. Only `stream` has groups of several layers.
+    pub fn with_layer_group(self, layers: u32) -> Strategy {
+        let layer_group = if self.kind == StrategyKind::Stream { layers.max(1) } else { 1 };
+        Strategy { layer_group, ..self }
+    }
+
+    /// g: layers of a group, in a model of so many.
+    pub fn layer_group(&self, layers: u32) -> u32 {
+        self.layer_group.min(layers)
+    }
+
+    /// The groups of these layers, the lowest first. They are counted from the last layer, so it is the first group that may be smaller.
+    pub fn layer_groups(&self, layers: Range<u32>) -> Vec<Range<u32>> {
+        let size = self.layer_group(layers.end);
+        let ends = (0..).map(|above| layers.end.saturating_sub(above * size)).take_while(|&end| end > layers.start);
+        let mut groups: Vec<Range<u32>> = ends.map(|end| end.saturating_sub(size).max(layers.start)..end).collect();
+        groups.reverse();
+        groups
+    }
+
     /// The activations that are saved in addition to layer inputs.
     pub fn saved_activations(&self) -> SavedActivations {
         if self.kind == StrategyKind::Standard { SavedActivations::ALL } else { self.saved_activations }
@@ -215,6 +245,17 @@ mod tests {
         assert_eq!(strategy, Strategy::stream(128, 64));
         let new = strategy.saving("attention:2".parse().unwrap()).offloading(true).with_adaptive_chunks(true);
         assert_eq!(serde_json::from_str::<Strategy>(&serde_json::to_string(&new).unwrap()).unwrap(), new);
+    }
+
+    #[test]
+    fn groups_are_counted_from_the_last_layer() {
+        let groups = |size, layers| Strategy::stream(64, 64).with_layer_group(size).layer_groups(layers);
+        assert_eq!(groups(1, 0..3), [0..1, 1..2, 2..3]);
+        assert_eq!(groups(3, 0..4), [0..1, 1..4]);
+        assert_eq!(groups(2, 3..6), [3..4, 4..6], "frozen layers below are in no group");
+        assert_eq!(groups(u32::MAX, 1..4), [1..4]);
+        assert_eq!(groups(2, 4..4), []);
+        assert_eq!(Strategy::CHECKPOINT.with_layer_group(2).layer_groups(0..2), [0..1, 1..2]);
     }
 
     #[test]

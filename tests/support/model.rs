@@ -106,6 +106,27 @@ pub fn selective_strategies() -> Vec<Strategy> {
     streams.chain(checkpoints).chain(offloading).chain(adaptive).collect()
 }
 
+/// Strategies with groups of layers: of two, of three, and of all; with everything that they compose with.
+pub fn grouped_strategies() -> Vec<Strategy> {
+    let last = SavedActivations::NONE
+        .with(SavedActivation::Attention, u32::MAX)
+        .with(SavedActivation::KeysValues, 1)
+        .with(SavedActivation::Mlp, 2)
+        .with(SavedActivation::Norms, 1);
+    let of = |strategy: Strategy| [2, 3, u32::MAX].map(|layers| strategy.with_layer_group(layers));
+    let streams = [
+        Strategy::stream(64, 64),
+        Strategy::stream(128, 64),
+        Strategy::stream(448, 64).offloading(true),
+        Strategy::stream(64, 64).saving(last),
+        Strategy::stream(128, 64).saving(SavedActivations::ALL),
+        Strategy::stream(128, 64).saving(last).offloading(true),
+        Strategy::stream(64, 64).with_adaptive_chunks(true),
+        Strategy::stream(u32::MAX, 64),
+    ];
+    streams.into_iter().flat_map(of).collect()
+}
+
 /// Weights that are large enough that no contribution to a gradient is negligible, and norms that are not all ones.
 pub fn weights(spec: impl Into<ModelSpec>, seed: u64) -> Weights {
     let spec = spec.into();

@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Use fixed chunks; by default chunks are longer wherever the step needs less memory than at its peak (for stream)
     #[arg(long)]
     fixed_chunks: bool,
+    /// Layers of a group, as in `train` (for stream): one number, or several to compare, as 1,2
+    #[arg(long, num_args = 1.., value_delimiter = ',', default_values_t = [1], value_parser = clap::value_parser!(u32).range(1..))]
+    layer_group: Vec<u32>,
     /// Sizes of square matrices whose products are timed alone, as 512,1024
     #[arg(long, num_args = 1.., value_delimiter = ',', default_value = "1024", value_parser = clap::value_parser!(u32).range(64..=8192))]
     matmul: Vec<u32>,
@@ -66,7 +69,7 @@ pub struct Arguments {
 impl Arguments {
     /// The options of all strategies to compare.
     fn strategies(&self) -> Vec<StrategyOptions> {
-        let options = |kind, chunk, offload| StrategyOptions {
+        let options = |kind, chunk, offload, layer_group| StrategyOptions {
             strategy: Some(kind),
             chunk,
             logits_chunk: self.logits_chunk,
@@ -74,13 +77,16 @@ impl Arguments {
             save_activations: self.save_activations,
             offload,
             fixed_chunks: self.fixed_chunks,
+            layer_group,
         };
         let of_kind = |&kind: &StrategyKind| match kind {
             StrategyKind::Stream => {
                 let offloads: &[bool] = if self.offload { &[false, true] } else { &[false] };
-                self.chunk.iter().flat_map(|&chunk| offloads.iter().map(move |&offload| options(kind, Some(chunk), offload))).collect()
+                let groups = || self.layer_group.iter().flat_map(|&group| offloads.iter().map(move |&offload| (group, offload)));
+                let of_chunk = |&chunk| groups().map(move |(group, offload)| options(kind, Some(chunk), offload, Some(group)));
+                self.chunk.iter().flat_map(of_chunk).collect()
             }
-            _ => vec![options(kind, None, false)],
+            _ => vec![options(kind, None, false, None)],
         };
         self.strategies.iter().flat_map(of_kind).collect()
     }
@@ -240,13 +246,14 @@ fn row(contestant: &Contestant, ceilings: Ceilings, ops: &[RooflineRow]) -> Valu
     let (millis, host_millis) = (sorted(&contestant.millis), sorted(&contestant.host_millis));
     let median = millis[millis.len() / 2];
     let program = contestant.executor.program();
-    let tokens = program.tokens();
+    let (tokens, layers) = (program.tokens(), program.config().num_hidden_layers);
     json!({
         "strategy": contestant.strategy.kind,
         "save_activations": contestant.strategy.saved_activations().to_string(),
         "offload": contestant.strategy.offloads(),
         "fixed_chunks": !contestant.strategy.has_adaptive_chunks(),
-        "words": strategy_words(contestant.strategy, tokens),
+        "layer_group": contestant.strategy.layer_group(layers),
+        "words": strategy_words(contestant.strategy, tokens, layers),
         "flops_left_out": contestant.left_out,
         "chunk": contestant.strategy.chunk(tokens),
         "logits_chunk": contestant.strategy.logits_chunk(tokens),

@@ -46,6 +46,10 @@ pub struct StrategyOptions {
     /// Use fixed chunks; by default chunks are longer wherever the step needs less memory than at its peak (for stream)
     #[arg(long)]
     pub fixed_chunks: bool,
+    /// Layers of a group, of which only the lowest keeps its input; the backward pass computes the others again, and a group's keys and
+    /// values stay until it is done (for stream) [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub layer_group: Option<u32>,
 }
 
 /// Options of the objective, with TRL's names and defaults.
@@ -413,9 +417,9 @@ fn parse_frozen_dtype(name: &str) -> Result<Dtype, String> {
 impl StrategyOptions {
     /// Is the strategy left open: is none of the options given?
     pub fn is_open(&self) -> bool {
-        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, save_activations, offload, fixed_chunks } = self;
+        let StrategyOptions { strategy, chunk, logits_chunk, logits_bytes, save_activations, offload, fixed_chunks, layer_group } = self;
         let is_given = chunk.is_some() || logits_chunk.is_some() || logits_bytes.is_some() || *offload || *fixed_chunks;
-        strategy.is_none() && save_activations.is_none() && !is_given
+        strategy.is_none() && save_activations.is_none() && layer_group.is_none() && !is_given
     }
 
     /// Does the speed of the adapter decide about the chunk length of such batches?
@@ -449,6 +453,7 @@ impl StrategyOptions {
         let logits_chunk = self.logits_chunk.unwrap_or(ChunkLength::Auto).or(chunk);
         let strategy = Strategy::new(self.kind(), chunk, logits_chunk).saving(self.save_activations.unwrap_or_default());
         let strategy = strategy.offloading(self.offload).with_adaptive_chunks(!self.fixed_chunks);
+        let strategy = strategy.with_layer_group(self.layer_group.unwrap_or(1));
         match self.logits_bytes {
             Some(bytes) if self.kind() == StrategyKind::Stream => strategy.with_logits_bytes(bytes),
             _ => strategy,
@@ -486,14 +491,20 @@ pub fn auto_words(AutoChunk { chunk, bound }: AutoChunk) -> String {
     format!("auto takes chunks of {chunk} tokens: {why}")
 }
 
-/// A description of a strategy, for a batch of that many tokens.
-pub fn strategy_words(strategy: Strategy, tokens: u32) -> String {
+/// A description of a strategy, for a batch of that many tokens and a model of that many layers.
+pub fn strategy_words(strategy: Strategy, tokens: u32, layers: u32) -> String {
     let saved = strategy.saved_activations().to_string();
     let saves = if strategy.kind == StrategyKind::Standard || saved.is_empty() { String::new() } else { format!(", saves {saved}") };
     let offloads = if strategy.offloads() { ", offloads" } else { "" };
     let and_more = if strategy.has_adaptive_chunks() { " or more" } else { "" };
     match strategy.kind {
-        StrategyKind::Stream => format!("{}, chunks of {} tokens{and_more}{saves}{offloads}", strategy.kind, strategy.chunk(tokens)),
+        StrategyKind::Stream => {
+            let groups = match strategy.layer_group(layers) {
+                1 => String::new(),
+                group => format!(", groups of {group} layers"),
+            };
+            format!("{}, chunks of {} tokens{and_more}{groups}{saves}{offloads}", strategy.kind, strategy.chunk(tokens))
+        }
         _ => format!("{}{saves}{offloads}", strategy.kind),
     }
 }

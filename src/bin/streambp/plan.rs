@@ -98,6 +98,7 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
         "save_activations": strategy.saved_activations().to_string(),
         "offload": strategy.offloads(),
         "fixed_chunks": !strategy.has_adaptive_chunks(),
+        "layer_group": strategy.layer_group(spec.config.num_hidden_layers),
     });
     if let Some((name, speed)) = &device {
         document["device"] = json!(name);
@@ -109,7 +110,7 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
         let furthest = if auto.is_some() { arguments.strategy.with_chunk(TOKEN_TILE) } else { strategy };
         document["max_seq_len"] = json!(longest_sequence(objective, &spec, sequences, furthest, budget, Limits::NONE));
         fastest = fastest_strategy(objective, &spec, &program.batch, budget, Limits::NONE, speed);
-        document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program.tokens()));
+        document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program));
     }
     if session.json {
         output::json(&document)?;
@@ -123,14 +124,15 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
             output::line(format_args!("predicted       {} a step on {name}, not measured", format::seconds(seconds)))?;
         }
         if let Some(strategy) = fastest {
-            output::line(format_args!("fastest within   {}", strategy_words(strategy, program.tokens())))?;
+            output::line(format_args!("fastest within   {}", strategy_words(strategy, program.tokens(), spec.config.num_hidden_layers)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The options of a strategy, as JSON.
-fn options_of(strategy: Strategy, tokens: u32) -> Value {
+fn options_of(strategy: Strategy, program: &Program) -> Value {
+    let tokens = program.tokens();
     json!({
         "strategy": strategy.kind,
         "chunk": strategy.chunk(tokens),
@@ -138,6 +140,7 @@ fn options_of(strategy: Strategy, tokens: u32) -> Value {
         "save_activations": strategy.saved_activations().to_string(),
         "offload": strategy.offloads(),
         "fixed_chunks": !strategy.has_adaptive_chunks(),
+        "layer_group": strategy.layer_group(program.config().num_hidden_layers),
     })
 }
 

@@ -410,7 +410,8 @@ fn print_run(model: &str, gpu: &Gpu, trainer: &Trainer) -> Result<()> {
     let parameters = &trainer.executor().program().parameters;
     let (all, trained) = (parameters.elements(), parameters.trainable().map(|(_, p)| p.elements() as u64).sum::<u64>());
     let trainable = if trained < all { format!(", {trained} of which are trainable") } else { String::new() };
-    let strategy = strategy_words(trainer.settings().strategy, trainer.executor().program().tokens());
+    let program = trainer.executor().program();
+    let strategy = strategy_words(trainer.settings().strategy, program.tokens(), program.config().num_hidden_layers);
     output::line(format_args!("{model} on {}, {all} parameters{trainable}, {memory}, {strategy}", gpu.name()))
 }
 

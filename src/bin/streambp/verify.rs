@@ -122,8 +122,9 @@ fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     let saved = SavedActivations::NONE.with(SavedActivation::Attention, u32::MAX).with(SavedActivation::GateUp, 1);
     let between = [Strategy::CHECKPOINT, Strategy::stream(128, 64).offloading(true)].map(|strategy| strategy.saving(saved));
     let adaptive = [Strategy::stream(64, 64), Strategy::stream(128, 64).saving(saved)].map(|strategy| strategy.with_adaptive_chunks(true));
-    let mut strategies: Vec<Strategy> =
-        [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(stream).chain(between).chain(adaptive).collect();
+    let grouped = [Strategy::stream(64, 64).with_layer_group(2), Strategy::stream(128, 64).with_layer_group(u32::MAX).saving(saved)];
+    let plain = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter();
+    let mut strategies: Vec<Strategy> = plain.chain(stream).chain(between).chain(adaptive).chain(grouped).collect();
     strategies.dedup();
     strategies
 }
@@ -152,8 +153,9 @@ fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
         let is_between = !run.saved_activations.is_empty() && run.strategy != StrategyKind::Standard.name();
         let saves = if is_between { format!(", saves {}", run.saved_activations) } else { String::new() };
         let adaptive = if run.adaptive_chunks { ", adaptive chunks" } else { "" };
+        let groups = if run.layer_group > 1 { format!(", groups of {} layers", run.layer_group) } else { String::new() };
         output::line(format_args!(
-            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{saves}{adaptive}",
+            "{:10} chunk {:6} logits chunk {:6} loss {:.6} peak {:>12}  {verdict}{saves}{adaptive}{groups}",
             run.strategy,
             run.chunk,
             run.logits_chunk,

@@ -36,7 +36,9 @@ impl Kernel for AttentionKeyValueGrad {
                 .iterations_of_tile(parts + steps + terms / tile.unroll)
                 .row_modulus("q_row_modulus", program, q)
                 .row_modulus("d_out_row_modulus", program, d_out)
-                .row_modulus("stats_row_modulus", program, stats),
+                .row_modulus("stats_row_modulus", program, stats)
+                // The layers of a group keep their keys and values, and have their gradients in rings.
+                .row_modulus("d_keys_row_modulus", program, d_k),
         )
     }
 }
