@@ -69,7 +69,7 @@ impl Trainer {
     /// their queries and keys.
     fn attention_instances(&self, layer: u32, sequence: &Range<u32>) -> Vec<(u64, Chunk, [TensorId; 2])> {
         let program = self.executor().program();
-        let of_layer = program.pass(Pass::Forward).filter(|(_, block)| block.layer == Some(layer));
+        let of_layer = program.pass(Pass::Forward).filter(|(_, block)| block.layers.contains(&layer));
         let found = of_layer.flat_map(|(index, block)| block.nodes.iter().enumerate().map(move |(node, n)| (index, block, node, &n.op)));
         let mut found = found.filter_map(|(index, block, node, op)| match *op {
             Op::Attention(Attention { q, k, .. }) => Some((index, block.chunk_order, node, [q, k])),

@@ -11,6 +11,7 @@ mod documents;
 mod draw;
 mod error_by_operation;
 mod evaluate;
+mod frontier;
 mod generate;
 mod objectives;
 mod pairs;
@@ -44,6 +45,7 @@ pub use chunk_length::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chun
 pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};
 pub use evaluate::{Evaluation, EvaluationData, LossAtPositions};
+pub use frontier::{FrontierPoint, frontier};
 pub use generate::{Decoding, Generator, Sampled, Sampling};
 pub use objectives::{
     AdaptersOff, CompletionMetrics, DpoMetrics, FunctionMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, RewardMetrics, SampleMetrics,

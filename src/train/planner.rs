@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceSpeed, Predictor};
-use crate::model::ModelSpec;
+use crate::model::{Config, ModelSpec};
 use crate::step::{BatchShape, Limits, Objective, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind, TOKEN_TILE};
 
 /// The plan of a training step on batches of that shape, with a peak of at most `budget` bytes, on a device with those limits.
@@ -43,7 +43,7 @@ pub struct Suggestion {
 }
 
 /// A suggestion for a step that does not fit: the longest chunks that fit and are shorter than now, without saved activations; or, if none
-/// fits, also shorter sequences. Offloading and adaptive chunks stay as in `strategy`. `None` if not even one token fits.
+/// fits, also shorter sequences. Layer groups, offloading and adaptive chunks stay as in `strategy`. `None` if not even one token fits.
 pub fn suggestion(
     objective: Objective,
     spec: &ModelSpec,
@@ -54,8 +54,11 @@ pub fn suggestion(
 ) -> Option<Suggestion> {
     let (sequences, seq_len) = (shape.lengths().len() as u32, shape.longest());
     let shape = BatchShape::uniform(sequences, seq_len);
-    let stream =
-        |chunk: u32| Strategy::stream(chunk, chunk).offloading(strategy.offloads()).with_adaptive_chunks(strategy.has_adaptive_chunks());
+    let group = strategy.layer_group(spec.config.num_hidden_layers);
+    let stream = |chunk: u32| {
+        let stream = Strategy::stream(chunk, chunk).with_layer_group(group);
+        stream.offloading(strategy.offloads()).with_adaptive_chunks(strategy.has_adaptive_chunks())
+    };
     let is_bare = strategy.kind == StrategyKind::Stream && strategy.saved_activations() == SavedActivations::NONE;
     let now = if is_bare { strategy.chunk(shape.tokens()) } else { u32::MAX };
     let chunks: Vec<u32> = chunk_lengths(shape.tokens()).filter(|&chunk| chunk < now).collect();
@@ -67,8 +70,8 @@ pub fn suggestion(
 }
 
 /// The strategy with the shortest step, as [`DeviceSpeed`] predicts it, among those whose peak is at most `budget` bytes. It tries all chunk
-/// lengths, saves as many activations as fit, and uses adaptive chunks if they fit. It offloads layer inputs to the host only if nothing fits
-/// otherwise. `None` if nothing fits.
+/// lengths, saves as many activations as fit, and uses adaptive chunks if they fit. Layers go in groups, as small ones as fit, where nothing
+/// fits otherwise with such chunks. It offloads layer inputs to the host only if nothing fits at all. `None` if nothing fits.
 pub fn fastest_strategy(
     objective: Objective,
     spec: &ModelSpec,
@@ -83,7 +86,7 @@ pub fn fastest_strategy(
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let shortest = |offload: bool| {
-        let fitting = candidates.iter().map(|strategy| strategy.offloading(offload)).filter(|&strategy| search.fits(strategy));
+        let fitting = candidates.iter().filter_map(|strategy| search.in_groups(strategy.offloading(offload)));
         let filled = fitting.map(|strategy| search.with_adaptive_chunks(search.saving_most(strategy, &order)));
         filled.map(|strategy| (search.seconds(strategy), strategy)).min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, strategy)| strategy)
     };
@@ -117,6 +120,14 @@ impl Search<'_> {
 
     fn fits(&self, strategy: Strategy) -> bool {
         fits(self.objective, self.spec, self.shape, strategy, self.budget, self.limits)
+    }
+
+    /// The strategy with the smallest groups of layers with which it fits, if there are any. A group keeps fewer inputs and more keys and
+    /// values the larger it is.
+    fn in_groups(&self, strategy: Strategy) -> Option<Strategy> {
+        let most = if strategy.kind == StrategyKind::Stream { smallest_group_of_least_memory(&self.spec.config) } else { 1 };
+        let group = smallest(most, |group| self.fits(strategy.with_layer_group(group)))?;
+        Some(strategy.with_layer_group(group))
     }
 
     /// The strategy with adaptive chunks, if it still fits: the table of chunks grows.
@@ -156,15 +167,41 @@ impl Search<'_> {
     }
 }
 
-/// The longest sequence, in tokens, that fits with the strategy `stream`, and the strategy. It takes the longest chunks that shorten the
-/// sequence by at most a fiftieth. `None` if not even one token fits.
+/// The longest sequence, in tokens, that fits with the strategy `stream`, and the strategy. It takes the smallest groups of layers, and then
+/// the longest chunks, that shorten the sequence by at most a fiftieth. `None` if not even one token fits.
 pub fn longest(objective: Objective, spec: &ModelSpec, sequences: u32, budget: u64, limits: Limits) -> Option<(Strategy, u32)> {
-    let reach = |chunk: u32| longest_sequence(objective, spec, sequences, Strategy::stream(chunk, chunk), budget, limits);
-    let furthest = reach(TOKEN_TILE)?;
-    let reaches = chunk_lengths(furthest.saturating_mul(sequences)).map(|chunk| (chunk, reach(chunk).unwrap_or(0)));
-    let good_enough = reaches.take_while(|&(_, length)| u64::from(length) * 50 >= u64::from(furthest) * 49);
-    let (chunk, length) = good_enough.last().unwrap_or((TOKEN_TILE, furthest));
-    Some((Strategy::stream(chunk, chunk), length))
+    let strategy = |group: u32, chunk: u32| Strategy::stream(chunk, chunk).with_layer_group(group);
+    let reach = |group: u32, chunk: u32| longest_sequence(objective, spec, sequences, strategy(group, chunk), budget, limits).unwrap_or(0);
+    let largest = smallest_group_of_least_memory(&spec.config);
+    let furthest = Some(reach(largest, TOKEN_TILE)).filter(|&length| length > 0)?;
+    let is_good_enough = |length: u32| u64::from(length) * 50 >= u64::from(furthest) * 49;
+    let group = smallest(largest, |group| is_good_enough(reach(group, TOKEN_TILE))).unwrap_or(largest);
+    let reaches = chunk_lengths(furthest.saturating_mul(sequences)).map(|chunk| (chunk, reach(group, chunk)));
+    let (chunk, length) =
+        reaches.take_while(|&(_, length)| is_good_enough(length)).last().unwrap_or((TOKEN_TILE, reach(group, TOKEN_TILE)));
+    Some((strategy(group, chunk), length))
+}
+
+/// The smallest number from 1 to `most` for which something holds that holds from some number on. `None` if it does not hold for `most`.
+fn smallest(most: u32, holds: impl Fn(u32) -> bool) -> Option<u32> {
+    if holds(1) {
+        return Some(1);
+    }
+    let (mut too_small, mut number) = (1, Some(most).filter(|&most| most > 1 && holds(most))?);
+    while number - too_small > 1 {
+        let middle = too_small + (number - too_small) / 2;
+        if holds(middle) { number = middle } else { too_small = middle }
+    }
+    Some(number)
+}
+
+/// The smallest groups of layers with which a token takes the least memory: larger ones keep more keys and values than they save inputs.
+pub(super) fn smallest_group_of_least_memory(config: &Config) -> u32 {
+    let keys_values = 4 * config.num_key_value_heads * config.head_dim;
+    let elements = |group: u32| {
+        u64::from(config.num_hidden_layers.div_ceil(group)) * u64::from(config.hidden_size) + u64::from(group) * u64::from(keys_values)
+    };
+    (1..=config.num_hidden_layers).min_by_key(|&group| elements(group)).unwrap_or(1)
 }
 
 /// The longest sequence, in tokens, whose training step fits into `budget` bytes. `None` if not even one token does.
@@ -287,6 +324,31 @@ mod tests {
             "something lies between saving nothing and all"
         );
         assert!(saved.iter().map(attention).is_sorted());
+    }
+
+    #[test]
+    fn layers_go_in_groups_where_nothing_fits_otherwise() {
+        // A wide hidden state beside few keys and values.
+        let config = Config { num_hidden_layers: 12, num_key_value_heads: 1, ..PRESETS[0].config.clone() };
+        let (spec, shape) = (ModelSpec::from(&config), BatchShape::uniform(1, 4096));
+        let best = smallest_group_of_least_memory(&config);
+        assert!((3..=5).contains(&best), "{best} is near the square root of 12 · 128 / (4 · 32)");
+        let peak = |group| {
+            let strategy = Strategy::stream(64, 64).with_layer_group(group);
+            Plan::new(Program::train(&config, shape.clone(), strategy), Limits::NONE).unwrap().peak_bytes()
+        };
+        let speed = DeviceClass::TYPICAL.speed();
+        let fastest = |budget| fastest_strategy(Objective::CrossEntropy, &spec, &shape, budget, Limits::NONE, &speed).unwrap();
+        assert_eq!(fastest(1 << 30).layer_group(12), 1);
+        let grouped = fastest(peak(1) - 1);
+        assert!(grouped.layer_group(12) > 1 && !grouped.offloads(), "{grouped:?}");
+        assert!(fastest(peak(best) - 1).offloads());
+        let [(strategy, length), plain] = [longest, |objective, spec: &ModelSpec, sequences, budget, limits| {
+            let strategy = Strategy::stream(64, 64);
+            longest_sequence(objective, spec, sequences, strategy, budget, limits).map(|length| (strategy, length))
+        }]
+        .map(|search| search(Objective::CrossEntropy, &spec, 1, BUDGET, Limits::NONE).unwrap());
+        assert!(strategy.layer_group(12) > 1 && length > plain.1 * 3 / 2, "{length} tokens with {strategy:?}, {} without", plain.1);
     }
 
     #[test]

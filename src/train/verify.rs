@@ -32,6 +32,9 @@ pub struct RunReport {
     pub logits_chunk: u32,
     /// Are chunks longer where that does not raise the peak?
     pub adaptive_chunks: bool,
+    /// Layers of a group.
+    #[serde(default = "one")]
+    pub layer_group: u32,
     /// The activations that it saves in addition to layer inputs.
     pub saved_activations: String,
     /// The loss.
@@ -42,6 +45,10 @@ pub struct RunReport {
     pub same_bits: bool,
     /// The parameters whose gradients differ from the first run's.
     pub different: Vec<String>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// One parameter.
@@ -135,6 +142,7 @@ async fn gradients(gpu: &Gpu, plan: Plan, values: &impl WeightSource, batch: &Ba
         chunk: strategy.chunk(tokens),
         logits_chunk: strategy.logits_chunk(tokens),
         adaptive_chunks: strategy.has_adaptive_chunks(),
+        layer_group: strategy.layer_group(executor.program().config().num_hidden_layers),
         saved_activations: strategy.saved_activations().to_string(),
         loss,
         peak_bytes: executor.created_bytes(),
@@ -175,6 +183,7 @@ mod tests {
             chunk: 64,
             logits_chunk: 64,
             adaptive_chunks: false,
+            layer_group: 1,
             saved_activations: String::new(),
             loss,
             peak_bytes: 0,

@@ -129,6 +129,7 @@ sections! {
         choose_about, set, set_chunks, marker_only, computing, nothing_fits, nothing_fits_model, nothing_chosen, no_question,
         as_table, length, longest_is, reported_is, key_longest, key_reported, planned, reported, paper_title, paper_about, ratio, show,
         differs, choose_other, choose_running, auto_about, predicted_on, this_device, predicted_about,
+        frontier, frontier_about, frontier_axis, in_chunks, in_groups, keeps_attention, inputs_on_host,
     }
     Saving {
         title, about, export, exported, export_run, export_run_about, run_exported, open_run, open_run_about, open_run_zip, saved_runs, saved_run, saved_elsewhere, saved_unreadable, resume, needs_run, pause_first, reset_first, forget, forget_now, storage_about,

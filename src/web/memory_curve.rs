@@ -10,7 +10,7 @@ use super::charts::Part;
 use crate::gpu::DeviceSpeed;
 use crate::model::ModelSpec;
 use crate::step::{BatchShape, Limits, Objective, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{ChunkLength, auto_chunk};
+use crate::train::{ChunkLength, FrontierPoint, auto_chunk, frontier};
 
 /// What is planned, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,11 @@ impl Question {
         speed.step_seconds(&Program::train_for(self.objective, &self.spec, shape, strategy))
     }
 
+    /// The frontier of bytes and time for sequences of that length.
+    pub fn frontier(&self, tokens: u32, speed: &DeviceSpeed) -> Vec<FrontierPoint> {
+        frontier(self.objective, &self.spec, &BatchShape::uniform(self.sequences, tokens), self.limits(), speed)
+    }
+
     /// The strategy for such batches.
     fn strategy(&self, kind: StrategyKind, shape: &BatchShape) -> Strategy {
         let [chunk, logits_chunk] = self.chunks;
@@ -99,13 +104,17 @@ pub enum Topic {
     Longest,
     /// The time of a step of each strategy for sequences of that length, on a device of that speed.
     Times(u32, DeviceSpeed),
+    /// The frontier of bytes and time for sequences of that length, on a device of that speed.
+    Frontier(u32, DeviceSpeed),
 }
 
 impl Topic {
     /// The place of times.
     pub const TIMES: usize = 3;
+    /// The place of frontiers.
+    pub const FRONTIER: usize = 4;
     /// The number of places.
-    pub const SLOTS: usize = 4;
+    pub const SLOTS: usize = 5;
 
     /// Its place among the topics.
     pub fn slot(self) -> usize {
@@ -114,6 +123,7 @@ impl Topic {
             Topic::Shown => 1,
             Topic::Shortest(..) | Topic::Longest => 2,
             Topic::Times(..) => Topic::TIMES,
+            Topic::Frontier(..) => Topic::FRONTIER,
         }
     }
 }
@@ -127,6 +137,8 @@ pub enum FromPlanner {
     Chosen(u32, Option<(Strategy, u32)>),
     /// Seconds of a step, in the order of [`StrategyKind::ALL`], with the number of the message that asked for them.
     Timed(u32, [f64; 3]),
+    /// A frontier, with the number of the message that asked for it.
+    Frontier(u32, Vec<FrontierPoint>),
 }
 
 /// The strategies' bytes over the length of a sequence.

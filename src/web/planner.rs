@@ -54,6 +54,7 @@ impl Waiting {
                     let times = StrategyKind::ALL.map(|kind| question.seconds(kind, seq_len, &speed));
                     Some(FromPlanner::Timed(number, times))
                 }
+                Topic::Frontier(seq_len, speed) => Some(FromPlanner::Frontier(number, question.frontier(seq_len, &speed))),
                 Topic::Longest => Some(FromPlanner::Chosen(
                     number,
                     longest(question.objective, &question.spec, question.sequences, question.budget, question.limits()),

@@ -29,8 +29,9 @@ impl Doing {
     /// What happens at a turn. In the backward pass whatever is no gradient is recomputed.
     pub fn at(program: &Program, turn: OpInstance) -> Doing {
         let block = &program.blocks[turn.block];
-        let is_gradient = block.nodes[turn.node].op.kind().stem().ends_with("_grad");
-        match (block.pass, block.layer) {
+        let node = &block.nodes[turn.node];
+        let is_gradient = node.op.kind().stem().ends_with("_grad");
+        match (block.pass, node.layer) {
             (Pass::Clear, _) => Doing::Clear,
             (Pass::Forward, Some(layer)) => Doing::Forward(layer),
             (Pass::Forward, None) => Doing::Embed,

@@ -89,6 +89,13 @@ pub(super) mod tests {
         Planned::new(Objective::default(), &spec, &BatchShape::uniform(1, seq_len), Strategy::stream(128, 128), Limits::NONE)
     }
 
+    /// In groups of two layers.
+    pub(in crate::web::charts) fn with_groups(seq_len: u32) -> Planned {
+        let plan = Form::default().plan(&Adapter::default()).unwrap();
+        let strategy = Strategy::stream(128, 128).with_layer_group(2);
+        Planned::new(Objective::default(), &plan.spec, &BatchShape::uniform(1, seq_len), strategy, Limits::NONE)
+    }
+
     /// Of completions that it samples, which fill half of each sequence.
     pub(in crate::web::charts) fn with_roll_out(seq_len: u32) -> Planned {
         let mut form = Form::learn_from_rewards();
@@ -98,12 +105,12 @@ pub(super) mod tests {
         Planned::new(plan.objective, &plan.spec, &plan.shape, Strategy::stream(128, 128), Limits::NONE)
     }
 
-    /// Every strategy, one between them, and layers with windows.
+    /// Every strategy, one between them, layers with windows, and groups of layers.
     pub(in crate::web::charts) fn each(seq_len: u32) -> Vec<Planned> {
         let plan = Form::default().plan(&Adapter::default()).unwrap();
         let strategy = Strategy::stream(128, 128).saving("attention,gate_up:2".parse().unwrap()).offloading(true);
         let between = Planned::new(Objective::default(), &plan.spec, &BatchShape::uniform(1, seq_len), strategy, Limits::NONE);
-        let others = [between, with_windows(seq_len), with_roll_out(seq_len)];
+        let others = [between, with_windows(seq_len), with_groups(seq_len), with_roll_out(seq_len)];
         StrategyKind::ALL.map(|kind| planned(kind, seq_len)).into_iter().chain(others).collect()
     }
 

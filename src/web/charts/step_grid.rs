@@ -94,11 +94,9 @@ impl StepGrid {
     pub fn at(&self, planned: &Planned, number: u64) -> Vec<Vec<CellState>> {
         let turn = planned.program().instance(number);
         let block = &planned.program().blocks[turn.block];
-        let mut states: Vec<Vec<CellState>> = self
-            .rows
-            .iter()
-            .map(|row| row.cells.iter().map(|cell| Self::empty(row, cell, block.layer, block.pass, turn)).collect())
-            .collect();
+        let layer = block.nodes[turn.node].layer;
+        let mut states: Vec<Vec<CellState>> =
+            self.rows.iter().map(|row| row.cells.iter().map(|cell| Self::empty(row, cell, layer, block.pass, turn)).collect()).collect();
         for alive in planned.plan.alive(moment(turn)) {
             let tensor = planned.program().tensor(alive.tensor);
             let Some(tokens) = self.tokens_held(planned, alive.tensor, tensor, turn) else { continue };
@@ -222,7 +220,7 @@ fn shared(planned: &Planned, layer: Option<u32>) -> Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planned::tests::{each, planned, with_windows};
+    use super::super::planned::tests::{each, planned, with_groups, with_windows};
     use super::*;
     use crate::step::{Granularity, StrategyKind};
 
@@ -276,6 +274,22 @@ mod tests {
     }
 
     #[test]
+    fn a_group_keeps_one_input_and_the_keys_of_all_its_layers() {
+        let planned = with_groups(1000);
+        let stage = StepGrid::of(&planned);
+        let mut walks = planned.program().pass(Pass::Backward).filter(|(_, block)| matches!(block.chunk_order, ChunkOrder::Descending(_)));
+        let (block, walk) = walks.next().unwrap();
+        let chunk = walk.chunk_order.chunks(1000).nth(2).unwrap();
+        let last = walk.nodes.len() - 1;
+        let states = stage.at(&planned, planned.program().instance_number(OpInstance { block, chunk, node: last }));
+        // Rows are layers from the last to the first, below the loss head.
+        assert_eq!(holds(&states[1], Part::LayerInputs), "00000000", "layer 3 keeps no input");
+        assert_eq!(holds(&states[2], Part::LayerInputs), "11111100", "layer 2 keeps the group's");
+        assert_eq!([1, 2].map(|row: usize| holds(&states[row], Part::KeysValues)), ["11111000"; 2], "keys of both wait");
+        assert!(states[2][5].is_lit && !states[1][5].is_lit, "the group's lower layer is at work last");
+    }
+
+    #[test]
     fn a_window_keeps_its_keys_and_no_others() {
         let planned = with_windows(1000);
         let stage = StepGrid::of(&planned);
@@ -285,7 +299,7 @@ mod tests {
             let lit = states[1].iter().map(|state| if state.is_lit { '1' } else { '0' }).collect::<String>();
             (holds(&states[1], Part::KeysValues), lit)
         };
-        let last = |pass| planned.program().pass(pass).find(|(_, block)| block.layer == Some(3)).unwrap();
+        let last = |pass| planned.program().pass(pass).find(|(_, block)| block.layers.contains(&3)).unwrap();
         let (forward, _) = last(Pass::Forward);
         let of = |keys: &str, lit: &str| (keys.to_owned(), lit.to_owned());
         assert_eq!(keys(forward, 0, 5), of("10000000", "10000000"));

@@ -262,6 +262,7 @@ fn strategy(strategy: Strategy, [chunk, logits_chunk]: [ChunkLength; 2]) -> Vec<
         (strategy.kind != StrategyKind::Standard && !saved.is_empty()).then(|| option("save-activations", saved)),
         strategy.offloads().then(|| "--offload".to_owned()),
         (is_stream && !strategy.has_adaptive_chunks()).then(|| "--fixed-chunks".to_owned()),
+        unless(1, "layer-group", strategy.layer_group(u32::MAX)),
     ];
     options.into_iter().flatten().collect()
 }

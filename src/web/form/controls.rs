@@ -181,6 +181,7 @@ fields! {
     Batch "batch" Step;
     Chunk "chunk" Step;
     LogitsChunk "logits-chunk" Step;
+    LayerGroup "layer-group" Step;
     HiddenSize "hidden-size" Sizes;
     IntermediateSize "intermediate-size" Sizes;
     Layers "num-hidden-layers" Sizes;

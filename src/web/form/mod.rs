@@ -135,6 +135,7 @@ impl Default for Form {
         form.set_config(&preset.config);
         let fixed = [(Field::Distance, "128"), (Field::Chunk, "auto"), (Field::LogitsChunk, "auto"), (Field::ValidateEvery, "10")];
         let more = [
+            (Field::LayerGroup, "1"),
             (Field::SampleEvery, "20"),
             (Field::Prompt, form.source.prompt()),
             (Field::Budget, "64"),
@@ -278,6 +279,7 @@ impl Form {
             if strategy.kind == StrategyKind::Standard { SavedActivations::NONE } else { strategy.saved_activations() };
         if strategy.kind == StrategyKind::Stream {
             self.set_chunks([strategy.chunk(u32::MAX), strategy.logits_chunk(u32::MAX)]);
+            self.set(Field::LayerGroup, strategy.layer_group(u32::MAX));
         }
     }
 
@@ -330,11 +332,12 @@ impl Form {
         let shape = BatchShape::uniform(sequences, self.positive(Field::SeqLen)?);
         let [chunk, logits_chunk] = self.chunks()?;
         let both = |chunk: u32| [chunk, logits_chunk.or(chunk)];
-        let stream = |chunk: u32| self.strategy(StrategyKind::Stream, both(chunk));
+        let group = self.positive(Field::LayerGroup)?;
+        let stream = |chunk: u32| self.strategy(StrategyKind::Stream, both(chunk)).with_layer_group(group);
         let choose = || auto_chunk(objective, &spec, &shape, stream, self.budget().unwrap_or(u64::MAX), adapter.limits, &adapter.speed);
         let (chunk, auto) = chunk.resolve(choose);
         let chunks = both(chunk);
-        let strategy = self.strategy(self.strategy, chunks);
+        let strategy = self.strategy(self.strategy, chunks).with_layer_group(group);
         // There is no step of settings that make no sense.
         self.settings(strategy)?;
         Ok(Plan { objective, spec, shape, strategy, chunks, auto })
@@ -491,6 +494,7 @@ impl Form {
             Field::Chunk | Field::LogitsChunk => self.chunk(field).map(drop),
             Field::SeqLen
             | Field::Batch
+            | Field::LayerGroup
             | Field::HiddenSize
             | Field::IntermediateSize
             | Field::Layers

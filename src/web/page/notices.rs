@@ -59,9 +59,11 @@ fn apply(state: State, t: T, suggestion: Suggestion) -> impl IntoView {
     let text = fill(t.controls.apply_suggestion, &[("seq-len", &suggestion.seq_len), ("chunk", &suggestion.chunk)]);
     let apply = move |_| {
         state.settings.form.update(|form| {
+            let group = form.get(Field::LayerGroup).to_owned();
             form.set_strategy(
                 Strategy::stream(suggestion.chunk, suggestion.chunk).offloading(form.offload).with_adaptive_chunks(form.adaptive_chunks),
             );
+            form.set(Field::LayerGroup, group);
             form.set(Field::SeqLen, suggestion.seq_len);
         });
     };

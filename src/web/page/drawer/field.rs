@@ -45,10 +45,11 @@ pub fn view(settings: Settings, t: T, field: Field) -> impl IntoView {
     let problem = Memo::new(move |_| settings.form.with(|form| form.problem(field)));
     let described = format!("{problem_id} {hint_id}");
     let is_chunk = matches!(field, Field::Chunk | Field::LogitsChunk);
+    let is_of_stream = is_chunk || field == Field::LayerGroup;
     let chosen = Memo::new(move |_| if is_chunk { chosen_chunk(settings, t, field) } else { None });
     let hint = move || match settings.form.with(|form| (form.strategy, rounded_up(form.get(field)))) {
         (StrategyKind::Stream, Some(length)) if is_chunk => fill(t.model.rounded, &[("length", &length)]),
-        (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_chunk => t.model.chunks_unused.to_owned(),
+        (StrategyKind::Standard | StrategyKind::Checkpoint, _) if is_of_stream => t.model.chunks_unused.to_owned(),
         _ => chosen.get().unwrap_or_else(|| t.field_about(field).to_owned()),
     };
     // Browsers give out nothing of a number while it is typed ("0." is none yet), so that it could not be kept.

@@ -32,7 +32,8 @@ impl State {
             };
             let is_shown = self.shell.route.get() == Route::Reach;
             if let (Some(question), Some(speed)) = (planner.question.get().filter(|_| is_shown && is_open.get()), speed) {
-                self.ask_planner(Topic::Times(planner.shown_length(), speed), question);
+                self.ask_planner(Topic::Times(planner.shown_length(), speed), question.clone());
+                self.ask_planner(Topic::Frontier(planner.shown_length(), speed), question);
             }
         });
         // A choice that was made is the form's until the visitor changes it.
@@ -81,6 +82,7 @@ impl State {
                 planner.chosen.set(Some(choice));
             }
             FromPlanner::Timed(number, times) => planner.times.set(Some((number, times))),
+            FromPlanner::Frontier(number, points) => planner.frontier.set((number, points)),
             FromPlanner::Charted(..) | FromPlanner::Chosen(..) => {}
         }
     }

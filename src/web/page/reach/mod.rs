@@ -2,6 +2,7 @@
 
 mod choice;
 pub mod drawn;
+mod frontier;
 mod paper;
 mod planner;
 pub mod plot;
@@ -50,6 +51,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
             <div class:stale=is_out_of_date>{values}</div>
             {times::view(t, planner)}
             {planner::view(state, t)}
+            {frontier::view(state, t)}
             <details><summary>{t.reach.as_table}</summary>{lines_table}</details>
             {paper::view(t, planner)}
         </section>

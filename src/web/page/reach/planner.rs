@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::step::{SavedActivations, Strategy, StrategyKind};
+use crate::web::form::Field;
 use crate::web::format::whole;
 use crate::web::i18n::{T, fill};
 use crate::web::memory_curve::Topic;
@@ -46,7 +47,9 @@ pub fn view(state: State, t: T) -> impl IntoView {
 fn beside(settings: Settings, t: T) -> String {
     settings.form.with(|form| {
         let kept = (form.saved_activations != SavedActivations::NONE).then(|| format!(" {}.", saved_activations::summary(t, form)));
+        let group = form.get(Field::LayerGroup);
+        let groups = (group != "1").then(|| format!(" {}: {group}.", t.field(Field::LayerGroup)));
         let offload = form.offload.then(|| format!(" {}.", t.model.offload));
-        kept.into_iter().chain(offload).collect()
+        kept.into_iter().chain(groups).chain(offload).collect()
     })
 }

@@ -7,6 +7,7 @@ use super::settings::Settings;
 use crate::gpu::{Ceilings, DeviceClass};
 use crate::model::Preset;
 use crate::step::{Strategy, StrategyKind};
+use crate::train::FrontierPoint;
 use crate::web::form::{Adapter, Field, Form};
 use crate::web::memory_curve::{Chart, Question, ToPlanner, Topic};
 use crate::web::page::worker_client::WorkerClient;
@@ -51,6 +52,8 @@ pub struct Planner {
     pub is_measured: Memo<bool>,
     /// Seconds of a step under every strategy, and which question they answer.
     pub times: RwSignal<Option<(u32, [f64; 3])>>,
+    /// The frontier of bytes and time, and which question it answers.
+    pub frontier: RwSignal<(u32, Vec<FrontierPoint>)>,
     /// What the planner chose last. `None` inside if nothing fits.
     pub chosen: RwSignal<Option<Option<(Strategy, u32)>>>,
     pub is_choosing: RwSignal<bool>,
@@ -86,6 +89,7 @@ impl Planner {
             chosen_device: RwSignal::new(None),
             is_measured: Memo::new(move |_| ceilings.with(Option::is_some)),
             times: RwSignal::new(None),
+            frontier: RwSignal::new((0, Vec::new())),
             chosen: RwSignal::new(None),
             is_choosing: RwSignal::new(false),
             worker,
