@@ -142,7 +142,8 @@ fn view_row(state: State, t: T, Row { entry, more }: Row) -> impl IntoView {
 
 /// What is kept while completions are sampled, in words.
 fn cache(t: T, name: &str) -> Option<&'static str> {
-    match name {
+    // Behind the number of the layer.
+    match name.splitn(3, '.').last()? {
         "prompt.k" | "prompt.v" => Some(t.inspector.of_prompt),
         "completion.k" | "completion.v" => Some(t.inspector.of_completions),
         _ => None,
