@@ -72,16 +72,29 @@ fn sorted<K: Ord>(items: &[Item], key: impl Fn(&Item) -> K) -> Vec<usize> {
     order
 }
 
+/// Program points of a stretch. Most items live for a few points only, so each is compared with those of its own stretches.
+const STRETCH: u32 = 64;
+
 fn first_fit(items: &[Item], order: &[usize], bin: u64) -> Vec<u64> {
     let mut offsets = vec![0; items.len()];
-    let mut placed: Vec<usize> = Vec::with_capacity(items.len());
+    let last = items.iter().map(|item| item.end).max().unwrap_or(0);
+    let mut placed: Vec<Vec<usize>> = vec![Vec::new(); (last / STRETCH + 1) as usize];
+    let mut taken: Vec<(u64, u64)> = Vec::new();
     for &i in order {
         let item = items[i];
-        let mut taken: Vec<(u64, u64)> =
-            placed.iter().filter(|&&p| items[p].meets(&item)).map(|&p| (offsets[p], offsets[p] + items[p].size)).collect();
+        let stretches = item.start / STRETCH..=item.end / STRETCH;
+        taken.clear();
+        for stretch in stretches.clone() {
+            // Two items that share several stretches meet in the first of them.
+            let meets_here = |p: &&usize| {
+                let other = &items[**p];
+                other.meets(&item) && other.start.max(item.start) / STRETCH == stretch
+            };
+            taken.extend(placed[stretch as usize].iter().filter(meets_here).map(|&p| (offsets[p], offsets[p] + items[p].size)));
+        }
         taken.sort_unstable();
         offsets[i] = lowest_gap(&taken, item.size, bin);
-        placed.push(i);
+        stretches.for_each(|stretch| placed[stretch as usize].push(i));
     }
     offsets
 }

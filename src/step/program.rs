@@ -1,12 +1,13 @@
 //! The program of a step: tensors, and blocks of operations that run chunk by chunk. It is a pure description; the [`Plan`](super::Plan)
 //! decides allocations and final chunk lengths.
 
+use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
 
 use super::batch::BatchShape;
 use super::chunk::{Chunk, ChunkOrder};
 use super::objective::Objective;
-use super::ops::{Op, RowSlice, Sizes};
+use super::ops::{Op, OpKind, Operand, RowSlice, Sizes};
 use super::sampling::RollOutShape;
 use super::strategy::Strategy;
 use super::tensor::{Rows, Tensor, TensorId};
@@ -236,18 +237,53 @@ impl Block {
     /// they touch is alive during the whole run, so no two of its tensors share memory. Lookahead operations run for another chunk than the
     /// rest, and have runs of their own.
     pub fn runs(&self) -> Vec<Range<usize>> {
-        let mut runs: Vec<Range<usize>> = Vec::new();
+        let mut runs: Vec<Run> = Vec::new();
         for (i, node) in self.nodes.iter().enumerate() {
             let begins = node.begins_run || i == self.lookahead.nodes;
-            let joins = |run: &&mut Range<usize>| {
-                !begins && self.nodes[(**run).clone()].iter().all(|other| other.op.fusion_with(&node.op).is_some())
-            };
-            match runs.last_mut().filter(joins) {
-                Some(run) => run.end = i + 1,
-                None => runs.push(i..i + 1),
+            match runs.last_mut().filter(|run| !begins && run.takes(&self.nodes, &node.op)) {
+                Some(run) => run.add(&node.op),
+                None => runs.push(Run::of(i, &node.op)),
             }
         }
-        runs
+        runs.into_iter().map(|run| run.nodes).collect()
+    }
+}
+
+/// A run of operations that is being collected.
+struct Run {
+    /// Their indices.
+    nodes: Range<usize>,
+    /// The kind of all of them, as long as they are of one kind.
+    kind: Option<OpKind>,
+    /// What they write, and what they touch.
+    written: HashSet<TensorId>,
+    touched: HashSet<TensorId>,
+}
+
+impl Run {
+    fn of(node: usize, op: &Op) -> Run {
+        let mut run = Run { nodes: node..node, kind: Some(op.kind()), written: HashSet::new(), touched: HashSet::new() };
+        run.add(op);
+        run
+    }
+
+    fn add(&mut self, op: &Op) {
+        self.nodes.end += 1;
+        self.kind = self.kind.filter(|&kind| kind == op.kind());
+        self.written.extend(op.written());
+        self.touched.extend(op.operands().iter().map(|operand| operand.tensor));
+    }
+
+    /// May the operation share a dispatch with each one of the run? The gradients of a large model are thousands of operations of one kind,
+    /// so those are not compared in pairs.
+    fn takes(&self, nodes: &[Node], op: &Op) -> bool {
+        let are_siblings = || self.kind == Some(op.kind()) && op.has_siblings();
+        let is_apart = || {
+            let touches = |operand: &Operand| self.written.contains(&operand.tensor);
+            !op.operands().iter().any(touches) && op.written().all(|id| !self.touched.contains(&id))
+        };
+        (are_siblings() && (op.writes_own_part() || is_apart()))
+            || nodes[self.nodes.clone()].iter().all(|other| other.op.fusion_with(op).is_some())
     }
 }
 

@@ -207,6 +207,18 @@ async function choosesForTheBudget(trainer) {
   await trainer.choose({ sequenceLength: 512, strategy: 'stream' });
   await trainer.press('shortest');
   await trainer.page.waitForFunction(() => document.querySelector('#strategy').value === 'standard', { timeout: LONG_MS });
+  await choosesFromTheFrontier(trainer.page);
+}
+
+/** Ways to compute the step, from the smallest to the fastest; one of them is put into the form. */
+async function choosesFromTheFrontier(page) {
+  await page.waitForFunction(() => document.querySelector('#frontier[aria-busy="false"] tbody tr'), { timeout: LONG_MS });
+  const names = await page.$$eval('#frontier tbody th', (cells) => cells.map(({ textContent }) => textContent));
+  assert(names.length > 2 && names.at(-1) === 'standard', `${names}`);
+  assert.equal(await page.$$eval('#frontier-chart .point', ({ length }) => length), names.length);
+  const at = names.findIndex((name) => /^stream, chunks of 128/.test(name));
+  await page.$$eval('#frontier .take', (buttons, at) => buttons[at].click(), at);
+  await page.waitForFunction(() => document.querySelector('#strategy').value === 'stream' && document.querySelector('#chunk').value === '128');
 }
 
 async function keepsWhatThereIsRoomFor(trainer) {

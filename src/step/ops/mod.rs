@@ -8,7 +8,7 @@ pub(super) mod operation;
 mod slices;
 
 use super::tensor::TensorId;
-pub use operation::{Access, Fusion, Operand, Operands, Operation, Sizes};
+pub use operation::{Access, Fusion, Operand, OperandList, Operands, Operation, Sizes};
 pub use slices::{NormGroups, RowSlice, VocabRange};
 
 /// Calls a macro with the list of all operations: the name of the struct and the stem of its files.
@@ -114,12 +114,12 @@ impl OpKind {
 
 impl Op {
     /// Its operands: every tensor that it touches.
-    pub fn operands(&self) -> Vec<Operand> {
+    pub fn operands(&self) -> OperandList<Operand> {
         self.inner().operands()
     }
 
     /// The ids of the operands, for replacement.
-    pub(super) fn operands_mut(&mut self) -> Vec<&mut TensorId> {
+    pub(super) fn operands_mut(&mut self) -> OperandList<&mut TensorId> {
         self.inner_mut().operands_mut()
     }
 
@@ -153,9 +153,19 @@ impl Op {
         if later.inner().continues().is_some_and(|tensor| self.is_continued_by(later, tensor)) {
             return Some(Fusion::After);
         }
-        let are_siblings = self.kind().is_sibling_of(later.kind()) && self.inner().has_siblings() && later.inner().has_siblings();
-        let is_apart = self.inner().writes_own_part() || self.is_independent_of(later);
+        let are_siblings = self.kind().is_sibling_of(later.kind()) && self.has_siblings() && later.has_siblings();
+        let is_apart = self.writes_own_part() || self.is_independent_of(later);
         (are_siblings && is_apart).then_some(Fusion::Beside)
+    }
+
+    /// May operations of its kind stand beside one another in a dispatch?
+    pub(super) fn has_siblings(&self) -> bool {
+        self.inner().has_siblings()
+    }
+
+    /// Does it write its own part of a tensor that others of its kind write, too?
+    pub(super) fn writes_own_part(&self) -> bool {
+        self.inner().writes_own_part()
     }
 
     /// Can `later` go on with what each workgroup has just written of the tensor? Nothing else may tie the two.

@@ -1,5 +1,7 @@
 //! The interface of an operation: its operands and its cost.
 
+use arrayvec::ArrayVec;
+
 use crate::model::Config;
 use crate::step::batch::BatchShape;
 use crate::step::chunk::Chunk;
@@ -34,13 +36,19 @@ impl Operand {
     }
 }
 
+/// The most operands of an operation.
+pub const MOST_OPERANDS: usize = 16;
+
+/// Operands of an operation, on the stack: a search for a strategy lists those of a million operations.
+pub type OperandList<T> = ArrayVec<T, MOST_OPERANDS>;
+
 /// The operands of an operation. The macro `operation!` implements it.
 pub trait Operands {
     /// All operands.
-    fn operands(&self) -> Vec<Operand>;
+    fn operands(&self) -> OperandList<Operand>;
 
     /// The ids of the operands, for replacement.
-    fn operands_mut(&mut self) -> Vec<&mut TensorId>;
+    fn operands_mut(&mut self) -> OperandList<&mut TensorId>;
 }
 
 /// How an operation may share a dispatch with an earlier one.
@@ -177,12 +185,12 @@ macro_rules! operation {
         }
 
         impl $crate::step::ops::operation::Operands for $op {
-            fn operands(&self) -> Vec<$crate::step::ops::operation::Operand> {
+            fn operands(&self) -> $crate::step::ops::operation::OperandList<$crate::step::ops::operation::Operand> {
                 let operands = [$(operation!(@operand self $access $operand),)*];
                 operands.into_iter().flatten().collect()
             }
 
-            fn operands_mut(&mut self) -> Vec<&mut $crate::step::tensor::TensorId> {
+            fn operands_mut(&mut self) -> $crate::step::ops::operation::OperandList<&mut $crate::step::tensor::TensorId> {
                 let operands = [$(operation!(@place self $access $operand),)*];
                 operands.into_iter().flatten().collect()
             }

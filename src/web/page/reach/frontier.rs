@@ -29,7 +29,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
                     <div class="plot" id="frontier-chart">
                         <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">{axes::grid(Some(&axes.x), Some(&axes.y))}</svg>
                         {axes::y_labels(&axes.y, short_bytes)}
-                        {axes::x_labels(&axes.x, seconds)}
+                        {axes::x_labels(&axes.x, short_seconds)}
                         {dots}
                     </div>
                     <p class="axis-name" aria-hidden="true">{t.reach.frontier_axis}</p>
@@ -64,6 +64,11 @@ pub fn view(state: State, t: T) -> impl IntoView {
     }
 }
 
+/// A time along the axis.
+fn short_seconds(value: f64) -> String {
+    if value == 0.0 { "0".to_owned() } else { seconds(value) }
+}
+
 /// A scale for the times, from none on, and one for the bytes. `None` if there are no points.
 fn axes_of(points: &[FrontierPoint]) -> Option<Axes> {
     let longest = points.iter().map(|point| point.seconds).fold(0.0, f64::max);
@@ -73,7 +78,7 @@ fn axes_of(points: &[FrontierPoint]) -> Option<Axes> {
 }
 
 fn dot(t: T, point: &FrontierPoint, layers: u32, [x, y]: [f64; 2]) -> impl IntoView + use<> {
-    let class = format!("point dot {}", super::plot::class_of(point.strategy.kind));
+    let class = format!("point spot {}", super::plot::class_of(point.strategy.kind));
     let text = format!("{}: {}, {}", name(t, point.strategy, layers), bytes(point.bytes), seconds(point.seconds));
     let label = text.clone();
     view! {
