@@ -25,6 +25,7 @@ mod round;
 pub mod run_file;
 mod sample_batches;
 mod schedule;
+mod search;
 mod self_check;
 mod settings;
 mod snapshot;

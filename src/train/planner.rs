@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use super::search::largest_within;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceSpeed, Predictor};
 use crate::model::{Config, ModelSpec};
@@ -158,12 +159,12 @@ impl Search<'_> {
                 (0..).zip(order).fold(SavedActivations::NONE, |saved, (place, &activation)| saved.with(activation, layers_of(place)));
             strategy.saving(saved)
         };
-        let (mut most, mut too_many) = (0, order.len() as u32 * layers + 1);
-        while too_many - most > 1 {
-            let middle = most + (too_many - most) / 2;
-            if self.fits(saving(middle)) { most = middle } else { too_many = middle }
+        let peak = |count: u32| peak(self.objective, self.spec, self.shape, saving(count), self.limits);
+        let (none, all) = (peak(0).unwrap_or(self.budget), order.len() as u32 * layers);
+        match peak(all) {
+            Some(bytes) if bytes <= self.budget => saving(all),
+            bytes => saving(largest_within(self.budget, (0, none), (all, bytes), peak)),
         }
-        saving(most)
     }
 }
 
@@ -213,18 +214,19 @@ pub fn longest_sequence(
     budget: u64,
     limits: Limits,
 ) -> Option<u32> {
-    let fits = |seq_len: u32| fits(objective, spec, &BatchShape::uniform(sequences, seq_len), strategy, budget, limits);
+    let peak = |seq_len: u32| peak(objective, spec, &BatchShape::uniform(sequences, seq_len), strategy, limits);
     let most = (1u32 << 30) / sequences.max(1);
-    let mut too_long = 1;
-    while too_long <= most && fits(too_long) {
-        too_long *= 2;
+    let mut longest = (1, peak(1).filter(|&bytes| bytes <= budget)?);
+    let steps = (1..).map(|power| 1u32 << (4 * power).min(30));
+    for longer in steps {
+        let longer = longer.min(most);
+        match peak(longer) {
+            Some(bytes) if bytes <= budget && longer == most => return Some(most),
+            Some(bytes) if bytes <= budget => longest = (longer, bytes),
+            bytes => return Some(largest_within(budget, longest, (longer, bytes), peak)),
+        }
     }
-    let (mut longest, mut too_long) = (too_long / 2, too_long.min(most + 1));
-    while too_long - longest > 1 {
-        let middle = longest + (too_long - longest) / 2;
-        if fits(middle) { longest = middle } else { too_long = middle }
-    }
-    (longest > 0).then_some(longest)
+    unreachable!("the steps end at the most that there may be")
 }
 
 /// Chunk lengths worth trying, in tokens: a token tile, doubled up to 8,192 tokens or the whole batch.
@@ -232,9 +234,13 @@ fn chunk_lengths(tokens: u32) -> impl Iterator<Item = u32> {
     (0..8).map(|doublings| TOKEN_TILE << doublings).take_while(move |&chunk| chunk == TOKEN_TILE || chunk < tokens)
 }
 
+/// The peak of a step in bytes. `None` if a tensor exceeds a binding.
+fn peak(objective: Objective, spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, limits: Limits) -> Option<u64> {
+    Plan::new(Program::train_for(objective, spec, shape.clone(), strategy), limits).ok().map(|plan| plan.peak_bytes())
+}
+
 pub(super) fn fits(objective: Objective, spec: &ModelSpec, shape: &BatchShape, strategy: Strategy, budget: u64, limits: Limits) -> bool {
-    let plan = Plan::new(Program::train_for(objective, spec, shape.clone(), strategy), limits);
-    plan.is_ok_and(|plan| plan.peak_bytes() <= budget)
+    peak(objective, spec, shape, strategy, limits).is_some_and(|bytes| bytes <= budget)
 }
 
 #[cfg(test)]
