@@ -146,6 +146,17 @@ async function trainsOnEverySource(trainer) {
     await trainer.press('reset');
     await trainer.waitForState('ready');
   }
+  await trainer.choose({ strategy: 'stream' });
+  const losses = [];
+  for (const group of [1, SMALL_LAYERS]) {
+    await trainer.type('layer-group', group);
+    await trainer.press('start');
+    losses.push((await trainer.waitForLosses(2)).slice(0, 2));
+    await pause(trainer);
+    await trainer.press('reset');
+    await trainer.waitForState('ready');
+  }
+  assert.deepEqual(losses[1], losses[0], 'groups of layers learn the same');
 }
 
 async function refusesAShortText(trainer) {

@@ -156,6 +156,9 @@ fn print_table(document: &Value, kinds: &[u64; TensorKind::ALL.len()], budget: O
         output::line(format_args!("on the host     {}", bytes("host_bytes")))?;
     }
     output::line(format_args!("chunks          {} tokens, logits {}", document["chunk"], document["logits_chunk"]))?;
+    if let Some(group) = document["layer_group"].as_u64().filter(|&group| group > 1) {
+        output::line(format_args!("layer groups    {group} layers each"))?;
+    }
     if let Some(saved) = document["save_activations"].as_str().filter(|saved| !saved.is_empty()) {
         output::line(format_args!("saved           {saved}"))?;
     }
