@@ -2,8 +2,8 @@
 
 use super::heads::Heads;
 use super::rows::{add_scaled, dot};
-use super::scope::{Reference, Scope};
 use super::sample::{PREFIX, word};
+use super::scope::{Reference, Scope};
 use crate::step::ops::DecodeAttention;
 
 impl Reference for DecodeAttention {

@@ -31,7 +31,9 @@ impl Kernel for Sample {
                 .u32("first_token", first_token)
                 .softcap(program.config().final_logit_softcapping)
                 .row_modulus("logits_row_modulus", program, logits)
-                .iterations_of_batch(PASSES * row_vec4s.div_ceil(UNROLL * threads) + row_vec4s.div_ceil(4 * threads) + OTHERS * (1 + threads)),
+                .iterations_of_batch(
+                    PASSES * row_vec4s.div_ceil(UNROLL * threads) + row_vec4s.div_ceil(4 * threads) + OTHERS * (1 + threads),
+                ),
         )
     }
 }
