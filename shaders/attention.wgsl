@@ -22,7 +22,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let q_at$t = ((q_row + row$t) * params$.heads + head) * params$.head_vec4s;
 //: load
 #for e in 0..$HEAD_VEC4S
-  let q$t_$e = floats(q$[q_at$t + $eu]);
+  let q$t_$e = load_q$(q_at$t + $eu);
 #end
 //:
 #end
@@ -59,14 +59,14 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for e in 0..$HEAD_VEC4S
 //: load
 #if SUBGROUP
-    let my_k$e = floats(k$[at + $eu]);
+    let my_k$e = load_k$(at + $eu);
 #end
 #for j in 0..$UNROLL
 #if SUBGROUP
     let k$j_$e = subgroupBroadcast(my_k$e, $ju);
 #end
 #if DIRECT
-    let k$j_$e = floats(k$[at$j + $eu]);
+    let k$j_$e = load_k$(at$j + $eu);
 #end
 //: multiply
 #for t in 0..$TOKENS
@@ -96,7 +96,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for e in 0..$HEAD_VEC4S
 #if SUBGROUP
 //: load
-    let my_v$e = floats(v$[at + $eu]);
+    let my_v$e = load_v$(at + $eu);
 //:
 #end
 //: reduce
@@ -109,7 +109,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let v$j_$e = subgroupBroadcast(my_v$e, $ju);
 #end
 #if DIRECT
-    let v$j_$e = floats(v$[at$j + $eu]);
+    let v$j_$e = load_v$(at$j + $eu);
 #end
 //: multiply
 #for t in 0..$TOKENS

@@ -19,8 +19,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let d_at$t = (first_grad_row + key$t - first_key) * params$.keys_row_vec4s + workgroup_id.y * params$.head_vec4s;
 //: load
 #for e in 0..$HEAD_VEC4S
-  let k$t_$e = floats(k$[at$t + $eu]);
-  let v$t_$e = floats(v$[at$t + $eu]);
+  let k$t_$e = load_k$(at$t + $eu);
+  let v$t_$e = load_v$(at$t + $eu);
   var all_d_k$t_$e = floats(d_k$[d_at$t + $eu]);
   var all_d_v$t_$e = floats(d_v$[d_at$t + $eu]);
 #end
@@ -57,7 +57,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 //: load
       let my_stats = stats$[(stats_row + my_row) * params$.heads + head];
 #for e in 0..$HEAD_VEC4S
-      let my_q$e = floats(q$[q_at + $eu]);
+      let my_q$e = load_q$(q_at + $eu);
       let my_d_out$e = floats(d_out$[d_out_at + $eu]);
 #end
 //:
@@ -96,7 +96,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let d_out$j_$e = subgroupShuffle(my_d_out$e, begin + $ju);
 #end
 #if DIRECT
-      let q$j_$e = floats(q$[q_at$j + $eu]);
+      let q$j_$e = load_q$(q_at$j + $eu);
       let d_out$j_$e = floats(d_out$[d_out_at$j + $eu]);
 #end
 //: multiply

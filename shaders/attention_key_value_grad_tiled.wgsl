@@ -19,7 +19,7 @@ fn stage$(last: u32, head: u32, slice: u32, local_invocation_index: u32) {
   for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
     let row = clamp(last - i / $SLICE_VEC4Su, chunk.start, chunk.start + chunk.count - 1u) - chunk.start;
     let e = slice + i % $SLICE_VEC4Su;
-    query_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = q$[((q_row + row) * params$.heads + head) * params$.head_vec4s + e];
+    query_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = load_q$(((q_row + row) * params$.heads + head) * params$.head_vec4s + e);
     d_out_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = d_out$[((d_out_row + row) * params$.heads + head) * params$.head_vec4s + e];
   }
 //:
@@ -89,7 +89,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
         let q$e_$j = query_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
-        let k$e_$t = k$[k_at$t + slice + $eu];
+        let k$e_$t = load_k$(k_at$t + slice + $eu);
 //: multiply
 #for j in 0..4
         s$t_$j = multiply_add(q$e_$j, k$e_$t, s$t_$j);
@@ -100,7 +100,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
         let d_out$e_$j = d_out_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
-        let v$e_$t = v$[k_at$t + slice + $eu];
+        let v$e_$t = load_v$(k_at$t + slice + $eu);
 //: multiply
 #for j in 0..4
         d_p$t_$j = multiply_add(d_out$e_$j, v$e_$t, d_p$t_$j);

@@ -28,7 +28,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   var delta$t = 0.0;
 //: load
 #for e in 0..$HEAD_VEC4S
-  let q$t_$e = floats(q$[q_at$t + $eu]);
+  let q$t_$e = load_q$(q_at$t + $eu);
   let d_out$t_$e = floats(d_out$[d_out_at$t + $eu]);
 //: reduce
   delta$t = multiply_add(d_out$t_$e, floats(out$[out_at$t + $eu]), delta$t);
@@ -55,8 +55,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let at = wrap$(first_key_row + min(from_key + subgroup_invocation_id, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
 //: load
 #for e in 0..$HEAD_VEC4S
-    let my_k$e = floats(k$[at + $eu]);
-    let my_v$e = floats(v$[at + $eu]);
+    let my_k$e = load_k$(at + $eu);
+    let my_v$e = load_v$(at + $eu);
 #end
 //:
     for (var key = from_key; key < min(from_key + $STEPu, block_end); key += $UNROLLu) {
@@ -77,8 +77,8 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     let v$j_$e = subgroupShuffle(my_v$e, key - from_key + $ju);
 #end
 #if DIRECT
-    let k$j_$e = floats(k$[at$j + $eu]);
-    let v$j_$e = floats(v$[at$j + $eu]);
+    let k$j_$e = load_k$(at$j + $eu);
+    let v$j_$e = load_v$(at$j + $eu);
 #end
 //: multiply
 #for t in 0..$TOKENS

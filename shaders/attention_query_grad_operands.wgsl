@@ -17,9 +17,9 @@ struct Params$ {
   d_q_row_modulus: u32,
 }
 
-@group(0) @binding(q$) var<storage, read_write> q$: array<Quad>; // (C×H·E)
-@group(0) @binding(k$) var<storage, read_write> k$: array<Quad>; // (N×K·E, or a ring)
-@group(0) @binding(v$) var<storage, read_write> v$: array<Quad>; // (N×K·E, or a ring)
+#tensor q // (C×H·E)
+#tensor k // (N×K·E, or a ring)
+#tensor v // (N×K·E, or a ring)
 @group(0) @binding(segment_start$) var<storage, read> segment_start$: array<u32>; // (N)
 @group(0) @binding(out$) var<storage, read_write> out$: array<Quad>; // (C×H·E)
 @group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>; // (C×H·E)

@@ -77,7 +77,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 //: load
         for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
           let row = wrap$(first_key_row + min(from_key + i / $SLICE_VEC4Su, last_key) - first_key);
-          key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = k$[row * params$.keys_row_vec4s + head_offset + slice + i % $SLICE_VEC4Su];
+          key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = load_k$(row * params$.keys_row_vec4s + head_offset + slice + i % $SLICE_VEC4Su);
         }
         workgroupBarrier();
 #for e in 0..$SLICE_VEC4S
@@ -85,7 +85,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
         let k$e_$j = key_tile[col + $ju * $COL_THREADSu][$e];
 #end
 #for t in 0..$ROWS
-        let q$e_$t = q$[q_at$t + slice + $eu];
+        let q$e_$t = load_q$(q_at$t + slice + $eu);
 //: multiply
 #for j in 0..4
         s$t_$j = multiply_add(q$e_$t, k$e_$j, s$t_$j);
@@ -130,7 +130,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
         let row = wrap$(first_key_row + min(from_key + i / $SLICE_VEC4Su, last_key) - first_key);
         let at = row * params$.keys_row_vec4s + head_offset + $su * $SLICE_VEC4Su + i % $SLICE_VEC4Su;
-        key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = v$[at];
+        key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = load_v$(at);
       }
       workgroupBarrier();
       for (var c = 0u; c < $COL_THREADSu; c++) {

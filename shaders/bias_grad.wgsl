@@ -3,7 +3,7 @@
 
 struct Params$ { row_vec4s: u32, d_out_row_modulus: u32 }
 
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×M)
+#tensor d_out // (C×M)
 @group(0) @binding(d_bias$) var<storage, read_write> d_bias$: array<vec4<f32>>; // (M)
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
@@ -20,7 +20,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       {
         let token = tile * TOKEN_TILE - i - $uu * $TOKEN_THREADSu;
         let row = min(token, chunk.count - 1u);
-        part += select(vec4(0.0), d_out$[(d_out_row + row) * params$.row_vec4s + col], token < chunk.count);
+        part += select(vec4(0.0), load_d_out$((d_out_row + row) * params$.row_vec4s + col), token < chunk.count);
       }
 #end
     }

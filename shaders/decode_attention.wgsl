@@ -18,11 +18,11 @@ struct Params$ {
   out_row_modulus: u32,
 }
 
-@group(0) @binding(q$) var<storage, read_write> q$: array<vec4<f32>>; // (C×H·E)
-@group(0) @binding(k0$) var<storage, read_write> k0$: array<vec4<f32>>; // (P×K·E, or a ring)
-@group(0) @binding(v0$) var<storage, read_write> v0$: array<vec4<f32>>; // (P×K·E, or a ring)
-@group(0) @binding(k1$) var<storage, read_write> k1$: array<vec4<f32>>; // (M·G×K·E, or a ring)
-@group(0) @binding(v1$) var<storage, read_write> v1$: array<vec4<f32>>; // (M·G×K·E, or a ring)
+#tensor q // (C×H·E)
+#tensor k0 // (P×K·E, or a ring)
+#tensor v0 // (P×K·E, or a ring)
+#tensor k1 // (M·G×K·E, or a ring)
+#tensor v1 // (M·G×K·E, or a ring)
 @group(0) @binding(sampling$) var<storage, read> sampling$: Sampling;
 @group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>; // (C×H·E)
 
@@ -85,7 +85,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let at = key$which$(key, row, head_offset);
       var product = 0.0;
 #for e in 0..$HEAD_VEC4S
-      product = multiply_add(q$[q_at + $eu], k$which$[at + $eu], product);
+      product = multiply_add(load_q$(q_at + $eu), load_k$which$(at + $eu), product);
 #end
       scores$[i] = select(LOWEST$, product * params$.scale, key == tile + i);
     }
@@ -116,10 +116,10 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let at$j = key$which$(clamp(tile + i + $ju, first$which, end$which - 1u), row, head_offset);
 #end
 #for c in 0..$COLS
-      o$c = fma(vec4(p.x), v$which$[at0 + col$c], o$c);
-      o$c = fma(vec4(p.y), v$which$[at1 + col$c], o$c);
-      o$c = fma(vec4(p.z), v$which$[at2 + col$c], o$c);
-      o$c = fma(vec4(p.w), v$which$[at3 + col$c], o$c);
+      o$c = fma(vec4(p.x), load_v$which$(at0 + col$c), o$c);
+      o$c = fma(vec4(p.y), load_v$which$(at1 + col$c), o$c);
+      o$c = fma(vec4(p.z), load_v$which$(at2 + col$c), o$c);
+      o$c = fma(vec4(p.w), load_v$which$(at3 + col$c), o$c);
 #end
     }
   }

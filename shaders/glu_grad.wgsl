@@ -5,17 +5,17 @@
 struct Params$ { row_vec4s: u32, d_out_row_modulus: u32, gate_row_modulus: u32, up_row_modulus: u32 }
 
 @group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×F)
-@group(0) @binding(gate$) var<storage, read_write> gate$: array<vec4<f32>>; // (C×F)
-@group(0) @binding(up$) var<storage, read_write> up$: array<vec4<f32>>; // (C×F)
+#tensor gate // (C×F)
+#tensor up // (C×F)
 
 fn at$(i: u32) {
   let gate_at = first_row(params$.gate_row_modulus) * params$.row_vec4s + i;
   let up_at = first_row(params$.up_row_modulus) * params$.row_vec4s + i;
   let d = d_out$[first_row(params$.d_out_row_modulus) * params$.row_vec4s + i];
-  let g = gate$[gate_at];
-  let u = up$[up_at];
-  gate$[gate_at] = d * u * activation_slope(g);
-  up$[up_at] = d * activation(g);
+  let g = load_gate$(gate_at);
+  let u = load_up$(up_at);
+  store_gate$(gate_at, d * u * activation_slope(g));
+  store_up$(up_at, d * activation(g));
 }
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {

@@ -2,7 +2,7 @@
 // $GROUPS · $QUADS groups of four columns; threads with other tokens use the same weights. With DIRECT each thread loads them (from a
 // cache), with SUBGROUP each thread of a subgroup loads one and broadcasts it. The slice of the matrix is `vec4s` groups of four rows from
 // first_row on, for the columns of out from 4 · first_col_vec4 on. With BLOCKED each block of the inner dimension is summed on its own, and
-// out holds the sum of the blocks so far.
+// out holds the sum of the blocks so far; with HELD registers do.
 #include linear_operands
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
@@ -27,6 +27,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #if DIRECT
 #for c in 0..4
   let w$g_$q_$c = weight_row$(params$.first_row + 4u * col$g_$q + $cu);
+#end
+#end
+#end
+#end
+#if HELD
+#for g in 0..$GROUPS
+#for q in 0..$QUADS
+#for t in 0..$TOKENS
+  var held$t_$g_$q = vec4(0.0);
 #end
 #end
 #end
@@ -56,9 +65,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 //: load
 #for t in 0..$TOKENS
 #if RAGGED
-      let a$t = select(vec4(0.0), floats(x$[x$t + k]), begin + $uu < params$.in_vec4s);
+      let a$t = select(vec4(0.0), load_x$(x$t + k), begin + $uu < params$.in_vec4s);
 #else
-      let a$t = floats(x$[x$t + k]);
+      let a$t = load_x$(x$t + k);
 #end
 #end
 #if SUBGROUP
@@ -102,7 +111,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for q in 0..$QUADS
 //: store
     if wanted$g_$q < params$.vec4s {
-      store$(sum$t_$g_$q, out_start, residual_start, params$.first_col_vec4 + col$g_$q, block == 0u, end == params$.in_vec4s);
+#if HELD
+      let before = held$t_$g_$q;
+#else
+      const before = vec4(0.0);
+#end
+      let sum = store$(before, sum$t_$g_$q, out_start, residual_start, params$.first_col_vec4 + col$g_$q, block == 0u, end == params$.in_vec4s);
+#if HELD
+      held$t_$g_$q = sum;
+#end
     }
 //:
 #end

@@ -48,9 +48,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 //: load
 #for t in 0..$TOKENS
 #if RAGGED
-      var a$t = select(vec4(0.0), floats(d_out$[d_out$t + n]), begin + $uu < params$.vec4s);
+      var a$t = select(vec4(0.0), load_d_out$(d_out$t + n), begin + $uu < params$.vec4s);
 #else
-      var a$t = floats(d_out$[d_out$t + n]);
+      var a$t = load_d_out$(d_out$t + n);
 #end
 //:
 #if SCALED

@@ -12,6 +12,6 @@ struct Params$ {
   d_x_row_modulus: u32,
 }
 
-@group(0) @binding(d_out$) var<storage, read_write> d_out$: array<Quad>; // (C×M)
+#tensor d_out // (C×M)
 @group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>; // (rows×K)
 @group(0) @binding(d_x$) var<storage, read_write> d_x$: array<Quad>; // (C×K)

@@ -18,7 +18,7 @@ fn load$(what: Staged, first_token: u32, first_col: u32, n: u32) -> mat4x4<f32> 
     let d_out_row = first_row(params$.d_out_row_modulus);
 #for c in 0..4
     let row$c = min(first_token + 4u * what.group + $cu, chunk.count - 1u);
-    values[$c] = floats(d_out$[(d_out_row + row$c) * params$.out_vec4s + params$.first_col_vec4 + at]);
+    values[$c] = load_d_out$((d_out_row + row$c) * params$.out_vec4s + params$.first_col_vec4 + at);
 //:
 #if SCALED
 //: multiply

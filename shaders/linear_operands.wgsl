@@ -13,50 +13,85 @@ struct Params$ {
   residual_row_modulus: u32,
 }
 
-@group(0) @binding(x$) var<storage, read_write> x$: array<Quad>; // (C×K)
+#tensor x // (C×K)
 @group(0) @binding(weight$) var<storage, read> weight$: array<Stored$>; // (rows×K)
-@group(0) @binding(out$) var<storage, read_write> out$: array<Quad>; // (C×M)
+#tensor out // (C×M)
 #if BIAS
 @group(0) @binding(bias$) var<storage, read> bias$: array<Quad>; // (M)
 #end
 #if RESIDUAL
-@group(0) @binding(residual$) var<storage, read_write> residual$: array<Quad>; // (C×M)
+#tensor residual // (C×M)
 #end
 
-// Stores four columns after a block of the inner dimension: with the blocks before it, and after the last one with all that is added.
-fn store$(block_sum: vec4<f32>, out_start: u32, residual_start: u32, col: u32, is_first: bool, is_last: bool) {
+// The sum of the blocks so far with one more, of what lies in `out`.
+fn add_block$(before: vec4<f32>, block_sum: vec4<f32>) -> vec4<f32> {
+#if ACCUMULATE
+  return fma(block_sum, vec4(params$.scale), before);
+#else
+  return block_sum + before;
+#end
+}
+
+// The sum of all blocks with all else that is added.
+fn finished$(sum: vec4<f32>, residual_at: u32, col: u32) -> vec4<f32> {
+#if ACCUMULATE
+  var all = sum;
+#if BIAS
+  all += floats(bias$[col]);
+#end
+#if RESIDUAL
+  all += load_residual$(residual_at);
+#end
+  return all;
+#else
+#if BIAS
+  let all = fma(sum, vec4(params$.scale), floats(bias$[col]));
+#if RESIDUAL
+  return all + load_residual$(residual_at);
+#else
+  return all;
+#end
+#else
+#if RESIDUAL
+  return fma(sum, vec4(params$.scale), load_residual$(residual_at));
+#else
+  return sum * params$.scale;
+#end
+#end
+#end
+}
+
+// Stores four columns after a block of the inner dimension. `before` is the sum of the blocks before it if that is HELD in registers, because
+// `out` would round it; otherwise it lies in `out`. Returns what to hold.
+fn store$(before: vec4<f32>, block_sum: vec4<f32>, out_start: u32, residual_start: u32, col: u32, is_first: bool, is_last: bool) -> vec4<f32> {
+  let at = out_start + col;
 //: reduce
 #if ACCUMULATE
-  let sum = fma(block_sum, vec4(params$.scale), floats(out$[out_start + col]));
+#if HELD
+  var sum = before;
+  if is_first { sum = load_out$(at); }
+  sum = add_block$(sum, block_sum);
+#else
+  let sum = add_block$(load_out$(at), block_sum);
+#end
 #else
   var sum = block_sum;
-  if !is_first { sum += floats(out$[out_start + col]); }
+#if HELD
+  if !is_first { sum = add_block$(before, block_sum); }
+#else
+  if !is_first { sum = add_block$(load_out$(at), block_sum); }
+#end
 #end
 //: store
-  var stored = sum;
   if is_last {
-#if ACCUMULATE
-#if BIAS
-    stored += floats(bias$[col]);
-#end
-#if RESIDUAL
-    stored += floats(residual$[residual_start + col]);
-#end
+    store_out$(at, finished$(sum, residual_start + col, col));
+  } else {
+#if HELD
+    return sum;
 #else
-#if BIAS
-    stored = fma(sum, vec4(params$.scale), floats(bias$[col]));
-#if RESIDUAL
-    stored += floats(residual$[residual_start + col]);
-#end
-#else
-#if RESIDUAL
-    stored = fma(sum, vec4(params$.scale), floats(residual$[residual_start + col]));
-#else
-    stored = sum * params$.scale;
-#end
-#end
+    store_out$(at, sum);
 #end
   }
-  out$[out_start + col] = quad(stored);
 //:
+  return sum;
 }

@@ -17,7 +17,7 @@ fn load$(what: Staged, first_token: u32, first_col: u32, k: u32) -> mat4x4<f32> 
   if what.is_of_rows {
     let x_row = first_row(params$.x_row_modulus);
 #for c in 0..4
-    rows[$c] = floats(x$[(x_row + min(first_token + 4u * what.group + $cu, chunk.count - 1u)) * params$.in_vec4s + at]);
+    rows[$c] = load_x$((x_row + min(first_token + 4u * what.group + $cu, chunk.count - 1u)) * params$.in_vec4s + at);
 #end
   }
 //:
@@ -42,7 +42,15 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let col$q = first_col + $qu * $COL_THREADSu + col_thread;
 //: store
       if col$q < params$.vec4s {
-        store$(sum$r_$c_$q, out_start, residual_start, params$.first_col_vec4 + col$q, block == 0u, end == params$.in_vec4s);
+#if HELD
+        let before = held$r_$c_$q;
+#else
+        const before = vec4(0.0);
+#end
+        let sum = store$(before, sum$r_$c_$q, out_start, residual_start, params$.first_col_vec4 + col$q, block == 0u, end == params$.in_vec4s);
+#if HELD
+        held$r_$c_$q = sum;
+#end
       }
 //:
 #end

@@ -49,11 +49,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let d_out_start$u = (d_out_row + row$u) * params$.out_vec4s + params$.first_col_vec4;
 //: load
 #for k in 0..$COLS
-      let b$u_$k = select(vec4(0.0), floats(x$[x_start$u + col$k]), token$u < chunk.count);
+      let b$u_$k = select(vec4(0.0), load_x$(x_start$u + col$k), token$u < chunk.count);
 #end
 #if SUBGROUP
 #for g in 0..$GROUPS
-      let of_mine$u_$g = floats(d_out$[d_out_start$u + mine$g]);
+      let of_mine$u_$g = load_d_out$(d_out_start$u + mine$g);
 #end
 #end
 #end
@@ -64,7 +64,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       let a$u_$g_$q = subgroupBroadcast(of_mine$u_$g, $qu);
 #end
 #if DIRECT
-      let a$u_$g_$q = floats(d_out$[d_out_start$u + n$g_$q]);
+      let a$u_$g_$q = load_d_out$(d_out_start$u + n$g_$q);
 #end
 #end
 //: multiply

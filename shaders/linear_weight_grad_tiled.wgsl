@@ -13,7 +13,7 @@ fn load$(what: Staged, first_row_vec4: u32, first_col: u32, behind: u32) -> mat4
     let x_row = first_row(params$.x_row_modulus);
     let col = min(first_col + what.group, params$.in_vec4s - 1u);
 #for c in 0..4
-    let value$c = floats(x$[(x_row + min(last - $cu, chunk.count - 1u)) * params$.in_vec4s + col]);
+    let value$c = load_x$((x_row + min(last - $cu, chunk.count - 1u)) * params$.in_vec4s + col);
     values[$c] = select(vec4(0.0), value$c, last - $cu < chunk.count);
 #end
   }
@@ -21,7 +21,7 @@ fn load$(what: Staged, first_row_vec4: u32, first_col: u32, behind: u32) -> mat4
     let d_out_row = first_row(params$.d_out_row_modulus);
     let n = min(first_row_vec4 + what.group, params$.vec4s - 1u);
 #for c in 0..4
-    values[$c] = floats(d_out$[(d_out_row + min(last - $cu, chunk.count - 1u)) * params$.out_vec4s + params$.first_col_vec4 + n]);
+    values[$c] = load_d_out$((d_out_row + min(last - $cu, chunk.count - 1u)) * params$.out_vec4s + params$.first_col_vec4 + n);
 #end
   }
 //:

@@ -8,6 +8,15 @@
 //: load
   var next = load$(mine, first_token, first_col, mine.terms);
 //:
+#if HELD
+#for r in 0..$ROW_VEC4S
+#for c in 0..4
+#for q in 0..$COL_VEC4S
+  var held$r_$c_$q = vec4(0.0);
+#end
+#end
+#end
+#end
 #if BLOCKED
   for (var block = 0u; block < all_terms; block += $BLOCK_VEC4Su) {
   let end = min(block + $BLOCK_VEC4Su, all_terms);

@@ -14,12 +14,12 @@ struct Params$ {
   residual_row_modulus: u32,
 }
 
-@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>; // (C×D)
+#tensor x // (C×D)
 @group(0) @binding(weight$) var<storage, read> weight$: array<vec4<f32>>; // (D, or the size of a group)
-@group(0) @binding(out$) var<storage, read_write> out$: array<vec4<f32>>; // (C×D)
+#tensor out // (C×D)
 @group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>; // (C×groups)
 #if RESIDUAL
-@group(0) @binding(residual$) var<storage, read_write> residual$: array<vec4<f32>>; // (C×D)
+#tensor residual // (C×D)
 #end
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
@@ -31,7 +31,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     var part = 0.0;
     for (var col = block; col < min(block + $BLOCKu, params$.row_vec4s); col += $WORKGROUP_SIZEu) {
 //: load
-      let v = x$[x_start + col];
+      let v = load_x$(x_start + col);
 //: multiply
       part = multiply_add(v, v, part);
 //: reduce
@@ -48,12 +48,12 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
   for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
 //: multiply
-    let of_row = x$[x_start + col] * scale;
+    let of_row = load_x$(x_start + col) * scale;
 //: store
 #if RESIDUAL
-    out$[out_start + col] = fma(of_row, norm_weight$(col), residual$[residual_start + col]);
+    store_out$(out_start + col, fma(of_row, norm_weight$(col), load_residual$(residual_start + col)));
 #else
-    out$[out_start + col] = of_row * norm_weight$(col);
+    store_out$(out_start + col, of_row * norm_weight$(col));
 #end
 //:
   }

@@ -9,9 +9,9 @@ struct Params$ { row_vec4s: u32, groups: u32, size: f32, rstd_row_modulus: u32, 
 @group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>; // (C×groups)
 @group(0) @binding(weight$) var<storage, read> weight$: array<vec4<f32>>; // (D, or the size of a group)
 @group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×D)
-@group(0) @binding(d_x$) var<storage, read_write> d_x$: array<vec4<f32>>; // (C×D)
+#tensor d_x // (C×D)
 #if X
-@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>; // (C×D)
+#tensor x // (C×D)
 #end
 
 fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_index: u32, subgroup_invocation_id: u32) {
@@ -26,7 +26,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #else
   // What it does not compute is zero, and no longer x.
   if is_left_out(labelled_only$, row / params$.groups) {
-    for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) { d_x$[d_x_start + col] = vec4(0.0); }
+    for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) { store_d_x$(d_x_start + col, vec4(0.0)); }
     return;
   }
 #end
@@ -35,9 +35,9 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     var part = 0.0;
     for (var col = block; col < min(block + $BLOCKu, params$.row_vec4s); col += $WORKGROUP_SIZEu) {
 #if X
-      let y = x$[x_start + col] * scale;
+      let y = load_x$(x_start + col) * scale;
 #else
-      let y = d_x$[d_x_start + col] * scale;
+      let y = load_d_x$(d_x_start + col) * scale;
 #end
       part = multiply_add(d_out$[d_out_start + col] * norm_weight$(col), y, part);
     }
@@ -46,13 +46,13 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   let mean = workgroup_sum(products, local_invocation_index) / params$.size;
   for (var col = local_invocation_index; col < params$.row_vec4s; col += $WORKGROUP_SIZEu) {
 #if X
-    let y = x$[x_start + col] * scale;
-    let before = d_x$[d_x_start + col];
+    let y = load_x$(x_start + col) * scale;
+    let before = load_d_x$(d_x_start + col);
 #else
-    let y = d_x$[d_x_start + col] * scale;
+    let y = load_d_x$(d_x_start + col) * scale;
     let before = vec4(0.0);
 #end
     let d_normed = fma(y, vec4(-mean), d_out$[d_out_start + col] * norm_weight$(col));
-    d_x$[d_x_start + col] = fma(vec4(scale), d_normed, before);
+    store_d_x$(d_x_start + col, fma(vec4(scale), d_normed, before));
   }
 }

@@ -4,7 +4,7 @@
 
 struct Params$ { row_vec4s: u32, groups: u32, x_row_modulus: u32, rstd_row_modulus: u32, d_out_row_modulus: u32 }
 
-@group(0) @binding(x$) var<storage, read_write> x$: array<vec4<f32>>; // (C×D)
+#tensor x // (C×D)
 @group(0) @binding(rstd$) var<storage, read_write> rstd$: array<f32>; // (C×groups)
 @group(0) @binding(d_out$) var<storage, read_write> d_out$: array<vec4<f32>>; // (C×D)
 @group(0) @binding(d_weight$) var<storage, read_write> d_weight$: array<vec4<f32>>; // (D, or the size of a group)
@@ -35,7 +35,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
           let x_at = (x_row + row$u) * params$.groups + group;
           let d_out_at = (d_out_row + row$u) * params$.groups + group;
           let rstd = rstd$[(rstd_row + row$u) * params$.groups + group];
-          of_token$u = fma(d_out$[d_out_at * params$.row_vec4s + col], x$[x_at * params$.row_vec4s + col] * rstd, of_token$u);
+          of_token$u = fma(d_out$[d_out_at * params$.row_vec4s + col], load_x$(x_at * params$.row_vec4s + col) * rstd, of_token$u);
         }
 #end
 #end

@@ -28,8 +28,7 @@ fn weight_row$(row: u32) -> u32 {
 
 fn weight_at$(start: u32, col: u32) -> vec4<f32> {
 #if BF16
-  let pairs = halves(weight$[start + col]);
-  return bitcast<vec4<f32>>(vec4(pairs.x << 16u, pairs.x & 0xffff0000u, pairs.y << 16u, pairs.y & 0xffff0000u));
+  return floats_of_bf16(weight$[start + col]);
 #else
 #if F16
   let pairs = halves(weight$[start + col]);

@@ -3,6 +3,7 @@
 mod support;
 
 mod adapters;
+mod bf16;
 mod broken_models;
 mod command_line;
 mod configs;

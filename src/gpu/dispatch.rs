@@ -4,7 +4,7 @@ use super::part::Part;
 use super::shader::{Constants, Shader};
 use super::tuning::{Sharing, TokenTile, Tuning, WeightTile};
 use crate::model::Dtype;
-use crate::step::{BINDING_ALIGNMENT, Element, OpKind, Program, SUM_BLOCK, TOKEN_TILE, TensorId};
+use crate::step::{BINDING_ALIGNMENT, Element, Op, OpKind, Precision, Program, SUM_BLOCK, TOKEN_TILE, TensorId};
 
 /// Where in the uniform slot of an operation it stands whether it is for tokens with labels only, in bytes: behind the fields of `Params`.
 pub(super) const LABELLED_ONLY_AT: u64 = BINDING_ALIGNMENT - 4;
@@ -158,7 +158,7 @@ impl Dispatch {
     /// A dispatch without bindings, parameters and constants.
     pub(super) fn new(kind: OpKind, grid: Grid) -> Self {
         Dispatch {
-            shader: Shader { kind, constants: Constants::new() },
+            shader: Shader::new(kind, Constants::new()),
             bindings: Vec::new(),
             params: Vec::new(),
             grid,
@@ -180,6 +180,19 @@ impl Dispatch {
             .constant("UNROLL", TOKENS_UNROLLED)
             .iterations_of_tile(1 + TOKEN_TILE / (TOKENS_UNROLLED * token_threads) * (1 + loops_of_token))
             .condition("SPLIT", token_threads > 1)
+            .condition("SUBGROUP", tuning.row_is_subgroup)
+    }
+
+    /// Sets the precision of its operands: what a sum of several blocks would lose in the output, it holds in registers.
+    pub(super) fn with_precisions(mut self, program: &Program, op: &Op) -> Self {
+        let of_tensor = |&(name, access, tensor): &(&'static str, BindingAccess, TensorId)| {
+            let precision = (access == BindingAccess::ReadWrite).then(|| program.precision(op, tensor))?;
+            (precision != Precision::F32).then_some((name, precision))
+        };
+        self.shader.operands = self.bindings.iter().filter_map(of_tensor).collect();
+        let is_rounded = self.shader.operands.iter().any(|(name, _)| *name == "out");
+        let is_held = is_rounded && self.shader.constant("BLOCKED").is_some();
+        self.condition("HELD", is_held)
     }
 
     /// Threads of a workgroup.

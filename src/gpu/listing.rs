@@ -82,8 +82,22 @@ impl Shader {
         let lines = lines(shaders::source(stem), &self.constants);
         let included = lines.iter().filter(|line| line.is_used).filter_map(|line| directive(line.text, "include"));
         let included: Vec<&str> = included.collect();
+        let has_tensors = lines.iter().any(|line| line.is_used && directive(line.text, "tensor").is_some());
         files.push(File { stem: stem.to_owned(), lines });
         included.iter().for_each(|stem| self.list(stem, files));
+        if has_tensors {
+            self.list("packed_loads", files);
+            self.list_tensor(files);
+        }
+    }
+
+    /// Adds the file that declares operands. Where some are not f32, it is there several times with other conditions, and each line counts.
+    fn list_tensor(&self, files: &mut Vec<File>) {
+        if files.iter().all(|file| file.stem != "tensor") {
+            let mut lines = lines(shaders::source("tensor"), &Constants::new());
+            lines.iter_mut().for_each(|line| line.is_used |= !self.operands.is_empty());
+            files.push(File { stem: "tensor".to_owned(), lines });
+        }
     }
 
     /// Its constants and conditions, as far as the lines that it has name them.
@@ -217,7 +231,7 @@ mod tests {
         for &kind in OpKind::ALL.iter().filter(|kind| **kind != OpKind::HostCopy) {
             let marks = MARKED.iter().find(|(other, _)| *other == kind).map_or(none, |(_, marks)| marks);
             for constants in [Constants::new(), vec![("TILED", 1)]] {
-                let shader = Shader { kind, constants };
+                let shader = Shader::new(kind, constants);
                 if !shaders::FILES.iter().any(|(stem, _)| *stem == shader.file()) {
                     continue;
                 }
@@ -233,10 +247,10 @@ mod tests {
 
     #[test]
     fn files_come_with_those_that_they_include_and_insert() {
-        let shader = Shader { kind: OpKind::Linear, constants: vec![("TILED", 1), ("ROW_VEC4S", 2)] };
+        let shader = Shader::new(OpKind::Linear, vec![("TILED", 1), ("ROW_VEC4S", 2)]);
         let files = shader.listing();
         let stems: Vec<&str> = files.iter().map(|file| file.stem.as_str()).collect();
-        assert_eq!(stems, ["linear_tiled", "linear_operands", "weight", "packed_loads", "matmul_tile"]);
+        assert_eq!(stems, ["linear_tiled", "linear_operands", "weight", "packed_loads", "tensor", "matmul_tile"]);
         assert!(files[0].lines.iter().any(|line| line.mark == Some(Mark::Multiply)), "what is inserted stands where it is");
         assert_eq!(shader.named(), Named { constants: vec![("ROW_VEC4S", 2)], conditions: vec![] });
     }

@@ -37,6 +37,7 @@ pub(super) struct Before<'a> {
 struct Read {
     pending: PendingWork,
     staging: TensorId,
+    staged_bytes: u64,
     tensor: TensorId,
     bytes: Range<usize>,
 }
@@ -65,8 +66,8 @@ impl Offload {
         let staging = self.free.pop().expect("a staging buffer was freed");
         let (from, bytes) = (rows_of(bound.program(), x, chunk), rows_of(bound.program(), out, chunk));
         let submission = bound.submit(before.instances, before.limit, Some((x, from.start as u64..from.end as u64, staging)));
-        let pending = bound.gpu.when_mapped(bound.memory.buffer(&bound.plan, staging), bytes.len() as u64, submission);
-        self.reads.push_back(Read { pending, staging, tensor: out, bytes });
+        let pending = bound.gpu.when_mapped(bound.memory.buffer(&bound.plan, staging), from.len() as u64, submission);
+        self.reads.push_back(Read { pending, staging, staged_bytes: from.len() as u64, tensor: out, bytes });
         Ok(())
     }
 
@@ -99,16 +100,25 @@ impl Offload {
     }
 
     async fn take_oldest(&mut self, bound: &mut BoundKernels) -> Result<()> {
-        let Read { pending, staging, tensor, bytes } = self.reads.pop_front().expect("a copy is in flight");
+        let Read { pending, staging, staged_bytes, tensor, bytes } = self.reads.pop_front().expect("a copy is in flight");
         bound.gpu.wait_for(pending).await?;
         let buffer = (**bound.memory.buffer(&bound.plan, staging)).clone();
-        let mapped = buffer.get_mapped_range(..bytes.len() as u64).map_err(|e| Error::Device(e.to_string()))?;
-        bound.memory.host.write(tensor, bytes, &mapped);
+        let mapped = buffer.get_mapped_range(..staged_bytes).map_err(|e| Error::Device(e.to_string()))?;
+        if bytes.len() as u64 == staged_bytes {
+            bound.memory.host.write(tensor, bytes, &mapped);
+        } else {
+            bound.memory.host.write(tensor, bytes, &bf16_of(&mapped));
+        }
         drop(mapped);
         buffer.unmap();
         self.free.push(staging);
         Ok(())
     }
+}
+
+/// The upper halves of f32s that are rounded to bf16.
+fn bf16_of(rounded: &[u8]) -> Vec<u8> {
+    rounded.chunks_exact(4).flat_map(|float| [float[2], float[3]]).collect()
 }
 
 /// The byte range of the chunk's rows in a tensor.

@@ -56,7 +56,7 @@ pub use names::TensorNames;
 pub use parameters::{Axis, Init, Parameter, ParameterId, Parameters, Role};
 pub use presets::{PRESETS, PUBLISHED, Preset};
 pub use rope::{Rope, RopeScaling};
-pub use spec::{BINDING_BYTES, Dtype, Lora, ModelSpec, Projection, Training};
+pub use spec::{ActivationDtype, BINDING_BYTES, Dtype, Lora, ModelSpec, Projection, Training};
 pub(crate) use special_token_ids::GENERATION_CONFIG;
 pub use special_token_ids::SpecialTokenIds;
 pub use stored::StoredModel;

@@ -12,6 +12,20 @@ pub struct ModelSpec {
     pub training: Training,
     /// The most bytes of a tensor. A larger matrix is split by rows into several slices.
     pub max_slice_bytes: u64,
+    /// The dtype of activations.
+    #[serde(default)]
+    pub activation_dtype: ActivationDtype,
+}
+
+/// The dtype in which layer inputs, keys, values and other activations lie between operations. Gradients, the hidden state, statistics and
+/// logits are f32, and so is whatever is added to in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum ActivationDtype {
+    /// Four bytes.
+    #[default]
+    F32,
+    /// Two bytes: what an operation stores is rounded to the nearest bfloat16.
+    Bf16,
 }
 
 /// Which parameters are trainable.
@@ -83,7 +97,12 @@ const MAX_RANK: u32 = 1 << 12;
 
 impl From<&Config> for ModelSpec {
     fn from(config: &Config) -> Self {
-        ModelSpec { config: config.clone(), training: Training::Full, max_slice_bytes: BINDING_BYTES }
+        ModelSpec {
+            config: config.clone(),
+            training: Training::Full,
+            max_slice_bytes: BINDING_BYTES,
+            activation_dtype: ActivationDtype::F32,
+        }
     }
 }
 
@@ -120,7 +139,12 @@ impl ModelSpec {
             // All layers are written in one way, so that equal adapters are equal.
             lora.layers.take_if(|layers| layers.iter().len() == count as usize);
         }
-        Ok(ModelSpec { config: config.clone(), training: Training::Lora { lora, frozen }, max_slice_bytes: BINDING_BYTES })
+        Ok(ModelSpec { training: Training::Lora { lora, frozen }, ..ModelSpec::from(config) })
+    }
+
+    /// The same with another dtype of activations.
+    pub fn with_activation_dtype(self, activation_dtype: ActivationDtype) -> Self {
+        ModelSpec { activation_dtype, ..self }
     }
 
     /// The adapters, if it has any.
@@ -129,6 +153,29 @@ impl ModelSpec {
             Training::Full => None,
             Training::Lora { lora, .. } => Some(lora),
         }
+    }
+}
+
+impl ActivationDtype {
+    /// All of them.
+    pub const ALL: [ActivationDtype; 2] = [ActivationDtype::F32, ActivationDtype::Bf16];
+
+    /// How its floats are stored.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            ActivationDtype::F32 => Dtype::F32,
+            ActivationDtype::Bf16 => Dtype::Bf16,
+        }
+    }
+
+    /// The name in settings and on the command line.
+    pub fn name(self) -> &'static str {
+        self.dtype().name()
+    }
+
+    /// The dtype of that name.
+    pub fn named(name: &str) -> Option<ActivationDtype> {
+        ActivationDtype::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 }
 

@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 
 use crate::for_each_op;
 use crate::model::{ParameterId, Weights};
-use crate::step::{Batch, Chunk, Element, Op, OpInstance, Pass, Program, TensorId};
+use crate::step::{Batch, Chunk, Element, Op, OpInstance, Pass, Precision, Program, TensorId};
 use scope::{Reference, Scope};
 use tensors::Tensors;
 
@@ -101,7 +101,9 @@ impl Executor {
     /// Runs an operation instance.
     pub fn run_instance(&mut self, OpInstance { block, chunk, node }: OpInstance) {
         let mut scope = Scope { tensors: &mut self.tensors, config: self.program.config(), seq_len: self.program.batch.longest(), chunk };
-        run(self.program.op(block, node), &mut scope);
+        let op = self.program.op(block, node);
+        run(op, &mut scope);
+        op.written().filter(|&id| self.program.precision(op, id) != Precision::F32).for_each(|id| scope.round_to_bf16(id));
     }
 
     /// Runs a block for any range of tokens, as generation does.

@@ -2,6 +2,8 @@
 
 use std::slice::SliceIndex;
 
+use half::bf16;
+
 use super::rows::add_scaled;
 use super::tensors::{Matrix, Tensors};
 use crate::model::Config;
@@ -71,6 +73,12 @@ impl Scope<'_> {
         for i in 0..x.len() {
             add_scaled(&mut sum.row_mut(i)[columns.clone()], 1.0, &x.row(i)[columns.clone()]);
         }
+    }
+
+    /// Rounds the chunk's rows of a tensor, as they are stored.
+    pub fn round_to_bf16(&mut self, id: TensorId) {
+        let [mut stored] = self.operands([id]);
+        stored.rows_mut().iter_mut().for_each(|value| *value = bf16::from_f64(*value).to_f64());
     }
 
     /// The constant that the family's norms add to their weights: 0 or 1.

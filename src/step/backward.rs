@@ -93,7 +93,7 @@ fn recompute_inputs(b: &mut Builder, group: &Range<u32>, input: LayerInput) -> V
     b.recompute(|b| {
         let mut inputs = vec![b.in_layer(group.start, |b| forward::chunk_input(b, input))];
         for layer in group.clone().skip(1) {
-            let out = b.in_layer(layer, |b| b.chunk_temporary("input", TensorKind::LayerInputs, Widths::of(b.config()).hidden));
+            let out = b.in_layer(layer, |b| b.temporary_activation("input", TensorKind::LayerInputs, Widths::of(b.config()).hidden));
             b.in_layer(layer - 1, |b| layer_forward(b, inputs[inputs.len() - 1], out));
             inputs.push(out);
         }
@@ -104,7 +104,7 @@ fn recompute_inputs(b: &mut Builder, group: &Range<u32>, input: LayerInput) -> V
 /// Recomputes the activations of a layer that were not saved, from its input. Dead code is eliminated.
 fn recompute(b: &mut Builder, x: TensorId) -> Activations {
     b.recompute(|b| {
-        let out = b.chunk_temporary("output", TensorKind::Activations, Widths::of(b.config()).hidden);
+        let out = b.temporary_activation("output", TensorKind::Activations, Widths::of(b.config()).hidden);
         layer_forward(b, x, out)
     })
 }

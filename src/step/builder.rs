@@ -298,26 +298,53 @@ impl Builder {
 
     /// A forward activation of the current layer: N rows if the strategy saves it, otherwise C rows.
     pub(super) fn activation(&mut self, saved_as: SavedActivation, name: &str, cols: u32) -> TensorId {
-        let rows = if self.saves(saved_as) { Rows::Tokens } else { Rows::Chunk };
-        self.of_layer(saved_as, name, TensorKind::Activations, rows, cols)
+        let (rows, element) = (self.activation_rows(saved_as), self.activation_element());
+        self.of_layer(saved_as, TensorKind::Activations, (name, rows, cols, element))
     }
 
-    /// A temporary tensor of one chunk (C rows), which is never saved.
+    /// The same in f32, whatever the dtype of activations: statistics, and what is added to in memory.
+    pub(super) fn f32_activation(&mut self, saved_as: SavedActivation, name: &str, cols: u32) -> TensorId {
+        let rows = self.activation_rows(saved_as);
+        self.of_layer(saved_as, TensorKind::Activations, (name, rows, cols, Element::F32))
+    }
+
+    fn activation_rows(&self, saved_as: SavedActivation) -> Rows {
+        if self.saves(saved_as) { Rows::Tokens } else { Rows::Chunk }
+    }
+
+    /// How activations are stored.
+    pub(super) fn activation_element(&self) -> Element {
+        Element::Float(self.program.spec.activation_dtype.dtype())
+    }
+
+    /// A temporary f32 tensor of one chunk (C rows), which is never saved.
     pub(super) fn chunk_temporary(&mut self, name: &str, kind: TensorKind, cols: u32) -> TensorId {
         let id = self.tensor(name, kind, Rows::Chunk, cols);
         self.recompute.note(id, None);
         id
     }
 
-    /// A forward tensor of the current layer. During recomputation it returns the tensor of the same name that an earlier block left, if
-    /// there is one.
-    pub(super) fn of_layer(&mut self, saved_as: SavedActivation, name: &str, kind: TensorKind, rows: Rows, cols: u32) -> TensorId {
+    /// A temporary activation of one chunk, which is never saved.
+    pub(super) fn temporary_activation(&mut self, name: &str, kind: TensorKind, cols: u32) -> TensorId {
+        let id = self.activation_tensor(name, kind, Rows::Chunk, cols);
+        self.recompute.note(id, None);
+        id
+    }
+
+    /// A forward tensor of the current layer, by its name, rows, columns and elements. During recomputation it returns the tensor of the
+    /// same name that an earlier block left, if there is one.
+    pub(super) fn of_layer(
+        &mut self,
+        saved_as: SavedActivation,
+        kind: TensorKind,
+        (name, rows, cols, element): (&str, Rows, u32, Element),
+    ) -> TensorId {
         let is_of_chunk = rows == Rows::Chunk;
         let full_name = format!("layers.{}.{name}", self.layer());
         if let Some(id) = self.recompute.find(&full_name).filter(|_| !is_of_chunk) {
             return id;
         }
-        let id = self.tensor(name, kind, rows, cols);
+        let id = self.tensor_of(name, kind, rows, cols, element);
         let is_kept = if kind == TensorKind::KeysValues { self.keeps_keys_values() } else { self.saves(saved_as) };
         let outlives_the_block = is_kept || self.recompute.is_on();
         self.recompute.note(id, (outlives_the_block && !is_of_chunk).then_some(full_name));
@@ -326,14 +353,23 @@ impl Builder {
 
     /// Adds an f32 tensor in the arena. The current layer is prefixed to its name.
     pub fn tensor(&mut self, name: &str, kind: TensorKind, rows: Rows, cols: u32) -> TensorId {
+        self.tensor_of(name, kind, rows, cols, Element::F32)
+    }
+
+    /// The same with the dtype of activations.
+    pub(super) fn activation_tensor(&mut self, name: &str, kind: TensorKind, rows: Rows, cols: u32) -> TensorId {
+        self.tensor_of(name, kind, rows, cols, self.activation_element())
+    }
+
+    fn tensor_of(&mut self, name: &str, kind: TensorKind, rows: Rows, cols: u32, element: Element) -> TensorId {
         let row_count = row_count(rows, self.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
-        self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element: Element::F32, storage: Storage::Arena })
+        self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element, storage: Storage::Arena })
     }
 
     /// Adds a tensor of N rows in host memory. Chunks in flight to the host need staging buffers that the host can map.
     pub(super) fn on_host(&mut self, name: &str, cols: u32) -> TensorId {
-        let id = self.tensor(name, TensorKind::LayerInputs, Rows::Tokens, cols);
+        let id = self.activation_tensor(name, TensorKind::LayerInputs, Rows::Tokens, cols);
         self.program.tensors[id.0 as usize].storage = Storage::Host;
         if self.program.bindings.staging.is_empty() {
             self.program.bindings.staging = (0..STAGING).map(|i| self.staging_buffer(i)).collect();

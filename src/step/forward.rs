@@ -8,7 +8,7 @@ use super::chunk::ChunkOrder;
 use super::ops::{Attention, Embedding, Glu, HostCopy, Linear, NormGroups, RmsNorm, Rope};
 use super::program::Pass;
 use super::saved_activations::SavedActivation;
-use super::tensor::{Rows, TensorId, TensorKind};
+use super::tensor::{Element, Rows, TensorId, TensorKind};
 use crate::model::{Config, Projection, Role};
 
 /// The results of the forward pass, besides the saved activations.
@@ -204,7 +204,7 @@ fn layer_inputs(b: &mut Builder, hidden: TensorId) -> Vec<LayerInput> {
         saved.push(b.in_layer(group.start, |b| match b.program.strategy.offloads() {
             _ if group.start == 0 => LayerInput::Embedding,
             true => LayerInput::OnHost(b.on_host("input", width)),
-            false => LayerInput::Kept(b.tensor("input", TensorKind::LayerInputs, Rows::Tokens, width)),
+            false => LayerInput::Kept(b.activation_tensor("input", TensorKind::LayerInputs, Rows::Tokens, width)),
         }));
         saved.extend(group.skip(1).map(|_| LayerInput::Overwritten(hidden)));
     }
@@ -240,8 +240,9 @@ pub(super) fn layer_with(
     let attention_norm = layer_norm(b, "attention_norm", x, Role::AttentionNorm);
     let (raw_q, q, raw_k, kv) = queries_keys_values(b, attention_norm.out, cache, &mut adapted);
     b.for_labels(|b| {
-        let attention = b.activation(SavedActivation::Attention, "attention", widths.queries);
-        let stats = b.activation(SavedActivation::Attention, "attention.stats", 2 * widths.heads);
+        // Each block of keys adds to it.
+        let attention = b.f32_activation(SavedActivation::Attention, "attention", widths.queries);
+        let stats = b.f32_activation(SavedActivation::Attention, "attention.stats", 2 * widths.heads);
         attend(b, Attended { q, kv, out: attention, stats });
         let post_attention = b.activation(SavedActivation::PostAttention, "post_attention", widths.hidden);
         let attention_output =
@@ -286,7 +287,7 @@ pub(super) fn chunk_input(b: &mut Builder, input: LayerInput) -> TensorId {
             out
         }
         LayerInput::OnHost(x) => {
-            let out = b.chunk_temporary("input", TensorKind::LayerInputs, width);
+            let out = b.temporary_activation("input", TensorKind::LayerInputs, width);
             b.push(HostCopy { x, out });
             out
         }
@@ -301,13 +302,13 @@ pub(super) fn embed(b: &mut Builder, out: TensorId) {
 
 fn layer_norm(b: &mut Builder, name: &str, x: TensorId, role: Role) -> NormOutput {
     let out = b.activation(SavedActivation::Norms, name, Widths::of(b.config()).hidden);
-    let rstd = b.activation(SavedActivation::Norms, &format!("{name}.rstd"), 1);
+    let rstd = b.f32_activation(SavedActivation::Norms, &format!("{name}.rstd"), 1);
     rms_norm(b, x, role, NormOutput { out, rstd })
 }
 
 /// The norm before the LM head (C×D).
 pub(super) fn final_norm(b: &mut Builder, x: TensorId) -> NormOutput {
-    let out = b.tensor("final_norm", TensorKind::Activations, Rows::Chunk, Widths::of(b.config()).hidden);
+    let out = b.activation_tensor("final_norm", TensorKind::Activations, Rows::Chunk, Widths::of(b.config()).hidden);
     let rstd = b.tensor("final_norm.rstd", TensorKind::Activations, Rows::Chunk, 1);
     rms_norm(b, x, Role::FinalNorm, NormOutput { out, rstd })
 }
@@ -339,10 +340,11 @@ fn queries_keys_values(
 ) -> (Option<NormInput>, TensorId, Option<TensorId>, KeysValues) {
     let Widths { queries, keys, .. } = Widths::of(b.config());
     let is_normed = b.config().family().qk_norm;
-    let cached = |b: &mut Builder, name: &str, cols| {
-        b.of_layer(SavedActivation::KeysValues, &format!("{prefix}{name}"), TensorKind::KeysValues, rows, cols)
+    let cached = |b: &mut Builder, name: &str, cols, element| {
+        b.of_layer(SavedActivation::KeysValues, TensorKind::KeysValues, (&format!("{prefix}{name}"), rows, cols, element))
     };
-    let [k, v] = ["k", "v"].map(|name| cached(b, name, keys));
+    let element = b.activation_element();
+    let [k, v] = ["k", "v"].map(|name| cached(b, name, keys, element));
     let raw_k = is_normed.then(|| b.activation(SavedActivation::KeysValues, "raw_k", keys));
     let q = b.activation(SavedActivation::Queries, "q", queries);
     let raw_q = is_normed.then(|| b.activation(SavedActivation::Queries, "raw_q", queries));
@@ -351,13 +353,13 @@ fn queries_keys_values(
     b.for_labels(|b| project(b, normed, Projection::Query, raw_q.unwrap_or(q), None, adapted));
     let k_rstd = raw_k.map(|x| {
         let groups = heads(b, b.config().num_key_value_heads);
-        let rstd = cached(b, "k.rstd", groups.count);
+        let rstd = cached(b, "k.rstd", groups.count, Element::F32);
         b.push(RmsNorm { x, weight: b.vector(Role::KeyNorm), out: k, rstd, residual: None, groups });
         rstd
     });
     let raw_q = raw_q.map(|x| {
         let groups = heads(b, b.config().num_attention_heads);
-        let rstd = b.activation(SavedActivation::Queries, "q.rstd", groups.count);
+        let rstd = b.f32_activation(SavedActivation::Queries, "q.rstd", groups.count);
         b.for_labels(|b| b.push(RmsNorm { x, weight: b.vector(Role::QueryNorm), out: q, rstd, residual: None, groups }));
         NormInput { x, rstd }
     });
@@ -381,7 +383,7 @@ fn add_to_residual(
     }
     let (saved_as, name, width) = (SavedActivation::of(projection), projection.name(), Widths::of(b.config()).hidden);
     let raw = b.activation(saved_as, &format!("raw_{name}"), width);
-    let rstd = b.activation(saved_as, &format!("{name}.rstd"), 1);
+    let rstd = b.f32_activation(saved_as, &format!("{name}.rstd"), 1);
     project(b, x, projection, raw, None, adapted);
     let groups = whole_row(b);
     b.push(RmsNorm { x: raw, weight: b.vector(norm), out, rstd, residual: Some(residual), groups });

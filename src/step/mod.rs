@@ -49,4 +49,4 @@ pub use plan::{Limits, LiveTensor, Plan};
 pub use program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program, RollOutBindings, SampleBindings};
 pub use saved_activations::{SavedActivation, SavedActivations};
 pub use strategy::{Strategy, StrategyKind};
-pub use tensor::{BINDING_ALIGNMENT, Element, Rows, SUM_BLOCK, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};
+pub use tensor::{BINDING_ALIGNMENT, Element, Precision, Rows, SUM_BLOCK, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};

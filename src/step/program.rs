@@ -10,8 +10,8 @@ use super::objective::Objective;
 use super::ops::{Op, OpKind, Operand, RowSlice, Sizes};
 use super::sampling::RollOutShape;
 use super::strategy::Strategy;
-use super::tensor::{Rows, Tensor, TensorId};
-use crate::model::{Config, ModelSpec, ParameterId, Parameters};
+use super::tensor::{Element, Precision, Rows, Tensor, TensorId, TensorKind};
+use crate::model::{ActivationDtype, Config, Dtype, ModelSpec, ParameterId, Parameters};
 
 /// The passes of a step, in execution order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -301,6 +301,18 @@ impl Program {
     /// The tensor with that index.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0 as usize]
+    }
+
+    /// How precisely an operation reads or writes an operand. Where activations are bf16, a layer's output is rounded wherever it goes, also
+    /// to the hidden state, which is f32 because its gradient overwrites it.
+    pub fn precision(&self, op: &Op, id: TensorId) -> Precision {
+        let tensor = self.tensor(id);
+        let is_hidden_state = || tensor.kind == TensorKind::HiddenGradient && op.computes_activations() && op.written().any(|out| out == id);
+        match (tensor.element, self.spec.activation_dtype) {
+            (Element::Float(Dtype::Bf16), _) => Precision::Bf16,
+            (_, ActivationDtype::Bf16) if is_hidden_state() => Precision::RoundedToBf16,
+            _ => Precision::F32,
+        }
     }
 
     /// All tensors with their indices.

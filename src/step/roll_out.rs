@@ -81,7 +81,7 @@ fn write_prompt(b: &mut Builder, shape: RollOutShape) -> Vec<KeysValues> {
     }
     // Nothing precedes the only token; attention still binds something.
     let keys = Widths::of(b.config()).keys;
-    let empty = |b: &mut Builder, name| b.tensor(name, TensorKind::KeysValues, Rows::Ring(1), keys);
+    let empty = |b: &mut Builder, name| b.activation_tensor(name, TensorKind::KeysValues, Rows::Ring(1), keys);
     let of_layer = |b: &mut Builder| KeysValues { k: empty(b, "prompt.k"), v: empty(b, "prompt.v"), k_rstd: None };
     (0..b.config().num_hidden_layers).map(|layer| b.in_layer(layer, of_layer)).collect()
 }
@@ -108,11 +108,11 @@ fn decode(b: &mut Builder, bindings: &RollOutBindings, prompt: &[KeysValues]) {
 /// Appends all layers, with the rows of a chunk between them. Returns what `layer` does for each, and the output of the last.
 fn layers<T>(b: &mut Builder, mut layer: impl FnMut(&mut Builder, TensorId, TensorId) -> T) -> (Vec<T>, TensorId) {
     let (hidden, count) = (Widths::of(b.config()).hidden, b.config().num_hidden_layers);
-    let mut x = b.in_layer(0, |b| b.tensor("input", TensorKind::Activations, Rows::Chunk, hidden));
+    let mut x = b.in_layer(0, |b| b.activation_tensor("input", TensorKind::Activations, Rows::Chunk, hidden));
     forward::embed(b, x);
     let of_layer = |number| {
         b.in_layer(number, |b| {
-            let out = b.tensor("output", TensorKind::Activations, Rows::Chunk, hidden);
+            let out = b.activation_tensor("output", TensorKind::Activations, Rows::Chunk, hidden);
             let result = layer(b, x, out);
             x = out;
             result

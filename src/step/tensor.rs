@@ -149,6 +149,17 @@ pub enum Element {
     U32,
 }
 
+/// How precisely an operation reads or writes the floats of an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// As f32.
+    F32,
+    /// As bf16: what is stored is rounded to the nearest, of two to the even one.
+    Bf16,
+    /// As f32, but rounded as bf16 when it is stored.
+    RoundedToBf16,
+}
+
 impl Element {
     /// Single precision.
     pub const F32: Element = Element::Float(Dtype::F32);
@@ -189,6 +200,14 @@ impl Tensor {
     /// The size in bytes, without alignment at the end.
     pub fn bytes(&self) -> u64 {
         u64::from(self.row_count) * self.row_bytes()
+    }
+
+    /// The values of whole rows, from bytes in the device's layout.
+    pub fn decode(&self, bytes: &[u8]) -> Vec<f32> {
+        match self.element {
+            Element::Float(dtype) => dtype.decode(bytes, self.cols),
+            Element::U32 => bytemuck::pod_collect_to_vec::<u8, u32>(bytes).into_iter().map(|value| value as f32).collect(),
+        }
     }
 
     /// Bytes of a row.

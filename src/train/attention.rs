@@ -81,7 +81,8 @@ impl Trainer {
     }
 
     async fn read(&self, id: TensorId) -> Result<Vec<f32>> {
-        Ok(bytemuck::pod_collect_to_vec(&self.executor().read(id).await?))
+        let bytes = self.executor().read(id).await?;
+        Ok(self.executor().program().tensor(id).decode(&bytes))
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::gpu::{self, Gpu, Kernels};
-use crate::model::{ModelSpec, Parameter, ParameterId, Parameters, Weights};
+use crate::model::{ActivationDtype, ModelSpec, Parameter, ParameterId, Parameters, Weights};
 use crate::reference;
 use crate::step::{Batch, Objective, Op, OpInstance, OpKind, ParameterSlice, Pass, Plan, Program, SavedActivations, Strategy, TensorId};
 
@@ -152,6 +152,8 @@ impl MixedStep {
         let tokens = batch.shape.tokens();
         // One chunk, and nothing is computed twice but logits that exceed a binding.
         let strategy = Strategy::stream(tokens, tokens).saving(SavedActivations::ALL);
+        // Its question is what kernels lose. Where activations are rounded, that would be lost in what rounding does.
+        let spec = spec.clone().with_activation_dtype(ActivationDtype::F32);
         let program = Program::gradients_for(objective, spec, batch.planned_shape(), strategy);
         let mut device = gpu::Executor::new(Kernels::new(gpu, Plan::new(program.clone(), gpu.limits())?)?).await?;
         device.load(weights).await?;

@@ -113,6 +113,8 @@ fn changes(before: &RunId, now: &RunId) -> (Vec<String>, Vec<String>) {
     if before.spec.config != now.spec.config {
         let fields = differing_fields(&before.spec.config, &now.spec.config);
         refused.push(format!("another model ({})", fields.join(", ")));
+    } else if before.spec.activation_dtype != now.spec.activation_dtype {
+        refused.push("another dtype of activations".to_owned());
     } else if before.spec != now.spec {
         refused.push("other adapters, or another dtype of frozen weights".to_owned());
     } else if before.frozen.is_some() && before.frozen != now.frozen {

@@ -91,7 +91,7 @@ sections! {
         length, tokens, same_bits, explain, train, save, at, the_model, parts,
     }
     Data { title, objective, pairs_in_batch, completions_in_batch, source, vocabulary, file, paste, use_paste, url, use_url, given, read, cut, without_labels, locked }
-    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, auto_adapter, auto_unmeasured, auto_batch, auto_most, auto_budget, auto_logits, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks }
+    Model { title, preset, own_sizes, strategy, sizes, tied, hyper_parameters, watching, rounded, chunks_unused, auto_adapter, auto_unmeasured, auto_batch, auto_most, auto_budget, auto_logits, parameters, parameters_learn, use_seed, kept, kept_nothing, kept_about, offload, adaptive_chunks, activation_dtype, activation_about }
     Controls {
         title, about, start, go_on, pause, step, reset, loading, ready, resuming, preparing, preparing_label, asking, asking_label, training, stepping, waiting, paused, stopped, recovered, waiting_for_device,
         no_adapter, no_device, no_gpu, pause_first, text_first, finished, finished_about, open_now, diverged_loss, diverged_gradient, diverged_saved, diverged_unsaved, apply_suggestion, command, command_copied,
@@ -312,7 +312,7 @@ mod tests {
     fn every_language_explains_the_marked_lines() {
         let mut marked: HashMap<&str, HashSet<&str>> = HashMap::new();
         for (kind, constants) in OpKind::ALL.iter().flat_map(|&kind| [(kind, vec![]), (kind, vec![("TILED", 1)])]) {
-            let shader = Shader { kind, constants };
+            let shader = Shader::new(kind, constants);
             let is_there = shaders::FILES.iter().any(|(stem, _)| *stem == shader.file());
             let lines = is_there.then(|| shader.listing()).into_iter().flatten().flat_map(|file| file.lines);
             for mark in lines.filter_map(|line| line.mark) {

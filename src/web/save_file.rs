@@ -11,7 +11,7 @@ pub const PREFIX_BYTES: usize = 12;
 
 /// Counts the layouts that the file has had. It goes into the header's checksum: in the file of an older page the same bytes could mean
 /// something else.
-const LAYOUT: u32 = 5;
+const LAYOUT: u32 = 6;
 
 /// What the file says before the state itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -38,7 +38,7 @@ pub fn executor(program: &Program, tuning: Tuning) -> Executor {
 
 /// The values of a tensor, in the device's layout.
 pub fn read(executor: &Executor, id: TensorId) -> Vec<f32> {
-    bytemuck::pod_collect_to_vec(&pollster::block_on(executor.read(id)).unwrap())
+    executor.program().tensor(id).decode(&pollster::block_on(executor.read(id)).unwrap())
 }
 
 /// The values of a tensor in f64, in the device's layout.

@@ -1,9 +1,10 @@
 //! A test harness for operations: a program of a few operations on random operands, run in f64 and on the device.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use streambp::gpu::{self, Tuning};
+use half::bf16;
+use streambp::gpu::{self, Shader, Tuning};
 use streambp::model::{Axis, Config, Dtype};
 use streambp::reference;
 use streambp::step::{
@@ -215,6 +216,13 @@ impl OpHarness {
         id
     }
 
+    /// The same of a dtype.
+    pub fn stored_output(&mut self, name: &str, cols: impl Into<Width>, dtype: Dtype) -> TensorId {
+        let id = self.output(name, cols);
+        self.builder.program.tensors[id.0 as usize].element = Element::Float(dtype);
+        id
+    }
+
     fn operand(&mut self, name: &str, rows: Rows, matrix_rows: Option<Axis>, cols: Width) -> TensorId {
         let width = match cols {
             Width::Padded(axis) => axis.padded(),
@@ -281,7 +289,12 @@ impl OpHarness {
 
     /// Runs the operations on the device and reads a tensor.
     pub fn on_device(self, id: TensorId) -> Vec<f32> {
-        device::read(&self.ready().run_on_device(device::own_tuning()), id)
+        self.on_device_with(device::own_tuning(), id)
+    }
+
+    /// The same with another tuning.
+    pub fn on_device_with(self, tuning: Tuning, id: TensorId) -> Vec<f32> {
+        device::read(&self.ready().run_on_device(tuning), id)
     }
 
     /// Checks gradients in f64 against finite differences of `Σ weights · out`. `gradients` are pairs of an operand and its gradient.
@@ -298,6 +311,7 @@ impl OpHarness {
 }
 
 /// A program with the values of its operands.
+#[derive(Clone)]
 struct Ready {
     program: Program,
     shape: Shape,
@@ -306,7 +320,37 @@ struct Ready {
 }
 
 impl Ready {
+    /// Checks the operations, and the same with activations in bf16, as far as their kernels take them: by default with one of the tunings,
+    /// which alternate by width.
     fn check(&self, tunings: &[Tuning], outputs: &[(TensorId, Tolerance)]) {
+        self.check_as_it_is(tunings, outputs);
+        if let Some(ready) = self.in_bf16() {
+            ready.check_as_it_is(&level::share(tunings.iter().copied(), tunings.len(), self.number()), outputs);
+        }
+    }
+
+    /// The same with activations in bf16: what one operation writes for another stays as it is, so that each is checked on its own.
+    fn in_bf16(&self) -> Option<Ready> {
+        let mut ready = self.clone();
+        let ops = || self.program.blocks.iter().flat_map(|block| &block.nodes).map(|node| &node.op);
+        let takes = |op: &Op, operand: &str| match (op, operand) {
+            (Op::DecodeAttention(_), "prompt_k" | "prompt_v" | "k" | "v") => true,
+            _ => Shader::new(op.kind(), Vec::new()).takes_activations(operand),
+        };
+        let is_free = |id: TensorId| ops().filter(|op| op.touches(id)).count() == 1 || ops().all(|op| op.written().all(|out| out != id));
+        let of = |op: &Op| op.operands().into_iter().filter(|operand| takes(op, operand.name)).map(|operand| operand.tensor).collect::<Vec<_>>();
+        let is_taken = |id: TensorId| ops().filter(|op| op.touches(id)).all(|op| of(op).contains(&id));
+        let ids: BTreeSet<TensorId> = ops().flat_map(of).filter(|&id| is_free(id) && is_taken(id) && self.operands.contains_key(&id)).collect();
+        for &id in &ids {
+            ready.program.tensors[id.0 as usize].element = Element::Float(Dtype::Bf16);
+            let values = &mut ready.operands.get_mut(&id).expect("it is an operand").values;
+            values.iter_mut().for_each(|value| *value = bf16::from_f32(*value).to_f32());
+        }
+        // The results of a token alone are too few for a norm: a sum that happens to cancel would be all of it.
+        (!ids.is_empty() && self.program.tokens() > 1).then_some(ready)
+    }
+
+    fn check_as_it_is(&self, tunings: &[Tuning], outputs: &[(TensorId, Tolerance)]) {
         let expected = self.run_reference(|_, _, value| f64::from(value));
         let are_bounded_by_terms = outputs.iter().any(|(_, tolerance)| matches!(tolerance, Tolerance::Terms(_)));
         let magnitudes = are_bounded_by_terms.then(|| self.run_reference(|_, _, value| f64::from(value.abs())));
@@ -314,8 +358,11 @@ impl Ready {
             let executor = self.run_on_device(tuning);
             for &(id, tolerance) in outputs {
                 let actual = device::read_f64(&executor, id);
-                let what = format!("{} at {:?} with {tuning:?}", self.program.tensor(id).name, self.shape);
-                check_values(&what, &actual, expected.read(id), magnitudes.as_ref().map_or(&[], |run| run.read(id)), tolerance);
+                let tensor = self.program.tensor(id);
+                let what = format!("{} in {:?} at {:?} with {tuning:?}", tensor.name, tensor.element, self.shape);
+                let is_rounded = tensor.element == Element::Float(Dtype::Bf16);
+                let magnitudes = magnitudes.as_ref().map_or(&[][..], |run| run.read(id));
+                check_values(&what, &actual, expected.read(id), magnitudes, tolerance, is_rounded);
                 let is_clean = |(value, is_padding): (&f64, &bool)| !is_padding || *value == 0.0;
                 assert!(actual.iter().zip(&self.operands[&id].padding).all(is_clean), "{what}: padding is not zero");
             }
@@ -325,10 +372,15 @@ impl Ready {
     /// The tuning of the device, and those of other classes of adapter. A kernel depends on the widths of rows, not on the batch, so by
     /// default the other classes alternate by width.
     fn classes(&self) -> Vec<Tuning> {
+        let [own, others @ ..] = &device::tunings()[..] else { panic!("the device has a tuning") };
+        [*own].into_iter().chain(level::share(others.iter().copied(), 2, self.number())).collect()
+    }
+
+    /// A number that widths of rows alone decide.
+    fn number(&self) -> usize {
         let mut hasher = DefaultHasher::new();
         self.program.tensors.iter().for_each(|tensor| tensor.cols.hash(&mut hasher));
-        let [own, others @ ..] = &device::tunings()[..] else { panic!("the device has a tuning") };
-        [*own].into_iter().chain(level::share(others.iter().copied(), 2, hasher.finish() as usize % 2)).collect()
+        hasher.finish() as usize
     }
 
     /// Runs the operations in f64. `value` maps each element of an operand.
@@ -380,18 +432,20 @@ impl Ready {
     }
 }
 
-fn check_values(what: &str, actual: &[f64], expected: &[f64], magnitudes: &[f64], tolerance: Tolerance) {
+/// What is rounded to bf16 may be off by a unit in the last place: where it lies near the middle of two, an error of f32 decides.
+fn check_values(what: &str, actual: &[f64], expected: &[f64], magnitudes: &[f64], tolerance: Tolerance, is_rounded: bool) {
+    let each = |bound: &dyn Fn(usize) -> f64| {
+        let unit = |value: f64| if is_rounded && value != 0.0 { 2f64.powf(value.abs().log2().floor() - 7.0) } else { 0.0 };
+        let bounds: Vec<f64> = expected.iter().enumerate().map(|(i, &value)| bound(i) + unit(value)).collect();
+        compare::each(what, actual, expected, &bounds)
+    };
     let result = match tolerance {
-        Tolerance::Exact => compare::each(what, actual, expected, &vec![0.0; expected.len()]),
-        Tolerance::Terms(terms) => {
-            let bound = 4.0 * f64::from(terms).sqrt() * ROUNDING;
-            let bounds: Vec<f64> = magnitudes.iter().map(|magnitude| bound * magnitude).collect();
-            compare::each(what, actual, expected, &bounds)
-        }
+        Tolerance::Exact => each(&|_| 0.0),
+        Tolerance::Terms(terms) => each(&|i| 4.0 * f64::from(terms).sqrt() * ROUNDING * magnitudes[i]),
         Tolerance::Norm(tolerance) => {
             let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-            compare::norm(what, actual, expected, tolerance)
-                .and_then(|_| compare::each(what, actual, expected, &vec![8.0 * tolerance * largest; expected.len()]))
+            let of_norm = if is_rounded { Ok(0.0) } else { compare::norm(what, actual, expected, tolerance) };
+            of_norm.and_then(|_| each(&|_| 8.0 * tolerance * largest))
         }
     };
     result.unwrap_or_else(|problem| panic!("{problem}"));

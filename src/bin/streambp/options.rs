@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use streambp::error::{Error, Result};
 use streambp::gpu::DeviceSpeed;
 use streambp::model::{
-    Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames,
+    ActivationDtype, Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames,
     WeightSource, WithAdapters, model_files, open_adapter, open_model,
 };
 use streambp::step::{
@@ -248,6 +248,9 @@ pub struct ModelOptions {
     pub model: String,
     #[command(flatten)]
     pub lora: LoraOptions,
+    /// Dtype of activations: f32, or bf16 for half the memory
+    #[arg(long, default_value = "f32", value_parser = parse_activation_dtype)]
+    pub activation_dtype: ActivationDtype,
 }
 
 /// An opened model with its training and its weight source.
@@ -299,6 +302,12 @@ impl ModelOptions {
         self.adapt(self.base(seed).await?, seed).await
     }
 
+    /// The model with its training and its dtypes, and the weight source of the adapters.
+    pub async fn spec(&self, config: &Config, seed: u64) -> Result<(ModelSpec, Adapters)> {
+        let (spec, adapters) = self.lora.open(config, seed).await?;
+        Ok((spec.with_activation_dtype(self.activation_dtype), adapters))
+    }
+
     /// The paths that the model and its adapters are read from.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let model = Some(Path::new(&self.model)).filter(|_| Preset::named(&self.model).is_none());
@@ -321,7 +330,7 @@ impl ModelOptions {
 
     /// Adds the adapters of the options to the model, if there are any.
     pub async fn adapt(&self, base: Model, seed: u64) -> Result<Opened> {
-        let (spec, adapters) = self.lora.open(&base.config, seed).await?;
+        let (spec, adapters) = self.spec(&base.config, seed).await?;
         if let Adapters::Stored(stored) = &adapters {
             note_other_base(&self.model, stored);
         }
@@ -408,6 +417,10 @@ impl LoraOptions {
 
 fn parse_projection(name: &str) -> Result<Projection, String> {
     Projection::named(name).ok_or_else(|| format!("there are {}", Projection::ALL.map(Projection::name).join(", ")))
+}
+
+fn parse_activation_dtype(name: &str) -> Result<ActivationDtype, String> {
+    ActivationDtype::named(name).ok_or_else(|| format!("there are {}", ActivationDtype::ALL.map(ActivationDtype::name).join(", ")))
 }
 
 fn parse_frozen_dtype(name: &str) -> Result<Dtype, String> {

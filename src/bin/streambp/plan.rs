@@ -65,7 +65,7 @@ impl Arguments {
 }
 
 pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode> {
-    let (spec, _) = arguments.model.lora.open(&load_config(&arguments.model.model)?, 0).await?;
+    let (spec, _) = arguments.model.spec(&load_config(&arguments.model.model)?, 0).await?;
     let objective = arguments.group.sampling(arguments.objective.objective(&arguments.samples)?)?;
     let sequences = arguments.batch.saturating_mul(objective.sequences());
     if u64::from(sequences) * u64::from(arguments.seq_len) > 1 << 31 {

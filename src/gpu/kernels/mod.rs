@@ -14,7 +14,8 @@ macro_rules! kernels {
 
         /// The dispatch of an operation for a tuning, in a block with chunks of `chunk_len` tokens. `None` for host copies.
         pub fn dispatch(program: &Program, op: &Op, tuning: &Tuning, chunk_len: u32) -> Option<Dispatch> {
-            match op { $(Op::$name(op) => op.dispatch(program, tuning, chunk_len),)* }
+            let dispatch = match op { $(Op::$name(op) => op.dispatch(program, tuning, chunk_len),)* };
+            dispatch.map(|dispatch| dispatch.with_precisions(program, op))
         }
     };
 }

@@ -1,4 +1,4 @@
-//! One thread per token and one or four pairs, for all heads.
+//! One thread per token and four pairs, for all heads; or per token and head, for all pairs.
 
 use super::kernel::Kernel;
 use crate::gpu::dispatch::{Dispatch, Grid};
@@ -13,7 +13,8 @@ impl Kernel for Rope {
         let head = program.config().head_dim.next_multiple_of(4);
         let row = program.tensor(x).cols;
         let wide = if pairs.is_multiple_of(4) { 4 } else { 1 };
-        let dispatch = Dispatch::new(OpKind::Rope, Grid::ThreadsPerToken(pairs / wide));
+        let threads = if wide > 1 { pairs / wide } else { row / head };
+        let dispatch = Dispatch::new(OpKind::Rope, Grid::ThreadsPerToken(threads));
         Some(
             if wide > 1 { dispatch.follows_tiles_of(head / 4) } else { dispatch }
                 .write("x", x)

@@ -158,6 +158,11 @@ impl Op {
         (are_siblings && is_apart).then_some(Fusion::Beside)
     }
 
+    /// Does it compute activations, rather than gradients?
+    pub(super) fn computes_activations(&self) -> bool {
+        matches!(self, Op::Embedding(_) | Op::Linear(_) | Op::RmsNorm(_))
+    }
+
     /// May operations of its kind stand beside one another in a dispatch?
     pub(super) fn has_siblings(&self) -> bool {
         self.inner().has_siblings()

@@ -1,7 +1,7 @@
 //! A run as a command line of the program.
 
 use crate::error::Result;
-use crate::model::{BINDING_BYTES, Lora, PRESETS, Projection, Training};
+use crate::model::{ActivationDtype, BINDING_BYTES, Lora, PRESETS, Projection, Training};
 use crate::step::{DpoSettings, GrpoSettings, Objective, Strategy, StrategyKind};
 use crate::train::run_file::{TASK_DISTANCE, VALIDATION_INTERVAL, parts};
 use crate::train::{ChunkLength, RewardKind, RewardSettings, RollOutSettings, Settings};
@@ -72,6 +72,7 @@ pub fn arguments(run: &Run, chunks: [ChunkLength; 2], text: &str, opens_adapters
         Training::Lora { lora, frozen } => [adapters(lora), vec![option("frozen", frozen.name())]].concat(),
         Training::Full => Vec::new(),
     });
+    options.extend(unless(ActivationDtype::F32.name(), "activation-dtype", run.spec.activation_dtype.name()));
     options.extend(optimizer(&run.settings));
     options.extend(strategy(run.settings.strategy, chunks));
     options.push(option("budget", bytes(run.budget)));

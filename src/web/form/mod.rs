@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceClass, DeviceSpeed};
-use crate::model::{Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
+use crate::model::{ActivationDtype, Config, Dtype, Layers, Lora, ModelSpec, PRESETS, Preset, Projection, Rope, Training};
 use crate::step::{
     BatchShape, DpoLossType, DpoSettings, GrpoLossType, GrpoSettings, Limits, Objective, SavedActivation, SavedActivations, Strategy,
     StrategyKind, TOKEN_TILE,
@@ -45,6 +45,8 @@ pub struct Form {
     pub offload: bool,
     /// Are chunks longer where that costs no memory?
     pub adaptive_chunks: bool,
+    /// How activations lie.
+    pub activation_dtype: ActivationDtype,
     /// Is one matrix embedding and head?
     pub tied: bool,
     /// Do adapters learn, and nothing else?
@@ -119,6 +121,7 @@ impl Default for Form {
             saved_activations: SavedActivations::NONE,
             offload: false,
             adaptive_chunks: false,
+            activation_dtype: ActivationDtype::F32,
             tied: true,
             has_adapters: false,
             targets: Projection::ALL.to_vec(),
@@ -222,6 +225,11 @@ impl Form {
         self.frozen = Dtype::named(name).unwrap_or(self.frozen);
     }
 
+    /// Chooses how activations lie, by the name of that.
+    pub fn set_activation_dtype(&mut self, name: &str) {
+        self.activation_dtype = ActivationDtype::named(name).unwrap_or(self.activation_dtype);
+    }
+
     /// The form of a run.
     pub fn of_run(run: &Run) -> Form {
         let mut form = Form { vocabulary: run.vocabulary, ..Form::default() };
@@ -242,6 +250,7 @@ impl Form {
             form.take_adapters(lora);
             form.frozen = *frozen;
         }
+        form.activation_dtype = run.spec.activation_dtype;
         form.set_settings(&run.settings);
         form.take_objective(&run.settings);
         form.set_strategy(run.settings.strategy);
@@ -405,11 +414,15 @@ impl Form {
         })
     }
 
-    /// The model, and what of it learns.
+    /// The model, what of it learns, and how its activations lie.
     ///
     /// # Errors
     /// A sentence about the field that makes no sense.
     pub fn spec(&self) -> Result<ModelSpec> {
+        Ok(self.trained()?.with_activation_dtype(self.activation_dtype))
+    }
+
+    fn trained(&self) -> Result<ModelSpec> {
         let config = self.config()?;
         if !self.has_adapters {
             return Ok(ModelSpec::from(&config));

@@ -1,7 +1,7 @@
 //! The numbers of a tensor while a step stands still.
 
 use crate::error::Result;
-use crate::step::{Element, TensorId};
+use crate::step::TensorId;
 use crate::train::Trainer;
 use crate::web::protocol::TensorView;
 
@@ -18,11 +18,7 @@ pub async fn view(trainer: &Trainer, tensor: u32) -> Result<TensorView> {
     let row_bytes = about.row_bytes();
     let rows = u64::from(about.row_count).min((MOST_BYTES / row_bytes).max(1)) as u32;
     let bytes = executor.read_range(id, 0, u64::from(rows) * row_bytes).await?;
-    let values: Vec<f32> = match about.element {
-        Element::Float(dtype) => dtype.decode(&bytes, about.cols),
-        Element::U32 => bytemuck::pod_collect_to_vec::<u8, u32>(&bytes).into_iter().map(|value| value as f32).collect(),
-    };
-    Ok(summed_up(id.0, trainer.next_instance(), [rows, about.cols], &values))
+    Ok(summed_up(id.0, trainer.next_instance(), [rows, about.cols], &about.decode(&bytes)))
 }
 
 fn summed_up(tensor: u32, turn: u64, shape: [u32; 2], values: &[f32]) -> TensorView {

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use streambp::gpu::DeviceClass;
-use streambp::model::{Dtype, Projection};
+use streambp::model::{ActivationDtype, Dtype, Projection};
 use streambp::step::{DpoLossType, GrpoLossType, Limits, StrategyKind};
 use streambp::web::form::{Adapter, Field, Form, ObjectiveChoice, SourceChoice};
 use streambp::web::model_protocol::Vocabulary;
@@ -71,6 +71,7 @@ fn changed() -> Form {
     form.saved_activations = "attention,mlp:2".parse().unwrap();
     (form.offload, form.adaptive_chunks, form.has_adapters, form.use_rslora, form.frozen) = (true, true, true, true, Dtype::Int8);
     form.targets = vec![Projection::Query, Projection::Down];
+    form.activation_dtype = ActivationDtype::Bf16;
     form
 }
 

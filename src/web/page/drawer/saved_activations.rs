@@ -1,7 +1,8 @@
-//! What the step keeps from its forward pass beside the inputs of layers, where those wait, and whether chunks are stretched.
+//! What the step keeps from its forward pass beside the inputs of layers, in which dtype and where, and whether chunks are stretched.
 
 use leptos::prelude::*;
 
+use crate::model::ActivationDtype;
 use crate::step::{SavedActivation, StrategyKind};
 use crate::web::form::Form;
 use crate::web::i18n::{T, fill};
@@ -12,6 +13,10 @@ pub fn view(settings: Settings, t: T) -> impl IntoView {
     let keeps_all = move || settings.form.with(|form| form.strategy == StrategyKind::Standard);
     // Not made anew while one is moved.
     let layers = Memo::new(move |_| settings.form.with(Form::layers));
+    let dtype = move |dtype: ActivationDtype| {
+        let is_chosen = move || settings.form.with(|form| form.activation_dtype == dtype);
+        view! { <option value=dtype.name() prop:selected=is_chosen>{dtype.name()}</option> }
+    };
     let sliders = move || SavedActivation::ALL.map(|keep| slider(settings, t, keep, layers.get()));
     view! {
         <details class:hidden=keeps_all>
@@ -27,6 +32,12 @@ pub fn view(settings: Settings, t: T) -> impl IntoView {
             on:change=move |event| settings.form.update(|form| form.adaptive_chunks = event_target_checked(&event))/>
             {t.model.adaptive_chunks}
         </label>
+        <label class="field" for="activation-dtype">{t.model.activation_dtype}</label>
+        <select id="activation-dtype" aria-describedby="activation-about"
+            on:change=move |event| settings.form.update(|form| form.set_activation_dtype(&event_target_value(&event)))>
+            {ActivationDtype::ALL.map(dtype)}
+        </select>
+        <p class="hint" id="activation-about">{t.model.activation_about}</p>
     }
 }
 
