@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use streambp::gpu::{DeviceMemory, Executor, Gpu, Kernels};
-use streambp::model::{Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
+use streambp::model::{ActivationDtype, Config, Dtype, ModelSpec, ModelType, PRESETS, Parameters, Projection};
 use streambp::step::roll_out::RollOutShape;
 use streambp::step::{
     BatchShape, DpoSettings, GrpoSettings, Limits, Objective, Plan, Program, Storage, Strategy, StrategyKind, Tensor, TensorKind,
@@ -20,7 +20,8 @@ fn plan(config: &Config, shape: BatchShape, strategy: Strategy) -> Plan {
 fn the_device_holds_what_was_planned_to_the_byte() {
     let adapted = model::lora(&PRESETS[0].config, &Projection::ALL, Dtype::Bf16);
     let full = [model::odd_config(), PRESETS[0].config.clone()].into_iter().chain(model::families()).chain(model::windows());
-    for spec in full.map(|config| ModelSpec::from(&config)).chain([adapted]) {
+    let rounded = [ModelSpec::from(&model::odd_config()), adapted.clone()].map(|spec| spec.with_activation_dtype(ActivationDtype::Bf16));
+    for spec in full.map(|config| ModelSpec::from(&config)).chain([adapted]).chain(rounded) {
         let saving = Strategy::stream(128, 64).saving("attention,keys_values:1,mlp:1".parse().unwrap());
         let plain = StrategyKind::ALL.map(|kind| Strategy::new(kind, 128, 64));
         let grouped = [saving, saving.offloading(true)].map(|strategy| strategy.with_layer_group(2));
@@ -115,6 +116,23 @@ fn a_token_more_costs_stream_no_more_than_promised() {
             let promised = 4.0 * f64::from(elements);
             assert!(per_token <= 1.02 * promised, "{}: {per_token} bytes per token, more than the promised {promised}", preset.name);
         }
+    }
+}
+
+/// `2·(L−1)·D + 4·D + (2 + 4)·2·K·E` bytes per token with activations in bf16, plus 2% for other data of a token.
+#[test]
+fn a_token_more_costs_half_with_activations_in_bf16() {
+    for preset in PRESETS {
+        let spec = ModelSpec::from(&preset.config).with_activation_dtype(ActivationDtype::Bf16);
+        let peak = |tokens| {
+            let program = Program::train(&spec, BatchShape::uniform(1, tokens), Strategy::stream(256, 128));
+            Plan::new(program, Limits::NONE).unwrap().peak_bytes()
+        };
+        let (short, long) = (1 << 14, 1 << 17);
+        let per_token = (peak(long) - peak(short)) as f64 / f64::from(long - short);
+        let Config { num_hidden_layers, hidden_size, num_key_value_heads, head_dim, .. } = preset.config;
+        let promised = 2 * (num_hidden_layers - 1) * hidden_size + 4 * hidden_size + (2 + 4) * 2 * num_key_value_heads * head_dim;
+        assert!(per_token <= 1.02 * f64::from(promised), "{}: {per_token} bytes per token, promised are {promised}", preset.name);
     }
 }
 

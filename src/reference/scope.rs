@@ -75,10 +75,10 @@ impl Scope<'_> {
         }
     }
 
-    /// Rounds the chunk's rows of a tensor, as they are stored.
+    /// Rounds the chunk's rows of a tensor, as they are stored: an f64 by its f32, since a conversion of its own looks at a part of its bits.
     pub fn round_to_bf16(&mut self, id: TensorId) {
         let [mut stored] = self.operands([id]);
-        stored.rows_mut().iter_mut().for_each(|value| *value = bf16::from_f64(*value).to_f64());
+        stored.rows_mut().iter_mut().for_each(|value| *value = bf16::from_f32(*value as f32).to_f64());
     }
 
     /// The constant that the family's norms add to their weights: 0 or 1.
