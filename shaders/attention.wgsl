@@ -30,10 +30,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
   // Keys are loaded from multiples of how many are loaded together, so that a row's sums are split in the same places wherever its chunk
   // starts.
   let first_key = first_visible$(chunk.start + tile_start) / $STEPu * $STEPu;
-  let first_key_row = first_key % params$.keys_row_modulus;
   // Of the blocks of keys, those that this dispatch is for. The bound depends on the workgroup, so that lavapipe does not specialise for it.
   let end_key = min(last_key + 1u, chunk.end_key);
-  var block = max(first_key, chunk.first_key);
+  let begin_key = max(first_key, chunk.first_key);
+  let begin_row = begin_key % params$.keys_row_modulus;
+  var block = begin_key;
   while block < end_key {
   let block_end = min((block / $BLOCKu + 1u) * $BLOCKu, last_key + 1u);
 #for t in 0..$TOKENS
@@ -46,11 +47,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     for (var key = block; key < block_end; key += $UNROLLu) {
     // Keys past the last one come after every query of the tile, so they are masked.
 #if SUBGROUP
-    let at = wrap$(first_key_row + min(key + subgroup_invocation_id, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
+    let at = wrap$(begin_row + min(key + subgroup_invocation_id, last_key) - begin_key) * params$.keys_row_vec4s + head_offset;
 #end
 #for j in 0..$UNROLL
 #if DIRECT
-    let at$j = wrap$(first_key_row + min(key + $ju, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
+    let at$j = wrap$(begin_row + min(key + $ju, last_key) - begin_key) * params$.keys_row_vec4s + head_offset;
 #end
 #for t in 0..$TOKENS
     var s$t_$j = 0.0;

@@ -37,10 +37,11 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
   let first_key = first_visible$(chunk.start + tile_start) / $STEPu * $STEPu;
-  let first_key_row = first_key % params$.keys_row_modulus;
   // Of the blocks of keys, those that this dispatch is for. The bound depends on the workgroup, so that lavapipe does not specialise for it.
   let end_key = min(last_key + 1u, chunk.end_key);
-  var block = max(first_key, chunk.first_key);
+  let begin_key = max(first_key, chunk.first_key);
+  let begin_row = begin_key % params$.keys_row_modulus;
+  var block = begin_key;
   while block < end_key {
   let block_end = min((block / $BLOCKu + 1u) * $BLOCKu, last_key + 1u);
 #for t in 0..$TOKENS
@@ -52,7 +53,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     for (var key = block; key < block_end; key += $UNROLLu) {
 #else
   for (var from_key = block; from_key < block_end; from_key += $STEPu) {
-    let at = wrap$(first_key_row + min(from_key + subgroup_invocation_id, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
+    let at = wrap$(begin_row + min(from_key + subgroup_invocation_id, last_key) - begin_key) * params$.keys_row_vec4s + head_offset;
 //: load
 #for e in 0..$HEAD_VEC4S
     let my_k$e = load_k$(at + $eu);
@@ -64,7 +65,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
     // Keys past the last one come after every query of the tile, so they are masked.
 #for j in 0..$UNROLL
 #if DIRECT
-    let at$j = wrap$(first_key_row + min(key + $ju, last_key) - first_key) * params$.keys_row_vec4s + head_offset;
+    let at$j = wrap$(begin_row + min(key + $ju, last_key) - begin_key) * params$.keys_row_vec4s + head_offset;
 #end
 #for t in 0..$TOKENS
     var s$t_$j = 0.0;

@@ -36,10 +36,10 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #end
   let head_offset = head / params$.num_key_value_groups * params$.head_vec4s;
   let first_key = first_visible$(chunk.start + tile_start) / $COLSu * $COLSu;
-  let first_key_row = first_key % params$.keys_row_modulus;
   // Of the blocks of keys, those that this dispatch is for.
   let end_key = min(last_key + 1u, chunk.end_key);
   let begin_key = max(first_key, chunk.first_key);
+  let begin_row = begin_key % params$.keys_row_modulus;
   if begin_key >= end_key { return; }
 #for t in 0..$ROWS
   var all_max$t = LOWEST$;
@@ -76,7 +76,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       for (var slice = 0u; slice < $HEAD_VEC4Su; slice += $SLICE_VEC4Su) {
 //: load
         for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
-          let row = wrap$(first_key_row + min(from_key + i / $SLICE_VEC4Su, last_key) - first_key);
+          let row = wrap$(begin_row + min(from_key + i / $SLICE_VEC4Su, last_key) - begin_key);
           key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = load_k$(row * params$.keys_row_vec4s + head_offset + slice + i % $SLICE_VEC4Su);
         }
         workgroupBarrier();
@@ -128,7 +128,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
 #for s in 0..$SLICES
 //: load
       for (var i = local_invocation_index; i < $COLSu * $SLICE_VEC4Su; i += $WORKGROUP_SIZEu) {
-        let row = wrap$(first_key_row + min(from_key + i / $SLICE_VEC4Su, last_key) - first_key);
+        let row = wrap$(begin_row + min(from_key + i / $SLICE_VEC4Su, last_key) - begin_key);
         let at = row * params$.keys_row_vec4s + head_offset + $su * $SLICE_VEC4Su + i % $SLICE_VEC4Su;
         key_tile[i / $SLICE_VEC4Su][i % $SLICE_VEC4Su] = load_v$(at);
       }

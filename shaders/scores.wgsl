@@ -10,8 +10,8 @@ fn first_visible$(token: u32) -> u32 {
   return max(segment_start$[token], first_in_window$(token));
 }
 
-// Wraps a row of a ring, counted from the row of the first key that is visible to a tile of queries. No tile has so many visible keys that
-// it wraps twice.
+// Wraps a row of a ring, counted from the row of the first key that a dispatch has for a tile of queries. No tile has so many visible keys
+// that it wraps twice. Where keys lie in several pieces, those of a dispatch lie in one of them, which looks like a ring.
 fn wrap$(row: u32) -> u32 {
   return select(row, row - params$.keys_row_modulus, row >= params$.keys_row_modulus);
 }

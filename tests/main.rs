@@ -20,6 +20,7 @@ mod labels;
 mod memory;
 mod occupancy;
 mod ops;
+mod pieces;
 mod predictor;
 mod preferences;
 mod program;

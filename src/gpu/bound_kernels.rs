@@ -1,6 +1,6 @@
 //! Kernels with bind groups: bound to the memory of a plan, ready to be encoded for any chunk.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,8 +10,11 @@ use super::device_memory::DeviceMemory;
 use super::dispatch::{BindingAccess, Group};
 use super::fusion::FusedDispatch;
 use super::kernels;
-use super::lowering::{CompiledDispatch, Kernels};
+use super::lowering::{CompiledDispatch, Kernels, LoweredOp};
 use super::part::Part;
+use super::pieces::Pieces;
+use super::pipelines::Pipeline;
+use super::transfer;
 use super::tuning::Tuning;
 use crate::step::{BINDING_ALIGNMENT, Chunk, ChunkOrder, Cost, LabelledTiles, Op, OpInstance, Plan, Program, Storage, TensorId};
 
@@ -39,8 +42,12 @@ struct Slot {
 
 /// A dispatch of one or several fused operations, ready to be encoded.
 pub(super) struct BoundDispatch {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
+    pipeline: Pipeline,
+    label: &'static str,
+    tensors: Vec<TensorId>,
+    pieces: Pieces,
+    /// A bind group for each choice of pieces of the tensors that has been needed.
+    bind_groups: RefCell<Vec<(Vec<u32>, wgpu::BindGroup)>>,
     params_offset: u32,
     groups: Vec<Group>,
     /// The number of fused operations.
@@ -54,13 +61,13 @@ impl BoundKernels {
         let chunk_slots = chunk_slots(plan.program());
         let tiles = LabelledTiles::all(plan.program().tokens());
         let mut bound = BoundKernels { gpu, plan, memory, blocks: Vec::new(), tiles, chunk_slots };
-        for ops in blocks {
-            let slot = |op: super::lowering::LoweredOp| Slot {
+        for (block, ops) in blocks.into_iter().enumerate() {
+            let slot = |(node, op): (usize, LoweredOp)| Slot {
                 params_offset: op.params_offset,
-                fused: op.fused.map(|compiled| bound.bind(&compiled)),
+                fused: op.fused.map(|compiled| bound.bind(compiled, block, node)),
                 alone: OnceCell::new(),
             };
-            let slots = ops.into_iter().map(|op| op.map(slot)).collect();
+            let slots = ops.into_iter().enumerate().map(|(node, op)| op.map(|op| slot((node, op)))).collect();
             bound.blocks.push(slots);
         }
         let bindings = &bound.program().bindings;
@@ -82,7 +89,11 @@ impl BoundKernels {
         let tensor = self.program().tensor(id);
         let end = from + bytes.len() as u64;
         assert!(end <= tensor.bytes(), "{} bytes from {from} on for {}, which has {}", bytes.len(), tensor.name, tensor.bytes());
-        self.gpu.queue.write_buffer(self.memory.buffer(&self.plan, id), self.plan.allocation(id).offset + from, bytes);
+        let mut at = 0;
+        for (buffer, offset, count) in self.memory.ranges(&self.plan, id, from..end) {
+            self.gpu.queue.write_buffer(buffer, offset, &bytes[at..at + count as usize]);
+            at += count as usize;
+        }
     }
 
     /// Sets the token tiles that operations for tokens with labels do not leave out, in submissions from now on.
@@ -106,26 +117,53 @@ impl BoundKernels {
         table
     }
 
-    fn bind(&self, compiled: &CompiledDispatch) -> BoundDispatch {
-        let CompiledDispatch { dispatch, pipeline, params_offset } = compiled;
-        let bindings = &self.program().bindings;
+    /// Binds the dispatch of the operations from `node` on of a block.
+    fn bind(&self, CompiledDispatch { dispatch, pipeline, params_offset }: CompiledDispatch, block: usize, node: usize) -> BoundDispatch {
         let tensors = dispatch.bindings.iter().map(|&(name, access, id)| {
             let tensor = self.program().tensor(id);
             let is_readable = access == BindingAccess::ReadWrite || tensor.storage == Storage::Own;
             assert!(is_readable, "{name}: {} is in the arena, but bound for reading", tensor.name);
-            self.memory.binding(&self.plan, id, tensor.bytes())
+            id
         });
-        let params = self.memory.binding(&self.plan, bindings.op_params, dispatch.len() as u64 * BINDING_ALIGNMENT);
-        let chunk = self.memory.binding(&self.plan, bindings.chunks, BINDING_ALIGNMENT);
+        let ops: Vec<&Op> = self.program().blocks[block].nodes[node..][..dispatch.len()].iter().map(|node| &node.op).collect();
+        let bound = BoundDispatch {
+            label: dispatch.source.label(),
+            tensors: tensors.collect(),
+            pieces: Pieces::of(self.program(), &ops),
+            bind_groups: RefCell::default(),
+            params_offset,
+            groups: dispatch.groups().to_vec(),
+            len: dispatch.len(),
+            pipeline,
+        };
+        // What needs no choice is bound now, and not while a step runs.
+        if bound.pieces.is_empty() {
+            self.bind_group(&bound, vec![0; bound.tensors.len()]);
+        }
+        bound
+    }
+
+    /// The bind group of a dispatch for a choice of pieces of its tensors.
+    fn bind_group(&self, dispatch: &BoundDispatch, pieces: Vec<u32>) -> wgpu::BindGroup {
+        if let Some((_, found)) = dispatch.bind_groups.borrow().iter().find(|(others, _)| *others == pieces) {
+            return found.clone();
+        }
+        let bindings = &self.program().bindings;
+        let params = self.memory.binding(&self.plan, bindings.op_params, 0, dispatch.len as u64 * BINDING_ALIGNMENT);
+        let chunk = self.memory.binding(&self.plan, bindings.chunks, 0, BINDING_ALIGNMENT);
+        let tensors = dispatch.tensors.iter().zip(&pieces).map(|(&id, &piece)| {
+            let bytes = self.program().tensor(id).piece_bytes(piece);
+            self.memory.binding(&self.plan, id, piece, bytes)
+        });
         let resources = [params, chunk].into_iter().chain(tensors);
         let entries: Vec<_> = (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
         let bind_group = self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(dispatch.source.label()),
-            layout: &pipeline.bindings,
+            label: Some(dispatch.label),
+            layout: &dispatch.pipeline.bindings,
             entries: &entries,
         });
-        let (pipeline, params_offset) = (pipeline.pipeline.clone(), *params_offset);
-        BoundDispatch { pipeline, bind_group, params_offset, groups: dispatch.groups().to_vec(), len: dispatch.len() }
+        dispatch.bind_groups.borrow_mut().push((pieces, bind_group.clone()));
+        bind_group
     }
 
     /// Is the operation a kernel rather than a host copy?
@@ -180,7 +218,7 @@ impl BoundKernels {
         let op = self.program().op(instance.block, instance.node);
         let dispatch = kernels::dispatch(self.program(), op, tuning, self.chunk_len(instance.block));
         let (slot, dispatch) = self.slot(instance).zip(dispatch).expect("copies have no kernel");
-        self.bind(&CompiledDispatch::new(&self.gpu, FusedDispatch::alone(&dispatch), slot.params_offset))
+        self.bind(CompiledDispatch::new(&self.gpu, FusedDispatch::alone(&dispatch), slot.params_offset), instance.block, instance.node)
     }
 
     /// Encodes a dispatch for a part of the chunk of an instance. The chunk's uniforms must be those of the part.
@@ -192,8 +230,9 @@ impl BoundKernels {
         part: &Part,
     ) {
         let [x, y, z] = Group::all_workgroups(&dispatch.groups, part);
-        pass.set_pipeline(&dispatch.pipeline);
-        pass.set_bind_group(0, &dispatch.bind_group, &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
+        let pieces = dispatch.tensors.iter().map(|&id| dispatch.pieces.of_part(id, part)).collect();
+        pass.set_pipeline(&dispatch.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bind_group(dispatch, pieces), &[dispatch.params_offset, self.chunk_offset(block, chunk)]);
         pass.dispatch_workgroups(x, y, z);
     }
 
@@ -223,7 +262,7 @@ impl BoundKernels {
         );
     }
 
-    /// Submits operations, followed by a copy of a range of bytes of a tensor to the start of another tensor. A dispatch with more work than
+    /// Submits operations, followed by a copy of a range of bytes of a tensor to the start of a staging buffer. A dispatch with more work than
     /// the limit is cut into parts, with a submission for each.
     pub fn submit(
         &self,
@@ -258,10 +297,8 @@ impl BoundKernels {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             self.encode(&mut pass, instances);
         }
-        if let Some((from, bytes, to)) = copy {
-            let [source, target] = [from, to].map(|id| self.memory.buffer(&self.plan, id));
-            let [from, to] = [from, to].map(|id| self.plan.allocation(id).offset);
-            encoder.copy_buffer_to_buffer(source, from + bytes.start, target, to, bytes.end - bytes.start);
+        if let Some((from, bytes, staging)) = copy {
+            transfer::copy(self, &mut encoder, from, bytes, self.memory.buffer(&self.plan, staging));
         }
         self.gpu.queue.submit([encoder.finish()])
     }

@@ -2,12 +2,13 @@
 //!
 //! Operating systems and browsers reset a device that is busy with one dispatch for seconds. So an operation with more work than a limit is
 //! cut where the same operation would be cut by shorter chunks or by its own blocks of a sum: between token tiles, and for attention between
-//! blocks of keys. Each part continues from what the one before has stored, so the results are the same bits for every limit.
+//! blocks of keys. It is also cut there if it needs several [pieces](super::pieces) of a tensor. Each part continues from what the one before has stored, so the results are the same bits for every limit.
 
 use std::ops::Range;
 
 use super::dispatch::{Grid, Group};
 use super::part::Part;
+use super::pieces::Pieces;
 use crate::step::{Chunk, Op, OpKind, Program, SUM_BLOCK, TOKEN_TILE};
 
 /// The most work of a dispatch.
@@ -48,6 +49,7 @@ impl Cut {
     /// Where an operation with that grid can be cut.
     pub fn of(kind: OpKind, grid: Grid) -> Cut {
         match grid {
+            _ if kind == OpKind::EmbeddingGrad => Cut::Tokens,
             Grid::Threads(_) | Grid::Workgroups(..) => Cut::Nowhere,
             Grid::KeyTiles { .. } => Cut::KeysAndTokens,
             _ if matches!(kind, OpKind::Attention | OpKind::AttentionQueryGrad) => Cut::TokensAndKeys,
@@ -69,22 +71,24 @@ pub struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// Parts within a limit, as far as the operations can be cut. Sums over tokens go from the last token to the first, sums over keys from
+    /// Parts within a limit, as far as the operations can be cut, each with one piece of each tensor. Sums over tokens go from the last token to the first, sums over keys from
     /// the first key to the last.
     pub fn parts(&self, limit: DispatchLimit) -> Vec<Part> {
         let cut = Cut::of(self.ops[0].kind(), self.groups[0].grid);
+        let pieces = Pieces::of(self.program, self.ops);
         let work = self.work(self.chunk);
         // Most operations have less work than a workgroup may have.
         let fits = || work <= limit.workgroup_work || self.workgroup_work(self.chunk) <= limit.workgroup_work;
-        if cut == Cut::Nowhere || (work <= limit.work && fits()) {
+        if cut == Cut::Nowhere || (work <= limit.work && fits() && !pieces.are_several_for(self.chunk)) {
             return vec![Part::whole(self.chunk)];
         }
         let mut parts = Vec::new();
         let mut rest = self.chunk;
         while rest.count > 0 {
-            let tokens = self.last_tokens(rest, cut, limit);
+            let tokens = self.last_tokens(pieces.last_tokens(rest), cut, limit);
             rest.count -= tokens.count;
-            parts.extend(self.key_ranges(tokens, cut, limit).into_iter().map(|keys| self.part(tokens, keys)));
+            let ranges = self.key_ranges(tokens, cut, limit).into_iter().flat_map(|keys| pieces.split_keys(keys, tokens));
+            parts.extend(ranges.map(|keys| self.part(tokens, keys)));
         }
         parts
     }

@@ -1,12 +1,13 @@
 //! The allocated memory of a plan: buffers on the device, and host memory for offloaded tensors. Allocation compiles nothing.
 
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 use super::buffers::{self, OwnedBuffer};
 use super::device::Gpu;
 use super::host_memory::HostMemory;
 use crate::error::Result;
-use crate::step::{Plan, TensorId};
+use crate::step::{Allocation, Plan, TensorId};
 
 /// The buffers of a plan on a device, and its host memory.
 pub struct DeviceMemory {
@@ -36,17 +37,21 @@ impl DeviceMemory {
         self.host.bytes()
     }
 
-    /// The buffer of a tensor.
+    /// The buffer of a tensor that has one.
     pub(super) fn buffer(&self, plan: &Plan, id: TensorId) -> &OwnedBuffer {
         &self.buffers[plan.allocation(id).buffer]
     }
 
-    /// A binding of the first `size` bytes of a tensor.
-    pub(super) fn binding(&self, plan: &Plan, id: TensorId, size: u64) -> wgpu::BindingResource<'_> {
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: self.buffer(plan, id),
-            offset: plan.allocation(id).offset,
-            size: NonZeroU64::new(size),
-        })
+    /// The buffer of some bytes of a tensor, with the offset of the first of them, for each piece of the tensor that has some; and their
+    /// number.
+    pub(super) fn ranges(&self, plan: &Plan, id: TensorId, bytes: Range<u64>) -> impl Iterator<Item = (&OwnedBuffer, u64, u64)> {
+        let ranges = plan.ranges(id, bytes).into_iter();
+        ranges.map(|(allocation, bytes)| (&self.buffers[allocation.buffer], allocation.offset, bytes))
+    }
+
+    /// A binding of the first `size` bytes of a tensor, or of one of its pieces.
+    pub(super) fn binding(&self, plan: &Plan, id: TensorId, piece: u32, size: u64) -> wgpu::BindingResource<'_> {
+        let Allocation { buffer, offset } = plan.pieces(id)[piece as usize];
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffers[buffer], offset, size: NonZeroU64::new(size) })
     }
 }

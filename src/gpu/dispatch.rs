@@ -253,7 +253,7 @@ impl Dispatch {
     /// Adds the row modulus of a tensor as a parameter.
     pub(super) fn row_modulus(self, name: &'static str, program: &Program, tensor: TensorId) -> Self {
         let tensor = program.tensor(tensor);
-        self.u32(name, tensor.rows.row_modulus().unwrap_or_else(|| panic!("the rows of {} are not tokens", tensor.name)))
+        self.u32(name, tensor.row_modulus().unwrap_or_else(|| panic!("the rows of {} are not tokens", tensor.name)))
     }
 
     pub(super) fn constant(mut self, name: &'static str, value: u32) -> Self {

@@ -24,6 +24,7 @@ mod lowering;
 mod memory_counter;
 mod offload;
 mod part;
+mod pieces;
 mod pipelines;
 mod predictor;
 mod profiler;

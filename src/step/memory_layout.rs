@@ -2,7 +2,7 @@
 
 use super::packing::{self, Item};
 use super::program::Program;
-use super::tensor::{BINDING_ALIGNMENT, Rows, Storage, Tensor};
+use super::tensor::{BINDING_ALIGNMENT, Rows, Storage, Tensor, TensorId};
 
 /// The allocation of a tensor: a range of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,10 @@ pub(super) type LiveRange = (u32, u32);
 /// The memory layout of a program.
 #[derive(Clone, Debug)]
 pub(super) struct MemoryLayout {
-    /// The allocation of each tensor.
-    pub allocations: Vec<Allocation>,
+    /// The allocations of the pieces of all tensors, one tensor after the other.
+    allocations: Vec<Allocation>,
+    /// Where those of each tensor begin, and the end of the last.
+    first_piece: Vec<u32>,
     /// All buffers.
     pub buffers: Vec<Buffer>,
     /// The live range of each tensor in the arena; `None` for the others, which are always alive, and for tensors that no operation
@@ -59,11 +61,18 @@ impl MemoryLayout {
     pub fn new(program: &Program, max_buffer_size: u64) -> Self {
         let ranges = live_ranges(program);
         let reserved: Vec<u64> = program.tensors.iter().map(reserved).collect();
-        let (allocations, buffers) = allocate(program, &ranges, &reserved, max_buffer_size);
+        let first_piece = first_pieces(program);
+        let (allocations, buffers) = allocate(program, &ranges, &first_piece, max_buffer_size);
         let of_block = |(block, nodes): (usize, usize)| (0..nodes).map(move |node| ProgramPoint { block, node });
         let points: Vec<ProgramPoint> = program.blocks.iter().map(|block| block.nodes.len()).enumerate().flat_map(of_block).collect();
         let alive_bytes = alive_bytes(&ranges, &reserved, points.len());
-        MemoryLayout { allocations, buffers, ranges, reserved, alive_bytes, points }
+        MemoryLayout { allocations, first_piece, buffers, ranges, reserved, alive_bytes, points }
+    }
+
+    /// The allocations of the pieces of a tensor.
+    pub fn pieces(&self, id: TensorId) -> &[Allocation] {
+        let [first, end] = [0, 1].map(|i| self.first_piece[id.0 as usize + i] as usize);
+        &self.allocations[first..end]
     }
 
     /// Bytes of all buffers.
@@ -84,13 +93,27 @@ impl MemoryLayout {
     }
 }
 
-/// Bytes of a tensor on the device. In the arena each tensor is aligned to the offset of a binding.
+/// Bytes of a tensor on the device.
 fn reserved(tensor: &Tensor) -> u64 {
+    (0..tensor.pieces()).map(|piece| reserved_piece(tensor, piece)).sum()
+}
+
+/// Bytes of a piece of a tensor on the device. In the arena each piece is aligned to the offset of a binding.
+fn reserved_piece(tensor: &Tensor, piece: u32) -> u64 {
     match tensor.storage {
-        Storage::Arena => tensor.bytes().next_multiple_of(BINDING_ALIGNMENT),
-        Storage::Own | Storage::Uniform | Storage::ReadBack => tensor.bytes(),
+        Storage::Arena => tensor.piece_bytes(piece).next_multiple_of(BINDING_ALIGNMENT),
+        Storage::Own | Storage::Uniform | Storage::ReadBack => tensor.piece_bytes(piece),
         Storage::Host => 0,
     }
+}
+
+/// The number of the first piece of each tensor, if those of all are counted, and the number of all.
+fn first_pieces(program: &Program) -> Vec<u32> {
+    let ends = program.tensors.iter().scan(0, |end, tensor| {
+        *end += tensor.pieces();
+        Some(*end)
+    });
+    [0].into_iter().chain(ends).collect()
 }
 
 /// The live range of each tensor, from the first to the last run of operations that touches it. A tensor that carries data from chunk to chunk is
@@ -118,17 +141,20 @@ fn live_ranges(program: &Program) -> Vec<Option<LiveRange>> {
     ranges
 }
 
-/// Allocates every tensor: in its own buffer, or in the arena, which is split into buffers of at most `limit` bytes.
-fn allocate(program: &Program, ranges: &[Option<LiveRange>], reserved: &[u64], limit: u64) -> (Vec<Allocation>, Vec<Buffer>) {
+/// Allocates every piece of a tensor: in its own buffer, or in the arena, which is split into buffers of at most `limit` bytes.
+fn allocate(program: &Program, ranges: &[Option<LiveRange>], first_piece: &[u32], limit: u64) -> (Vec<Allocation>, Vec<Buffer>) {
     let mut buffers = Vec::new();
-    let mut allocations = vec![Allocation { buffer: usize::MAX, offset: 0 }; program.tensors.len()];
+    let mut allocations = vec![Allocation { buffer: usize::MAX, offset: 0 }; first_piece[program.tensors.len()] as usize];
     for (id, tensor) in program.tensors().filter(|(_, t)| !matches!(t.storage, Storage::Arena | Storage::Host)) {
-        allocations[id.0 as usize].buffer = buffers.len();
-        buffers.push(Buffer { label: tensor.name.clone(), bytes: reserved[id.0 as usize], storage: tensor.storage });
+        allocations[first_piece[id.0 as usize] as usize].buffer = buffers.len();
+        buffers.push(Buffer { label: tensor.name.clone(), bytes: tensor.bytes(), storage: tensor.storage });
     }
     let bin = if limit == u64::MAX { limit } else { limit / BINDING_ALIGNMENT * BINDING_ALIGNMENT };
-    let (ids, items): (Vec<usize>, Vec<Item>) =
-        ranges.iter().enumerate().filter_map(|(id, range)| range.map(|(start, end)| (id, Item { size: reserved[id], start, end }))).unzip();
+    let alive = program.tensors.iter().zip(ranges).zip(first_piece).filter_map(|((tensor, range), &first)| Some((tensor, (*range)?, first)));
+    let pieces = alive.flat_map(|(tensor, (start, end), first)| {
+        (0..tensor.pieces()).map(move |piece| (first + piece, Item { size: reserved_piece(tensor, piece), start, end }))
+    });
+    let (ids, items): (Vec<u32>, Vec<Item>) = pieces.unzip();
     let first = buffers.len();
     for ((id, item), offset) in ids.into_iter().zip(&items).zip(packing::pack(&items, bin)) {
         let allocation = Allocation { buffer: first + (offset / bin) as usize, offset: offset % bin };
@@ -137,7 +163,7 @@ fn allocate(program: &Program, ranges: &[Option<LiveRange>], reserved: &[u64], l
         }
         let buffer = &mut buffers[allocation.buffer];
         buffer.bytes = buffer.bytes.max(allocation.offset + item.size);
-        allocations[id] = allocation;
+        allocations[id as usize] = allocation;
     }
     (allocations, buffers)
 }

@@ -25,6 +25,7 @@ mod inputs;
 mod labelled_tiles;
 mod memory_layout;
 mod packing;
+mod pieces;
 mod plan;
 mod program;
 mod recompute;

@@ -2,8 +2,10 @@
 //! allocated.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use super::adaptive_chunks;
+use super::pieces;
 use super::chunk::Chunk;
 use super::memory_layout::{Allocation, Buffer, LiveRange, MemoryLayout, ProgramPoint};
 use super::program::Program;
@@ -44,15 +46,22 @@ impl Plan {
     /// Plans a program for a device. If the strategy has adaptive chunks, the plan's program has longer chunks than `program`.
     ///
     /// # Errors
-    /// [`Error::BindingTooLarge`] with the first tensor that is larger than the device's bindings or buffers.
+    /// [`Error::BindingTooLarge`] with the first tensor that is larger than the device's bindings or buffers, and cannot lie in pieces.
     pub fn new(mut program: Program, limits: Limits) -> Result<Self> {
         if program.strategy.has_adaptive_chunks() {
             adaptive_chunks::lengthen(&mut program);
         }
         let limit = limits.binding.min(limits.buffer);
-        let is_too_large = |tensor: &&Tensor| tensor.storage != Storage::Host && tensor.bytes() > limit;
+        pieces::cut(&mut program, limit);
+        let limit_of = |tensor: &Tensor| match tensor.storage {
+            Storage::Host => u64::MAX,
+            // No kernel binds it, or a slot of it at most.
+            Storage::ReadBack | Storage::Uniform => limits.buffer,
+            Storage::Own | Storage::Arena => limit,
+        };
+        let is_too_large = |tensor: &&Tensor| tensor.piece_bytes(0) > limit_of(tensor);
         if let Some(tensor) = program.tensors.iter().find(is_too_large) {
-            let (tensor, bytes) = (tensor.name.clone(), tensor.bytes());
+            let (tensor, bytes, limit) = (tensor.name.clone(), tensor.bytes(), limit_of(tensor));
             return Err(Error::BindingTooLarge { tensor, bytes, limit, advice: program.strategy.kind.advice() });
         }
         let memory = MemoryLayout::new(&program, limits.buffer);
@@ -69,9 +78,33 @@ impl Plan {
         &self.memory.buffers
     }
 
-    /// The allocation of a tensor.
+    /// The allocations of the pieces of a tensor, in order. A tensor has one, unless no binding of the device can hold it.
+    pub fn pieces(&self, id: TensorId) -> &[Allocation] {
+        self.memory.pieces(id)
+    }
+
+    /// The allocation of a tensor that has only one piece.
+    ///
+    /// # Panics
+    /// If it has several.
     pub fn allocation(&self, id: TensorId) -> Allocation {
-        self.memory.allocations[id.0 as usize]
+        let [alone] = self.pieces(id) else { panic!("{} lies in several pieces", self.program.tensor(id).name) };
+        *alone
+    }
+
+    /// Where some bytes of a tensor are: for each piece of them, its allocation, with an offset of its first of these bytes, and their number.
+    pub fn ranges(&self, id: TensorId, bytes: Range<u64>) -> Vec<(Allocation, u64)> {
+        let mut found = Vec::new();
+        let mut first = 0;
+        for (number, allocation) in (0..).zip(self.pieces(id)) {
+            let end = first + self.program.tensor(id).piece_bytes(number);
+            let (from, to) = (bytes.start.max(first), bytes.end.min(end));
+            if from < to {
+                found.push((Allocation { offset: allocation.offset + from - first, ..*allocation }, to - from));
+            }
+            first = end;
+        }
+        found
     }
 
     /// Bytes of a tensor on the device, alignment included; zero for tensors that are offloaded to the host.

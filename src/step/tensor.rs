@@ -184,9 +184,36 @@ pub struct Tensor {
     pub element: Element,
     /// Its memory.
     pub storage: Storage,
+    /// Rows of a piece. A tensor of tokens that no binding of the device can hold lies in several pieces, each with memory of its own; token i
+    /// is in piece `i / piece_rows`. [`Tensor::WHOLE`] for all others.
+    pub piece_rows: u32,
 }
 
 impl Tensor {
+    /// The rows of a piece of a tensor that has only one.
+    pub const WHOLE: u32 = u32::MAX;
+
+    /// The number of pieces.
+    pub fn pieces(&self) -> u32 {
+        self.row_count.div_ceil(self.piece_rows).max(1)
+    }
+
+    /// Is it in several pieces?
+    pub fn is_in_pieces(&self) -> bool {
+        self.piece_rows != Tensor::WHOLE
+    }
+
+    /// The size of a piece in bytes, without alignment at the end.
+    pub fn piece_bytes(&self, piece: u32) -> u64 {
+        let first = u64::from(piece) * u64::from(self.piece_rows);
+        (u64::from(self.row_count) - first).min(self.piece_rows.into()) * self.row_bytes()
+    }
+
+    /// The row modulus for kernels, which have a piece at a time: [`Rows::row_modulus`], or the rows of a piece.
+    pub fn row_modulus(&self) -> Option<u32> {
+        self.rows.row_modulus().map(|modulus| if self.is_in_pieces() { self.piece_rows } else { modulus })
+    }
+
     /// Sets the number of rows of a tensor whose rows are not tokens.
     pub(super) fn set_rows(&mut self, count: u32) {
         (self.rows, self.row_count) = (Rows::Fixed(count), count);

@@ -19,7 +19,8 @@ impl Kernel for EmbeddingGrad {
                 .u32("row_vec4s", vec4s(program, d_weight))
                 .u32("first_id", first_id)
                 .u32("ids", program.tensor(d_weight).row_count.min(program.config().vocab_size - first_id))
-                .f32("scale", program.config().embedding_scale() as f32),
+                .f32("scale", program.config().embedding_scale() as f32)
+                .row_modulus("d_out_row_modulus", program, d_out),
         )
     }
 }

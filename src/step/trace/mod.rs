@@ -10,10 +10,10 @@ mod schedule;
 use pickle::{MemoIndex, Pickle};
 use schedule::Schedule;
 
-use super::memory_layout::ProgramPoint;
+use super::memory_layout::{Allocation, ProgramPoint};
 use super::plan::Plan;
 use super::program::{Node, Program};
-use super::tensor::{Storage, TensorId};
+use super::tensor::{BINDING_ALIGNMENT, Storage, TensorId};
 
 /// The most events that the page can still show. Beyond that, chunks in the middle of a block are left out.
 const MOST_EVENTS: u64 = 200_000;
@@ -167,26 +167,32 @@ impl<'a> Writer<'a> {
     }
 
     fn allocate(&mut self, id: TensorId, instance: u64, chunk: Option<u32>) {
-        self.open_event(&self.block_event("alloc", id, instance));
-        self.pickle.name("frames");
-        let memoized = self.tensor_frames(id, instance, chunk);
-        self.frames[id.0 as usize] = Some(memoized);
-        self.close_event();
+        for event in self.block_events("alloc", id, instance) {
+            self.open_event(&event);
+            self.pickle.name("frames");
+            let memoized = self.tensor_frames(id, instance, chunk);
+            self.frames[id.0 as usize] = Some(memoized);
+            self.close_event();
+        }
     }
 
     fn free(&mut self, id: TensorId, instance: u64) {
-        for action in ["free_requested", "free_completed"] {
-            self.open_event(&self.block_event(action, id, instance));
+        for event in ["free_requested", "free_completed"].map(|action| self.block_events(action, id, instance)).into_iter().flatten() {
+            self.open_event(&event);
             self.pickle.name("frames");
             self.pickle.get(self.frames[id.0 as usize].expect("what is freed was allocated"));
             self.close_event();
         }
     }
 
-    fn block_event(&self, action: &'static str, id: TensorId, instance: u64) -> Event {
-        let allocation = self.plan.allocation(id);
-        let address = self.addresses[allocation.buffer] + allocation.offset;
-        Event { action, instance, address, bytes: self.plan.reserved(id), category: self.program.tensor(id).kind.name() }
+    /// An event for each piece of a tensor.
+    fn block_events(&self, action: &'static str, id: TensorId, instance: u64) -> Vec<Event> {
+        let tensor = self.program.tensor(id);
+        let event = |(piece, allocation): (u32, &Allocation)| {
+            let address = self.addresses[allocation.buffer] + allocation.offset;
+            Event { action, instance, address, bytes: tensor.piece_bytes(piece).next_multiple_of(BINDING_ALIGNMENT), category: tensor.kind.name() }
+        };
+        (0..).zip(self.plan.pieces(id)).map(event).collect()
     }
 
     /// A note in the list of events.
