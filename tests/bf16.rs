@@ -62,7 +62,11 @@ fn strategies(tokens: u32) -> Vec<Strategy> {
 }
 
 fn specs() -> Vec<ModelSpec> {
-    let deep = |config: Config| Config { num_hidden_layers: 3, sliding_layers: [config.sliding_layers, vec![true; 3]].concat()[..3].to_vec(), ..config };
+    let deep = |config: Config| Config {
+        num_hidden_layers: 3,
+        sliding_layers: [config.sliding_layers, vec![true; 3]].concat()[..3].to_vec(),
+        ..config
+    };
     let windows = model::windows().into_iter().filter(|config| config.num_hidden_layers == 2).map(deep);
     let full = model::families().into_iter().chain(windows);
     let adapted = [
@@ -72,7 +76,11 @@ fn specs() -> Vec<ModelSpec> {
     ];
     // Sums of several blocks, which registers hold.
     let wide = Config { hidden_size: 1040, intermediate_size: 1100, num_hidden_layers: 2, ..model::odd_config() };
-    full.map(|config| ModelSpec::from(&config)).chain(adapted).chain([ModelSpec::from(&wide), model::lora(&wide, &Projection::ALL, Dtype::Bf16)]).map(in_bf16).collect()
+    full.map(|config| ModelSpec::from(&config))
+        .chain(adapted)
+        .chain([ModelSpec::from(&wide), model::lora(&wide, &Projection::ALL, Dtype::Bf16)])
+        .map(in_bf16)
+        .collect()
 }
 
 #[test]
@@ -105,7 +113,8 @@ fn worst_error(spec: &ModelSpec, found: &[Vec<f64>], exact: &[Vec<f64>]) -> (f64
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
     let parameters = Parameters::new(spec);
     let named: Vec<_> = parameters.trainable().map(|(_, parameter)| parameter).collect();
-    let of_layer = |layer| norm(&mut named.iter().zip(exact).filter(|(p, _)| p.layer == layer).flat_map(|(_, values)| values.iter().copied()));
+    let of_layer =
+        |layer| norm(&mut named.iter().zip(exact).filter(|(p, _)| p.layer == layer).flat_map(|(_, values)| values.iter().copied()));
     let errors = named.iter().zip(found.iter().zip(exact)).map(|(parameter, (found, exact))| {
         let distance = norm(&mut found.iter().zip(exact).map(|(&found, exact)| found - exact));
         let size = norm(&mut exact.iter().copied()).max(0.01 * of_layer(parameter.layer));
@@ -142,7 +151,8 @@ fn gradients_are_as_close_to_float64_as_rounding_allows() {
         let in_f32 = spec.clone().with_activation_dtype(ActivationDtype::F32);
         let (loss, exact) = model::reference_step(in_f32, &weights, &batch, Strategy::STANDARD);
         let (_, rounded) = model::reference_step(&spec, &weights, &batch, Strategy::STANDARD);
-        let [(of_device, name), (of_reference, _)] = [worst_error(&spec, &widened(&found.gradients), &exact), worst_error(&spec, &rounded, &exact)];
+        let [(of_device, name), (of_reference, _)] =
+            [worst_error(&spec, &widened(&found.gradients), &exact), worst_error(&spec, &rounded, &exact)];
         let what = format!("{:?}: {name} is off by {of_device:.2e}, the reference by {of_reference:.2e}", spec.config.model_type);
         assert!((f64::from(found.loss) - loss).abs() < 1e-3 * loss, "{} and {loss}", found.loss);
         assert!(of_device < 6e-2 && of_device < 1.5 * of_reference, "{what}");
@@ -196,7 +206,8 @@ fn check_stored(what: &str, found: &[f64], expected: &[f64], is_rounded: bool) {
 #[test]
 fn only_activations_are_rounded() {
     let spec = in_bf16(&model::families().pop().unwrap());
-    let program = Program::gradients(&spec, model::batch(&spec.config, &[200], 7).shape, Strategy::CHECKPOINT.saving(SavedActivations::ALL));
+    let program =
+        Program::gradients(&spec, model::batch(&spec.config, &[200], 7).shape, Strategy::CHECKPOINT.saving(SavedActivations::ALL));
     for (_, tensor) in program.tensors() {
         let name = tensor.name.rsplit_once("layers.").map_or(&*tensor.name, |(_, name)| name.split_once('.').unwrap().1);
         let is_rounded = tensor.element == Element::Float(Dtype::Bf16);

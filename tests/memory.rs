@@ -245,10 +245,15 @@ fn no_buffer_is_larger_than_the_device_allows() {
 
 #[test]
 fn a_tensor_that_cannot_be_bound_is_named() {
-    let program = Program::train(&PRESETS[0].config, BatchShape::uniform(1, 5000), Strategy::STANDARD);
-    let limits = Limits { buffer: 1 << 30, binding: 5000 * 384 * 4 - 1 };
-    let error = Plan::new(program, limits).unwrap_err().to_string();
-    assert!(error.contains("layers.0.gate") && error.contains("the strategy stream"), "{error}");
+    let program = |strategy| Program::train(&PRESETS[0].config, BatchShape::uniform(1, 5000), strategy);
+    let limits = Limits { buffer: 1 << 30, binding: 2500 * 384 * 4 - 1 };
+    let error = Plan::new(program(Strategy::stream(2500, 64)), limits).unwrap_err().to_string();
+    assert!(error.contains("layers.0.gate") && error.contains("shorter chunks"), "{error}");
+    // Where a chunk is the batch, its tensors lie in pieces.
+    for strategy in [Strategy::STANDARD, Strategy::stream(64, 64)] {
+        let plan = Plan::new(program(strategy), limits).unwrap();
+        assert!(plan.program().tensors.iter().all(|tensor| tensor.piece_bytes(0) <= limits.binding));
+    }
 }
 
 #[test]

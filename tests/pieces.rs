@@ -2,7 +2,7 @@
 
 use streambp::gpu::{Executor, Kernels, Tuning};
 use streambp::model::{ActivationDtype, Config, Dtype, ModelSpec, Projection};
-use streambp::step::{Batch, Limits, Plan, Program, SavedActivations, Strategy, Tensor};
+use streambp::step::{Batch, Limits, Plan, Program, SavedActivations, Strategy, Tensor, TensorKind};
 
 use crate::support::model::{self, DeviceStep};
 use crate::support::{device, level};
@@ -61,4 +61,26 @@ fn the_same_bits_in_pieces() {
             assert!(cut.bits() == whole.bits(), "{:?}, {lengths:?}, {strategy:?}", spec.config.model_type);
         }
     }
+}
+
+/// A step whose hidden state, keys and values each need three bindings of the adapter itself, as lavapipe has them (128 MiB), and the same in
+/// bindings of a third of that. It takes minutes, so only `--all` runs it.
+#[test]
+fn three_bindings_of_the_adapter() {
+    let limits = device::gpu().limits();
+    if !level::is_exhaustive() || limits.binding > 128 << 20 {
+        return;
+    }
+    let config = Config { vocab_size: 64, ..Config::llama([1024, 64, 1, 16, 16, 64]) };
+    let spec = model::lora(&config, &[Projection::Query, Projection::Value], Dtype::Bf16);
+    let batch = model::batch(&config, &[512; 136], 13);
+    let steps = [limits, Limits { binding: limits.binding / 3, ..limits }].map(|limits| {
+        let program = Program::gradients(&spec, batch.shape.clone(), Strategy::stream(1024, 1024));
+        let plan = Plan::new(program, limits).unwrap();
+        for kind in [TensorKind::HiddenGradient, TensorKind::KeysValues, TensorKind::KeysValuesGradients] {
+            assert!(plan.program().tensors.iter().any(|tensor| tensor.kind == kind && tensor.pieces() >= 3), "{kind:?}");
+        }
+        step(&spec, &batch, Strategy::stream(1024, 1024), device::own_tuning(), limits).0
+    });
+    assert!(steps[0].bits() == steps[1].bits());
 }

@@ -131,7 +131,9 @@ impl Expanded {
                 None => {}
                 Some(["include", stem]) if is_wanted => self.include(shaders::code(stem), names),
                 Some(["include", _]) => {}
-                Some(["insert", stem]) if is_wanted => self.text += &Expanded::new(shaders::code(stem), names.constants, names.operands).text,
+                Some(["insert", stem]) if is_wanted => {
+                    self.text += &Expanded::new(shaders::code(stem), names.constants, names.operands).text;
+                }
                 Some(["insert", _]) => {}
                 Some(["tensor", name, ..]) if is_wanted => self.tensor(name, names),
                 Some(["tensor", ..]) => {}

@@ -103,7 +103,17 @@ impl Builder {
         let (sequences, tokens) = (self.program.batch.lengths().len() as u32, self.tokens());
         let mut add = |name: &str, rows, cols, element| {
             let (kind, row_count, name) = (TensorKind::Batch, row_count(rows, tokens), name.to_owned());
-            self.push_tensor(Tensor { name, kind, layer: None, rows, row_count, cols, element, storage: Storage::Own, piece_rows: Tensor::WHOLE })
+            self.push_tensor(Tensor {
+                name,
+                kind,
+                layer: None,
+                rows,
+                row_count,
+                cols,
+                element,
+                storage: Storage::Own,
+                piece_rows: Tensor::WHOLE,
+            })
         };
         match objective {
             Objective::CrossEntropy => {}
@@ -365,7 +375,17 @@ impl Builder {
     fn tensor_of(&mut self, name: &str, kind: TensorKind, rows: Rows, cols: u32, element: Element) -> TensorId {
         let row_count = row_count(rows, self.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
-        self.push_tensor(Tensor { name, kind, layer: self.layer, rows, row_count, cols, element, storage: Storage::Arena, piece_rows: Tensor::WHOLE })
+        self.push_tensor(Tensor {
+            name,
+            kind,
+            layer: self.layer,
+            rows,
+            row_count,
+            cols,
+            element,
+            storage: Storage::Arena,
+            piece_rows: Tensor::WHOLE,
+        })
     }
 
     /// Adds a tensor of N rows in host memory. Chunks in flight to the host need staging buffers that the host can map.
@@ -548,7 +568,10 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
     let slot = BINDING_ALIGNMENT as u32 / 4;
     let mut add = |name: &str, kind, rows, cols, element, storage| {
         let row_count = row_count(rows, tokens);
-        push(tensors, Tensor { name: name.to_owned(), kind, layer: None, rows, row_count, cols, element, storage, piece_rows: Tensor::WHOLE })
+        push(
+            tensors,
+            Tensor { name: name.to_owned(), kind, layer: None, rows, row_count, cols, element, storage, piece_rows: Tensor::WHOLE },
+        )
     };
     let mut of_tokens = |name, element| add(name, TensorKind::Batch, Rows::Tokens, 1, element, Storage::Own);
     let [input_ids, labels, segment_start, token_order] =

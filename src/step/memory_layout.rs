@@ -150,7 +150,8 @@ fn allocate(program: &Program, ranges: &[Option<LiveRange>], first_piece: &[u32]
         buffers.push(Buffer { label: tensor.name.clone(), bytes: tensor.bytes(), storage: tensor.storage });
     }
     let bin = if limit == u64::MAX { limit } else { limit / BINDING_ALIGNMENT * BINDING_ALIGNMENT };
-    let alive = program.tensors.iter().zip(ranges).zip(first_piece).filter_map(|((tensor, range), &first)| Some((tensor, (*range)?, first)));
+    let alive =
+        program.tensors.iter().zip(ranges).zip(first_piece).filter_map(|((tensor, range), &first)| Some((tensor, (*range)?, first)));
     let pieces = alive.flat_map(|(tensor, (start, end), first)| {
         (0..tensor.pieces()).map(move |piece| (first + piece, Item { size: reserved_piece(tensor, piece), start, end }))
     });

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::adaptive_chunks;
-use super::pieces;
 use super::chunk::Chunk;
 use super::memory_layout::{Allocation, Buffer, LiveRange, MemoryLayout, ProgramPoint};
+use super::pieces;
 use super::program::Program;
 use super::tensor::{Storage, Tensor, TensorId, TensorKind};
 use crate::error::{Error, Result};
@@ -24,6 +24,10 @@ pub struct Limits {
 impl Limits {
     /// No limits: to plan what a step would need.
     pub const NONE: Limits = Limits { buffer: u64::MAX, binding: u64::MAX };
+    /// What browsers allow on most GPUs.
+    pub const WEBGPU: Limits = Limits { buffer: 2 << 30, binding: (2 << 30) - 4 };
+    /// What wgpu allows on Vulkan: the drivers of GPUs have larger buffers than can be bound at once.
+    pub const VULKAN: Limits = Limits { buffer: u64::MAX, binding: (2 << 30) - 4 };
 }
 
 /// A tensor that is alive at a program point.

@@ -307,7 +307,8 @@ impl Program {
     /// to the hidden state, which is f32 because its gradient overwrites it.
     pub fn precision(&self, op: &Op, id: TensorId) -> Precision {
         let tensor = self.tensor(id);
-        let is_hidden_state = || tensor.kind == TensorKind::HiddenGradient && op.computes_activations() && op.written().any(|out| out == id);
+        let is_hidden_state =
+            || tensor.kind == TensorKind::HiddenGradient && op.computes_activations() && op.written().any(|out| out == id);
         match (tensor.element, self.spec.activation_dtype) {
             (Element::Float(Dtype::Bf16), _) => Precision::Bf16,
             (_, ActivationDtype::Bf16) if is_hidden_state() => Precision::RoundedToBf16,

@@ -40,7 +40,7 @@ impl StrategyKind {
     /// How an error message that suggests less memory continues.
     pub(crate) fn advice(self) -> &'static str {
         match self {
-            StrategyKind::Stream => "",
+            StrategyKind::Stream => ", shorter chunks",
             _ => ", the strategy stream",
         }
     }

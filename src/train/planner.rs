@@ -1,6 +1,7 @@
 //! The planner: plans a training step within a memory budget, and searches for strategies and sequence lengths that fit.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use super::search::largest_within;
 use crate::error::{Error, Result};
@@ -82,7 +83,7 @@ pub fn fastest_strategy(
     speed: &DeviceSpeed,
 ) -> Option<Strategy> {
     let predictor = RefCell::new(Predictor::new(*speed));
-    let search = Search { objective, spec, shape, budget, limits, predictor };
+    let search = Search { objective, spec, shape, budget, limits, predictor, peaks: RefCell::default() };
     let order = search.worth_saving();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
@@ -102,6 +103,8 @@ struct Search<'a> {
     budget: u64,
     limits: Limits,
     predictor: RefCell<Predictor>,
+    /// The peaks that have been found.
+    peaks: RefCell<HashMap<Strategy, Option<u64>>>,
 }
 
 impl Search<'_> {
@@ -112,6 +115,7 @@ impl Search<'_> {
     /// The predicted time of a step and its peak in bytes. `None` if a tensor exceeds a binding.
     fn cost(&self, strategy: Strategy) -> Option<(f64, u64)> {
         let plan = Plan::new(self.program(strategy), self.limits).ok()?;
+        self.peaks.borrow_mut().insert(strategy, Some(plan.peak_bytes()));
         Some((self.predictor.borrow_mut().step_seconds(plan.program()), plan.peak_bytes()))
     }
 
@@ -119,8 +123,18 @@ impl Search<'_> {
         self.cost(strategy).map_or(f64::INFINITY, |(seconds, _)| seconds)
     }
 
+    /// The peak in bytes. `None` if a tensor exceeds a binding.
+    fn peak(&self, strategy: Strategy) -> Option<u64> {
+        let found = self.peaks.borrow().get(&strategy).copied();
+        found.unwrap_or_else(|| {
+            let bytes = peak(self.objective, self.spec, self.shape, strategy, self.limits);
+            self.peaks.borrow_mut().insert(strategy, bytes);
+            bytes
+        })
+    }
+
     fn fits(&self, strategy: Strategy) -> bool {
-        fits(self.objective, self.spec, self.shape, strategy, self.budget, self.limits)
+        self.peak(strategy).is_some_and(|bytes| bytes <= self.budget)
     }
 
     /// The strategy with the smallest groups of layers with which it fits, if there are any. A group keeps fewer inputs and more keys and
@@ -159,7 +173,7 @@ impl Search<'_> {
                 (0..).zip(order).fold(SavedActivations::NONE, |saved, (place, &activation)| saved.with(activation, layers_of(place)));
             strategy.saving(saved)
         };
-        let peak = |count: u32| peak(self.objective, self.spec, self.shape, saving(count), self.limits);
+        let peak = |count: u32| self.peak(saving(count));
         let (none, all) = (peak(0).unwrap_or(self.budget), order.len() as u32 * layers);
         match peak(all) {
             Some(bytes) if bytes <= self.budget => saving(all),

@@ -338,9 +338,11 @@ impl Ready {
             _ => Shader::new(op.kind(), Vec::new()).takes_activations(operand),
         };
         let is_free = |id: TensorId| ops().filter(|op| op.touches(id)).count() == 1 || ops().all(|op| op.written().all(|out| out != id));
-        let of = |op: &Op| op.operands().into_iter().filter(|operand| takes(op, operand.name)).map(|operand| operand.tensor).collect::<Vec<_>>();
+        let of =
+            |op: &Op| op.operands().into_iter().filter(|operand| takes(op, operand.name)).map(|operand| operand.tensor).collect::<Vec<_>>();
         let is_taken = |id: TensorId| ops().filter(|op| op.touches(id)).all(|op| of(op).contains(&id));
-        let ids: BTreeSet<TensorId> = ops().flat_map(of).filter(|&id| is_free(id) && is_taken(id) && self.operands.contains_key(&id)).collect();
+        let ids: BTreeSet<TensorId> =
+            ops().flat_map(of).filter(|&id| is_free(id) && is_taken(id) && self.operands.contains_key(&id)).collect();
         for &id in &ids {
             ready.program.tensors[id.0 as usize].element = Element::Float(Dtype::Bf16);
             let values = &mut ready.operands.get_mut(&id).expect("it is an operand").values;

@@ -4,6 +4,7 @@ mod chores;
 mod circles;
 mod gpu;
 mod jobs;
+mod lengths;
 mod measurements;
 mod names;
 mod page;
@@ -41,6 +42,7 @@ Usage: cargo xtask <command>
                                    all [default: 100]; PART is memory, page, fuzz, kills, disks or options
   gpu [--built | --tables]         test and measure the adapter at hand in five minutes, into docs/measurements and docs/performance.md;
                                    --built takes what was built before, --tables only writes the tables again
+  lengths                          plan the published models, into the table of docs/planning.md
   peers [ARGUMENTS]                benchmark against other trainers; see peers/README.md";
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["gpu"] => gpu::gpu(false)?,
         ["gpu", "--built"] => gpu::gpu(true)?,
         ["gpu", "--tables"] => measurements::write_document()?,
+        ["lengths"] => lengths::write()?,
         ["peers", rest @ ..] => peers::peers(rest)?,
         ["fixtures", rest @ ..] => chores::fixtures(rest)?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),

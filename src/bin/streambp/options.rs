@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use streambp::error::{Error, Result};
 use streambp::gpu::DeviceSpeed;
 use streambp::model::{
-    ActivationDtype, Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter, TensorNames,
-    WeightSource, WithAdapters, model_files, open_adapter, open_model,
+    ActivationDtype, Config, Directory, Dtype, Layers, Lora, Model, ModelSpec, Parameter, Preset, Projection, RandomInit, StoredAdapter,
+    TensorNames, WeightSource, WithAdapters, model_files, open_adapter, open_model,
 };
 use streambp::step::{
     BatchShape, DpoLossType, DpoSettings, GrpoLossType, GrpoSettings, ImportanceSamplingLevel, Limits, Objective, SavedActivations,

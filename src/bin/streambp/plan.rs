@@ -42,25 +42,36 @@ pub struct Arguments {
     /// Device whose speed is assumed: h100, rtx-4060, m1 or iris-xe; or this, the adapter at hand. Also prints the predicted time of a step
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
+    /// Limits of buffers and bindings: webgpu (2 GiB each), vulkan (bindings of 2 GiB) or none [default: those of the adapter with --device
+    /// this, otherwise webgpu]
+    #[arg(long, value_parser = ["webgpu", "vulkan", "none"])]
+    limits: Option<String>,
     /// File for the memory of the step over time, to open at https://pytorch.org/memory_viz
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }
 
 impl Arguments {
-    /// The name and the speed of the device, if one is named.
-    async fn device(&self, session: Session<'_>) -> Result<Option<(String, DeviceSpeed)>> {
-        Ok(match self.device.as_deref() {
-            None => None,
+    /// The name and the speed of the device, if one is named, and the limits.
+    async fn device(&self, session: Session<'_>) -> Result<(Option<(String, DeviceSpeed)>, Limits)> {
+        let (device, of_device) = match self.device.as_deref() {
+            None => (None, Limits::WEBGPU),
             Some("this") => {
                 let gpu = session.open().await?;
-                Some((gpu.name().to_owned(), session.ceilings(&gpu).await?.into()))
+                (Some((gpu.name().to_owned(), session.ceilings(&gpu).await?.into())), gpu.limits())
             }
             Some(name) => {
                 let class: DeviceClass = name.parse()?;
-                Some((class.title.to_owned(), class.speed()))
+                (Some((class.title.to_owned(), class.speed())), Limits::WEBGPU)
             }
-        })
+        };
+        let limits = match self.limits.as_deref() {
+            None => of_device,
+            Some("vulkan") => Limits::VULKAN,
+            Some("none") => Limits::NONE,
+            Some(_) => Limits::WEBGPU,
+        };
+        Ok((device, limits))
     }
 }
 
@@ -72,10 +83,10 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
         return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
     }
     let shape = BatchShape::uniform(sequences, arguments.seq_len);
-    let device = arguments.device(session).await?;
+    let (device, limits) = arguments.device(session).await?;
     let speed = &device.as_ref().map_or_else(|| DeviceClass::TYPICAL.speed(), |(_, speed)| *speed);
-    let (strategy, auto) = arguments.strategy.resolve(objective, &spec, &shape, arguments.budget, Limits::NONE, speed);
-    let plan = Plan::new(Program::train_for(objective, &spec, shape, strategy), Limits::NONE)?;
+    let (strategy, auto) = arguments.strategy.resolve(objective, &spec, &shape, arguments.budget, limits, speed);
+    let plan = Plan::new(Program::train_for(objective, &spec, shape, strategy), limits)?;
     let program = plan.program();
     if let Some(path) = &arguments.trace {
         refuse_to_replace("--trace", path, arguments.model.paths())?;
@@ -99,6 +110,7 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
         "offload": strategy.offloads(),
         "fixed_chunks": !strategy.has_adaptive_chunks(),
         "layer_group": strategy.layer_group(spec.config.num_hidden_layers),
+        "activation_dtype": spec.activation_dtype.name(),
     });
     if let Some((name, speed)) = &device {
         document["device"] = json!(name);
@@ -108,8 +120,8 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     if let Some(budget) = arguments.budget {
         // In a tight budget `auto` goes down to a tile.
         let furthest = if auto.is_some() { arguments.strategy.with_chunk(TOKEN_TILE) } else { strategy };
-        document["max_seq_len"] = json!(longest_sequence(objective, &spec, sequences, furthest, budget, Limits::NONE));
-        fastest = fastest_strategy(objective, &spec, &program.batch, budget, Limits::NONE, speed);
+        document["max_seq_len"] = json!(longest_sequence(objective, &spec, sequences, furthest, budget, limits));
+        fastest = fastest_strategy(objective, &spec, &program.batch, budget, limits, speed);
         document["fastest"] = fastest.map_or(Value::Null, |strategy| options_of(strategy, program));
     }
     if session.json {

@@ -2,9 +2,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use streambp::error::{Error, Result};
-use streambp::model::{Config, Parameters, Weights};
-use streambp::step::{Batch, Limits, Objective, Plan, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
+use streambp::error::Result;
+use streambp::model::{ActivationDtype, Config, Parameters, Weights};
+use streambp::step::{Batch, Objective, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
 use streambp::train::run_file::{OWN, TASK_DISTANCE};
 use streambp::train::{
     Dataset, OperationError, Task, VerifyReport, batch_of_objective, errors_by_operation, errors_in_f64, verify, with_reference,
@@ -12,7 +12,7 @@ use streambp::train::{
 
 use crate::options::{ModelOptions, ObjectiveOptions, Opened, SampleOptions, human_bytes, room_for_prompts};
 use crate::output;
-use crate::session::Session;
+use crate::session::{Session, plan_all};
 use crate::text::DataOptions;
 
 #[derive(Args)]
@@ -84,7 +84,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let strategies = strategies(&arguments.chunks, shape.tokens());
     let programs = strategies.iter().map(|&strategy| Program::gradients_for(objective, &spec, shape.clone(), strategy));
     let gpu = session.open().await?;
-    let plans = plans(programs, gpu.limits())?;
+    let plans = plan_all(programs, gpu.limits())?;
     let gpu = session.tune(gpu, &spec).await?;
     let batch = with_reference(&gpu, objective, &spec, &values, batch).await?;
     let bar = ProgressBar::no_length();
@@ -96,9 +96,12 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let (mut report, gradients) = verify(&gpu, plans, &values, &batch, progress).await?;
     if !arguments.no_reference {
         let weights = Weights::read(&values, Parameters::new(&spec).iter().map(|(_, parameter)| parameter)).await?;
-        match arguments.by_operation {
-            true => report.set_errors_by_operation(errors_by_operation(&gpu, objective, &spec, &weights, &batch, progress).await?),
-            false => report.set_errors(&errors_in_f64(objective, &spec, &weights, &batch, &gradients)),
+        if arguments.by_operation {
+            report.set_errors_by_operation(errors_by_operation(&gpu, objective, &spec, &weights, &batch, progress).await?);
+        }
+        // By operation, nothing is rounded but to f32.
+        if !arguments.by_operation || spec.activation_dtype != ActivationDtype::F32 {
+            report.set_errors(&errors_in_f64(objective, &spec, &weights, &batch, &gradients));
         }
     }
     bar.finish_and_clear();
@@ -127,23 +130,6 @@ fn strategies(chunks: &[u32], tokens: u32) -> Vec<Strategy> {
     let mut strategies: Vec<Strategy> = plain.chain(stream).chain(between).chain(adaptive).chain(grouped).collect();
     strategies.dedup();
     strategies
-}
-
-/// Plans each program for a device with those limits. Strategies without chunks are left out with a note if a tensor of theirs exceeds a
-/// binding, as the logits of a large vocabulary do.
-fn plans(programs: impl Iterator<Item = Program>, limits: Limits) -> Result<Vec<Plan>> {
-    let plan = |program: Program| {
-        let kind = program.strategy.kind;
-        match Plan::new(program, limits) {
-            Err(Error::BindingTooLarge { tensor, bytes, limit, .. }) if kind != StrategyKind::Stream => {
-                let sizes = format_args!("takes {bytes} bytes, and this adapter binds at most {limit} at once");
-                output::say(format_args!("note: {kind} is left out: its tensor {tensor} {sizes}"));
-                None
-            }
-            plan => Some(plan),
-        }
-    };
-    programs.filter_map(plan).collect()
 }
 
 fn print_report(report: &VerifyReport, adapter: &str) -> Result<()> {
@@ -188,29 +174,4 @@ fn print_by_operation(rows: &[OperationError]) -> Result<()> {
         output::line(format_args!("{operation:24} {worst:>9} {median:>9}  {least_worst:>9} {least_median:>9}  {parameter}"))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use streambp::model::PRESETS;
-    use streambp::step::BatchShape;
-
-    use super::*;
-
-    #[test]
-    fn strategies_that_exceed_a_binding_are_left_out() {
-        let programs = || {
-            let kinds = [Strategy::STANDARD, Strategy::stream(64, 64), Strategy::CHECKPOINT];
-            kinds.into_iter().map(|strategy| Program::gradients(&PRESETS[0].config, BatchShape::uniform(1, 4096), strategy))
-        };
-        let kinds = |binding| {
-            let plans = plans(programs(), Limits { binding, ..Limits::NONE })?;
-            Ok(plans.iter().map(|plan| plan.program().strategy.kind).collect::<Vec<StrategyKind>>())
-        };
-        let stream = Plan::new(programs().nth(1).unwrap(), Limits::NONE).unwrap();
-        let largest = stream.program().tensors.iter().map(streambp::step::Tensor::bytes).max().unwrap();
-        assert_eq!(kinds(u64::MAX).unwrap(), [StrategyKind::Standard, StrategyKind::Stream, StrategyKind::Checkpoint]);
-        assert_eq!(kinds(largest).unwrap(), [StrategyKind::Stream]);
-        assert!(matches!(kinds(largest - 1), Err(Error::BindingTooLarge { .. })));
-    }
 }

@@ -190,7 +190,13 @@ impl<'a> Writer<'a> {
         let tensor = self.program.tensor(id);
         let event = |(piece, allocation): (u32, &Allocation)| {
             let address = self.addresses[allocation.buffer] + allocation.offset;
-            Event { action, instance, address, bytes: tensor.piece_bytes(piece).next_multiple_of(BINDING_ALIGNMENT), category: tensor.kind.name() }
+            Event {
+                action,
+                instance,
+                address,
+                bytes: tensor.piece_bytes(piece).next_multiple_of(BINDING_ALIGNMENT),
+                category: tensor.kind.name(),
+            }
         };
         (0..).zip(self.plan.pieces(id)).map(event).collect()
     }
