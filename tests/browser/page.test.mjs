@@ -147,16 +147,20 @@ async function trainsOnEverySource(trainer) {
     await trainer.waitForState('ready');
   }
   await trainer.choose({ strategy: 'stream' });
-  const losses = [];
-  for (const group of [1, SMALL_LAYERS]) {
-    await trainer.type('layer-group', group);
-    await trainer.press('start');
-    losses.push((await trainer.waitForLosses(2)).slice(0, 2));
-    await pause(trainer);
-    await trainer.press('reset');
-    await trainer.waitForState('ready');
+  const losses = { f32: [], bf16: [] };
+  for (const dtype of ['f32', 'bf16']) {
+    await trainer.choose({ activationDtype: dtype });
+    for (const group of [1, SMALL_LAYERS]) {
+      await trainer.type('layer-group', group);
+      await trainer.press('start');
+      losses[dtype].push((await trainer.waitForLosses(2)).slice(0, 2));
+      await pause(trainer);
+      await trainer.press('reset');
+      await trainer.waitForState('ready');
+    }
+    assert.deepEqual(losses[dtype][1], losses[dtype][0], `groups of layers learn the same with activations in ${dtype}`);
   }
-  assert.deepEqual(losses[1], losses[0], 'groups of layers learn the same');
+  assert.notDeepEqual(losses.bf16, losses.f32, 'bf16 rounds');
 }
 
 async function refusesAShortText(trainer) {

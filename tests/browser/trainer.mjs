@@ -126,11 +126,12 @@ class Trainer {
   }
 
   /** Changes settings, in the view that is shown if it has them. */
-  async choose({ source, preset, strategy, sequenceLength, chunk, batch, sampleEvery }) {
+  async choose({ source, preset, strategy, activationDtype, sequenceLength, chunk, batch, sampleEvery }) {
     await this.showSettings();
     if (source) await this.page.select('#source', source);
     if (preset) await this.page.select('#preset', preset);
     if (strategy) await this.page.select('#strategy', strategy);
+    if (activationDtype) await this.page.select('#activation-dtype', activationDtype);
     const typed = { 'seq-len': sequenceLength, chunk, batch, 'sample-every': sampleEvery };
     for (const [id, value] of Object.entries(typed)) if (value !== undefined) await this.type(id, value);
   }
