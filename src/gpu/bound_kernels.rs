@@ -14,7 +14,6 @@ use super::lowering::{CompiledDispatch, Kernels, LoweredOp};
 use super::part::Part;
 use super::pieces::Pieces;
 use super::pipelines::Pipeline;
-use super::transfer;
 use super::tuning::Tuning;
 use crate::step::{BINDING_ALIGNMENT, Chunk, ChunkOrder, Cost, LabelledTiles, Op, OpInstance, Plan, Program, Storage, TensorId};
 
@@ -298,7 +297,7 @@ impl BoundKernels {
             self.encode(&mut pass, instances);
         }
         if let Some((from, bytes, staging)) = copy {
-            transfer::copy(self, &mut encoder, from, bytes, self.memory.buffer(&self.plan, staging));
+            self.memory.copy(&self.plan, &mut encoder, from, bytes, self.memory.buffer(&self.plan, staging));
         }
         self.gpu.queue.submit([encoder.finish()])
     }

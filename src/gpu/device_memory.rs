@@ -49,6 +49,15 @@ impl DeviceMemory {
         ranges.map(|(allocation, bytes)| (&self.buffers[allocation.buffer], allocation.offset, bytes))
     }
 
+    /// Copies some bytes of a tensor to the start of a buffer.
+    pub(super) fn copy(&self, plan: &Plan, encoder: &mut wgpu::CommandEncoder, id: TensorId, bytes: Range<u64>, target: &wgpu::Buffer) {
+        let mut at = 0;
+        for (source, offset, bytes) in self.ranges(plan, id, bytes) {
+            encoder.copy_buffer_to_buffer(source, offset, target, at, bytes);
+            at += bytes;
+        }
+    }
+
     /// A binding of the first `size` bytes of a tensor, or of one of its pieces.
     pub(super) fn binding(&self, plan: &Plan, id: TensorId, piece: u32, size: u64) -> wgpu::BindingResource<'_> {
         let Allocation { buffer, offset } = plan.pieces(id)[piece as usize];

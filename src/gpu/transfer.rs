@@ -1,7 +1,5 @@
 //! Transfers between host and device: values, gradients and moments of parameters.
 
-use std::ops::Range;
-
 use super::bound_kernels::BoundKernels;
 use super::buffers::OwnedBuffer;
 use crate::error::Result;
@@ -94,17 +92,8 @@ pub(super) async fn read_range(bound: &BoundKernels, id: TensorId, from: u64, by
 /// Submits a copy of a tensor's bytes, from the byte offset `from` on, that fills `target`.
 pub(super) fn copy_to(bound: &BoundKernels, id: TensorId, from: u64, target: &wgpu::Buffer) -> wgpu::SubmissionIndex {
     let mut encoder = bound.gpu.device.create_command_encoder(&Default::default());
-    copy(bound, &mut encoder, id, from..from + target.size(), target);
+    bound.memory.copy(&bound.plan, &mut encoder, id, from..from + target.size(), target);
     bound.gpu.queue.submit([encoder.finish()])
-}
-
-/// Copies some bytes of a tensor to the start of a buffer.
-pub(super) fn copy(bound: &BoundKernels, encoder: &mut wgpu::CommandEncoder, id: TensorId, bytes: Range<u64>, target: &wgpu::Buffer) {
-    let mut at = 0;
-    for (source, offset, bytes) in bound.memory.ranges(&bound.plan, id, bytes) {
-        encoder.copy_buffer_to_buffer(source, offset, target, at, bytes);
-        at += bytes;
-    }
 }
 
 /// Reads many tensors with few mappings: some browsers take a tenth of a second per mapping, however small it is.

@@ -99,7 +99,7 @@ fn reserved(tensor: &Tensor) -> u64 {
 }
 
 /// Bytes of a piece of a tensor on the device. In the arena each piece is aligned to the offset of a binding.
-fn reserved_piece(tensor: &Tensor, piece: u32) -> u64 {
+pub(super) fn reserved_piece(tensor: &Tensor, piece: u32) -> u64 {
     match tensor.storage {
         Storage::Arena => tensor.piece_bytes(piece).next_multiple_of(BINDING_ALIGNMENT),
         Storage::Own | Storage::Uniform | Storage::ReadBack => tensor.piece_bytes(piece),

@@ -354,9 +354,11 @@ mod tests {
 
     #[test]
     fn a_device_may_allow_less_than_the_budget() {
-        let free = Line::plan(&question(), StrategyKind::Standard, None);
-        let bound = Line::plan(&Question { limits: [1 << 30, 1 << 20], ..question() }, StrategyKind::Standard, None);
-        assert!(bound.by_device && bound.longest < free.longest && bound.longest.is_some(), "{:?}", bound.longest);
+        let free = Question { budget: 1 << 30, ..question() };
+        // The ids of 75,000 tokens.
+        let bound = Line::plan(&Question { limits: [1 << 30, 300_000], ..free.clone() }, StrategyKind::Stream, None);
+        assert_eq!((bound.by_device, bound.longest), (true, Some(75_000)));
+        assert!(Line::plan(&free, StrategyKind::Stream, None).longest > bound.longest);
     }
 
     #[test]

@@ -10,10 +10,10 @@ mod schedule;
 use pickle::{MemoIndex, Pickle};
 use schedule::Schedule;
 
-use super::memory_layout::{Allocation, ProgramPoint};
+use super::memory_layout::{Allocation, ProgramPoint, reserved_piece};
 use super::plan::Plan;
 use super::program::{Node, Program};
-use super::tensor::{BINDING_ALIGNMENT, Storage, TensorId};
+use super::tensor::{Storage, TensorId};
 
 /// The most events that the page can still show. Beyond that, chunks in the middle of a block are left out.
 const MOST_EVENTS: u64 = 200_000;
@@ -190,13 +190,7 @@ impl<'a> Writer<'a> {
         let tensor = self.program.tensor(id);
         let event = |(piece, allocation): (u32, &Allocation)| {
             let address = self.addresses[allocation.buffer] + allocation.offset;
-            Event {
-                action,
-                instance,
-                address,
-                bytes: tensor.piece_bytes(piece).next_multiple_of(BINDING_ALIGNMENT),
-                category: tensor.kind.name(),
-            }
+            Event { action, instance, address, bytes: reserved_piece(tensor, piece), category: tensor.kind.name() }
         };
         (0..).zip(self.plan.pieces(id)).map(event).collect()
     }
