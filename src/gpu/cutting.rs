@@ -2,7 +2,8 @@
 //!
 //! Operating systems and browsers reset a device that is busy with one dispatch for seconds. So an operation with more work than a limit is
 //! cut where the same operation would be cut by shorter chunks or by its own blocks of a sum: between token tiles, and for attention between
-//! blocks of keys. It is also cut there if it needs several [pieces](super::pieces) of a tensor. Each part continues from what the one before has stored, so the results are the same bits for every limit.
+//! blocks of keys. It is also cut there if it needs several [pieces](super::pieces) of a tensor. Each part continues from what the one before
+//! has stored, so the results are the same bits for every limit.
 
 use std::ops::Range;
 
@@ -71,8 +72,8 @@ pub struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// Parts within a limit, as far as the operations can be cut, each with one piece of each tensor. Sums over tokens go from the last token to the first, sums over keys from
-    /// the first key to the last.
+    /// Parts within a limit, as far as the operations can be cut, each with one piece of each tensor. Sums over tokens go from the last token
+    /// to the first, sums over keys from the first key to the last.
     pub fn parts(&self, limit: DispatchLimit) -> Vec<Part> {
         let cut = Cut::of(self.ops[0].kind(), self.groups[0].grid);
         let pieces = Pieces::of(self.program, self.ops);

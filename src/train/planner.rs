@@ -83,7 +83,7 @@ pub fn fastest_strategy(
     speed: &DeviceSpeed,
 ) -> Option<Strategy> {
     let predictor = RefCell::new(Predictor::new(*speed));
-    let search = Search { objective, spec, shape, budget, limits, predictor, peaks: RefCell::default() };
+    let search = Search { objective, spec, shape, budget, limits, predictor, costs: RefCell::default() };
     let order = search.worth_saving();
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
@@ -95,7 +95,8 @@ pub fn fastest_strategy(
     shortest(false).or_else(|| shortest(true))
 }
 
-/// A search for a strategy.
+/// A search for a strategy. Where all layers are alike it looks at models of a few of them first: a plan of all takes long if it is one of
+/// hundreds.
 struct Search<'a> {
     objective: Objective,
     spec: &'a ModelSpec,
@@ -103,46 +104,73 @@ struct Search<'a> {
     budget: u64,
     limits: Limits,
     predictor: RefCell<Predictor>,
-    /// The peaks that have been found.
-    peaks: RefCell<HashMap<Strategy, Option<u64>>>,
+    /// What has been planned, by the number of layers.
+    costs: RefCell<HashMap<(u32, Strategy), Option<Cost>>>,
 }
 
+/// What a step costs.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// Its predicted time.
+    seconds: f64,
+    /// Its peak.
+    bytes: u64,
+}
+
+/// Layers that suffice to rank what is worth saving.
+const FEW_LAYERS: u32 = 4;
+
 impl Search<'_> {
-    fn program(&self, strategy: Strategy) -> Program {
-        Program::train_for(self.objective, self.spec, self.shape.clone(), strategy)
+    fn layers(&self) -> u32 {
+        self.spec.config.num_hidden_layers
     }
 
-    /// The predicted time of a step and its peak in bytes. `None` if a tensor exceeds a binding.
-    fn cost(&self, strategy: Strategy) -> Option<(f64, u64)> {
-        let plan = Plan::new(self.program(strategy), self.limits).ok()?;
-        self.peaks.borrow_mut().insert(strategy, Some(plan.peak_bytes()));
-        Some((self.predictor.borrow_mut().step_seconds(plan.program()), plan.peak_bytes()))
-    }
-
-    fn seconds(&self, strategy: Strategy) -> f64 {
-        self.cost(strategy).map_or(f64::INFINITY, |(seconds, _)| seconds)
-    }
-
-    /// The peak in bytes. `None` if a tensor exceeds a binding.
-    fn peak(&self, strategy: Strategy) -> Option<u64> {
-        let found = self.peaks.borrow().get(&strategy).copied();
+    /// The cost of a step of the first layers. `None` if a tensor exceeds a binding.
+    fn cost_of(&self, layers: u32, strategy: Strategy) -> Option<Cost> {
+        let found = self.costs.borrow().get(&(layers, strategy)).copied();
         found.unwrap_or_else(|| {
-            let bytes = peak(self.objective, self.spec, self.shape, strategy, self.limits);
-            self.peaks.borrow_mut().insert(strategy, bytes);
-            bytes
+            let program = Program::train_for(self.objective, first_layers(self.spec, layers), self.shape.clone(), strategy);
+            let plan = Plan::new(program, self.limits).ok();
+            let cost = plan.map(|plan| {
+                let seconds = self.predictor.borrow_mut().step_seconds(plan.program());
+                Cost { seconds, bytes: plan.peak_bytes() }
+            });
+            self.costs.borrow_mut().insert((layers, strategy), cost);
+            cost
         })
     }
 
+    fn seconds(&self, strategy: Strategy) -> f64 {
+        self.cost_of(self.layers(), strategy).map_or(f64::INFINITY, |cost| cost.seconds)
+    }
+
     fn fits(&self, strategy: Strategy) -> bool {
-        self.peak(strategy).is_some_and(|bytes| bytes <= self.budget)
+        self.cost_of(self.layers(), strategy).is_some_and(|cost| cost.bytes <= self.budget)
+    }
+
+    /// About the peak in bytes. Of layers that are alike, each group costs as much as another, so a model of a few groups and one with a
+    /// group more tell what all of them cost; if that is no less work, it is the peak itself.
+    fn rough_peak(&self, strategy: Strategy) -> Option<u64> {
+        let (all, group) = (self.layers(), strategy.layer_group(self.layers()));
+        let few = all % group + 2 * group;
+        if !has_equal_layers(self.spec) || few + group >= all {
+            return self.cost_of(all, strategy).map(|cost| cost.bytes);
+        }
+        let [few_bytes, more_bytes] = [few, few + group].map(|layers| self.cost_of(layers, strategy));
+        let (few_bytes, more_bytes) = (few_bytes?.bytes, more_bytes?.bytes);
+        Some(few_bytes + u64::from((all - few) / group) * more_bytes.saturating_sub(few_bytes))
+    }
+
+    fn seems_to_fit(&self, strategy: Strategy) -> bool {
+        self.rough_peak(strategy).is_some_and(|bytes| bytes <= self.budget)
     }
 
     /// The strategy with the smallest groups of layers with which it fits, if there are any. A group keeps fewer inputs and more keys and
     /// values the larger it is.
     fn in_groups(&self, strategy: Strategy) -> Option<Strategy> {
         let most = if strategy.kind == StrategyKind::Stream { smallest_group_of_least_memory(&self.spec.config) } else { 1 };
-        let group = smallest(most, |group| self.fits(strategy.with_layer_group(group)))?;
-        Some(strategy.with_layer_group(group))
+        let least = smallest(most, |group| self.seems_to_fit(strategy.with_layer_group(group)))?;
+        (least..=most).map(|group| strategy.with_layer_group(group)).find(|&strategy| self.fits(strategy))
     }
 
     /// The strategy with adaptive chunks, if it still fits: the table of chunks grows.
@@ -152,11 +180,12 @@ impl Search<'_> {
 
     /// The activations whose saving shortens the step, by seconds saved per byte of peak, the best first.
     fn worth_saving(&self) -> Vec<SavedActivation> {
+        let layers = if has_equal_layers(self.spec) { self.layers().min(FEW_LAYERS) } else { self.layers() };
         let base = Strategy::stream(TOKEN_TILE, TOKEN_TILE);
-        let Some((seconds, peak)) = self.cost(base) else { return Vec::new() };
+        let Some(bare) = self.cost_of(layers, base) else { return Vec::new() };
         let rate = |activation| {
-            let (shorter, more) = self.cost(base.saving(SavedActivations::NONE.with(activation, u32::MAX)))?;
-            let (saved, bytes) = (seconds - shorter, more.saturating_sub(peak).max(1));
+            let saving = self.cost_of(layers, base.saving(SavedActivations::NONE.with(activation, u32::MAX)))?;
+            let (saved, bytes) = (bare.seconds - saving.seconds, saving.bytes.saturating_sub(bare.bytes).max(1));
             (saved > 0.0).then_some((activation, saved / bytes as f64))
         };
         let mut rates: Vec<(SavedActivation, f64)> = SavedActivation::ALL.into_iter().filter_map(rate).collect();
@@ -166,20 +195,43 @@ impl Search<'_> {
 
     /// A strategy that fits, with as many saved activations as fit: in the given order, each in the last layers first.
     fn saving_most(&self, strategy: Strategy, order: &[SavedActivation]) -> Strategy {
-        let layers = self.spec.config.num_hidden_layers;
+        let layers = self.layers();
         let saving = |count: u32| {
             let layers_of = |place: u32| count.saturating_sub(place * layers).min(layers);
             let saved =
                 (0..).zip(order).fold(SavedActivations::NONE, |saved, (place, &activation)| saved.with(activation, layers_of(place)));
             strategy.saving(saved)
         };
-        let peak = |count: u32| self.peak(saving(count));
-        let (none, all) = (peak(0).unwrap_or(self.budget), order.len() as u32 * layers);
-        match peak(all) {
-            Some(bytes) if bytes <= self.budget => saving(all),
-            bytes => saving(largest_within(self.budget, (0, none), (all, bytes), peak)),
+        // So many fit in all layers; of the next one a share.
+        let whole = (1..=order.len() as u32).take_while(|&count| self.seems_to_fit(saving(count * layers))).last().unwrap_or(0);
+        let (least, most) = (whole * layers, (order.len() as u32 * layers).min((whole + 1) * layers));
+        let share = match [least, most].map(|count| self.rough_peak(saving(count))) {
+            [Some(bytes), Some(over)] if over > bytes => self.budget.saturating_sub(bytes) as f64 / (over - bytes) as f64,
+            _ => 0.0,
+        };
+        let mut count = least + (f64::from(most - least) * share.min(1.0)) as u32;
+        while count < most && self.fits(saving(count + 1)) {
+            count += 1;
         }
+        while count > 0 && !self.fits(saving(count)) {
+            count -= 1;
+        }
+        saving(count)
     }
+}
+
+/// Are all layers alike: the windows of their attention, and their adapters?
+fn has_equal_layers(spec: &ModelSpec) -> bool {
+    let windows = &spec.config.sliding_layers;
+    windows.iter().all(|window| *window == windows[0]) && spec.adapters().is_none_or(|lora| lora.layers.is_none())
+}
+
+/// A model with fewer layers.
+fn first_layers(spec: &ModelSpec, layers: u32) -> ModelSpec {
+    let mut fewer = spec.clone();
+    fewer.config.num_hidden_layers = layers;
+    fewer.config.sliding_layers.truncate(layers as usize);
+    fewer
 }
 
 /// The longest sequence, in tokens, that fits with the strategy `stream`, and the strategy. It takes the smallest groups of layers, and then
@@ -312,6 +364,24 @@ mod tests {
         let (error, suggestion) = sentence(1 << 20, Strategy::stream(64, 64));
         let Suggestion { chunk, seq_len } = suggestion.unwrap();
         assert!(chunk == 64 && error.contains(&format!("up to {seq_len} tokens")), "{error}");
+    }
+
+    #[test]
+    fn a_few_layers_tell_what_all_cost() {
+        let spec = &ModelSpec::from(&Config { num_hidden_layers: 25, ..PRESETS[0].config.clone() });
+        let shape = &BatchShape::uniform(1, 3000);
+        let predictor = RefCell::new(Predictor::new(DeviceClass::TYPICAL.speed()));
+        let (objective, budget, limits) = (Objective::CrossEntropy, BUDGET, Limits::NONE);
+        let search = Search { objective, spec, shape, budget, limits, predictor, costs: RefCell::default() };
+        let saving = SavedActivations::NONE.with(SavedActivation::Attention, 25).with(SavedActivation::Mlp, 25);
+        let stream = Strategy::stream(128, 128);
+        let streams = [1, 2, 3, 6].map(|group| stream.with_layer_group(group));
+        let others = [Strategy::STANDARD, Strategy::CHECKPOINT, stream.saving(saving), stream.offloading(true)];
+        for strategy in streams.into_iter().chain(others) {
+            let [rough, exact] = [search.rough_peak(strategy), search.cost_of(25, strategy).map(|cost| cost.bytes)].map(Option::unwrap);
+            assert!(rough.abs_diff(exact) * 200 <= exact, "{strategy:?}: {rough} and {exact}");
+        }
+        assert!(search.costs.borrow().keys().filter(|(layers, _)| *layers < 25).count() >= 16, "it looked at few layers");
     }
 
     #[test]

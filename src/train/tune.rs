@@ -72,7 +72,8 @@ pub fn tuning_key(gpu: &Gpu, spec: &ModelSpec) -> String {
     let (adapter, c) = (gpu.summary(), &spec.config);
     let sizes = [c.hidden_size, c.intermediate_size, c.num_attention_heads, c.num_key_value_heads, c.head_dim];
     let frozen = spec.adapters().map(|lora| lora.rank);
-    format!("{} {} {} {sizes:?} {frozen:?} {}", adapter.name, adapter.backend, adapter.driver, env!("CARGO_PKG_VERSION"))
+    let (dtype, version) = (spec.activation_dtype.name(), env!("CARGO_PKG_VERSION"));
+    format!("{} {} {} {sizes:?} {frozen:?} {dtype} {version}", adapter.name, adapter.backend, adapter.driver)
 }
 
 fn one_layer(spec: &ModelSpec) -> ModelSpec {
