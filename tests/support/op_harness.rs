@@ -101,6 +101,13 @@ pub enum Tolerance {
     Norm(f64),
 }
 
+impl Tolerance {
+    /// Twice the tolerance of a norm; the others follow from the numbers themselves.
+    fn doubled(self) -> Tolerance {
+        if let Tolerance::Norm(tolerance) = self { Tolerance::Norm(2.0 * tolerance) } else { self }
+    }
+}
+
 /// The largest relative rounding error of f32: half the distance from 1 to the next number.
 const ROUNDING: f64 = 1.0 / 16_777_216.0;
 
@@ -325,7 +332,9 @@ impl Ready {
     fn check(&self, tunings: &[Tuning], outputs: &[(TensorId, Tolerance)]) {
         self.check_as_it_is(tunings, outputs);
         if let Some(ready) = self.in_bf16() {
-            ready.check_as_it_is(&level::share(tunings.iter().copied(), tunings.len(), self.number()), outputs);
+            // The bounds of norms were measured with other numbers: what is rounded to 8 bits may be twice as far off in f32.
+            let outputs: Vec<(TensorId, Tolerance)> = outputs.iter().map(|&(id, tolerance)| (id, tolerance.doubled())).collect();
+            ready.check_as_it_is(&level::share(tunings.iter().copied(), tunings.len(), self.number()), &outputs);
         }
     }
 
