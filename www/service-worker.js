@@ -30,11 +30,19 @@ async function answer(event) {
   const store = await caches.open(STORE);
   try {
     const response = await fetch(event.request, { cache: 'no-cache' });
-    if (response.ok) event.waitUntil(store.put(address, response.clone()));
+    if (response.ok) event.waitUntil(keep(store, address, response.clone()));
     return response;
   } catch (error) {
     const kept = await store.match(address, { ignoreVary: true });
     if (kept) return kept;
     throw error;
   }
+}
+
+// Keeps a response once all of it is there: one that breaks off must not take the place of what is kept.
+async function keep(store, address, response) {
+  const headers = new Headers(response.headers);
+  // The body is decoded.
+  ['content-encoding', 'content-length'].forEach((name) => headers.delete(name));
+  await store.put(address, new Response(await response.blob(), { headers }));
 }
