@@ -8,7 +8,7 @@ use streambp::step::{Element, OpInstance, Pass, Precision, Program, SavedActivat
 
 use crate::support::model::{self, DeviceStep};
 use crate::support::op_harness::{OpHarness, Shape};
-use crate::support::{device, level};
+use crate::support::{compare, device, level};
 
 /// By default a model is tested with one of this many strategies, successive models with different ones.
 const STRATEGIES_PER_TEST: usize = 12;
@@ -194,7 +194,7 @@ fn operations_round_where_the_reference_does() {
 fn check_stored(what: &str, found: &[f64], expected: &[f64], is_rounded: bool) {
     let pairs = || found.iter().zip(expected).filter(|(_, expected)| expected.is_finite());
     let largest = pairs().fold(0.0, |largest: f64, (_, value)| largest.max(value.abs()));
-    let unit = |value: f64| if is_rounded && value != 0.0 { 2f64.powf(value.abs().log2().floor() - 7.0) } else { 0.0 };
+    let unit = |value: f64| if is_rounded { compare::bf16_unit(value) } else { 0.0 };
     for (found, expected) in pairs() {
         assert!((found - expected).abs() <= 1e-5 * largest + 1e-7 + unit(*expected), "{what}: {found} and {expected}");
     }

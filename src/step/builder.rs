@@ -102,18 +102,7 @@ impl Builder {
         self.temperature = objective.temperature();
         let (sequences, tokens) = (self.program.batch.lengths().len() as u32, self.tokens());
         let mut add = |name: &str, rows, cols, element| {
-            let (kind, row_count, name) = (TensorKind::Batch, row_count(rows, tokens), name.to_owned());
-            self.push_tensor(Tensor {
-                name,
-                kind,
-                layer: None,
-                rows,
-                row_count,
-                cols,
-                element,
-                storage: Storage::Own,
-                piece_rows: Tensor::WHOLE,
-            })
+            self.push_tensor(Tensor::new(name, TensorKind::Batch, (rows, row_count(rows, tokens)), cols, element, Storage::Own))
         };
         match objective {
             Objective::CrossEntropy => {}
@@ -175,17 +164,10 @@ impl Builder {
             for slice in slices {
                 let range = slice.parameter_rows();
                 let number = if has_several { format!("[{}..{}]", range.start, range.end) } else { String::new() };
-                let tensor = Tensor {
-                    name: format!("{prefix}{}{number}", parameter.name),
-                    kind,
-                    layer: parameter.layer,
-                    rows: Rows::Fixed(slice.rows),
-                    row_count: slice.rows,
-                    cols: parameter.padded_cols(),
-                    element: Element::Float(parameter.dtype),
-                    storage: Storage::Own,
-                    piece_rows: Tensor::WHOLE,
-                };
+                let (name, rows) = (format!("{prefix}{}{number}", parameter.name), (Rows::Fixed(slice.rows), slice.rows));
+                let element = Element::Float(parameter.dtype);
+                let tensor = Tensor::new(name, kind, rows, parameter.padded_cols(), element, Storage::Own);
+                let tensor = Tensor { layer: parameter.layer, ..tensor };
                 note(slice, push(tensors, tensor));
             }
         }
@@ -375,17 +357,8 @@ impl Builder {
     fn tensor_of(&mut self, name: &str, kind: TensorKind, rows: Rows, cols: u32, element: Element) -> TensorId {
         let row_count = row_count(rows, self.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
-        self.push_tensor(Tensor {
-            name,
-            kind,
-            layer: self.layer,
-            rows,
-            row_count,
-            cols,
-            element,
-            storage: Storage::Arena,
-            piece_rows: Tensor::WHOLE,
-        })
+        let tensor = Tensor::new(name, kind, (rows, row_count), cols, element, Storage::Arena);
+        self.push_tensor(Tensor { layer: self.layer, ..tensor })
     }
 
     /// Adds a tensor of N rows in host memory. Chunks in flight to the host need staging buffers that the host can map.
@@ -401,17 +374,8 @@ impl Builder {
     /// A mappable buffer for one chunk of a hidden state (C×D).
     fn staging_buffer(&mut self, number: u32) -> TensorId {
         let (rows, cols) = (self.chunk(), self.config().hidden_size.next_multiple_of(4));
-        self.push_tensor(Tensor {
-            name: format!("staging.{number}"),
-            kind: TensorKind::Scratch,
-            layer: None,
-            rows: Rows::Fixed(rows),
-            row_count: rows,
-            cols,
-            element: Element::F32,
-            storage: Storage::ReadBack,
-            piece_rows: Tensor::WHOLE,
-        })
+        let (name, rows) = (format!("staging.{number}"), (Rows::Fixed(rows), rows));
+        self.push_tensor(Tensor::new(name, TensorKind::Scratch, rows, cols, Element::F32, Storage::ReadBack))
     }
 
     /// Makes `layer` the current layer while `write` runs.
@@ -567,11 +531,7 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
     let tokens = batch.tokens();
     let slot = BINDING_ALIGNMENT as u32 / 4;
     let mut add = |name: &str, kind, rows, cols, element, storage| {
-        let row_count = row_count(rows, tokens);
-        push(
-            tensors,
-            Tensor { name: name.to_owned(), kind, layer: None, rows, row_count, cols, element, storage, piece_rows: Tensor::WHOLE },
-        )
+        push(tensors, Tensor::new(name, kind, (rows, row_count(rows, tokens)), cols, element, storage))
     };
     let mut of_tokens = |name, element| add(name, TensorKind::Batch, Rows::Tokens, 1, element, Storage::Own);
     let [input_ids, labels, segment_start, token_order] =

@@ -55,17 +55,7 @@ pub(super) fn add_tensors(b: &mut Builder, shape: RollOutShape) {
     shape.check();
     let mut add = |name: &str, kind, rows, cols, element| {
         let (Rows::Fixed(row_count) | Rows::Ring(row_count)) = rows else { panic!("{rows:?} are rows of a batch") };
-        b.push_tensor(Tensor {
-            name: name.to_owned(),
-            kind,
-            layer: None,
-            rows,
-            row_count,
-            cols,
-            element,
-            storage: Storage::Own,
-            piece_rows: Tensor::WHOLE,
-        })
+        b.push_tensor(Tensor::new(name, kind, (rows, row_count), cols, element, Storage::Own))
     };
     let mut of_tokens = |name, tokens, element| add(name, TensorKind::Batch, Rows::Ring(tokens), 1, element);
     let bindings = RollOutBindings {

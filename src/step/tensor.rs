@@ -193,6 +193,18 @@ impl Tensor {
     /// The rows of a piece of a tensor that has only one.
     pub const WHOLE: u32 = u32::MAX;
 
+    /// A tensor of no layer, in one piece.
+    pub(super) fn new(
+        name: impl Into<String>,
+        kind: TensorKind,
+        (rows, row_count): (Rows, u32),
+        cols: u32,
+        element: Element,
+        storage: Storage,
+    ) -> Tensor {
+        Tensor { name: name.into(), kind, layer: None, rows, row_count, cols, element, storage, piece_rows: Tensor::WHOLE }
+    }
+
     /// The number of pieces.
     pub fn pieces(&self) -> u32 {
         self.row_count.div_ceil(self.piece_rows).max(1)

@@ -35,6 +35,11 @@ pub fn each(what: &str, actual: &[f64], expected: &[f64], bounds: &[f64]) -> Res
     Ok(largest)
 }
 
+/// A unit in the last place of a bf16 of that size.
+pub fn bf16_unit(value: f64) -> f64 {
+    if value == 0.0 { 0.0 } else { 2f64.powf(value.abs().log2().floor() - 7.0) }
+}
+
 fn check_shape(what: &str, actual: &[f64], expected: &[f64]) -> Result<(), String> {
     if actual.len() != expected.len() {
         return Err(format!("{what}: {} elements instead of {}", actual.len(), expected.len()));

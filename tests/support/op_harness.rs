@@ -446,7 +446,7 @@ impl Ready {
 /// What is rounded to bf16 may be off by a unit in the last place: where it lies near the middle of two, an error of f32 decides.
 fn check_values(what: &str, actual: &[f64], expected: &[f64], magnitudes: &[f64], tolerance: Tolerance, is_rounded: bool) {
     let each = |bound: &dyn Fn(usize) -> f64| {
-        let unit = |value: f64| if is_rounded && value != 0.0 { 2f64.powf(value.abs().log2().floor() - 7.0) } else { 0.0 };
+        let unit = |value: f64| if is_rounded { compare::bf16_unit(value) } else { 0.0 };
         let bounds: Vec<f64> = expected.iter().enumerate().map(|(i, &value)| bound(i) + unit(value)).collect();
         compare::each(what, actual, expected, &bounds)
     };
