@@ -1,5 +1,6 @@
 //! The table of parameters: name, shape, initialisation, and device layout of each.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{Config, Dtype, ModelSpec, Projection, Training};
@@ -205,6 +206,8 @@ pub struct ParameterId(pub usize);
 #[derive(Clone, Debug)]
 pub struct Parameters {
     table: Vec<Parameter>,
+    /// Where in the table each one is.
+    places: HashMap<(Role, Option<u32>), usize>,
     tied: bool,
 }
 
@@ -224,7 +227,8 @@ impl Parameters {
             table.iter_mut().for_each(|parameter| parameter.freeze(frozen));
         }
         number_streams(&mut table);
-        Parameters { table, tied: config.tie_word_embeddings }
+        let places = (0..).zip(&table).map(|(place, parameter)| ((parameter.role, parameter.layer), place)).collect();
+        Parameters { table, places, tied: config.tie_word_embeddings }
     }
 
     /// All parameters with their indices.
@@ -258,7 +262,7 @@ impl Parameters {
     /// The index of the parameter with that role in that layer, if the model has one.
     pub fn get_if_any(&self, role: Role, layer: Option<u32>) -> Option<ParameterId> {
         let role = if role == Role::LmHead && self.tied { Role::Embedding } else { role };
-        self.table.iter().position(|p| p.role == role && p.layer == layer).map(ParameterId)
+        self.places.get(&(role, layer)).copied().map(ParameterId)
     }
 
     /// The number of parameter tensors.

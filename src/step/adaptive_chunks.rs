@@ -5,7 +5,7 @@
 //! gradients fewer times. Results are bit-identical for every chunk length, so nothing else changes.
 
 use super::chunk::ChunkOrder;
-use super::memory_layout::MemoryLayout;
+use super::memory_layout::{MemoryLayout, Runs};
 use super::program::{Block, Program};
 use super::tensor::{Rows, Storage, TOKEN_TILE};
 use crate::model::BINDING_BYTES;
@@ -14,15 +14,15 @@ use crate::model::BINDING_BYTES;
 pub const LONGEST_CHUNK: u32 = 2048;
 
 /// Lengthens the chunks of each block by a power of two, as far as the peak does not rise.
-pub(super) fn lengthen(program: &mut Program) {
-    let memory = layout(program);
+pub(super) fn lengthen(program: &mut Program, runs: &Runs) {
+    let memory = layout(program, runs);
     let peak = peak_bytes(program, &memory);
     let fixed = chunk_lengths(program);
     let mut longest = longest(program, &memory, &fixed);
     // The bytes alive may fit while the packing leaves gaps. Then halve the chunks until the packed peak fits, down to the fixed lengths.
     while longest != fixed {
         program.set_chunk_lengths(&longest);
-        if peak_bytes(program, &layout(program)) <= peak {
+        if peak_bytes(program, &layout(program, runs)) <= peak {
             return;
         }
         let longer = longest.iter_mut().zip(&fixed).filter(|(length, fixed)| **length > **fixed);
@@ -31,8 +31,8 @@ pub(super) fn lengthen(program: &mut Program) {
     program.set_chunk_lengths(&fixed);
 }
 
-fn layout(program: &Program) -> MemoryLayout {
-    MemoryLayout::new(program, u64::MAX)
+fn layout(program: &Program, runs: &Runs) -> MemoryLayout {
+    MemoryLayout::new(program, runs, u64::MAX)
 }
 
 /// The peak in bytes, without the table of chunks. The table has a row for each chunk of each length; a few hundred bytes more are worth

@@ -1,5 +1,7 @@
 //! The memory layout of a program: live ranges, allocations, and the bytes alive at every program point.
 
+use std::ops::Range;
+
 use super::packing::{self, Item};
 use super::program::Program;
 use super::tensor::{BINDING_ALIGNMENT, Rows, Storage, Tensor, TensorId};
@@ -36,6 +38,9 @@ pub struct ProgramPoint {
 /// A live range: the first and the last program point at which a tensor is alive, as indices over all blocks.
 pub(super) type LiveRange = (u32, u32);
 
+/// The runs of each block. They do not depend on chunk lengths, and take longer to find than all else here.
+pub(super) type Runs = Vec<Vec<Range<usize>>>;
+
 /// The memory layout of a program.
 #[derive(Clone, Debug)]
 pub(super) struct MemoryLayout {
@@ -57,9 +62,10 @@ pub(super) struct MemoryLayout {
 }
 
 impl MemoryLayout {
-    /// Lays out the tensors of a program. The arena's buffers have at most `max_buffer_size` bytes.
-    pub fn new(program: &Program, max_buffer_size: u64) -> Self {
-        let ranges = live_ranges(program);
+    /// Lays out the tensors of a program, with the [runs](super::program::Block::runs) of each block. The arena's buffers have at most
+    /// `max_buffer_size` bytes.
+    pub fn new(program: &Program, runs: &Runs, max_buffer_size: u64) -> Self {
+        let ranges = live_ranges(program, runs);
         let reserved: Vec<u64> = program.tensors.iter().map(reserved).collect();
         let first_piece = first_pieces(program);
         let (allocations, buffers) = allocate(program, &ranges, &first_piece, max_buffer_size);
@@ -118,13 +124,13 @@ fn first_pieces(program: &Program) -> Vec<u32> {
 
 /// The live range of each tensor, from the first to the last run of operations that touches it. A tensor that carries data from chunk to chunk is
 /// alive during all of each block that touches it, because a chunk's last operation comes before the next chunk's first.
-fn live_ranges(program: &Program) -> Vec<Option<LiveRange>> {
+fn live_ranges(program: &Program, runs: &Runs) -> Vec<Option<LiveRange>> {
     let mut ranges: Vec<Option<LiveRange>> = vec![None; program.tensors.len()];
     let mut first = 0;
-    for block in &program.blocks {
+    for (block, runs) in program.blocks.iter().zip(runs) {
         let last = first + block.nodes.len() as u32 - 1;
         let is_repeated = block.chunk_order.chunk_count(program.tokens()) > 1;
-        for (run, node) in block.runs().into_iter().flat_map(|run| run.clone().map(move |node| (run.clone(), &block.nodes[node]))) {
+        for (run, node) in runs.iter().flat_map(|run| run.clone().map(move |node| (run, &block.nodes[node]))) {
             for id in node.op.operands().into_iter().map(|operand| operand.tensor) {
                 let tensor = program.tensor(id);
                 if tensor.storage != Storage::Arena {

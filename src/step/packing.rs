@@ -75,41 +75,57 @@ fn sorted<K: Ord>(items: &[Item], key: impl Fn(&Item) -> K) -> Vec<usize> {
 /// Program points of a stretch. Most items live for a few points only, so each is compared with those of its own stretches.
 const STRETCH: u32 = 64;
 
+/// An item with its offset.
+#[derive(Clone, Copy)]
+struct Placed {
+    item: Item,
+    offset: u64,
+}
+
+impl Placed {
+    fn end(&self) -> u64 {
+        self.offset + self.item.size
+    }
+}
+
 fn first_fit(items: &[Item], order: &[usize], bin: u64) -> Vec<u64> {
     let mut offsets = vec![0; items.len()];
     let last = items.iter().map(|item| item.end).max().unwrap_or(0);
-    let mut placed: Vec<Vec<usize>> = vec![Vec::new(); (last / STRETCH + 1) as usize];
-    let mut taken: Vec<(u64, u64)> = Vec::new();
+    // Of each stretch, by their offsets.
+    let mut placed: Vec<Vec<Placed>> = vec![Vec::new(); (last / STRETCH + 1) as usize];
     for &i in order {
         let item = items[i];
-        let stretches = item.start / STRETCH..=item.end / STRETCH;
-        taken.clear();
-        for stretch in stretches.clone() {
-            // Two items that share several stretches meet in the first of them.
-            let meets_here = |p: &&usize| {
-                let other = &items[**p];
-                other.meets(&item) && other.start.max(item.start) / STRETCH == stretch
-            };
-            taken.extend(placed[stretch as usize].iter().filter(meets_here).map(|&p| (offsets[p], offsets[p] + items[p].size)));
+        let stretches = &mut placed[(item.start / STRETCH) as usize..=(item.end / STRETCH) as usize];
+        let offset = lowest_gap(stretches, &item, bin);
+        for stretch in stretches {
+            let place = stretch.partition_point(|other| other.offset <= offset);
+            stretch.insert(place, Placed { item, offset });
         }
-        taken.sort_unstable();
-        offsets[i] = lowest_gap(&taken, item.size, bin);
-        stretches.for_each(|stretch| placed[stretch as usize].push(i));
+        offsets[i] = offset;
     }
     offsets
 }
 
-/// The lowest offset at which `size` bytes overlap none of the sorted ranges and cross no end of a bin.
-fn lowest_gap(taken: &[(u64, u64)], size: u64, bin: u64) -> u64 {
+/// The lowest offset at which an item overlaps none that are alive with it and crosses no end of a bin.
+fn lowest_gap(stretches: &[Vec<Placed>], item: &Item, bin: u64) -> u64 {
+    let size = item.size;
     let within_bin = |offset: u64| if offset / bin == (offset + size - 1) / bin { offset } else { offset.next_multiple_of(bin) };
-    let mut offset = 0;
-    for &(start, end) in taken {
-        if offset + size <= start {
-            break;
+    let (mut offset, mut seen) = (0, vec![0; stretches.len()]);
+    loop {
+        let before = offset;
+        for (stretch, seen) in stretches.iter().zip(&mut seen) {
+            // Whatever starts below the end of the gap and ends above its start rules out all offsets below its own end.
+            while let Some(other) = stretch.get(*seen).filter(|other| other.offset < offset + size) {
+                *seen += 1;
+                if other.end() > offset && other.item.meets(item) {
+                    offset = within_bin(other.end());
+                }
+            }
         }
-        offset = within_bin(offset.max(end));
+        if offset == before {
+            return offset;
+        }
     }
-    offset
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::adaptive_chunks;
 use super::chunk::Chunk;
 use super::memory_layout::{Allocation, Buffer, LiveRange, MemoryLayout, ProgramPoint};
 use super::pieces;
-use super::program::Program;
+use super::program::{Block, Program};
 use super::tensor::{Storage, Tensor, TensorId, TensorKind};
 use crate::error::{Error, Result};
 
@@ -52,8 +52,9 @@ impl Plan {
     /// # Errors
     /// [`Error::BindingTooLarge`] with the first tensor that is larger than the device's bindings or buffers, and cannot lie in pieces.
     pub fn new(mut program: Program, limits: Limits) -> Result<Self> {
+        let runs = program.blocks.iter().map(Block::runs).collect();
         if program.strategy.has_adaptive_chunks() {
-            adaptive_chunks::lengthen(&mut program);
+            adaptive_chunks::lengthen(&mut program, &runs);
         }
         let limit = limits.binding.min(limits.buffer);
         pieces::cut(&mut program, limit);
@@ -68,7 +69,7 @@ impl Plan {
             let (tensor, bytes, limit) = (tensor.name.clone(), tensor.bytes(), limit_of(tensor));
             return Err(Error::BindingTooLarge { tensor, bytes, limit, advice: program.strategy.kind.advice() });
         }
-        let memory = MemoryLayout::new(&program, limits.buffer);
+        let memory = MemoryLayout::new(&program, &runs, limits.buffer);
         Ok(Plan { program, memory })
     }
 

@@ -88,15 +88,20 @@ pub fn fastest_strategy(
     let streams = chunk_lengths(shape.tokens()).map(|chunk| Strategy::stream(chunk, chunk));
     let candidates: Vec<Strategy> = [Strategy::STANDARD, Strategy::CHECKPOINT].into_iter().chain(streams).collect();
     let shortest = |offload: bool| {
-        let fitting = candidates.iter().filter_map(|strategy| search.in_groups(strategy.offloading(offload)));
-        let filled = fitting.map(|strategy| search.with_adaptive_chunks(search.saving_most(strategy, &order)));
-        filled.map(|strategy| (search.seconds(strategy), strategy)).min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, strategy)| strategy)
+        let filled = |strategy: &Strategy| {
+            // The table of adaptive chunks may be what is too much.
+            let [adaptive, fixed] = [true, false].map(|adaptive| strategy.offloading(offload).with_adaptive_chunks(adaptive));
+            search.filled(adaptive, &order).or_else(|| search.filled(fixed, &order))
+        };
+        let mut ranked: Vec<(f64, Filled)> = candidates.iter().filter_map(filled).collect();
+        ranked.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        ranked.into_iter().find_map(|(_, filled)| search.fitting(filled, &order))
     };
     shortest(false).or_else(|| shortest(true))
 }
 
-/// A search for a strategy. Where all layers are alike it looks at models of a few of them first: a plan of all takes long if it is one of
-/// hundreds.
+/// A search for a strategy. Where all layers are alike it ranks strategies by models of a few of them: a plan of all takes long if it is one
+/// of hundreds.
 struct Search<'a> {
     objective: Objective,
     spec: &'a ModelSpec,
@@ -115,6 +120,23 @@ struct Cost {
     seconds: f64,
     /// Its peak.
     bytes: u64,
+}
+
+impl Cost {
+    /// What it is at `share` of the way to `other`.
+    fn towards(self, other: Cost, share: f64) -> Cost {
+        let bytes = self.bytes as f64 + share * (other.bytes as f64 - self.bytes as f64);
+        Cost { seconds: self.seconds + share * (other.seconds - self.seconds), bytes: bytes.max(0.0) as u64 }
+    }
+}
+
+/// A strategy with as many saved activations as seem to fit.
+#[derive(Clone, Copy)]
+struct Filled {
+    bare: Strategy,
+    count: u32,
+    /// About the bytes of one more.
+    next_bytes: u64,
 }
 
 /// Layers that suffice to rank what is worth saving.
@@ -140,42 +162,40 @@ impl Search<'_> {
         })
     }
 
-    fn seconds(&self, strategy: Strategy) -> f64 {
-        self.cost_of(self.layers(), strategy).map_or(f64::INFINITY, |cost| cost.seconds)
+    /// The room that the whole step leaves, in bytes. `None` if it does not fit.
+    fn room(&self, strategy: Strategy) -> Option<u64> {
+        self.budget.checked_sub(peak(self.objective, self.spec, self.shape, strategy, self.limits)?)
     }
 
     fn fits(&self, strategy: Strategy) -> bool {
-        self.cost_of(self.layers(), strategy).is_some_and(|cost| cost.bytes <= self.budget)
+        self.room(strategy).is_some()
     }
 
-    /// About the peak in bytes. Of layers that are alike, each group costs as much as another, so a model of a few groups and one with a
-    /// group more tell what all of them cost; if that is no less work, it is the peak itself.
-    fn rough_peak(&self, strategy: Strategy) -> Option<u64> {
+    /// About the cost. Of layers that are alike, each group costs as much as another, so a model of a few groups and one with a group more
+    /// tell what all of them cost; if that is no less work, it is the cost itself.
+    fn rough_cost(&self, strategy: Strategy) -> Option<Cost> {
         let (all, group) = (self.layers(), strategy.layer_group(self.layers()));
         let few = all % group + 2 * group;
         if !has_equal_layers(self.spec) || few + group >= all {
-            return self.cost_of(all, strategy).map(|cost| cost.bytes);
+            return self.cost_of(all, strategy);
         }
-        let [few_bytes, more_bytes] = [few, few + group].map(|layers| self.cost_of(layers, strategy));
-        let (few_bytes, more_bytes) = (few_bytes?.bytes, more_bytes?.bytes);
-        Some(few_bytes + u64::from((all - few) / group) * more_bytes.saturating_sub(few_bytes))
+        let [of_few, of_more] = [few, few + group].map(|layers| self.cost_of(layers, strategy));
+        Some(of_few?.towards(of_more?, f64::from((all - few) / group)))
     }
 
     fn seems_to_fit(&self, strategy: Strategy) -> bool {
-        self.rough_peak(strategy).is_some_and(|bytes| bytes <= self.budget)
+        self.rough_cost(strategy).is_some_and(|cost| cost.bytes <= self.budget)
     }
 
-    /// The strategy with the smallest groups of layers with which it fits, if there are any. A group keeps fewer inputs and more keys and
-    /// values the larger it is.
+    /// The strategy with the smallest groups of layers with which it seems to fit, if there are any. A group keeps fewer inputs and more keys
+    /// and values the larger it is.
     fn in_groups(&self, strategy: Strategy) -> Option<Strategy> {
-        let most = if strategy.kind == StrategyKind::Stream { smallest_group_of_least_memory(&self.spec.config) } else { 1 };
-        let least = smallest(most, |group| self.seems_to_fit(strategy.with_layer_group(group)))?;
-        (least..=most).map(|group| strategy.with_layer_group(group)).find(|&strategy| self.fits(strategy))
+        let group = smallest(self.largest_group(strategy), |group| self.seems_to_fit(strategy.with_layer_group(group)))?;
+        Some(strategy.with_layer_group(group))
     }
 
-    /// The strategy with adaptive chunks, if it still fits: the table of chunks grows.
-    fn with_adaptive_chunks(&self, strategy: Strategy) -> Strategy {
-        Some(strategy.with_adaptive_chunks(true)).filter(|&longer| self.fits(longer)).unwrap_or(strategy)
+    fn largest_group(&self, strategy: Strategy) -> u32 {
+        if strategy.kind == StrategyKind::Stream { smallest_group_of_least_memory(&self.spec.config) } else { 1 }
     }
 
     /// The activations whose saving shortens the step, by seconds saved per byte of peak, the best first.
@@ -193,30 +213,43 @@ impl Search<'_> {
         rates.into_iter().map(|(activation, _)| activation).collect()
     }
 
-    /// A strategy that fits, with as many saved activations as fit: in the given order, each in the last layers first.
-    fn saving_most(&self, strategy: Strategy, order: &[SavedActivation]) -> Strategy {
-        let layers = self.layers();
-        let saving = |count: u32| {
-            let layers_of = |place: u32| count.saturating_sub(place * layers).min(layers);
-            let saved =
-                (0..).zip(order).fold(SavedActivations::NONE, |saved, (place, &activation)| saved.with(activation, layers_of(place)));
-            strategy.saving(saved)
-        };
+    /// The strategy, in groups of layers if need be, with as many saved activations as seem to fit, and about how long its step takes.
+    fn filled(&self, strategy: Strategy, order: &[SavedActivation]) -> Option<(f64, Filled)> {
+        let (bare, layers, most) = (self.in_groups(strategy)?, self.layers(), order.len() as u32);
+        let cost = |whole: u32| self.rough_cost(self.saving(bare, whole * layers, order));
+        let is_too_much = |whole: u32| cost(whole).is_none_or(|cost| cost.bytes > self.budget);
         // So many fit in all layers; of the next one a share.
-        let whole = (1..=order.len() as u32).take_while(|&count| self.seems_to_fit(saving(count * layers))).last().unwrap_or(0);
-        let (least, most) = (whole * layers, (order.len() as u32 * layers).min((whole + 1) * layers));
-        let share = match [least, most].map(|count| self.rough_peak(saving(count))) {
-            [Some(bytes), Some(over)] if over > bytes => self.budget.saturating_sub(bytes) as f64 / (over - bytes) as f64,
-            _ => 0.0,
+        let whole = smallest(most, is_too_much).map_or(most, |over| over - 1);
+        let of_whole = cost(whole)?;
+        let Some(over) = (whole < most).then(|| cost(whole + 1)).flatten() else {
+            return Some((of_whole.seconds, Filled { bare, count: whole * layers, next_bytes: u64::MAX }));
         };
-        let mut count = least + (f64::from(most - least) * share.min(1.0)) as u32;
-        while count < most && self.fits(saving(count + 1)) {
-            count += 1;
+        let next_bytes = (over.bytes.saturating_sub(of_whole.bytes) / u64::from(layers)).max(1);
+        let more = (self.budget.saturating_sub(of_whole.bytes) / next_bytes).min(layers.into()) as u32;
+        let seconds = of_whole.towards(over, f64::from(more) / f64::from(layers)).seconds;
+        Some((seconds, Filled { bare, count: whole * layers + more, next_bytes }))
+    }
+
+    /// A strategy near that one that does fit: with some more saved activations, or with fewer, or else in larger groups, or without adaptive
+    /// chunks, whose table takes room.
+    fn fitting(&self, Filled { bare, count, next_bytes }: Filled, order: &[SavedActivation]) -> Option<Strategy> {
+        let saving = |count: u32| self.saving(bare, count, order);
+        if let Some(room) = self.room(saving(count)) {
+            let most = (order.len() as u32 * self.layers()) - count;
+            let more = (room / next_bytes).min(most.into()) as u32;
+            return (1..=more).rev().map(|more| saving(count + more)).find(|&more| self.fits(more)).or(Some(saving(count)));
         }
-        while count > 0 && !self.fits(saving(count)) {
-            count -= 1;
-        }
-        saving(count)
+        let fewer = (0..count).rev().map(saving);
+        let groups = bare.layer_group(self.layers())..=self.largest_group(bare);
+        let in_groups = groups.map(|group| bare.with_layer_group(group)).flat_map(|bare| [bare, bare.with_adaptive_chunks(false)]);
+        fewer.chain(in_groups).find(|&strategy| self.fits(strategy))
+    }
+
+    /// The strategy with the first `count` activations of all layers in the given order saved, each in the last layers first.
+    fn saving(&self, bare: Strategy, count: u32, order: &[SavedActivation]) -> Strategy {
+        let layers_of = |place: u32| count.saturating_sub(place * self.layers()).min(self.layers());
+        let saved = (0..).zip(order).fold(SavedActivations::NONE, |saved, (place, &activation)| saved.with(activation, layers_of(place)));
+        bare.saving(saved)
     }
 }
 
@@ -378,7 +411,7 @@ mod tests {
         let streams = [1, 2, 3, 6].map(|group| stream.with_layer_group(group));
         let others = [Strategy::STANDARD, Strategy::CHECKPOINT, stream.saving(saving), stream.offloading(true)];
         for strategy in streams.into_iter().chain(others) {
-            let [rough, exact] = [search.rough_peak(strategy), search.cost_of(25, strategy).map(|cost| cost.bytes)].map(Option::unwrap);
+            let [rough, exact] = [search.rough_cost(strategy), search.cost_of(25, strategy)].map(|cost| cost.unwrap().bytes);
             assert!(rough.abs_diff(exact) * 200 <= exact, "{strategy:?}: {rough} and {exact}");
         }
         assert!(search.costs.borrow().keys().filter(|(layers, _)| *layers < 25).count() >= 16, "it looked at few layers");
