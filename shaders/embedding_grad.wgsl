@@ -28,7 +28,7 @@ fn main$(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>, local_invocation_in
       part = vec4(0.0);
       tile = token / TOKEN_TILE;
     }
-    part = fma(vec4(params$.scale), d_out$[token % params$.d_out_row_modulus * params$.row_vec4s + col], part);
+    part = fma(vec4(params$.scale), d_out$[row_of(token, params$.d_out_row_modulus) * params$.row_vec4s + col], part);
   }
   d_weight$[i] = sum + part;
 }

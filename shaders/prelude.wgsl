@@ -2,8 +2,8 @@
 // since many drivers put an array that is indexed by a loop variable into memory.
 
 // The chunk, or the part of it that one dispatch is for: the index of its first token in the batch, and its number of tokens; the tokens of
-// the chunk before them; the keys that an attention kernel goes through, from one multiple of SUM_BLOCK to another; and a bit for each token
-// tile of the batch, or for so many at once: has it a label?
+// the chunk before them; the keys that an attention kernel goes through, from one multiple of SUM_BLOCK to another; a bit for each token tile
+// of the batch, or for so many at once: has it a label?; and the first token of this rank.
 struct Chunk {
   start: u32,
   count: u32,
@@ -11,6 +11,7 @@ struct Chunk {
   first_key: u32,
   end_key: u32,
   tiles_of_bit: u32,
+  first_token: u32,
   labelled: array<vec4<u32>, 14>,
 }
 
@@ -26,10 +27,15 @@ fn flat_workgroup(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> u32 {
   return workgroup_id.y * num_workgroups.x + workgroup_id.x;
 }
 
-// The row of the first token in a tensor: that token in a tensor of the whole batch (row modulus 2^32 − 1, longer than any batch), the tokens
-// before it in a tensor of one chunk (row modulus 1), and the token modulo the length of a ring.
+// The row of a token in a tensor of tokens: that token in a tensor of the whole batch (row modulus 2^31 − 1, longer than any batch), and the
+// token modulo the length of a ring or a piece. With the highest bit set, tokens are counted from the first one of this rank.
+fn row_of(token: u32, row_modulus: u32) -> u32 {
+  return (token - select(0u, chunk.first_token, row_modulus >= 0x80000000u)) % (row_modulus & 0x7fffffffu);
+}
+
+// The row of the first token: the tokens of the chunk before it in a tensor of one chunk (row modulus 1), else its own.
 fn first_row(row_modulus: u32) -> u32 {
-  return select(chunk.start % row_modulus, chunk.tokens_before, row_modulus == 1u);
+  return select(row_of(chunk.start, row_modulus), chunk.tokens_before, row_modulus == 1u);
 }
 
 // sum + a · b, term by term in a fixed order. A product that is added is always an fma: otherwise each compiler decides for each kernel

@@ -25,6 +25,7 @@ mod predictor;
 mod preferences;
 mod program;
 mod ragged;
+mod ranks;
 mod registers;
 mod resume;
 mod rewards;

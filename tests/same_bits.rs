@@ -25,7 +25,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn assert_same_bits(spec: &ModelSpec, what: &str, step: &DeviceStep, first: &DeviceStep) {
+pub fn assert_same_bits(spec: &ModelSpec, what: &str, step: &DeviceStep, first: &DeviceStep) {
     assert!(step.loss.is_finite() && step.loss > 0.0, "{what}: the loss is {}", step.loss);
     assert_eq!(step.loss.to_bits(), first.loss.to_bits(), "{what}: loss {} and {}", step.loss, first.loss);
     assert!(bits(&step.log_probs) == bits(&first.log_probs), "{what}: log-probabilities");

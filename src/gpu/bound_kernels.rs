@@ -105,13 +105,13 @@ impl BoundKernels {
 
     /// The table of chunks: for each chunk of each length, the uniforms of a dispatch for all of it.
     fn chunk_table(&self) -> Vec<u8> {
-        let tokens = self.program().tokens();
-        let chunks = |&(len, _): &(u32, u32)| ChunkOrder::Ascending(len).chunks(tokens);
+        let share = self.program().share();
+        let chunks = |&(len, _): &(u32, u32)| ChunkOrder::Ascending(len).chunks(share);
         let mut table = Vec::new();
         // The slot of blocks on other tokens, which is behind the others, is written for each chunk.
         for (slot, chunk) in self.chunk_slots.iter().flat_map(chunks).enumerate() {
             table.resize(slot * BINDING_ALIGNMENT as usize, 0);
-            table.extend_from_slice(bytemuck::cast_slice(&Part::whole(chunk).uniforms(&self.tiles)));
+            table.extend_from_slice(bytemuck::cast_slice(&Part::whole(chunk).uniforms(&self.tiles, share.first)));
         }
         table
     }
@@ -257,7 +257,7 @@ impl BoundKernels {
         self.write(
             self.program().bindings.chunks,
             self.chunk_offset(block, chunk).into(),
-            bytemuck::cast_slice(&part.uniforms(&self.tiles)),
+            bytemuck::cast_slice(&part.uniforms(&self.tiles, self.program().share().first)),
         );
     }
 
@@ -304,7 +304,7 @@ impl BoundKernels {
 
     /// Tokens of the chunks of a block.
     fn chunk_len(&self, block: usize) -> u32 {
-        self.program().blocks[block].chunk_order.chunk_len(self.program().tokens())
+        self.program().blocks[block].chunk_order.chunk_len(self.program().share())
     }
 
     /// The offset in bytes of a chunk's uniforms in the table of chunks.
@@ -326,7 +326,7 @@ fn chunk_slots(program: &Program) -> Vec<(u32, u32)> {
         .into_iter()
         .map(|len| {
             let slot = (len, first);
-            first += program.tokens().div_ceil(len);
+            first += program.share().tokens().div_ceil(len);
             slot
         })
         .collect()

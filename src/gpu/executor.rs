@@ -8,6 +8,7 @@ use super::bound_kernels::BoundKernels;
 use super::cutting::DispatchLimit;
 use super::device::Gpu;
 use super::device_memory::DeviceMemory;
+use super::exchange::{Exchange, Transport};
 use super::lowering::Kernels;
 use super::offload::{Before, Offload};
 use super::part::Part;
@@ -17,13 +18,14 @@ use super::transfer;
 use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::model::{Parameter, WeightSource, Weights};
-use crate::step::ops::HostCopy;
-use crate::step::{Batch, Chunk, LabelledTiles, Op, OpInstance, ParameterSlice, Pass, Plan, Program, TensorId};
+use crate::step::ops::{HostCopy, Receive, Send};
+use crate::step::{Batch, BatchOfStep, Chunk, LabelledTiles, Op, OpInstance, ParameterSlice, Pass, Plan, Program, TensorId};
 
 /// A plan with its memory and kernels on a device.
 pub struct Executor {
     bound: BoundKernels,
     offload: Offload,
+    exchange: Exchange,
     throttle: Throttle,
     done: Arc<AtomicU64>,
 }
@@ -41,7 +43,17 @@ impl Executor {
         }
         bound.gpu.check()?;
         let offload = Offload::new(bound.program());
-        Ok(Executor { bound, offload, throttle: Throttle::new(), done: Arc::default() })
+        Ok(Executor { bound, offload, exchange: Exchange::new(), throttle: Throttle::new(), done: Arc::default() })
+    }
+
+    /// Gives it the way to the other ranks, which a program of several needs.
+    pub fn connect(&mut self, transport: Box<dyn Transport>) {
+        self.exchange.connect(transport);
+    }
+
+    /// Says which batch of a step the next operations are for: sums over batches go on where the last one has ended.
+    pub fn set_batch_of_step(&mut self, batch: BatchOfStep) {
+        self.exchange.batch = batch;
     }
 
     /// Fixes the most work of a dispatch, whatever the device's speed: the results must be the same bits.
@@ -228,8 +240,8 @@ impl Executor {
         let mut instances = (numbers.start + 1..).zip(program.instances(numbers.clone())).peekable();
         while let Some((number, instance)) = instances.next() {
             let op = program.op(instance.block, instance.node);
-            if let Op::HostCopy(HostCopy { x, out }) = *op {
-                self.offload.copy(&mut self.bound, Before { instances: &todo, limit }, [x, out], instance.chunk).await?;
+            if !op.has_kernel() {
+                self.run_apart(*op, Before { instances: &todo, limit }, instance.chunk).await?;
                 self.note_when_done(number);
                 todo.clear();
                 work = 0;
@@ -242,6 +254,7 @@ impl Executor {
             let may_end = instances.peek().is_none_or(|(_, next)| self.bound.may_start_with(next));
             if work >= self.throttle.work_per_submission() && may_end {
                 self.bound.submit(&todo, limit, None);
+                self.exchange.progress()?;
                 self.note_when_done(number);
                 todo.clear();
                 work = 0;
@@ -252,6 +265,19 @@ impl Executor {
         self.offload.take_all(&mut self.bound).await?;
         self.throttle.note(all);
         self.gpu().check()
+    }
+
+    /// Runs an operation that has no kernel, after the operations before it.
+    async fn run_apart(&mut self, op: Op, before: Before<'_>, chunk: Chunk) -> Result<()> {
+        if let Op::HostCopy(HostCopy { x, out }) = op {
+            return self.offload.copy(&mut self.bound, before, [x, out], chunk).await;
+        }
+        self.bound.submit(before.instances, before.limit, None);
+        match op {
+            Op::Send(Send { x, message }) if self.exchange.is_due(&message) => self.exchange.send(&self.bound, x, &message).await,
+            Op::Receive(Receive { out, message }) if self.exchange.is_due(&message) => self.exchange.receive(&self.bound, out, &message),
+            _ => Ok(()),
+        }
     }
 
     /// The number of operation instances that the device is known to have completed. It lags behind by a submission.
@@ -273,7 +299,7 @@ impl Executor {
     /// If the tokens are not all in one chunk of the block.
     pub fn run_chunk(&mut self, block: usize, chunk: Chunk) -> Result<()> {
         let order = self.program().blocks[block].chunk_order;
-        assert!(order.has(chunk, self.program().tokens()), "tokens {}..{} of {order:?}", chunk.start, chunk.end());
+        assert!(order.has(chunk, self.program().share()), "tokens {}..{} of {order:?}", chunk.start, chunk.end());
         let chunk = Chunk { index: 0, ..chunk };
         let node = |node| OpInstance { block, chunk, node };
         let instances: Vec<OpInstance> = (0..self.bound.node_count(block)).map(node).collect();

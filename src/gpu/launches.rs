@@ -33,12 +33,12 @@ impl<'a> BlockLaunches<'a> {
     }
 
     pub fn chunk_count(&self) -> u32 {
-        self.block.chunk_order.chunk_count(self.program.tokens())
+        self.block.chunk_order.chunk_count(self.program.share())
     }
 
     /// The chunk that runs after `order` others.
     pub fn of_chunk(&self, order: u32) -> impl Iterator<Item = Launch> {
-        let chunk = self.block.chunk_order.chunk(order, self.program.tokens());
+        let chunk = self.block.chunk_order.chunk(order, self.program.share());
         self.lowered.fused.iter().map(move |(first, dispatch)| self.launch(*first, dispatch, chunk))
     }
 

@@ -99,10 +99,10 @@ pub(super) struct LoweredBlock {
 /// # Errors
 /// If the driver would not run all iterations of a loop.
 fn lower(gpu: &Gpu, plan: &Plan) -> Result<Vec<LoweredBlock>> {
-    let tokens = plan.program().tokens();
+    let share = plan.program().share();
     let lower = |block: &Block| {
         let lowered = lower_block(plan.program(), block, gpu.tuning());
-        lowered.single.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(tokens)))?;
+        lowered.single.iter().flatten().try_for_each(|dispatch| check_loops(gpu, dispatch, block.chunk_order.chunk_len(share)))?;
         Ok(lowered)
     };
     plan.program().blocks.iter().map(lower).collect()
@@ -110,7 +110,7 @@ fn lower(gpu: &Gpu, plan: &Plan) -> Result<Vec<LoweredBlock>> {
 
 /// The dispatches of a block for a tuning.
 pub(super) fn lower_block(program: &Program, block: &Block, tuning: &Tuning) -> LoweredBlock {
-    let chunk_len = block.chunk_order.chunk_len(program.tokens());
+    let chunk_len = block.chunk_order.chunk_len(program.share());
     let dispatch = |node: &Node| kernels::dispatch(program, &node.op, tuning, chunk_len);
     let single: Vec<Option<Dispatch>> = block.nodes.iter().map(dispatch).collect();
     let labelled_only = block.nodes.iter().map(|node| node.labelled_only).collect();

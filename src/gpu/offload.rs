@@ -124,7 +124,7 @@ fn bf16_of(rounded: &[u8]) -> Vec<u8> {
 /// The byte range of the chunk's rows in a tensor.
 fn rows_of(program: &Program, id: TensorId, chunk: Chunk) -> Range<usize> {
     let tensor = program.tensor(id);
-    let first = u64::from(tensor.rows.row_of(chunk.start, chunk));
+    let first = u64::from(tensor.row_of(chunk.start, chunk));
     let row_bytes = tensor.row_bytes();
     (first * row_bytes) as usize..((first + u64::from(chunk.count)) * row_bytes) as usize
 }

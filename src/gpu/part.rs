@@ -24,11 +24,12 @@ impl Part {
         Part { chunk, tokens_before: 0, keys: 0..u32::MAX }
     }
 
-    /// Its uniforms: the fields of `Chunk` in `shaders/prelude.wgsl`. `tiles` are those of the batch.
-    pub fn uniforms(&self, tiles: &LabelledTiles) -> [u32; 64] {
+    /// Its uniforms: the fields of `Chunk` in `shaders/prelude.wgsl`. `tiles` are those of the batch, and `first_token` is the first token of
+    /// this rank.
+    pub fn uniforms(&self, tiles: &LabelledTiles, first_token: u32) -> [u32; 64] {
         let Part { chunk, tokens_before, keys } = self;
         let mut uniforms = [0; 64];
-        uniforms[..6].copy_from_slice(&[chunk.start, chunk.count, *tokens_before, keys.start, keys.end, tiles.tiles_of_bit()]);
+        uniforms[..7].copy_from_slice(&[chunk.start, chunk.count, *tokens_before, keys.start, keys.end, tiles.tiles_of_bit(), first_token]);
         uniforms[LABELLED].copy_from_slice(tiles.bits());
         uniforms
     }

@@ -10,8 +10,22 @@ use crate::step::{Chunk, Op, Program, TensorId};
 pub(super) struct PieceRows {
     /// Rows of a piece.
     rows: u32,
+    /// The token of row 0.
+    first_token: u32,
     /// Does a dispatch need the rows of its keys, rather than those of its chunk?
     is_of_keys: bool,
+}
+
+impl PieceRows {
+    /// The piece that a token is in.
+    fn piece(&self, token: u32) -> u32 {
+        (token - self.first_token) / self.rows
+    }
+
+    /// The first token of a piece.
+    fn start(&self, piece: u32) -> u32 {
+        self.first_token + piece * self.rows
+    }
 }
 
 /// The pieces of the tensors of operations that share a dispatch.
@@ -28,7 +42,7 @@ impl Pieces {
         let operands = ops.iter().flat_map(|op| op.operands());
         let in_pieces = operands.filter_map(|operand| {
             let tensor = program.tensor(operand.tensor);
-            let rows = PieceRows { rows: tensor.piece_rows, is_of_keys: operand.is_visible_prefix };
+            let rows = PieceRows { rows: tensor.piece_rows, first_token: tensor.first_token, is_of_keys: operand.is_visible_prefix };
             tensor.is_in_pieces().then_some((operand.tensor, rows))
         });
         Pieces { tensors: in_pieces.collect(), window: ops[0].window() }
@@ -43,22 +57,22 @@ impl Pieces {
     pub fn of_part(&self, id: TensorId, part: &Part) -> u32 {
         let first_key = self.first_key(part.chunk).max(part.keys.start);
         let found = self.tensors.iter().find(|(other, _)| *other == id);
-        found.map_or(0, |(_, rows)| if rows.is_of_keys { first_key / rows.rows } else { part.chunk.start / rows.rows })
+        found.map_or(0, |(_, rows)| rows.piece(if rows.is_of_keys { first_key } else { part.chunk.start }))
     }
 
     /// Does a chunk need more than one piece of a tensor?
     pub fn are_several_for(&self, chunk: Chunk) -> bool {
         let last = chunk.end() - 1;
-        self.tensors.iter().any(|(_, PieceRows { rows, is_of_keys })| {
-            let first = if *is_of_keys { self.first_key(chunk) } else { chunk.start };
-            first / rows != last / rows
+        self.tensors.iter().any(|(_, rows)| {
+            let first = if rows.is_of_keys { self.first_key(chunk) } else { chunk.start };
+            rows.piece(first) != rows.piece(last)
         })
     }
 
     /// As many of the last tokens of a chunk as lie in one piece of each tensor.
     pub fn last_tokens(&self, chunk: Chunk) -> Chunk {
         let of_chunk = self.tensors.iter().filter(|(_, rows)| !rows.is_of_keys);
-        let start = of_chunk.map(|(_, piece)| (chunk.end() - 1) / piece.rows * piece.rows).fold(chunk.start, u32::max);
+        let start = of_chunk.map(|(_, rows)| rows.start(rows.piece(chunk.end() - 1))).fold(chunk.start, u32::max);
         Chunk { start, count: chunk.end() - start, ..chunk }
     }
 
@@ -67,7 +81,7 @@ impl Pieces {
         let seen = self.first_key(tokens).max(keys.start)..tokens.end().min(keys.end);
         let of_keys = self.tensors.iter().filter(|(_, rows)| rows.is_of_keys);
         let mut starts: Vec<u32> = of_keys
-            .flat_map(|(_, piece)| (seen.start / piece.rows + 1..seen.end.div_ceil(piece.rows)).map(|number| number * piece.rows))
+            .flat_map(|(_, piece)| (piece.piece(seen.start) + 1..=piece.piece(seen.end - 1)).map(|number| piece.start(number)))
             .chain([keys.start])
             .collect();
         starts.sort_unstable();

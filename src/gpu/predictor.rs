@@ -88,8 +88,8 @@ impl Predictor {
 }
 
 fn work_of(program: &Program, block: &Block) -> BlockWork {
-    let (order, tokens) = (block.chunk_order, program.tokens());
-    let ends = [0, order.chunk_count(tokens) - 1].map(|number| order.chunk(number, tokens));
+    let (order, share) = (block.chunk_order, program.share());
+    let ends = [0, order.chunk_count(share) - 1].map(|number| order.chunk(number, share));
     let work = |node: &Node| (node.op.kind(), ends.map(|chunk| program.flops(&node.op, chunk)));
     (order, block.nodes.iter().map(work).collect())
 }

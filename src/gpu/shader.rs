@@ -207,7 +207,7 @@ fn substitute(line: &str, values: &[(&str, u32)]) -> String {
 macro_rules! require_shaders {
     ($($name:ident $stem:ident,)*) => {
         $(const _: () = assert!(
-            has_file(stringify!($stem)) || matches!(OpKind::$name, OpKind::HostCopy),
+            has_file(stringify!($stem)) || !OpKind::$name.has_kernel(),
             concat!("there is no shaders/", stringify!($stem), ".wgsl")
         );)*
     };

@@ -42,7 +42,7 @@ fn peak_bytes(program: &Program, memory: &MemoryLayout) -> u64 {
 }
 
 fn chunk_lengths(program: &Program) -> Vec<u32> {
-    program.blocks.iter().map(|block| block.chunk_order.chunk_len(program.tokens())).collect()
+    program.blocks.iter().map(|block| block.chunk_order.chunk_len(program.share())).collect()
 }
 
 /// The longest chunk of each block, in tokens, that keeps the bytes alive below the peak: the fixed length, doubled some times.
@@ -55,7 +55,7 @@ fn longest(program: &Program, memory: &MemoryLayout, fixed: &[u32]) -> Vec<u32> 
         let fit = 1 + (most - alive) / of_chunk;
         times[point.block] = fit.min(u64::from(times[point.block])) as u32;
     }
-    fixed.iter().zip(times).map(|(length, times)| (length << times.ilog2()).min(program.tokens())).collect()
+    fixed.iter().zip(times).map(|(length, times)| (length << times.ilog2()).min(program.share().tokens())).collect()
 }
 
 /// The factor by which a block's chunks may grow, memory aside: up to [`LONGEST_CHUNK`] tokens, and no tensor larger than a binding. Blocks with
@@ -63,7 +63,7 @@ fn longest(program: &Program, memory: &MemoryLayout, fixed: &[u32]) -> Vec<u32> 
 fn most_times(program: &Program, block: &Block) -> u32 {
     let tensors = || block.nodes.iter().flat_map(|node| node.op.operands()).map(|operand| program.tensor(operand.tensor));
     let is_bound = tensors().any(|tensor| matches!(tensor.rows, Rows::Ring(_)) || tensor.storage == Storage::Host);
-    let length = block.chunk_order.chunk_len(program.tokens());
+    let length = block.chunk_order.chunk_len(program.share());
     let row_bytes = tensors().map(|tensor| if tensor.rows == Rows::Chunk { tensor.row_bytes() } else { 1 }).max();
     let bindable = BINDING_BYTES / row_bytes.unwrap_or(1);
     match block.chunk_order {

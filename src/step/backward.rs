@@ -3,10 +3,12 @@
 //!
 //! Each layer, or each group of layers, goes through its chunks from last to first and recomputes what the strategy did not save.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
+use super::exchange;
 use super::forward::{self, Activations, ForwardState, KeysValues, LayerInput, LoraIntermediates, NormInput, Widths};
 use super::ops::{
     AttentionKeyValueGrad, AttentionQueryGrad, BiasGrad, EmbeddingGrad, GluGrad, LinearGrad, LinearWeightGrad, NormGroups, RmsNormGrad,
@@ -17,20 +19,38 @@ use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::{Projection, Role};
 
 /// Appends the backward pass. `state.hidden` holds the gradient of the last hidden state when it starts.
+///
+/// Where the batch lies on several ranks, each waits for the one behind it, which sees its keys. So that this one need not wait in turn, they
+/// prepare as many groups ahead as there are ranks behind them.
 pub fn write(b: &mut Builder, state: ForwardState) {
     let d_hidden = state.hidden;
-    for group in b.layer_groups().into_iter().rev() {
-        let input = state.inputs[group.start as usize];
-        group_backward(b, &group, input, d_hidden);
+    let groups: Vec<Range<u32>> = b.layer_groups().into_iter().rev().collect();
+    let ahead = b.program.batch.split().map_or(0, |split| (split.ranks() - 1 - split.rank()) as usize);
+    let mut prepared = VecDeque::new();
+    for slot in 0..groups.len() + ahead {
+        if let Some(group) = groups.get(slot) {
+            let input = state.inputs[group.start as usize];
+            prepared.push_back((input, prepare(b, group, input)));
+        }
+        if let Some(group) = slot.checked_sub(ahead).and_then(|done| groups.get(done)) {
+            let (input, gradients) = prepared.pop_front().expect("it was prepared in this slot or before");
+            group_backward(b, group, input, &gradients, d_hidden);
+        }
     }
+    embedding_backward(b, d_hidden);
+}
+
+fn embedding_backward(b: &mut Builder, d_hidden: TensorId) {
     let (token_order, token_start) = (b.program.bindings.token_order, b.program.bindings.token_start);
     let gradients = b.gradients(Role::Embedding);
+    exchange::begin_embedding(b);
     b.block(Pass::Backward, "embedding gradient", ChunkOrder::Whole, |b| {
         for (d_weight, rows) in gradients {
             let first_id = rows.col;
             b.push(EmbeddingGrad { d_out: d_hidden, token_order, token_start, d_weight, first_id });
         }
     });
+    exchange::end_embedding(b);
 }
 
 /// The gradients of keys and values of a layer (each K·E): N rows, or a ring.
@@ -54,37 +74,63 @@ impl KeyValueGradients {
     }
 
     fn clear(&self, b: &mut Builder) {
-        b.in_layer(self.layer, |b| self.d_kv.into_iter().for_each(|out| b.push(Zero { out })));
+        // A rank clears also what it hands on.
+        let all = b.is_split();
+        b.in_layer(self.layer, |b| self.d_kv.into_iter().for_each(|out| b.push(Zero { out, all })));
     }
 }
 
-/// The backward pass of a group of layers, chunks from last to first. Keys and values are recomputed for all tokens before the first chunk,
-/// or, in a layer on its own with a sliding window, into a ring, chunk by chunk, just ahead of the first chunk whose window includes them.
-fn group_backward(b: &mut Builder, group: &Range<u32>, input: LayerInput, d_hidden: TensorId) {
+/// Prepares the backward pass of a group of layers: keys and values are recomputed for all tokens, except in a layer on its own with a
+/// sliding window.
+fn prepare(b: &mut Builder, group: &Range<u32>, input: LayerInput) -> Vec<KeyValueGradients> {
     let (chunk, is_on_its_own) = (b.chunk(), group.len() == 1);
     let new = |b: &mut Builder| {
         let rows = if is_on_its_own { b.key_rows() } else { b.ring() };
         KeyValueGradients::new(b, rows)
     };
     let gradients: Vec<KeyValueGradients> = group.clone().map(|layer| b.in_layer(layer, new)).collect();
-    let ring = gradients.iter().filter_map(|of_layer| of_layer.chunks_of_ring(chunk)).max();
-    let has_ring_of_keys = is_on_its_own && ring.is_some();
-    if !has_ring_of_keys {
+    if !has_ring_of_keys(&gradients, chunk) {
         let order = ChunkOrder::Ascending(chunk);
         b.block_of(group, Pass::Backward, "recompute keys and values", order, |b| recompute_keys_values(b, group, input));
     }
+    if b.is_split() {
+        group.clone().for_each(|layer| b.in_layer(layer, exchange_keys_values));
+    }
+    gradients
+}
+
+/// Keys and values that were kept were exchanged in the forward pass.
+fn exchange_keys_values(b: &mut Builder) {
+    if !b.keeps_keys_values() {
+        let keys_values = b.keys_values_left();
+        exchange::keys_values(b, Pass::Backward, b.layer(), keys_values);
+    }
+}
+
+/// Are the keys of a group recomputed into a ring?
+fn has_ring_of_keys(gradients: &[KeyValueGradients], chunk: u32) -> bool {
+    matches!(gradients, [alone] if alone.chunks_of_ring(chunk).is_some())
+}
+
+/// The backward pass of a group of layers, chunks from last to first. In a layer on its own with a sliding window, keys and values are
+/// recomputed into a ring, chunk by chunk, just ahead of the first chunk whose window includes them.
+fn group_backward(b: &mut Builder, group: &Range<u32>, input: LayerInput, gradients: &[KeyValueGradients], d_hidden: TensorId) {
+    let chunk = b.chunk();
+    let ring = gradients.iter().filter_map(|of_layer| of_layer.chunks_of_ring(chunk)).max();
     let (rings, others): (Vec<&KeyValueGradients>, Vec<&KeyValueGradients>) =
         gradients.iter().partition(|of_layer| of_layer.chunks_of_ring(chunk).is_some());
     b.block_of(group, Pass::Backward, "clear key and value gradients", ChunkOrder::Whole, |b| others.iter().for_each(|g| g.clear(b)));
+    gradients.iter().for_each(|of_layer| b.in_layer(of_layer.layer, |b| exchange::begin_layer(b, of_layer.layer, of_layer.d_kv)));
     b.block_of(group, Pass::Backward, "backward", ChunkOrder::Descending(chunk), |b| {
         b.ahead(ring.map_or(0, |chunks| chunks - 1), |b| {
-            if has_ring_of_keys {
+            if has_ring_of_keys(gradients, chunk) {
                 recompute_keys_values(b, group, input);
             }
             rings.iter().for_each(|of_layer| of_layer.clear(b));
         });
-        chunk_backward(b, group, input, &gradients, d_hidden);
+        chunk_backward(b, group, input, gradients, d_hidden);
     });
+    gradients.iter().for_each(|of_layer| b.in_layer(of_layer.layer, |b| exchange::end_layer(b, of_layer.layer, of_layer.d_kv)));
 }
 
 /// Recomputes the inputs of a group's layers for the chunk, as the forward pass computed them. Dead code is eliminated: what no other

@@ -3,25 +3,46 @@
 use std::ops::Range;
 
 use super::objective::{GrpoLossType, SampleMean};
+use super::share::{Share, Split};
 
 /// The label of a token without loss (`-100` in PyTorch and Hugging Face).
 pub const IGNORED_LABEL: u32 = u32::MAX;
 
-/// The lengths of the sequences of a batch, which are concatenated without padding.
+/// The lengths of the sequences of a batch, which are concatenated without padding, and which of its tokens are those of this rank.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BatchShape {
     lengths: Vec<u32>,
+    split: Option<Split>,
 }
 
 impl BatchShape {
     /// Sequences of these lengths, in this order.
     ///
     /// # Panics
-    /// If there is none, if one is empty, or if all together exceed 2^31 tokens.
+    /// If there is none, if one is empty, or if all together have 2^31 tokens or more.
     pub fn packed(lengths: Vec<u32>) -> Self {
         let tokens: u64 = lengths.iter().map(|&t| u64::from(t)).sum();
-        assert!(!lengths.is_empty() && !lengths.contains(&0) && tokens <= 1 << 31, "sequences of {lengths:?} tokens");
-        BatchShape { lengths }
+        assert!(!lengths.is_empty() && !lengths.contains(&0) && tokens < 1 << 31, "sequences of {lengths:?} tokens");
+        BatchShape { lengths, split: None }
+    }
+
+    /// The same batch, split between ranks.
+    ///
+    /// # Panics
+    /// If it is another number of tokens that is split.
+    pub fn on_ranks(self, split: Split) -> Self {
+        assert_eq!(split.tokens(), self.tokens(), "tokens that are split, and those of the batch");
+        BatchShape { split: Some(split), ..self }
+    }
+
+    /// How it is split, if there are several ranks.
+    pub fn split(&self) -> Option<&Split> {
+        self.split.as_ref()
+    }
+
+    /// The tokens of this rank; all, if it is the only one.
+    pub fn share(&self) -> Share {
+        self.split.as_ref().map_or_else(|| self.tokens().into(), Split::share)
     }
 
     /// `sequences` sequences of `seq_len` tokens each.

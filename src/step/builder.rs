@@ -8,11 +8,14 @@ use std::ops::Range;
 
 use super::batch::BatchShape;
 use super::chunk::ChunkOrder;
+use super::exchange::owner;
+use super::forward::Widths;
 use super::objective::Objective;
 use super::ops::{Op, RowSlice};
 use super::program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program, SampleBindings};
 use super::recompute::Recompute;
 use super::saved_activations::SavedActivation;
+use super::share::{Share, Split};
 use super::strategy::Strategy;
 use super::tensor::{BINDING_ALIGNMENT, Element, Rows, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};
 use crate::model::{Config, ModelSpec, Parameter, ParameterId, Parameters, Projection, Role};
@@ -59,6 +62,8 @@ pub(super) struct Adapter {
 
 /// Partial sums of squares per slice of a parameter.
 pub(super) const SQUARE_SUM_PARTIALS: u32 = 256;
+/// The most elements that are read for another rank at once.
+const EXCHANGE_ELEMENTS: u64 = 4 << 20;
 /// Chunks that can be in flight to the host at once.
 const STAGING: u32 = 2;
 
@@ -85,6 +90,9 @@ impl Builder {
         };
         builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
         builder.add_to_slices("", TensorKind::Weights, |_| true, |slice, id| slice.value = id);
+        if builder.is_split() {
+            builder.program.bindings.exchange = Some(builder.exchange_buffer());
+        }
         builder
     }
 
@@ -131,11 +139,13 @@ impl Builder {
         self.add_to_slices("d_", TensorKind::Gradients, |p| p.is_trainable, |slice, id| slice.gradient = Some(id));
     }
 
-    /// Adds AdamW's first and second moment, of the same shape, for every trainable parameter.
+    /// Adds AdamW's first and second moment, of the same shape, for every trainable parameter that this rank updates.
     pub(super) fn add_moments(&mut self) {
-        self.add_to_slices("moment1.", TensorKind::Optimizer, |p| p.is_trainable, |slice, id| slice.moments = Some([id; 2]));
+        let split = self.program.batch.split().cloned();
+        let is_here = |p: &Parameter| p.is_trainable && owner(split.as_ref(), p.layer) == split.as_ref().map_or(0, Split::rank);
+        self.add_to_slices("moment1.", TensorKind::Optimizer, is_here, |slice, id| slice.moments = Some([id; 2]));
         let second = |slice: &mut ParameterSlice, id| slice.moments = slice.moments.map(|[first, _]| [first, id]);
-        self.add_to_slices("moment2.", TensorKind::Optimizer, |p| p.is_trainable, second);
+        self.add_to_slices("moment2.", TensorKind::Optimizer, is_here, second);
     }
 
     /// Splits a parameter into slices of whole rows, each small enough for a binding. They have no tensors yet.
@@ -185,6 +195,21 @@ impl Builder {
     /// N: tokens of the batch.
     pub(super) fn tokens(&self) -> u32 {
         self.program.tokens()
+    }
+
+    /// The tokens of this rank.
+    pub(super) fn share(&self) -> Share {
+        self.program.share()
+    }
+
+    /// Does the batch lie on several ranks?
+    pub(super) fn is_split(&self) -> bool {
+        self.program.batch.split().is_some_and(|split| split.ranks() > 1)
+    }
+
+    /// The layers that a block here would go through.
+    pub(super) fn layers_at_hand(&self) -> Range<u32> {
+        self.layer.map_or(0..0, |layer| layer..layer + 1)
     }
 
     /// The slices of a parameter of the current layer, or of the model where the role belongs to no layer.
@@ -237,7 +262,7 @@ impl Builder {
 
     /// C: tokens of a chunk in the layers. Adaptive chunks may become longer when the program is planned.
     pub(super) fn chunk(&self) -> u32 {
-        self.program.strategy.chunk(self.tokens())
+        self.program.strategy.chunk(self.share().tokens())
     }
 
     /// The lowest layer with a trainable parameter: the last one that the backward pass goes through.
@@ -271,9 +296,24 @@ impl Builder {
 
     /// Are keys and values of the current layer still there when the backward pass comes to it? The strategy may save them; and the layers
     /// of the last group, if it has several, come first and would need them at once.
-    fn keeps_keys_values(&self) -> bool {
+    pub(super) fn keeps_keys_values(&self) -> bool {
         let is_in_last_group = || self.layer_groups().pop().is_some_and(|group| group.len() > 1 && group.contains(&self.layer()));
         self.saves(SavedActivation::KeysValues) || self.apart.is_none() && is_in_last_group()
+    }
+
+    /// The keys and values of the current layer, which an earlier block left.
+    pub(super) fn keys_values_left(&self) -> [TensorId; 2] {
+        ["k", "v"].map(|name| {
+            let left = self.recompute.left(&format!("layers.{}.{name}", self.layer()));
+            left.expect("a block before has left keys and values")
+        })
+    }
+
+    /// Lets go of the keys and values of the current layer, unless the backward pass still needs them.
+    pub(super) fn let_go_of_keys_values(&mut self) {
+        if !self.keeps_keys_values() {
+            ["k", "v", "k.rstd"].into_iter().for_each(|name| self.recompute.forget(&format!("layers.{}.{name}", self.layer())));
+        }
     }
 
     /// The rows of keys and values in the current layer: a ring that spans the sliding window, or all tokens where there is no window, where
@@ -285,7 +325,8 @@ impl Builder {
 
     /// A ring that spans the sliding window of the current layer, or all tokens where there is none.
     pub(super) fn ring(&self) -> Rows {
-        let window = self.config().window(self.layer());
+        // What a rank hands on is there as a whole.
+        let window = self.config().window(self.layer()).filter(|_| !self.is_split());
         window.and_then(|window| self.program.strategy.ring(self.tokens(), window)).map_or(Rows::Tokens, Rows::Ring)
     }
 
@@ -355,10 +396,18 @@ impl Builder {
     }
 
     fn tensor_of(&mut self, name: &str, kind: TensorKind, rows: Rows, cols: u32, element: Element) -> TensorId {
-        let row_count = row_count(rows, self.tokens());
+        let tokens = self.tokens_of(kind, rows);
+        let row_count = row_count(rows, tokens.tokens());
         let name = self.layer.map_or_else(|| name.to_owned(), |layer| format!("layers.{layer}.{name}"));
         let tensor = Tensor::new(name, kind, (rows, row_count), cols, element, Storage::Arena);
-        self.push_tensor(Tensor { layer: self.layer, ..tensor })
+        self.push_tensor(Tensor { layer: self.layer, first_token: tokens.first, ..tensor })
+    }
+
+    /// The tokens that a tensor has rows for: those of this rank, or for keys and values also what it sees before them.
+    fn tokens_of(&self, kind: TensorKind, rows: Rows) -> Share {
+        let is_seen = matches!(kind, TensorKind::KeysValues | TensorKind::KeysValuesGradients);
+        let share = self.share();
+        if rows == Rows::Tokens && !is_seen { share } else { Share { first: 0, ..share } }
     }
 
     /// Adds a tensor of N rows in host memory. Chunks in flight to the host need staging buffers that the host can map.
@@ -378,6 +427,20 @@ impl Builder {
         self.push_tensor(Tensor::new(name, TensorKind::Scratch, rows, cols, Element::F32, Storage::ReadBack))
     }
 
+    /// A mappable buffer for what goes to other ranks: as large as the largest tensor that does, within limits.
+    fn exchange_buffer(&mut self) -> TensorId {
+        let elements = |rows: u32, cols: u32| u64::from(rows) * u64::from(cols);
+        let keys = elements(self.share().end, Widths::of(self.config()).keys);
+        let trainable = self.program.parameters.trainable();
+        let of_parameter = |(id, parameter): (ParameterId, &Parameter)| {
+            let slices = self.program.slices(id).iter();
+            slices.map(|slice| elements(slice.rows, parameter.padded_cols())).max().unwrap_or(0)
+        };
+        let rows = trainable.map(of_parameter).fold(keys, u64::max).min(EXCHANGE_ELEMENTS) as u32;
+        let (kind, element) = (TensorKind::Scratch, Element::F32);
+        self.push_tensor(Tensor::new("exchange", kind, (Rows::Fixed(rows), rows), 1, element, Storage::ReadBack))
+    }
+
     /// Makes `layer` the current layer while `write` runs.
     pub(super) fn in_layer<T>(&mut self, layer: u32, write: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.layer.replace(layer);
@@ -388,8 +451,7 @@ impl Builder {
 
     /// Appends a block. Its operations, which `write` pushes, run for each chunk in `chunk_order`.
     pub fn block<T>(&mut self, pass: Pass, title: &'static str, chunk_order: ChunkOrder, write: impl FnOnce(&mut Self) -> T) -> T {
-        let layers = self.layer.map_or(0..0, |layer| layer..layer + 1);
-        self.block_of(&layers, pass, title, chunk_order, write)
+        self.block_of(&self.layers_at_hand(), pass, title, chunk_order, write)
     }
 
     /// The same for several layers, between which `write` chooses.
@@ -561,5 +623,6 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         chunks: fixed("chunks", 0, slot, Element::U32, Storage::Uniform),
         read_back: fixed("read_back", 1, 4, Element::F32, Storage::ReadBack),
         staging: Vec::new(),
+        exchange: None,
     }
 }

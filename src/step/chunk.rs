@@ -1,6 +1,8 @@
-//! Chunks of a batch's tokens, and the order in which a block goes through them.
+//! Chunks of a share of a batch's tokens, and the order in which a block goes through them.
 
-/// The order in which a block goes through the tokens of the batch.
+use super::share::Share;
+
+/// The order in which a block goes through the tokens of the batch, or of the share of it that this rank holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChunkOrder {
     /// All tokens at once.
@@ -23,7 +25,7 @@ pub enum ChunkOrder {
 /// A range of tokens of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {
-    /// The index of the chunk in the batch, in token order.
+    /// The index of the chunk in the share, in token order.
     pub index: u32,
     /// The first token.
     pub start: u32,
@@ -39,44 +41,43 @@ impl Chunk {
 }
 
 impl ChunkOrder {
-    /// Tokens of a chunk; the last chunk of the batch may be shorter.
-    pub fn chunk_len(self, tokens: u32) -> u32 {
+    /// Tokens of a chunk; the last chunk of the share may be shorter.
+    pub fn chunk_len(self, share: impl Into<Share>) -> u32 {
         match self {
-            ChunkOrder::Whole => tokens,
+            ChunkOrder::Whole => share.into().tokens(),
             ChunkOrder::Ascending(len) | ChunkOrder::Descending(len) | ChunkOrder::Apart { len, .. } => len,
         }
     }
 
     /// The number of chunks.
-    pub fn chunk_count(self, tokens: u32) -> u32 {
-        self.tokens(tokens).div_ceil(self.chunk_len(tokens))
+    pub fn chunk_count(self, share: impl Into<Share>) -> u32 {
+        let share = share.into();
+        self.tokens(share).tokens().div_ceil(self.chunk_len(share))
     }
 
     /// The chunks, in this order.
-    pub fn chunks(self, tokens: u32) -> impl Iterator<Item = Chunk> {
-        (0..self.chunk_count(tokens)).map(move |order| self.chunk(order, tokens))
+    pub fn chunks(self, share: impl Into<Share>) -> impl Iterator<Item = Chunk> {
+        let share = share.into();
+        (0..self.chunk_count(share)).map(move |order| self.chunk(order, share))
     }
 
     /// The chunk that runs after `order` others.
-    pub fn chunk(self, order: u32, tokens: u32) -> Chunk {
-        let (len, index) = (self.chunk_len(tokens), self.order(order, tokens));
-        Chunk { index, start: self.first() + index * len, count: len.min(self.tokens(tokens) - index * len) }
+    pub fn chunk(self, order: u32, share: impl Into<Share>) -> Chunk {
+        let share = share.into();
+        let (len, index, all) = (self.chunk_len(share), self.order(order, share), self.tokens(share));
+        Chunk { index, start: all.first + index * len, count: len.min(all.tokens() - index * len) }
     }
 
-    /// The number of the first token.
-    fn first(self) -> u32 {
-        if let ChunkOrder::Apart { first, .. } = self { first } else { 0 }
-    }
-
-    /// Tokens of all chunks, in a batch of so many.
-    fn tokens(self, of_batch: u32) -> u32 {
-        if let ChunkOrder::Apart { tokens, .. } = self { tokens } else { of_batch }
+    /// The tokens of all chunks, if those are the batch's that this rank holds.
+    fn tokens(self, share: Share) -> Share {
+        if let ChunkOrder::Apart { first, tokens, .. } = self { Share { first, end: first + tokens } } else { share }
     }
 
     /// Is that chunk, which need not be whole, a part of one in this order?
-    pub fn has(self, chunk: Chunk, tokens: u32) -> bool {
-        let (len, end) = (self.chunk_len(tokens), self.first() + self.tokens(tokens));
-        chunk.start >= self.first() && (chunk.start - self.first()) % len + chunk.count <= len && chunk.end() <= end
+    pub fn has(self, chunk: Chunk, share: impl Into<Share>) -> bool {
+        let share = share.into();
+        let (len, all) = (self.chunk_len(share), self.tokens(share));
+        chunk.start >= all.first && (chunk.start - all.first) % len + chunk.count <= len && chunk.end() <= all.end
     }
 
     /// Are the tokens those of the batch?
@@ -85,7 +86,7 @@ impl ChunkOrder {
     }
 
     /// The number of chunks that run before the chunk `index`. It is its own inverse: given that number, it returns the index.
-    pub fn order(self, index: u32, tokens: u32) -> u32 {
-        if matches!(self, ChunkOrder::Descending(_)) { self.chunk_count(tokens) - 1 - index } else { index }
+    pub fn order(self, index: u32, share: impl Into<Share>) -> u32 {
+        if matches!(self, ChunkOrder::Descending(_)) { self.chunk_count(share) - 1 - index } else { index }
     }
 }

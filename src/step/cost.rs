@@ -58,15 +58,15 @@ impl Program {
     /// The cost of an operation for all chunks of a block. Rows of tokens are read once in total, but each chunk reads tensors without
     /// token rows (weights) again, and the keys that are visible to its queries.
     fn cost_over_chunks(&self, op: &Op, order: ChunkOrder) -> Cost {
-        let tokens = self.tokens();
+        let share = self.share();
         if !order.is_of_batch() {
             return self.cost_apart(op, order);
         }
-        let all = Chunk { index: 0, start: 0, count: tokens };
+        let all = Chunk { index: 0, start: share.first, count: share.tokens() };
         let rows = |operand: &Operand| match self.tensor(operand.tensor).rows {
-            Rows::Fixed(rows) => u64::from(rows) * u64::from(order.chunk_count(tokens)),
-            _ if operand.is_visible_prefix => order.chunks(tokens).map(|chunk| self.rows_touched(op, operand, chunk)).sum(),
-            _ => u64::from(tokens),
+            Rows::Fixed(rows) => u64::from(rows) * u64::from(order.chunk_count(share)),
+            _ if operand.is_visible_prefix => order.chunks(share).map(|chunk| self.rows_touched(op, operand, chunk)).sum(),
+            _ => u64::from(share.tokens()),
         };
         let bytes = |operand: Operand| rows(&operand) * self.tensor(operand.tensor).row_bytes();
         Cost { flops: self.flops(op, all), bytes: op.operands().into_iter().map(bytes).sum() }
@@ -74,8 +74,8 @@ impl Program {
 
     /// The same of tokens that are not those of the batch: as if the cost grew evenly from the first chunk to the last.
     fn cost_apart(&self, op: &Op, order: ChunkOrder) -> Cost {
-        let chunks = order.chunk_count(self.tokens());
-        let [first, last] = [0, chunks - 1].map(|number| self.cost(op, order.chunk(number, self.tokens())));
+        let chunks = order.chunk_count(self.share());
+        let [first, last] = [0, chunks - 1].map(|number| self.cost(op, order.chunk(number, self.share())));
         let over_all = |first: u64, last: u64| (first + last) * u64::from(chunks) / 2;
         Cost { flops: over_all(first.flops, last.flops), bytes: over_all(first.bytes, last.bytes) }
     }

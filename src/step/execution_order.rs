@@ -8,6 +8,7 @@ use std::ops::{Range, RangeInclusive};
 
 use super::chunk::Chunk;
 use super::program::{Block, Pass, Program};
+use super::share::Share;
 
 /// An operation instance: an operation of a block, for one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,9 +75,9 @@ impl Program {
         let all = blocks.flat_map(move |(index, block)| {
             // Only the first block may start in the middle.
             let (rounds_done, mut instances_done) = (std::mem::take(&mut round), std::mem::take(&mut place));
-            (rounds_done..block.rounds(self.tokens())).flat_map(move |round| {
+            (rounds_done..block.rounds(self.share())).flat_map(move |round| {
                 let from = std::mem::take(&mut instances_done);
-                block.round(round, self.tokens()).skip(from).map(move |(chunk, node)| OpInstance { block: index, chunk, node })
+                block.round(round, self.share()).skip(from).map(move |(chunk, node)| OpInstance { block: index, chunk, node })
             })
         });
         all.take(left)
@@ -93,12 +94,12 @@ impl Program {
     /// The number of an instance.
     pub fn instance_number(&self, instance: OpInstance) -> u64 {
         let before: u64 = self.blocks[..instance.block].iter().map(|block| self.instances_of(block)).sum();
-        let (block, tokens) = (&self.blocks[instance.block], self.tokens());
-        let round = block.chunk_order.order(instance.chunk.index, tokens)
+        let (block, share) = (&self.blocks[instance.block], self.share());
+        let round = block.chunk_order.order(instance.chunk.index, share)
             + if instance.node < block.lookahead.nodes { 0 } else { block.lookahead.chunks };
         // The last rounds have no lookahead operations left.
-        let first = if round < block.chunk_order.chunk_count(tokens) { 0 } else { block.lookahead.nodes };
-        before + block.instances_before(round, tokens) + (instance.node - first) as u64
+        let first = if round < block.chunk_order.chunk_count(share) { 0 } else { block.lookahead.nodes };
+        before + block.instances_before(round, share) + (instance.node - first) as u64
     }
 
     /// The end of the granule that contains the instance `from`: the number of the first instance after it.
@@ -138,11 +139,11 @@ impl Program {
     }
 
     fn first_chunk(&self, block: &Block) -> Chunk {
-        block.chunk_order.chunks(self.tokens()).next().expect("a batch has a token")
+        block.chunk_order.chunks(self.share()).next().expect("a batch has a token")
     }
 
     fn instances_of(&self, block: &Block) -> u64 {
-        u64::from(block.chunk_order.chunk_count(self.tokens())) * block.nodes.len() as u64
+        u64::from(block.chunk_order.chunk_count(self.share())) * block.nodes.len() as u64
     }
 
     /// The block of an instance, its round, and its index in the round.
@@ -151,7 +152,7 @@ impl Program {
         for (index, block) in self.blocks.iter().enumerate() {
             let instances = self.instances_of(block);
             if left < instances {
-                let (round, place) = block.round_at(left, self.tokens());
+                let (round, place) = block.round_at(left, self.share());
                 return (index, round, place);
             }
             left -= instances;
@@ -163,13 +164,13 @@ impl Program {
 impl Block {
     /// The number of rounds. Each runs the lookahead for one chunk, then the rest for the chunk whose lookahead ran some rounds ago. The
     /// first rounds have only lookahead operations, the last ones none.
-    pub(super) fn rounds(&self, tokens: u32) -> u32 {
-        self.chunk_order.chunk_count(tokens) + self.lookahead.chunks
+    pub(super) fn rounds(&self, share: Share) -> u32 {
+        self.chunk_order.chunk_count(share) + self.lookahead.chunks
     }
 
     /// The instances of a round: the chunk and the index of each operation.
-    pub(super) fn round(&self, round: u32, tokens: u32) -> impl Iterator<Item = (Chunk, usize)> {
-        let chunk = |order: u32| (order < self.chunk_order.chunk_count(tokens)).then(|| self.chunk_order.chunk(order, tokens));
+    pub(super) fn round(&self, round: u32, share: Share) -> impl Iterator<Item = (Chunk, usize)> {
+        let chunk = |order: u32| (order < self.chunk_order.chunk_count(share)).then(|| self.chunk_order.chunk(order, share));
         let instances = |chunk: Option<Chunk>, nodes: Range<usize>| {
             chunk.into_iter().flat_map(move |chunk| nodes.clone().map(move |node| (chunk, node)))
         };
@@ -178,26 +179,26 @@ impl Block {
     }
 
     /// The number of instances of the block before a round.
-    pub(super) fn instances_before(&self, round: u32, tokens: u32) -> u64 {
+    pub(super) fn instances_before(&self, round: u32, share: Share) -> u64 {
         let (ahead, rest) = (self.lookahead.nodes as u64, (self.nodes.len() - self.lookahead.nodes) as u64);
-        u64::from(round.min(self.chunk_order.chunk_count(tokens))) * ahead + u64::from(round.saturating_sub(self.lookahead.chunks)) * rest
+        u64::from(round.min(self.chunk_order.chunk_count(share))) * ahead + u64::from(round.saturating_sub(self.lookahead.chunks)) * rest
     }
 
     /// A number of instances: that many consecutive ones, from any instance of the block, include every operation that still runs later in
     /// it.
-    pub fn instances_of_all(&self, tokens: u32) -> u64 {
-        self.instances_before(self.lookahead.chunks + 1, tokens)
+    pub fn instances_of_all(&self, share: impl Into<Share>) -> u64 {
+        self.instances_before(self.lookahead.chunks + 1, share.into())
     }
 
     /// The round of an instance of the block, and its index in the round.
-    fn round_at(&self, instance: u64, tokens: u32) -> (u32, usize) {
-        let rounds = 0..self.rounds(tokens);
+    fn round_at(&self, instance: u64, share: Share) -> (u32, usize) {
+        let rounds = 0..self.rounds(share);
         let (mut round, mut behind) = (rounds.start, rounds.end);
         while behind - round > 1 {
             let middle = round + (behind - round) / 2;
-            if self.instances_before(middle, tokens) <= instance { round = middle } else { behind = middle }
+            if self.instances_before(middle, share) <= instance { round = middle } else { behind = middle }
         }
-        (round, (instance - self.instances_before(round, tokens)) as usize)
+        (round, (instance - self.instances_before(round, share)) as usize)
     }
 }
 

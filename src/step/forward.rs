@@ -5,6 +5,7 @@
 
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
+use super::exchange;
 use super::ops::{Attention, Embedding, Glu, HostCopy, Linear, NormGroups, RmsNorm, Rope};
 use super::program::Pass;
 use super::saved_activations::SavedActivation;
@@ -179,20 +180,46 @@ pub fn write(b: &mut Builder) -> ForwardState {
             _ => hidden,
         };
         b.in_layer(layer, |b| {
+            let is_split = b.is_split();
+            if is_split {
+                keys_values_first(b, input, hidden);
+            }
             b.block(Pass::Forward, "forward", ChunkOrder::Ascending(chunk), |b| {
-                let x = match input {
-                    LayerInput::OnHost(out) => {
-                        b.push(HostCopy { x: hidden, out });
-                        hidden
-                    }
-                    _ => chunk_input(b, input),
+                if let LayerInput::OnHost(out) = input {
+                    b.push(HostCopy { x: hidden, out });
+                }
+                let write = |b: &mut Builder| {
+                    let (x, cache) = (input_on_device(b, input, hidden), Cache::of_layer(b));
+                    layer_forward(b, x, output, cache);
                 };
-                let cache = Cache::of_layer(b);
-                layer_forward(b, x, output, cache);
+                if is_split { b.recompute(write) } else { write(b) }
             });
+            if is_split {
+                b.let_go_of_keys_values();
+            }
         });
     }
     ForwardState { inputs, hidden }
+}
+
+/// Where the batch lies on several ranks: keys and values of all tokens of this one, and an exchange of them. Queries see those of earlier
+/// ranks.
+fn keys_values_first(b: &mut Builder, input: LayerInput, hidden: TensorId) {
+    let chunk = b.chunk();
+    b.block(Pass::Forward, "keys and values", ChunkOrder::Ascending(chunk), |b| {
+        b.recompute(|b| {
+            let (x, cache) = (input_on_device(b, input, hidden), Cache::of_layer(b));
+            let norm = layer_norm(b, "attention_norm", x, Role::AttentionNorm);
+            queries_keys_values(b, norm.out, cache, &mut LoraIntermediates::default());
+        });
+    });
+    let keys_values = b.keys_values_left();
+    exchange::keys_values(b, Pass::Forward, b.layer(), keys_values);
+}
+
+/// In the forward pass, an input that goes to the host is still there.
+fn input_on_device(b: &mut Builder, input: LayerInput, hidden: TensorId) -> TensorId {
+    if let LayerInput::OnHost(_) = input { hidden } else { chunk_input(b, input) }
 }
 
 /// The inputs of the layers. Those of groups that the backward pass goes through are saved; between them, and below them, one tensor goes

@@ -88,7 +88,7 @@ impl Program {
         let of_chunk = |node: &Node, chunk| self.flops(&node.op, chunk) - self.cost_with(node, chunk, tiles).flops;
         let skipping = self.blocks.iter().flat_map(|block| block.nodes.iter().map(move |node| (block, node)));
         let skipping = skipping.filter(|(_, node)| node.labelled_only);
-        skipping.map(|(block, node)| block.chunk_order.chunks(self.tokens()).map(|chunk| of_chunk(node, chunk)).sum::<u64>()).sum()
+        skipping.map(|(block, node)| block.chunk_order.chunks(self.share()).map(|chunk| of_chunk(node, chunk)).sum::<u64>()).sum()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::backward;
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
+use super::exchange;
 use super::forward::{NormOutput, Widths, final_norm, whole_row};
 use super::objective::{DpoSettings, GrpoSettings, Objective};
 use super::ops::{CrossEntropy, Dpo, Grpo, Linear, LinearGrad, LinearWeightGrad, LogSumExp, Loss, VocabRange};
@@ -18,15 +19,19 @@ use crate::model::Role;
 pub fn write(b: &mut Builder, hidden: TensorId) {
     if b.program.objective != Objective::CrossEntropy {
         write_log_probs(b, hidden);
+        exchange::log_probs_to_all(b);
         b.block(Pass::Loss, "objective", ChunkOrder::Whole, |b| match b.program.objective {
             Objective::CrossEntropy => unreachable!("it knows its weights"),
             Objective::Dpo(settings) => dpo(b, settings),
             Objective::Grpo(settings) => grpo(b, settings),
         });
     }
-    let chunk = b.program.strategy.logits_chunk(b.tokens());
+    let chunk = b.program.strategy.logits_chunk(b.share().tokens());
+    exchange::begin_head(b);
     b.block(Pass::Loss, "loss", ChunkOrder::Descending(chunk), |b| b.for_labels(|b| head(b, hidden)));
+    exchange::end_head(b);
     if b.program.objective == Objective::CrossEntropy {
+        exchange::log_probs_to_first(b);
         let Bindings { log_probs, loss_weight, metrics, .. } = b.program.bindings;
         b.block(Pass::Loss, "loss sum", ChunkOrder::Whole, |b| b.push(Loss { log_probs, loss_weight, metrics }));
     }
@@ -77,7 +82,7 @@ fn head(b: &mut Builder, hidden: TensorId) {
 
 /// Appends the log-probabilities of the labels, without a gradient.
 pub fn write_log_probs(b: &mut Builder, hidden: TensorId) {
-    let chunk = b.program.strategy.logits_chunk(b.tokens());
+    let chunk = b.program.strategy.logits_chunk(b.share().tokens());
     let write = |b: &mut Builder| {
         let ranges = ranges(b);
         let norm = final_norm(b, hidden);
@@ -104,7 +109,7 @@ fn log_sum_exp(b: &mut Builder, x: TensorId, ranges: &[VocabRange]) -> (TensorId
 /// The vocabulary, split into ranges of the strategy's length.
 fn ranges(b: &Builder) -> Vec<VocabRange> {
     let all = b.config().vocab_size;
-    let most = b.program.strategy.vocab_range_len(b.tokens(), all);
+    let most = b.program.strategy.vocab_range_len(b.share().tokens(), all);
     (0..all.div_ceil(most)).map(|i| VocabRange { first: i * most, count: most.min(all - i * most) }).collect()
 }
 

@@ -129,7 +129,7 @@ fn live_ranges(program: &Program, runs: &Runs) -> Vec<Option<LiveRange>> {
     let mut first = 0;
     for (block, runs) in program.blocks.iter().zip(runs) {
         let last = first + block.nodes.len() as u32 - 1;
-        let is_repeated = block.chunk_order.chunk_count(program.tokens()) > 1;
+        let is_repeated = block.chunk_order.chunk_count(program.share()) > 1;
         for (run, node) in runs.iter().flat_map(|run| run.clone().map(move |node| (run, &block.nodes[node]))) {
             for id in node.op.operands().into_iter().map(|operand| operand.tensor) {
                 let tensor = program.tensor(id);

@@ -29,9 +29,9 @@ pub(super) fn cut(program: &mut Program, limit: u64) {
 
 /// Of each tensor: is row i token i? So it is in a tensor of a chunk, if every block that touches it has all tokens in one chunk.
 fn are_of_tokens(program: &Program) -> Vec<bool> {
-    let tokens = program.tokens();
+    let share = program.share();
     let mut are: Vec<bool> = program.tensors.iter().map(|tensor| matches!(tensor.rows, Rows::Tokens | Rows::Chunk)).collect();
-    for block in program.blocks.iter().filter(|block| !block.chunk_order.is_of_batch() || block.chunk_order.chunk_count(tokens) > 1) {
+    for block in program.blocks.iter().filter(|block| !block.chunk_order.is_of_batch() || block.chunk_order.chunk_count(share) > 1) {
         for operand in block.nodes.iter().flat_map(|node| node.op.operands()) {
             let id = operand.tensor.0 as usize;
             are[id] &= program.tensors[id].rows == Rows::Tokens;

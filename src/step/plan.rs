@@ -147,7 +147,7 @@ impl Plan {
     /// The chunk for which the peak is first reached.
     pub fn peak_chunk(&self) -> Chunk {
         let order = self.program.blocks[self.peak().block].chunk_order;
-        order.chunks(self.program.tokens()).next().expect("a block has a chunk")
+        order.chunks(self.program.share()).next().expect("a block has a chunk")
     }
 
     /// Bytes alive at a program point.

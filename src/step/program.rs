@@ -9,6 +9,7 @@ use super::chunk::{Chunk, ChunkOrder};
 use super::objective::Objective;
 use super::ops::{Op, OpKind, Operand, RowSlice, Sizes};
 use super::sampling::RollOutShape;
+use super::share::Share;
 use super::strategy::Strategy;
 use super::tensor::{Element, Precision, Rows, Tensor, TensorId, TensorKind};
 use crate::model::{ActivationDtype, Config, Dtype, ModelSpec, ParameterId, Parameters};
@@ -130,6 +131,8 @@ pub struct Bindings {
     pub read_back: TensorId,
     /// Staging buffers for chunks in flight to the host (C×D each).
     pub staging: Vec<TensorId>,
+    /// A staging buffer for what goes to other ranks, if there are any.
+    pub exchange: Option<TensorId>,
 }
 
 /// Tensors of an objective of P pairs of sequences.
@@ -298,6 +301,11 @@ impl Program {
         self.batch.tokens()
     }
 
+    /// The tokens of this rank; all, if it is the only one.
+    pub fn share(&self) -> Share {
+        self.batch.share()
+    }
+
     /// The tensor with that index.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0 as usize]
@@ -344,9 +352,9 @@ impl Program {
     /// The distinct chunk lengths of all blocks on tokens of the batch, in tokens, ascending. Blocks with chunks of the same length share
     /// uniform slots.
     pub fn chunk_lengths(&self) -> Vec<u32> {
-        let tokens = self.tokens();
+        let share = self.share();
         let orders = self.blocks.iter().map(|block| block.chunk_order).filter(|order| order.is_of_batch());
-        let mut lengths: Vec<u32> = orders.map(|order| order.chunk_len(tokens)).collect();
+        let mut lengths: Vec<u32> = orders.map(|order| order.chunk_len(share)).collect();
         lengths.sort_unstable();
         lengths.dedup();
         lengths
@@ -375,17 +383,17 @@ impl Program {
     /// Sets the row counts that depend on chunk lengths: a tensor with a chunk's rows gets the longest chunk of the blocks that touch it,
     /// and the table of chunks gets a row for each chunk.
     pub(super) fn size_chunks(&mut self) {
-        let tokens = self.tokens();
+        let share = self.share();
         let mut lengths = vec![0; self.tensors.len()];
         for block in &self.blocks {
-            let length = block.chunk_order.chunk_len(tokens);
+            let length = block.chunk_order.chunk_len(share);
             let operands = block.nodes.iter().flat_map(|node| node.op.operands());
             operands.for_each(|operand| lengths[operand.tensor.0 as usize] = length.max(lengths[operand.tensor.0 as usize]));
         }
         for (tensor, length) in self.tensors.iter_mut().zip(lengths).filter(|(tensor, _)| tensor.rows == Rows::Chunk) {
             tensor.row_count = length;
         }
-        let chunks: u32 = self.chunk_lengths().into_iter().map(|length| tokens.div_ceil(length)).sum();
+        let chunks: u32 = self.chunk_lengths().into_iter().map(|length| share.tokens().div_ceil(length)).sum();
         let (table, apart) = (self.bindings.chunks, u32::from(self.has_blocks_apart()));
         self.tensors[table.0 as usize].set_rows(chunks + apart);
     }

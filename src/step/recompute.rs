@@ -47,6 +47,16 @@ impl Recompute {
         self.there.get(name).copied().filter(|_| self.is_on)
     }
 
+    /// The tensor of that name that an earlier block left.
+    pub fn left(&self, name: &str) -> Option<TensorId> {
+        self.there.get(name).copied()
+    }
+
+    /// From now on an earlier block's tensor of that name is no longer there.
+    pub fn forget(&mut self, name: &str) {
+        self.there.remove(name);
+    }
+
     /// Registers a new tensor, with its name if it outlives the block.
     pub fn note(&mut self, id: TensorId, name: Option<String>) {
         self.made.extend(self.is_on.then_some(id));

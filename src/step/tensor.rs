@@ -90,7 +90,7 @@ impl TensorKind {
 pub enum Rows {
     /// A fixed number of rows that are not tokens.
     Fixed(u32),
-    /// A row for every token of the batch; row i is token i.
+    /// A row for every token of the batch, or of a part of it; row i is token `first_token + i` (see [`Tensor::first_token`]).
     Tokens,
     /// A ring of that many rows, a whole number of chunks. Token i has row `i mod` that number, where it overwrites a token that is outside
     /// the window.
@@ -100,11 +100,16 @@ pub enum Rows {
 }
 
 impl Rows {
+    /// The row modulus of a tensor of all tokens: longer than any batch.
+    pub const ALL: u32 = (1 << 31) - 1;
+    /// A bit of the row modulus of tensors whose rows are counted from this rank's first token.
+    pub const OF_SHARE: u32 = 1 << 31;
+
     /// The row modulus: the chunk's first row is `chunk.start mod` this. `None` if the rows are not tokens.
     pub fn row_modulus(self) -> Option<u32> {
         match self {
             Rows::Fixed(_) => None,
-            Rows::Tokens => Some(u32::MAX),
+            Rows::Tokens => Some(Rows::ALL),
             Rows::Ring(tokens) => Some(tokens),
             // Wherever a chunk starts, its first row is row 0.
             Rows::Chunk => Some(1),
@@ -184,8 +189,10 @@ pub struct Tensor {
     pub element: Element,
     /// Its memory.
     pub storage: Storage,
-    /// Rows of a piece. A tensor of tokens that no binding of the device can hold lies in several pieces, each with memory of its own; token i
-    /// is in piece `i / piece_rows`. [`Tensor::WHOLE`] for all others.
+    /// The token of row 0, if rows are tokens: 0, or the first token of this rank.
+    pub first_token: u32,
+    /// Rows of a piece. A tensor of tokens that no binding of the device can hold lies in several pieces, each with memory of its own; row i is
+    /// in piece `i / piece_rows`. [`Tensor::WHOLE`] for all others.
     pub piece_rows: u32,
 }
 
@@ -202,7 +209,7 @@ impl Tensor {
         element: Element,
         storage: Storage,
     ) -> Tensor {
-        Tensor { name: name.into(), kind, layer: None, rows, row_count, cols, element, storage, piece_rows: Tensor::WHOLE }
+        Tensor { name: name.into(), kind, layer: None, rows, row_count, cols, element, storage, first_token: 0, piece_rows: Tensor::WHOLE }
     }
 
     /// The number of pieces.
@@ -223,7 +230,16 @@ impl Tensor {
 
     /// The row modulus for kernels, which have a piece at a time: [`Rows::row_modulus`], or the rows of a piece.
     pub fn row_modulus(&self) -> Option<u32> {
-        self.rows.row_modulus().map(|modulus| if self.is_in_pieces() { self.piece_rows } else { modulus })
+        let modulus = self.rows.row_modulus().map(|modulus| if self.is_in_pieces() { self.piece_rows } else { modulus })?;
+        Some(if self.first_token > 0 { modulus | Rows::OF_SHARE } else { modulus })
+    }
+
+    /// The row of a token while that chunk is processed.
+    ///
+    /// # Panics
+    /// If the rows are not tokens.
+    pub fn row_of(&self, token: u32, chunk: Chunk) -> u32 {
+        self.rows.row_of(token, chunk) - self.first_token
     }
 
     /// Sets the number of rows of a tensor whose rows are not tokens.

@@ -80,5 +80,5 @@ fn gradients(b: &mut Builder) {
 fn clear(b: &mut Builder) {
     let mut targets: Vec<TensorId> = b.program.slices.iter().flatten().filter_map(|slice| slice.gradient).collect();
     targets.push(b.program.bindings.metrics);
-    b.block(Pass::Clear, "clear gradients", ChunkOrder::Whole, |b| targets.into_iter().for_each(|out| b.push(Zero { out })));
+    b.block(Pass::Clear, "clear gradients", ChunkOrder::Whole, |b| targets.into_iter().for_each(|out| b.push(Zero { out, all: false })));
 }

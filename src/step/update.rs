@@ -2,6 +2,7 @@
 
 use super::builder::{Builder, SQUARE_SUM_PARTIALS};
 use super::chunk::ChunkOrder;
+use super::exchange;
 use super::ops::{AdamW, Clip, SquareSum};
 use super::program::{ParameterSlice, Pass, Program};
 use super::tensor::{Rows, TensorId, TensorKind};
@@ -45,27 +46,42 @@ pub mod metrics {
 struct Trainable {
     weight: TensorId,
     gradient: TensorId,
-    moments: [TensorId; 2],
+    /// `None` if another rank updates it.
+    moments: Option<[TensorId; 2]>,
     decay: bool,
 }
 
 /// Appends the update. As is customary, weight decay applies to matrices, not to norms and biases.
+///
+/// Where the batch lies on several ranks, the gradients are on the first, which finds the norm of all; then the ranks share the update.
 pub fn write(b: &mut Builder) {
-    let (adamw_params, metrics) = (b.program.bindings.adamw_params, b.program.bindings.metrics);
     let trainable = trainable(&b.program);
+    if b.program.batch.split().is_none_or(|split| split.rank() == 0) {
+        b.block(Pass::Update, "gradient norm", ChunkOrder::Whole, |b| norm(b, &trainable));
+    }
+    exchange::gradients_to_owners(b);
+    let (adamw_params, metrics) = (b.program.bindings.adamw_params, b.program.bindings.metrics);
     b.block(Pass::Update, "update", ChunkOrder::Whole, |b| {
-        let slots: Vec<u32> = trainable.iter().map(|slice| slots(b.program.tensor(slice.gradient).elements())).collect();
-        let partials = b.tensor("square_sums", TensorKind::Scratch, Rows::Fixed(slots.iter().sum()), SQUARE_SUM_PARTIALS);
-        let mut slot = 0;
-        for (slice, slots) in trainable.iter().zip(slots) {
-            b.push(SquareSum { x: slice.gradient, partials, slot, slots });
-            slot += slots;
-        }
-        b.push(Clip { partials, adamw_params, metrics });
-        for &Trainable { weight, gradient, moments: [moment1, moment2], decay } in &trainable {
-            b.push(AdamW { gradient, adamw_params, metrics, weight, moment1, moment2, decay });
+        for &Trainable { weight, gradient, moments, decay } in &trainable {
+            if let Some([moment1, moment2]) = moments {
+                b.push(AdamW { gradient, adamw_params, metrics, weight, moment1, moment2, decay });
+            }
         }
     });
+    exchange::weights_to_all(b);
+}
+
+/// The norm of the gradient of all parameters, and the factor that clips it.
+fn norm(b: &mut Builder, trainable: &[Trainable]) {
+    let (adamw_params, metrics) = (b.program.bindings.adamw_params, b.program.bindings.metrics);
+    let slots: Vec<u32> = trainable.iter().map(|slice| slots(b.program.tensor(slice.gradient).elements())).collect();
+    let partials = b.tensor("square_sums", TensorKind::Scratch, Rows::Fixed(slots.iter().sum()), SQUARE_SUM_PARTIALS);
+    let mut slot = 0;
+    for (slice, slots) in trainable.iter().zip(slots) {
+        b.push(SquareSum { x: slice.gradient, partials, slot, slots });
+        slot += slots;
+    }
+    b.push(Clip { partials, adamw_params, metrics });
 }
 
 /// Rows of partial sums for a gradient of that many elements: enough to give each thread of a GPU a few thousand of them.
@@ -76,9 +92,8 @@ fn slots(elements: u64) -> u32 {
 fn trainable(program: &Program) -> Vec<Trainable> {
     let of_parameter = |(id, parameter): (ParameterId, &Parameter)| {
         let decay = parameter.rows.is_some();
-        let slice = move |slice: &ParameterSlice| {
-            Some(Trainable { weight: slice.value, gradient: slice.gradient?, moments: slice.moments?, decay })
-        };
+        let slice =
+            move |slice: &ParameterSlice| Some(Trainable { weight: slice.value, gradient: slice.gradient?, moments: slice.moments, decay });
         program.slices(id).iter().filter_map(slice).collect::<Vec<Trainable>>()
     };
     program.parameters.iter().flat_map(of_parameter).collect()

@@ -146,7 +146,7 @@ fn check_prompt(prompt: &[u32], shape: RollOutShape, vocab: u32) -> Result<()> {
 /// Sends all tokens of a prompt but the last through the layers.
 fn read_prompt(executor: &mut Executor, block: usize, prefix: u32) -> Result<()> {
     let program = executor.program();
-    let len = program.blocks[block].chunk_order.chunk_len(program.tokens());
+    let len = program.blocks[block].chunk_order.chunk_len(program.share());
     for start in (0..prefix).step_by(len as usize) {
         executor.run_chunk(block, Chunk { index: 0, start, count: len.min(prefix - start) })?;
     }

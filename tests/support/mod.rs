@@ -7,5 +7,6 @@ pub mod level;
 pub mod model;
 pub mod op_harness;
 pub mod random;
+pub mod ranks;
 
 pub use random::Random;

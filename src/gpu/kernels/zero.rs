@@ -8,8 +8,8 @@ use crate::step::{OpKind, Program, Rows};
 
 impl Kernel for Zero {
     fn dispatch(&self, program: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
-        let Zero { out } = *self;
-        if let Rows::Fixed(_) = program.tensor(out).rows {
+        let Zero { out, all } = *self;
+        if all || matches!(program.tensor(out).rows, Rows::Fixed(_)) {
             let vec4s = all_vec4s(program, out);
             return Some(Dispatch::new(OpKind::Zero, Grid::Threads(vec4s)).write("out", out).u32("vec4s", vec4s as u32));
         }

@@ -28,6 +28,8 @@ macro_rules! for_each_op {
             LinearWeightGrad linear_weight_grad,
             BiasGrad bias_grad,
             HostCopy host_copy,
+            Send send,
+            Receive receive,
             Rope rope,
             Attention attention,
             DecodeAttention decode_attention,
@@ -99,6 +101,11 @@ macro_rules! list {
 for_each_op!(list);
 
 impl OpKind {
+    /// Have operations of this kind a kernel? Copies to and from the host and messages have none.
+    pub const fn has_kernel(self) -> bool {
+        !matches!(self, OpKind::HostCopy | OpKind::Send | OpKind::Receive)
+    }
+
     /// Do operations of these kinds run beside one another in a dispatch? Those of one kind do; the gradient of a weight with that of the
     /// input that it multiplies, as both read the gradient of the output; and projections with a rotation that goes on with one of them.
     fn is_sibling_of(self, other: OpKind) -> bool {
@@ -156,6 +163,11 @@ impl Op {
         let are_siblings = self.kind().is_sibling_of(later.kind()) && self.has_siblings() && later.has_siblings();
         let is_apart = self.writes_own_part() || self.is_independent_of(later);
         (are_siblings && is_apart).then_some(Fusion::Beside)
+    }
+
+    /// Has it a kernel? Copies to and from the host and messages have none.
+    pub const fn has_kernel(&self) -> bool {
+        self.kind().has_kernel()
     }
 
     /// Does it compute activations, rather than gradients?

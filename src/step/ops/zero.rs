@@ -3,10 +3,13 @@
 use super::operation::{Operation, Sizes};
 
 operation! {
-    /// `out = 0`: the chunk's rows, or all rows if the tensor has no row per token.
+    /// `out = 0`: the chunk's rows, or all rows if the tensor has no row per token, or if all are wanted.
     Zero {
         /// Any shape.
         write out,
+        ;
+        /// All rows, whatever they stand for?
+        all: bool,
     }
 }
 

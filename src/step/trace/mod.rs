@@ -130,17 +130,17 @@ impl<'a> Writer<'a> {
 
     /// The events of a block whose first instance has the number `begin`. Returns the first number of the next block.
     fn block(&mut self, schedule: &Schedule, index: usize, begin: u64, kept_chunks: u32) -> u64 {
-        let (block, tokens) = (&self.program.blocks[index], self.program.tokens());
-        let rounds = block.rounds(tokens);
+        let (block, share) = (&self.program.blocks[index], self.program.share());
+        let rounds = block.rounds(share);
         let head = rounds.min(kept_chunks.div_ceil(2));
         let tail = (rounds - head).min(kept_chunks / 2);
         for round in (0..head).chain(rounds - tail..rounds) {
-            let first = begin + block.instances_before(round, tokens);
+            let first = begin + block.instances_before(round, share);
             let left_out = rounds - head - tail;
             if round == rounds - tail && left_out > 0 && schedule.ranges_of_a_chunk(index) > 0 {
                 self.note(first, block.title, &format!("{left_out} chunks are left out here: they come and go like those around them"));
             }
-            for (instance, (chunk, node)) in (first..).zip(block.round(round, tokens)) {
+            for (instance, (chunk, node)) in (first..).zip(block.round(round, share)) {
                 let changes = &schedule.blocks[index][node];
                 for change in changes.born.iter().filter(|c| c.is_each || round == 0) {
                     self.allocate(change.tensor, instance, change.is_each.then_some(chunk.index));
@@ -150,7 +150,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        begin + block.instances_before(rounds, tokens)
+        begin + block.instances_before(rounds, share)
     }
 
     fn allocate_buffers(&mut self) {

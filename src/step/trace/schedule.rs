@@ -66,7 +66,7 @@ impl Schedule {
     pub fn kept_chunks(&self, plan: &Plan, most_events: u64) -> u32 {
         let program = plan.program();
         let blocks: Vec<(u64, u32)> =
-            program.blocks.iter().enumerate().map(|(i, b)| (self.ranges_of_a_chunk(i), b.rounds(program.tokens()))).collect();
+            program.blocks.iter().enumerate().map(|(i, b)| (self.ranges_of_a_chunk(i), b.rounds(program.share()))).collect();
         let once = self.always.len() + self.blocks.iter().flatten().flat_map(|c| &c.born).filter(|c| !c.is_each).count();
         let fixed = plan.buffers().len() as u64 + EVENTS_OF_A_RANGE * once as u64;
         let events = |kept: u32| {

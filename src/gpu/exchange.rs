@@ -1,0 +1,104 @@
+//! Messages between ranks: rows of tensors that leave this device for another, and those that come from there.
+
+use super::bound_kernels::BoundKernels;
+use crate::error::{Error, Result};
+use crate::step::{BatchOfStep, Message, TensorId};
+
+/// How messages get from rank to rank. Messages with the same sender, receiver and tag arrive in the order in which they were sent.
+pub trait Transport {
+    /// Sends bytes to a rank. It does not wait until they arrive.
+    ///
+    /// # Errors
+    /// If the rank cannot be reached.
+    fn send(&mut self, to: u32, tag: u32, bytes: Vec<u8>) -> Result<()>;
+
+    /// Waits for that many bytes from a rank, without keeping a core busy.
+    ///
+    /// # Errors
+    /// If the rank cannot be reached, or sends another number of bytes.
+    fn receive(&mut self, from: u32, tag: u32, bytes: usize) -> Result<Vec<u8>>;
+
+    /// Helps messages on their way, which may need it while the device computes.
+    ///
+    /// # Errors
+    /// If a rank cannot be reached.
+    fn progress(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The way to other ranks, and which batch of a step is at hand.
+pub(super) struct Exchange {
+    transport: Option<Box<dyn Transport>>,
+    pub batch: BatchOfStep,
+}
+
+impl Exchange {
+    /// No way to anywhere. A step has one batch.
+    pub fn new() -> Self {
+        Exchange { transport: None, batch: BatchOfStep { is_first: true, is_last: true } }
+    }
+
+    /// Sets the way to other ranks.
+    pub fn connect(&mut self, transport: Box<dyn Transport>) {
+        self.transport = Some(transport);
+    }
+
+    /// Is there a message for the batch at hand?
+    pub fn is_due(&self, message: &Message) -> bool {
+        message.batches.include(self.batch)
+    }
+
+    /// Helps messages on their way.
+    ///
+    /// # Errors
+    /// As [`Transport::progress`].
+    pub fn progress(&mut self) -> Result<()> {
+        self.transport.as_mut().map_or(Ok(()), |transport| transport.progress())
+    }
+
+    /// Sends rows of a tensor, as they are after all submitted work.
+    ///
+    /// # Errors
+    /// As [`Transport::send`], and if the device was lost.
+    pub async fn send(&mut self, bound: &BoundKernels, id: TensorId, message: &Message) -> Result<()> {
+        let bytes = read(bound, id, message).await?;
+        self.transport().send(message.rank, message.tag, bytes)
+    }
+
+    /// Waits for rows of a tensor, and writes them.
+    ///
+    /// # Errors
+    /// As [`Transport::receive`].
+    pub fn receive(&mut self, bound: &BoundKernels, id: TensorId, message: &Message) -> Result<()> {
+        let row_bytes = bound.program().tensor(id).row_bytes();
+        let bytes = self.transport().receive(message.rank, message.tag, (row_bytes * u64::from(message.rows)) as usize)?;
+        bound.write(id, row_bytes * u64::from(message.first_row), &bytes);
+        Ok(())
+    }
+
+    fn transport(&mut self) -> &mut dyn Transport {
+        self.transport.as_deref_mut().expect("a program of several ranks runs with a way to the others")
+    }
+}
+
+/// Reads the rows of a message through the staging buffer that is planned for it.
+async fn read(bound: &BoundKernels, id: TensorId, message: &Message) -> Result<Vec<u8>> {
+    let tensor = bound.program().tensor(id);
+    let [first, end] = [message.first_row, message.first_row + message.rows].map(|row| u64::from(row) * tensor.row_bytes());
+    let staging = bound.program().bindings.exchange.expect("a program of several ranks has a staging buffer");
+    let buffer = (**bound.memory.buffer(&bound.plan, staging)).clone();
+    let room = bound.program().tensor(staging).bytes();
+    let mut read = Vec::with_capacity((end - first) as usize);
+    for from in (first..end).step_by(room as usize) {
+        let range = from..end.min(from + room);
+        let bytes = range.end - range.start;
+        let mut encoder = bound.gpu.device.create_command_encoder(&Default::default());
+        bound.memory.copy(&bound.plan, &mut encoder, id, range, &buffer);
+        let submission = bound.gpu.queue.submit([encoder.finish()]);
+        bound.gpu.wait_for(bound.gpu.when_mapped(&buffer, bytes, submission)).await?;
+        read.extend_from_slice(&buffer.get_mapped_range(..bytes).map_err(|e| Error::Device(e.to_string()))?);
+        buffer.unmap();
+    }
+    Ok(read)
+}

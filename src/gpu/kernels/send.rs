@@ -1,0 +1,13 @@
+//! A message has no kernel: see `gpu::exchange`.
+
+use super::kernel::Kernel;
+use crate::gpu::dispatch::Dispatch;
+use crate::gpu::tuning::Tuning;
+use crate::step::Program;
+use crate::step::ops::Send;
+
+impl Kernel for Send {
+    fn dispatch(&self, _: &Program, _: &Tuning, _: u32) -> Option<Dispatch> {
+        None
+    }
+}

@@ -1,0 +1,1 @@
+//! What a rank sends, another receives: see `tests/ranks.rs`.

@@ -1,0 +1,76 @@
+//! Several ranks in one process, each a thread with an executor of its own.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use streambp::error::Result;
+use streambp::gpu::Transport;
+use streambp::step::{Split, TOKEN_TILE};
+
+/// Sender, receiver and tag.
+type Address = (u32, u32, u32);
+
+/// Messages on their way.
+#[derive(Clone, Default)]
+pub struct Mail(Arc<(Mutex<HashMap<Address, VecDeque<Vec<u8>>>>, Condvar)>);
+
+/// A message that does not come within this time never will.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// The way of a rank to the others.
+pub struct Mailbox {
+    pub rank: u32,
+    pub mail: Mail,
+}
+
+impl Transport for Mailbox {
+    fn send(&mut self, to: u32, tag: u32, bytes: Vec<u8>) -> Result<()> {
+        let (messages, arrived) = &*self.mail.0;
+        messages.lock().unwrap().entry((self.rank, to, tag)).or_default().push_back(bytes);
+        arrived.notify_all();
+        Ok(())
+    }
+
+    fn receive(&mut self, from: u32, tag: u32, bytes: usize) -> Result<Vec<u8>> {
+        let (messages, arrived) = &*self.mail.0;
+        let address = (from, self.rank, tag);
+        let is_missing = |messages: &mut HashMap<Address, VecDeque<Vec<u8>>>| messages.get(&address).is_none_or(VecDeque::is_empty);
+        let (mut messages, wait) = arrived.wait_timeout_while(messages.lock().unwrap(), PATIENCE, is_missing).unwrap();
+        assert!(!wait.timed_out(), "rank {} waits for {tag:#x} of rank {from} in vain", self.rank);
+        let message = messages.get_mut(&address).and_then(VecDeque::pop_front).expect("it has arrived");
+        assert_eq!(message.len(), bytes, "bytes of the message {tag:#x} from rank {from} to {}", self.rank);
+        Ok(message)
+    }
+}
+
+impl Mail {
+    /// Asserts that whatever was sent was received.
+    pub fn assert_empty(&self) {
+        let messages = self.0.0.lock().unwrap();
+        let left: Vec<&Address> = messages.iter().filter(|(_, waiting)| !waiting.is_empty()).map(|(address, _)| address).collect();
+        assert!(left.is_empty(), "nobody has received {left:x?}");
+    }
+}
+
+/// Borders between ranks with about equally many token tiles.
+pub fn even_borders(tokens: u32, ranks: u32) -> Vec<u32> {
+    let tiles = tokens.div_ceil(TOKEN_TILE);
+    (0..=ranks).map(|rank| (tiles * rank / ranks * TOKEN_TILE).min(tokens)).collect()
+}
+
+/// Runs something on each rank at the same time, and returns what each finds.
+pub fn on_ranks<T: Send>(borders: &[u32], run: impl Fn(Split, Mailbox) -> T + Sync) -> Vec<T> {
+    let mail = Mail::default();
+    let ranks = borders.len() as u32 - 1;
+    let found = std::thread::scope(|scope| {
+        let start = |rank| {
+            let (split, mailbox) = (Split::new(rank, borders.to_vec()), Mailbox { rank, mail: mail.clone() });
+            scope.spawn(|| run(split, mailbox))
+        };
+        let threads: Vec<_> = (0..ranks).map(start).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    mail.assert_empty();
+    found
+}
