@@ -75,7 +75,7 @@ fn advance(run: &Run, trainer: &mut Trainer, history: &mut History, steps: u64) 
     }
 }
 
-fn snapshot(trainer: &Trainer) -> Snapshot {
+fn snapshot(trainer: &mut Trainer) -> Snapshot {
     block_on(trainer.snapshot()).unwrap()
 }
 
@@ -113,7 +113,7 @@ fn a_run_of_the_page_goes_on_in_the_program_to_the_same_bits() {
         let run_of_page = form.run(Some(given()), Start::Seed, &Adapter::default()).unwrap();
         let (mut trainer, mut history) = (begin(&run_of_page, None), History::default());
         advance(&run_of_page, &mut trainer, &mut history, HALF);
-        let files = run_files::files(&run_of_page, &history, &snapshot(&trainer));
+        let files = run_files::files(&run_of_page, &history, &snapshot(&mut trainer));
         let text_file = run_files::text_path(&run_of_page).map(|path| (path, TEXT.as_bytes().to_vec()));
         let files: Vec<_> = files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).chain(text_file).collect();
         unzip(&zip(&files), &out);
@@ -122,7 +122,7 @@ fn a_run_of_the_page_goes_on_in_the_program_to_the_same_bits() {
         let said = String::from_utf8_lossy(&resumed.stderr);
         assert!(resumed.status.success() && !said.contains(" was "), "{name}: {said}");
         advance(&run_of_page, &mut trainer, &mut history, STEPS);
-        let uninterrupted = snapshot(&trainer);
+        let uninterrupted = snapshot(&mut trainer);
         let (back, state, done) = opened(&out);
         assert!(state == uninterrupted, "{name}: the states differ");
         assert_eq!(losses(&done), losses(&history), "{name}");
@@ -165,7 +165,7 @@ fn a_run_of_the_program_goes_on_in_the_page_to_the_same_bits() {
     let mut trainer = begin(&run, Some(&state));
     advance(&run, &mut trainer, &mut history, 40);
     let (_, uninterrupted, done) = opened(&whole);
-    assert!(snapshot(&trainer) == uninterrupted, "the states differ");
+    assert!(snapshot(&mut trainer) == uninterrupted, "the states differ");
     assert_eq!(losses(&history), losses(&done));
     assert_eq!(
         Form::of_run(&run).run(Some(given()), Start::Seed, &Adapter::default()).unwrap().settings,

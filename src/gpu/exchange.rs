@@ -1,8 +1,9 @@
 //! Messages between ranks: rows of tensors that leave this device for another, and those that come from there.
 
 use super::bound_kernels::BoundKernels;
+use super::transfer;
 use crate::error::{Error, Result};
-use crate::step::{BatchOfStep, Message, TensorId};
+use crate::step::{BatchOfStep, Message, Split, Tags, TensorId, owner};
 
 /// How messages get from rank to rank. Messages with the same sender, receiver and tag arrive in the order in which they were sent.
 pub trait Transport {
@@ -75,6 +76,46 @@ impl Exchange {
         let bytes = self.transport().receive(message.rank, message.tag, (row_bytes * u64::from(message.rows)) as usize)?;
         bound.write(id, row_bytes * u64::from(message.first_row), &bytes);
         Ok(())
+    }
+
+    /// Tells all other ranks a word, on rank 0; on the others, waits for it. Returns it.
+    ///
+    /// # Errors
+    /// As [`Transport::send`] and [`Transport::receive`].
+    pub fn agree(&mut self, split: &Split, word: u32) -> Result<u32> {
+        if split.rank() > 0 {
+            return Ok(bytemuck::pod_read_unaligned(&self.transport().receive(0, Tags::word(), 4)?));
+        }
+        (1..split.ranks()).try_for_each(|rank| self.transport().send(rank, Tags::word(), word.to_le_bytes().to_vec()))?;
+        Ok(word)
+    }
+
+    /// Brings a moment of every trainable parameter from the ranks that hold it to rank 0, without padding. `None` on the others.
+    ///
+    /// # Errors
+    /// As [`Transport::send`] and [`Transport::receive`], and if the device was lost.
+    pub async fn gather_moment(&mut self, bound: &BoundKernels, split: &Split, which: usize) -> Result<Option<Vec<Vec<f32>>>> {
+        let program = bound.program();
+        let mut gathered = Vec::new();
+        let mut numbers = 0..;
+        for (id, parameter) in program.parameters.trainable() {
+            let owner = owner(Some(split), parameter.layer);
+            let mut values: Vec<u8> = Vec::new();
+            for (slice, number) in program.slices(id).iter().zip(&mut numbers) {
+                let tag = Tags::moment(which, number);
+                if let Some(moments) = slice.moments {
+                    let bytes = transfer::read_range(bound, moments[which], 0, program.tensor(moments[which]).bytes()).await?;
+                    if split.rank() > 0 { self.transport().send(0, tag, bytes)? } else { values.extend(bytes) }
+                } else if split.rank() == 0 {
+                    let bytes = slice.gradient.map_or(0, |gradient| program.tensor(gradient).bytes());
+                    values.extend(self.transport().receive(owner, tag, bytes as usize)?);
+                }
+            }
+            if split.rank() == 0 {
+                gathered.push(parameter.unpad(&bytemuck::pod_collect_to_vec::<u8, f32>(&values)));
+            }
+        }
+        Ok((split.rank() == 0).then_some(gathered))
     }
 
     fn transport(&mut self) -> &mut dyn Transport {

@@ -51,6 +51,29 @@ impl Executor {
         self.exchange.connect(transport);
     }
 
+    /// Tells all other ranks a word, on rank 0; on the others, waits for it. Returns it.
+    ///
+    /// # Errors
+    /// If a rank cannot be reached.
+    pub fn agree(&mut self, word: u32) -> Result<u32> {
+        match self.bound.program().batch.split() {
+            Some(split) => self.exchange.agree(split, word),
+            None => Ok(word),
+        }
+    }
+
+    /// Reads a moment of every trainable parameter, wherever it is, without padding. `None` on other ranks than the first, all of which must
+    /// take part.
+    ///
+    /// # Errors
+    /// If the device was lost, or a rank cannot be reached.
+    pub async fn gather_moment(&mut self, which: usize) -> Result<Option<Vec<Vec<f32>>>> {
+        match self.bound.program().batch.split() {
+            Some(split) => self.exchange.gather_moment(&self.bound, split, which).await,
+            None => self.read_trainable(|slice| slice.moments.map(|moments| moments[which])).await.map(Some),
+        }
+    }
+
     /// Says which batch of a step the next operations are for: sums over batches go on where the last one has ended.
     pub fn set_batch_of_step(&mut self, batch: BatchOfStep) {
         self.exchange.batch = batch;

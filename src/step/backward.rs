@@ -24,6 +24,7 @@ use crate::model::{Projection, Role};
 /// prepare as many groups ahead as there are ranks behind them.
 pub fn write(b: &mut Builder, state: ForwardState) {
     let d_hidden = state.hidden;
+    exchange::return_tied_head(b);
     let groups: Vec<Range<u32>> = b.layer_groups().into_iter().rev().collect();
     let ahead = b.program.batch.split().map_or(0, |split| (split.ranks() - 1 - split.rank()) as usize);
     let mut prepared = VecDeque::new();
@@ -89,21 +90,49 @@ fn prepare(b: &mut Builder, group: &Range<u32>, input: LayerInput) -> Vec<KeyVal
         KeyValueGradients::new(b, rows)
     };
     let gradients: Vec<KeyValueGradients> = group.clone().map(|layer| b.in_layer(layer, new)).collect();
-    if !has_ring_of_keys(&gradients, chunk) {
+    if b.is_split() {
+        prepare_on_ranks(b, group, input);
+    } else if !has_ring_of_keys(&gradients, chunk) {
         let order = ChunkOrder::Ascending(chunk);
         b.block_of(group, Pass::Backward, "recompute keys and values", order, |b| recompute_keys_values(b, group, input));
-    }
-    if b.is_split() {
-        group.clone().for_each(|layer| b.in_layer(layer, exchange_keys_values));
     }
     gradients
 }
 
-/// Keys and values that were kept were exchanged in the forward pass.
-fn exchange_keys_values(b: &mut Builder) {
-    if !b.keeps_keys_values() {
-        let keys_values = b.keys_values_left();
-        exchange::keys_values(b, Pass::Backward, b.layer(), keys_values);
+/// The same where the batch lies on several ranks: layer by layer, since the next layer's keys follow from queries that see those of earlier
+/// ranks. Between layers of a group one tensor holds the inputs of all tokens of this rank.
+fn prepare_on_ranks(b: &mut Builder, group: &Range<u32>, input: LayerInput) {
+    // Those that were kept were exchanged in the forward pass.
+    let is_missing = |b: &mut Builder, layer: u32| !b.in_layer(layer, |b| b.keeps_keys_values());
+    let Some(last) = group.clone().rev().find(|&layer| is_missing(b, layer)) else { return };
+    let order = ChunkOrder::Ascending(b.chunk());
+    let mut input = input;
+    let mut between = None;
+    for layer in group.start..=last {
+        b.in_layer(layer, |b| {
+            b.block(Pass::Backward, "recompute keys and values", order, |b| {
+                b.recompute(|b| {
+                    let x = forward::chunk_input(b, input);
+                    forward::keys_values(b, x);
+                });
+            });
+            if !b.keeps_keys_values() {
+                let keys_values = b.keys_values_left();
+                exchange::keys_values(b, Pass::Backward, layer, keys_values);
+            }
+            if layer < last {
+                let width = Widths::of(b.config()).hidden;
+                let new = || b.activation_tensor("output", TensorKind::LayerInputs, Rows::Tokens, width);
+                let out = *between.get_or_insert_with(new);
+                b.block(Pass::Backward, "recompute layer inputs", order, |b| {
+                    b.recompute(|b| {
+                        let x = forward::chunk_input(b, input);
+                        layer_forward(b, x, out);
+                    });
+                });
+                input = LayerInput::Overwritten(out);
+            }
+        });
     }
 }
 

@@ -73,6 +73,8 @@ enum About {
     Metrics,
     Gradients,
     Weights,
+    Moments,
+    Word,
 }
 
 impl About {
@@ -228,14 +230,27 @@ pub(super) fn begin_head(b: &mut Builder) {
     exchange(b, Pass::Loss, "receive sums", |b, split| begin_sums(b, split, &of_head));
 }
 
-/// Hands on the sums of the loss head. With a tied head they go back to the last rank, where the embedding's gradient goes on with them.
+/// Hands on the sums of the loss head. Those of a tied head go on in the backward pass.
 pub(super) fn end_head(b: &mut Builder) {
-    let [of_head, of_norm] = sums_of_head(b);
-    let back = if b.config().tie_word_embeddings { Batches::All } else { Batches::ButLast };
+    let ([of_head, of_norm], is_tied) = (sums_of_head(b), b.config().tie_word_embeddings);
     exchange(b, Pass::Loss, "send sums", |b, split| {
-        end_sums(b, split, &of_head, back);
+        if !is_tied || split.rank() > 0 {
+            end_sums(b, split, &of_head, Batches::ButLast);
+        }
         end_sums(b, split, &of_norm, Batches::ButLast);
     });
+}
+
+/// With a tied head, its sums go back to the last rank, where the embedding's gradient goes on with them.
+pub(super) fn return_tied_head(b: &mut Builder) {
+    if b.config().tie_word_embeddings {
+        let [of_head, _] = sums_of_head(b);
+        exchange(b, Pass::Backward, "send sums", |b, split| {
+            if split.rank() == 0 {
+                send(b, split.ranks() - 1, Batches::All, &returned(&of_head));
+            }
+        });
+    }
 }
 
 /// What the embedding's gradient begins with.
@@ -287,8 +302,23 @@ pub(super) fn log_probs_to_all(b: &mut Builder) {
     log_probs_to_first(b);
 }
 
+/// Tags of what ranks send each other between steps.
+pub struct Tags;
+
+impl Tags {
+    /// A moment of a slice, by its number among those of all trainable parameters.
+    pub fn moment(which: usize, number: u32) -> u32 {
+        About::Moments.tag(2 * number + which as u32)
+    }
+
+    /// What rank 0 tells all others.
+    pub fn word() -> u32 {
+        About::Word.tag(0)
+    }
+}
+
 /// The rank that holds the moments of a parameter, and updates it: layers are dealt out one by one, and what belongs to none is rank 0's.
-pub(super) fn owner(split: Option<&Split>, layer: Option<u32>) -> u32 {
+pub fn owner(split: Option<&Split>, layer: Option<u32>) -> u32 {
     split.zip(layer).map_or(0, |(split, layer)| layer % split.ranks())
 }
 

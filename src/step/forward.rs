@@ -208,13 +208,19 @@ fn keys_values_first(b: &mut Builder, input: LayerInput, hidden: TensorId) {
     let chunk = b.chunk();
     b.block(Pass::Forward, "keys and values", ChunkOrder::Ascending(chunk), |b| {
         b.recompute(|b| {
-            let (x, cache) = (input_on_device(b, input, hidden), Cache::of_layer(b));
-            let norm = layer_norm(b, "attention_norm", x, Role::AttentionNorm);
-            queries_keys_values(b, norm.out, cache, &mut LoraIntermediates::default());
+            let x = input_on_device(b, input, hidden);
+            keys_values(b, x);
         });
     });
     let keys_values = b.keys_values_left();
     exchange::keys_values(b, Pass::Forward, b.layer(), keys_values);
+}
+
+/// Keys and values of a layer for the chunk's rows of `x`. They are recomputation: what else comes with them is left out.
+pub(super) fn keys_values(b: &mut Builder, x: TensorId) {
+    let cache = Cache::of_layer(b);
+    let norm = layer_norm(b, "attention_norm", x, Role::AttentionNorm);
+    queries_keys_values(b, norm.out, cache, &mut LoraIntermediates::default());
 }
 
 /// In the forward pass, an input that goes to the host is still there.

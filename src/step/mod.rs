@@ -43,7 +43,7 @@ pub use batch::{Batch, BatchShape, IGNORED_LABEL};
 pub use builder::Builder;
 pub use chunk::{Chunk, ChunkOrder};
 pub use cost::Cost;
-pub use exchange::{BatchOfStep, Batches, Message};
+pub use exchange::{BatchOfStep, Batches, Message, Tags, owner};
 pub use execution_order::{Granularity, OpInstance};
 pub use labelled_tiles::LabelledTiles;
 pub use memory_layout::{Allocation, Buffer, ProgramPoint};

@@ -18,10 +18,10 @@ use super::round::{Round, Watch};
 use super::stand_ins::batch_of_objective;
 use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, Rewards, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
-use crate::gpu::{Ceilings, Executor, Kernels};
+use crate::gpu::{Ceilings, Executor, Kernels, Transport};
 use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
 use crate::step::update::{self, metrics};
-use crate::step::{Batch, Granularity, LabelledTiles, Objective, Pass};
+use crate::step::{Batch, BatchOfStep, Granularity, LabelledTiles, Objective, Pass};
 
 /// The report of a step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -143,7 +143,7 @@ impl Trainer {
         let program = executor.program();
         assert_eq!(program.strategy, settings.strategy, "the strategy of the kernels, and that of the settings");
         assert_eq!(program.objective, settings.objective, "the objective of the kernels, and that of the settings");
-        assert_eq!(program.batch, settings.batch_shape(&dataset), "the batches of the kernels, and those of the data");
+        assert_eq!(program.batch.lengths(), settings.batch_shape(&dataset).lengths(), "the batches of the kernels, and those of the data");
         dataset.check_vocab(program.config())?;
         settings.objective.check_data(&dataset)?;
         executor.load(values).await?;
@@ -178,6 +178,19 @@ impl Trainer {
             of_samples: None,
             watch: None,
         })
+    }
+
+    /// Gives it the way to the other ranks, if the batches lie on several.
+    pub fn connect(&mut self, transport: Box<dyn Transport>) {
+        self.executor.connect(transport);
+    }
+
+    /// Tells all other ranks a word, on rank 0; on the others, waits for it. Returns it.
+    ///
+    /// # Errors
+    /// If a rank cannot be reached.
+    pub fn agree(&mut self, word: u32) -> Result<u32> {
+        self.executor.agree(word)
     }
 
     /// Gives it the model that completions are compared with, which an objective of samples with a reference needs.
@@ -335,6 +348,7 @@ impl Trainer {
         let mut batches = VecDeque::from(batches);
         let first = batches.pop_front().expect("a step has a batch");
         self.load(&first, in_full);
+        self.executor.set_batch_of_step(BatchOfStep { is_first: true, is_last: batches.is_empty() });
         let (pairs, samples, lengths) = (Vec::new(), Vec::new(), first.shape.lengths().to_vec());
         Ok(StepInProgress { started, tokens, batches, lengths, next: 0, pairs, samples, answers, in_full, flops_left_out })
     }
@@ -374,6 +388,7 @@ impl Trainer {
         match in_progress.batches.pop_front() {
             Some(batch) => {
                 self.load(&batch, in_progress.in_full);
+                self.executor.set_batch_of_step(BatchOfStep { is_first: false, is_last: in_progress.batches.is_empty() });
                 in_progress.lengths = batch.shape.lengths().to_vec();
                 in_progress.next = self.executor.program().span(Pass::Forward..=Pass::Forward).start;
             }
@@ -464,6 +479,7 @@ impl Trainer {
         let mut found = HeldOutPairs::default();
         for HeldOut { batch, answers } in &self.validation {
             self.executor.load_batch(&batch.clone().averaged_over(count));
+            self.executor.set_batch_of_step(BatchOfStep { is_first: true, is_last: true });
             self.executor.run(Pass::Clear..=Pass::Loss).await?;
             loss += f64::from(self.executor.metrics().await?[metrics::LOSS]);
             let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);
@@ -526,14 +542,28 @@ impl Trainer {
         RunId { spec: self.spec().clone(), settings: self.settings.clone(), data: self.data, frozen: self.frozen }
     }
 
-    /// A snapshot, from which the run can be resumed.
+    /// A snapshot, from which the run can be resumed. Of several ranks, all must take part, and the first has it.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
-    pub async fn snapshot(&self) -> Result<Snapshot> {
-        let moments = [self.read_moment(0).await?, self.read_moment(1).await?];
+    ///
+    /// # Panics
+    /// On other ranks than the first: see [`Trainer::hand_over_moments`].
+    pub async fn snapshot(&mut self) -> Result<Snapshot> {
+        let moments = [self.read_moment(0).await?, self.read_moment(1).await?].map(|moment| moment.expect("the first rank has a snapshot"));
         let round = self.round.clone().filter(|_| self.goes_on_with_round());
         Ok(Snapshot { run: self.run_id(), step: self.step, weights: self.weights().await?, moments, round })
+    }
+
+    /// Takes part in a snapshot, on other ranks than the first.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], or if the first rank cannot be reached.
+    pub async fn hand_over_moments(&mut self) -> Result<()> {
+        for which in [0, 1] {
+            self.read_moment(which).await?;
+        }
+        Ok(())
     }
 
     /// Restores a snapshot of this run. Resuming gives bit-identical results.
@@ -556,9 +586,9 @@ impl Trainer {
         Ok(())
     }
 
-    async fn read_moment(&self, which: usize) -> Result<Weights> {
-        let program = self.executor.program();
-        let values = self.executor.read_trainable(|slice| slice.moments.map(|moments| moments[which])).await?;
-        Ok(Weights::of(program.parameters.trainable().map(|(_, parameter)| parameter), values))
+    async fn read_moment(&mut self, which: usize) -> Result<Option<Weights>> {
+        let values = self.executor.gather_moment(which).await?;
+        let parameters = self.executor.program().parameters.trainable().map(|(_, parameter)| parameter);
+        Ok(values.map(|values| Weights::of(parameters, values)))
     }
 }

@@ -10,7 +10,7 @@ use streambp::model::{
 };
 use streambp::reference;
 use streambp::step::update::metrics::LOSS;
-use streambp::step::{Batch, IGNORED_LABEL, Pass, Plan, Program, Rows, SavedActivation, SavedActivations, Strategy};
+use streambp::step::{Batch, BatchShape, IGNORED_LABEL, Pass, Plan, Program, Rows, SavedActivation, SavedActivations, Strategy};
 use streambp::train::{Dataset, Settings, Trainer};
 
 use super::{Random, device};
@@ -222,7 +222,20 @@ pub fn device_executor(program: &Program, tuning: Tuning, weights: &Weights, bat
 
 /// A training run on a device.
 pub async fn trainer(gpu: &Gpu, spec: &ModelSpec, settings: Settings, dataset: Dataset, values: &impl WeightSource) -> Result<Trainer> {
-    let program = Program::train_for(settings.objective, spec, settings.batch_shape(&dataset), settings.strategy);
+    let shape = settings.batch_shape(&dataset);
+    trainer_of(gpu, spec, settings, dataset, shape, values).await
+}
+
+/// The same on a rank, for its share of the batches.
+pub async fn trainer_of(
+    gpu: &Gpu,
+    spec: &ModelSpec,
+    settings: Settings,
+    dataset: Dataset,
+    shape: BatchShape,
+    values: &impl WeightSource,
+) -> Result<Trainer> {
+    let program = Program::train_for(settings.objective, spec, shape, settings.strategy);
     let kernels = Kernels::new(gpu, Plan::new(program, gpu.limits())?)?;
     Trainer::new(kernels, settings, dataset, values).await
 }

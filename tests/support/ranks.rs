@@ -11,12 +11,14 @@ use streambp::step::{Split, TOKEN_TILE};
 /// Sender, receiver and tag.
 type Address = (u32, u32, u32);
 
+type Messages = HashMap<Address, VecDeque<Vec<u8>>>;
+
 /// Messages on their way.
 #[derive(Clone, Default)]
-pub struct Mail(Arc<(Mutex<HashMap<Address, VecDeque<Vec<u8>>>>, Condvar)>);
+pub struct Mail(Arc<(Mutex<Messages>, Condvar)>);
 
 /// A message that does not come within this time never will.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The way of a rank to the others.
 pub struct Mailbox {
@@ -35,7 +37,7 @@ impl Transport for Mailbox {
     fn receive(&mut self, from: u32, tag: u32, bytes: usize) -> Result<Vec<u8>> {
         let (messages, arrived) = &*self.mail.0;
         let address = (from, self.rank, tag);
-        let is_missing = |messages: &mut HashMap<Address, VecDeque<Vec<u8>>>| messages.get(&address).is_none_or(VecDeque::is_empty);
+        let is_missing = |messages: &mut Messages| messages.get(&address).is_none_or(VecDeque::is_empty);
         let (mut messages, wait) = arrived.wait_timeout_while(messages.lock().unwrap(), PATIENCE, is_missing).unwrap();
         assert!(!wait.timed_out(), "rank {} waits for {tag:#x} of rank {from} in vain", self.rank);
         let message = messages.get_mut(&address).and_then(VecDeque::pop_front).expect("it has arrived");

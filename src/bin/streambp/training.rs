@@ -35,7 +35,7 @@ impl<'a> Files<'a> {
         Files { out, started, metrics: before.iter().flatten().map(Metrics::to_line).collect() }
     }
 
-    async fn save(&self, trainer: &Trainer) -> Result<()> {
+    async fn save(&self, trainer: &mut Trainer) -> Result<()> {
         save_run(self.out.path(), &self.started, &self.metrics, &trainer.snapshot().await?)
     }
 }
@@ -96,7 +96,7 @@ impl Training<'_> {
     pub async fn save(&mut self) -> Result<()> {
         let step = self.trainer.steps_done();
         let Some(files) = self.files.as_ref().filter(|_| step > 0 && self.saved != Some(step)) else { return Ok(()) };
-        files.save(&self.trainer).await?;
+        files.save(&mut self.trainer).await?;
         self.saved = Some(step);
         Ok(())
     }
