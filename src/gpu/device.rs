@@ -110,7 +110,15 @@ impl Gpu {
     /// [`Error::NoAdapter`] or, in a browser, [`Error::NoBrowserAdapter`] or [`Error::NoWebGpu`] if there is no adapter; [`Error::AdapterLimit`] if the adapter lacks a
     /// limit of base WebGPU; [`Error::NoDevice`] if it refuses a device.
     pub async fn open(wanted: Option<&str>) -> Result<Gpu> {
-        let adapter = choose(wanted).await?;
+        Gpu::open_nth(wanted, 0).await
+    }
+
+    /// The same for one of several processes on a machine: the `number`-th adapter of the fastest kind, as far as there are so many.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub async fn open_nth(wanted: Option<&str>, number: u32) -> Result<Gpu> {
+        let adapter = choose(wanted, number).await?;
         let summary = AdapterSummary::of(&adapter);
         let limits = adapter.limits();
         let mut required = wgpu::Limits::default();
@@ -354,7 +362,7 @@ fn instance() -> wgpu::Instance {
 }
 
 #[cfg(target_arch = "wasm32")]
-async fn choose(_wanted: Option<&str>) -> Result<wgpu::Adapter> {
+async fn choose(_wanted: Option<&str>, _number: u32) -> Result<wgpu::Adapter> {
     let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
     let found = instance().request_adapter(&options).await;
     found.map_err(|_| if has_webgpu() { Error::NoBrowserAdapter } else { Error::NoWebGpu })
@@ -390,7 +398,7 @@ fn has_webgpu() -> bool {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-async fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
+async fn choose(wanted: Option<&str>, number: u32) -> Result<wgpu::Adapter> {
     let wanted = wanted.map(str::to_owned).or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
     let is_wanted = |adapter: &wgpu::Adapter| match &wanted {
         Some(name) => adapter.get_info().name.to_ascii_lowercase().contains(&name.to_ascii_lowercase()),
@@ -404,7 +412,14 @@ async fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
         wgpu::DeviceType::Other => 4,
     };
     let adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
-    adapters.into_iter().filter(is_wanted).min_by_key(rank).ok_or(Error::NoAdapter { wanted })
+    let mut found: Vec<wgpu::Adapter> = adapters.into_iter().filter(is_wanted).collect();
+    let fastest = found.iter().map(rank).min();
+    found.retain(|adapter| Some(rank(adapter)) == fastest);
+    if found.is_empty() {
+        return Err(Error::NoAdapter { wanted });
+    }
+    let number = number as usize % found.len();
+    Ok(found.swap_remove(number))
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ mod launches;
 mod listing;
 mod lowering;
 mod memory_counter;
+#[cfg(all(feature = "mpi", not(target_arch = "wasm32")))]
+mod mpi;
 mod offload;
 mod part;
 mod pieces;
@@ -42,6 +44,8 @@ pub use exchange::Transport;
 pub use executor::Executor;
 pub use listing::{File, Line, Mark, Named, pieces};
 pub use lowering::Kernels;
+#[cfg(all(feature = "mpi", not(target_arch = "wasm32")))]
+pub use mpi::World;
 pub use predictor::{DeviceSpeed, Predictor};
 pub use profiler::OpTime;
 pub use throttle::PendingMetrics;

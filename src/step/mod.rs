@@ -52,6 +52,6 @@ pub use ops::{NormGroups, Op, OpKind, RowSlice, VocabRange};
 pub use plan::{Limits, LiveTensor, Plan};
 pub use program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program, RollOutBindings, SampleBindings};
 pub use saved_activations::{SavedActivation, SavedActivations};
-pub use share::{Share, Split};
+pub use share::{Share, Split, borders};
 pub use strategy::{Strategy, StrategyKind};
 pub use tensor::{BINDING_ALIGNMENT, Element, Precision, Rows, SUM_BLOCK, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};

@@ -17,6 +17,7 @@ use crate::options::{
 };
 use crate::out_directory::refuse_to_replace;
 use crate::output;
+use crate::ranks::RankOptions;
 use crate::session::Session;
 
 #[derive(Args)]
@@ -37,6 +38,8 @@ pub struct Arguments {
     reference: Option<PathBuf>,
     #[command(flatten)]
     strategy: StrategyOptions,
+    #[command(flatten)]
+    ranks: RankOptions,
     /// Safetensors file to write: the gradient of each trainable parameter, and loss
     #[arg(long)]
     out: PathBuf,
@@ -129,16 +132,21 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     refuse_reference(arguments.reference.as_deref(), objective)?;
     refuse_second(arguments.reference.as_deref(), given.ref_log_probs.is_some())?;
     let gpu = session.open().await?;
-    let strategy = session.strategy(&arguments.strategy, objective, &spec, &given.batch.shape, None, &gpu).await?;
-    let plan = Plan::new(Program::gradients_for(objective, &spec, given.batch.shape.clone(), strategy), gpu.limits())?;
+    let shape = session.ranks.split(&spec, given.batch.shape.clone(), &arguments.ranks)?;
+    let strategy = session.ranks.same(session.strategy(&arguments.strategy, objective, &spec, &shape, None, &gpu)).await?;
+    let plan = Plan::new(Program::gradients_for(objective, &spec, shape, strategy), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
     let ref_log_probs = given.asked(&arguments, &gpu, &spec, &values).await?;
     let batch = given.with_reference(ref_log_probs);
     let mut executor = Executor::new(Kernels::new(&gpu, plan)?).await?;
+    session.ranks.transport().into_iter().for_each(|transport| executor.connect(transport));
     executor.load(&values).await?;
     executor.load_batch(&batch);
     executor.run(Pass::GRADIENTS).await?;
+    if !session.ranks.is_first() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let loss = executor.metrics().await?[metrics::LOSS];
     let mut tensors = vec![("loss".to_owned(), vec![1], vec![loss])];
     let gradients = executor.gradients().await?;

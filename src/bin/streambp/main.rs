@@ -13,6 +13,7 @@ mod options;
 mod out_directory;
 mod output;
 mod plan;
+mod ranks;
 mod record;
 mod rewards;
 mod roll_outs;
@@ -26,8 +27,10 @@ mod verify;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use ranks::Ranks;
 use session::Session;
 use signals::Signals;
 use streambp::error::{Error, Result};
@@ -71,6 +74,23 @@ enum Command {
     Generate(generate::Arguments),
 }
 
+impl Command {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str {
+        match self {
+            Command::Devices(_) => "devices",
+            Command::Train(_) => "train",
+            Command::Grad(_) => "grad",
+            Command::Merge(_) => "merge",
+            Command::Plan(_) => "plan",
+            Command::Bench(_) => "bench",
+            Command::Verify(_) => "verify",
+            Command::Eval(_) => "eval",
+            Command::Generate(_) => "generate",
+        }
+    }
+}
+
 impl Cli {
     /// Reads a command line. What is wrong with its options ends the program.
     ///
@@ -97,8 +117,19 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let ranks = match Ranks::join(command.name(), matches!(command, Command::Train(_) | Command::Grad(_) | Command::Verify(_))) {
+        Ok(ranks) => ranks,
+        Err(error) => {
+            output::error(format_args!("error: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    ranks.abort_on_panic();
+    if !ranks.is_first() {
+        output::fall_silent();
+    }
     let signals = Signals::default();
-    let session = Session { adapter: adapter.as_deref(), no_tune, json, signals: &signals };
+    let session = Session { adapter: adapter.as_deref(), no_tune, json, signals: &signals, ranks: &ranks };
     let outcome = pollster::block_on(async {
         match command {
             Command::Devices(arguments) => devices::run(&arguments, session).await,
@@ -114,12 +145,30 @@ fn main() -> ExitCode {
     });
     match (outcome, signals.received()) {
         (Ok(code), _) => code,
-        (Err(Error::Stopped), Some(signal)) => signal.status(),
+        (Err(Error::Stopped), Some(signal)) => {
+            ranks.abort();
+            signal.status()
+        }
         (Err(error), _) => {
-            output::say(format_args!("error: {error}"));
+            end(&ranks, &error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// What keeps all ranks from going on, the first says, and ends the job before the others have waited for so long.
+const WAIT_FOR_FIRST: Duration = Duration::from_secs(2);
+
+/// Says why the program ends; and ends the whole job.
+fn end(ranks: &Ranks, error: &Error) {
+    match ranks.is_first() {
+        true => output::error(format_args!("error: {error}")),
+        false => {
+            std::thread::sleep(WAIT_FOR_FIRST);
+            output::error(format_args!("error on rank {}: {error}", ranks.rank()));
+        }
+    }
+    ranks.abort();
 }
 
 /// Sets `XDG_RUNTIME_DIR` if it is missing, as in a container without a login. Otherwise Mesa's Vulkan driver, which looks there for the

@@ -2,9 +2,22 @@
 
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use streambp::error::{Error, Result};
+
+/// Is this one of several processes that do the same, of which another one speaks?
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on only errors are printed: another process says the rest.
+pub fn fall_silent() {
+    IS_SILENT.store(true, Ordering::Relaxed);
+}
+
+fn is_silent() -> bool {
+    IS_SILENT.load(Ordering::Relaxed)
+}
 
 /// Prints a line on standard output.
 ///
@@ -19,6 +32,9 @@ pub fn line(text: impl Display) -> Result<()> {
 /// # Errors
 /// As [`line`].
 pub fn part(text: impl Display) -> Result<()> {
+    if is_silent() {
+        return Ok(());
+    }
     let mut out = stdout().lock();
     write!(out, "{text}").and_then(|()| out.flush()).map_err(|e| Error::io("standard output", e))
 }
@@ -33,5 +49,12 @@ pub fn json(document: &impl Serialize) -> Result<()> {
 
 /// Says something on standard error. Nothing depends on whether somebody reads it.
 pub fn say(text: impl Display) {
+    if !is_silent() {
+        error(text);
+    }
+}
+
+/// Says what ended the program, whoever else speaks.
+pub fn error(text: impl Display) {
     let _ = writeln!(stderr(), "{text}");
 }

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use streambp::error::Result;
-use streambp::gpu::{Ceilings, DeviceClass, Gpu};
+use streambp::gpu::{Ceilings, DeviceClass, Gpu, Tuning};
 use streambp::model::ModelSpec;
 use streambp::step::{BatchShape, Limits, Objective, Plan, Program, Strategy};
 use streambp::train::{SelfCheck, adapter_key, tune, tuning_key};
 
 use crate::options::{StrategyOptions, auto_words, progress_bar};
 use crate::output;
+use crate::ranks::Ranks;
 use crate::signals::Signals;
 
 /// Options of all commands, and the signals that came.
@@ -28,12 +29,14 @@ pub struct Session<'a> {
     pub json: bool,
     /// Signals that ask the program to stop.
     pub signals: &'a Signals,
+    /// This process among those that do the same.
+    pub ranks: &'a Ranks,
 }
 
 impl Session<'_> {
-    /// Opens the adapter.
+    /// Opens the adapter. Ranks on one machine open one each, as far as there are so many.
     pub async fn open(self) -> Result<Gpu> {
-        Gpu::open(self.adapter).await
+        Gpu::open_nth(self.adapter, self.ranks.local_rank()).await
     }
 
     /// Warns if gradients are not the same bits for every chunk length and strategy on this adapter. It is checked once, and kept.
@@ -82,27 +85,33 @@ impl Session<'_> {
         Ok(strategy)
     }
 
-    /// The device with the fastest kernels for the model, from the cache or by autotuning. A tuning that cannot be stored is not used: the
-    /// next search might find another one, whose results differ in some bits.
+    /// The device with the fastest kernels for the model, from the cache or by autotuning. All ranks have the same, or their results would
+    /// differ in some bits.
     pub async fn tune(self, gpu: Gpu, spec: &ModelSpec) -> Result<Gpu> {
+        let tuning = self.ranks.same(self.tuning(&gpu, spec)).await?;
+        Ok(tuning.map_or(gpu.clone(), |tuning| gpu.with_tuning(tuning)))
+    }
+
+    /// The tuning for the fastest kernels; `None` for those of the adapter's class. A tuning that cannot be stored is not used: the next search
+    /// might find another one, whose results differ in some bits.
+    async fn tuning(self, gpu: &Gpu, spec: &ModelSpec) -> Result<Option<Tuning>> {
         if self.no_tune || cache_file(TUNINGS).is_none() {
-            return Ok(gpu);
+            return Ok(None);
         }
-        let key = tuning_key(&gpu, spec);
+        let key = tuning_key(gpu, spec);
         if let Some(tuning) = kept(TUNINGS, &key) {
-            return Ok(gpu.with_tuning(tuning));
+            return Ok(Some(tuning));
         }
         let bar = progress_bar(100, "looking for the fastest kernels");
         let progress = |share: f64| {
             bar.set_position((share * 100.0) as u64);
             self.signals.received().is_none()
         };
-        let tuning = tune(&gpu, spec, progress).await?;
+        let tuning = tune(gpu, spec, progress).await?;
         bar.finish_and_clear();
         // A search that was broken off has not found the fastest.
         self.signals.check()?;
-        let is_stored = keep(TUNINGS, key, tuning);
-        Ok(if is_stored { gpu.with_tuning(tuning) } else { gpu })
+        Ok(keep(TUNINGS, key, tuning).then_some(tuning))
     }
 }
 

@@ -11,7 +11,7 @@ use streambp::gpu::{Gpu, Kernels};
 use streambp::model::{Config, DirectoryWriter, Model, ModelSpec, Parameters, Weights, WithAdapters, adapter_files};
 use streambp::step::{BatchShape, GrpoSettings, Objective, Strategy};
 use streambp::text::Tokenizer;
-use streambp::train::run_file::{OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
+use streambp::train::run_file::{CHECKPOINT, OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use streambp::train::{
     AdaptersOff, Dataset, PreferencesTask, ReferenceModel, RollOutSettings, Settings, Task, Trainer, fastest_strategy, load_snapshot,
     plan_within,
@@ -23,6 +23,7 @@ use crate::options::{
 };
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
+use crate::ranks::{RankOptions, Ranks};
 use crate::record;
 use crate::rewards::RewardOptions;
 use crate::roll_outs::RollOutOptions;
@@ -71,6 +72,8 @@ pub struct Arguments {
     rewards: RewardOptions,
     #[command(flatten)]
     strategy: StrategyOptions,
+    #[command(flatten)]
+    ranks: RankOptions,
     /// Peak learning rate
     #[arg(long, default_value_t = Settings::default().learning_rate)]
     lr: f64,
@@ -248,9 +251,10 @@ impl Arguments {
         session.strategy(&self.strategy, objective, spec, shape, self.budget, gpu).await
     }
 
-    /// The directory of `--out`, if there is one. Whatever is wrong with it is said before anything else takes time.
-    fn open_out(&self) -> Result<Option<OutDirectory>> {
-        let Some(out) = self.out_path()? else { return Ok(None) };
+    /// The directory of `--out`, if there is one; of several ranks the first writes to it. Whatever is wrong with it is said before anything
+    /// else takes time.
+    fn open_out(&self, ranks: &Ranks) -> Result<Option<OutDirectory>> {
+        let Some(out) = self.out_path()?.filter(|_| ranks.is_first()) else { return Ok(None) };
         refuse_to_replace("--out", out, self.model.paths())?;
         let existing = match (self.resume.is_some(), self.overwrite) {
             (true, _) => Existing::Resume,
@@ -297,14 +301,17 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     settings.validate()?;
     refuse_reference(arguments.reference.as_deref(), settings.objective)?;
     session.signals.listen("step")?;
-    let out = arguments.open_out()?;
+    let ranks = session.ranks;
+    refuse_ranks(ranks, settings.objective)?;
+    let out = arguments.open_out(ranks)?;
     let mut base = arguments.model.base(arguments.seed).await?;
     note_length(&base, arguments.seq_len);
     let (mut dataset, tokenizer) = arguments.dataset(&mut base.config, settings.objective)?;
     let Opened { spec, values } = arguments.model.adapt(base, arguments.seed).await?;
     match &out {
         Some(out) => arguments.check_room(out, &spec)?,
-        None => output::say("note: without --out nothing of this run is saved"),
+        None if arguments.out_path()?.is_none() => output::say("note: without --out nothing of this run is saved"),
+        None => {}
     }
     if values.adapters.dropout() > 0.0 {
         output::say(format_args!(
@@ -313,22 +320,25 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
         ));
     }
     let gpu = session.open().await?;
-    let shape = settings.batch_shape(&dataset);
-    let strategy = arguments.choose_strategy(settings.objective, &spec, &shape, &gpu, session).await?;
+    let whole = settings.batch_shape(&dataset);
+    let shape = ranks.split(&spec, whole.clone(), &arguments.ranks)?;
+    let strategy = ranks.same(arguments.choose_strategy(settings.objective, &spec, &shape, &gpu, session)).await?;
     let plan = plan_within(settings.objective, &spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
     let settings = Settings { strategy, ..settings };
     if let Objective::Dpo(_) = settings.objective {
-        precompute_ref_log_probs(&mut dataset, &arguments, (&spec, &values), &settings, &shape, &gpu, session).await?;
+        precompute_ref_log_probs(&mut dataset, &arguments, (&spec, &values), &settings, &whole, &gpu, session).await?;
     }
     let reference = match settings.objective {
-        Objective::Grpo(grpo) if grpo.has_reference() => Some(reference(&arguments, (&spec, &values), &settings, &shape, &gpu).await?),
+        Objective::Grpo(grpo) if grpo.has_reference() => Some(reference(&arguments, (&spec, &values), &settings, &whole, &gpu).await?),
         _ => None,
     };
     let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;
     reference.into_iter().for_each(|reference| trainer.set_reference(reference));
-    let saved = match &out {
+    ranks.transport().into_iter().for_each(|transport| trainer.connect(transport));
+    ranks.check_same("run", &(env!("CARGO_PKG_VERSION"), trainer.run_id()))?;
+    let saved = match arguments.out_path()? {
         Some(out) if arguments.resume.is_some() => Some(resume(&mut trainer, out).await?),
         _ => None,
     };
@@ -337,7 +347,8 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     let intervals = Intervals { validation: arguments.val_every, checkpoint: arguments.checkpoint_every };
     let files = out.as_ref().map(|out| Files::new(out, arguments.started.clone(), saved));
-    let mut training = Training { trainer, files, intervals, session, saved };
+    let is_saved = arguments.out_path()?.is_some();
+    let mut training = Training { trainer, files, is_saved, intervals, session, saved };
     let signal = training.run().await?;
     let outcome = training.save().await;
     if let Some(signal) = signal {
@@ -352,6 +363,16 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     outcome?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses an objective that runs on one rank only.
+fn refuse_ranks(ranks: &Ranks, objective: Objective) -> Result<()> {
+    match objective {
+        Objective::Grpo(_) if ranks.count() > 1 => {
+            Err(Error::Setting(format!("--objective grpo samples on one rank, and {} were started; run it without mpirun", ranks.count())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The reference: another model, or the model as it is before training, without its adapters.
@@ -395,8 +416,8 @@ async fn precompute_ref_log_probs(
 }
 
 /// Resumes from the checkpoint. Returns its step.
-async fn resume(trainer: &mut Trainer, out: &OutDirectory) -> Result<u64> {
-    let path = out.checkpoint();
+async fn resume(trainer: &mut Trainer, out: &Path) -> Result<u64> {
+    let path = out.join(CHECKPOINT);
     let snapshot = load_snapshot(&path)?;
     for note in snapshot.check_run(&path.display().to_string(), &trainer.run_id())? {
         output::say(format_args!("note: from step {} on, {note}", snapshot.step + 1));

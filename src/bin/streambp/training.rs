@@ -43,7 +43,10 @@ impl<'a> Files<'a> {
 /// A run in progress.
 pub struct Training<'a> {
     pub trainer: Trainer,
+    /// Its files, on the rank that writes them.
     pub files: Option<Files<'a>>,
+    /// Is it saved, whoever writes the files?
+    pub is_saved: bool,
     pub intervals: Intervals,
     pub session: Session<'a>,
     /// The step of the checkpoint in `out`, if this run saved or loaded it.
@@ -58,10 +61,14 @@ impl Training<'_> {
     pub async fn run(&mut self) -> Result<Option<Signal>> {
         let steps = self.trainer.settings().steps;
         let bar = progress_bar(steps, self.trainer.steps_done());
+        let mut broken = None;
         while self.trainer.steps_done() < steps {
-            if let Some(signal) = self.session.signals.received() {
+            let signal = self.session.signals.received();
+            // Ranks stop together.
+            if self.trainer.agree(u32::from(signal.is_some() || broken.is_some()))? > 0 {
                 bar.finish_and_clear();
-                return Ok(Some(signal));
+                self.save_if_broken(broken).await?;
+                return Ok(signal.filter(|_| self.session.ranks.is_first()));
             }
             let report = self.trainer.step().await.map_err(|error| self.advice(error))?;
             let is_last = report.step == steps;
@@ -80,13 +87,18 @@ impl Training<'_> {
                 None => format!("loss {:.4}, {:.0} tokens/s", report.loss, report.tokens_per_second),
             });
             bar.inc(1);
-            if let Err(error) = bar.suspend(|| print_step(metrics, self.session.json)) {
-                self.save().await?;
-                return Err(error);
-            }
+            broken = bar.suspend(|| print_step(metrics, self.session.json)).err();
         }
         bar.finish_and_clear();
+        self.save_if_broken(broken).await?;
         Ok(None)
+    }
+
+    /// Saves the run if nobody takes its output any more.
+    async fn save_if_broken(&mut self, broken: Option<Error>) -> Result<()> {
+        let Some(error) = broken else { return Ok(()) };
+        self.save().await?;
+        Err(error)
     }
 
     /// Saves the run, unless its last step is saved already, or there is none.
@@ -95,8 +107,15 @@ impl Training<'_> {
     /// [`Error::Io`], or if the device was lost.
     pub async fn save(&mut self) -> Result<()> {
         let step = self.trainer.steps_done();
-        let Some(files) = self.files.as_ref().filter(|_| step > 0 && self.saved != Some(step)) else { return Ok(()) };
-        files.save(&mut self.trainer).await?;
+        let is_due = self.is_saved && step > 0 && self.saved != Some(step);
+        // Another rank does not know whether the last save has failed.
+        if self.trainer.agree(u32::from(is_due))? == 0 {
+            return Ok(());
+        }
+        match &self.files {
+            Some(files) => files.save(&mut self.trainer).await?,
+            None => self.trainer.hand_over_moments().await?,
+        }
         self.saved = Some(step);
         Ok(())
     }
