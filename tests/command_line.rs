@@ -81,6 +81,39 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// Processes that know nothing of each other would all write the same run.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn several_processes_need_a_program_with_mpi() {
+    for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let output = Command::new(PROGRAM)
+            .args(["train", "--model", "tiny", "--data", "own", "--seq-len", "99", "--steps", "1"])
+            .env(name, "2")
+            .output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("built without MPI; build it with"), "{said}");
+    }
+}
+
+#[test]
+fn ranks_are_planned() {
+    let arguments = ["plan", "--model", "small", "--seq-len", "8192", "--ranks", "4", "--device", "h100", "--json"];
+    let plan = json(&arguments);
+    let ranks = plan["ranks"].as_array().unwrap();
+    let sum = |field: &str| ranks.iter().map(|rank| rank[field].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((ranks.len(), sum("tokens")), (4, 8192));
+    assert!(ranks.iter().all(|rank| rank["peak_bytes"].as_u64() < plan["peak_bytes"].as_u64() && rank["sent_bytes"].as_u64() > Some(0)));
+    let seconds = |value: &serde_json::Value| value.as_f64().unwrap();
+    assert!(seconds(&plan["step_seconds_on_ranks"]) < seconds(&plan["predicted_seconds"]));
+    let shares = json(&[&arguments[..], &["--token-shares", "3,1,1,1"]].concat());
+    assert!(shares["ranks"][0]["tokens"].as_u64() > plan["ranks"][0]["tokens"].as_u64());
+    assert!(complaint(&["plan", "--model", "tiny", "--seq-len", "100", "--ranks", "3"]).contains("too few for 3 ranks"));
+    assert!(
+        complaint(&["plan", "--model", "tiny", "--seq-len", "999", "--ranks", "3", "--token-shares", "1,2"]).contains("--token-shares")
+    );
+}
+
 #[test]
 fn plan_answers_without_a_gpu() {
     let plan = json(&["plan", "--model", "tiny", "--seq-len", "4096", "--chunk", "100", "--budget", "64MiB", "--json"]);

@@ -18,6 +18,8 @@ mod foreign_files;
 mod interruptions;
 mod labels;
 mod memory;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod occupancy;
 mod ops;
 mod pieces;

@@ -47,7 +47,8 @@ impl World {
     /// # Errors
     /// [`Error::Setting`] if MPI has been started before, or does not start.
     pub fn join() -> Result<World> {
-        let refused = || Error::Setting("MPI did not start; run the program by mpirun or srun of the MPI that it was built with".to_owned());
+        let refused =
+            || Error::Setting("MPI did not start; run the program by mpirun or srun of the MPI that it was built with".to_owned());
         let (universe, _) = mpi::initialize_with_threading(mpi::Threading::Funneled).ok_or_else(refused)?;
         let world = universe.world();
         let local_rank = world.split_shared(world.rank()).rank() as u32;

@@ -78,12 +78,14 @@ impl Predictor {
 
     /// The predicted time of a step in seconds.
     pub fn step_seconds(&mut self, program: &Program) -> f64 {
+        program.blocks.iter().map(|block| self.block_seconds(program, block)).sum()
+    }
+
+    /// The predicted time of all chunks of a block in seconds.
+    pub fn block_seconds(&mut self, program: &Program, block: &Block) -> f64 {
         let Predictor { speed, tuning, known } = self;
-        let seconds = |block| {
-            let seconds = || speed.block_seconds(&BlockLaunches::new(program, block, tuning));
-            *known.entry(work_of(program, block)).or_insert_with(seconds)
-        };
-        program.blocks.iter().map(seconds).sum()
+        let seconds = || speed.block_seconds(&BlockLaunches::new(program, block, tuning));
+        *known.entry(work_of(program, block)).or_insert_with(seconds)
     }
 }
 

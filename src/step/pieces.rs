@@ -6,11 +6,12 @@
 use super::program::Program;
 use super::tensor::{Rows, SUM_BLOCK, Storage, TOKEN_TILE, Tensor, TensorKind};
 
-/// Cuts every tensor of tokens that has more bytes than the limit. One whose fewest rows have more stays as it is.
+/// Cuts every tensor of tokens that has more bytes than the limit. One whose fewest rows have more stays as it is, and so do those of several
+/// ranks.
 pub(super) fn cut(program: &mut Program, limit: u64) {
     let is_too_large = |tensor: &Tensor| tensor.storage == Storage::Arena && tensor.bytes() > limit;
     let wanted: Vec<usize> = (0..program.tensors.len()).filter(|&id| is_too_large(&program.tensors[id])).collect();
-    if wanted.is_empty() {
+    if wanted.is_empty() || program.batch.split().is_some() {
         return;
     }
     let is_of_tokens = are_of_tokens(program);

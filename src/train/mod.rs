@@ -15,6 +15,7 @@ mod frontier;
 mod generate;
 mod objectives;
 mod pairs;
+mod pipeline;
 mod planner;
 mod prompts;
 mod report;
@@ -52,6 +53,7 @@ pub use objectives::{
     AdaptersOff, CompletionMetrics, DpoMetrics, FunctionMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, RewardMetrics, SampleMetrics,
     ScaleRewards, ScoredSequence, TokenScore, advantages, reference_log_probs, sequence_log_probs, sequence_metrics, with_reference,
 };
+pub use pipeline::{Network, RankCost, predict_ranks};
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use prompts::{Decode, Drawn, Prompts};
 pub use report::device_report;
@@ -60,7 +62,7 @@ pub use roll_outs::RollOutSettings;
 pub use roofline::{Profile, RooflineRow, matmul_gflops, roofline};
 pub use round::{Completion, Round, RoundProgress, Watch};
 pub use schedule::learning_rate;
-pub use self_check::{SelfCheck, adapter_key};
+pub use self_check::{SelfCheck, adapter_key, rounding_checksum};
 pub use settings::Settings;
 pub use snapshot::{RunId, Snapshot};
 pub use stand_ins::batch_of_objective;
@@ -68,4 +70,4 @@ pub use summary::Summary;
 pub use tasks::{CopyTask, Language, PreferencesTask, RecallTask, SortTask, StoriesTask, SumTask, Task};
 pub use trainer::{StepReport, Trainer, Validation};
 pub use tune::{tune, tuning_key};
-pub use verify::{ParameterReport, RunReport, VerifyReport, errors_in_f64, verify};
+pub use verify::{ParameterReport, RunReport, VerifyReport, errors_in_f64, verify, verify_on_ranks};

@@ -5,7 +5,7 @@
 
 use web_time::Instant;
 
-use super::verify::verify_on;
+use super::verify::{VerifyReport, verify_on};
 use crate::error::Result;
 use crate::gpu::{Gpu, HeadTile, Sharing, TokenTile, Tuning, WeightTile};
 use crate::model::{Config, ModelSpec, Weights};
@@ -63,16 +63,7 @@ impl SelfCheck {
     #[doc(hidden)]
     pub async fn comparing(runs: Vec<(Gpu, Strategy)>) -> Result<SelfCheck> {
         let started = Instant::now();
-        let spec = ModelSpec::from(&Config { vocab_size: VOCAB_SIZE, ..Config::llama(SIZES) });
-        let ids: Vec<u32> = (0..TOKENS).map(|i| i * i % VOCAB_SIZE).collect();
-        let labels = ids[1..].iter().copied().chain([IGNORED_LABEL]).collect();
-        let batch = Batch::new(vec![(ids, labels)]);
-        let plan = |(gpu, strategy): (Gpu, Strategy)| {
-            let plan = Plan::new(Program::gradients(&spec, batch.shape.clone(), strategy), gpu.limits())?;
-            Ok((gpu, plan))
-        };
-        let plans = runs.into_iter().map(plan).collect::<Result<_>>()?;
-        let (report, _) = verify_on(plans, &Weights::init(&spec, 1), &batch, |_, _| Ok(())).await?;
+        let (report, _) = run(runs).await?;
         let differing = report.parameters.into_iter().filter(|parameter| !parameter.same_bits);
         let different = differing.map(|parameter| parameter.name).collect();
         Ok(SelfCheck { same_bits: report.same_bits, different, seconds: started.elapsed().as_secs_f64() })
@@ -87,6 +78,33 @@ impl SelfCheck {
             )
         })
     }
+}
+
+/// Loss and gradients of the tiny model with each strategy, on a device of its own: a report, and the gradients of the first.
+async fn run(runs: Vec<(Gpu, Strategy)>) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
+    let spec = ModelSpec::from(&Config { vocab_size: VOCAB_SIZE, ..Config::llama(SIZES) });
+    let ids: Vec<u32> = (0..TOKENS).map(|i| i * i % VOCAB_SIZE).collect();
+    let labels = ids[1..].iter().copied().chain([IGNORED_LABEL]).collect();
+    let batch = Batch::new(vec![(ids, labels)]);
+    let plan = |(gpu, strategy): (Gpu, Strategy)| {
+        let plan = Plan::new(Program::gradients(&spec, batch.shape.clone(), strategy), gpu.limits())?;
+        Ok((gpu, plan))
+    };
+    let plans = runs.into_iter().map(plan).collect::<Result<_>>()?;
+    verify_on(plans, &Weights::init(&spec, 1), &batch, |_, _| Ok(()), || None).await
+}
+
+/// A checksum of the gradients of a tiny model: adapters that round alike have the same.
+///
+/// # Errors
+/// As [`SelfCheck::of`].
+pub async fn rounding_checksum(gpu: &Gpu) -> Result<u32> {
+    let gpu = gpu.used_for("self-check");
+    let gpu = if gpu.tuning().is_for_cpu() { gpu.with_tuning(QUICK) } else { gpu };
+    let (_, gradients) = run(vec![(gpu, Strategy::stream(64, 64))]).await?;
+    let mut checksum = crc32fast::Hasher::new();
+    gradients.iter().for_each(|gradient| checksum.update(bytemuck::cast_slice(gradient)));
+    Ok(checksum.finalize())
 }
 
 /// The key under which what an adapter was found to do may be kept: the adapter, its driver, and the version of this crate.

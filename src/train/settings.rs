@@ -119,9 +119,9 @@ impl Settings {
         if let Some((name, _)) = whole.into_iter().find(|&(_, value)| value == 0) {
             return Err(Error::Setting(format!("the {name} must be 1 or more")));
         }
-        if u64::from(self.seq_len) * u64::from(self.batch) > 1 << 31 {
+        if u64::from(self.seq_len) * u64::from(self.batch) >= 1 << 31 {
             return Err(Error::Setting(format!(
-                "{} sequences of {} tokens are more than 2^31 tokens; use fewer or shorter ones",
+                "{} sequences of {} tokens are 2^31 tokens or more; use fewer or shorter ones",
                 self.batch, self.seq_len
             )));
         }

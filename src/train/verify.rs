@@ -2,7 +2,7 @@
 
 use super::error_by_operation::{OperationError, relative_error};
 use crate::error::Result;
-use crate::gpu::{Executor, Gpu, Kernels};
+use crate::gpu::{Executor, Gpu, Kernels, Transport};
 use crate::model::{ActivationDtype, ModelSpec, Parameter, ParameterId, Parameters, WeightSource, Weights};
 use crate::reference;
 use crate::step::update::metrics;
@@ -91,7 +91,22 @@ pub async fn verify(
     batch: &Batch,
     progress: impl Fn(usize, usize) -> Result<()>,
 ) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
-    verify_on(plans.into_iter().map(|plan| (gpu.clone(), plan)).collect(), values, batch, progress).await
+    verify_on_ranks(gpu, plans, values, batch, progress, || None).await
+}
+
+/// The same where the batch of some plans lies on several ranks, to which `transport` is the way. The first rank has the report.
+///
+/// # Errors
+/// As [`verify`], and if a rank cannot be reached.
+pub async fn verify_on_ranks(
+    gpu: &Gpu,
+    plans: Vec<Plan>,
+    values: &impl WeightSource,
+    batch: &Batch,
+    progress: impl Fn(usize, usize) -> Result<()>,
+    transport: impl Fn() -> Option<Box<dyn Transport>>,
+) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
+    verify_on(plans.into_iter().map(|plan| (gpu.clone(), plan)).collect(), values, batch, progress, transport).await
 }
 
 /// The same with a device for each plan.
@@ -103,6 +118,7 @@ pub(super) async fn verify_on(
     values: &impl WeightSource,
     batch: &Batch,
     progress: impl Fn(usize, usize) -> Result<()>,
+    transport: impl Fn() -> Option<Box<dyn Transport>>,
 ) -> Result<(VerifyReport, Vec<Vec<f32>>)> {
     let parameters = plans[0].1.program().parameters.clone();
     let all = plans.len();
@@ -110,7 +126,7 @@ pub(super) async fn verify_on(
     let mut first = Vec::new();
     for (done, (gpu, plan)) in plans.into_iter().enumerate() {
         progress(done, all)?;
-        let (mut run, gradients) = gradients(&gpu, plan, values, batch).await?;
+        let (mut run, gradients) = gradients(&gpu, plan, values, batch, transport()).await?;
         match runs.first() {
             Some(first_run) => compare(&mut run, &gradients, first_run, &first, &parameters),
             None => first = gradients,
@@ -128,9 +144,16 @@ pub(super) async fn verify_on(
     Ok((VerifyReport { same_bits, runs, parameters, by_operation: Vec::new() }, first))
 }
 
-async fn gradients(gpu: &Gpu, plan: Plan, values: &impl WeightSource, batch: &Batch) -> Result<(RunReport, Vec<Vec<f32>>)> {
+async fn gradients(
+    gpu: &Gpu,
+    plan: Plan,
+    values: &impl WeightSource,
+    batch: &Batch,
+    transport: Option<Box<dyn Transport>>,
+) -> Result<(RunReport, Vec<Vec<f32>>)> {
     let strategy = plan.program().strategy;
     let mut executor = Executor::new(Kernels::new(gpu, plan)?).await?;
+    transport.into_iter().for_each(|transport| executor.connect(transport));
     executor.load(values).await?;
     executor.load_batch(batch);
     executor.run(Pass::GRADIENTS).await?;

@@ -30,8 +30,9 @@ Usage: cargo xtask <command>
 
   serve [--port PORT]              build the page and serve it at 127.0.0.1
   build                            build the page into dist, for any directory of a static host
-  test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native, browser, timed or
-                                   published, --all tests all combinations, the shipped page and a published model, and measures
+  test [--all] [--only PART]       lint, test natively and in Chromium and Firefox; PART is lints, native, mpi, browser,
+                                   timed or published, --all tests all combinations, several ranks, the shipped page and a published model,
+                                   and measures
   check                            formatting, import circles, lints natively and for the browser, unit tests
   fmt                              format every Rust file
   package                          build the crate as a package, and with the oldest Rust that it supports

@@ -1,4 +1,4 @@
-//! Requirements from packages of the operating system: a Vulkan driver, browsers, Node and Python.
+//! Requirements from packages of the operating system: a Vulkan driver, browsers, Node, Python and MPI.
 //!
 //! On Debian and Ubuntu they are installed if that needs no password; otherwise the command to type is printed.
 
@@ -15,6 +15,7 @@ pub enum Need {
     Firefox,
     Node,
     Python,
+    Mpi,
 }
 
 impl Need {
@@ -24,6 +25,7 @@ impl Need {
             Need::Chromium => chromium().is_ok(),
             Need::Firefox => firefox().is_ok(),
             Need::Node => node().is_ok() && npm().is_ok(),
+            Need::Mpi => ["mpirun", "mpicc", "clang"].into_iter().all(|name| find_program(&[name]).is_some()),
             Need::Python => output_of(Command::new(PYTHON).args(["-c", "import ensurepip, venv"])).is_some(),
         }
     }
@@ -35,6 +37,7 @@ impl Need {
             Need::Firefox => "Firefox (or its path in the variable FIREFOX)",
             Need::Node => "Node 18 or newer, with npm",
             Need::Python => "Python 3 with venv",
+            Need::Mpi => "MPI with its headers, and clang",
         }
     }
 
@@ -57,6 +60,10 @@ impl Need {
             (Need::Python, System::Fedora) => "python3",
             (Need::Python, System::Arch | System::MacOs) => "python",
             (Need::Python, System::Windows) => "Python.Python.3.13",
+            (Need::Mpi, System::Debian | System::Ubuntu) => "libopenmpi-dev openmpi-bin libclang-dev clang",
+            (Need::Mpi, System::Fedora) => "openmpi-devel clang-devel clang",
+            (Need::Mpi, System::Arch) => "openmpi clang",
+            (Need::Mpi, System::MacOs) => "open-mpi llvm",
             _ => return None,
         })
     }

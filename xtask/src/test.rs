@@ -24,11 +24,13 @@ enum Part {
     Timed,
     /// A published model, in the program and in the page.
     Published,
+    /// The program on several ranks.
+    Mpi,
 }
 
 impl Part {
     const DEFAULT: [Part; 3] = [Part::Lints, Part::Native, Part::Browser];
-    const ALL: [Part; 5] = [Part::Lints, Part::Native, Part::Browser, Part::Timed, Part::Published];
+    const ALL: [Part; 6] = [Part::Lints, Part::Native, Part::Mpi, Part::Browser, Part::Timed, Part::Published];
 }
 
 /// The selected tests.
@@ -72,7 +74,8 @@ fn part_named(name: &str) -> Result<Part> {
         "browser" => Ok(Part::Browser),
         "timed" => Ok(Part::Timed),
         "published" => Ok(Part::Published),
-        _ => Err(format!("there are no tests called `{name}`: --only takes lints, native, browser, timed or published")),
+        "mpi" => Ok(Part::Mpi),
+        _ => Err(format!("there are no tests called `{name}`: --only takes lints, native, mpi, browser, timed or published")),
     }
 }
 
@@ -88,6 +91,9 @@ pub fn run_all(selection: &Selection) -> Result<ExitCode> {
     }
     if selection.has(Part::Native) {
         total += counted(built.as_ref().map_err(Clone::clone).and_then(|_| native(&runners)));
+    }
+    if selection.has(Part::Mpi) {
+        total += counted(mpi(&runners));
     }
     if selection.has_page() {
         total += counted(built.and_then(|toolchain| page(selection, &runners, toolchain.as_ref())));
@@ -126,12 +132,13 @@ fn profile(is_exhaustive: bool) -> &'static str {
 fn needs(selection: &Selection) -> Vec<Need> {
     let is_needed = |need: &Need| match need {
         // Firefox needs a Vulkan driver, as native tests do.
-        Need::Vulkan => selection.has(Part::Native) || selection.has_page(),
+        Need::Vulkan => selection.has(Part::Native) || selection.has(Part::Mpi) || selection.has_page(),
         Need::Chromium | Need::Node => selection.has_page(),
         Need::Firefox => selection.has(Part::Browser) || selection.has(Part::Timed),
         Need::Python => selection.has(Part::Published),
+        Need::Mpi => selection.has(Part::Mpi),
     };
-    [Need::Vulkan, Need::Chromium, Need::Firefox, Need::Node, Need::Python].into_iter().filter(is_needed).collect()
+    [Need::Vulkan, Need::Chromium, Need::Firefox, Need::Node, Need::Python, Need::Mpi].into_iter().filter(is_needed).collect()
 }
 
 /// Runs all quick lints, also after a failure.
@@ -148,6 +155,12 @@ fn quick_lints(is_exhaustive: bool) -> Tally {
 
 fn native(runners: &Runners) -> Result<Tally> {
     phase("native tests", || runners.count(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), Show::Now))
+}
+
+/// Builds the program with MPI, beside the other, and tests it.
+fn mpi(runners: &Runners) -> Result<Tally> {
+    let arguments = ["test", "--features", "mpi", "--target-dir", "target/mpi", "--test", "streambp", "mpi::"];
+    phase("tests of several ranks", || runners.count(&mut cargo(&arguments), Show::Now))
 }
 
 /// Builds the page, and tests it.

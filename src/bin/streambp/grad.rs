@@ -137,6 +137,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let plan = Plan::new(Program::gradients_for(objective, &spec, shape, strategy), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
+    session.ranks.check_adapters(&gpu, &arguments.ranks).await?;
     let ref_log_probs = given.asked(&arguments, &gpu, &spec, &values).await?;
     let batch = given.with_reference(ref_log_probs);
     let mut executor = Executor::new(Kernels::new(&gpu, plan)?).await?;

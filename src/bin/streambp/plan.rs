@@ -7,7 +7,7 @@ use streambp::error::{Error, Result};
 use streambp::gpu::{DeviceClass, DeviceSpeed};
 use streambp::model::load_config;
 use streambp::step::{BatchShape, Limits, Plan, Program, Strategy, TOKEN_TILE, TensorKind};
-use streambp::train::{fastest_strategy, longest_sequence};
+use streambp::train::{RankCost, fastest_strategy, longest_sequence};
 use streambp::web::format;
 
 use crate::options::{
@@ -15,6 +15,7 @@ use crate::options::{
 };
 use crate::out_directory::refuse_to_replace;
 use crate::output;
+use crate::ranks::PlannedRanks;
 use crate::roll_outs::GroupOptions;
 use crate::session::Session;
 
@@ -46,6 +47,8 @@ pub struct Arguments {
     /// this, otherwise webgpu]
     #[arg(long, value_parser = ["webgpu", "vulkan", "none"])]
     limits: Option<String>,
+    #[command(flatten)]
+    ranks: PlannedRanks,
     /// File for the memory of the step over time, to open at https://pytorch.org/memory_viz
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -79,14 +82,16 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
     let (spec, _) = arguments.model.spec(&load_config(&arguments.model.model)?, 0).await?;
     let objective = arguments.group.sampling(arguments.objective.objective(&arguments.samples)?)?;
     let sequences = arguments.batch.saturating_mul(objective.sequences());
-    if u64::from(sequences) * u64::from(arguments.seq_len) > 1 << 31 {
-        return Err(Error::Setting("a batch may have 2^31 tokens at most; use fewer or shorter sequences".to_owned()));
+    if u64::from(sequences) * u64::from(arguments.seq_len) >= 1 << 31 {
+        return Err(Error::Setting("a batch must have fewer than 2^31 tokens; use fewer or shorter sequences".to_owned()));
     }
     let shape = BatchShape::uniform(sequences, arguments.seq_len);
     let (device, limits) = arguments.device(session).await?;
     let speed = &device.as_ref().map_or_else(|| DeviceClass::TYPICAL.speed(), |(_, speed)| *speed);
     let (strategy, auto) = arguments.strategy.resolve(objective, &spec, &shape, arguments.budget, limits, speed);
-    let plan = Plan::new(Program::train_for(objective, &spec, shape, strategy), limits)?;
+    let plan_of = |shape: BatchShape| Plan::new(Program::train_for(objective, &spec, shape, strategy), limits);
+    let ranks = arguments.ranks.predict(&spec, &shape, speed, plan_of)?;
+    let plan = plan_of(shape)?;
     let program = plan.program();
     if let Some(path) = &arguments.trace {
         refuse_to_replace("--trace", path, arguments.model.paths())?;
@@ -116,6 +121,10 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
         document["device"] = json!(name);
         document["predicted_seconds"] = json!(speed.step_seconds(program));
     }
+    if let Some((costs, seconds)) = &ranks {
+        document["ranks"] = json!(costs);
+        document["step_seconds_on_ranks"] = json!(seconds);
+    }
     let mut fastest = None;
     if let Some(budget) = arguments.budget {
         // In a tight budget `auto` goes down to a tile.
@@ -139,7 +148,27 @@ pub async fn run(arguments: &Arguments, session: Session<'_>) -> Result<ExitCode
             output::line(format_args!("fastest within   {}", strategy_words(strategy, program.tokens(), spec.config.num_hidden_layers)))?;
         }
     }
+    if let Some((costs, seconds)) = ranks.filter(|_| !session.json) {
+        print_ranks(&costs, seconds)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each rank.
+fn print_ranks(costs: &[RankCost], step_seconds: f64) -> Result<()> {
+    output::line(format_args!("on {} ranks    {} a step", costs.len(), format::seconds(step_seconds)))?;
+    for (rank, cost) in costs.iter().enumerate() {
+        let RankCost { first_token, tokens, peak_bytes, sent_bytes, busy_seconds, waiting_seconds } = *cost;
+        output::line(format_args!(
+            "  rank {rank:<4} tokens {first_token}–{}, {}, computes {}, waits {}, sends {}",
+            first_token + tokens - 1,
+            human_bytes(peak_bytes),
+            format::seconds(busy_seconds),
+            format::seconds(waiting_seconds),
+            human_bytes(sent_bytes)
+        ))?;
+    }
+    Ok(())
 }
 
 /// The options of a strategy, as JSON.

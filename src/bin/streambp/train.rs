@@ -23,7 +23,7 @@ use crate::options::{
 };
 use crate::out_directory::{Existing, OutDirectory, refuse_to_replace};
 use crate::output;
-use crate::ranks::{RankOptions, Ranks};
+use crate::ranks::{RankOptions, Ranks, different};
 use crate::record;
 use crate::rewards::RewardOptions;
 use crate::roll_outs::RollOutOptions;
@@ -326,6 +326,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let plan = plan_within(settings.objective, &spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
     session.check(&gpu).await?;
     let gpu = session.tune(gpu, &spec).await?;
+    ranks.check_adapters(&gpu, &arguments.ranks).await?;
     let settings = Settings { strategy, ..settings };
     if let Objective::Dpo(_) = settings.objective {
         precompute_ref_log_probs(&mut dataset, &arguments, (&spec, &values), &settings, &whole, &gpu, session).await?;
@@ -337,7 +338,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let mut trainer = Trainer::new(Kernels::new(&gpu, plan)?, settings, dataset, &values).await?;
     reference.into_iter().for_each(|reference| trainer.set_reference(reference));
     ranks.transport().into_iter().for_each(|transport| trainer.connect(transport));
-    ranks.check_same("run", &(env!("CARGO_PKG_VERSION"), trainer.run_id()))?;
+    ranks.check_same(&different("run"), &(env!("CARGO_PKG_VERSION"), trainer.run_id()))?;
     let saved = match arguments.out_path()? {
         Some(out) if arguments.resume.is_some() => Some(resume(&mut trainer, out).await?),
         _ => None,

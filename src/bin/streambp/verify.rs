@@ -3,15 +3,17 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::ProgressBar;
 use streambp::error::Result;
+use streambp::gpu::Gpu;
 use streambp::model::{ActivationDtype, Config, Parameters, Weights};
 use streambp::step::{Batch, Objective, Program, SavedActivation, SavedActivations, Strategy, StrategyKind};
 use streambp::train::run_file::{OWN, TASK_DISTANCE};
 use streambp::train::{
-    Dataset, OperationError, Task, VerifyReport, batch_of_objective, errors_by_operation, errors_in_f64, verify, with_reference,
+    Dataset, OperationError, Task, VerifyReport, batch_of_objective, errors_by_operation, errors_in_f64, verify_on_ranks, with_reference,
 };
 
 use crate::options::{ModelOptions, ObjectiveOptions, Opened, SampleOptions, human_bytes, room_for_prompts};
 use crate::output;
+use crate::ranks::{RankOptions, Ranks};
 use crate::session::{Session, plan_all};
 use crate::text::DataOptions;
 
@@ -35,6 +37,8 @@ pub struct Arguments {
     objective: ObjectiveOptions,
     #[command(flatten)]
     samples: SampleOptions,
+    #[command(flatten)]
+    ranks: RankOptions,
     /// Chunk lengths of stream, as 64,128 or 64 128 [default: 64, 128, 192, 448 and the whole batch]
     #[arg(long, num_args = 1.., value_delimiter = ',')]
     chunks: Vec<u32>,
@@ -82,10 +86,14 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let batch = batch_of_objective(&dataset, objective, arguments.seed, 0, arguments.batch);
     let shape = batch.planned_shape();
     let strategies = strategies(&arguments.chunks, shape.tokens());
-    let programs = strategies.iter().map(|&strategy| Program::gradients_for(objective, &spec, shape.clone(), strategy));
+    // On several ranks the first run is still on one, with which the others are compared.
+    let split = session.ranks.split(&spec, shape.clone(), &arguments.ranks)?;
+    let shapes = std::iter::once(shape.clone()).chain(std::iter::repeat(split));
+    let programs = strategies.iter().zip(shapes).map(|(&strategy, shape)| Program::gradients_for(objective, &spec, shape, strategy));
     let gpu = session.open().await?;
     let plans = plan_all(programs, gpu.limits())?;
     let gpu = session.tune(gpu, &spec).await?;
+    session.ranks.check_adapters(&gpu, &arguments.ranks).await?;
     let batch = with_reference(&gpu, objective, &spec, &values, batch).await?;
     let bar = ProgressBar::no_length();
     let progress = |done: usize, all: usize| {
@@ -93,7 +101,10 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
         bar.set_position(done as u64);
         session.signals.check()
     };
-    let (mut report, gradients) = verify(&gpu, plans, &values, &batch, progress).await?;
+    let (mut report, gradients) = verify_on_ranks(&gpu, plans, &values, &batch, progress, || session.ranks.transport()).await?;
+    if !session.ranks.is_first() {
+        return Ok(ExitCode::SUCCESS);
+    }
     if !arguments.no_reference {
         let weights = Weights::read(&values, Parameters::new(&spec).iter().map(|(_, parameter)| parameter)).await?;
         if arguments.by_operation {
@@ -107,9 +118,17 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     bar.finish_and_clear();
     match session.json {
         true => output::json(&report)?,
-        false => print_report(&report, gpu.name())?,
+        false => print_report(&report, &place(&gpu, session.ranks))?,
     }
     Ok(if report.same_bits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where it ran.
+fn place(gpu: &Gpu, ranks: &Ranks) -> String {
+    match ranks.count() {
+        1 => gpu.name().to_owned(),
+        count => format!("{} on {count} ranks, the first run on one", gpu.name()),
+    }
 }
 
 /// A batch of the text of this project's shaders.
