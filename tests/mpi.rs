@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use streambp::train::load_snapshot;
 
@@ -62,12 +63,17 @@ fn gradients_of_a_batch_are_the_same_bits() {
     assert!(report["runs"].as_array().unwrap().len() > 5);
 }
 
-/// Of the processes that `mpirun` has started, one.
-fn kill_one(job: &Child, random: &mut Random) {
+/// Kills one of the processes that `mpirun` has started, and waits until all have ended.
+#[cfg(target_os = "linux")]
+fn kill_one(mut job: Child, random: &mut Random) {
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", job.id())).unwrap();
     let children: Vec<&str> = children.split_whitespace().collect();
     let chosen = children[random.below(children.len() as u32) as usize];
     assert!(Command::new("kill").args(["-9", chosen]).status().unwrap().success());
+    assert!(!job.wait().unwrap().success(), "a job with a killed rank fails");
+    while children.iter().any(|id| Path::new("/proc").join(id).exists()) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Whichever rank is killed, and when: the job ends, and goes on elsewhere from its last checkpoint.
@@ -91,10 +97,8 @@ fn a_killed_rank_ends_the_job_and_loses_nothing() {
         let mut lines = BufReader::new(job.stdout.take().unwrap()).lines();
         let steps = 1 + random.below(8) as usize;
         assert_eq!(lines.by_ref().take(steps).count(), steps);
-        std::thread::sleep(std::time::Duration::from_millis(random.below(200).into()));
-        kill_one(&job, &mut random);
-        lines.for_each(drop);
-        assert!(!job.wait().unwrap().success(), "a job with a killed rank fails");
+        std::thread::sleep(Duration::from_millis(random.below(200).into()));
+        kill_one(job, &mut random);
         let saved = load_snapshot(&out.join(CHECKPOINT)).unwrap().step;
         assert!((steps as u64 - 1..12).contains(&saved), "step {saved} is saved, and {steps} were told");
         let resumed = ["train", "--resume", text(&out)];
