@@ -3,7 +3,7 @@
 use super::bound_kernels::BoundKernels;
 use super::transfer;
 use crate::error::{Error, Result};
-use crate::step::{BatchOfStep, Message, Split, Tags, TensorId, owner};
+use crate::step::{BatchOfStep, Message, Split, Tags, TensorId};
 
 /// How messages get from rank to rank. Messages with the same sender, receiver and tag arrive in the order in which they were sent.
 pub trait Transport {
@@ -99,7 +99,7 @@ impl Exchange {
         let mut gathered = Vec::new();
         let mut numbers = 0..;
         for (id, parameter) in program.parameters.trainable() {
-            let owner = owner(Some(split), parameter.layer);
+            let owner = split.owner(parameter.layer);
             let mut values: Vec<u8> = Vec::new();
             for (slice, number) in program.slices(id).iter().zip(&mut numbers) {
                 let tag = Tags::moment(which, number);

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::objective::{GrpoLossType, SampleMean};
-use super::share::{Share, Split};
+use super::share::Share;
+use super::split::Split;
 
 /// The label of a token without loss (`-100` in PyTorch and Hugging Face).
 pub const IGNORED_LABEL: u32 = u32::MAX;

@@ -8,14 +8,12 @@ use std::ops::Range;
 
 use super::batch::BatchShape;
 use super::chunk::ChunkOrder;
-use super::exchange::owner;
-use super::forward::Widths;
 use super::objective::Objective;
 use super::ops::{Op, RowSlice};
 use super::program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program, SampleBindings};
 use super::recompute::Recompute;
 use super::saved_activations::SavedActivation;
-use super::share::{Share, Split};
+use super::share::Share;
 use super::strategy::Strategy;
 use super::tensor::{BINDING_ALIGNMENT, Element, Rows, Storage, TOKEN_TILE, Tensor, TensorId, TensorKind, VOCAB_TILE};
 use crate::model::{Config, ModelSpec, Parameter, ParameterId, Parameters, Projection, Role};
@@ -142,7 +140,7 @@ impl Builder {
     /// Adds AdamW's first and second moment, of the same shape, for every trainable parameter that this rank updates.
     pub(super) fn add_moments(&mut self) {
         let split = self.program.batch.split().cloned();
-        let is_here = |p: &Parameter| p.is_trainable && owner(split.as_ref(), p.layer) == split.as_ref().map_or(0, Split::rank);
+        let is_here = |p: &Parameter| p.is_trainable && split.as_ref().is_none_or(|split| split.owner(p.layer) == split.rank());
         self.add_to_slices("moment1.", TensorKind::Optimizer, is_here, |slice, id| slice.moments = Some([id; 2]));
         let second = |slice: &mut ParameterSlice, id| slice.moments = slice.moments.map(|[first, _]| [first, id]);
         self.add_to_slices("moment2.", TensorKind::Optimizer, is_here, second);
@@ -430,7 +428,7 @@ impl Builder {
     /// A mappable buffer for what goes to other ranks: as large as the largest tensor that does, within limits.
     fn exchange_buffer(&mut self) -> TensorId {
         let elements = |rows: u32, cols: u32| u64::from(rows) * u64::from(cols);
-        let keys = elements(self.share().end, Widths::of(self.config()).keys);
+        let keys = elements(self.share().end, self.config().num_key_value_heads * self.config().head_dim.next_multiple_of(4));
         let trainable = self.program.parameters.trainable();
         let of_parameter = |(id, parameter): (ParameterId, &Parameter)| {
             let slices = self.program.slices(id).iter();

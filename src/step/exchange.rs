@@ -10,7 +10,7 @@ use super::builder::Builder;
 use super::chunk::ChunkOrder;
 use super::ops::{Receive, Send};
 use super::program::Pass;
-use super::share::Split;
+use super::split::Split;
 use super::tensor::TensorId;
 use crate::model::{ParameterId, Role};
 
@@ -317,11 +317,6 @@ impl Tags {
     }
 }
 
-/// The rank that holds the moments of a parameter, and updates it: layers are dealt out one by one, and what belongs to none is rank 0's.
-pub fn owner(split: Option<&Split>, layer: Option<u32>) -> u32 {
-    split.zip(layer).map_or(0, |(split, layer)| layer % split.ranks())
-}
-
 /// Brings the metrics to all ranks, and finished gradients to those that update with them.
 pub(super) fn gradients_to_owners(b: &mut Builder) {
     let metrics = Rows::whole(b, b.program.bindings.metrics, About::Metrics.tag(0));
@@ -348,7 +343,7 @@ pub(super) fn weights_to_all(b: &mut Builder) {
 fn of_trainable(b: &Builder, about: About, tensor: impl Fn(&super::ParameterSlice) -> Option<TensorId>) -> Vec<(u32, Rows)> {
     let split = split(b);
     let of_parameter = |id: ParameterId, layer: Option<u32>| {
-        let owner = owner(split.as_ref(), layer);
+        let owner = split.as_ref().map_or(0, |split| split.owner(layer));
         b.program.slices(id).iter().map(move |slice| (owner, slice))
     };
     let slices = b.program.parameters.trainable().flat_map(|(id, parameter)| of_parameter(id, parameter.layer));
