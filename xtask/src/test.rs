@@ -343,12 +343,12 @@ mod tests {
         let all = Selection::named(&[]).unwrap();
         assert_eq!((all.parts.len(), all.is_exhaustive), (3, false));
         let exhaustive = Selection::named(&["--all"]).unwrap();
-        assert_eq!((exhaustive.parts.len(), exhaustive.has(Part::Published)), (5, true));
+        assert_eq!((exhaustive.parts.len(), exhaustive.has(Part::Published)), (6, true));
         let timed = Selection::named(&["--only", "timed"]).unwrap();
         assert!(timed.has_page() && !timed.has(Part::Browser));
         let some = Selection::named(&["--all", "--only", "native"]).unwrap();
         assert_eq!(some, Selection { parts: vec![Part::Native], is_exhaustive: true });
-        assert!(Selection::named(&["--only"]).unwrap_err().contains("lints, native, browser, timed or published"));
+        assert!(Selection::named(&["--only"]).unwrap_err().contains("lints, native, mpi, browser, timed or published"));
         assert!(Selection::named(&["--fast"]).unwrap_err().contains("`--fast`"));
     }
 }
