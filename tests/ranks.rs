@@ -2,17 +2,21 @@
 
 use streambp::model::{ActivationDtype, Config, Dtype, ModelSpec, Projection};
 use streambp::step::{Batch, DpoSettings, Objective, Program, Split, Strategy};
-use streambp::train::{Dataset, Settings, Snapshot};
+use streambp::train::{Dataset, Network, Settings, Snapshot};
 
 use crate::same_bits::assert_same_bits;
 use crate::support::model::{self, DeviceStep};
-use crate::support::ranks::{Mailbox, even_borders, on_ranks};
+use crate::support::ranks::{IMMEDIATE, Mailbox, even_borders, on_ranks};
 use crate::support::{device, level};
 
 /// The step on several ranks: loss and gradients of the first.
 fn on(borders: &[u32], objective: Objective, spec: &ModelSpec, batch: &Batch, strategy: Strategy) -> DeviceStep {
+    on_network(IMMEDIATE, borders, objective, spec, batch, strategy)
+}
+
+fn on_network(network: Network, borders: &[u32], objective: Objective, spec: &ModelSpec, batch: &Batch, strategy: Strategy) -> DeviceStep {
     let weights = model::weights(spec, 1);
-    let mut steps = on_ranks(borders, |split, mailbox| {
+    let mut steps = on_ranks(borders, network, |split, mailbox| {
         let shape = batch.shape.clone().on_ranks(split.clone());
         let program = Program::gradients_for(objective, spec, shape, strategy);
         let mut executor = model::device_executor(&program, device::own_tuning(), &weights, batch);
@@ -96,6 +100,17 @@ fn pairs_of_sequences() {
     assert_same_bits(&spec, "pairs on 3 ranks", &step, &alone(objective, &spec, &batch));
 }
 
+/// Messages that arrive late, and after others that were sent later.
+#[test]
+fn a_slow_network() {
+    let config = model::odd_config();
+    let (spec, batch) = (ModelSpec::from(&config), model::batch(&config, &[130, 1, 369], 6));
+    let slow = Network { latency: 10e-3, bandwidth: 12.5e6 };
+    let borders = even_borders(batch.shape.tokens(), 3);
+    let step = on_network(slow, &borders, Objective::CrossEntropy, &spec, &batch, Strategy::stream(64, 64));
+    assert_same_bits(&spec, "a slow network", &step, &alone(Objective::CrossEntropy, &spec, &batch));
+}
+
 /// Steps of several batches, clipping, AdamW on the ranks that hold the moments, validations, and a resumption on another number of ranks.
 #[test]
 fn training_resumes_on_another_number_of_ranks() {
@@ -134,5 +149,5 @@ fn trained(config: &Config, settings: &Settings, ranks: u32, from: Option<&Snaps
             if rank == 0 { Some(trainer.snapshot().await.unwrap()) } else { trainer.hand_over_moments().await.map(|()| None).unwrap() }
         })
     };
-    on_ranks(&borders, run).swap_remove(0).expect("the first rank has it")
+    on_ranks(&borders, IMMEDIATE, run).swap_remove(0).expect("the first rank has it")
 }

@@ -79,6 +79,7 @@ enum About {
 
 impl About {
     fn tag(self, number: u32) -> u32 {
+        assert!(number < 1 << 16, "message {number} of its kind");
         (self as u32) << 16 | number
     }
 }
