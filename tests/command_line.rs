@@ -98,7 +98,7 @@ fn several_processes_need_a_program_with_mpi() {
 
 #[test]
 fn ranks_are_planned() {
-    let arguments = ["plan", "--model", "small", "--seq-len", "8192", "--ranks", "4", "--device", "h100", "--json"];
+    let arguments = ["plan", "--model", "small", "--seq-len", "8192", "--ranks", "4", "--device", "h100", "--bandwidth", "100", "--json"];
     let plan = json(&arguments);
     let ranks = plan["ranks"].as_array().unwrap();
     let sum = |field: &str| ranks.iter().map(|rank| rank[field].as_u64().unwrap()).sum::<u64>();
