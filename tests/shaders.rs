@@ -278,7 +278,7 @@ fn uniforms_have_the_layout_that_rust_declares() {
             ("tiles_of_bit", 20),
             ("first_token", 24),
         ];
-        assert_eq!((&of_chunk[..6], &of_chunk[6..], span), (&fields[..], &[("labelled", 32)][..], SLOT));
+        assert_eq!((&of_chunk[..7], &of_chunk[7..], span), (&fields[..], &[("labelled", 32)][..], SLOT));
         let slot: Vec<u32> = self::members(module, "AllParams").0.iter().map(|member| member.offset).collect();
         assert_eq!(slot, [0, SLOT - 4]);
     }

@@ -15,7 +15,9 @@ impl Program {
         let (found, planned) = (&batch.shape, &self.batch);
         assert!(
             found.tokens() == planned.tokens() && found.longest() <= planned.longest(),
-            "a program for {planned:?} runs as many tokens, in sequences no longer, and no {found:?}"
+            "a program for sequences of {:?} tokens runs as many tokens, in sequences no longer, and not {:?}",
+            planned.lengths(),
+            found.lengths()
         );
         let (order, start) = batch.tokens_by_id(self.config().vocab_size, self.config().pad_token_id);
         let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();
