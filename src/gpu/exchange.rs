@@ -3,7 +3,7 @@
 use super::bound_kernels::BoundKernels;
 use super::transfer;
 use crate::error::{Error, Result};
-use crate::step::{BatchOfStep, Message, Split, Tags, TensorId};
+use crate::step::{BatchOfStep, Message, Split, TensorId, moment_tag};
 
 /// How messages get from rank to rank. Messages with the same sender, receiver and tag arrive in the order in which they were sent.
 pub trait Transport {
@@ -78,18 +78,6 @@ impl Exchange {
         Ok(())
     }
 
-    /// Tells all other ranks a word, on rank 0; on the others, waits for it. Returns it.
-    ///
-    /// # Errors
-    /// As [`Transport::send`] and [`Transport::receive`].
-    pub fn agree(&mut self, split: &Split, word: u32) -> Result<u32> {
-        if split.rank() > 0 {
-            return Ok(bytemuck::pod_read_unaligned(&self.transport().receive(0, Tags::word(), 4)?));
-        }
-        (1..split.ranks()).try_for_each(|rank| self.transport().send(rank, Tags::word(), word.to_le_bytes().to_vec()))?;
-        Ok(word)
-    }
-
     /// Brings a moment of every trainable parameter from the ranks that hold it to rank 0, without padding. `None` on the others.
     ///
     /// # Errors
@@ -102,7 +90,7 @@ impl Exchange {
             let owner = split.owner(parameter.layer);
             let mut values: Vec<u8> = Vec::new();
             for (slice, number) in program.slices(id).iter().zip(&mut numbers) {
-                let tag = Tags::moment(which, number);
+                let tag = moment_tag(which, number);
                 if let Some(moments) = slice.moments {
                     let bytes = transfer::read_range(bound, moments[which], 0, program.tensor(moments[which]).bytes()).await?;
                     if split.rank() > 0 { self.transport().send(0, tag, bytes)? } else { values.extend(bytes) }

@@ -51,17 +51,6 @@ impl Executor {
         self.exchange.connect(transport);
     }
 
-    /// Tells all other ranks a word, on rank 0; on the others, waits for it. Returns it.
-    ///
-    /// # Errors
-    /// If a rank cannot be reached.
-    pub fn agree(&mut self, word: u32) -> Result<u32> {
-        match self.bound.program().batch.split() {
-            Some(split) => self.exchange.agree(split, word),
-            None => Ok(word),
-        }
-    }
-
     /// Reads a moment of every trainable parameter, wherever it is, without padding. `None` on other ranks than the first, all of which must
     /// take part.
     ///

@@ -36,7 +36,7 @@ struct Pending {
 const MOST_BYTES: usize = 1 << 30;
 /// Messages that were sent between programs before a step, by their tags.
 const LENGTH: i32 = 0x00ff_0000;
-const WORDS: i32 = 0x00ff_0001;
+const CONTENT: i32 = 0x00ff_0001;
 /// How long to wait before looking for a message again: little while it is about to come, longer where a rank computes, which needs the core.
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
@@ -75,31 +75,31 @@ impl World {
         SimpleCommunicator::world().abort(1)
     }
 
-    /// What rank 0 says, on all ranks.
+    /// Brings bytes of rank 0 to all ranks.
     ///
     /// # Errors
     /// If a rank cannot be reached.
-    pub fn said_by_first(&self, words: &[u8]) -> Result<Vec<u8>> {
+    pub fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         let mut inner = self.0.borrow_mut();
         if inner.world.rank() > 0 {
-            return inner.hear(0);
+            return inner.receive_any(0);
         }
-        (1..inner.world.size()).for_each(|rank| inner.tell(rank, words));
-        Ok(words.to_vec())
+        (1..inner.world.size()).for_each(|rank| inner.send_any(rank, bytes));
+        Ok(bytes.to_vec())
     }
 
-    /// What each rank says, in order, on rank 0; nothing on the others.
+    /// Brings bytes of each rank to rank 0, in order; nothing to the others.
     ///
     /// # Errors
     /// If a rank cannot be reached.
-    pub fn said_to_first(&self, words: &[u8]) -> Result<Vec<Vec<u8>>> {
+    pub fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
         let mut inner = self.0.borrow_mut();
         if inner.world.rank() > 0 {
-            inner.tell(0, words);
+            inner.send_any(0, bytes);
             return Ok(Vec::new());
         }
-        let others: Result<Vec<Vec<u8>>> = (1..inner.world.size()).map(|rank| inner.hear(rank)).collect();
-        Ok([words.to_vec()].into_iter().chain(others?).collect())
+        let others: Result<Vec<Vec<u8>>> = (1..inner.world.size()).map(|rank| inner.receive_any(rank)).collect();
+        Ok([bytes.to_vec()].into_iter().chain(others?).collect())
     }
 }
 
@@ -164,14 +164,15 @@ impl Inner {
         }
     }
 
-    fn tell(&mut self, to: i32, words: &[u8]) {
-        self.send(to, LENGTH, (words.len() as u64).to_le_bytes().to_vec());
-        self.send(to, WORDS, words.to_vec());
+    /// Sends bytes of whose number the receiver is told first.
+    fn send_any(&mut self, to: i32, bytes: &[u8]) {
+        self.send(to, LENGTH, (bytes.len() as u64).to_le_bytes().to_vec());
+        self.send(to, CONTENT, bytes.to_vec());
     }
 
-    fn hear(&mut self, from: i32) -> Result<Vec<u8>> {
+    fn receive_any(&mut self, from: i32) -> Result<Vec<u8>> {
         let length: u64 = bytemuck::pod_read_unaligned(&self.receive(from, LENGTH, 8)?);
-        self.receive(from, WORDS, length as usize)
+        self.receive(from, CONTENT, length as usize)
     }
 
     /// Helps messages on their way, and lets go of those that have left.

@@ -27,13 +27,13 @@ impl BatchShape {
         BatchShape { lengths, split: None }
     }
 
-    /// The same batch, split between ranks.
+    /// The same batch, split between ranks. One alone holds all of it.
     ///
     /// # Panics
     /// If it is another number of tokens that is split.
     pub fn on_ranks(self, split: Split) -> Self {
         assert_eq!(split.tokens(), self.tokens(), "tokens that are split, and those of the batch");
-        BatchShape { split: Some(split), ..self }
+        BatchShape { split: (split.ranks() > 1).then_some(split), ..self }
     }
 
     /// How it is split, if there are several ranks.

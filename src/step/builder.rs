@@ -202,7 +202,7 @@ impl Builder {
 
     /// Does the batch lie on several ranks?
     pub(super) fn is_split(&self) -> bool {
-        self.program.batch.split().is_some_and(|split| split.ranks() > 1)
+        self.program.batch.split().is_some()
     }
 
     /// The layers that a block here would go through.

@@ -74,7 +74,6 @@ enum About {
     Gradients,
     Weights,
     Moments,
-    Word,
 }
 
 impl About {
@@ -115,14 +114,9 @@ fn receive(b: &mut Builder, rank: u32, batches: Batches, all: &[Rows]) {
     }
 }
 
-/// How the batch is split, if there are several ranks.
-fn split(b: &Builder) -> Option<Split> {
-    b.program.batch.split().cloned()
-}
-
 /// Appends an exchange: nothing, if there is only one rank.
 fn exchange(b: &mut Builder, pass: Pass, title: &'static str, write: impl FnOnce(&mut Builder, &Split)) {
-    if let Some(split) = split(b).filter(|split| split.ranks() > 1) {
+    if let Some(split) = b.program.batch.split().cloned() {
         let layers = b.layers_at_hand();
         b.block_of(&layers, pass, title, ChunkOrder::Whole, |b| write(b, &split));
     }
@@ -133,18 +127,22 @@ pub(super) fn keys_values(b: &mut Builder, pass: Pass, layer: u32, keys_values: 
     let about = if pass == Pass::Forward { About::ForwardKeysValues } else { About::BackwardKeysValues };
     let window = b.config().window(layer);
     exchange(b, pass, "exchange keys and values", |b, split| {
-        let (rank, share) = (split.rank(), split.share());
-        let rows = |end: u32| {
+        pass_up(b, split, |end: u32| {
             let first = first_seen(end, window);
             [0, 1].map(|which| Rows::of(keys_values[which], about.tag(2 * layer + which as u32), first..end))
-        };
-        if rank > 0 {
-            receive(b, rank - 1, Batches::All, &rows(share.first));
-        }
-        if !split.is_last() {
-            send(b, rank + 1, Batches::All, &rows(share.end));
-        }
+        });
     });
+}
+
+/// Receives rows that end where this rank's tokens begin, and sends those that end where they end.
+fn pass_up<const COUNT: usize>(b: &mut Builder, split: &Split, rows: impl Fn(u32) -> [Rows; COUNT]) {
+    let (rank, share) = (split.rank(), split.share());
+    if rank > 0 {
+        receive(b, rank - 1, Batches::All, &rows(share.first));
+    }
+    if !split.is_last() {
+        send(b, rank + 1, Batches::All, &rows(share.end));
+    }
 }
 
 /// The first token that any from `end` on may see.
@@ -291,31 +289,14 @@ pub(super) fn log_probs_to_first(b: &mut Builder) {
 pub(super) fn log_probs_to_all(b: &mut Builder) {
     let log_probs = b.program.bindings.log_probs;
     exchange(b, Pass::Loss, "exchange log-probabilities", |b, split| {
-        let (rank, share) = (split.rank(), split.share());
-        let rows = |end: u32| [Rows::of(log_probs, About::LogProbsUp.tag(0), 0..end)];
-        if rank > 0 {
-            receive(b, rank - 1, Batches::All, &rows(share.first));
-        }
-        if !split.is_last() {
-            send(b, rank + 1, Batches::All, &rows(share.end));
-        }
+        pass_up(b, split, |end| [Rows::of(log_probs, About::LogProbsUp.tag(0), 0..end)]);
     });
     log_probs_to_first(b);
 }
 
-/// Tags of what ranks send each other between steps.
-pub struct Tags;
-
-impl Tags {
-    /// A moment of a slice, by its number among those of all trainable parameters.
-    pub fn moment(which: usize, number: u32) -> u32 {
-        About::Moments.tag(2 * number + which as u32)
-    }
-
-    /// What rank 0 tells all others.
-    pub fn word() -> u32 {
-        About::Word.tag(0)
-    }
+/// The tag of a moment of a slice on its way to rank 0, by its number among those of all trainable parameters.
+pub fn moment_tag(which: usize, number: u32) -> u32 {
+    About::Moments.tag(2 * number + which as u32)
 }
 
 /// Brings the metrics to all ranks, and finished gradients to those that update with them.
@@ -342,9 +323,8 @@ pub(super) fn weights_to_all(b: &mut Builder) {
 
 /// A tensor of each slice of all trainable parameters, with the rank that updates it.
 fn of_trainable(b: &Builder, about: About, tensor: impl Fn(&super::ParameterSlice) -> Option<TensorId>) -> Vec<(u32, Rows)> {
-    let split = split(b);
     let of_parameter = |id: ParameterId, layer: Option<u32>| {
-        let owner = split.as_ref().map_or(0, |split| split.owner(layer));
+        let owner = b.program.batch.split().map_or(0, |split| split.owner(layer));
         b.program.slices(id).iter().map(move |slice| (owner, slice))
     };
     let slices = b.program.parameters.trainable().flat_map(|(id, parameter)| of_parameter(id, parameter.layer));

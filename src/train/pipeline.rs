@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::gpu::{DeviceSpeed, Predictor};
-use crate::step::{BatchOfStep, ChunkOrder, Op, Plan, Share};
+use crate::step::{BatchOfStep, ChunkOrder, Op, Plan};
 
 /// The network between ranks.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -90,12 +90,11 @@ pub fn predict_ranks(plans: &[Plan], speed: &DeviceSpeed, network: Network) -> (
 }
 
 fn cost_of_nothing(plan: &Plan) -> RankCost {
-    let Share { first, .. } = plan.program().share();
-    let (tokens, peak_bytes) = (plan.program().share().tokens(), plan.peak_bytes());
-    RankCost { first_token: first, tokens, peak_bytes, sent_bytes: 0, busy_seconds: 0.0, waiting_seconds: 0.0 }
+    let (share, peak_bytes) = (plan.program().share(), plan.peak_bytes());
+    RankCost { first_token: share.first, tokens: share.tokens(), peak_bytes, sent_bytes: 0, busy_seconds: 0.0, waiting_seconds: 0.0 }
 }
 
-/// What a rank does in a step of one batch. Messages stand in blocks of their own, or between operations that take no time beside theirs.
+/// What a rank does in a step of one batch. Messages stand in blocks of their own.
 fn events(plan: &Plan, predictor: &mut Predictor) -> VecDeque<Event> {
     let program = plan.program();
     let only = BatchOfStep { is_first: true, is_last: true };

@@ -185,14 +185,6 @@ impl Trainer {
         self.executor.connect(transport);
     }
 
-    /// Tells all other ranks a word, on rank 0; on the others, waits for it. Returns it.
-    ///
-    /// # Errors
-    /// If a rank cannot be reached.
-    pub fn agree(&mut self, word: u32) -> Result<u32> {
-        self.executor.agree(word)
-    }
-
     /// Gives it the model that completions are compared with, which an objective of samples with a reference needs.
     pub fn set_reference(&mut self, reference: ReferenceModel) {
         self.reference = Some(reference);

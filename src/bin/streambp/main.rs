@@ -50,6 +50,9 @@ struct Cli {
     json: bool,
     #[command(subcommand)]
     command: Command,
+    /// The command's name.
+    #[arg(skip)]
+    name: String,
 }
 
 #[derive(Subcommand)]
@@ -74,23 +77,6 @@ enum Command {
     Generate(generate::Arguments),
 }
 
-impl Command {
-    /// Its name on the command line.
-    fn name(&self) -> &'static str {
-        match self {
-            Command::Devices(_) => "devices",
-            Command::Train(_) => "train",
-            Command::Grad(_) => "grad",
-            Command::Merge(_) => "merge",
-            Command::Plan(_) => "plan",
-            Command::Bench(_) => "bench",
-            Command::Verify(_) => "verify",
-            Command::Eval(_) => "eval",
-            Command::Generate(_) => "generate",
-        }
-    }
-}
-
 impl Cli {
     /// Reads a command line. What is wrong with its options ends the program.
     ///
@@ -101,6 +87,7 @@ impl Cli {
         let completed = record::complete(command.clone(), given)?;
         let matches = command.clone().get_matches_from(completed.arguments);
         let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+        matches.subcommand_name().unwrap_or_default().clone_into(&mut cli.name);
         if let (Command::Train(arguments), Some((name, matches))) = (&mut cli.command, matches.subcommand()) {
             arguments.record(command.find_subcommand(name).expect("it was just read"), matches, completed.written);
         }
@@ -110,14 +97,14 @@ impl Cli {
 
 fn main() -> ExitCode {
     name_a_runtime_directory();
-    let Cli { adapter, no_tune, json, command } = match Cli::read(std::env::args_os().collect()) {
+    let Cli { adapter, no_tune, json, command, name } = match Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             output::say(format_args!("error: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let ranks = match Ranks::join(command.name(), matches!(command, Command::Train(_) | Command::Grad(_) | Command::Verify(_))) {
+    let ranks = match Ranks::join(&name, matches!(command, Command::Train(_) | Command::Grad(_) | Command::Verify(_))) {
         Ok(ranks) => ranks,
         Err(error) => {
             output::error(format_args!("error: {error}"));

@@ -103,11 +103,11 @@ impl World {
         match *self {}
     }
 
-    fn said_by_first(&self, _: &[u8]) -> Result<Vec<u8>> {
+    fn broadcast(&self, _: &[u8]) -> Result<Vec<u8>> {
         match *self {}
     }
 
-    fn said_to_first(&self, _: &[u8]) -> Result<Vec<Vec<u8>>> {
+    fn gather(&self, _: &[u8]) -> Result<Vec<Vec<u8>>> {
         match *self {}
     }
 
@@ -177,7 +177,7 @@ impl Ranks {
             return Ok(shape);
         }
         let borders = borders(spec, &shape, self.count(), &options.shares.token_shares)?;
-        Ok(if self.count() == 1 { shape } else { shape.on_ranks(Split::new(self.rank(), borders)) })
+        Ok(shape.on_ranks(Split::new(self.rank(), borders)))
     }
 
     /// The way to the other ranks, if there are any.
@@ -193,7 +193,7 @@ impl Ranks {
     pub async fn same<T: Serialize + DeserializeOwned>(&self, found: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(world) = &self.world else { return found.await };
         let words = if self.is_first() { serde_json::to_vec(&found.await?).expect("it is plain data") } else { Vec::new() };
-        serde_json::from_slice(&world.said_by_first(&words)?).map_err(|_| Error::Setting(different("the program")))
+        serde_json::from_slice(&world.broadcast(&words)?).map_err(|_| Error::Setting(different("the program")))
     }
 
     /// Checks that the adapters of all ranks round alike, by the gradients of a tiny model, unless they need not.
@@ -215,9 +215,9 @@ impl Ranks {
     /// [`Error::Setting`] if it is not.
     pub fn check_same(&self, what: &str, here: &impl Serialize) -> Result<()> {
         let Some(world) = &self.world else { return Ok(()) };
-        let said = world.said_to_first(&serde_json::to_vec(here).expect("it is plain data"))?;
+        let said = world.gather(&serde_json::to_vec(here).expect("it is plain data"))?;
         let differs = said.iter().position(|words| *words != said[0]);
-        let verdict = world.said_by_first(&serde_json::to_vec(&differs).expect("it is a number"))?;
+        let verdict = world.broadcast(&serde_json::to_vec(&differs).expect("it is a number"))?;
         match serde_json::from_slice(&verdict) {
             Ok(None::<usize>) => Ok(()),
             Ok(Some(rank)) => Err(Error::Setting(format!("rank {rank}: its {what}"))),

@@ -65,7 +65,8 @@ impl Training<'_> {
         while self.trainer.steps_done() < steps {
             let signal = self.session.signals.received();
             // Ranks stop together.
-            if self.trainer.agree(u32::from(signal.is_some() || broken.is_some()))? > 0 {
+            let stops = signal.is_some() || broken.is_some();
+            if self.session.ranks.same(async { Ok(stops) }).await? {
                 bar.finish_and_clear();
                 self.save_if_broken(broken).await?;
                 return Ok(signal.filter(|_| self.session.ranks.is_first()));
@@ -109,7 +110,7 @@ impl Training<'_> {
         let step = self.trainer.steps_done();
         let is_due = self.is_saved && step > 0 && self.saved != Some(step);
         // Another rank does not know whether the last save has failed.
-        if self.trainer.agree(u32::from(is_due))? == 0 {
+        if !self.session.ranks.same(async { Ok(is_due) }).await? {
             return Ok(());
         }
         match &self.files {
