@@ -5,7 +5,8 @@ use streambp::error::Error;
 use streambp::gpu::Gpu;
 use streambp::model::{Config, ModelSpec, PRESETS, Weights};
 use streambp::step::{Granularity, Pass, Strategy};
-use streambp::train::{CopyTask, Dataset, RecallTask, Settings, SumTask, Task, Validation};
+use streambp::train::run_file::{CHECKPOINT, RunFile};
+use streambp::train::{CopyTask, Dataset, RecallTask, Settings, SumTask, Task, Trainer, Validation, load_snapshot, save_run};
 
 use crate::support::{device, model};
 
@@ -112,9 +113,18 @@ fn a_lost_device_is_reported_and_a_run_resumes_from_its_snapshot() {
         let (gpu, mut trainer) = open().await;
         trainer.step().await.unwrap();
         let snapshot = trainer.snapshot().await.unwrap();
+        let directory = std::env::temp_dir().join(format!("streambp-saved-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let save = |trainer: &mut Trainer| save_run(&directory, &RunFile::default(), "", trainer);
+        save(&mut trainer).unwrap();
         gpu.destroy();
         let error = trainer.step().await.unwrap_err();
         assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+        let error = save(&mut trainer).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+        let saved = load_snapshot(&directory.join(CHECKPOINT)).unwrap();
+        assert!(saved == snapshot, "what was saved before stays");
+        std::fs::remove_dir_all(&directory).unwrap();
 
         let (_gpu, mut resumed) = open().await;
         resumed.restore(&snapshot).await.unwrap();

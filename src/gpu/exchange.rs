@@ -3,7 +3,8 @@
 use super::bound_kernels::BoundKernels;
 use super::transfer;
 use crate::error::{Error, Result};
-use crate::step::{BatchOfStep, Message, Split, TensorId, moment_tag};
+use crate::model::ParameterId;
+use crate::step::{BatchOfStep, MOMENT_REQUESTS, MOMENTS, Message, ParameterSlice, Split, TensorId};
 
 /// How messages get from rank to rank. Messages with the same sender, receiver and tag arrive in the order in which they were sent.
 pub trait Transport {
@@ -25,6 +26,30 @@ pub trait Transport {
     /// If a rank cannot be reached.
     fn progress(&mut self) -> Result<()> {
         Ok(())
+    }
+}
+
+/// What rank 0 asks for when it saves a run.
+#[derive(Clone, Copy, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub(super) struct MomentRequest {
+    /// The first moment or the second.
+    pub which: u32,
+    /// The number of the parameter.
+    pub parameter: u32,
+}
+
+impl MomentRequest {
+    /// Asks for nothing more.
+    const END: MomentRequest = MomentRequest { which: u32::MAX, parameter: u32::MAX };
+
+    fn to_bytes(self) -> Vec<u8> {
+        bytemuck::bytes_of(&self).to_vec()
+    }
+
+    /// What it asks for of a slice.
+    pub fn tensor(self, slice: &ParameterSlice) -> Option<TensorId> {
+        slice.moments.map(|moments| moments[self.which as usize])
     }
 }
 
@@ -78,32 +103,38 @@ impl Exchange {
         Ok(())
     }
 
-    /// Brings a moment of every trainable parameter from the ranks that hold it to rank 0, without padding. `None` on the others.
+    /// Asks a rank for a moment of a parameter that it updates: as many bytes, of all slices.
+    ///
+    /// # Errors
+    /// As [`Transport::send`] and [`Transport::receive`].
+    pub fn ask_moment(&mut self, owner: u32, request: MomentRequest, bytes: u64) -> Result<Vec<u8>> {
+        let transport = self.transport();
+        transport.send(owner, MOMENT_REQUESTS, request.to_bytes())?;
+        transport.receive(owner, MOMENTS, bytes as usize)
+    }
+
+    /// Tells the other ranks that no more moments are asked for.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub fn end_requests(&mut self, split: &Split) -> Result<()> {
+        (1..split.ranks()).try_for_each(|rank| self.transport().send(rank, MOMENT_REQUESTS, MomentRequest::END.to_bytes()))
+    }
+
+    /// Hands moments to rank 0, one at a time, until it asks for no more.
     ///
     /// # Errors
     /// As [`Transport::send`] and [`Transport::receive`], and if the device was lost.
-    pub async fn gather_moment(&mut self, bound: &BoundKernels, split: &Split, which: usize) -> Result<Option<Vec<Vec<f32>>>> {
-        let program = bound.program();
-        let mut gathered = Vec::new();
-        let mut numbers = 0..;
-        for (id, parameter) in program.parameters.trainable() {
-            let owner = split.owner(parameter.layer);
-            let mut values: Vec<u8> = Vec::new();
-            for (slice, number) in program.slices(id).iter().zip(&mut numbers) {
-                let tag = moment_tag(which, number);
-                if let Some(moments) = slice.moments {
-                    let bytes = transfer::read_range(bound, moments[which], 0, program.tensor(moments[which]).bytes()).await?;
-                    if split.rank() > 0 { self.transport().send(0, tag, bytes)? } else { values.extend(bytes) }
-                } else if split.rank() == 0 {
-                    let bytes = slice.gradient.map_or(0, |gradient| program.tensor(gradient).bytes());
-                    values.extend(self.transport().receive(owner, tag, bytes as usize)?);
-                }
+    pub async fn hand_over_moments(&mut self, bound: &BoundKernels) -> Result<()> {
+        loop {
+            let request = self.transport().receive(0, MOMENT_REQUESTS, size_of::<MomentRequest>())?;
+            let request: MomentRequest = bytemuck::pod_read_unaligned(&request);
+            if request == MomentRequest::END {
+                return Ok(());
             }
-            if split.rank() == 0 {
-                gathered.push(parameter.unpad(&bytemuck::pod_collect_to_vec::<u8, f32>(&values)));
-            }
+            let moments = transfer::read_slices(bound, ParameterId(request.parameter as usize), |slice| request.tensor(slice)).await?;
+            self.transport().send(0, MOMENTS, moments)?;
         }
-        Ok((split.rank() == 0).then_some(gathered))
     }
 
     fn transport(&mut self) -> &mut dyn Transport {

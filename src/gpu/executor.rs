@@ -8,7 +8,7 @@ use super::bound_kernels::BoundKernels;
 use super::cutting::DispatchLimit;
 use super::device::Gpu;
 use super::device_memory::DeviceMemory;
-use super::exchange::{Exchange, Transport};
+use super::exchange::{Exchange, MomentRequest, Transport};
 use super::lowering::Kernels;
 use super::offload::{Before, Offload};
 use super::part::Part;
@@ -17,7 +17,7 @@ use super::throttle::{PendingMetrics, Throttle};
 use super::transfer;
 use super::tuning::Tuning;
 use crate::error::{Error, Result};
-use crate::model::{Parameter, WeightSource, Weights};
+use crate::model::{Parameter, ParameterId, WeightSource, Weights};
 use crate::step::ops::{HostCopy, Receive, Send};
 use crate::step::{Batch, BatchOfStep, Chunk, LabelledTiles, Op, OpInstance, ParameterSlice, Pass, Plan, Program, TensorId};
 
@@ -51,16 +51,39 @@ impl Executor {
         self.exchange.connect(transport);
     }
 
-    /// Reads a moment of every trainable parameter, wherever it is, without padding. `None` on other ranks than the first, all of which must
-    /// take part.
+    /// Reads a moment of a trainable parameter, wherever it is, without padding. Of several ranks, only the first can: the others meanwhile
+    /// [hand over](Executor::hand_over_moments) theirs.
     ///
     /// # Errors
     /// If the device was lost, or a rank cannot be reached.
-    pub async fn gather_moment(&mut self, which: usize) -> Result<Option<Vec<Vec<f32>>>> {
-        match self.bound.program().batch.split() {
-            Some(split) => self.exchange.gather_moment(&self.bound, split, which).await,
-            None => self.read_trainable(|slice| slice.moments.map(|moments| moments[which])).await.map(Some),
-        }
+    pub async fn read_moment(&mut self, which: usize, id: ParameterId) -> Result<Vec<f32>> {
+        let program = self.bound.program();
+        let (request, parameter) = (MomentRequest { which: which as u32, parameter: id.0 as u32 }, program.parameters.get(id));
+        let bytes = match program.batch.split().map(|split| split.owner(parameter.layer)).filter(|&owner| owner > 0) {
+            None => transfer::read_slices(&self.bound, id, |slice| request.tensor(slice)).await?,
+            Some(owner) => {
+                // A moment has the form of the gradient, which all ranks have.
+                let gradients = program.slices(id).iter().filter_map(|slice| slice.gradient);
+                self.exchange.ask_moment(owner, request, gradients.map(|gradient| program.tensor(gradient).bytes()).sum())?
+            }
+        };
+        Ok(parameter.unpad(&bytemuck::pod_collect_to_vec::<u8, f32>(&bytes)))
+    }
+
+    /// Hands moments to the first rank, on all others, until that has [all it wants](Executor::end_hand_over).
+    ///
+    /// # Errors
+    /// If the device was lost, or the first rank cannot be reached.
+    pub async fn hand_over_moments(&mut self) -> Result<()> {
+        self.exchange.hand_over_moments(&self.bound).await
+    }
+
+    /// Lets the other ranks, if there are any, go on after [`Executor::hand_over_moments`].
+    ///
+    /// # Errors
+    /// If a rank cannot be reached.
+    pub fn end_hand_over(&mut self) -> Result<()> {
+        self.bound.program().batch.split().map_or(Ok(()), |split| self.exchange.end_requests(split))
     }
 
     /// Says which batch of a step the next operations are for: sums over batches go on where the last one has ended.
@@ -155,6 +178,15 @@ impl Executor {
     pub async fn weights(&self) -> Result<Weights> {
         let values = self.read_trainable(|slice| Some(slice.value)).await?;
         Ok(Weights::of(self.program().parameters.trainable().map(|(_, parameter)| parameter), values))
+    }
+
+    /// Reads the value of a parameter, without padding.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn read_value(&self, id: ParameterId) -> Result<Vec<f32>> {
+        let bytes = transfer::read_slices(&self.bound, id, |slice| Some(slice.value)).await?;
+        Ok(self.program().parameters.get(id).unpad(&bytemuck::pod_collect_to_vec::<u8, f32>(&bytes)))
     }
 
     /// Reads the gradients of all trainable parameters, without padding.

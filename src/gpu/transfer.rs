@@ -76,6 +76,19 @@ pub(super) async fn read_trainable(bound: &BoundKernels, tensor: impl Fn(&Parame
     Ok(program.parameters.trainable().map(read).collect())
 }
 
+/// Reads one tensor of each slice of a parameter: their bytes, in the device's layout.
+///
+/// # Errors
+/// If the device was lost.
+pub(super) async fn read_slices(
+    bound: &BoundKernels,
+    parameter: ParameterId,
+    tensor: impl Fn(&ParameterSlice) -> Option<TensorId>,
+) -> Result<Vec<u8>> {
+    let ids: Vec<TensorId> = bound.program().slices(parameter).iter().filter_map(tensor).collect();
+    Ok(read_all(bound, &ids).await?.concat())
+}
+
 /// Reads `bytes` bytes of a tensor from the byte offset `from` on. The staging buffer is not part of the plan and is freed immediately.
 ///
 /// # Errors

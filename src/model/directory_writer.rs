@@ -134,9 +134,17 @@ pub fn remove_partial_files(directory: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically_with(path, |temporary| File::create(temporary)?.write_all(bytes))
+}
+
+/// Lets `write` write a file, atomically.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub(crate) fn write_atomically_with(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
     let temporary = temporary(path);
     let write = || {
-        File::create(&temporary)?.write_all(bytes)?;
+        write(&temporary)?;
         File::open(&temporary)?.sync_all()?;
         fs::rename(&temporary, path)?;
         path.parent().map_or(Ok(()), sync_directory)

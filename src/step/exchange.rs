@@ -73,12 +73,13 @@ enum About {
     Metrics,
     Gradients,
     Weights,
+    MomentRequests,
     Moments,
 }
 
 impl About {
-    fn tag(self, number: u32) -> u32 {
-        assert!(number < 1 << 16, "message {number} of its kind");
+    const fn tag(self, number: u32) -> u32 {
+        assert!(number < 1 << 16, "too many messages of a kind");
         (self as u32) << 16 | number
     }
 }
@@ -294,10 +295,10 @@ pub(super) fn log_probs_to_all(b: &mut Builder) {
     log_probs_to_first(b);
 }
 
-/// The tag of a moment of a slice on its way to rank 0, by its number among those of all trainable parameters.
-pub fn moment_tag(which: usize, number: u32) -> u32 {
-    About::Moments.tag(2 * number + which as u32)
-}
+/// The tag of rank 0's requests for moments.
+pub const MOMENT_REQUESTS: u32 = About::MomentRequests.tag(0);
+/// The tag of the answers.
+pub const MOMENTS: u32 = About::Moments.tag(0);
 
 /// Brings the metrics to all ranks, and finished gradients to those that update with them.
 pub(super) fn gradients_to_owners(b: &mut Builder) {

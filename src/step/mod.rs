@@ -46,7 +46,7 @@ pub use borders::borders;
 pub use builder::Builder;
 pub use chunk::{Chunk, ChunkOrder};
 pub use cost::Cost;
-pub use exchange::{BatchOfStep, Batches, Message, moment_tag};
+pub use exchange::{BatchOfStep, Batches, MOMENT_REQUESTS, MOMENTS, Message};
 pub use execution_order::{Granularity, OpInstance};
 pub use labelled_tiles::LabelledTiles;
 pub use memory_layout::{Allocation, Buffer, ProgramPoint};

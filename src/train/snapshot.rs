@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Round, Settings};
 use crate::error::{Error, Result};
 use crate::model::weights::{as_f32, f32_safetensors};
-use crate::model::{Config, ModelSpec, Parameters, Weights};
+use crate::model::{Config, ModelSpec, Parameter, Parameters, Weights};
 
 /// The identity of a run: what its results depend on.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -40,21 +40,47 @@ pub struct Snapshot {
 /// The field of a file that has the completions.
 const ROUND: &str = "completions";
 
-const PREFIXES: [&str; 3] = ["", "moment1.", "moment2."];
+/// What a file has of each trainable parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Its value.
+    Value,
+    /// AdamW's first or second moment of it: 0 or 1.
+    Moment(usize),
+}
+
+impl Kept {
+    pub const ALL: [Kept; 3] = [Kept::Value, Kept::Moment(0), Kept::Moment(1)];
+
+    /// The name of its tensor.
+    pub fn name(self, parameter: &Parameter) -> String {
+        match self {
+            Kept::Value => parameter.name.clone(),
+            Kept::Moment(which) => format!("moment{}.{}", which + 1, parameter.name),
+        }
+    }
+}
+
+/// The text fields of a file.
+pub(super) fn fields(run: &RunId, step: u64, round: Option<&Round>) -> Vec<(&'static str, String)> {
+    let run = serde_json::to_string(run).expect("a run can be written as JSON");
+    let round = round.map(|round| serde_json::to_string(round).expect("it is plain data"));
+    [("run", Some(run)), ("step", Some(step.to_string())), (ROUND, round)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
 
 impl Snapshot {
     /// Encodes the snapshot as a safetensors file: parameters under their names, moments with the prefixes `moment1.` and `moment2.`.
     pub fn to_bytes(&self) -> Vec<u8> {
         let parameters = Parameters::new(&self.run.spec);
         let sets = [&self.weights, &self.moments[0], &self.moments[1]];
-        let tensors = PREFIXES.iter().zip(sets).flat_map(|(prefix, set)| {
-            parameters.trainable().map(move |(_, p)| (format!("{prefix}{}", p.name), p.shape(), set.get(&p.name))).collect::<Vec<_>>()
+        let tensors = Kept::ALL.iter().zip(sets).flat_map(|(kept, set)| {
+            parameters.trainable().map(move |(_, p)| (kept.name(p), p.shape(), set.get(&p.name))).collect::<Vec<_>>()
         });
-        let run = serde_json::to_string(&self.run).expect("a run can be written as JSON");
-        let (step, round) =
-            (self.step.to_string(), self.round.as_ref().map(|round| serde_json::to_string(round).expect("it is plain data")));
-        let fields = [("run", Some(&run)), ("step", Some(&step)), (ROUND, round.as_ref())];
-        let fields: Vec<(&str, &str)> = fields.into_iter().filter_map(|(name, value)| Some((name, value?.as_str()))).collect();
+        let fields = fields(&self.run, self.step, self.round.as_ref());
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         f32_safetensors(tensors, &fields)
     }
 
@@ -77,16 +103,17 @@ impl Snapshot {
         let round = round.map_err(|e| broken(format!("has completions that cannot be read ({e})")))?;
         let step = field("step")?.parse().map_err(|_| broken("names no valid step".to_owned()))?;
         let parameters = Parameters::new(&run.spec);
-        let set = |prefix: &str| -> Result<Weights> {
+        let set = |kept: Kept| -> Result<Weights> {
             let read = |name: String, len: usize| {
                 let values = file.tensor(&name).ok().and_then(|view| as_f32(&view)).filter(|values| values.len() == len);
                 values.ok_or_else(|| broken(format!("lacks the tensor {name}, or has it in another shape")))
             };
             let trained = || parameters.trainable().map(|(_, parameter)| parameter);
-            let values = trained().map(|p| read(format!("{prefix}{}", p.name), p.elements())).collect::<Result<Vec<_>>>()?;
+            let values = trained().map(|p| read(kept.name(p), p.elements())).collect::<Result<Vec<_>>>()?;
             Ok(Weights::of(trained(), values))
         };
-        Ok(Snapshot { run, step, weights: set(PREFIXES[0])?, moments: [set(PREFIXES[1])?, set(PREFIXES[2])?], round })
+        let [value, first, second] = Kept::ALL;
+        Ok(Snapshot { run, step, weights: set(value)?, moments: [set(first)?, set(second)?], round })
     }
 
     /// Checks that a run may resume from the snapshot. `path` is for error messages. Returns a note on each setting that differs and may:

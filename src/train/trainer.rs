@@ -15,11 +15,12 @@ use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
 use super::objectives::{HeldOutPairs, ReferenceModel, SampleMetrics, sequence_log_probs, sequence_metrics};
 use super::round::{Round, Watch};
+use super::snapshot::Kept;
 use super::stand_ins::batch_of_objective;
 use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, Rewards, RunId, Settings, Snapshot, learning_rate};
 use crate::error::{Error, Result};
 use crate::gpu::{Ceilings, Executor, Kernels, Transport};
-use crate::model::{ModelSpec, Parameters, WeightSource, Weights, fingerprint};
+use crate::model::{ModelSpec, ParameterId, Parameters, WeightSource, Weights, fingerprint};
 use crate::step::update::{self, metrics};
 use crate::step::{Batch, BatchOfStep, Granularity, LabelledTiles, Objective, Pass};
 
@@ -534,28 +535,56 @@ impl Trainer {
         RunId { spec: self.spec().clone(), settings: self.settings.clone(), data: self.data, frozen: self.frozen }
     }
 
-    /// A snapshot, from which the run can be resumed. Of several ranks, all must take part, and the first has it.
+    /// A snapshot, from which the run can be resumed. Of several ranks only the first can have it, and the others meanwhile
+    /// [hand over](Trainer::hand_over_moments) what they hold.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
-    ///
-    /// # Panics
-    /// On other ranks than the first: see [`Trainer::hand_over_moments`].
     pub async fn snapshot(&mut self) -> Result<Snapshot> {
-        let moments = [self.read_moment(0).await?, self.read_moment(1).await?].map(|moment| moment.expect("the first rank has a snapshot"));
-        let round = self.round.clone().filter(|_| self.goes_on_with_round());
+        let moments = [self.read_moments(0).await?, self.read_moments(1).await?];
+        self.end_hand_over()?;
+        let round = self.round_to_keep().cloned();
         Ok(Snapshot { run: self.run_id(), step: self.step, weights: self.weights().await?, moments, round })
     }
 
-    /// Takes part in a snapshot, on other ranks than the first.
+    /// A moment of all trainable parameters. On one device, it takes few read-backs.
+    async fn read_moments(&mut self, which: usize) -> Result<Weights> {
+        let mut values = Vec::new();
+        if self.executor.program().batch.split().is_none() {
+            values = self.executor.read_trainable(|slice| slice.moments.map(|moments| moments[which])).await?;
+        } else {
+            let ids: Vec<ParameterId> = self.executor.program().parameters.trainable().map(|(id, _)| id).collect();
+            for id in ids {
+                values.push(self.executor.read_moment(which, id).await?);
+            }
+        }
+        Ok(Weights::of(self.executor.program().parameters.trainable().map(|(_, parameter)| parameter), values))
+    }
+
+    /// The completions that belong into a snapshot.
+    pub(super) fn round_to_keep(&self) -> Option<&Round> {
+        self.round.as_ref().filter(|_| self.goes_on_with_round())
+    }
+
+    /// What a snapshot has of a trainable parameter: its value, or a moment of AdamW.
+    pub(super) async fn read_kept(&mut self, kept: Kept, id: ParameterId) -> Result<Vec<f32>> {
+        match kept {
+            Kept::Value => self.executor.read_value(id).await,
+            Kept::Moment(which) => self.executor.read_moment(which, id).await,
+        }
+    }
+
+    /// Takes part in a snapshot, on other ranks than the first: until that is complete, or cannot be completed.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], or if the first rank cannot be reached.
     pub async fn hand_over_moments(&mut self) -> Result<()> {
-        for which in [0, 1] {
-            self.read_moment(which).await?;
-        }
-        Ok(())
+        self.executor.hand_over_moments().await
+    }
+
+    /// Lets the other ranks go on after a snapshot.
+    pub(super) fn end_hand_over(&mut self) -> Result<()> {
+        self.executor.end_hand_over()
     }
 
     /// Restores a snapshot of this run. Resuming gives bit-identical results.
@@ -576,11 +605,5 @@ impl Trainer {
         self.in_progress = None;
         self.prefetched = None;
         Ok(())
-    }
-
-    async fn read_moment(&mut self, which: usize) -> Result<Option<Weights>> {
-        let values = self.executor.gather_moment(which).await?;
-        let parameters = self.executor.program().parameters.trainable().map(|(_, parameter)| parameter);
-        Ok(values.map(|values| Weights::of(parameters, values)))
     }
 }

@@ -35,8 +35,8 @@ impl<'a> Files<'a> {
         Files { out, started, metrics: before.iter().flatten().map(Metrics::to_line).collect() }
     }
 
-    async fn save(&self, trainer: &mut Trainer) -> Result<()> {
-        save_run(self.out.path(), &self.started, &self.metrics, &trainer.snapshot().await?)
+    fn save(&self, trainer: &mut Trainer) -> Result<()> {
+        save_run(self.out.path(), &self.started, &self.metrics, trainer)
     }
 }
 
@@ -114,7 +114,7 @@ impl Training<'_> {
             return Ok(());
         }
         match &self.files {
-            Some(files) => files.save(&mut self.trainer).await?,
+            Some(files) => files.save(&mut self.trainer)?,
             None => self.trainer.hand_over_moments().await?,
         }
         self.saved = Some(step);
