@@ -53,7 +53,7 @@ pub use objectives::{
     AdaptersOff, CompletionMetrics, DpoMetrics, FunctionMetrics, GrpoMetrics, HeldOutPairs, ReferenceModel, RewardMetrics, SampleMetrics,
     ScaleRewards, ScoredSequence, TokenScore, advantages, reference_log_probs, sequence_log_probs, sequence_metrics, with_reference,
 };
-pub use pipeline::{Network, RankCost, predict_ranks};
+pub use pipeline::{Network, RankCost, predict_ranks, shapes_of_ranks};
 pub use planner::{Suggestion, fastest_strategy, longest, longest_sequence, plan_within, suggestion};
 pub use prompts::{Decode, Drawn, Prompts};
 pub use report::device_report;

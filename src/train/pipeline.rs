@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::error::Result;
 use crate::gpu::{DeviceSpeed, Predictor};
-use crate::step::{BatchOfStep, ChunkOrder, Op, Plan};
+use crate::model::ModelSpec;
+use crate::step::{BatchOfStep, BatchShape, ChunkOrder, Op, Plan, Split, borders};
 
 /// The network between ranks.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Network {
     /// How long a message takes that has hardly any bytes, in seconds.
     pub latency: f64,
@@ -20,7 +22,7 @@ impl Network {
 }
 
 /// What a step takes of a rank.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RankCost {
     /// The first token that it holds.
     pub first_token: u32,
@@ -41,6 +43,15 @@ enum Event {
     Compute(f64),
     Send { to: usize, tag: u32, bytes: u64 },
     Receive { from: usize, tag: u32 },
+}
+
+/// What each of several ranks holds of a batch.
+///
+/// # Errors
+/// As [`borders`].
+pub fn shapes_of_ranks(spec: &ModelSpec, shape: &BatchShape, ranks: u32, shares: &[u32]) -> Result<Vec<BatchShape>> {
+    let borders = borders(spec, shape, ranks, shares)?;
+    Ok((0..ranks).map(|rank| shape.clone().on_ranks(Split::new(rank, borders.clone()))).collect())
 }
 
 /// Predicts a step of one batch, of which each rank has a plan. Returns the costs of all ranks, and the time of the step in seconds.
@@ -124,18 +135,14 @@ fn events(plan: &Plan, predictor: &mut Predictor) -> VecDeque<Event> {
 mod tests {
     use super::*;
     use crate::gpu::DeviceClass;
-    use crate::model::{ModelSpec, PRESETS};
-    use crate::step::{BatchShape, Limits, Program, Split, Strategy, borders};
+    use crate::model::PRESETS;
+    use crate::step::{Limits, Program, Strategy};
 
     fn predict(ranks: u32, network: Network) -> (Vec<RankCost>, f64) {
         let spec = ModelSpec::from(&PRESETS[2].config);
         let shape = BatchShape::uniform(1, 8192);
-        let borders = borders(&spec, &shape, ranks, &[]).unwrap();
-        let plan = |rank| {
-            let shape = shape.clone().on_ranks(Split::new(rank, borders.clone()));
-            Plan::new(Program::train(&spec, shape, Strategy::stream(256, 256)), Limits::NONE).unwrap()
-        };
-        let plans: Vec<Plan> = (0..ranks).map(plan).collect();
+        let plan = |shape| Plan::new(Program::train(&spec, shape, Strategy::stream(256, 256)), Limits::NONE).unwrap();
+        let plans: Vec<Plan> = shapes_of_ranks(&spec, &shape, ranks, &[]).unwrap().into_iter().map(plan).collect();
         predict_ranks(&plans, &DeviceClass::TYPICAL.speed(), network)
     }
 

@@ -15,6 +15,7 @@ use super::accuracy::{AccuracyAtDistance, Counts};
 use super::evaluate::Sums;
 use super::objectives::{HeldOutPairs, ReferenceModel, SampleMetrics, sequence_log_probs, sequence_metrics};
 use super::round::{Round, Watch};
+#[cfg(not(target_arch = "wasm32"))]
 use super::snapshot::Kept;
 use super::stand_ins::batch_of_objective;
 use super::{Dataset, DpoMetrics, HeldOut, LossAtPositions, Profile, Rewards, RunId, Settings, Snapshot, learning_rate};
@@ -567,6 +568,7 @@ impl Trainer {
     }
 
     /// What a snapshot has of a trainable parameter: its value, or a moment of AdamW.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) async fn read_kept(&mut self, kept: Kept, id: ParameterId) -> Result<Vec<f32>> {
         match kept {
             Kept::Value => self.executor.read_value(id).await,

@@ -130,6 +130,7 @@ sections! {
         as_table, length, longest_is, reported_is, key_longest, key_reported, planned, reported, paper_title, paper_about, ratio, show,
         differs, choose_other, choose_running, auto_about, predicted_on, this_device, predicted_about,
         frontier, frontier_about, frontier_axis, in_chunks, in_groups, keeps_attention, inputs_on_host,
+        machines, machines_about, network, of_machines, machine, machine_memory, computes, waits, sends,
     }
     Saving {
         title, about, export, exported, export_run, export_run_about, run_exported, open_run, open_run_about, open_run_zip, saved_runs, saved_run, saved_elsewhere, saved_unreadable, resume, needs_run, pause_first, reset_first, forget, forget_now, storage_about,

@@ -6,79 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::axis::{Axes, Scale};
-use super::charts::Part;
+use super::question::Question;
 use crate::gpu::DeviceSpeed;
-use crate::model::ModelSpec;
-use crate::step::{BatchShape, Limits, Objective, Plan, Program, Strategy, StrategyKind, TOKEN_TILE};
-use crate::train::{ChunkLength, FrontierPoint, auto_chunk, frontier};
-
-/// What is planned, and what is allowed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Question {
-    /// What a step minimises.
-    pub objective: Objective,
-    /// The model, and what of it learns.
-    pub spec: ModelSpec,
-    /// Sequences of a batch.
-    pub sequences: u32,
-    /// C and C' of the strategy `stream`.
-    pub chunks: [ChunkLength; 2],
-    /// The speed of the adapter, by which `auto` and the shortest step are found.
-    pub speed: DeviceSpeed,
-    /// Bytes that are allowed.
-    pub budget: u64,
-    /// Bytes that a buffer and a binding of the device may have.
-    pub limits: [u64; 2],
-    /// Do only those bytes count that grow with the sequence?
-    pub without_model: bool,
-}
-
-impl Question {
-    /// The bytes of a step on sequences of that length, and whether the device could hold them.
-    pub fn peak(&self, kind: StrategyKind, tokens: u32) -> (u64, bool) {
-        let shape = BatchShape::uniform(self.sequences, tokens);
-        let strategy = self.strategy(kind, &shape);
-        let program = || Program::train_for(self.objective, &self.spec, shape.clone(), strategy);
-        let (plan, is_possible) = match Plan::new(program(), self.limits()) {
-            Ok(plan) => (plan, true),
-            Err(_) => (Plan::new(program(), Limits::NONE).expect("without limits every plan can be made"), false),
-        };
-        let is_the_models = |kind| self.without_model && Part::of(kind).is_the_models();
-        let tensors = plan.program().tensors();
-        let left_out: u64 = tensors.filter(|(_, tensor)| is_the_models(tensor.kind)).map(|(id, _)| plan.reserved(id)).sum();
-        (plan.peak_bytes() - left_out, is_possible)
-    }
-
-    /// The predicted time of a step on sequences of that length, in seconds.
-    pub fn seconds(&self, kind: StrategyKind, tokens: u32, speed: &DeviceSpeed) -> f64 {
-        let shape = BatchShape::uniform(self.sequences, tokens);
-        let strategy = self.strategy(kind, &shape);
-        speed.step_seconds(&Program::train_for(self.objective, &self.spec, shape, strategy))
-    }
-
-    /// The frontier of bytes and time for sequences of that length.
-    pub fn frontier(&self, tokens: u32, speed: &DeviceSpeed) -> Vec<FrontierPoint> {
-        frontier(self.objective, &self.spec, &BatchShape::uniform(self.sequences, tokens), self.limits(), speed)
-    }
-
-    /// The strategy for such batches.
-    fn strategy(&self, kind: StrategyKind, shape: &BatchShape) -> Strategy {
-        let [chunk, logits_chunk] = self.chunks;
-        let of = |chunk: u32| Strategy::new(kind, chunk, logits_chunk.or(chunk));
-        match kind {
-            StrategyKind::Stream => {
-                of(chunk.resolve(|| auto_chunk(self.objective, &self.spec, shape, of, self.budget, self.limits(), &self.speed)).0)
-            }
-            _ => of(TOKEN_TILE),
-        }
-    }
-
-    /// The limits of the device.
-    pub fn limits(&self) -> Limits {
-        let [buffer, binding] = self.limits;
-        Limits { buffer, binding }
-    }
-}
+use crate::step::{Strategy, StrategyKind};
+use crate::train::{FrontierPoint, Network, RankCost};
 
 /// What the page wants of the planner. Of every topic, only the newest counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,8 +33,9 @@ pub enum Topic {
     Shortest(u32),
     /// The strategy with the longest sequence.
     Longest,
-    /// The time of a step of each strategy for sequences of that length, on a device of that speed.
-    Times(u32, DeviceSpeed),
+    /// The time of a step of each strategy for sequences of that length, on a device of that speed, or on several with that network between
+    /// them.
+    Times(u32, DeviceSpeed, Network),
     /// The frontier of bytes and time for sequences of that length, on a device of that speed.
     Frontier(u32, DeviceSpeed),
 }
@@ -135,8 +67,9 @@ pub enum FromPlanner {
     Charted(Topic, u32, Chart),
     /// A strategy and the tokens of a sequence, with the number of the message that asked for them. `None` if nothing fits.
     Chosen(u32, Option<(Strategy, u32)>),
-    /// Seconds of a step, in the order of [`StrategyKind::ALL`], with the number of the message that asked for them.
-    Timed(u32, [f64; 3]),
+    /// Seconds of a step, in the order of [`StrategyKind::ALL`], with the number of the message that asked for them; and what a step of
+    /// `stream` takes of each of several machines.
+    Timed(u32, [f64; 3], Vec<RankCost>),
     /// A frontier, with the number of the message that asked for it.
     Frontier(u32, Vec<FrontierPoint>),
 }
@@ -222,13 +155,6 @@ impl Line {
 /// The end of a chart whose furthest strategy goes that far.
 fn chart_end(longest: Option<u32>) -> u32 {
     longest.map_or(1 << 17, |longest| longest.saturating_mul(3).next_power_of_two().clamp(1 << 13, MOST_TOKENS))
-}
-
-/// Bytes of weights, gradients and moments.
-pub fn model_bytes(spec: &ModelSpec) -> u64 {
-    let program = Program::train(spec, BatchShape::uniform(1, 1), Strategy::STANDARD);
-    let plan = Plan::new(program, Limits::NONE).expect("without limits every plan can be made");
-    plan.program().tensors().filter(|(_, tensor)| Part::of(tensor.kind).is_the_models()).map(|(id, _)| plan.reserved(id)).sum()
 }
 
 /// Looks for the longest sequence, and remembers what was planned on the way.
@@ -318,8 +244,9 @@ pub fn tokens_at(place: u32) -> u32 {
 mod tests {
     use super::*;
     use crate::gpu::DeviceClass;
-    use crate::model::{PRESETS, PUBLISHED};
-    use crate::train::longest_sequence;
+    use crate::model::{ModelSpec, PRESETS};
+    use crate::step::{Limits, Objective};
+    use crate::train::{ChunkLength, longest_sequence};
 
     fn question() -> Question {
         let spec = ModelSpec::from(&PRESETS[0].config);
@@ -332,6 +259,7 @@ mod tests {
             budget: 64 << 20,
             limits: [u64::MAX; 2],
             without_model: false,
+            machines: 1,
         }
     }
 
@@ -385,21 +313,6 @@ mod tests {
                 (Line::plan(&other, kind, Some(1 << 15)).longest.unwrap(), line.within(32 << 20, &question).longest.unwrap());
             assert!(exact.abs_diff(about) <= exact / 25, "{kind}: {about} of {exact}");
             assert_eq!(line.within(1, &question).longest, None);
-        }
-    }
-
-    #[test]
-    fn without_the_model_its_bytes_are_missing() {
-        let (with, without) = (question(), Question { without_model: true, ..question() });
-        let at = |question: &Question| question.peak(StrategyKind::Stream, 1000).0;
-        assert_eq!(at(&with) - at(&without), model_bytes(&with.spec));
-    }
-
-    #[test]
-    fn published_models_have_as_many_parameters_as_their_names_say() {
-        for (model, billions) in PUBLISHED.iter().zip([4.0, 8.2, 14.8, 32.8]) {
-            let found = model_bytes(&ModelSpec::from(&model.config)) as f64 / 16e9;
-            assert!((found - billions).abs() < 0.06, "{}: {found}", model.name);
         }
     }
 

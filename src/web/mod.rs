@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod model_protocol;
 pub mod protocol;
 pub mod published;
+pub mod question;
 pub mod route;
 pub mod run_files;
 pub mod save_file;

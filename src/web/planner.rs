@@ -8,7 +8,8 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use super::codec;
-use super::memory_curve::{Chart, FromPlanner, Line, Question, ToPlanner, Topic, model_bytes};
+use super::memory_curve::{Chart, FromPlanner, Line, ToPlanner, Topic};
+use super::question::Question;
 use crate::step::{BatchShape, StrategyKind};
 use crate::train::{fastest_strategy, longest};
 
@@ -50,9 +51,11 @@ impl Waiting {
             let answer = match topic {
                 Topic::Own | Topic::Shown => self.chart(&question, topic).await.map(|chart| FromPlanner::Charted(topic, number, chart)),
                 Topic::Shortest(seq_len) => Some(FromPlanner::Chosen(number, shortest(&question, seq_len))),
-                Topic::Times(seq_len, speed) => {
-                    let times = StrategyKind::ALL.map(|kind| question.seconds(kind, seq_len, &speed));
-                    Some(FromPlanner::Timed(number, times))
+                Topic::Times(seq_len, speed, network) => {
+                    let all = StrategyKind::ALL.map(|kind| question.seconds(kind, seq_len, &speed, network));
+                    let times = all.each_ref().map(|(seconds, _)| *seconds);
+                    let [.., (_, of_machines)] = all;
+                    Some(FromPlanner::Timed(number, times, of_machines))
                 }
                 Topic::Frontier(seq_len, speed) => Some(FromPlanner::Frontier(number, question.frontier(seq_len, &speed))),
                 Topic::Longest => Some(FromPlanner::Chosen(
@@ -81,7 +84,7 @@ impl Waiting {
             lines.push(Line::plan(question, kind, Some(end)));
         }
         lines.push(stream);
-        Some(Chart { model_bytes: model_bytes(&question.spec), end, lines })
+        Some(Chart { model_bytes: question.model_bytes(), end, lines })
     }
 }
 

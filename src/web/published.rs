@@ -1,6 +1,6 @@
 //! The models of the paper as plans, and the sequence lengths that the paper reports for them.
 
-use super::memory_curve::Question;
+use super::question::Question;
 use crate::gpu::DeviceClass;
 use crate::model::{Dtype, Lora, ModelSpec, Preset, Projection};
 use crate::step::{Objective, StrategyKind};
@@ -65,6 +65,7 @@ impl Trainable {
             budget,
             limits: [u64::MAX; 2],
             without_model,
+            machines: 1,
         }
     }
 }
@@ -154,7 +155,7 @@ pub fn marks(model: &str, trainable: Trainable, budget: u64) -> Vec<Mark> {
 mod tests {
     use super::*;
     use crate::model::PUBLISHED;
-    use crate::web::memory_curve::{Chart, Line, axes, model_bytes};
+    use crate::web::memory_curve::{Chart, Line, axes};
 
     fn question(comparison: &Comparison, trainable: Trainable) -> Question {
         let model = PUBLISHED.iter().find(|model| model.name == comparison.model).expect("the paper's models are published");
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn everything_in_f32_fits_only_the_smallest_model() {
-        let all_bytes = |comparison: &Comparison| model_bytes(&question(comparison, Trainable::All).spec);
+        let all_bytes = |comparison: &Comparison| question(comparison, Trainable::All).model_bytes();
         let fitting = COMPARISONS.iter().filter(|comparison| all_bytes(comparison) < u64::from(comparison.gib) << 30);
         assert_eq!(fitting.map(|comparison| comparison.model).collect::<Vec<_>>(), ["Qwen3 4B"]);
     }

@@ -9,7 +9,7 @@ use streambp::gpu::World;
 use streambp::gpu::{DeviceSpeed, Gpu, Transport};
 use streambp::model::ModelSpec;
 use streambp::step::{BatchShape, Plan, Split, borders};
-use streambp::train::{Network, RankCost, predict_ranks, rounding_checksum};
+use streambp::train::{Network, RankCost, predict_ranks, rounding_checksum, shapes_of_ranks};
 
 /// How much each rank does.
 #[derive(Args)]
@@ -64,9 +64,8 @@ impl PlannedRanks {
         if self.ranks == 1 {
             return Ok(None);
         }
-        let borders = borders(spec, shape, self.ranks, &self.shares.token_shares)?;
-        let of_rank = |rank| plan(shape.clone().on_ranks(Split::new(rank, borders.clone())));
-        let plans: Vec<Plan> = (0..self.ranks).map(of_rank).collect::<Result<_>>()?;
+        let shapes = shapes_of_ranks(spec, shape, self.ranks, &self.shares.token_shares)?;
+        let plans: Vec<Plan> = shapes.into_iter().map(plan).collect::<Result<_>>()?;
         let network = Network { latency: self.latency / 1e3, bandwidth: self.bandwidth * 1e9 / 8.0 };
         Ok(Some(predict_ranks(&plans, speed, network)))
     }

@@ -9,8 +9,9 @@ use crate::train::ChunkLength;
 use crate::web::charts::{Mountains, model_bytes};
 use crate::web::form::{Adapter, Form};
 use crate::web::format::{bytes, digits, whole};
-use crate::web::memory_curve::{Line, Question};
+use crate::web::memory_curve::Line;
 use crate::web::published::COMPARISONS;
+use crate::web::question::Question;
 
 /// Tokens of the lesson's sequence.
 pub const TOKENS: u32 = 8192;
@@ -69,6 +70,7 @@ impl Facts {
             budget: BUDGET,
             limits: [u64::MAX; 2],
             without_model: false,
+            machines: 1,
         };
         let longest = StrategyKind::ALL.map(|kind| Line::plan(&question, kind, Some(TOKENS)).longest.unwrap_or(0));
         Facts {
@@ -140,6 +142,7 @@ pub fn growth_curve() -> Vec<(u32, u64)> {
         budget: BUDGET,
         limits: [u64::MAX; 2],
         without_model: true,
+        machines: 1,
     };
     (0..5).map(|doublings| SHORT << doublings).map(|tokens| (tokens, question.peak(StrategyKind::Standard, tokens).0)).collect()
 }

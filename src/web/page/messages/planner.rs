@@ -4,8 +4,9 @@ use leptos::prelude::*;
 
 use crate::gpu::DeviceSpeed;
 use crate::web::form::Field;
-use crate::web::memory_curve::{FromPlanner, Question, ToPlanner, Topic};
+use crate::web::memory_curve::{FromPlanner, ToPlanner, Topic};
 use crate::web::page::state::{Phase, Predicted, State};
+use crate::web::question::Question;
 use crate::web::route::Route;
 
 impl State {
@@ -32,8 +33,11 @@ impl State {
             };
             let is_shown = self.shell.route.get() == Route::Reach;
             if let (Some(question), Some(speed)) = (planner.question.get().filter(|_| is_shown && is_open.get()), speed) {
-                self.ask_planner(Topic::Times(planner.shown_length(), speed), question.clone());
-                self.ask_planner(Topic::Frontier(planner.shown_length(), speed), question);
+                self.ask_planner(Topic::Times(planner.shown_length(), speed, planner.network()), question.clone());
+                // The frontier is that of one machine.
+                if question.machines == 1 {
+                    self.ask_planner(Topic::Frontier(planner.shown_length(), speed), question);
+                }
             }
         });
         // A choice that was made is the form's until the visitor changes it.
@@ -81,7 +85,10 @@ impl State {
                 }
                 planner.chosen.set(Some(choice));
             }
-            FromPlanner::Timed(number, times) => planner.times.set(Some((number, times))),
+            FromPlanner::Timed(number, times, of_machines) => {
+                planner.times.set(Some((number, times)));
+                planner.of_machines.set(of_machines);
+            }
             FromPlanner::Frontier(number, points) => planner.frontier.set((number, points)),
             FromPlanner::Charted(..) | FromPlanner::Chosen(..) => {}
         }

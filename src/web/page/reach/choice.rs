@@ -7,6 +7,7 @@ use crate::train::ChunkLength;
 use crate::web::i18n::{T, fill};
 use crate::web::page::state::Planner;
 use crate::web::published::{BUDGETS, CHUNK, RANK, Trainable, budget};
+use crate::web::question::{MOST_MACHINES, Question};
 
 pub fn view(t: T, planner: Planner) -> impl IntoView {
     let is_own = move || planner.model.with(Option::is_none);
@@ -15,8 +16,11 @@ pub fn view(t: T, planner: Planner) -> impl IntoView {
             {model(t, planner)}
             <div class:hidden=is_own>{trainable(t, planner)}</div>
             <div class:hidden=is_own>{budget_field(t, planner)}</div>
+            <div class:hidden=move || most(planner) == 1>{machines(t, planner)}</div>
+            <div class:hidden=move || !planner.is_split()>{network(t, planner)}</div>
         </div>
         <p class="hint" id="reach-model-about">{move || about(t, planner)}</p>
+        <p class="hint" id="reach-machines-about">{move || if planner.is_split() { t.reach.machines_about } else { "" }}</p>
         <label class="check"><input id="without-model" type="checkbox" prop:checked=move || planner.without_model.get()
             on:change=move |event| planner.without_model.set(event_target_checked(&event))/>
             {t.reach.without_model}
@@ -77,6 +81,41 @@ fn budget_field(t: T, planner: Planner) -> impl IntoView {
             {BUDGETS.map(button).collect_view()}
         </div>
         <p class="wrong" id="reach-budget-wrong" role="status">{move || if is_wrong.get() { t.reach.budget_wrong } else { "" }}</p>
+    }
+}
+
+/// The most machines for the question at hand.
+fn most(planner: Planner) -> u32 {
+    planner.question.with(|question| question.as_ref().map_or(1, Question::most_machines))
+}
+
+fn machines(t: T, planner: Planner) -> impl IntoView {
+    let option = move |number: u32| {
+        view! { <option value=number prop:selected=move || planner.machines.get() == number>{number}</option> }
+    };
+    let choose = move |number: String| planner.machines.set(number.parse().unwrap_or(1));
+    let numbers = (0..).map(|doublings| 1 << doublings).take_while(|&number| number <= MOST_MACHINES);
+    view! {
+        <label class="field" for="reach-machines">{t.reach.machines}</label>
+        <select id="reach-machines" aria-describedby="reach-machines-about" on:change=move |event| choose(event_target_value(&event))>
+            {numbers.map(option).collect_view()}
+        </select>
+    }
+}
+
+/// Networks between machines, in Gbit/s: Ethernet, and what clusters have.
+const BANDWIDTHS: [u32; 4] = [1, 10, 100, 400];
+
+fn network(t: T, planner: Planner) -> impl IntoView {
+    let option = move |bandwidth: u32| {
+        view! { <option value=bandwidth prop:selected=move || planner.bandwidth.get() == bandwidth>{format!("{bandwidth} Gbit/s")}</option> }
+    };
+    let choose = move |bandwidth: String| planner.bandwidth.set(bandwidth.parse().unwrap_or(10));
+    view! {
+        <label class="field" for="reach-network">{t.reach.network}</label>
+        <select id="reach-network" aria-describedby="reach-machines-about" on:change=move |event| choose(event_target_value(&event))>
+            {BANDWIDTHS.map(option).collect_view()}
+        </select>
     }
 }
 

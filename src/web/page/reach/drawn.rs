@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::web::axis::Axes;
-use crate::web::memory_curve::{Chart, Question, axes};
+use crate::web::memory_curve::{Chart, axes};
 use crate::web::published::{Mark, Trainable, marks};
+use crate::web::question::Question;
 
 /// A chart with its budget, on its axes, and the paper's lengths for the same model and budget.
 #[derive(Clone, PartialEq)]
@@ -21,8 +22,8 @@ impl Drawn {
     pub fn new(chart: Chart, question: &Question, model: &str, trainable: Trainable) -> Drawn {
         let (budget, without_model) = (question.budget, question.without_model);
         let axes = axes(&chart, budget);
-        // The paper counts the model's bytes, so its lengths have no place on a chart without them.
-        let marks = if without_model { Vec::new() } else { marks(model, trainable, budget) };
+        // The paper has one GPU and counts the model's bytes, so its lengths have no place on another chart.
+        let marks = if without_model || question.machines > 1 { Vec::new() } else { marks(model, trainable, budget) };
         Drawn { chart: Arc::new(chart), axes, budget, without_model, marks }
     }
 }

@@ -50,7 +50,7 @@ pub fn view(state: State, t: T) -> impl IntoView {
     };
     let rows = move || planner.frontier.with(|(_, points)| points.iter().map(row).collect_view());
     view! {
-        <section class="paper" aria-labelledby="frontier-title">
+        <section class="paper" class:hidden=move || planner.is_split() aria-labelledby="frontier-title">
             <h3 id="frontier-title">{t.reach.frontier}</h3>
             <p class="hint" id="frontier-about">{t.reach.frontier_about}</p>
             <div class:stale=is_old>

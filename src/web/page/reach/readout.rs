@@ -70,7 +70,7 @@ pub fn view(step: StepState, t: T, planner: Planner, drawn: &Drawn) -> impl Into
 
 /// What the pictures above say, where they show the same.
 fn exact_bytes(step: StepState, planner: Planner, kind: StrategyKind, length: u32) -> Option<u64> {
-    let is_the_forms = planner.model.with(Option::is_none) && !planner.without_model.get();
+    let is_the_forms = planner.model.with(Option::is_none) && !planner.without_model.get() && !planner.is_split();
     step.plans.with(|plans| {
         let plans = plans.as_ref().ok().filter(|plans| is_the_forms && plans.plan.shape.longest() == length)?;
         Some(plans.all[kind as usize].peak_bytes())

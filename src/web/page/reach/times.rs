@@ -4,7 +4,8 @@ use leptos::prelude::*;
 
 use crate::gpu::DeviceClass;
 use crate::step::StrategyKind;
-use crate::web::format::{seconds, whole};
+use crate::train::RankCost;
+use crate::web::format::{bytes, seconds, whole};
 use crate::web::i18n::{T, fill};
 use crate::web::memory_curve::Topic;
 use crate::web::page::state::{Planner, Predicted};
@@ -41,5 +42,30 @@ pub fn view(t: T, planner: Planner) -> impl IntoView {
             </table>
             <p class="hint" id="reach-times-about">{t.reach.predicted_about}</p>
         </div>
+        <div class:hidden=move || !planner.is_split() class:stale=is_old>{move || of_machines(t, &planner.of_machines.get())}</div>
+    }
+}
+
+/// What a step takes of each machine.
+fn of_machines(t: T, costs: &[RankCost]) -> impl IntoView + use<> {
+    let row = |(number, cost): (u32, &RankCost)| {
+        view! {
+            <tr>
+                <th scope="row">{number}</th>
+                <td>{whole(u64::from(cost.tokens))}</td>
+                <td>{bytes(cost.peak_bytes)}</td>
+                <td>{seconds(cost.busy_seconds)}</td>
+                <td>{seconds(cost.waiting_seconds)}</td>
+                <td>{bytes(cost.sent_bytes)}</td>
+            </tr>
+        }
+    };
+    let titles = [t.reach.machine, t.reach.length, t.reach.machine_memory, t.reach.computes, t.reach.waits, t.reach.sends];
+    view! {
+        <table id="of-machines" tabindex="0" aria-describedby="reach-machines-about">
+            <caption>{fill(t.reach.of_machines, &[("strategy", &StrategyKind::Stream)])}</caption>
+            <thead><tr>{titles.map(|title| view! { <th scope="col">{title}</th> }).collect_view()}</tr></thead>
+            <tbody>{(1..).zip(costs).map(row).collect_view()}</tbody>
+        </table>
     }
 }

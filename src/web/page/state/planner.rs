@@ -7,11 +7,12 @@ use super::settings::Settings;
 use crate::gpu::{Ceilings, DeviceClass};
 use crate::model::Preset;
 use crate::step::{Strategy, StrategyKind};
-use crate::train::FrontierPoint;
+use crate::train::{FrontierPoint, Network, RankCost};
 use crate::web::form::{Adapter, Field, Form};
-use crate::web::memory_curve::{Chart, Question, ToPlanner, Topic};
+use crate::web::memory_curve::{Chart, ToPlanner, Topic};
 use crate::web::page::worker_client::WorkerClient;
 use crate::web::published::{self, Trainable};
+use crate::web::question::Question;
 
 /// A chart, and which question it answers.
 pub type Answer = RwSignal<Option<(u32, Chart)>>;
@@ -35,6 +36,9 @@ pub struct Planner {
     /// What is trained of it.
     pub trainable: RwSignal<Trainable>,
     pub without_model: RwSignal<bool>,
+    /// Machines between which a batch is split, and Gbit/s of the network between them.
+    pub machines: RwSignal<u32>,
+    pub bandwidth: RwSignal<u32>,
     /// The budget of published models in GiB, as typed.
     pub gib: RwSignal<String>,
     /// The length that the visitor went to, where that is not the form's.
@@ -50,8 +54,9 @@ pub struct Planner {
     chosen_device: RwSignal<Option<Predicted>>,
     /// Is the adapter at hand measured?
     pub is_measured: Memo<bool>,
-    /// Seconds of a step under every strategy, and which question they answer.
+    /// Seconds of a step under every strategy, and which question they answer; and what a step takes of each of several machines.
     pub times: RwSignal<Option<(u32, [f64; 3])>>,
+    pub of_machines: RwSignal<Vec<RankCost>>,
     /// The frontier of bytes and time, and which question it answers.
     pub frontier: RwSignal<(u32, Vec<FrontierPoint>)>,
     /// What the planner chose last. `None` inside if nothing fits.
@@ -65,13 +70,20 @@ impl Planner {
         let model: RwSignal<Option<&'static Preset>> = RwSignal::new(None);
         let trainable = RwSignal::new(Trainable::default());
         let (without_model, gib) = (RwSignal::new(false), RwSignal::new("80".to_owned()));
+        let (machines, bandwidth) = (RwSignal::new(1), RwSignal::new(10));
         // While a field is wrong, the pictures of the last question stay.
         let own_question = Memo::new(move |before: Option<&Option<Question>>| question_of(settings).or_else(|| before.cloned().flatten()));
         // While what is typed makes no sense, the last budget that did counts.
         let budget = Memo::new(move |before: Option<&u64>| gib.with(|gib| published::budget(gib)).or(before.copied()).unwrap_or(80 << 30));
         let question = Memo::new(move |_| match model.get() {
-            None => own_question.get().map(|own| Question { without_model: without_model.get(), ..own }),
-            Some(preset) => Some(trainable.get().question(preset, budget.get(), without_model.get())),
+            None => own_question.get().map(|own| Question {
+                without_model: without_model.get(),
+                machines: own.most_machines().min(machines.get()),
+                ..own
+            }),
+            Some(preset) => {
+                Some(Question { machines: machines.get(), ..trainable.get().question(preset, budget.get(), without_model.get()) })
+            }
         });
         Planner {
             settings,
@@ -79,6 +91,8 @@ impl Planner {
             model,
             trainable,
             without_model,
+            machines,
+            bandwidth,
             gib,
             length: RwSignal::new(None),
             own_question,
@@ -89,6 +103,7 @@ impl Planner {
             chosen_device: RwSignal::new(None),
             is_measured: Memo::new(move |_| ceilings.with(Option::is_some)),
             times: RwSignal::new(None),
+            of_machines: RwSignal::new(Vec::new()),
             frontier: RwSignal::new((0, Vec::new())),
             chosen: RwSignal::new(None),
             is_choosing: RwSignal::new(false),
@@ -100,6 +115,16 @@ impl Planner {
     pub fn predicted(self) -> Predicted {
         let first = || if self.is_measured.get() { Predicted::Here } else { Predicted::Class(DeviceClass::TYPICAL) };
         self.chosen_device.get().unwrap_or_else(first)
+    }
+
+    /// The network between machines.
+    pub fn network(self) -> Network {
+        Network { bandwidth: f64::from(self.bandwidth.get()) * 1e9 / 8.0, ..Network::TEN_GIGABIT }
+    }
+
+    /// Is the batch split between several machines?
+    pub fn is_split(self) -> bool {
+        self.question.with(|question| question.as_ref().is_some_and(|question| question.machines > 1))
     }
 
     /// Predicts times for another device.
@@ -162,5 +187,6 @@ fn question_of(settings: Settings) -> Option<Question> {
         budget: settings.budget.get()?,
         limits: [limits.buffer, limits.binding],
         without_model: false,
+        machines: 1,
     })
 }

@@ -11,11 +11,12 @@ use crate::train::ChunkLength;
 use crate::web::format::bytes;
 use crate::web::i18n::T;
 use crate::web::lesson::{BUDGET, Words};
-use crate::web::memory_curve::{Chart, Line, Question};
+use crate::web::memory_curve::{Chart, Line};
 use crate::web::page::reach::drawn::Drawn;
 use crate::web::page::reach::plot;
 use crate::web::page::state::LessonState;
 use crate::web::published::Trainable;
+use crate::web::question::Question;
 
 /// The longest sequence on the chart.
 const END: u32 = 1 << 16;
@@ -33,9 +34,10 @@ pub fn view(lesson: LessonState, t: T, words: &'static Words) -> impl IntoView {
         budget: BUDGET,
         limits: [u64::MAX; 2],
         without_model: false,
+        machines: 1,
     };
     let lines: Vec<Line> = StrategyKind::ALL.map(|kind| Line::plan(&question, kind, Some(END))).into();
-    let model_bytes = crate::web::memory_curve::model_bytes(&question.spec);
+    let model_bytes = question.model_bytes();
     let chart = StoredValue::new((Chart { model_bytes, end: END, lines }, question));
     let drawn = Memo::new(move |_| {
         let budget = lesson.budget.get() << 20;
