@@ -117,7 +117,7 @@ fn training_resumes_on_another_number_of_ranks() {
     for tied in [false, true] {
         let config = Config { vocab_size: 256, num_hidden_layers: 4, tie_word_embeddings: tied, ..model::odd_config() };
         let settings =
-            Settings { seq_len: 200, batch: 2, accumulate: 2, steps: 20, strategy: Strategy::stream(64, 64), ..Settings::default() };
+            Settings { seq_len: 200, batch: 2, accumulate: 3, steps: 20, strategy: Strategy::stream(64, 64), ..Settings::default() };
         let expected = trained(&config, &settings, 1, None, 20);
         let half = trained(&config, &settings, 3, None, 10);
         assert!(trained(&config, &settings, 2, Some(&half), 10) == expected, "tied: {tied}");
@@ -132,7 +132,7 @@ fn trained(config: &Config, settings: &Settings, ranks: u32, from: Option<&Snaps
     let run = |split: Split, mailbox: Mailbox| {
         pollster::block_on(async {
             let (rank, dataset) = (split.rank(), Dataset::own(settings.seq_len).unwrap());
-            let shape = shape.clone().on_ranks(split);
+            let shape = shape.clone().on_ranks(split.accumulating(settings.accumulate));
             let (gpu, spec) = (device::gpu(), ModelSpec::from(config));
             let mut trainer = model::trainer_of(&gpu, &spec, settings.clone(), dataset, shape, &weights).await.unwrap();
             trainer.connect(Box::new(mailbox));

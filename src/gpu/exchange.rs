@@ -62,7 +62,7 @@ pub(super) struct Exchange {
 impl Exchange {
     /// No way to anywhere. A step has one batch.
     pub fn new() -> Self {
-        Exchange { transport: None, batch: BatchOfStep { is_first: true, is_last: true } }
+        Exchange { transport: None, batch: BatchOfStep::ALONE }
     }
 
     /// Sets the way to other ranks.

@@ -255,6 +255,14 @@ impl Executor {
         self.load_inputs(batch, LabelledTiles::all(self.program().tokens()));
     }
 
+    /// Writes what the first layers read of the step's next batch, if they begin with it while this rank waits for others.
+    ///
+    /// # Panics
+    /// As [`Program::next_inputs`] does.
+    pub fn load_next_batch(&self, batch: &Batch) {
+        self.program().next_inputs(batch).iter().for_each(|(id, bytes)| self.write(*id, bytes));
+    }
+
     fn load_inputs(&mut self, batch: &Batch, tiles: LabelledTiles) {
         self.bound.set_tiles(tiles);
         for (id, bytes) in self.program().inputs(batch) {
@@ -283,6 +291,9 @@ impl Executor {
         let limit = self.throttle.dispatch_limit();
         let mut instances = (numbers.start + 1..).zip(program.instances(numbers.clone())).peekable();
         while let Some((number, instance)) = instances.next() {
+            if !program.blocks[instance.block].batches.include(self.exchange.batch) {
+                continue;
+            }
             let op = program.op(instance.block, instance.node);
             if !op.has_kernel() {
                 self.run_apart(*op, Before { instances: &todo, limit }, instance.chunk).await?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::ceilings::Ceilings;
 use super::launches::{BlockLaunches, Launch};
 use super::tuning::Tuning;
-use crate::step::{Block, ChunkOrder, Node, OpKind, Program};
+use crate::step::{BatchOfStep, Block, ChunkOrder, Node, OpKind, Program};
 
 /// What a device does while it runs a step's kernels. A dispatch takes at least as long as starting it, and after that as long as the slowest
 /// of three: its longest workgroup, its arithmetic on the whole device, and its memory traffic.
@@ -79,9 +79,10 @@ impl Predictor {
         Predictor { speed, tuning, known: HashMap::new() }
     }
 
-    /// The predicted time of a step in seconds.
+    /// The predicted time of a step on one batch in seconds.
     pub fn step_seconds(&mut self, program: &Program) -> f64 {
-        program.blocks.iter().map(|block| self.block_seconds(program, block)).sum()
+        let blocks = program.blocks.iter().filter(|block| block.batches.include(BatchOfStep::ALONE));
+        blocks.map(|block| self.block_seconds(program, block)).sum()
     }
 
     /// The predicted time of all chunks of a block in seconds.

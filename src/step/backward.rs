@@ -10,6 +10,7 @@ use super::builder::Builder;
 use super::chunk::ChunkOrder;
 use super::exchange;
 use super::forward::{self, Activations, ForwardState, KeysValues, LayerInput, LoraIntermediates, NormInput, Widths};
+use super::message::Batches;
 use super::ops::{
     AttentionKeyValueGrad, AttentionQueryGrad, BiasGrad, EmbeddingGrad, GluGrad, LinearGrad, LinearWeightGrad, NormGroups, RmsNormGrad,
     RmsNormWeightGrad, Zero,
@@ -18,27 +19,36 @@ use super::program::{ParameterSlice, Pass};
 use super::tensor::{Rows, TensorId, TensorKind};
 use crate::model::{Projection, Role};
 
+/// Groups of layers whose keys and values have been recomputed, from the last on, each with the input of its first layer.
+pub(super) struct Prepared(VecDeque<(LayerInput, Vec<KeyValueGradients>)>);
+
+/// Prepares as many groups of layers as there are ranks behind this one. Where the batch lies on several ranks, each waits for the one behind
+/// it, which sees its keys. So that this one need not wait in turn, they are always as many groups ahead.
+pub(super) fn prepare_ahead(b: &mut Builder, state: &ForwardState) -> Prepared {
+    let groups: Vec<Range<u32>> = b.layer_groups().into_iter().rev().take(groups_ahead(b)).collect();
+    b.for_batches(Batches::Learned, |b| {
+        let prepare = |group: &Range<u32>| prepare(b, Pass::Loss, group, state.inputs[group.start as usize]);
+        Prepared(groups.iter().map(prepare).collect())
+    })
+}
+
+fn groups_ahead(b: &Builder) -> usize {
+    b.program.batch.split().map_or(0, |split| split.followers() as usize)
+}
+
 /// Appends the backward pass. `state.hidden` holds the gradient of the last hidden state when it starts.
-///
-/// Where the batch lies on several ranks, each waits for the one behind it, which sees its keys. So that this one need not wait in turn, they
-/// prepare as many groups ahead as there are ranks behind them.
-pub fn write(b: &mut Builder, state: ForwardState) {
-    let d_hidden = state.hidden;
+pub(super) fn write(b: &mut Builder, state: &ForwardState, Prepared(mut prepared): Prepared) {
     exchange::return_tied_head(b);
     let groups: Vec<Range<u32>> = b.layer_groups().into_iter().rev().collect();
-    let ahead = b.program.batch.split().map_or(0, |split| (split.ranks() - 1 - split.rank()) as usize);
-    let mut prepared = VecDeque::new();
-    for slot in 0..groups.len() + ahead {
-        if let Some(group) = groups.get(slot) {
-            let input = state.inputs[group.start as usize];
-            prepared.push_back((input, prepare(b, group, input)));
+    let ahead = groups_ahead(b);
+    for (number, group) in groups.iter().enumerate() {
+        if let Some(next) = groups.get(number + ahead) {
+            prepared.push_back(prepare(b, Pass::Backward, next, state.inputs[next.start as usize]));
         }
-        if let Some(group) = slot.checked_sub(ahead).and_then(|done| groups.get(done)) {
-            let (input, gradients) = prepared.pop_front().expect("it was prepared in this slot or before");
-            group_backward(b, group, input, &gradients, d_hidden);
-        }
+        let (input, gradients) = prepared.pop_front().expect("it was prepared in this slot or before");
+        group_backward(b, group, input, &gradients, state.hidden);
     }
-    embedding_backward(b, d_hidden);
+    embedding_backward(b, state.hidden);
 }
 
 fn embedding_backward(b: &mut Builder, d_hidden: TensorId) {
@@ -83,7 +93,7 @@ impl KeyValueGradients {
 
 /// Prepares the backward pass of a group of layers: keys and values are recomputed for all tokens, except in a layer on its own with a
 /// sliding window.
-fn prepare(b: &mut Builder, group: &Range<u32>, input: LayerInput) -> Vec<KeyValueGradients> {
+fn prepare(b: &mut Builder, pass: Pass, group: &Range<u32>, input: LayerInput) -> (LayerInput, Vec<KeyValueGradients>) {
     let (chunk, is_on_its_own) = (b.chunk(), group.len() == 1);
     let new = |b: &mut Builder| {
         let rows = if is_on_its_own { b.key_rows() } else { b.ring() };
@@ -91,17 +101,17 @@ fn prepare(b: &mut Builder, group: &Range<u32>, input: LayerInput) -> Vec<KeyVal
     };
     let gradients: Vec<KeyValueGradients> = group.clone().map(|layer| b.in_layer(layer, new)).collect();
     if b.is_split() {
-        prepare_on_ranks(b, group, input);
+        prepare_on_ranks(b, pass, group, input);
     } else if !has_ring_of_keys(&gradients, chunk) {
         let order = ChunkOrder::Ascending(chunk);
-        b.block_of(group, Pass::Backward, "recompute keys and values", order, |b| recompute_keys_values(b, group, input));
+        b.block_of(group, pass, "recompute keys and values", order, |b| recompute_keys_values(b, group, input));
     }
-    gradients
+    (input, gradients)
 }
 
 /// The same where the batch lies on several ranks: layer by layer, since the next layer's keys follow from queries that see those of earlier
 /// ranks. Between layers of a group one tensor holds the inputs of all tokens of this rank.
-fn prepare_on_ranks(b: &mut Builder, group: &Range<u32>, input: LayerInput) {
+fn prepare_on_ranks(b: &mut Builder, pass: Pass, group: &Range<u32>, input: LayerInput) {
     // Those that were kept were exchanged in the forward pass.
     let is_missing = |b: &mut Builder, layer: u32| !b.in_layer(layer, |b| b.keeps_keys_values());
     let Some(last) = group.clone().rev().find(|&layer| is_missing(b, layer)) else { return };
@@ -110,7 +120,7 @@ fn prepare_on_ranks(b: &mut Builder, group: &Range<u32>, input: LayerInput) {
     let mut between = None;
     for layer in group.start..=last {
         b.in_layer(layer, |b| {
-            b.block(Pass::Backward, "recompute keys and values", order, |b| {
+            b.block(pass, "recompute keys and values", order, |b| {
                 b.recompute(|b| {
                     let x = forward::chunk_input(b, input);
                     forward::keys_values(b, x);
@@ -118,13 +128,13 @@ fn prepare_on_ranks(b: &mut Builder, group: &Range<u32>, input: LayerInput) {
             });
             if !b.keeps_keys_values() {
                 let keys_values = b.keys_values_left();
-                exchange::keys_values(b, Pass::Backward, layer, keys_values);
+                exchange::keys_values(b, pass, layer, keys_values, true);
             }
             if layer < last {
                 let width = Widths::of(b.config()).hidden;
                 let new = || b.activation_tensor("output", TensorKind::LayerInputs, Rows::Tokens, width);
                 let out = *between.get_or_insert_with(new);
-                b.block(Pass::Backward, "recompute layer inputs", order, |b| {
+                b.block(pass, "recompute layer inputs", order, |b| {
                     b.recompute(|b| {
                         let x = forward::chunk_input(b, input);
                         layer_forward(b, x, out);

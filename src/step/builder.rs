@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use super::batch::BatchShape;
 use super::chunk::ChunkOrder;
+use super::message::Batches;
 use super::objective::Objective;
 use super::ops::{Op, RowSlice};
-use super::program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program, SampleBindings};
+use super::program::{Bindings, Block, Lookahead, NextBindings, Node, PairBindings, ParameterSlice, Pass, Program, SampleBindings};
 use super::recompute::Recompute;
 use super::saved_activations::SavedActivation;
 use super::share::Share;
@@ -33,6 +34,8 @@ pub struct Builder {
     labelled_only: bool,
     /// The tokens at hand, if they are not those of the batch.
     apart: Option<TokenTensors>,
+    /// The batches of a step for which the next blocks run.
+    batches: Batches,
     /// What logits are divided by.
     pub(super) temperature: f64,
 }
@@ -84,6 +87,7 @@ impl Builder {
             has_loss: false,
             labelled_only: false,
             apart: None,
+            batches: Batches::All,
             temperature: 1.0,
         };
         builder.program.slices = builder.program.parameters.iter().map(|(_, parameter)| builder.slices_of(parameter)).collect();
@@ -282,6 +286,21 @@ impl Builder {
         result
     }
 
+    /// Makes the blocks that `write` appends run for some batches of a step.
+    pub(super) fn for_batches<T>(&mut self, batches: Batches, write: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.batches, batches);
+        let result = write(self);
+        self.batches = outer;
+        result
+    }
+
+    /// Adds the tensors of the step's next batch that its first layers read.
+    pub(super) fn add_next_batch(&mut self) {
+        let tokens = self.tokens();
+        let mut add = |name| self.push_tensor(Tensor::new(name, TensorKind::Batch, (Rows::Tokens, tokens), 1, Element::U32, Storage::Own));
+        self.program.bindings.next = Some(NextBindings { input_ids: add("next.input_ids"), segment_start: add("next.segment_start") });
+    }
+
     fn saves(&self, saved_as: SavedActivation) -> bool {
         let is_for_backward = self.apart.is_none() && self.layer() >= self.lowest_trainable_layer;
         is_for_backward && self.program.strategy.saves(saved_as, self.layer(), self.config().num_hidden_layers)
@@ -302,7 +321,7 @@ impl Builder {
     /// The keys and values of the current layer, which an earlier block left.
     pub(super) fn keys_values_left(&self) -> [TensorId; 2] {
         ["k", "v"].map(|name| {
-            let left = self.recompute.left(&format!("layers.{}.{name}", self.layer()));
+            let left = self.recompute.left(&self.name_of(name));
             left.expect("a block before has left keys and values")
         })
     }
@@ -310,7 +329,7 @@ impl Builder {
     /// Lets go of the keys and values of the current layer, unless the backward pass still needs them.
     pub(super) fn let_go_of_keys_values(&mut self) {
         if !self.keeps_keys_values() {
-            ["k", "v", "k.rstd"].into_iter().for_each(|name| self.recompute.forget(&format!("layers.{}.{name}", self.layer())));
+            ["k", "v", "k.rstd"].into_iter().for_each(|name| self.recompute.forget(&self.name_of(name)));
         }
     }
 
@@ -372,7 +391,7 @@ impl Builder {
         (name, rows, cols, element): (&str, Rows, u32, Element),
     ) -> TensorId {
         let is_of_chunk = rows == Rows::Chunk;
-        let full_name = format!("layers.{}.{name}", self.layer());
+        let full_name = self.name_of(name);
         if let Some(id) = self.recompute.find(&full_name).filter(|_| !is_of_chunk) {
             return id;
         }
@@ -381,6 +400,12 @@ impl Builder {
         let outlives_the_block = is_kept || self.recompute.is_on();
         self.recompute.note(id, (outlives_the_block && !is_of_chunk).then_some(full_name));
         id
+    }
+
+    /// The name under which blocks find a tensor of the current layer again. Those of other tokens than the batch's are others.
+    fn name_of(&self, name: &str) -> String {
+        let apart = if self.apart.is_some() { "apart." } else { "" };
+        format!("layers.{}.{apart}{name}", self.layer())
     }
 
     /// Adds an f32 tensor in the arena. The current layer is prefixed to its name.
@@ -466,6 +491,7 @@ impl Builder {
             layers: layers.clone(),
             title,
             chunk_order,
+            batches: self.batches,
             lookahead: Lookahead::default(),
             nodes: Vec::new(),
         });
@@ -622,5 +648,6 @@ fn batch_tensors(config: &Config, batch: &BatchShape, tensors: &mut Vec<Tensor>)
         read_back: fixed("read_back", 1, 4, Element::F32, Storage::ReadBack),
         staging: Vec::new(),
         exchange: None,
+        next: None,
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 
 use super::chunk::{Chunk, ChunkOrder};
+use super::message::BatchOfStep;
 use super::ops::{Op, Operand};
 use super::program::{Block, Pass, Program};
 use super::tensor::Rows;
@@ -41,10 +42,11 @@ impl Program {
         Cost { flops: self.flops(op, chunk), bytes: op.operands().into_iter().map(bytes).sum() }
     }
 
-    /// The cost of a whole step, without that of sampling what it learns from.
+    /// The cost of a whole step on one batch, without that of sampling what it learns from.
     pub fn step_cost(&self) -> Cost {
         let mut sum = Cost::default();
-        self.blocks.iter().filter(|block| Pass::STEP.contains(&block.pass)).for_each(|block| sum += self.block_cost(block));
+        let is_run = |block: &&Block| Pass::STEP.contains(&block.pass) && block.batches.include(BatchOfStep::ALONE);
+        self.blocks.iter().filter(is_run).for_each(|block| sum += self.block_cost(block));
         sum
     }
 

@@ -8,57 +8,12 @@ use std::ops::Range;
 
 use super::builder::Builder;
 use super::chunk::ChunkOrder;
+use super::message::{Batches, Message};
 use super::ops::{Receive, Send};
 use super::program::Pass;
 use super::split::Split;
 use super::tensor::TensorId;
 use crate::model::{ParameterId, Role};
-
-/// Some rows of a tensor, on their way between two ranks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The rank that sends them, or receives them.
-    pub rank: u32,
-    /// The first row.
-    pub first_row: u32,
-    /// The number of rows.
-    pub rows: u32,
-    /// What it is: sender and receiver agree on it.
-    pub tag: u32,
-    /// The batches of a step for which it is sent.
-    pub batches: Batches,
-}
-
-/// Batches of a step with accumulated gradients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Batches {
-    /// All.
-    All,
-    /// All but the first, whose sums begin at zero.
-    ButFirst,
-    /// All but the last, whose sums are complete.
-    ButLast,
-}
-
-/// The place of a batch in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchOfStep {
-    /// Is it the first?
-    pub is_first: bool,
-    /// Is it the last?
-    pub is_last: bool,
-}
-
-impl Batches {
-    /// Is a batch at that place among them?
-    pub fn include(self, batch: BatchOfStep) -> bool {
-        match self {
-            Batches::All => true,
-            Batches::ButFirst => !batch.is_first,
-            Batches::ButLast => !batch.is_last,
-        }
-    }
-}
 
 /// What a message is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,8 +79,9 @@ fn exchange(b: &mut Builder, pass: Pass, title: &'static str, write: impl FnOnce
 }
 
 /// Keys and values of a layer: those of earlier tokens come from the rank before, and go on to the next with those of this rank.
-pub(super) fn keys_values(b: &mut Builder, pass: Pass, layer: u32, keys_values: [TensorId; 2]) {
-    let about = if pass == Pass::Forward { About::ForwardKeysValues } else { About::BackwardKeysValues };
+/// `is_again` says whether they were exchanged before, in the forward pass.
+pub(super) fn keys_values(b: &mut Builder, pass: Pass, layer: u32, keys_values: [TensorId; 2], is_again: bool) {
+    let about = if is_again { About::BackwardKeysValues } else { About::ForwardKeysValues };
     let window = b.config().window(layer);
     exchange(b, pass, "exchange keys and values", |b, split| {
         pass_up(b, split, |end: u32| {

@@ -1,7 +1,7 @@
 //! The host's inputs of a program: the tensors of a batch, and constants.
 
 use super::batch::{Batch, BatchShape};
-use super::program::Program;
+use super::program::{NextBindings, Program};
 use super::tensor::{TOKEN_TILE, TensorId};
 use crate::model::Rope;
 
@@ -42,6 +42,18 @@ impl Program {
             inputs.extend(samples.ref_log_probs.map(|id| (id, floats(&batch.ref_log_probs))));
         }
         inputs
+    }
+
+    /// The same of the step's next batch, of which only the first layers run.
+    ///
+    /// # Panics
+    /// If the batch does not have as many tokens as the program.
+    pub fn next_inputs(&self, batch: &Batch) -> Vec<(TensorId, Vec<u8>)> {
+        assert_eq!(batch.shape.tokens(), self.tokens(), "tokens of the next batch");
+        let bytes = |values: &[u32]| bytemuck::cast_slice(values).to_vec();
+        let inputs =
+            |next: NextBindings| [(next.input_ids, bytes(&batch.input_ids)), (next.segment_start, bytes(&batch.shape.segment_starts()))];
+        self.bindings.next.into_iter().flat_map(inputs).collect()
     }
 
     /// The contents of the constant tensors, as little-endian bytes, to be written once after allocation.

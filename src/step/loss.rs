@@ -16,7 +16,9 @@ use crate::model::Role;
 /// The logits have at most C' rows (a logits chunk) and as many columns as the strategy's range of the vocabulary. The batch's
 /// `loss_weight` defines the objective: −∂loss/∂log_prob of every token. For cross-entropy that is 1 / (labels of the whole batch), and the
 /// host knows it. Other objectives compute it of all log-probabilities, for which the head runs once before.
-pub fn write(b: &mut Builder, hidden: TensorId) {
+///
+/// `meanwhile` appends what a rank does before it waits for the loss heads of later ranks. Returns what that returns.
+pub fn write<T>(b: &mut Builder, hidden: TensorId, meanwhile: impl FnOnce(&mut Builder) -> T) -> T {
     if b.program.objective != Objective::CrossEntropy {
         write_log_probs(b, hidden);
         exchange::log_probs_to_all(b);
@@ -27,6 +29,7 @@ pub fn write(b: &mut Builder, hidden: TensorId) {
         });
     }
     let chunk = b.program.strategy.logits_chunk(b.share().tokens());
+    let done_meanwhile = meanwhile(b);
     exchange::begin_head(b);
     b.block(Pass::Loss, "loss", ChunkOrder::Descending(chunk), |b| b.for_labels(|b| head(b, hidden)));
     exchange::end_head(b);
@@ -35,6 +38,7 @@ pub fn write(b: &mut Builder, hidden: TensorId) {
         let Bindings { log_probs, loss_weight, metrics, .. } = b.program.bindings;
         b.block(Pass::Loss, "loss sum", ChunkOrder::Whole, |b| b.push(Loss { log_probs, loss_weight, metrics }));
     }
+    done_meanwhile
 }
 
 fn dpo(b: &mut Builder, settings: DpoSettings) {

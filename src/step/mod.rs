@@ -26,6 +26,7 @@ mod execution_order;
 mod inputs;
 mod labelled_tiles;
 mod memory_layout;
+mod message;
 mod packing;
 mod pieces;
 mod plan;
@@ -46,14 +47,17 @@ pub use borders::borders;
 pub use builder::Builder;
 pub use chunk::{Chunk, ChunkOrder};
 pub use cost::Cost;
-pub use exchange::{BatchOfStep, Batches, MOMENT_REQUESTS, MOMENTS, Message};
+pub use exchange::{MOMENT_REQUESTS, MOMENTS};
 pub use execution_order::{Granularity, OpInstance};
 pub use labelled_tiles::LabelledTiles;
 pub use memory_layout::{Allocation, Buffer, ProgramPoint};
+pub use message::{BatchOfStep, Batches, Message};
 pub use objective::{DpoLossType, DpoSettings, GrpoLossType, GrpoSettings, ImportanceSamplingLevel, Objective, SampleMean};
 pub use ops::{NormGroups, Op, OpKind, RowSlice, VocabRange};
 pub use plan::{Limits, LiveTensor, Plan};
-pub use program::{Bindings, Block, Lookahead, Node, PairBindings, ParameterSlice, Pass, Program, RollOutBindings, SampleBindings};
+pub use program::{
+    Bindings, Block, Lookahead, NextBindings, Node, PairBindings, ParameterSlice, Pass, Program, RollOutBindings, SampleBindings,
+};
 pub use saved_activations::{SavedActivation, SavedActivations};
 pub use share::Share;
 pub use split::Split;

@@ -6,6 +6,7 @@ use std::ops::{Range, RangeInclusive};
 
 use super::batch::BatchShape;
 use super::chunk::{Chunk, ChunkOrder};
+use super::message::Batches;
 use super::objective::Objective;
 use super::ops::{Op, OpKind, Operand, RowSlice, Sizes};
 use super::sampling::RollOutShape;
@@ -85,6 +86,8 @@ pub struct Block {
     pub title: &'static str,
     /// The order in which it goes through the chunks.
     pub chunk_order: ChunkOrder,
+    /// The batches of a step for which it runs.
+    pub batches: Batches,
     /// The operations that run ahead.
     pub lookahead: Lookahead,
     /// The operations for every chunk.
@@ -133,6 +136,17 @@ pub struct Bindings {
     pub staging: Vec<TensorId>,
     /// A staging buffer for what goes to other ranks, if there are any.
     pub exchange: Option<TensorId>,
+    /// The next batch of the step, if its forward pass begins while this one waits for other ranks.
+    pub next: Option<NextBindings>,
+}
+
+/// What the first layers are told of the next batch of the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextBindings {
+    /// Token ids (N).
+    pub input_ids: TensorId,
+    /// The first token of each token's sequence (N).
+    pub segment_start: TensorId,
 }
 
 /// Tensors of an objective of P pairs of sequences.

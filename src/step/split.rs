@@ -9,6 +9,8 @@ pub struct Split {
     rank: u32,
     /// The first token of each rank, and the end of the last.
     borders: Vec<u32>,
+    /// Does a step accumulate the gradients of several batches?
+    accumulates: bool,
 }
 
 impl Split {
@@ -21,7 +23,23 @@ impl Split {
         let [starts @ .., _] = &borders[..] else { panic!("a split without borders") };
         let are_whole_tiles = starts.first() == Some(&0) && starts.iter().all(|start| start.is_multiple_of(TOKEN_TILE));
         assert!(is_ascending && are_whole_tiles && (rank as usize) < starts.len(), "rank {rank} of a batch split at {borders:?}");
-        Split { rank, borders }
+        Split { rank, borders, accumulates: false }
+    }
+
+    /// The same for steps that accumulate the gradients of so many batches.
+    #[must_use]
+    pub fn accumulating(self, batches: u32) -> Split {
+        Split { accumulates: batches > 1, ..self }
+    }
+
+    /// Does a step accumulate the gradients of several batches?
+    pub fn accumulates(&self) -> bool {
+        self.accumulates
+    }
+
+    /// The number of ranks behind this one, which hold later tokens.
+    pub fn followers(&self) -> u32 {
+        self.ranks() - 1 - self.rank
     }
 
     /// The number of this rank, from 0.

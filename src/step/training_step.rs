@@ -73,8 +73,9 @@ fn gradients(b: &mut Builder) {
     b.add_loss();
     clear(b);
     let state = forward::write(b);
-    loss::write(b, state.hidden);
-    backward::write(b, state);
+    let (prepared, taken_over) = loss::write(b, state.hidden, |b| (backward::prepare_ahead(b, &state), forward::write_ahead(b, &state)));
+    backward::write(b, &state, prepared);
+    forward::take_over(b, taken_over);
 }
 
 fn clear(b: &mut Builder) {

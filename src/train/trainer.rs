@@ -341,8 +341,7 @@ impl Trainer {
         let answers = self.learns_from_answers(steps_before).then_some(0.0);
         let mut batches = VecDeque::from(batches);
         let first = batches.pop_front().expect("a step has a batch");
-        self.load(&first, in_full);
-        self.executor.set_batch_of_step(BatchOfStep { is_first: true, is_last: batches.is_empty() });
+        self.load_with_next(&first, &batches, in_full);
         let (pairs, samples, lengths) = (Vec::new(), Vec::new(), first.shape.lengths().to_vec());
         Ok(StepInProgress { started, tokens, batches, lengths, next: 0, pairs, samples, answers, in_full, flops_left_out })
     }
@@ -360,6 +359,14 @@ impl Trainer {
     fn flops_left_out(&self, batches: &[Batch]) -> f64 {
         let left_out: u64 = batches.iter().map(|batch| self.executor.program().flops_left_out(&LabelledTiles::of(batch))).sum();
         left_out as f64 / (self.flops * batches.len() as u64) as f64
+    }
+
+    /// Loads a batch of a step. `left` are those that follow.
+    fn load_with_next(&mut self, batch: &Batch, left: &VecDeque<Batch>, in_full: bool) {
+        self.load(batch, in_full);
+        let (all, left_count) = (self.settings.accumulate, left.len() as u32);
+        self.executor.set_batch_of_step(BatchOfStep::of(all - 1 - left_count, all));
+        left.front().iter().for_each(|next| self.executor.load_next_batch(next));
     }
 
     fn load(&mut self, batch: &Batch, in_full: bool) {
@@ -381,8 +388,7 @@ impl Trainer {
         self.note_weights(self.settings.accumulate as usize - 1 - in_progress.batches.len()).await?;
         match in_progress.batches.pop_front() {
             Some(batch) => {
-                self.load(&batch, in_progress.in_full);
-                self.executor.set_batch_of_step(BatchOfStep { is_first: false, is_last: in_progress.batches.is_empty() });
+                self.load_with_next(&batch, &in_progress.batches, in_progress.in_full);
                 in_progress.lengths = batch.shape.lengths().to_vec();
                 in_progress.next = self.executor.program().span(Pass::Forward..=Pass::Forward).start;
             }
@@ -473,7 +479,7 @@ impl Trainer {
         let mut found = HeldOutPairs::default();
         for HeldOut { batch, answers } in &self.validation {
             self.executor.load_batch(&batch.clone().averaged_over(count));
-            self.executor.set_batch_of_step(BatchOfStep { is_first: true, is_last: true });
+            self.executor.set_batch_of_step(BatchOfStep::VALIDATED);
             self.executor.run(Pass::Clear..=Pass::Loss).await?;
             loss += f64::from(self.executor.metrics().await?[metrics::LOSS]);
             let log_probs: Vec<f32> = bytemuck::pod_collect_to_vec(&self.executor.read(self.executor.program().bindings.log_probs).await?);

@@ -69,7 +69,7 @@ impl Question {
             return (shapes.into_iter().map(|shape| speed.step_seconds(&program(shape))).sum(), Vec::new());
         }
         let plans: Vec<Plan> = shapes.into_iter().map(|shape| without_limits(program(shape))).collect();
-        let (costs, seconds) = predict_ranks(&plans, speed, network);
+        let (costs, seconds) = predict_ranks(&plans, 1, speed, network);
         (seconds, costs)
     }
 
@@ -85,7 +85,7 @@ impl Question {
     fn shapes(&self, tokens: u32) -> Vec<BatchShape> {
         let shape = BatchShape::uniform(self.sequences, tokens);
         let machines = self.machines.min(shape.tokens().div_ceil(TOKEN_TILE));
-        shapes_of_ranks(&self.spec, &shape, machines, &[]).expect("each machine has a tile")
+        shapes_of_ranks(&self.spec, &shape, 1, machines, &[]).expect("each machine has a tile")
     }
 
     /// The frontier of bytes and time for sequences of that length.

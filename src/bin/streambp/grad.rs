@@ -132,7 +132,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     refuse_reference(arguments.reference.as_deref(), objective)?;
     refuse_second(arguments.reference.as_deref(), given.ref_log_probs.is_some())?;
     let gpu = session.open().await?;
-    let shape = session.ranks.split(&spec, given.batch.shape.clone(), &arguments.ranks)?;
+    let shape = session.ranks.split(&spec, given.batch.shape.clone(), 1, &arguments.ranks)?;
     let strategy = session.ranks.same(session.strategy(&arguments.strategy, objective, &spec, &shape, None, &gpu)).await?;
     let plan = Plan::new(Program::gradients_for(objective, &spec, shape, strategy), gpu.limits())?;
     session.check(&gpu).await?;

@@ -43,6 +43,9 @@ pub struct PlannedRanks {
     /// Milliseconds that a message takes at least
     #[arg(long, value_name = "MS", default_value_t = 0.05)]
     latency: f64,
+    /// Batches whose gradients a step of several processes accumulates: they begin with the next while they wait for each other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    accumulate: u32,
 }
 
 impl PlannedRanks {
@@ -64,10 +67,10 @@ impl PlannedRanks {
         if self.ranks == 1 {
             return Ok(None);
         }
-        let shapes = shapes_of_ranks(spec, shape, self.ranks, &self.shares.token_shares)?;
+        let shapes = shapes_of_ranks(spec, shape, self.accumulate, self.ranks, &self.shares.token_shares)?;
         let plans: Vec<Plan> = shapes.into_iter().map(plan).collect::<Result<_>>()?;
         let network = Network { latency: self.latency / 1e3, bandwidth: self.bandwidth * 1e9 / 8.0 };
-        Ok(Some(predict_ranks(&plans, speed, network)))
+        Ok(Some(predict_ranks(&plans, self.accumulate, speed, network)))
     }
 }
 
@@ -167,16 +170,16 @@ impl Ranks {
         self.world.as_ref().map_or(0, World::local_rank)
     }
 
-    /// The share of a batch that this rank holds.
+    /// The share of a batch that this rank holds, of so many whose gradients a step accumulates.
     ///
     /// # Errors
     /// As [`borders`].
-    pub fn split(&self, spec: &ModelSpec, shape: BatchShape, options: &RankOptions) -> Result<BatchShape> {
+    pub fn split(&self, spec: &ModelSpec, shape: BatchShape, batches: u32, options: &RankOptions) -> Result<BatchShape> {
         if self.count() == 1 && options.shares.token_shares.is_empty() {
             return Ok(shape);
         }
         let borders = borders(spec, &shape, self.count(), &options.shares.token_shares)?;
-        Ok(shape.on_ranks(Split::new(self.rank(), borders)))
+        Ok(shape.on_ranks(Split::new(self.rank(), borders).accumulating(batches)))
     }
 
     /// The way to the other ranks, if there are any.

@@ -321,7 +321,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     }
     let gpu = session.open().await?;
     let whole = settings.batch_shape(&dataset);
-    let shape = ranks.split(&spec, whole.clone(), &arguments.ranks)?;
+    let shape = ranks.split(&spec, whole.clone(), settings.accumulate, &arguments.ranks)?;
     let strategy = ranks.same(arguments.choose_strategy(settings.objective, &spec, &shape, &gpu, session)).await?;
     let plan = plan_within(settings.objective, &spec, &shape, strategy, arguments.budget.unwrap_or(u64::MAX), gpu.limits())?;
     session.check(&gpu).await?;

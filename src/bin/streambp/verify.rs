@@ -87,7 +87,7 @@ pub async fn run(arguments: Arguments, session: Session<'_>) -> Result<ExitCode>
     let shape = batch.planned_shape();
     let strategies = strategies(&arguments.chunks, shape.tokens());
     // On several ranks the first run is still on one, with which the others are compared.
-    let split = session.ranks.split(&spec, shape.clone(), &arguments.ranks)?;
+    let split = session.ranks.split(&spec, shape.clone(), 1, &arguments.ranks)?;
     let shapes = std::iter::once(shape.clone()).chain(std::iter::repeat(split));
     let programs = strategies.iter().zip(shapes).map(|(&strategy, shape)| Program::gradients_for(objective, &spec, shape, strategy));
     let gpu = session.open().await?;

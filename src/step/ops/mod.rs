@@ -27,6 +27,7 @@ macro_rules! for_each_op {
             LinearGrad linear_grad,
             LinearWeightGrad linear_weight_grad,
             BiasGrad bias_grad,
+            CopyRows copy_rows,
             HostCopy host_copy,
             Send send,
             Receive receive,

@@ -1,7 +1,7 @@
 //! Receives rows of a tensor from another rank.
 
 use super::operation::{Operation, Sizes};
-use crate::step::exchange::Message;
+use crate::step::message::Message;
 
 operation! {
     /// Overwrites rows of `out` with what another rank sends, in the device's layout.

@@ -1,7 +1,7 @@
 //! Sends rows of a tensor to another rank.
 
 use super::operation::{Operation, Sizes};
-use crate::step::exchange::Message;
+use crate::step::message::Message;
 
 operation! {
     /// Sends rows of `x` to another rank, in the device's layout. The computation goes on meanwhile.

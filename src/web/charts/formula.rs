@@ -25,7 +25,7 @@ pub fn formula(op: &Op) -> String {
         Op::LinearGrad(op) => format!("d_x[i] {} {}weightᵀ · d_out[i]", assign(op.accumulate), scaled(op.scale)),
         Op::LinearWeightGrad(_) => "d_weight += Σᵢ d_out[i] ⊗ x[i]".to_owned(),
         Op::BiasGrad(_) => "d_bias += Σᵢ d_out[i]".to_owned(),
-        Op::HostCopy(_) | Op::Send(_) | Op::Receive(_) => "out[i] = x[i]".to_owned(),
+        Op::CopyRows(_) | Op::HostCopy(_) | Op::Send(_) | Op::Receive(_) => "out[i] = x[i]".to_owned(),
         Op::Rope(op) => {
             let [minus, plus] = if op.inverse { ["+", "−"] } else { ["−", "+"] };
             format!("a, b = x[i, e], x[i, e + E/2]\nx[i, e] = a · cos {minus} b · sin\nx[i, e + E/2] = b · cos {plus} a · sin")
