@@ -1,11 +1,13 @@
 //! The program on several ranks that `mpirun` starts, in one machine: `cargo xtask test --only mpi`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use safetensors::SafeTensors;
 use streambp::train::load_snapshot;
 
 use crate::command_line::{PROGRAM, directory, run, small_model, text};
@@ -61,6 +63,21 @@ fn gradients_of_a_batch_are_the_same_bits() {
     let report: serde_json::Value = serde_json::from_slice(&on(3, &arguments).stdout).unwrap();
     assert_eq!(report["same_bits"], true);
     assert!(report["runs"].as_array().unwrap().len() > 5);
+}
+
+#[test]
+fn gradients_of_a_file_are_the_same_bits() {
+    let at = directory("mpi-grad");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/long_rope");
+    let batch = fixture.join("batch.safetensors");
+    let gradients = [1, 2].map(|ranks| {
+        let out = at.join(format!("{ranks}.safetensors"));
+        on(ranks, &["grad", "--model", text(&fixture), "--batch", text(&batch), "--out", text(&out)]);
+        let bytes = fs::read(&out).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        tensors.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec())).collect::<BTreeMap<String, Vec<u8>>>()
+    });
+    assert!(gradients[0] == gradients[1] && gradients[0].len() > 10);
 }
 
 /// Kills one of the processes that `mpirun` has started, and waits until all have ended.

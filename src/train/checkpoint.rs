@@ -2,19 +2,21 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
+use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, View};
 
 use super::run_file::{CHECKPOINT, METRICS, RUN, RunFile};
-use super::snapshot::{Kept, fields};
+use super::snapshot::{Fields, Kept, check_run, incomplete, lacks};
 use super::{Snapshot, Trainer};
 use crate::error::{Error, Result};
 use crate::model::directory_writer::{write_atomically, write_atomically_with};
-use crate::model::weights::f32_safetensors;
-use crate::model::{ParameterId, Parameters};
+use crate::model::weights::{f32_safetensors, to_f32};
+use crate::model::{Parameter, ParameterId, Parameters, WeightSource};
 
 /// Saves a run to its directory: how it was started, the lines of what it has done, and its state. The state comes last: what it does not
 /// know of is left out when the run is resumed. Each tensor is read when it is written, so the host holds one at a time. Of several ranks,
@@ -33,8 +35,7 @@ pub fn save_run(directory: &Path, started: &RunFile, metrics: &str, trainer: &mu
 /// Saves the state of a run, which replaces the previous file atomically: that of [`Snapshot::to_bytes`].
 fn save_state(path: &Path, trainer: &mut Trainer) -> Result<()> {
     let parameters = Parameters::new(trainer.spec());
-    let fields = fields(&trainer.run_id(), trainer.steps_done(), trainer.round_to_keep());
-    let fields: HashMap<String, String> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let fields = Fields::write(&trainer.run_id(), trainer.steps_done(), trainer.round_to_keep());
     // The library writes the file tensor by tensor through a trait that cannot return errors, so the first error is stored here.
     let (trainer, failure) = (RefCell::new(trainer), RefCell::new(None));
     let tensors = Kept::ALL.into_iter().flat_map(|kept| parameters.trainable().map(move |(id, parameter)| (kept, id, parameter)));
@@ -83,6 +84,95 @@ impl View for KeptTensor<'_> {
 
     fn data_len(&self) -> usize {
         self.bytes
+    }
+}
+
+/// Resumes a run from its checkpoint, of which the host holds a few rows at a time. Returns a note on each setting that differs and may: the
+/// strategy, which changes no bits, and the schedule.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read; [`Error::Checkpoint`] if it is damaged, or of another run: it names what differs; or if the
+/// device was lost.
+pub async fn resume_run(path: &Path, trainer: &mut Trainer) -> Result<Vec<String>> {
+    let saved = SavedRun::open(path)?;
+    let notes = check_run(&saved.shown, (&saved.fields.run, saved.fields.step), &trainer.run_id())?;
+    let values = Kept::ALL.map(|kept| KeptValues { saved: &saved, kept });
+    trainer.restore_from(saved.fields.step, saved.fields.round.clone(), &values).await?;
+    Ok(notes)
+}
+
+/// A checkpoint whose header was read and checked.
+struct SavedRun {
+    file: File,
+    shown: String,
+    fields: Fields,
+    header: Metadata,
+    /// The offset of the first byte after the header.
+    start: u64,
+}
+
+/// Bytes of the header's length, which precedes the header.
+const PREFIX: u64 = 8;
+
+impl SavedRun {
+    fn open(path: &Path) -> Result<SavedRun> {
+        let shown = path.display().to_string();
+        let io = |e: std::io::Error| Error::io(path, e);
+        let mut file = File::open(path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        let mut read = |bytes: u64| -> Result<Vec<u8>> {
+            let mut read = Vec::new();
+            file.by_ref().take(bytes).read_to_end(&mut read).map_err(io)?;
+            Ok(read)
+        };
+        // A header that is cut off is no JSON.
+        let length = read(PREFIX)?.try_into().map_or(0, u64::from_le_bytes).min(size);
+        let header: Metadata = serde_json::from_slice(&read(length)?).map_err(|e| incomplete(&shown, e))?;
+        let (start, there) = (PREFIX + length, header.data_len() as u64);
+        if size != start + there {
+            return Err(incomplete(&shown, format!("its header speaks of {there} bytes of tensors, and there are {}", size.saturating_sub(start))));
+        }
+        let fields = Fields::read(&shown, &header)?;
+        let saved = SavedRun { file, shown, fields, header, start };
+        saved.check_tensors()?;
+        Ok(saved)
+    }
+
+    /// Checks that all tensors are there.
+    fn check_tensors(&self) -> Result<()> {
+        let parameters = Parameters::new(&self.fields.run.spec);
+        Kept::ALL.into_iter().try_for_each(|kept| {
+            parameters.trainable().try_for_each(|(_, parameter)| {
+                let name = kept.name(parameter);
+                let is_whole =
+                    |info: &&TensorInfo| info.dtype == Dtype::F32 && info.shape.iter().product::<usize>() == parameter.elements();
+                self.header.info(&name).filter(is_whole).map_or_else(|| Err(lacks(&self.shown, &name)), |_| Ok(()))
+            })
+        })
+    }
+
+    /// Some elements of a tensor.
+    fn read(&self, name: &str, elements: Range<u64>) -> Result<Vec<f32>> {
+        let info = self.header.info(name).expect("its tensors were checked");
+        let mut bytes = vec![0; 4 * (elements.end - elements.start) as usize];
+        let mut file = &self.file;
+        let from = self.start + info.data_offsets.0 as u64 + 4 * elements.start;
+        let read = file.seek(SeekFrom::Start(from)).and_then(|_| file.read_exact(&mut bytes));
+        read.map_err(|e| Error::io(Path::new(&self.shown), e))?;
+        Ok(to_f32(Dtype::F32, &bytes).expect("f32 is supported"))
+    }
+}
+
+/// Values or moments in a checkpoint.
+struct KeptValues<'a> {
+    saved: &'a SavedRun,
+    kept: Kept,
+}
+
+impl WeightSource for KeptValues<'_> {
+    async fn rows(&self, parameter: &Parameter, rows: Range<u32>) -> Result<Cow<'_, [f32]>> {
+        let [from, to] = [rows.start, rows.end].map(|row| u64::from(row) * u64::from(parameter.cols.size()));
+        self.saved.read(&self.kept.name(parameter), from..to).map(Cow::Owned)
     }
 }
 

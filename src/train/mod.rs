@@ -42,7 +42,7 @@ pub use accuracy::{AccuracyAtDistance, Answer};
 pub use attention::AttentionPattern;
 pub use batch_file::{SampledBatch, read_batch, read_pairs, read_samples};
 #[cfg(not(target_arch = "wasm32"))]
-pub use checkpoint::{load_snapshot, save_run, tensors_to_file};
+pub use checkpoint::{load_snapshot, resume_run, save_run, tensors_to_file};
 pub use chunk_length::{AutoChunk, ChunkBound, ChunkLength, auto_chunk, auto_chunk_needs_speed};
 pub use dataset::{Dataset, HeldOut};
 pub use error_by_operation::{ALL_OPERATIONS, GradientError, OperationError, errors_by_operation};

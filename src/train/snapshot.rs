@@ -1,6 +1,10 @@
 //! Snapshots: the state from which a run can be resumed.
 
+use std::collections::HashMap;
+use std::fmt::Display;
+
 use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
 use serde_json::{Map, Value};
 
 use super::{Round, Settings};
@@ -61,14 +65,59 @@ impl Kept {
     }
 }
 
-/// The text fields of a file.
-pub(super) fn fields(run: &RunId, step: u64, round: Option<&Round>) -> Vec<(&'static str, String)> {
-    let run = serde_json::to_string(run).expect("a run can be written as JSON");
-    let round = round.map(|round| serde_json::to_string(round).expect("it is plain data"));
-    [("run", Some(run)), ("step", Some(step.to_string())), (ROUND, round)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+/// What a file says of a run in its text fields.
+pub(super) struct Fields {
+    pub run: RunId,
+    pub step: u64,
+    pub round: Option<Round>,
+}
+
+impl Fields {
+    /// The fields, by their names.
+    pub fn write(run: &RunId, step: u64, round: Option<&Round>) -> HashMap<String, String> {
+        let run = serde_json::to_string(run).expect("a run can be written as JSON");
+        let round = round.map(|round| serde_json::to_string(round).expect("it is plain data"));
+        let all = [("run", Some(run)), ("step", Some(step.to_string())), (ROUND, round)];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// Reads them from a file's header. `path` is for error messages.
+    pub fn read(path: &str, header: &Metadata) -> Result<Fields> {
+        let broken = |problem: String| Error::Checkpoint { path: path.to_owned(), problem };
+        let if_any = |name: &str| header.metadata().as_ref().and_then(|fields| fields.get(name));
+        let field =
+            |name: &str| if_any(name).ok_or_else(|| broken(format!("has no field \"{name}\", so it was not written by a training run")));
+        let run = read_run(field("run")?).map_err(|e| broken(format!("names a run that cannot be read ({e})")))?;
+        run.spec.config.validate()?;
+        let round = if_any(ROUND).map(|json| serde_json::from_str(json)).transpose();
+        let round = round.map_err(|e| broken(format!("has completions that cannot be read ({e})")))?;
+        let step = field("step")?.parse().map_err(|_| broken("names no valid step".to_owned()))?;
+        Ok(Fields { run, step, round })
+    }
+}
+
+/// Checks that a run may resume from what another one has left after that step. Returns a note on each setting that differs and may.
+pub(super) fn check_run(path: &str, (before, step): (&RunId, u64), run: &RunId) -> Result<Vec<String>> {
+    let refuse = |problem: String| Err(Error::Checkpoint { path: path.to_owned(), problem });
+    let (changes, allowed) = changes(before, run);
+    if !changes.is_empty() {
+        return refuse(format!("is of a run with {}; give the same, or start another run in another directory", changes.join(" and ")));
+    }
+    if step > run.settings.steps {
+        return refuse(format!("is of step {step}, after the {} steps of this run; give more steps", run.settings.steps));
+    }
+    Ok(allowed)
+}
+
+/// A file that was cut off, or is of another kind.
+pub(super) fn incomplete(path: &str, problem: impl Display) -> Error {
+    let problem = format!("is no complete safetensors file ({problem}); start without --resume");
+    Error::Checkpoint { path: path.to_owned(), problem }
+}
+
+/// A file without one of its tensors.
+pub(super) fn lacks(path: &str, name: &str) -> Error {
+    Error::Checkpoint { path: path.to_owned(), problem: format!("lacks the tensor {name}, or has it in another shape") }
 }
 
 impl Snapshot {
@@ -79,8 +128,8 @@ impl Snapshot {
         let tensors = Kept::ALL.iter().zip(sets).flat_map(|(kept, set)| {
             parameters.trainable().map(move |(_, p)| (kept.name(p), p.shape(), set.get(&p.name))).collect::<Vec<_>>()
         });
-        let fields = fields(&self.run, self.step, self.round.as_ref());
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let fields = Fields::write(&self.run, self.step, self.round.as_ref());
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         f32_safetensors(tensors, &fields)
     }
 
@@ -89,24 +138,14 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Checkpoint`] if the file is damaged, or not a snapshot; [`Error::Config`] if its model is invalid.
     pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self> {
-        let broken = |problem: String| Error::Checkpoint { path: path.to_owned(), problem };
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|e| broken(format!("is no complete safetensors file ({e}); start without --resume")))?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(format!("has a broken header ({e})")))?;
-        let field = |name: &str| {
-            let found = header.metadata().as_ref().and_then(|m| m.get(name));
-            found.ok_or_else(|| broken(format!("has no field \"{name}\", so it was not written by a training run")))
-        };
-        let run = read_run(field("run")?).map_err(|e| broken(format!("names a run that cannot be read ({e})")))?;
-        run.spec.config.validate()?;
-        let round = header.metadata().as_ref().and_then(|fields| fields.get(ROUND)).map(|json| serde_json::from_str(json)).transpose();
-        let round = round.map_err(|e| broken(format!("has completions that cannot be read ({e})")))?;
-        let step = field("step")?.parse().map_err(|_| broken("names no valid step".to_owned()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| incomplete(path, e))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| incomplete(path, e))?;
+        let Fields { run, step, round } = Fields::read(path, &header)?;
         let parameters = Parameters::new(&run.spec);
         let set = |kept: Kept| -> Result<Weights> {
             let read = |name: String, len: usize| {
                 let values = file.tensor(&name).ok().and_then(|view| as_f32(&view)).filter(|values| values.len() == len);
-                values.ok_or_else(|| broken(format!("lacks the tensor {name}, or has it in another shape")))
+                values.ok_or_else(|| lacks(path, &name))
             };
             let trained = || parameters.trainable().map(|(_, parameter)| parameter);
             let values = trained().map(|p| read(kept.name(p), p.elements())).collect::<Result<Vec<_>>>()?;
@@ -122,15 +161,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Checkpoint`] names what differs and must not.
     pub fn check_run(&self, path: &str, run: &RunId) -> Result<Vec<String>> {
-        let refuse = |problem: String| Err(Error::Checkpoint { path: path.to_owned(), problem });
-        let (changes, allowed) = changes(&self.run, run);
-        if !changes.is_empty() {
-            return refuse(format!("is of a run with {}; give the same, or start another run in another directory", changes.join(" and ")));
-        }
-        if self.step > run.settings.steps {
-            return refuse(format!("is of step {}, after the {} steps of this run; give more steps", self.step, run.settings.steps));
-        }
-        Ok(allowed)
+        check_run(path, (&self.run, self.step), run)
     }
 }
 

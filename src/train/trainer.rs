@@ -600,16 +600,23 @@ impl Trainer {
     /// # Errors
     /// [`Error::DeviceLost`].
     pub async fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let Snapshot { step, weights, moments: [first, second], round, .. } = snapshot;
+        self.restore_from(*step, round.clone(), &[weights, first, second]).await
+    }
+
+    /// Restores the state after a step: values, then first and second moments.
+    pub(super) async fn restore_from(&mut self, step: u64, round: Option<Round>, kept: &[impl WeightSource; 3]) -> Result<()> {
         let program = self.executor.program();
+        let [values, moments @ ..] = kept;
         for (id, parameter) in program.parameters.trainable() {
             let slices = program.slices(id);
-            self.executor.load_slices(parameter, slices, |slice| Some(slice.value), &snapshot.weights).await?;
-            for (which, values) in snapshot.moments.iter().enumerate() {
+            self.executor.load_slices(parameter, slices, |slice| Some(slice.value), values).await?;
+            for (which, values) in moments.iter().enumerate() {
                 self.executor.load_slices(parameter, slices, |slice| slice.moments.map(|moments| moments[which]), values).await?;
             }
         }
-        self.step = snapshot.step;
-        self.round.clone_from(&snapshot.round);
+        self.step = step;
+        self.round = round;
         self.in_progress = None;
         self.prefetched = None;
         Ok(())

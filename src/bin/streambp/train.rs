@@ -13,8 +13,8 @@ use streambp::step::{BatchShape, GrpoSettings, Objective, Strategy};
 use streambp::text::Tokenizer;
 use streambp::train::run_file::{CHECKPOINT, OWN, RunFile, TASK_DISTANCE, VALIDATION_INTERVAL, is_given_text};
 use streambp::train::{
-    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, RollOutSettings, Settings, Task, Trainer, fastest_strategy, load_snapshot,
-    plan_within,
+    AdaptersOff, Dataset, PreferencesTask, ReferenceModel, RollOutSettings, Settings, Task, Trainer, fastest_strategy, plan_within,
+    resume_run,
 };
 
 use crate::options::{
@@ -418,13 +418,10 @@ async fn precompute_ref_log_probs(
 
 /// Resumes from the checkpoint. Returns its step.
 async fn resume(trainer: &mut Trainer, out: &Path) -> Result<u64> {
-    let path = out.join(CHECKPOINT);
-    let snapshot = load_snapshot(&path)?;
-    for note in snapshot.check_run(&path.display().to_string(), &trainer.run_id())? {
-        output::say(format_args!("note: from step {} on, {note}", snapshot.step + 1));
-    }
-    trainer.restore(&snapshot).await?;
-    Ok(snapshot.step)
+    let notes = resume_run(&out.join(CHECKPOINT), trainer).await?;
+    let step = trainer.steps_done();
+    notes.iter().for_each(|note| output::say(format_args!("note: from step {} on, {note}", step + 1)));
+    Ok(step)
 }
 
 fn print_run(model: &str, gpu: &Gpu, trainer: &Trainer) -> Result<()> {
