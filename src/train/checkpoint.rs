@@ -130,7 +130,10 @@ impl SavedRun {
         let header: Metadata = serde_json::from_slice(&read(length)?).map_err(|e| incomplete(&shown, e))?;
         let (start, there) = (PREFIX + length, header.data_len() as u64);
         if size != start + there {
-            return Err(incomplete(&shown, format!("its header speaks of {there} bytes of tensors, and there are {}", size.saturating_sub(start))));
+            return Err(incomplete(
+                &shown,
+                format!("its header speaks of {there} bytes of tensors, and there are {}", size.saturating_sub(start)),
+            ));
         }
         let fields = Fields::read(&shown, &header)?;
         let saved = SavedRun { file, shown, fields, header, start };

@@ -1,7 +1,7 @@
 //! How far each strategy goes: peak bytes over the length of a sequence, where they cross what is allowed, and how that is
 //! drawn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +106,7 @@ const MOST_TOKENS: u32 = 1 << 27;
 impl Line {
     /// Plans as many lengths as it takes. `end` is the longest; without it, the line goes as far as the search went.
     pub fn plan(question: &Question, kind: StrategyKind, end: Option<u32>) -> Line {
-        let mut search = Search { question, kind, known: BTreeMap::new() };
+        let mut search = Search { question, kind, machines: question.largest_machines(kind), known: BTreeMap::new() };
         let longest = search.longest();
         let by_device = !search.at(longest.unwrap_or(0) + 1).1;
         let end = end.unwrap_or_else(|| chart_end(longest));
@@ -161,13 +161,16 @@ fn chart_end(longest: Option<u32>) -> u32 {
 struct Search<'a> {
     question: &'a Question,
     kind: StrategyKind,
+    /// Those of which one needs most.
+    machines: BTreeSet<u32>,
     /// Bytes at a length, and whether the device could hold them.
     known: BTreeMap<u32, (u64, bool)>,
 }
 
 impl Search<'_> {
     fn at(&mut self, tokens: u32) -> (u64, bool) {
-        *self.known.entry(tokens).or_insert_with(|| self.question.peak(self.kind, tokens))
+        let peak = || self.question.peak_on(self.kind, tokens, self.machines.iter().copied());
+        *self.known.entry(tokens).or_insert_with(peak)
     }
 
     fn fits(&mut self, tokens: u32) -> bool {

@@ -1,5 +1,7 @@
 //! What the planner is asked: which model, on which devices, within which budget.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::charts::Part;
@@ -10,6 +12,9 @@ use crate::train::{ChunkLength, FrontierPoint, Network, RankCost, auto_chunk, fr
 
 /// The most machines that are planned: the time of planning grows with their number.
 pub const MOST_MACHINES: u32 = 16;
+
+/// Lengths between which machines are compared.
+const SHOWN_LENGTHS: [u32; 3] = [1 << 11, 1 << 14, 1 << 17];
 
 /// What is planned, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,13 +42,28 @@ pub struct Question {
 impl Question {
     /// The bytes of a step on sequences of that length, and whether the device could hold them: on the machine that needs most.
     pub fn peak(&self, kind: StrategyKind, tokens: u32) -> (u64, bool) {
+        self.peak_on(kind, tokens, 0..self.machines)
+    }
+
+    /// The same, among some of the machines.
+    pub fn peak_on(&self, kind: StrategyKind, tokens: u32, machines: impl IntoIterator<Item = u32>) -> (u64, bool) {
         let shapes = self.shapes(tokens);
         let strategy = self.strategy(kind, &shapes[0]);
-        let peaks = shapes.into_iter().map(|shape| self.peak_of(shape, strategy));
+        let there = machines.into_iter().filter_map(|machine| shapes.get(machine as usize));
+        let peaks = there.map(|shape| self.peak_of(shape, strategy));
         peaks.fold((0, true), |(most, all), (bytes, is_possible)| (most.max(bytes), all && is_possible))
     }
 
-    fn peak_of(&self, shape: BatchShape, strategy: Strategy) -> (u64, bool) {
+    /// Machines of which one needs most, whatever the length: to plan all for every length would take long. The first holds the most tokens, the
+    /// last sees the most keys, and in short sequences one between them may hold the most moments.
+    pub fn largest_machines(&self, kind: StrategyKind) -> BTreeSet<u32> {
+        let ends = [0, self.machines - 1];
+        let most_at = |tokens: u32| (0..self.machines).max_by_key(|&machine| self.peak_on(kind, tokens, [machine]).0).unwrap_or(0);
+        let between = SHOWN_LENGTHS.iter().filter(|_| self.machines > 2).map(|&tokens| most_at(tokens));
+        ends.into_iter().chain(between).collect()
+    }
+
+    fn peak_of(&self, shape: &BatchShape, strategy: Strategy) -> (u64, bool) {
         let program = || Program::train_for(self.objective, &self.spec, shape.clone(), strategy);
         let (plan, is_possible) = match Plan::new(program(), self.limits()) {
             Ok(plan) => (plan, true),
@@ -154,6 +174,22 @@ mod tests {
         for (model, billions) in PUBLISHED.iter().zip([4.0, 8.2, 14.8, 32.8]) {
             let found = question(model).model_bytes() as f64 / 16e9;
             assert!((found - billions).abs() < 0.06, "{}: {found}", model.name);
+        }
+    }
+
+    /// The machines that are planned for every length are among those that need most, but for the token tile to which they are rounded.
+    #[test]
+    fn few_machines_say_how_much_the_largest_needs() {
+        for (model, machines) in [(0, 6), (2, 4), (3, 16)] {
+            let question = Question { machines, ..question(&PRESETS[model]) };
+            for kind in StrategyKind::ALL {
+                let planned = question.largest_machines(kind);
+                for tokens in [500, 3000, 10_000, 50_000, 200_000] {
+                    let (most, found) = (question.peak(kind, tokens).0, question.peak_on(kind, tokens, planned.clone()).0);
+                    let of_tile = question.peak_on(kind, tokens + TOKEN_TILE * machines, planned.clone()).0 - found;
+                    assert!(found <= most && most <= found + of_tile, "{kind}, {tokens} tokens on {machines} machines: {found} of {most}");
+                }
+            }
         }
     }
 

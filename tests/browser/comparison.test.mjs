@@ -34,6 +34,7 @@ for (const { name, launch } of BROWSERS) {
     test('chooses the shortest step and the longest sequence', () => visit(browser, server.url, choosesForTheBudget, { settings: TINY, view: 'reach' }));
     test('shows what is kept and what waits on the host', () => visit(browser, server.url, keepsWhatThereIsRoomFor, { settings: TINY, view: 'reach' }));
     test('plans the published models', () => visit(browser, server.url, plansPublishedModels, { view: 'reach' }));
+    test('plans several machines', () => visit(browser, server.url, plansMachines, { view: 'reach' }));
     test('shows what a run does, and keeps it to be compared', () => visit(browser, server.url, keepsRuns));
   });
 }
@@ -314,6 +315,33 @@ async function plansPublishedModels(trainer) {
   await trainer.type('reach-budget', '40');
   await marked(trainer, 0);
   assert((await reach(trainer)).stream.longest > 13_125);
+}
+
+/** Between several machines a sequence is split: each holds less, so all reach further, and a step takes less time and more waiting. */
+async function plansMachines(trainer) {
+  const { page } = trainer;
+  await showModel(trainer, 'Qwen3 4B');
+  await marked(trainer, 2);
+  const alone = await reach(trainer);
+  assert(await page.$eval('#of-machines', ({ offsetParent }) => offsetParent === null), 'one machine is not split');
+  await page.select('#reach-machines', '4');
+  await page.waitForFunction((longest) => Number(document.querySelector('#reach-values [data-strategy=stream]').dataset.longest) > longest
+    && document.querySelector('.reach-picture[aria-busy=false]'), { timeout: LONG_MS }, alone.stream.longest);
+  const four = await reach(trainer);
+  for (const strategy of STRATEGIES) assert(four[strategy].longest > alone[strategy].longest, strategy);
+  await page.waitForSelector('#reach-times[aria-busy=false]', { timeout: LONG_MS });
+  const rows = await page.$$eval('#of-machines tbody tr', (rows) => rows.map((row) => [...row.cells].map(({ textContent }) => textContent)));
+  assert.deepEqual(rows.map(([machine]) => machine), ['1', '2', '3', '4']);
+  const tokens = rows.map((row) => Number(row[1].replace(/\D/g, '')));
+  const length = await page.$eval('#reach-number', ({ value }) => Number(value));
+  assert.equal(tokens.reduce((sum, count) => sum + count), length);
+  // Late tokens see more keys. The frontier is that of one machine, and the paper's GPU is one.
+  assert(tokens[0] >= tokens[3]);
+  assert(await page.$eval('#frontier-title', ({ offsetParent }) => offsetParent === null));
+  await marked(trainer, 0);
+  await page.select('#reach-machines', '1');
+  await marked(trainer, 2);
+  assert.deepEqual(await reach(trainer), alone);
 }
 
 /** The attention map has square cells for all tokens of the sequence, with positions and texts, and says each weight. */
