@@ -3,15 +3,15 @@
 //! The decoder layer is that of Hugging Face's Llama, Qwen, Mistral and Gemma models: RMSNorm, grouped-query attention with rotary
 //! embedding, RMSNorm, gated MLP; QK norm, output norms, biases and LoRA adapters where the model has them.
 
-use super::builder::{Builder, TokenTensors};
+use super::builder::Builder;
 use super::chunk::ChunkOrder;
 use super::exchange;
 use super::message::Batches;
-use super::ops::{Attention, CopyRows, Embedding, Glu, HostCopy, Linear, NormGroups, RmsNorm, Rope};
-use super::program::{NextBindings, Pass};
+use super::ops::{Attention, Embedding, Glu, HostCopy, Linear, NormGroups, RmsNorm, Rope};
+use super::program::Pass;
 use super::saved_activations::SavedActivation;
 use super::tensor::{Element, Rows, TensorId, TensorKind};
-use crate::model::{Config, Parameter, Projection, Role};
+use crate::model::{Config, Projection, Role};
 
 /// The results of the forward pass, besides the saved activations.
 pub struct ForwardState {
@@ -19,8 +19,6 @@ pub struct ForwardState {
     pub inputs: Vec<LayerInput>,
     /// The last hidden state (N×D). The loss overwrites it with its gradient.
     pub hidden: TensorId,
-    /// Layers that the batch before has gone through, but for the first batch of a step.
-    layers_ahead: u32,
 }
 
 /// Where the backward pass finds the input of a layer.
@@ -171,16 +169,11 @@ impl Widths {
     }
 }
 
-/// Forward passes of a layer that take as long as its backward pass, which recomputes it.
-const FORWARD_PER_BACKWARD: u32 = 4;
-
 /// Appends the forward pass of a training step. With offloading, one tensor goes through all layers: each chunk of it is copied to the host
 /// before the layer's output overwrites it.
-pub fn write(b: &mut Builder) -> ForwardState {
-    let layers_ahead = layers_ahead(b);
-    if layers_ahead > 0 {
-        b.add_next_batch();
-    }
+///
+/// Through the first `layers_ahead` layers goes only the first batch of a step: the others are there already.
+pub fn write(b: &mut Builder, layers_ahead: u32) -> ForwardState {
     let hidden = b.tensor("hidden", TensorKind::HiddenGradient, Rows::Tokens, Widths::of(b.config()).hidden);
     let inputs = layer_inputs(b, hidden);
     for (layer, &input) in (0..).zip(&inputs) {
@@ -191,60 +184,11 @@ pub fn write(b: &mut Builder) -> ForwardState {
         let batches = if layer < layers_ahead { Batches::First } else { Batches::All };
         b.for_batches(batches, |b| b.in_layer(layer, |b| write_layer(b, Pass::Forward, (input, output), hidden)));
     }
-    ForwardState { inputs, hidden, layers_ahead }
-}
-
-/// Layers of the next batch that this rank goes through while it waits for those behind it: for their loss heads, and for the backward pass of
-/// a layer on each. They leave nothing but the inputs of layers.
-fn layers_ahead(b: &Builder) -> u32 {
-    let Some(split) = b.program.batch.split().filter(|split| split.accumulates()) else { return 0 };
-    let strategy = &b.program.strategy;
-    let leaves_inputs_only = b.lowest_trainable_layer() == 0
-        && !strategy.offloads()
-        && b.layer_groups().iter().all(|group| group.len() == 1)
-        && SavedActivation::ALL.iter().all(|&saved| !strategy.saves(saved, 0, b.config().num_hidden_layers));
-    let most = b.config().num_hidden_layers - 1;
-    if leaves_inputs_only { most.min(split.followers() * (FORWARD_PER_BACKWARD + head_in_layers(b))) } else { 0 }
-}
-
-/// The loss head in forward passes of a layer, by their matrices; nothing if it is frozen, since then no sums go through it.
-fn head_in_layers(b: &Builder) -> u32 {
-    let parameters = || b.program.parameters.iter().map(|(_, parameter)| parameter);
-    let elements = |is_meant: &dyn Fn(&Parameter) -> bool| {
-        parameters().filter(|p| p.rows.is_some() && is_meant(p)).map(Parameter::elements).sum::<usize>()
-    };
-    let role = if b.config().tie_word_embeddings { Role::Embedding } else { Role::LmHead };
-    let head = elements(&|p| p.role == role && p.is_trainable);
-    // Logits, and the gradients of weight and input.
-    (3 * head / elements(&|p| p.layer == Some(0))) as u32
-}
-
-/// Appends the first layers of the forward pass of the step's next batch. Returns what that takes over before it begins.
-pub(super) fn write_ahead(b: &mut Builder, state: &ForwardState) -> Vec<CopyRows> {
-    let Some(NextBindings { input_ids, segment_start }) = b.program.bindings.next else { return Vec::new() };
-    let width = Widths::of(b.config()).hidden;
-    let (mut input, mut taken_over) = (LayerInput::Embedding, Vec::new());
-    for layer in 0..state.layers_ahead {
-        let LayerInput::Kept(out) = state.inputs[layer as usize + 1] else { unreachable!("only inputs of layers are left") };
-        let x = b.in_layer(layer + 1, |b| b.activation_tensor("next_input", TensorKind::LayerInputs, Rows::Tokens, width));
-        b.with_tokens(TokenTensors { input_ids, origins: segment_start }, |b| {
-            b.for_batches(Batches::ButLast, |b| b.in_layer(layer, |b| write_layer(b, Pass::Loss, (input, x), state.hidden)));
-        });
-        taken_over.push(CopyRows { x, out });
-        input = LayerInput::Kept(x);
-    }
-    taken_over
-}
-
-/// Appends what the next batch takes over. Nothing may follow but the update.
-pub(super) fn take_over(b: &mut Builder, copies: Vec<CopyRows>) {
-    b.for_batches(Batches::ButLast, |b| {
-        b.block(Pass::Backward, "take over layer inputs", ChunkOrder::Whole, |b| copies.into_iter().for_each(|copy| b.push(copy)));
-    });
+    ForwardState { inputs, hidden }
 }
 
 /// The current layer, from its input to its output.
-fn write_layer(b: &mut Builder, pass: Pass, (input, output): (LayerInput, TensorId), hidden: TensorId) {
+pub(super) fn write_layer(b: &mut Builder, pass: Pass, (input, output): (LayerInput, TensorId), hidden: TensorId) {
     let (chunk, is_split) = (b.chunk(), b.is_split());
     if is_split {
         keys_values_first(b, pass, input, hidden);

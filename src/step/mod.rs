@@ -27,6 +27,7 @@ mod inputs;
 mod labelled_tiles;
 mod memory_layout;
 mod message;
+mod next_batch;
 mod packing;
 mod pieces;
 mod plan;

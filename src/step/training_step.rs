@@ -8,7 +8,7 @@ use super::ops::Zero;
 use super::program::{Pass, Program};
 use super::strategy::Strategy;
 use super::tensor::TensorId;
-use super::{backward, forward, loss, roll_out, update};
+use super::{backward, forward, loss, next_batch, roll_out, update};
 use crate::model::ModelSpec;
 
 impl Program {
@@ -63,7 +63,7 @@ impl Program {
         let mut b = Builder::new(spec, batch, strategy);
         b.temperature = temperature;
         b.add_loss();
-        let hidden = forward::write(&mut b).hidden;
+        let hidden = forward::write(&mut b, 0).hidden;
         loss::write_log_probs(&mut b, hidden);
         b.finish()
     }
@@ -72,10 +72,12 @@ impl Program {
 fn gradients(b: &mut Builder) {
     b.add_loss();
     clear(b);
-    let state = forward::write(b);
-    let (prepared, taken_over) = loss::write(b, state.hidden, |b| (backward::prepare_ahead(b, &state), forward::write_ahead(b, &state)));
+    let layers_ahead = next_batch::layers_ahead(b);
+    let state = forward::write(b, layers_ahead);
+    let (prepared, taken_over) =
+        loss::write(b, state.hidden, |b| (backward::prepare_ahead(b, &state), next_batch::begin(b, &state, layers_ahead)));
     backward::write(b, &state, prepared);
-    forward::take_over(b, taken_over);
+    next_batch::take_over(b, taken_over);
 }
 
 fn clear(b: &mut Builder) {
