@@ -86,7 +86,7 @@ fn specs() -> Vec<ModelSpec> {
 #[test]
 fn same_bits_for_every_strategy() {
     let lengths = [130, 1, 369];
-    for (number, spec) in specs().into_iter().enumerate() {
+    for (number, spec) in level::share(specs().into_iter().enumerate(), 2, 0) {
         let first = step(&spec, Strategy::stream(64, 64), &lengths, device::own_tuning());
         assert!(first.loss.is_finite() && first.gradients.iter().flatten().all(|value| value.is_finite()));
         for strategy in level::share(strategies(500), STRATEGIES_PER_TEST, number) {
@@ -99,7 +99,7 @@ fn same_bits_for_every_strategy() {
 /// Where an operation goes on with what another has stored, it goes on with what was rounded.
 #[test]
 fn same_bits_of_fused_operations() {
-    for spec in level::share(specs(), 4, 1) {
+    for spec in level::share(specs(), 8, 1) {
         let [separate, fused] = [1, 8].map(|limit| {
             let tuning = Tuning { max_parallel_fused: limit, max_sequential_fused: limit, ..Tuning::GPU };
             step(&spec, Strategy::stream(64, 64), &[130, 70], tuning)
@@ -166,7 +166,7 @@ fn widened(values: &[Vec<f32>]) -> Vec<Vec<f64>> {
 /// Every operation of a step stores what the reference stores of the same operands, but for a unit in the last place of a few.
 #[test]
 fn operations_round_where_the_reference_does() {
-    for spec in level::share(specs(), 2, 0) {
+    for spec in level::share(specs(), 4, 0) {
         let (batch, weights) = (model::batch(&spec.config, &[70, 60], 7), model::weights(&spec, 1));
         let program = Program::gradients(&spec, batch.shape.clone(), Strategy::stream(64, 64));
         let mut on_device = model::device_executor(&program, device::own_tuning(), &weights, &batch);

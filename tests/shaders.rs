@@ -12,7 +12,7 @@ use streambp::step::ops::Operand;
 use streambp::step::roll_out::RollOutShape;
 use streambp::step::update::AdamWParams;
 use streambp::step::{
-    BatchShape, DpoLossType, DpoSettings, GrpoSettings, ImportanceSamplingLevel, Node, Objective, OpKind, Program, Strategy,
+    BatchShape, DpoLossType, DpoSettings, GrpoSettings, ImportanceSamplingLevel, Node, Objective, OpKind, Program, Split, Strategy,
 };
 
 use crate::support::model;
@@ -63,7 +63,7 @@ fn dispatches() -> Vec<Dispatch> {
         let strategies = [Strategy::STANDARD, Strategy::stream(CHUNK, CHUNK)];
         let programs = strategies.map(|strategy| Program::train(&spec, shape.clone(), strategy));
         let roll_out = Program::roll_out(spec.clone(), ROLL_OUT);
-        for program in programs.iter().chain([&roll_out]).chain(&of_objectives(&spec)) {
+        for program in programs.iter().chain([&roll_out]).chain(&other_steps(&spec)) {
             let of_gpus = [1, 2, 3, u32::MAX].map(|busy_workgroups| Tuning { busy_workgroups, ..Tuning::GPU });
             for tuning in [Tuning::CPU, Tuning::CPU_SUBGROUP, Tuning::CPU_SUBGROUP_LONG, Tuning::SMALL_CPU].into_iter().chain(of_gpus) {
                 let nodes = program.blocks.iter().flat_map(|block| &block.nodes);
@@ -75,8 +75,8 @@ fn dispatches() -> Vec<Dispatch> {
     dispatches
 }
 
-/// Steps of the objectives that compare sequences.
-fn of_objectives(spec: &ModelSpec) -> Vec<Program> {
+/// Steps of the objectives that compare sequences, and of several batches on several ranks.
+fn other_steps(spec: &ModelSpec) -> Vec<Program> {
     let of_pairs = DpoLossType::ALL.map(|loss_type| Objective::Dpo(DpoSettings { loss_type, ..DpoSettings::default() }));
     let of_samples = ImportanceSamplingLevel::ALL.into_iter().flat_map(|importance_sampling_level| {
         let cold = GrpoSettings { importance_sampling_level, temperature: 0.7, ..GrpoSettings::default() };
@@ -90,7 +90,9 @@ fn of_objectives(spec: &ModelSpec) -> Vec<Program> {
         [Objective::Grpo(cold), Objective::Grpo(with_all)]
     });
     let program = |objective| Program::gradients_for(objective, spec, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK));
-    of_pairs.into_iter().chain(of_samples).map(program).collect()
+    let split = Split::new(0, vec![0, CHUNK, 200]).accumulating(2);
+    let on_ranks = Program::gradients(spec.clone(), BatchShape::uniform(2, 100).on_ranks(split), Strategy::stream(CHUNK, CHUNK));
+    of_pairs.into_iter().chain(of_samples).map(program).chain([on_ranks]).collect()
 }
 
 /// The source of an operation alone.
@@ -242,8 +244,9 @@ fn shaders_write_what_the_operation_says() {
     for config in model::families() {
         let program = Program::train(&config, BatchShape::uniform(2, 100), Strategy::stream(CHUNK, CHUNK));
         let roll_out = Program::roll_out(&config, ROLL_OUT);
-        let programs = [program, roll_out].into_iter().chain(of_objectives(&(&config).into()));
-        for node in programs.flat_map(|program| program.blocks).flat_map(|block| block.nodes) {
+        let programs = [program, roll_out].into_iter().chain(other_steps(&(&config).into()));
+        let nodes = programs.flat_map(|program| program.blocks).flat_map(|block| block.nodes);
+        for node in nodes.filter(|node| node.op.has_kernel()) {
             let written = node.op.operands().into_iter().filter(Operand::is_written).map(|operand| operand.name.to_owned());
             declared.insert(node.op.kind(), written.collect());
         }
