@@ -26,7 +26,7 @@ pub(super) struct Prepared(VecDeque<(LayerInput, Vec<KeyValueGradients>)>);
 /// it, which sees its keys. So that this one need not wait in turn, they are always as many groups ahead.
 pub(super) fn prepare_ahead(b: &mut Builder, state: &ForwardState) -> Prepared {
     let groups: Vec<Range<u32>> = b.layer_groups().into_iter().rev().take(groups_ahead(b)).collect();
-    b.for_batches(Batches::Learned, |b| {
+    b.for_batches(Batches::Trained, |b| {
         let prepare = |group: &Range<u32>| prepare(b, Pass::Loss, group, state.inputs[group.start as usize]);
         Prepared(groups.iter().map(prepare).collect())
     })

@@ -27,7 +27,7 @@ pub enum Batches {
     /// All but the last, whose sums are complete.
     ButLast,
     /// Those whose gradients are computed: not those of a validation.
-    Learned,
+    Trained,
 }
 
 /// The place of a batch in a step.
@@ -38,18 +38,18 @@ pub struct BatchOfStep {
     /// Is it the last?
     pub is_last: bool,
     /// Are its gradients computed?
-    pub is_learned: bool,
+    pub is_trained: bool,
 }
 
 impl BatchOfStep {
     /// The only one of a step.
-    pub const ALONE: BatchOfStep = BatchOfStep { is_first: true, is_last: true, is_learned: true };
+    pub const ALONE: BatchOfStep = BatchOfStep { is_first: true, is_last: true, is_trained: true };
     /// One of a validation, which ends with the loss.
-    pub const VALIDATED: BatchOfStep = BatchOfStep { is_learned: false, ..BatchOfStep::ALONE };
+    pub const VALIDATED: BatchOfStep = BatchOfStep { is_trained: false, ..BatchOfStep::ALONE };
 
     /// The one with that number of so many.
     pub fn of(number: u32, batches: u32) -> BatchOfStep {
-        BatchOfStep { is_first: number == 0, is_last: number + 1 == batches, is_learned: true }
+        BatchOfStep { is_first: number == 0, is_last: number + 1 == batches, is_trained: true }
     }
 }
 
@@ -61,7 +61,7 @@ impl Batches {
             Batches::First => batch.is_first,
             Batches::ButFirst => !batch.is_first,
             Batches::ButLast => !batch.is_last,
-            Batches::Learned => batch.is_learned,
+            Batches::Trained => batch.is_trained,
         }
     }
 }

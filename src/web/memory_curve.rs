@@ -246,24 +246,13 @@ pub fn tokens_at(place: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::DeviceClass;
-    use crate::model::{ModelSpec, PRESETS};
+    use crate::model::PRESETS;
     use crate::step::{Limits, Objective};
-    use crate::train::{ChunkLength, longest_sequence};
+    use crate::train::longest_sequence;
+    use crate::web::published::Trainable;
 
     fn question() -> Question {
-        let spec = ModelSpec::from(&PRESETS[0].config);
-        Question {
-            objective: Objective::default(),
-            spec,
-            sequences: 1,
-            chunks: [ChunkLength::Tokens(128); 2],
-            speed: DeviceClass::TYPICAL.speed(),
-            budget: 64 << 20,
-            limits: [u64::MAX; 2],
-            without_model: false,
-            machines: 1,
-        }
+        Trainable::All.question(&PRESETS[0], 64 << 20, false)
     }
 
     #[test]

@@ -146,19 +146,10 @@ mod tests {
     use super::*;
     use crate::gpu::DeviceClass;
     use crate::model::{PRESETS, PUBLISHED, Preset};
+    use crate::web::published::Trainable;
 
     fn question(model: &Preset) -> Question {
-        Question {
-            objective: Objective::default(),
-            spec: ModelSpec::from(&model.config),
-            sequences: 1,
-            chunks: [ChunkLength::Tokens(128); 2],
-            speed: DeviceClass::TYPICAL.speed(),
-            budget: 64 << 20,
-            limits: [u64::MAX; 2],
-            without_model: false,
-            machines: 1,
-        }
+        Trainable::All.question(model, 64 << 20, false)
     }
 
     #[test]

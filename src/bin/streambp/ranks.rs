@@ -8,7 +8,7 @@ use streambp::error::{Error, Result};
 use streambp::gpu::World;
 use streambp::gpu::{DeviceSpeed, Gpu, Transport};
 use streambp::model::ModelSpec;
-use streambp::step::{BatchShape, Plan, Split, borders};
+use streambp::step::{BatchShape, Plan};
 use streambp::train::{Network, RankCost, predict_ranks, rounding_checksum, shapes_of_ranks};
 
 /// How much each rank does.
@@ -52,7 +52,7 @@ impl PlannedRanks {
     /// The costs of all ranks, and the time of a step in seconds; nothing for one rank. `plan` makes the plan of a rank.
     ///
     /// # Errors
-    /// As [`borders`], and those of `plan`; [`Error::Setting`] if the network is none.
+    /// As [`shapes_of_ranks`], and those of `plan`; [`Error::Setting`] if the network is none.
     pub fn predict(
         &self,
         spec: &ModelSpec,
@@ -173,13 +173,13 @@ impl Ranks {
     /// The share of a batch that this rank holds, of so many whose gradients a step accumulates.
     ///
     /// # Errors
-    /// As [`borders`].
+    /// As [`shapes_of_ranks`].
     pub fn split(&self, spec: &ModelSpec, shape: BatchShape, batches: u32, options: &RankOptions) -> Result<BatchShape> {
         if self.count() == 1 && options.shares.token_shares.is_empty() {
             return Ok(shape);
         }
-        let borders = borders(spec, &shape, self.count(), &options.shares.token_shares)?;
-        Ok(shape.on_ranks(Split::new(self.rank(), borders).accumulating(batches)))
+        let mut shapes = shapes_of_ranks(spec, &shape, batches, self.count(), &options.shares.token_shares)?;
+        Ok(shapes.swap_remove(self.rank() as usize))
     }
 
     /// The way to the other ranks, if there are any.
